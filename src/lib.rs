@@ -3,4 +3,5 @@
 pub mod asteroid;
 pub mod config;
 pub mod json;
+pub mod secret;
 pub mod simulator;

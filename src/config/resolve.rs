@@ -1,0 +1,282 @@
+//! What the operator wrote → what runs. Every problem is recorded with its path, then the next section is read; no
+//! file, no name server and no environment is asked.
+
+mod listener;
+mod tenant;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+
+use super::file;
+use super::finding::{Findings, Path, is_credential_name};
+use super::units;
+use crate::secret::SecretRef;
+
+/// A configuration that can run. Holds no secret and may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// Where requests arrive; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where probes arrive; apart from every listener.
+    pub admin: SocketAddr,
+    /// Where the keys are, by name.
+    pub credentials: BTreeMap<String, SecretRef>,
+    /// The tenants, by name.
+    pub tenants: BTreeMap<String, Tenant>,
+    /// What happens to a caller's tag that is one of the gateway's.
+    pub on_conflict: OnConflict,
+    /// The largest request body, in bytes: 1 KiB to 64 MiB.
+    pub body_limit: usize,
+    /// How long each part of an exchange may take.
+    pub timeouts: Timeouts,
+    /// How the gateway ends.
+    pub drain: Drain,
+}
+
+/// The Asteroid API that the gateway stands in front of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// A DNS name in lower case, or an IP address without brackets.
+    pub host: String,
+    /// The port, written or the scheme's own.
+    pub port: u16,
+    /// The `Host` header: brackets around IPv6, the port only where it is not the scheme's own.
+    pub authority: String,
+    /// What stands before every path: empty, or such as `/agents/v2`.
+    pub base_path: String,
+    /// The header that carries the key.
+    pub credential_header: HeaderName,
+    /// Certificates (PEM) that are trusted beside the built-in roots.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Cleartext or TLS. Cleartext is always to loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Cleartext, to be connected to loopback whatever DNS says.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// A socket on which requests arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Loopback where the tenant is fixed; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// How the tenant of a request is known.
+    pub tenant: TenantSource,
+    /// Further names for `Host`: lower case, no port, IPv6 without brackets.
+    pub hosts: Vec<String>,
+}
+
+/// How the tenant of a request is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantSource {
+    /// Whoever reaches this listener is this tenant, which exists.
+    Fixed(String),
+}
+
+/// Somebody who starts agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// The name of the key that is sent, which exists.
+    pub credential: String,
+    /// What is written into `metadata`: the tenant's own tag first, then its further ones; no key twice.
+    pub tags: Vec<(String, String)>,
+}
+
+// To become `crate::asteroid::start::OnConflict`, once that exists.
+/// What happens if a caller sends one of the gateway's tags with another value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// The gateway's value replaces it.
+    Overwrite,
+}
+
+/// How long each part of an exchange may take: 1 ms to 1 h each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Connecting to the upstream, TLS included.
+    pub connect: Duration,
+    /// From the last byte of the request to the answer's head.
+    pub response: Duration,
+    /// Reading a caller's body.
+    pub body: Duration,
+    /// How long an unused upstream connection is kept; to be below the upstream's own.
+    pub idle: Duration,
+}
+
+/// How the gateway ends: 0 to 1 h each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drain {
+    /// How long listeners go on after readiness has flipped.
+    pub delay: Duration,
+    /// How long requests in flight may take after that.
+    pub timeout: Duration,
+}
+
+const LEAST: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Reads every section. Nothing is answered only where a fault is recorded in `findings`.
+pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Config> {
+    let root = Path::default();
+    let upstream = upstream::resolve(file.upstream, &root.key("upstream"), findings);
+    let listeners = listener::resolve(file.listeners, &file.tenants, findings);
+    let admin = listener::admin(file.admin, listeners.as_deref().unwrap_or_default(), findings);
+    let tenants = tenant::resolve(file.tenants, file.tagging, &file.credentials, findings);
+    if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
+        listener::warn_of_idle_tenants(listeners, tenants, findings);
+    }
+    let credentials = credentials(file.credentials, tenants.as_ref().map(|(tenants, _)| tenants), findings);
+    let mut section = Section { findings, path: root };
+    let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
+    let timeouts = timeouts(&file.timeouts, section.findings);
+    let drain = drain(&file.drain, section.findings);
+    let (tenants, on_conflict) = tenants?;
+    Some(Config {
+        upstream: upstream?,
+        listeners: listeners?,
+        admin: admin?,
+        credentials: credentials?,
+        tenants,
+        on_conflict,
+        body_limit: body_limit?,
+        timeouts: timeouts?,
+        drain: drain?,
+    })
+}
+
+fn credentials(
+    written: BTreeMap<String, file::Credential>,
+    tenants: Option<&BTreeMap<String, Tenant>>,
+    findings: &mut Findings,
+) -> Option<BTreeMap<String, SecretRef>> {
+    let mut credentials = Some(BTreeMap::new());
+    let section = Path::default().key("credentials");
+    for (name, credential) in written {
+        let path = section.key(&name);
+        let place = place(credential, &path, findings);
+        if !is_credential_name(&name) {
+            findings.fault::<()>(&path, "a credential's name is 1 to 63 of a-z, 0-9, _ and -; a key never stands here");
+            credentials = None;
+        } else if let Some(place) = place {
+            if tenants.is_some_and(|tenants| !tenants.values().any(|tenant| tenant.credential == name)) {
+                findings.warnings.push(&path, "no tenant uses it");
+            }
+            credentials = credentials.map(|mut credentials| {
+                credentials.insert(name, place);
+                credentials
+            });
+        } else {
+            credentials = None;
+        }
+    }
+    credentials
+}
+
+/// Messages here quote nothing: the key may have been pasted in place of where it is.
+fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> Option<SecretRef> {
+    match (credential.file, credential.env) {
+        (Some(_), Some(_)) => findings.fault(path, "names both `file` and `env`; keep one"),
+        (Some(file), None) => {
+            // A bare word is more likely a pasted key than a file, and would be shown when it cannot be read.
+            if !file.contains('/') || file.contains('\0') {
+                return findings
+                    .fault(&path.key("file"), "must be a path with a directory, such as /run/secrets/key or ./key");
+            }
+            Some(SecretRef::File(PathBuf::from(file)))
+        }
+        (None, Some(name)) => {
+            let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if !valid || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
+                return findings
+                    .fault(&path.key("env"), "must be the name of an environment variable, such as ASTEROID_API_KEY");
+            }
+            findings
+                .warnings
+                .push(&path.key("env"), "a key in the environment is for development; in production use `file`");
+            Some(SecretRef::Env(name))
+        }
+        (None, None) => {
+            if findings.faults.cover(&path.key("file")) || findings.faults.cover(&path.key("env")) {
+                return None;
+            }
+            findings.missing(path, "says not where the key is; write `file: PATH` or `env: VARIABLE`")
+        }
+    }
+}
+
+fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeouts> {
+    let mut section = Section { findings, path: Path::default().key("timeouts") };
+    let connect = section.duration("connect", written.connect.as_ref(), 5, LEAST);
+    let response = section.duration("response", written.response.as_ref(), 60, LEAST);
+    let body = section.duration("body", written.body.as_ref(), 30, LEAST);
+    let idle = section.duration("idle", written.idle.as_ref(), 50, LEAST);
+    Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle? })
+}
+
+fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
+    let mut section = Section { findings, path: Path::default().key("drain") };
+    let delay = section.duration("delay", written.delay.as_ref(), 0, Duration::ZERO);
+    let timeout = section.duration("timeout", written.timeout.as_ref(), 30, Duration::ZERO);
+    Some(Drain { delay: delay?, timeout: timeout? })
+}
+
+/// The quantities of one section.
+struct Section<'a> {
+    findings: &'a mut Findings,
+    path: Path,
+}
+
+impl Section<'_> {
+    fn duration(
+        &mut self,
+        key: &str,
+        written: Option<&file::Quantity>,
+        default: u64,
+        least: Duration,
+    ) -> Option<Duration> {
+        let Some(file::Quantity(text)) = written else { return Some(Duration::from_secs(default)) };
+        units::duration(text, least, HOUR)
+            .or_else(|message| self.findings.fault(&self.path.key(key), message).ok_or(()))
+            .ok()
+    }
+
+    fn size(
+        &mut self,
+        key: &str,
+        written: Option<file::Quantity>,
+        default: u64,
+        least: u64,
+        most: u64,
+    ) -> Option<usize> {
+        let bytes = match written {
+            None => Ok(default),
+            Some(file::Quantity(text)) => units::size(&text, least, most),
+        };
+        match bytes.and_then(|bytes| usize::try_from(bytes).map_err(|_| "is too large for this machine".to_owned())) {
+            Ok(bytes) => Some(bytes),
+            Err(message) => self.findings.fault(&self.path.key(key), message),
+        }
+    }
+}
+
+/// Whether `name` may stand in log fields, metric labels and tags: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
+fn is_tenant_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}

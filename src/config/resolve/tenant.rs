@@ -1,0 +1,131 @@
+//! `tenants` and `tagging`: who there is, which key is sent for each, and what is written into `metadata`.
+
+use std::collections::BTreeMap;
+
+use super::{OnConflict, Tenant, is_tenant_name};
+use crate::config::file;
+use crate::config::finding::{Findings, Path};
+
+const TENANT_KEY: &str = "tenant";
+
+/// The longest key and the longest value of a tag, in bytes. What the upstream takes is unknown; these are far beyond
+/// any label and keep a request from growing by more than it should.
+const LONGEST_KEY: usize = 128;
+const LONGEST_VALUE: usize = 1024;
+
+pub(super) fn resolve(
+    written: BTreeMap<String, file::Tenant>,
+    tagging: file::Tagging,
+    credentials: &BTreeMap<String, file::Credential>,
+    findings: &mut Findings,
+) -> Option<(BTreeMap<String, Tenant>, OnConflict)> {
+    let (on_conflict, tagging) = self::tagging(tagging, findings);
+    let section = Path::default().key("tenants");
+    if written.is_empty() && !findings.faults.any_within(&section) {
+        return findings.missing(&section, "missing; write at least one tenant");
+    }
+    let mut tenants = BTreeMap::new();
+    let mut complete = true;
+    for (name, tenant) in written {
+        let path = section.key(&name);
+        let named = is_tenant_name(&name);
+        if !named {
+            findings.fault::<()>(&path, "a tenant's name is 1 to 128 of A-Z, a-z, 0-9, ., _ and -");
+        }
+        let credential = credential(tenant.credential, credentials, &path.key("credential"), findings);
+        let tags = tags(&name, tenant.metadata, &tagging, &path.key("metadata"), findings);
+        match (credential, tags, named) {
+            (Some(credential), Some(tags), true) => {
+                tenants.insert(name, Tenant { credential, tags });
+            }
+            _ => complete = false,
+        }
+    }
+    complete.then_some((tenants, on_conflict?))
+}
+
+/// The tenant's own tag.
+struct Tagging {
+    key: String,
+    prefix: String,
+}
+
+fn tagging(written: file::Tagging, findings: &mut Findings) -> (Option<OnConflict>, Tagging) {
+    let path = Path::default().key("tagging");
+    let on_conflict = match written.on_conflict.as_deref() {
+        None | Some("reject") => Some(OnConflict::Reject),
+        Some("overwrite") => Some(OnConflict::Overwrite),
+        Some(_) => findings.fault(&path.key("on_conflict"), "must be reject or overwrite"),
+    };
+    let key = written.tenant_key.unwrap_or_else(|| TENANT_KEY.to_owned());
+    if let Err(message) = is_tag(&key, LONGEST_KEY) {
+        findings.fault::<()>(&path.key("tenant_key"), message);
+    }
+    let prefix = written.tenant_prefix.unwrap_or_default();
+    if !prefix.is_empty()
+        && let Err(message) = is_tag(&prefix, LONGEST_KEY)
+    {
+        findings.fault::<()>(&path.key("tenant_prefix"), message);
+    }
+    (on_conflict, Tagging { key, prefix })
+}
+
+fn credential(
+    written: Option<String>,
+    credentials: &BTreeMap<String, file::Credential>,
+    path: &Path,
+    findings: &mut Findings,
+) -> Option<String> {
+    let Some(name) = written else {
+        return findings.missing(path, "missing; write the name of a credential");
+    };
+    if !credentials.contains_key(&name) && !findings.faults.cover(&Path::default().key("credentials").key(&name)) {
+        // The name is not shown: it may be the key itself.
+        return findings.fault(path, "there is no such credential under `credentials`");
+    }
+    Some(name)
+}
+
+fn tags(
+    name: &str,
+    metadata: BTreeMap<String, String>,
+    tagging: &Tagging,
+    path: &Path,
+    findings: &mut Findings,
+) -> Option<Vec<(String, String)>> {
+    let mut tags = vec![(tagging.key.clone(), format!("{}{name}", tagging.prefix))];
+    let mut complete = true;
+    for (key, value) in metadata {
+        let at = path.key(&key);
+        let checked = if key == tagging.key {
+            Err("this key carries the tenant's name (`tagging.tenant_key`); choose another".to_owned())
+        } else {
+            is_tag(&key, LONGEST_KEY)
+                .map_err(|message| format!("the key {message}"))
+                .and_then(|()| is_tag(&value, LONGEST_VALUE))
+        };
+        match checked {
+            Ok(()) => tags.push((key, value)),
+            Err(message) => {
+                findings.fault::<()>(&at, message);
+                complete = false;
+            }
+        }
+    }
+    complete.then_some(tags)
+}
+
+/// An empty tag finds nothing: the upstream lists executions by a pair of key and value. Control characters are
+/// nothing that somebody means to write.
+fn is_tag(text: &str, longest: usize) -> Result<(), String> {
+    if text.is_empty() || text.trim() != text {
+        return Err("must not be empty, nor begin or end with white space".to_owned());
+    }
+    if text.len() > longest {
+        return Err(format!("must not be longer than {longest} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not hold line breaks or other control characters".to_owned());
+    }
+    Ok(())
+}

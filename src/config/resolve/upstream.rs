@@ -1,0 +1,235 @@
+//! `upstream`: one URL in its parts, and the header that carries the key.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use hyper::Uri;
+use hyper::header::HeaderName;
+use rustls::pki_types::DnsName;
+
+use super::{Scheme, Upstream};
+use crate::config::file;
+use crate::config::finding::{Findings, Path};
+
+const URL: &str = "https://odyssey.asteroid.ai/agents/v2";
+const CREDENTIAL_HEADER: &str = "X-Asteroid-Agents-Api-Key";
+
+/// Headers that the gateway makes or forwards itself, and those that mean something to a connection: a key in one of
+/// them would break the request or be mistaken for something else. All `content-*` and `proxy-*` come on top.
+const TAKEN: [&str; 18] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "origin",
+    "set-cookie",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-request-id",
+];
+
+pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findings) -> Option<Upstream> {
+    let header = written.credential_header.as_deref().unwrap_or(CREDENTIAL_HEADER);
+    let credential_header = match credential_header(header) {
+        Ok(header) => Some(header),
+        Err(message) => findings.fault(&path.key("credential_header"), message),
+    };
+    let url = match parse(written.url.as_deref().unwrap_or(URL)) {
+        Ok(url) => Some(url),
+        Err(message) => findings.fault(&path.key("url"), message),
+    };
+    let ca_file = match written.ca_file {
+        Some(file) if file.is_empty() || file.contains('\0') => {
+            findings.fault(&path.key("ca_file"), "must be the path of a PEM file")
+        }
+        file => Some(file.map(PathBuf::from)),
+    };
+    let (url, ca_file) = (url?, ca_file?);
+    if url.scheme == Scheme::Http {
+        if ca_file.is_some() {
+            findings.fault::<()>(&path.key("ca_file"), "has no use with an http:// upstream; leave it out");
+        }
+        findings.warnings.push(&path.key("url"), "the key is sent in cleartext, though only on this machine");
+    }
+    Some(Upstream {
+        scheme: url.scheme,
+        host: url.host,
+        port: url.port,
+        authority: url.authority,
+        base_path: url.base_path,
+        credential_header: credential_header?,
+        ca_file,
+    })
+}
+
+fn credential_header(name: &str) -> Result<HeaderName, &'static str> {
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| "must be the name of a header, such as X-Asteroid-Agents-Api-Key or X-Api-Key")?;
+    let taken =
+        TAKEN.contains(&name.as_str()) || name.as_str().starts_with("content-") || name.as_str().starts_with("proxy-");
+    if taken {
+        Err("this header has a meaning of its own; the key needs one for itself, such as X-Api-Key")
+    } else {
+        Ok(name)
+    }
+}
+
+struct Url {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+    authority: String,
+    base_path: String,
+}
+
+/// No message quotes the URL: somebody may have written a password or a key into it.
+fn parse(text: &str) -> Result<Url, &'static str> {
+    const SHAPE: &str = "must be a URL such as https://odyssey.asteroid.ai/agents/v2";
+    // `Uri` drops a fragment silently.
+    if text.contains('#') {
+        return Err("must not have a fragment (#…)");
+    }
+    if text.contains('?') {
+        return Err("must not have a query (?…); the key is sent in `credential_header`");
+    }
+    let uri: Uri = text.parse().map_err(|_| SHAPE)?;
+    let scheme = match uri.scheme_str() {
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => Scheme::Https,
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") => Scheme::Http,
+        Some(_) => return Err("must begin with https://, or with http:// for this machine"),
+        None => return Err(SHAPE),
+    };
+    let authority = uri.authority().ok_or(SHAPE)?;
+    if authority.as_str().contains('@') {
+        return Err("must not have a user or a password; the key is sent in `credential_header`");
+    }
+    let host = host(authority.host()).ok_or("has no valid host: write a DNS name or an IP address")?;
+    let own_port = if scheme == Scheme::Https { 443 } else { 80 };
+    let port = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => own_port,
+        _ => authority.port_u16().filter(|port| *port != 0).ok_or("has no valid port: write 1 to 65535")?,
+    };
+    if scheme == Scheme::Http && !is_loopback(&host) {
+        return Err(
+            "http:// is only for localhost, 127.0.0.0/8 and [::1]; write https://, or the key could be read on the way",
+        );
+    }
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let authority = if port == own_port { bracketed } else { format!("{bracketed}:{port}") };
+    Ok(Url { scheme, host, port, authority, base_path: base_path(uri.path())? })
+}
+
+/// A DNS name in lower case and without a final dot, or an IP address in its shortest form; IPv6 in brackets or not.
+pub(super) fn host(text: &str) -> Option<String> {
+    if let Some(address) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return address.parse().ok().map(|address: std::net::Ipv6Addr| address.to_string());
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(address.to_string());
+    }
+    DnsName::try_from(text).ok().map(|name| name.as_ref().to_ascii_lowercase())
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn base_path(path: &str) -> Result<String, &'static str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err("must have a plain path, without empty, . or .. segments");
+    }
+    Ok(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        for (text, scheme, host, port, authority, base_path) in [
+            (URL, Scheme::Https, "odyssey.asteroid.ai", 443, "odyssey.asteroid.ai", "/agents/v2"),
+            (
+                "https://Odyssey.Asteroid.AI/Agents/",
+                Scheme::Https,
+                "odyssey.asteroid.ai",
+                443,
+                "odyssey.asteroid.ai",
+                "/Agents",
+            ),
+            ("https://a.example:443", Scheme::Https, "a.example", 443, "a.example", ""),
+            ("https://a.example:8443/", Scheme::Https, "a.example", 8443, "a.example:8443", ""),
+            ("https://a.example./v2", Scheme::Https, "a.example", 443, "a.example", "/v2"),
+            ("HTTP://localhost:9000", Scheme::Http, "localhost", 9000, "localhost:9000", ""),
+            ("http://LOCALHOST", Scheme::Http, "localhost", 80, "localhost", ""),
+            ("http://127.8.9.1:80/x", Scheme::Http, "127.8.9.1", 80, "127.8.9.1", "/x"),
+            ("http://[::1]:9000", Scheme::Http, "::1", 9000, "[::1]:9000", ""),
+            ("https://[2001:DB8:0::1]", Scheme::Https, "2001:db8::1", 443, "[2001:db8::1]", ""),
+        ] {
+            let url = parse(text).unwrap_or_else(|message| panic!("{text}: {message}"));
+            let parts = (url.scheme, url.host.as_str(), url.port, url.authority.as_str(), url.base_path.as_str());
+            assert_eq!(parts, (scheme, host, port, authority, base_path), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unsafe_or_unclear_url_is_refused_without_showing_it() {
+        for (text, reason) in [
+            ("", "must be a URL"),
+            ("odyssey.asteroid.ai", "must be a URL"),
+            ("/agents/v2", "must be a URL"),
+            ("https://", "must be a URL"),
+            ("https:///agents", "must be a URL"),
+            ("https://a b", "must be a URL"),
+            ("https://sch\u{f6}n.example", "must be a URL"),
+            ("ftp://a.example", "must begin with"),
+            ("unix:///run/s", "must be"),
+            ("https://CANARY:CANARY@a.example", "user or a password"),
+            ("https://CANARY@a.example", "user or a password"),
+            ("https://a.example/?key=CANARY", "query"),
+            ("https://a.example/?", "query"),
+            ("https://a.example/#CANARY", "fragment"),
+            ("https://a.example:0", "port"),
+            ("https://a.example:", "port"),
+            ("https://a.example:65536", "port"),
+            ("https://a_.-b.example", "host"),
+            ("https://1.2.3", "host"),
+            ("https://a.example/../b", "path"),
+            ("https://a.example//b", "path"),
+            ("https://a.example/b//", "path"),
+            ("http://a.example", "localhost"),
+            ("http://10.0.0.1", "localhost"),
+            ("http://127.0.0.1.example", "localhost"),
+            ("http://localhost.example", "localhost"),
+            ("http://0.0.0.0", "localhost"),
+            ("http://[::ffff:127.0.0.1]", "localhost"),
+            ("http://[::]", "localhost"),
+        ] {
+            let message = parse(text).map(|_| "taken").unwrap_or_else(|message| message);
+            assert!(message.contains(reason), "{text}: {message}");
+            assert!(!message.contains("CANARY"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_key_has_a_header_for_itself() {
+        for name in
+            TAKEN.into_iter().chain(["Host", "Content-Length", "content-type", "Proxy-Authorization", "", "a b"])
+        {
+            assert!(credential_header(name).is_err(), "{name}");
+        }
+        for name in ["X-Asteroid-Agents-Api-Key", "X-Api-Key", "authorization"] {
+            assert_eq!(credential_header(name).unwrap().as_str(), name.to_ascii_lowercase());
+        }
+    }
+}

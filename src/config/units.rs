@@ -1,0 +1,88 @@
+//! Values with a unit: `5s`, `1MiB`.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// Parses a span of time within `least..=most`. Units are humantime's: `250ms`, `5s`, `1m 30s`, `1h`.
+pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let text = text.trim();
+    // humantime takes a bare 0, which would hide that a unit belongs here.
+    if is_bare(text) {
+        return Err(format!("has no unit; write {text}s for seconds or {text}ms for milliseconds"));
+    }
+    let value = humantime::parse_duration(text)
+        .map_err(|_| "is not a span of time; write a number and its unit, such as 250ms, 5s or 1m".to_owned())?;
+    if value < least || value > most {
+        let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
+        return Err(format!("must be from {least} to {most}"));
+    }
+    Ok(value)
+}
+
+/// Parses a size within `least..=most` bytes. Units are 1024-based (`KiB`, `MiB`) or 1000-based (`kB`, `MB`).
+pub(super) fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let text = text.trim();
+    if is_bare(text) {
+        return Err(format!("has no unit; write {text}B for bytes, or a size such as 512KiB or 1MiB"));
+    }
+    let ByteSize(value) =
+        text.parse().map_err(|_| "is not a size; write a number and its unit, such as 512KiB or 1MiB".to_owned())?;
+    if value < least || value > most {
+        let (least, most) = (ByteSize(least).display().iec(), ByteSize(most).display().iec());
+        return Err(format!("must be from {least} to {most}"));
+    }
+    Ok(value)
+}
+
+fn is_bare(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MILLI: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        let cases = [("250ms", 250), ("5s", 5000), ("1m 30s", 90_000), ("1h", 3_600_000), (" 5s ", 5000)];
+        for (text, millis) in cases {
+            assert_eq!(duration(text, MILLI, HOUR), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_number_is_told_which_unit_to_write() {
+        assert!(duration("60", MILLI, HOUR).is_err_and(|message| message.contains("60s")));
+        assert!(duration("0", Duration::ZERO, HOUR).is_err_and(|message| message.contains("0s")));
+        assert!(size("1048576", 1, 1 << 26).is_err_and(|message| message.contains("1048576B")));
+    }
+
+    #[test]
+    fn values_outside_the_bounds_are_refused_with_the_bounds() {
+        for text in ["0s", "61m", "2h"] {
+            assert_eq!(duration(text, MILLI, HOUR), Err("must be from 1ms to 1h".to_owned()), "{text}");
+        }
+        for text in ["1B", "65MiB", "1EiB", "99999999999999EiB"] {
+            assert_eq!(size(text, 1024, 1 << 26), Err("must be from 1.0 KiB to 64.0 MiB".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_quantity_is_refused() {
+        for text in ["", "soon", "-5s", "5 parsecs", "s", "1.5", "NaNs"] {
+            assert!(duration(text, MILLI, HOUR).is_err(), "{text}");
+            assert!(size(text, 1, 1 << 26).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        for (text, bytes) in [("1MiB", 1 << 20), ("1 MiB", 1 << 20), ("1MB", 1_000_000), ("2048B", 2048)] {
+            assert_eq!(size(text, 1024, 1 << 26), Ok(bytes), "{text}");
+        }
+    }
+}

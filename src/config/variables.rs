@@ -1,0 +1,107 @@
+//! The environment's layer: `ASTEROID_GATEWAY__UPSTREAM__URL` overrides `upstream.url`.
+//!
+//! Two underscores follow the prefix, because Kubernetes injects `ASTEROID_GATEWAY_SERVICE_HOST` and the like. Names
+//! are lower-cased, so only tenants, credentials and tags in lower case can be reached. A value stays text wherever
+//! text is wanted (`4711` needs no quotes here); where a list or a section is wanted it is read as YAML on one line,
+//! and replaces what the file has.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use figment::value::{Dict, Value};
+
+use super::finding::{Faults, Path};
+
+const PREFIX: &str = "ASTEROID_GATEWAY__";
+
+/// The variables that override keys: their names by the paths they set.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    names: BTreeMap<Path, String>,
+    pub(super) tree: Dict,
+}
+
+impl Variables {
+    /// Keeps what begins with the prefix and records what cannot be placed.
+    pub(super) fn select(environment: impl IntoIterator<Item = (OsString, OsString)>, faults: &mut Faults) -> Self {
+        let mut placed = BTreeMap::<Path, (String, String)>::new();
+        for (name, value) in environment {
+            let name = name.to_string_lossy();
+            let Some(keys) = keys(&name) else { continue };
+            let path = keys.iter().fold(Path::default(), |path, key| path.key(key));
+            if keys.iter().any(String::is_empty) {
+                faults.push(&path, format!("{name} names no key: write one between each `__`"));
+                continue;
+            }
+            let Ok(value) = value.into_string() else {
+                faults.push(&path, format!("{name} is not UTF-8"));
+                continue;
+            };
+            if let Some((other, _)) = placed.iter().find_map(|(set, by)| overlaps(set, &path).then_some(by)) {
+                faults.push(&path, format!("is set by both {other} and {name}; keep one"));
+                continue;
+            }
+            placed.insert(path, (name.into_owned(), value));
+        }
+        let mut variables = Self::default();
+        for (path, (name, value)) in placed {
+            insert(&mut variables.tree, path.keys().unwrap_or_default().as_slice(), Value::from(value));
+            variables.names.insert(path, name);
+        }
+        variables
+    }
+
+    /// Whether a variable gave exactly this value, so that it is text of any type.
+    pub(super) fn set(&self, path: &Path) -> bool {
+        self.names.contains_key(path)
+    }
+
+    /// The variables a fault at `path` is about: the one that set it or what holds it; else, where the file has no
+    /// section of its own there, those that set something inside it.
+    pub(super) fn behind(&self, path: &Path, file: &Dict) -> Option<String> {
+        let holding = self.names.iter().find(|(set, _)| path.is_within(set)).map(|(_, name)| name.clone());
+        holding.or_else(|| {
+            let keys = path.keys().filter(|keys| !keys.is_empty() && !is_section(file, keys))?;
+            let path = keys.iter().fold(Path::default(), |path, key| path.key(*key));
+            let inside: Vec<_> =
+                self.names.iter().filter(|(set, _)| set.is_within(&path)).map(|(_, name)| name.as_str()).collect();
+            (!inside.is_empty()).then(|| inside.join(", "))
+        })
+    }
+}
+
+/// The keys that a variable's name spells, or nothing if it is none of ours.
+fn keys(name: &str) -> Option<Vec<String>> {
+    let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
+    prefix.eq_ignore_ascii_case(PREFIX).then(|| rest.to_ascii_lowercase().split("__").map(str::to_owned).collect())
+}
+
+fn overlaps(one: &Path, other: &Path) -> bool {
+    one.is_within(other) || other.is_within(one)
+}
+
+fn insert(section: &mut Dict, keys: &[&str], value: Value) {
+    match keys {
+        [] => {}
+        [key] => {
+            section.insert((*key).to_owned(), value);
+        }
+        [key, rest @ ..] => {
+            // Overlapping paths were refused, so what is found here is a section made by this function.
+            if let Value::Dict(_, inner) = section.entry((*key).to_owned()).or_insert_with(|| Value::from(Dict::new()))
+            {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn is_section(section: &Dict, keys: &[&str]) -> bool {
+    match keys {
+        [] => true,
+        [key, rest @ ..] => match section.get(*key) {
+            Some(Value::Dict(_, inner)) => is_section(inner, rest),
+            _ => false,
+        },
+    }
+}

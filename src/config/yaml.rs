@@ -1,0 +1,142 @@
+//! YAML text to figment's value tree. Duplicate keys are collected with their paths instead of ending the parse, so
+//! that they are reported beside everything else.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use figment::value::{Dict, Empty, Value};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
+
+use super::finding::{Faults, Path};
+
+/// Parses one document. The faults are duplicate keys, at their paths below `root`, or the one syntax error.
+pub(super) fn parse(text: &str, root: &Path) -> Result<Value, Faults> {
+    let options = serde_saphyr::options! {
+        // A snippet would show lines of the file, and with them what somebody pasted into it.
+        with_snippet: false,
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::Error,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        reject_unsupported_tags: true,
+    };
+    let duplicates = RefCell::new(Faults::default());
+    let seed = Tree { path: root.clone(), duplicates: &duplicates };
+    let value = serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| seed.deserialize(yaml))
+        .map_err(|error| {
+            let mut faults = Faults::default();
+            faults.push(root, describe(error.without_snippet()));
+            faults
+        })?;
+    let duplicates = duplicates.into_inner();
+    if duplicates.is_empty() { Ok(value) } else { Err(duplicates) }
+}
+
+/// The parser's errors in the operator's words. Those that could quote the file are reworded; none is passed on whole.
+fn describe(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error;
+    let what = match error {
+        // The scanner's own messages are fixed texts.
+        Error::ExternalMessage { msg, .. } => msg.as_str(),
+        Error::Eof { .. } => "the text ends too early",
+        Error::MultipleDocuments { .. } => "there must be one document, without a second `---`",
+        Error::UnknownAnchor { .. } => {
+            "an alias (`*name`) without its anchor (`&name`); quote text that begins with `*`"
+        }
+        Error::MergeKeyNotAllowed { .. } => "merge keys (`<<`) are not supported; write the keys out",
+        Error::UnsupportedTag { .. } => "a tag (`!name`) that means nothing here; quote text that begins with `!`",
+        Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } => "too large or too deeply nested",
+        Error::InvalidUtf8Input => "not UTF-8",
+        _ => "this cannot be read here",
+    };
+    match error.location() {
+        Some(place) if place.line() > 0 => {
+            format!("YAML, line {}, column {}: {what}", place.line(), place.column())
+        }
+        _ => format!("YAML: {what}"),
+    }
+}
+
+/// Builds the tree at one path.
+struct Tree<'a> {
+    path: Path,
+    duplicates: &'a RefCell<Faults>,
+}
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("YAML")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::from(Empty::Unit))
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::from(Empty::None))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::<Value>::new();
+        while let Some(element) =
+            elements.next_element_seed(Tree { path: self.path.index(list.len()), duplicates: self.duplicates })?
+        {
+            list.push(element);
+        }
+        Ok(Value::from(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut section = Dict::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let path = self.path.key(&key);
+            let value = entries.next_value_seed(Tree { path: path.clone(), duplicates: self.duplicates })?;
+            if section.insert(key, value).is_some() {
+                self.duplicates.borrow_mut().push(&path, "is written twice; keep one");
+            }
+        }
+        Ok(Value::from(section))
+    }
+}

@@ -1,0 +1,68 @@
+//! A key in an environment variable: for development, because the environment is inherited by children, listed by
+//! tools, and cannot be zeroed.
+
+use secrecy::zeroize::Zeroizing;
+
+use super::{Error, Secret, without_line_break};
+
+/// The environment that secrets are read from: the process's own, and perhaps one variable for development, so that
+/// `dev` needs neither a file nor a change of the process's environment.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    development: Option<(String, Secret)>,
+}
+
+impl Environment {
+    /// The process's own environment.
+    #[must_use]
+    pub fn process() -> Self {
+        Self::default()
+    }
+
+    /// The process's own environment, in which the variable `name` holds `secret`, whatever it was.
+    #[must_use]
+    pub fn with_development(name: impl Into<String>, secret: Secret) -> Self {
+        Self { development: Some((name.into(), secret)) }
+    }
+
+    pub(super) fn read(&self, name: &str) -> Result<Secret, Error> {
+        if let Some((_, secret)) = self.development.as_ref().filter(|(known, _)| known == name) {
+            return Ok(secret.clone());
+        }
+        let value = std::env::var_os(name).ok_or_else(|| Error::Unset { name: name.to_owned() })?;
+        let bytes = Zeroizing::new(value.into_encoded_bytes());
+        Secret::from_slice(without_line_break(&bytes))
+            .map_err(|invalid| Error::Invalid { place: name.to_owned(), invalid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SecretRef;
+    use super::*;
+
+    fn read(environment: &Environment, name: &str) -> Result<Secret, Error> {
+        SecretRef::Env(name.to_owned()).read(environment)
+    }
+
+    #[test]
+    fn the_process_environment_is_read() {
+        // Set by cargo for every test.
+        assert_eq!(read(&Environment::process(), "CARGO_PKG_NAME").unwrap().expose(), b"asteroid-gateway");
+    }
+
+    #[test]
+    fn an_unset_variable_is_named() {
+        let error = read(&Environment::process(), "ASTEROID_GATEWAY_TEST_UNSET").unwrap_err();
+        assert_eq!(error, Error::Unset { name: "ASTEROID_GATEWAY_TEST_UNSET".to_owned() });
+        assert!(error.to_string().contains("ASTEROID_GATEWAY_TEST_UNSET"));
+    }
+
+    #[test]
+    fn a_development_variable_stands_in_front_of_the_process() {
+        let environment = Environment::with_development("CARGO_PKG_NAME", Secret::new("sk-dev").unwrap());
+        assert_eq!(read(&environment, "CARGO_PKG_NAME").unwrap().expose(), b"sk-dev");
+        assert_eq!(read(&environment, "CARGO_PKG_VERSION").unwrap().expose(), env!("CARGO_PKG_VERSION").as_bytes());
+        assert!(!format!("{environment:?}").contains("sk-dev"));
+    }
+}
