@@ -76,17 +76,18 @@ pub fn development(url: &str) -> Result<Loaded, Faults> {
 pub fn parse(text: &str, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Loaded, Faults> {
     let mut findings = Findings::default();
     let variables = Variables::select(environment, &mut findings.faults);
-    let written = match yaml::parse(text, &Path::default())? {
-        Value::Dict(_, written) => written,
-        Value::Empty(..) => {
+    let written = match yaml::parse(text, &Path::default(), &mut findings.faults) {
+        Some(Value::Dict(_, written)) => written,
+        None => return Err(findings.faults),
+        Some(Value::Empty(..)) => {
             return Err(Faults::whole("the file is empty; config/gateway.yaml shows the smallest that runs"));
         }
-        _ => return Err(Faults::whole("the file must be a section of `key: value`")),
+        Some(_) => return Err(Faults::whole("the file must be a section of `key: value`")),
     };
     let merged = Figment::from(Layer("the file", written.clone()))
         .merge(Layer("the environment", variables.tree.clone()))
         .extract::<Dict>()
-        .map_err(|error| Faults::whole(error.kind.to_string()))?;
+        .map_err(|_| Faults::whole("the file and the environment cannot be merged"))?;
     let file = extract::extract::<file::Gateway>(&merged, &variables, &mut findings.faults);
     let config = resolve::resolve(file, &mut findings);
     match config {

@@ -74,7 +74,7 @@ impl serde::de::Error for Mismatch {
             Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
             Unexpected::Seq => "a list",
             Unexpected::Map => "a section",
-            Unexpected::Unit | Unexpected::Option => "nothing",
+            Unexpected::Unit | Unexpected::Option => "nothing; give it a value or leave the key out",
             _ => "text",
         };
         Self::custom(format_args!("must be {expected}, not {kind}"))
@@ -118,10 +118,13 @@ impl<'a> Node<'a> {
     /// Hands on this node, read as YAML if a variable gave it as text.
     fn structured<T>(&self, then: impl FnOnce(&Node<'_>) -> Result<T, Mismatch>) -> Result<T, Mismatch> {
         let result = match self.value {
-            Value::String(_, text) if self.variables.set(&self.path) => match yaml::parse(text, &self.path) {
-                Ok(value) => then(&Node { value: &value, ..self.clone() }),
-                Err(faults) => Err(Mismatch { refused: Some(self.path.clone()), faults, ..Mismatch::default() }),
-            },
+            Value::String(_, text) if self.variables.set(&self.path) => {
+                let mut faults = Faults::default();
+                match yaml::parse(text, &self.path, &mut faults).filter(|_| faults.is_empty()) {
+                    Some(value) => then(&Node { value: &value, ..self.clone() }),
+                    None => Err(Mismatch { refused: Some(self.path.clone()), faults, ..Mismatch::default() }),
+                }
+            }
             _ => then(self),
         };
         result.map_err(|mismatch| mismatch.at(&self.path))

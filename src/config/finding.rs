@@ -6,10 +6,10 @@
 use std::fmt;
 
 /// Where in the configuration: `listeners[1].tenant`, or nothing for the file as a whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(Vec<Step>);
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Key(String),
     Index(usize),
@@ -71,6 +71,13 @@ impl fmt::Display for Path {
             }
         }
         Ok(())
+    }
+}
+
+/// As displayed: a derived one would show what the path hides.
+impl fmt::Debug for Path {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
     }
 }
 

@@ -10,8 +10,9 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPo
 
 use super::finding::{Faults, Path};
 
-/// Parses one document. The faults are duplicate keys, at their paths below `root`, or the one syntax error.
-pub(super) fn parse(text: &str, root: &Path) -> Result<Value, Faults> {
+/// Parses one document that stands at `root`. Nothing is answered only where the one syntax error is recorded;
+/// duplicate keys are recorded too, and the last one counts so that reading can go on.
+pub(super) fn parse(text: &str, root: &Path, faults: &mut Faults) -> Option<Value> {
     let options = serde_saphyr::options! {
         // A snippet would show lines of the file, and with them what somebody pasted into it.
         with_snippet: false,
@@ -20,16 +21,15 @@ pub(super) fn parse(text: &str, root: &Path) -> Result<Value, Faults> {
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         reject_unsupported_tags: true,
     };
-    let duplicates = RefCell::new(Faults::default());
-    let seed = Tree { path: root.clone(), duplicates: &duplicates };
-    let value = serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| seed.deserialize(yaml))
-        .map_err(|error| {
-            let mut faults = Faults::default();
-            faults.push(root, describe(error.without_snippet()));
-            faults
-        })?;
-    let duplicates = duplicates.into_inner();
-    if duplicates.is_empty() { Ok(value) } else { Err(duplicates) }
+    let faults = RefCell::new(faults);
+    let seed = Tree { path: root.clone(), faults: &faults };
+    match serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| seed.deserialize(yaml)) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            faults.borrow_mut().push(root, describe(error.without_snippet()));
+            None
+        }
+    }
 }
 
 /// The parser's errors in the operator's words. Those that could quote the file are reworded; none is passed on whole.
@@ -60,7 +60,7 @@ fn describe(error: &serde_saphyr::Error) -> String {
 /// Builds the tree at one path.
 struct Tree<'a> {
     path: Path,
-    duplicates: &'a RefCell<Faults>,
+    faults: &'a RefCell<&'a mut Faults>,
 }
 
 impl<'de> DeserializeSeed<'de> for Tree<'_> {
@@ -121,7 +121,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut list = Vec::<Value>::new();
         while let Some(element) =
-            elements.next_element_seed(Tree { path: self.path.index(list.len()), duplicates: self.duplicates })?
+            elements.next_element_seed(Tree { path: self.path.index(list.len()), faults: self.faults })?
         {
             list.push(element);
         }
@@ -132,9 +132,9 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let mut section = Dict::new();
         while let Some(key) = entries.next_key::<String>()? {
             let path = self.path.key(&key);
-            let value = entries.next_value_seed(Tree { path: path.clone(), duplicates: self.duplicates })?;
+            let value = entries.next_value_seed(Tree { path: path.clone(), faults: self.faults })?;
             if section.insert(key, value).is_some() {
-                self.duplicates.borrow_mut().push(&path, "is written twice; keep one");
+                self.faults.borrow_mut().push(&path, "is written twice; keep one");
             }
         }
         Ok(Value::from(section))

@@ -59,7 +59,7 @@ mod tests {
             ("CANARY CANARY".to_owned(), Invalid::Space),
             ("CANARY\u{e9}".to_owned(), Invalid::NotVisible),
             ("CANARY".repeat(2000), Invalid::TooLong),
-            (format!("{}\n\n", "k".repeat(MAX_LENGTH)), Invalid::Space),
+            (format!("{}\n\n", "k".repeat(MAX_LENGTH)), Invalid::TooLong),
         ] {
             let (_directory, place) = file(content);
             let error = read_at(&place).unwrap_err();

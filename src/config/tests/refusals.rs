@@ -1,0 +1,149 @@
+//! What each key takes and refuses, how references are checked, and what is warned of.
+
+use super::*;
+
+#[test]
+fn addresses_are_checked_against_each_other() {
+    let second = |address: &str| {
+        smallest_with(
+            "credentials:",
+            &format!("  - address: {address}\n    tenant: {{ fixed: billing }}\ncredentials:"),
+        )
+    };
+    assert_faults(&second("127.0.0.1:8080"), &["listeners[1].address: another listener has this address already"]);
+    assert!(with(&second("127.0.0.2:8080"), &[]).is_ok());
+    assert!(with(&second("127.0.0.1:0").replace("127.0.0.1:8080", "127.0.0.1:0"), &[]).is_ok());
+    for admin in ["127.0.0.1:8080", "0.0.0.0:8080", "'[::]:8080'"] {
+        assert_faults(
+            &format!("{SMALLEST}admin: {{ address: {admin} }}"),
+            &["admin.address: a listener has this address already; probes need one of their own"],
+        );
+    }
+    assert!(with(&format!("{SMALLEST}admin: {{ address: 0.0.0.0:9090 }}"), &[]).is_ok());
+    for address in ["localhost:8080", "127.0.0.1", ":8080", "unix:/run/gateway.sock", "127.0.0.1:65536"] {
+        let found = faults(&smallest_with("127.0.0.1:8080", address));
+        assert!(found[0].starts_with("listeners[0].address: must be an IP address and a port"), "{found:?}");
+    }
+    for address in ["0.0.0.0:8080", "10.0.0.1:8080", "'[::]:8080'", "'[::ffff:127.0.0.1]:8080'"] {
+        let found = faults(&smallest_with("127.0.0.1:8080", address));
+        assert!(found[0].starts_with("listeners[0].address: a listener with a fixed tenant must be on"), "{found:?}");
+    }
+}
+
+#[test]
+fn hosts_are_names_in_lower_case_without_port() {
+    let hosts = |hosts: &str| smallest_with("{ fixed: billing }", &format!("{{ fixed: billing }}\n    hosts: {hosts}"));
+    let Loaded { config, .. } = with(&hosts("[Gateway.Test, gateway, '[::2]', '::2', 10.0.0.1]"), &[]).unwrap();
+    assert_eq!(config.listeners[0].hosts, ["gateway.test", "gateway", "::2", "::2", "10.0.0.1"]);
+    for host in ["gateway:80", "http://gateway", "''", "a b", "'*.test'", "[]"] {
+        let found = faults(&hosts(&format!("[{host}]")));
+        assert!(found[0].starts_with("listeners[0].hosts[0]: must be"), "{found:?}");
+    }
+}
+
+#[test]
+fn names_are_fit_for_logs_and_labels() {
+    let long = "t".repeat(129);
+    for name in ["a b", "b\u{fc}ro", "a/b", "\"a\\nb\"", "\"\"", long.as_str()] {
+        let found = faults(&smallest_with("  billing:", &format!("  {name}:")).replace("fixed: billing", "fixed: x"));
+        assert!(found.iter().any(|line| line.contains("a tenant's name is 1 to 128")), "{found:?}");
+    }
+    for name in ["team-a.prod_1", "Billing", "4711"] {
+        let text =
+            smallest_with("  billing:", &format!("  {name}:")).replace("fixed: billing", &format!("fixed: '{name}'"));
+        assert!(with(&text, &[]).is_ok(), "{name}");
+    }
+    for name in ["Main", "a.b", "\"\"", "sk-CANARY"] {
+        let found = faults(&SMALLEST.replace("main", name));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("credentials.<hidden>: a credential's name is"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_credential_says_where_the_key_is_in_exactly_one_way() {
+    let written = "{ file: /var/run/secrets/asteroid/api-key }";
+    for (place, expected) in [
+        ("", "credentials.main: says not where the key is; write `file: PATH` or `env: VARIABLE`"),
+        ("{ file: /key, env: KEY }", "credentials.main: names both `file` and `env`; keep one"),
+        ("{ file: 7 }", "credentials.main.file: must be text, not a number; put it in quotes"),
+        ("{ file: key }", "credentials.main.file: must be a path with a directory, such as /run/secrets/key or ./key"),
+        (
+            "{ env: 'A B' }",
+            "credentials.main.env: must be the name of an environment variable, such as ASTEROID_API_KEY",
+        ),
+        ("{ env: '' }", "credentials.main.env: must be the name of an environment variable, such as ASTEROID_API_KEY"),
+        ("{ env: 1A }", "credentials.main.env: must be the name of an environment variable, such as ASTEROID_API_KEY"),
+    ] {
+        assert_faults(&smallest_with(written, place), &[expected]);
+    }
+    assert!(with(&smallest_with(written, "{ file: ./key }"), &[]).is_ok());
+}
+
+#[test]
+fn a_reference_to_what_was_refused_is_not_reported_again() {
+    assert_faults(
+        &smallest_with("{ file: /var/run/secrets/asteroid/api-key }", "7"),
+        &["credentials.main: must be a section of `key: value`, not a number"],
+    );
+    assert_faults(
+        &smallest_with("    credential: main", "    - credential"),
+        &["tenants.billing: must be a section of `key: value`, not a list"],
+    );
+    assert_faults(
+        &SMALLEST.replace("credential: main", "credential: 7"),
+        &["tenants.billing.credential: must be text, not a number; put it in quotes"],
+    );
+}
+
+#[test]
+fn tags_are_made_of_the_prefix_the_tenant_and_its_metadata() {
+    let text =
+        smallest_with("    credential: main", "    credential: main\n    metadata: { tenant: x, team: billing }");
+    let text = format!("{text}tagging: {{ tenant_key: owner, tenant_prefix: prod/, on_conflict: overwrite }}\n");
+    let Loaded { config, .. } = with(&text, &[]).unwrap();
+    let tags: Vec<_> =
+        config.tenants["billing"].tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(tags, [("owner", "prod/billing"), ("team", "billing"), ("tenant", "x")]);
+    assert_eq!(config.on_conflict, OnConflict::Overwrite);
+    let long = "v".repeat(1025);
+    for (tag, at) in [
+        ("{ owner: x }", "tenants.billing.metadata.owner: this key"),
+        ("{ a: yes }", "tenants.billing.metadata.a: must be text, not true or false"),
+        ("{ a: 007 }", "tenants.billing.metadata.a: must be text, not a number"),
+        ("{ a: 1.5 }", "tenants.billing.metadata.a: must be text, not a number"),
+        ("{ a: .inf }", "tenants.billing.metadata.a: must be text, not a number"),
+        ("{ a: }", "tenants.billing.metadata.a: must be text, not nothing"),
+        ("{ a: [b] }", "tenants.billing.metadata.a: must be text, not a list"),
+        ("{ a: \"b\\nc\" }", "tenants.billing.metadata.a: must not hold line breaks"),
+        ("{ '': b }", "tenants.billing.metadata.\"\": the key must not be empty"),
+        (&format!("{{ a: {long} }}"), "tenants.billing.metadata.a: must not be longer than 1024 bytes"),
+    ] {
+        let found = faults(&text.replace("{ tenant: x, team: billing }", tag));
+        assert!(found.len() == 1 && found[0].starts_with(at), "{tag}: {found:?}");
+    }
+    let found = faults(&text.replace("owner", "''").replace("prod/", "\"a\\tb\""));
+    assert!(found[0].starts_with("tagging.tenant_key: must not") && found[1].starts_with("tagging.tenant_prefix: "));
+}
+
+#[test]
+fn what_is_risky_is_warned_of() {
+    let text = "
+upstream: { url: 'http://localhost:9000' }
+listeners: [{ address: '127.0.0.1:0', tenant: { fixed: a } }]
+credentials: { main: { env: KEY }, spare: { file: /run/key } }
+tenants: { a: { credential: main }, b: { credential: main } }
+";
+    let Loaded { warnings, .. } = with(text, &[]).unwrap();
+    assert_eq!(
+        warnings.to_string(),
+        "credentials.main.env: a key in the environment is for development; in production use `file`\n\
+         credentials.spare: no tenant uses it\n\
+         tenants.b: no listener is for this tenant\n\
+         upstream.url: the key is sent in cleartext, though only on this machine"
+    );
+    assert_faults(
+        &text.replace("upstream: {", "upstream: { ca_file: /ca.pem,"),
+        &["upstream.ca_file: has no use with an http:// upstream; leave it out"],
+    );
+}
