@@ -3,7 +3,7 @@
 //! The bytes lie in one allocation that is zeroed when its last holder goes: a header value made from a secret shares
 //! it and makes no copy. What was sent leaves copies in the connection's write buffer, which the kernel gets anyway.
 
-pub mod env;
+mod env;
 mod file;
 
 use std::fmt;

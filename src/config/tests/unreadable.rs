@@ -28,6 +28,13 @@ fn nothing_under_credentials_is_echoed_and_no_url_either() {
         assert!(!format!("{all} {all:?}").contains("CANARY"), "{all:?}");
         assert!(!all.is_empty(), "{text}");
     }
+    // Shown only if it could be a misspelt key of the configuration.
+    for (key, shown) in
+        [("flie", "flie"), ("canarycanarycanarycanary0", "<hidden>"), ("canaries".repeat(4).as_str(), "<hidden>")]
+    {
+        let found = faults(&smallest_with("{ file:", &format!("{{ {key}: x, file:")));
+        assert_eq!(found, [format!("credentials.main.{shown}: unknown key; known here: file, env")]);
+    }
     let all = with(SMALLEST, &[("ASTEROID_GATEWAY__CREDENTIALS__MAIN", "sk-CANARY")]).unwrap_err();
     assert_eq!(
         all.to_string(),
