@@ -1,7 +1,40 @@
-//! asteroid-gateway: an authenticating reverse proxy for Asteroid agents.
+//! asteroid-gateway: the key of Asteroid's Agents API stays here, and a company's services start agents without it.
+//!
+//! # The life of a request
+//!
+//! A connection is accepted by one of a few workers ([`worker`], [`server`]), each a thread with a runtime of its own. A
+//! request on it goes through [`proxy`] in a straight line:
+//!
+//! ```text
+//! check the caller → identify the tenant → select the operation → admit (a Permit)
+//!   → collect the body → parse → tag → build the outgoing request → inject the key        prepare: refused for nothing
+//!   → send → settle → answer, and one record                            settle: finished whether the caller stays or not
+//! ```
+//!
+//! # The modules
+//!
+//! - [`cli`] is the only one that prints, [`app`] the only one that knows every part.
+//! - [`config`]: what the operator writes, what runs. [`secret`]: where the key is.
+//! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
+//! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted.
+//! - [`error`]: every refusal and failure, and the table of answers.
+//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends.
+//! - [`telemetry`]: the log. [`admin`]: probes. [`simulator`]: the simulated Asteroid.
 
+pub mod admin;
+pub mod app;
 pub mod asteroid;
+pub mod cli;
 pub mod config;
+pub mod drain;
+pub mod error;
 pub mod json;
+pub mod proxy;
 pub mod secret;
+pub mod server;
 pub mod simulator;
+pub mod state;
+pub mod tasks;
+pub mod telemetry;
+pub mod upstream;
+pub mod worker;

@@ -1,1 +1,237 @@
-//! simulator
+//! The simulated Asteroid: what `dev` and `simulate` run, and the upstream of the tests.
+//!
+//! It answers `POST /agents/v2/agents/{agentId}/execute` as the vendor's specification says the real one does, remembers
+//! what it was sent, and fails on command (see [`fault`]). Below `/_simulator/` it is asked and told over HTTP.
+//!
+//! A program of its own, it spawns for itself and shares no code with the gateway's own reading of requests: two readings
+//! of the specification that disagree are found by the tests.
+
+pub mod connection;
+pub mod control;
+pub mod execute;
+pub mod fault;
+pub mod received;
+pub mod tls;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use fault::{Fault, Moment};
+use received::Received;
+
+/// How many requests and executions are remembered.
+const REMEMBERED: usize = 1000;
+
+/// Told of each request once it is answered.
+pub type Observer = Box<dyn Fn(&Received) + Send + Sync>;
+
+/// How a simulator is set up.
+#[derive(Default)]
+pub struct Options {
+    /// The keys that are accepted; where there is none, every key is.
+    pub keys: Vec<SecretString>,
+    /// Told of each request.
+    pub on_request: Option<Observer>,
+}
+
+/// One simulated Asteroid.
+pub struct Simulator {
+    state: Mutex<State>,
+    observer: Option<Observer>,
+    /// Changed with every request that was remembered and every change of the faults.
+    changed: watch::Sender<()>,
+    /// Connections of an older generation are closed.
+    generation: watch::Sender<u64>,
+    connections: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Vec<SecretString>,
+    faults: VecDeque<(u32, Fault)>,
+    requests: VecDeque<Received>,
+    executions: VecDeque<Execution>,
+}
+
+/// An execution that was started.
+#[derive(Debug, Clone, Serialize)]
+pub struct Execution {
+    /// Its id.
+    pub id: String,
+    /// Whose.
+    pub agent_id: String,
+    /// What it is found by.
+    pub metadata: Map<String, Value>,
+}
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Simulator").field("requests", &self.lock().requests.len()).finish_non_exhaustive()
+    }
+}
+
+impl Simulator {
+    /// A simulator that has seen nothing.
+    #[must_use]
+    pub fn new(options: Options) -> Arc<Simulator> {
+        let state = State { keys: options.keys, ..State::default() };
+        Arc::new(Simulator {
+            state: Mutex::new(state),
+            observer: options.on_request,
+            changed: watch::Sender::new(()),
+            generation: watch::Sender::new(0),
+            connections: AtomicU64::new(0),
+        })
+    }
+
+    /// Serves until it is dropped; its connections end with it.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) -> Infallible {
+        let tls = tls.map(TlsAcceptor::from);
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            };
+            let number = self.connections.fetch_add(1, Ordering::Relaxed);
+            let simulator = Arc::clone(&self);
+            let tls = tls.clone();
+            connections.spawn(async move {
+                match tls {
+                    None => connection::serve(simulator, number, stream).await,
+                    Some(tls) => {
+                        // A peer that does not trust the certificate has been told so by TLS.
+                        if let Ok(stream) = tls.accept(stream).await {
+                            connection::serve(simulator, number, stream).await;
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    /// Replaces the keys that are accepted.
+    pub fn set_keys(&self, keys: Vec<SecretString>) {
+        self.lock().keys = keys;
+    }
+
+    /// Lets the next requests fail, after those for which faults wait already.
+    pub fn fail_next(&self, times: u32, fault: Fault) {
+        if times > 0 {
+            self.lock().faults.push_back((times, fault));
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Forgets the faults that wait, and lets go of requests that are held.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+        self.changed.send_replace(());
+    }
+
+    /// Closes the connections that are open.
+    pub fn close_connections(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// The last requests, newest last.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Received> {
+        self.lock().requests.iter().cloned().collect()
+    }
+
+    /// The last executions that were started, newest last.
+    #[must_use]
+    pub fn executions(&self) -> Vec<Execution> {
+        self.lock().executions.iter().cloned().collect()
+    }
+
+    /// Forgets the requests.
+    pub fn clear_requests(&self) {
+        self.lock().requests.clear();
+    }
+
+    /// Resolves when something was remembered or a fault was set or cleared since it was called.
+    pub async fn changed(&self) {
+        // The sender lives as long as this simulator.
+        drop(self.changed.subscribe().changed().await);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the fault that waits for the next request, if it applies at this moment.
+    fn fault(&self, moment: Moment) -> Option<Fault> {
+        let mut state = self.lock();
+        let (times, fault) = state.faults.front_mut().filter(|(_, fault)| fault.when == moment)?;
+        let fault = fault.clone();
+        *times -= 1;
+        if *times == 0 {
+            state.faults.pop_front();
+        }
+        Some(fault)
+    }
+
+    /// A request has arrived; its answer is told to [`Simulator::answered`].
+    fn remember(&self, received: Received) -> u64 {
+        let mut state = self.lock();
+        if state.requests.len() == REMEMBERED {
+            state.requests.pop_front();
+        }
+        let number = received.number;
+        state.requests.push_back(received);
+        drop(state);
+        self.changed.send_replace(());
+        number
+    }
+
+    fn answered(&self, number: u64, answer: String, execution: Option<&Execution>) {
+        let mut state = self.lock();
+        let Some(received) = state.requests.iter_mut().rev().find(|received| received.number == number) else { return };
+        received.answer = Some(answer);
+        received.execution_id = execution.map(|execution| execution.id.clone());
+        let received = received.clone();
+        drop(state);
+        if let Some(observer) = &self.observer {
+            observer(&received);
+        }
+    }
+
+    fn started(&self, execution: Execution) {
+        let mut state = self.lock();
+        if state.executions.len() == REMEMBERED {
+            state.executions.pop_front();
+        }
+        state.executions.push_back(execution);
+    }
+
+    fn accepts(&self, key: &[u8]) -> bool {
+        let state = self.lock();
+        state.keys.is_empty() || state.keys.iter().any(|known| known.expose_secret().as_bytes() == key)
+    }
+}
+
+/// Reads a key that is to be accepted; white space around it is dropped.
+///
+/// # Errors
+///
+/// Where the file cannot be read as text.
+pub fn read_key(file: &Path) -> io::Result<SecretString> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    Ok(std::fs::read_to_string(file).map_err(named)?.trim().to_owned().into())
+}

@@ -16,6 +16,7 @@ use hyper::header::HeaderName;
 use super::file;
 use super::finding::{Findings, Path};
 use super::units;
+use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
 
 /// A configuration that can run. Holds no secret and may be shown.
@@ -96,27 +97,16 @@ pub struct Tenant {
     pub tags: Vec<(String, String)>,
 }
 
-// To become `crate::asteroid::start::OnConflict`, once that exists.
-/// What happens if a caller sends one of the gateway's tags with another value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnConflict {
-    /// The request is refused.
-    #[default]
-    Reject,
-    /// The gateway's value replaces it.
-    Overwrite,
-}
-
 /// How long each part of an exchange may take: 1 ms to 1 h each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
     /// Connecting to the upstream, TLS included.
     pub connect: Duration,
-    /// From the last byte of the request to the answer's head.
+    /// From sending the request to the end of the part of its answer that is buffered; then between the parts of the rest.
     pub response: Duration,
     /// Reading a caller's body.
     pub body: Duration,
-    /// How long an unused upstream connection is kept; to be below the upstream's own.
+    /// How long an unused connection is kept: to the upstream, to be below the upstream's own limit, and from a caller.
     pub idle: Duration,
 }
 

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{OnConflict, Scheme, TenantSource};
+use super::resolve::{Scheme, TenantSource};
 use super::*;
+use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
 
 const SMALLEST: &str = include_str!("../../config/gateway.yaml");

@@ -1,0 +1,184 @@
+//! Configuration in, running program out: the only module that knows every part.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+
+use crate::admin;
+use crate::config::resolve::Config;
+use crate::drain::{self, Drain, Draining, Schedule};
+use crate::proxy::snapshot::{self, Snapshot};
+use crate::secret::{self, Environment};
+use crate::server::accept;
+use crate::state::State;
+use crate::tasks::Tasks;
+use crate::telemetry::log::Log;
+use crate::upstream::connect::Connector;
+use crate::upstream::tls;
+use crate::worker::Worker;
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address cannot be listened on.
+    #[error("{key} {address}: {source}")]
+    Bind {
+        /// The key of the configuration.
+        key: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A key cannot be read.
+    #[error("credentials.{name}: {source}")]
+    Secret {
+        /// The credential.
+        name: String,
+        /// What stands in the way.
+        source: secret::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// The upstream's host is no name that a certificate can have.
+    #[error("upstream.url: {0}")]
+    Host(#[from] rustls::pki_types::InvalidDnsNameError),
+    /// The configuration cannot serve.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    /// The system refused a thread, a socket or a runtime.
+    #[error("starting failed: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A gateway that listens and has not been told to stop.
+#[derive(Debug)]
+pub struct Running {
+    /// What is listened on, in the order of the configuration; a port that was left open is filled in.
+    pub addresses: Vec<SocketAddr>,
+    /// Where the admin listener is.
+    pub admin: SocketAddr,
+    admin_socket: TcpListener,
+    drain: Drain,
+    draining: Draining,
+    schedule: Schedule,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    workers_end: mpsc::Receiver<Infallible>,
+    state: State,
+}
+
+/// Starts a gateway: reads the keys, binds every address, starts the workers. Called inside a runtime, which serves the
+/// probes.
+///
+/// # Errors
+///
+/// Whatever keeps it from serving; nothing is left running then.
+pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> Result<Running, Error> {
+    let secrets = read_secrets(config, environment)?;
+    let state = State::default();
+    let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
+    let tls = Arc::new(tls::client(config.upstream.ca_file.as_deref())?);
+    let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
+    let connectors: Result<Vec<_>, _> = (0..worker_count(config)).map(|_| connector()).collect();
+    let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
+    let bound = config.listeners.iter().enumerate();
+    let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
+    let (addresses, sockets): (Vec<_>, Vec<_>) = bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
+    let (drain, draining) = drain::channel();
+    let (end, workers_end) = mpsc::channel(1);
+    let mut workers = Vec::new();
+    for (number, connector) in connectors?.into_iter().enumerate() {
+        let worker = Worker {
+            sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+            snapshot: Arc::clone(&snapshot),
+            connector,
+            idle: config.timeouts.idle,
+            draining: draining.clone(),
+            drain_timeout: config.drain.timeout,
+            log: log.cloned(),
+        };
+        workers.push(worker.start(number, end.clone())?);
+    }
+    for (listener, address) in config.listeners.iter().zip(&addresses) {
+        tracing::info!(%address, tenant = ?listener.tenant, "listening");
+    }
+    tracing::info!(address = %admin, workers = workers.len(), "ready");
+    let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
+    Ok(Running { addresses, admin, admin_socket, drain, draining, schedule, workers, workers_end, state })
+}
+
+impl Running {
+    /// Serves until `told_to_stop` resolves, then drains; where it resolves a second time, the drain ends at once.
+    ///
+    /// # Errors
+    ///
+    /// Where the admin listener cannot be served or a worker failed.
+    pub async fn until(self, mut told_to_stop: impl AsyncFnMut()) -> io::Result<()> {
+        let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let admin = admin::serve(admin, self.draining, tasks);
+        tokio::pin!(admin);
+        tokio::select! {
+            never = &mut admin => match never {},
+            () = told_to_stop() => {}
+        }
+        tracing::info!(delay = ?self.schedule.delay, timeout = ?self.schedule.timeout, "draining");
+        let mut workers_end = self.workers_end;
+        let drained = async {
+            self.drain.begin(self.schedule).await;
+            // Nothing is ever sent: the channel closes when the last worker has dropped its end.
+            workers_end.recv().await;
+        };
+        let in_time = tokio::select! {
+            never = &mut admin => match never {},
+            () = drained => true,
+            () = told_to_stop() => false,
+        };
+        if !in_time {
+            tracing::error!("told to stop a second time; what remains is cut off");
+        }
+        let unsettled = self.state.unsettled();
+        if unsettled.is_empty() {
+            tracing::info!("drained");
+        } else {
+            tracing::error!(unsettled, "exchanges were cut off; their executions may run");
+        }
+        if in_time { join(self.workers) } else { Ok(()) }
+    }
+}
+
+fn join(workers: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    let ended =
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked"))));
+    // All are waited for, also where one failed.
+    let ended: Vec<io::Result<()>> = ended.collect();
+    ended.into_iter().collect()
+}
+
+fn read_secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<String, secret::Secret>, Error> {
+    let read = config.credentials.iter().map(|(name, secret)| match secret.read(environment) {
+        Ok(secret) => Ok((name.clone(), secret)),
+        Err(source) => Err(Error::Secret { name: name.clone(), source }),
+    });
+    read.collect()
+}
+
+fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
+    let bound = accept::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket)));
+    bound.map_err(|source| Error::Bind { key, address, source })
+}
+
+/// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.
+fn worker_count(config: &Config) -> usize {
+    if config.listeners.iter().all(|listener| listener.address.ip().is_loopback()) {
+        return 1;
+    }
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}

@@ -1,0 +1,239 @@
+//! The command line: the only place that prints.
+
+mod dev;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::config::{self, resolve::Config};
+use crate::secret::Environment;
+use crate::simulator::{self, Simulator};
+use crate::telemetry::log::{Format, Log};
+use crate::{app, telemetry};
+
+/// How long the log may take to be written at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Lets services start Asteroid agents without holding the key.
+#[derive(Debug, Parser)]
+#[command(name = "asteroid-gateway", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        logging: Logging,
+    },
+    /// Print everything that is wrong with a configuration, and what is risky, without starting
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Run the gateway and a simulated Asteroid in one process, with nothing to set up
+    Dev(dev::Dev),
+    /// Run the simulated Asteroid alone
+    Simulate(Simulate),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration, in YAML
+    #[arg(long = "config", value_name = "FILE")]
+    path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Logging {
+    /// The least severe level that is logged; a request's own line is info
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["off", "error", "warn", "info", "debug"])]
+    log_level: String,
+    /// How lines look
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
+    log_format: Format,
+}
+
+#[derive(Debug, Args)]
+struct Simulate {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR")]
+    listen: SocketAddr,
+    /// A file with a key to accept; may be given several times. Without it, any key is accepted
+    #[arg(long, value_name = "FILE")]
+    key_file: Vec<PathBuf>,
+    /// A certificate chain in PEM form: listen for TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where the terminal is gone, there is nobody to tell.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let done = match cli.command {
+        Command::Run { config, logging } => run(&config, &logging),
+        Command::Check { config } => check(&config),
+        Command::Dev(dev) => dev.run(),
+        Command::Simulate(simulate) => simulate.run(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            complain(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
+    let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
+    let log = begin_log(logging)?;
+    let ended = runtime()?.block_on(serve(&config, &Environment::process(), logging.records().then_some(&log)));
+    log.close(LAST_WORDS);
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
+    let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
+    say(format_args!(
+        "{}: no fault; {} listeners, {} tenants",
+        file.path.display(),
+        config.listeners.len(),
+        config.tenants.len()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration, or nothing after its faults were printed; warnings are printed either way.
+fn load(file: &ConfigFile) -> Option<Config> {
+    match config::load(&file.path) {
+        Ok(loaded) => {
+            for warning in loaded.warnings.iter() {
+                complain(format_args!("warning: {warning}"));
+            }
+            Some(loaded.config)
+        }
+        Err(faults) => {
+            complain(format_args!("{}: the configuration is refused", file.path.display()));
+            complain(faults);
+            None
+        }
+    }
+}
+
+async fn serve(config: &Config, environment: &Environment, log: Option<&Log>) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let running = app::start(config, environment, log)?;
+    Ok(running.until(async || signals.next().await).await?)
+}
+
+/// SIGTERM and SIGINT: the first drains, the second ends.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Signals> {
+        let terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be received")?;
+        let interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be received")?;
+        Ok(Signals { terminate, interrupt })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl Simulate {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        let keys: io::Result<Vec<_>> = self.key_file.iter().map(|file| simulator::read_key(file)).collect();
+        let tls = match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(simulator::tls::server(certificate, key)?),
+            _ => None,
+        };
+        let options = simulator::Options {
+            keys: keys.context("--key-file")?,
+            on_request: Some(Box::new(|received| say(received))),
+        };
+        let simulator = Simulator::new(options);
+        runtime()?.block_on(async {
+            let mut signals = Signals::new()?;
+            let listener = tokio::net::TcpListener::bind(self.listen).await;
+            let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            let address = listener.local_addr()?;
+            say(format_args!(
+                "simulated Asteroid on {scheme}://{address}/agents/v2, help on {scheme}://{address}/_simulator/"
+            ));
+            tokio::select! {
+                never = simulator.serve(listener, tls) => match never {},
+                () = signals.next() => {}
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+impl Logging {
+    fn records(&self) -> bool {
+        matches!(self.log_level.as_str(), "info" | "debug")
+    }
+
+    fn level(&self) -> LevelFilter {
+        self.log_level.parse().unwrap_or(LevelFilter::INFO)
+    }
+}
+
+fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
+    let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
+    telemetry::log::events_to(&log, logging.level());
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(%panic, "a fault of the gateway: please report it");
+        // The log is not written any more where the panic ends the process.
+        complain(format_args!("a fault of the gateway, please report it: {panic}"));
+    }));
+    Ok(log)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")
+}
+
+/// Prints a line on standard output. Nobody is left to tell where that fails.
+fn say(line: impl Display) {
+    drop(writeln!(io::stdout(), "{line}"));
+}
+
+/// Prints a line on standard error.
+fn complain(line: impl Display) {
+    drop(writeln!(io::stderr(), "{line}"));
+}

@@ -1,0 +1,93 @@
+//! `dev`: the gateway in front of a simulated Asteroid, in one process, for somebody who has just arrived.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+use crate::config::{self, DEVELOPMENT_KEY};
+use crate::secret::{Environment, Secret};
+use crate::simulator::{Options, Simulator};
+use crate::telemetry::log::Format;
+use crate::{app, asteroid};
+
+use super::{LAST_WORDS, Logging, Signals, begin_log, complain, runtime, say};
+
+/// The options of `dev`.
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// Where the gateway listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where the probes are
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+}
+
+impl Dev {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let log = begin_log(&Logging { log_level: "warn".to_owned(), log_format: Format::Text })?;
+        let ended = runtime()?.block_on(async {
+            let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the simulated Asteroid")?;
+            let upstream = socket.local_addr()?;
+            let mut config = match config::development(&format!("http://{upstream}/agents/v2")) {
+                Ok(loaded) => loaded.config,
+                Err(faults) => {
+                    complain(faults);
+                    return Err(anyhow!("an ASTEROID_GATEWAY__ variable of the environment is refused"));
+                }
+            };
+            if let (Some(address), Some(listener)) = (self.listen, config.listeners.first_mut()) {
+                listener.address = address;
+            }
+            config.admin = self.admin.unwrap_or(config.admin);
+            // A key that has never existed before and is worth nothing afterwards.
+            let key = uuid::Uuid::new_v4().simple().to_string();
+            let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(key.clone())?);
+            let options =
+                Options { keys: vec![SecretString::from(key)], on_request: Some(Box::new(|request| say(request))) };
+            let simulator = Simulator::new(options);
+            let mut signals = Signals::new()?;
+            let running = app::start(&config, &environment, Some(&log)).map_err(|error| match error {
+                error @ app::Error::Bind { .. } => {
+                    anyhow!("{error}; choose others with --listen 127.0.0.1:0 --admin 127.0.0.1:0")
+                }
+                error => error.into(),
+            })?;
+            greet(&running, upstream);
+            tokio::select! {
+                never = simulator.serve(socket, None) => match never {},
+                ended = running.until(async || signals.next().await) => Ok(ended?),
+            }
+        });
+        log.close(LAST_WORDS);
+        ended.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn greet(running: &app::Running, upstream: SocketAddr) {
+    let gateway = running.addresses.first().copied().unwrap_or(upstream);
+    say(format_args!(
+        "asteroid-gateway {version} for development: nothing leaves this machine, Ctrl-C ends it
+
+  gateway             http://{gateway}  (tenant billing; no credential needed)
+  simulated Asteroid  http://{upstream}/agents/v2  (the only one who checks the key)
+  probes              http://{admin}/readyz
+
+Start an execution, from another terminal:
+
+  curl -sSi http://{gateway}/agents/{agent}/execute -H 'Content-Type: application/json' -d '{{\"inputs\":{{\"invoice\":4711}}}}'
+
+See what arrived at the simulated Asteroid, or how to make it fail:
+
+  curl -sS http://{upstream}/_simulator/requests
+  curl -sS http://{upstream}/_simulator/
+",
+        version = env!("CARGO_PKG_VERSION"),
+        admin = running.admin,
+        agent = asteroid::EXAMPLE_AGENT,
+    ));
+}

@@ -1,0 +1,259 @@
+//! Every way in which the gateway itself refuses or fails a request, and the one table of what is answered.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+
+use crate::asteroid::operation;
+use crate::asteroid::start::Fault;
+use crate::telemetry::record::Outcome;
+use crate::upstream;
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// Why a request was not answered by the upstream. `Display` is what the caller reads in `message` and `detail`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request target is not in origin form.
+    #[error("the request target must be a path, for example /agents/{{agentId}}/execute")]
+    Target,
+    /// `Host` is absent, repeated or not a host.
+    #[error("the request must carry exactly one valid Host header")]
+    Host,
+    /// `Host` is not one of this listener's names.
+    #[error(
+        "this listener does not answer for the Host {0:?}; if callers reach it by that name, add it to the listener's `hosts`"
+    )]
+    Misdirected(String),
+    /// A web page asked.
+    #[error(
+        "requests of browsers are refused: this gateway needs no credential, so no web page may use it ({0} was sent)"
+    )]
+    Browser(&'static str),
+    /// No operation is asked for.
+    #[error(transparent)]
+    Operation(#[from] operation::Error),
+    /// The body's media type.
+    #[error("the body must be sent once as Content-Type: application/json, without a Content-Encoding")]
+    MediaType,
+    /// The body is longer than `body_limit`.
+    #[error("the body is longer than {limit} bytes, the body_limit of this gateway")]
+    BodyTooLarge {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive within {}", humantime::format_duration(*.0))]
+    BodyTimeout(Duration),
+    /// The body's framing is broken.
+    #[error("the body could not be read: its transfer coding or length is broken")]
+    BodyBroken,
+    /// The body is not what the operation takes.
+    #[error("{}", summary(.0))]
+    Body(Vec<Fault>),
+    /// The upstream could not be reached; it has seen nothing.
+    #[error("the upstream could not be reached: {0}")]
+    Unreachable(upstream::connect::Error),
+    /// The upstream did not accept the gateway's key.
+    #[error("the upstream refused the key of this gateway; its operator has to replace it")]
+    KeyRefused,
+    /// The upstream did not answer in time.
+    #[error("the upstream did not answer within {}; an execution may have been started", humantime::format_duration(*.0))]
+    UpstreamTimeout(Duration),
+    /// The connection broke after the request was written.
+    #[error("the connection to the upstream broke before its answer was complete; an execution may have been started")]
+    UpstreamBroke(hyper::Error),
+}
+
+/// One row of the table.
+struct Row {
+    status: StatusCode,
+    /// The last part of the problem's `type`, and what the log calls it.
+    slug: &'static str,
+    title: &'static str,
+    /// The error type of RFC 9209, section 2.3.
+    proxy_status: &'static str,
+}
+
+const fn row(status: StatusCode, slug: &'static str, title: &'static str, proxy_status: &'static str) -> Row {
+    Row { status, slug, title, proxy_status }
+}
+
+impl Error {
+    fn row(&self) -> Row {
+        use operation::Error as Operation;
+        use upstream::connect::Error as Connect;
+        const DENIED: &str = "http_request_denied";
+        const BAD: &str = "http_request_error";
+        match self {
+            Error::Target => row(StatusCode::BAD_REQUEST, "target", "Unsupported request target", BAD),
+            Error::Host => row(StatusCode::BAD_REQUEST, "host", "Invalid Host header", BAD),
+            Error::Misdirected(_) => row(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Unknown Host", DENIED),
+            Error::Browser(_) => row(StatusCode::FORBIDDEN, "browser", "Browsers are not callers", DENIED),
+            Error::Operation(Operation::Path) => row(StatusCode::NOT_FOUND, "path", "No such operation", DENIED),
+            Error::Operation(Operation::Id { .. }) => row(StatusCode::BAD_REQUEST, "id", "Invalid id in the path", BAD),
+            Error::Operation(Operation::Method { .. }) => {
+                row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
+            }
+            Error::Operation(Operation::Query) => row(StatusCode::BAD_REQUEST, "query", "Unexpected query string", BAD),
+            Error::MediaType => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
+            Error::BodyTooLarge { .. } => row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", BAD),
+            Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
+            Error::BodyBroken => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
+            Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
+            Error::Unreachable(reason) => {
+                let proxy_status = match reason {
+                    Connect::Resolve { .. } => "dns_error",
+                    Connect::Timeout { .. } => "connection_timeout",
+                    Connect::Tls { .. } => "tls_protocol_error",
+                    Connect::Refused { .. } => "connection_refused",
+                    Connect::Failed { .. } | Connect::Closed => "destination_unavailable",
+                };
+                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", proxy_status)
+            }
+            Error::KeyRefused => {
+                row(StatusCode::BAD_GATEWAY, "key-refused", "Upstream refused the key", "proxy_configuration_error")
+            }
+            Error::UpstreamTimeout(_) => {
+                row(StatusCode::GATEWAY_TIMEOUT, "upstream-timeout", "No answer in time", "http_response_timeout")
+            }
+            Error::UpstreamBroke(_) => {
+                row(StatusCode::GATEWAY_TIMEOUT, "upstream-broke", "Incomplete answer", "connection_terminated")
+            }
+        }
+    }
+
+    /// Whether money may have been spent on the request that failed so.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Error::UpstreamTimeout(_) | Error::UpstreamBroke(_) => Outcome::Unknown,
+            Error::Target
+            | Error::Host
+            | Error::Misdirected(_)
+            | Error::Browser(_)
+            | Error::Operation(_)
+            | Error::MediaType
+            | Error::BodyTooLarge { .. }
+            | Error::BodyTimeout(_)
+            | Error::BodyBroken
+            | Error::Body(_)
+            | Error::Unreachable(_)
+            | Error::KeyRefused => Outcome::NotStarted,
+        }
+    }
+
+    /// The name under which the log has it.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        self.row().slug
+    }
+
+    /// What the log says of it: nothing of a body's content, but the cause that callers have no use for.
+    #[must_use]
+    pub fn logged(&self) -> String {
+        match self {
+            Error::Body(faults) => format!("{} faults in the body", faults.len()),
+            Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
+            error => error.to_string(),
+        }
+    }
+
+    /// The answer, with `{code, message}` as the API's contract has it and the members of RFC 9457 beside them.
+    ///
+    /// `close` ends the connection after it: set where the request was not read to its end.
+    #[must_use]
+    pub fn answer(&self, request_id: &str, form: Form, close: bool) -> Response<Bytes> {
+        let row = self.row();
+        let detail = self.to_string();
+        let problem = Problem {
+            code: row.status.as_u16(),
+            message: &detail,
+            r#type: Slug(row.slug),
+            title: row.title,
+            status: row.status.as_u16(),
+            detail: &detail,
+            instance: format_args!("urn:request:{request_id}"),
+            errors: if let Error::Body(faults) = self { faults } else { &[] },
+            outcome: self.outcome(),
+        };
+        // Serialising strings and integers into memory does not fail; an empty body would still carry the status.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = row.status;
+        let answer = response.headers_mut();
+        answer.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+        if let Ok(value) = HeaderValue::try_from(format!("asteroid-gateway; error={}", row.proxy_status)) {
+            answer.insert(PROXY_STATUS, value);
+        }
+        if let Error::Operation(operation::Error::Method { allow }) = self {
+            answer.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if close {
+            answer.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// The media type of an error's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `application/json`, as the API's own errors.
+    Json,
+    /// `application/problem+json`, for callers that name it in `Accept`.
+    Problem,
+}
+
+impl Form {
+    /// What a caller's headers ask for.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Form {
+        let named = |value: &HeaderValue| {
+            value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains(Form::Problem.media_type()))
+        };
+        if headers.get_all(ACCEPT).iter().any(named) { Form::Problem } else { Form::Json }
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self {
+            Form::Json => "application/json",
+            Form::Problem => "application/problem+json",
+        }
+    }
+}
+
+fn summary(faults: &[Fault]) -> String {
+    match faults {
+        [] => "the body was refused".to_owned(),
+        [fault] if fault.pointer.is_empty() => fault.detail.clone(),
+        [fault] => format!("{}: {}", fault.pointer, fault.detail),
+        [first, ..] => format!("{} faults in the body, the first: {}: {}", faults.len(), first.pointer, first.detail),
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    code: u16,
+    message: &'a str,
+    r#type: Slug,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: fmt::Arguments<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Fault],
+    outcome: Outcome,
+}
+
+struct Slug(&'static str);
+
+impl Serialize for Slug {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("urn:asteroid-gateway:error:{}", self.0))
+    }
+}

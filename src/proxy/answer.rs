@@ -1,0 +1,199 @@
+//! The answer on its way back: headers that are the caller's business, and a body that ends the record with it.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use tokio::time::{Instant, Sleep, timeout_at};
+
+use crate::error::Error;
+use crate::telemetry::record::Record;
+use crate::upstream::Lease;
+
+use super::limit::Permit;
+
+/// How much of a start's answer is read before it is passed on: the execution id is in it.
+const BUFFERED: usize = 64 * 1024;
+
+/// Headers that end at this hop, or that no service has a use for.
+const DROPPED: [HeaderName; 10] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Removes what ends at this hop; the framing is made anew from the body.
+pub fn end_to_end(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> =
+        headers.get_all(CONNECTION).iter().flat_map(|value| listed(value.as_bytes())).collect();
+    for name in DROPPED.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
+    value.split(|byte| *byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+}
+
+/// What is read and what is still to come of an answer's body.
+#[derive(Debug)]
+pub struct Body {
+    buffered: Option<Bytes>,
+    rest: Option<Box<Rest>>,
+    record: Option<Record>,
+}
+
+/// The part of an answer that is streamed. The exchange is not settled before it ends.
+#[derive(Debug)]
+struct Rest {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    _permit: Permit,
+    patience: Duration,
+    stalled: Pin<Box<Sleep>>,
+}
+
+impl Body {
+    /// A body that is complete.
+    #[must_use]
+    pub fn whole(body: Bytes) -> Body {
+        Body { buffered: Some(body), rest: None, record: None }
+    }
+
+    /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
+    /// longer than `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
+    pub async fn begin(
+        mut incoming: Incoming,
+        lease: Lease,
+        permit: Permit,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<Body, Error> {
+        let reading = timeout_at(deadline, buffer(&mut incoming)).await;
+        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience)))?;
+        if ended {
+            lease.release();
+            return Ok(Body { buffered: Some(buffered), rest: None, record: None });
+        }
+        let stalled = Box::pin(tokio::time::sleep(patience));
+        let rest = Rest { incoming, lease: Some(lease), _permit: permit, patience, stalled };
+        Ok(Body { buffered: Some(buffered), rest: Some(Box::new(rest)), record: None })
+    }
+
+    /// What was read of it before it is passed on.
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        self.buffered.as_deref().unwrap_or_default()
+    }
+
+    /// Ties the record to the end of this body.
+    #[must_use]
+    pub fn closing(mut self, record: Record) -> Body {
+        self.record = Some(record);
+        self
+    }
+
+    fn delivered(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.line.delivered = true;
+        }
+    }
+}
+
+async fn buffer(incoming: &mut Incoming) -> Result<(Bytes, bool), Error> {
+    let mut whole = BytesMut::new();
+    while !incoming.is_end_stream() && whole.len() < BUFFERED {
+        let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
+        let Ok(data) = frame.map_err(Error::UpstreamBroke)?.into_data() else { continue };
+        if whole.is_empty() && incoming.is_end_stream() {
+            return Ok((data, true));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok((whole.freeze(), incoming.is_end_stream()))
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(bytes) = self.buffered.take() {
+            if self.rest.is_none() {
+                self.delivered();
+            }
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
+        let polled = match ready!(rest.poll(context)) {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(broken)) => Some(Err(broken)),
+            None => {
+                self.rest = None;
+                self.delivered();
+                None
+            }
+        };
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.buffered.is_none() && self.rest.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let buffered = self.buffered().len() as u64;
+        let Some(rest) = &self.rest else { return SizeHint::with_exact(buffered) };
+        rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(buffered + left))
+    }
+}
+
+impl Rest {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+            ready!(self.stalled.as_mut().poll(context));
+            return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
+        };
+        self.stalled.as_mut().reset(Instant::now() + self.patience);
+        match frame {
+            Some(frame) => Poll::Ready(Some(frame.map_err(Broken::Upstream))),
+            None => {
+                if let Some(lease) = self.lease.take() {
+                    lease.release();
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+/// Why an answer that was begun is cut off: the caller's connection is closed before the answer's end, so that nobody
+/// takes a part for the whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The upstream's connection broke.
+    #[error("the upstream broke off its answer: {0}")]
+    Upstream(hyper::Error),
+    /// Nothing came.
+    #[error("the upstream sent nothing for {}", humantime::format_duration(*.0))]
+    Stalled(Duration),
+}

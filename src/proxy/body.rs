@@ -1,0 +1,91 @@
+//! Reading a caller's body: whole, within a limit and a time-out, and only if its media type is the operation's.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use tokio::time::timeout;
+
+use crate::error::Error;
+
+/// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
+const DISCARD_BYTES: usize = 4 * 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// Refuses what is not said to be JSON.
+///
+/// # Errors
+///
+/// [`Error::MediaType`].
+pub fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else { return Err(Error::MediaType) };
+    let encoded =
+        headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if is_json(value) && !encoded { Ok(()) } else { Err(Error::MediaType) }
+}
+
+fn is_json(value: &HeaderValue) -> bool {
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also where it fails.
+///
+/// # Errors
+///
+/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyTimeout`];
+/// [`Error::BodyBroken`].
+pub async fn collect(body: &mut Incoming, limit: usize, within: Duration, read: &mut usize) -> Result<Bytes, Error> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(Error::BodyTooLarge { limit });
+    }
+    timeout(within, frames(body, limit, announced, read)).await.unwrap_or(Err(Error::BodyTimeout(within)))
+}
+
+async fn frames(body: &mut Incoming, limit: usize, announced: usize, read: &mut usize) -> Result<Bytes, Error> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Error::BodyBroken)?.into_data() else { continue };
+        *read += data.len();
+        if *read > limit {
+            return Err(Error::BodyTooLarge { limit });
+        }
+        // A small body arrives in one frame and is used where it lies.
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        if whole.is_empty() {
+            // No more than was announced and is allowed: memory is taken for what arrives, not for what is promised.
+            whole.reserve(announced.min(64 * 1024).max(data.len()));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// Whether a refused request has a rest that must be read before its sender reads the answer.
+#[must_use]
+pub fn has_rest(body: &Incoming) -> bool {
+    !body.is_end_stream()
+}
+
+/// Reads a bounded rest of a refused body and throws it away: a connection that is closed with unread bytes is reset, and
+/// the reset can overtake the answer.
+pub async fn discard(mut body: Incoming) {
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > DISCARD_BYTES {
+                break;
+            }
+        }
+    };
+    // Either way the answer has been sent; what is left closes the connection.
+    drop(timeout(DISCARD_TIME, reading).await);
+}

@@ -1,0 +1,33 @@
+//! What the upstream is shown instead of the caller's own credential.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::header::{HeaderName, HeaderValue};
+
+use crate::secret::Secret;
+
+use super::limit::Permit;
+
+/// A key, ready to be sent.
+#[derive(Debug)]
+pub struct Credential {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    header: HeaderName,
+    // Sensitive: hyper and Debug show it as such.
+    value: HeaderValue,
+}
+
+impl Credential {
+    /// Makes the header once, for all requests.
+    #[must_use]
+    pub fn new(name: &str, header: HeaderName, secret: &Secret) -> Credential {
+        Credential { name: name.into(), header, value: secret.header_value() }
+    }
+
+    /// Sets the key on a request that was admitted, in place of any other value.
+    pub fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) {
+        request.headers_mut().insert(self.header.clone(), self.value.clone());
+    }
+}

@@ -1,0 +1,121 @@
+//! One generation of the configuration, made ready for the hot path: what a request needs is a reference away.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{HeaderValue, InvalidHeaderValue};
+
+use crate::asteroid::start::{OnConflict, Tags};
+use crate::config::resolve::{Config, TenantSource};
+use crate::secret::Secret;
+use crate::state::{InFlight, State};
+
+use super::caller::Hosts;
+use super::credential::Credential;
+use super::tenant;
+
+/// What requests are served by.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// In the order of the configuration.
+    pub listeners: Vec<Arc<Listener>>,
+    /// The `Host` that the upstream is sent.
+    pub authority: HeaderValue,
+    /// What stands before every path at the upstream; empty or without a slash at its end.
+    pub base_path: String,
+    /// The largest body of a start, in bytes.
+    pub body_limit: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long the upstream may take to answer.
+    pub response_timeout: Duration,
+    /// How long a caller's connection may be unused.
+    pub idle_timeout: Duration,
+}
+
+/// Who may call on one address, and as whom.
+#[derive(Debug)]
+pub struct Listener {
+    /// The names it answers for.
+    pub hosts: Hosts,
+    /// How the tenant is identified.
+    pub tenant: tenant::Source,
+}
+
+/// On whose behalf a request is sent.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// What is written into every body's metadata.
+    pub tags: Tags,
+    /// What happens where a caller sent another value for a tag.
+    pub on_conflict: OnConflict,
+    /// What is injected.
+    pub credential: Arc<Credential>,
+    /// Its exchanges that are not settled.
+    pub in_flight: Arc<InFlight>,
+}
+
+/// Why a resolved configuration cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `resolve` promises that this does not happen.
+    #[error("{kind} {name} is not in the configuration")]
+    Missing {
+        /// What is missing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The upstream's host cannot be a header.
+    #[error("upstream.url: {0}")]
+    Authority(#[from] InvalidHeaderValue),
+}
+
+impl Snapshot {
+    /// Makes a configuration ready; `secrets` holds what was read for each credential, `state` what outlives a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Where names do not match, which `config::resolve` has ruled out.
+    pub fn new(config: &Config, secrets: &BTreeMap<String, Secret>, state: &State) -> Result<Snapshot, Error> {
+        let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
+        let mut credentials = BTreeMap::new();
+        for (name, secret) in secrets {
+            let header = config.upstream.credential_header.clone();
+            credentials.insert(name.as_str(), Arc::new(Credential::new(name, header, secret)));
+        }
+        let mut tenants = BTreeMap::new();
+        for (name, tenant) in &config.tenants {
+            let credential = credentials.get(tenant.credential.as_str());
+            let tenant = Tenant {
+                name: name.as_str().into(),
+                tags: Tags::new(tenant.tags.iter().cloned()),
+                on_conflict: config.on_conflict,
+                credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
+                in_flight: state.in_flight(name),
+            };
+            tenants.insert(name.as_str(), Arc::new(tenant));
+        }
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let TenantSource::Fixed(name) = &listener.tenant;
+            let tenant = tenants.get(name.as_str()).ok_or_else(|| missing("tenant", name))?;
+            listeners.push(Arc::new(Listener {
+                hosts: Hosts::new(listener.address.ip(), &listener.hosts),
+                tenant: tenant::Source::Fixed(tenant::Fixed(Arc::clone(tenant))),
+            }));
+        }
+        Ok(Snapshot {
+            listeners,
+            authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
+            base_path: config.upstream.base_path.clone(),
+            body_limit: config.body_limit,
+            body_timeout: config.timeouts.body,
+            response_timeout: config.timeouts.response,
+            idle_timeout: config.timeouts.idle,
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! The side towards callers: listening, accepting, one connection.
+
+pub mod accept;
+pub mod connection;

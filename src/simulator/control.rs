@@ -1,0 +1,89 @@
+//! `/_simulator/`: what the simulator has seen, and what it is told to do. Needs no key.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::Simulator;
+use super::fault::Fault;
+
+/// What all its paths begin with.
+pub const PREFIX: &str = "/_simulator/";
+
+const HELP: &str = r#"The simulated Asteroid.
+
+GET    /_simulator/requests     what arrived, newest last
+DELETE /_simulator/requests     forget it
+GET    /_simulator/executions   what was started, newest last
+POST   /_simulator/faults       let the next requests fail: {"times": 1, "fault": FAULT}
+DELETE /_simulator/faults       let nothing fail any more, and let go of what is held
+
+FAULT, whose members may all be left out:
+  "when"      "connected" (nothing is read), "head" or "body" (the default: the request is read to its end)
+  "delay_ms"  how long it then waits
+  "run"       whether the execution is started all the same: true or false (the default)
+  "then"      "proceed" (the default), "close", "reset", "stall" (until the faults are cleared), "close_mid_answer",
+              "stall_mid_answer", or {"answer": {"status": 503, "headers": [["retry-after", "1"]], "body": "…"}}
+"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    #[serde(default = "once")]
+    times: u32,
+    fault: Fault,
+}
+
+fn once() -> u32 {
+    1
+}
+
+pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) -> Response<Bytes> {
+    let what = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    match (&head.method, what) {
+        (&Method::GET, "") => text(StatusCode::OK, HELP.to_owned()),
+        (&Method::GET, "requests") => json(&simulator.requests()),
+        (&Method::GET, "executions") => json(&simulator.executions()),
+        (&Method::DELETE, "requests") => {
+            simulator.clear_requests();
+            text(StatusCode::OK, "forgotten\n".to_owned())
+        }
+        (&Method::DELETE, "faults") => {
+            simulator.clear_faults();
+            text(StatusCode::OK, "cleared\n".to_owned())
+        }
+        (&Method::POST, "faults") => {
+            let body = Limited::new(body, 1024 * 1024).collect().await.map(http_body_util::Collected::to_bytes);
+            let order = body.map_err(|error| error.to_string());
+            match order.and_then(|body| serde_json::from_slice::<Order>(&body).map_err(|error| error.to_string())) {
+                Ok(Order { times, fault }) => {
+                    simulator.fail_next(times, fault);
+                    text(StatusCode::OK, format!("{times} requests will fail\n"))
+                }
+                Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n\n{HELP}")),
+            }
+        }
+        _ => text(StatusCode::NOT_FOUND, HELP.to_owned()),
+    }
+}
+
+fn json(value: &impl Serialize) -> Response<Bytes> {
+    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
+    body.push(b'\n');
+    typed(StatusCode::OK, body.into(), "application/json")
+}
+
+fn text(status: StatusCode, text: String) -> Response<Bytes> {
+    typed(status, text.into(), "text/plain; charset=utf-8")
+}
+
+fn typed(status: StatusCode, body: Bytes, media_type: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

@@ -1,0 +1,113 @@
+//! `POST /agents/{agentId}/execute` as the specification describes it: the key, the body, the answer.
+
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Execution, Simulator};
+
+/// The headers that carry a key, in the two eras of the API.
+const KEY_HEADERS: [&str; 2] = ["x-asteroid-agents-api-key", "x-api-key"];
+
+/// What a request is answered with, and the execution that it starts if it is carried out.
+pub(super) struct Decision {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+    pub(super) execution: Option<Execution>,
+}
+
+/// Why a request is not carried out: `{code, message}` of the specification.
+struct Refusal(StatusCode, String);
+
+impl Simulator {
+    /// Whether a known key came, and only one.
+    pub(super) fn authenticates(&self, headers: &HeaderMap) -> bool {
+        let mut keys = KEY_HEADERS.iter().flat_map(|name| headers.get_all(*name));
+        match (keys.next(), keys.next()) {
+            (Some(key), None) => self.accepts(key.as_bytes()),
+            _ => false,
+        }
+    }
+
+    pub(super) fn decide(&self, head: &Parts, authenticated: bool, body: &[u8]) -> Decision {
+        match execution(head, authenticated, body) {
+            Ok(execution) => Decision {
+                status: StatusCode::ACCEPTED,
+                body: json!({ "executionId": execution.id }),
+                execution: Some(execution),
+            },
+            Err(Refusal(status, message)) => {
+                Decision { status, body: json!({ "code": status.as_u16(), "message": message }), execution: None }
+            }
+        }
+    }
+}
+
+fn execution(head: &Parts, authenticated: bool, body: &[u8]) -> Result<Execution, Refusal> {
+    let refuse = |status, message: &str| Err(Refusal(status, message.to_owned()));
+    let path = head.uri.path();
+    let agent_id = path.strip_prefix("/agents/v2/agents/").and_then(|rest| rest.strip_suffix("/execute"));
+    let Some(agent_id) = agent_id.filter(|id| !id.contains('/')) else {
+        return refuse(StatusCode::NOT_FOUND, "no such path");
+    };
+    if !authenticated {
+        return refuse(StatusCode::UNAUTHORIZED, "a valid API key is required");
+    }
+    if head.method != Method::POST {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed");
+    }
+    if !is_uuid(agent_id) {
+        return refuse(StatusCode::BAD_REQUEST, "agentId must be a uuid");
+    }
+    let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !media_type.to_ascii_lowercase().starts_with("application/json") {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+    }
+    let bad = |message: String| Refusal(StatusCode::BAD_REQUEST, message);
+    let body: Value = serde_json::from_slice(body).map_err(|error| bad(format!("invalid JSON: {error}")))?;
+    let Value::Object(body) = body else { return refuse(StatusCode::BAD_REQUEST, "the body must be an object") };
+    check(&body).map_err(bad)?;
+    let metadata = member(&body, "metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    Ok(Execution { id: Uuid::new_v4().to_string(), agent_id: agent_id.to_owned(), metadata })
+}
+
+/// `ExecuteAgentRequest`, the rules that are only prose in it included.
+fn check(body: &Map<String, Value>) -> Result<(), String> {
+    let rule = |holds: bool, says: &str| if holds { Ok(()) } else { Err(says.to_owned()) };
+    let all = |name: &str, fits: fn(&Value) -> bool| member(body, name).is_none_or(fits);
+    rule(all("agentProfileId", is_uuid_value), "agentProfileId must be a uuid")?;
+    rule(all("agentProfilePoolId", is_uuid_value), "agentProfilePoolId must be a uuid")?;
+    let both = member(body, "agentProfileId").is_some() && member(body, "agentProfilePoolId").is_some();
+    rule(!both, "agentProfileId and agentProfilePoolId are mutually exclusive")?;
+    rule(all("dynamicData", Value::is_object), "dynamicData must be an object")?;
+    rule(all("inputs", Value::is_object), "inputs must be an object")?;
+    rule(all("version", Value::is_i64), "version must be an integer")?;
+    let strings = |value: &Value| value.as_object().is_some_and(|map| map.values().all(Value::is_string));
+    rule(all("metadata", strings), "metadata must be an object with string values")?;
+    let file =
+        |file: &Value| file.get("id").is_some_and(is_uuid_value) && file.get("name").is_some_and(Value::is_string);
+    let files =
+        member(body, "tempFiles").is_none_or(|value| value.as_array().is_some_and(|files| files.iter().all(file)));
+    rule(files, "tempFiles must be an array of objects with a uuid as id and a string as name")?;
+    let Some(options) = member(body, "executionOptions") else { return Ok(()) };
+    let Value::Object(options) = options else { return Err("executionOptions must be an object".to_owned()) };
+    let storage = member(options, "sharedStorageKey").is_none_or(Value::is_string);
+    rule(storage, "executionOptions.sharedStorageKey must be a string")?;
+    let minutes = member(options, "softTimeoutMins").is_none_or(|value| value.as_i64().is_some_and(|mins| mins >= 1));
+    rule(minutes, "executionOptions.softTimeoutMins must be an integer of at least 1")
+}
+
+/// A member that is there; `null` counts as absent.
+fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.get(name).filter(|value| !value.is_null())
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && Uuid::parse_str(text).is_ok()
+}
+
+fn is_uuid_value(value: &Value) -> bool {
+    value.as_str().is_some_and(is_uuid)
+}

@@ -1,0 +1,104 @@
+//! A request as it arrived, without its key.
+
+use std::fmt;
+
+use hyper::http::request::Parts;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// How much of a body is remembered.
+const REMEMBERED: usize = 1024 * 1024;
+
+/// Headers whose values are keys.
+const SECRET: [&str; 4] = ["x-asteroid-agents-api-key", "x-api-key", "authorization", "proxy-authorization"];
+
+/// A request that was received.
+#[derive(Debug, Clone, Serialize)]
+pub struct Received {
+    /// Counted from 0 over all connections.
+    #[serde(skip)]
+    pub number: u64,
+    /// The connection it came on, counted from 0.
+    pub connection: u64,
+    /// Its method.
+    pub method: String,
+    /// Its target, as on the wire.
+    pub target: String,
+    /// Its headers in their order; the values of those that carry keys are left out.
+    pub headers: Vec<(String, String)>,
+    /// Whether the right key came, once.
+    pub authenticated: bool,
+    /// The first MiB of its body.
+    #[serde(serialize_with = "json_or_text")]
+    pub body: Vec<u8>,
+    /// What was answered; nothing yet where the request is held.
+    pub answer: Option<String>,
+    /// The execution that it started.
+    pub execution_id: Option<String>,
+}
+
+impl Received {
+    pub(super) fn new(number: u64, connection: u64, head: &Parts, authenticated: bool, body: &[u8]) -> Received {
+        let headers = head.headers.iter().map(|(name, value)| {
+            let value = match (SECRET.contains(&name.as_str()), authenticated) {
+                (false, _) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                (true, true) => "(the right key)".to_owned(),
+                (true, false) => "(not a right key)".to_owned(),
+            };
+            (name.to_string(), value)
+        });
+        Received {
+            number,
+            connection,
+            method: head.method.to_string(),
+            target: head.uri.to_string(),
+            headers: headers.collect(),
+            authenticated,
+            body: body.get(..REMEMBERED).unwrap_or(body).to_vec(),
+            answer: None,
+            execution_id: None,
+        }
+    }
+
+    /// The only header of this name; nothing where it is absent or repeated.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str());
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Its body as text; what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Its body as JSON; `null` where it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+fn json_or_text<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(json) => json.serialize(serializer),
+        Err(_) => serializer.collect_str(&String::from_utf8_lossy(body)),
+    }
+}
+
+impl fmt::Display for Received {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = if self.authenticated { "the right key" } else { "no right key" };
+        let answer = self.answer.as_deref().unwrap_or("nothing yet");
+        write!(out, "simulated Asteroid: {} {} with {key}", self.method, self.target)?;
+        if let Some(metadata) = self.json().get("metadata") {
+            write!(out, ", metadata {metadata}")?;
+        }
+        write!(out, "; answered {answer}")?;
+        match &self.execution_id {
+            Some(id) => write!(out, ", started execution {id}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! TLS for the simulated Asteroid.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Reads a certificate chain and its key, in PEM form.
+///
+/// # Errors
+///
+/// Where a file is missing or holds something else, or the two do not belong together.
+pub fn server(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+    let chain = chain.with_context(|| format!("{}", certificate.display()))?;
+    ensure!(!chain.is_empty(), "{}: there is no certificate in it", certificate.display());
+    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("{}", key.display()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = versions.with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

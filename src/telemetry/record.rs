@@ -1,0 +1,140 @@
+//! The record of one request: filled as the request proceeds, written once, when the record is dropped.
+//!
+//! It travels with whatever answers: the error's answer, the exchange that survives its caller, the answer's body. So
+//! there is a line for every request, however it ends.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use serde::Serialize;
+
+use super::log::{Format, Log};
+use super::request_id::RequestId;
+
+/// What may have been spent, as callers and operators are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// No execution was started.
+    NotStarted,
+    /// Bytes were sent and no complete answer came: an execution may run.
+    Unknown,
+    /// The upstream answered.
+    Answered,
+}
+
+/// One request, from its head to the end of its answer.
+#[derive(Debug)]
+pub struct Record {
+    log: Option<Log>,
+    begun: Instant,
+    /// What is written; set by the stage that learns it.
+    pub line: Line,
+}
+
+/// The fields of a line, in the order in which they are written; what is not known is left out.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// The `X-Request-Id` that the upstream got and the answer carries.
+    pub request_id: RequestId,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// The tenant that was identified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Arc<str>>,
+    /// The operation's name in the specification.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'static str>,
+    /// The agent that was asked for, as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// The name of the credential that was injected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Arc<str>>,
+    /// The answer's status.
+    pub status: u16,
+    /// What may have been spent.
+    pub outcome: Outcome,
+    /// The gateway's error, by the last part of its `type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'static str>,
+    /// What the error's answer said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The execution that the upstream says it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution_id: Option<String>,
+    /// Bytes of the caller's body that were read.
+    pub bytes_in: usize,
+    /// Whether the caller got the whole answer.
+    pub delivered: bool,
+}
+
+impl Record {
+    /// Begins the record of a request; `log` is absent where lines of this level are not wanted.
+    #[must_use]
+    pub fn new(log: Option<Log>, peer: SocketAddr, request_id: RequestId) -> Record {
+        let line = Line {
+            request_id,
+            peer,
+            tenant: None,
+            operation: None,
+            agent_id: None,
+            credential: None,
+            status: 0,
+            outcome: Outcome::NotStarted,
+            error: None,
+            detail: None,
+            execution_id: None,
+            bytes_in: 0,
+            delivered: false,
+        };
+        Record { log, begun: Instant::now(), line }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let Some(log) = &self.log else { return };
+        let took = self.begun.elapsed();
+        log.append(|lines| match log.format() {
+            Format::Json => json(lines, &self.line, took.as_secs_f64() * 1e3),
+            Format::Text => text(lines, &self.line, took.as_secs_f64() * 1e3),
+        });
+    }
+}
+
+fn json(lines: &mut Vec<u8>, line: &Line, duration_ms: f64) -> io::Result<()> {
+    // The first members are those of every other line of the log.
+    let now = humantime::format_rfc3339_micros(SystemTime::now());
+    write!(lines, r#"{{"timestamp":"{now}","level":"INFO","message":"request","duration_ms":{duration_ms:.3},"#)?;
+    let start = lines.len();
+    serde_json::to_writer(&mut *lines, line)?;
+    // The object's own brace is already open.
+    lines.remove(start);
+    lines.push(b'\n');
+    Ok(())
+}
+
+fn text(lines: &mut Vec<u8>, line: &Line, duration_ms: f64) -> io::Result<()> {
+    write!(lines, "{} {}", line.status, line.operation.unwrap_or("-"))?;
+    let named = [
+        ("tenant", line.tenant.as_deref()),
+        ("agent", line.agent_id.as_deref()),
+        ("execution", line.execution_id.as_deref()),
+        ("error", line.error),
+        ("detail", line.detail.as_deref()),
+    ];
+    for (name, value) in named.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {
+        write!(lines, " {name}={value}")?;
+    }
+    if line.outcome == Outcome::Unknown {
+        write!(lines, " outcome=unknown")?;
+    }
+    if !line.delivered {
+        write!(lines, " (the caller left)")?;
+    }
+    writeln!(lines, " {duration_ms:.1} ms")
+}

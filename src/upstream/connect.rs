@@ -1,0 +1,181 @@
+//! New connections to the upstream: name, TCP, TLS, HTTP/1.1, within one time-out.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use crate::config::resolve::{Scheme, Upstream};
+use crate::tasks::Tasks;
+
+use super::body::Body;
+
+/// Why there is no connection. Names and addresses are the operator's own and may be shown to callers.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name has no address.
+    #[error("the name {host} could not be resolved: {source}")]
+    Resolve {
+        /// The upstream's name.
+        host: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing listens there.
+    #[error("{address} refused the connection")]
+    Refused {
+        /// The address that was tried last.
+        address: SocketAddr,
+    },
+    /// TCP failed otherwise.
+    #[error("connecting to {address} failed: {source}")]
+    Failed {
+        /// The address that was tried last.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `timeouts.connect` passed.
+    #[error("no connection within {}", humantime::format_duration(*.after))]
+    Timeout {
+        /// The bound.
+        after: Duration,
+    },
+    /// The certificate does not verify, or TLS failed otherwise.
+    #[error("TLS with {host} failed: {source}")]
+    Tls {
+        /// The upstream's name.
+        host: String,
+        /// What rustls said.
+        source: io::Error,
+    },
+    /// The upstream closed a new connection before anything was written to it.
+    #[error("it closed the connection before the request was sent")]
+    Closed,
+}
+
+/// Where the upstream is.
+#[derive(Debug)]
+enum Place {
+    /// `localhost`: both loopback addresses, whatever the resolver says.
+    Loopback,
+    Address(IpAddr),
+    Name(String),
+}
+
+/// Makes connections to the upstream.
+#[derive(Debug)]
+pub struct Connector {
+    place: Place,
+    host: String,
+    port: u16,
+    tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+    within: Duration,
+}
+
+impl Connector {
+    /// A connector that takes `within` at most for each connection; `tls` is used where the upstream's URL says https.
+    ///
+    /// # Errors
+    ///
+    /// Where the host cannot be the name of a certificate.
+    pub fn new(
+        upstream: &Upstream,
+        tls: &Arc<rustls::ClientConfig>,
+        within: Duration,
+    ) -> Result<Connector, InvalidDnsNameError> {
+        let host = upstream.host.clone();
+        let tls = match upstream.scheme {
+            Scheme::Https => Some((Arc::clone(tls), ServerName::try_from(host.clone())?)),
+            Scheme::Http => None,
+        };
+        let place = match (host.parse(), host.as_str()) {
+            (Ok(address), _) => Place::Address(address),
+            (Err(_), "localhost") => Place::Loopback,
+            (Err(_), name) => Place::Name(name.to_owned()),
+        };
+        Ok(Connector { place, host, port: upstream.port, tls, within })
+    }
+
+    /// A new connection that has not carried a request; `tasks` drives it until it closes.
+    ///
+    /// # Errors
+    ///
+    /// Whatever stood in the way; nothing of a request was sent.
+    pub async fn connect(&self, tasks: &Tasks) -> Result<SendRequest<Body>, Error> {
+        let deadline = Instant::now() + self.within;
+        let connecting = async {
+            let stream = self.tcp(deadline).await?;
+            match &self.tls {
+                None => handshake(stream, tasks).await,
+                Some((config, name)) => {
+                    let connector = TlsConnector::from(Arc::clone(config));
+                    let stream = connector.connect(name.clone(), stream).await;
+                    let stream = stream.map_err(|source| Error::Tls { host: self.host.clone(), source })?;
+                    handshake(stream, tasks).await
+                }
+            }
+        };
+        timeout_at(deadline, connecting).await.unwrap_or(Err(Error::Timeout { after: self.within }))
+    }
+
+    async fn tcp(&self, deadline: Instant) -> Result<TcpStream, Error> {
+        let addresses = self.addresses().await?;
+        let mut failed = Error::Closed;
+        for (tried, address) in addresses.iter().enumerate() {
+            // An address that swallows packets must not use up the time of those behind it.
+            let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            let share = Instant::now() + deadline.saturating_duration_since(Instant::now()) / left;
+            match timeout_at(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(|source| Error::Failed { address: *address, source })?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    failed = Error::Refused { address: *address };
+                }
+                Ok(Err(source)) => failed = Error::Failed { address: *address, source },
+                Err(_elapsed) => failed = Error::Timeout { after: self.within },
+            }
+        }
+        Err(failed)
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+        let of = |ip: IpAddr| SocketAddr::new(ip, self.port);
+        match &self.place {
+            Place::Address(ip) => Ok(vec![of(*ip)]),
+            Place::Loopback => Ok(vec![of(Ipv4Addr::LOCALHOST.into()), of(Ipv6Addr::LOCALHOST.into())]),
+            Place::Name(name) => {
+                let found = tokio::net::lookup_host((name.as_str(), self.port)).await;
+                let found = found.map_err(|source| Error::Resolve { host: name.clone(), source })?;
+                let found: Vec<SocketAddr> = found.collect();
+                if found.is_empty() {
+                    let source = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+                    return Err(Error::Resolve { host: name.clone(), source });
+                }
+                Ok(found)
+            }
+        }
+    }
+}
+
+async fn handshake(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    tasks: &Tasks,
+) -> Result<SendRequest<Body>, Error> {
+    let shaken = http1::Builder::new().handshake(TokioIo::new(stream)).await;
+    // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
+    let (sender, connection) = shaken.map_err(|_| Error::Closed)?;
+    // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.
+    tasks.spawn_unwaited(async move { drop(connection.await) });
+    Ok(sender)
+}

@@ -1,0 +1,121 @@
+//! The commands as a person meets them.
+
+use std::process::Output;
+
+use crate::harness::program::binary;
+use crate::harness::{Program, configuration};
+
+/// Runs a command on a configuration that it must refuse; what it printed.
+pub(crate) fn refused(command: &str, configuration: &str) -> String {
+    let output = on(command, configuration);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    printed(&output)
+}
+
+fn on(command: &str, configuration: &str) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.yaml");
+    std::fs::write(&file, configuration).unwrap();
+    let output = binary().arg(command).arg("--config").arg(&file).output().unwrap();
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(file.to_str().unwrap(), "FILE").into_bytes();
+    Output { stdout: shown(&output.stdout), stderr: shown(&output.stderr), ..output }
+}
+
+fn printed(output: &Output) -> String {
+    [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+#[test]
+fn check_and_run_print_the_same_list_of_every_fault() {
+    let faulty = "
+upstream: { url: http://odyssey.asteroid.ai, creds: x }
+listeners: [{ address: 0.0.0.0:8080, tenant: { fixed: sales } }]
+tenants: { billing: { credential: other, limits: {} } }
+body_limit: 12
+timeouts: { connect: 5 }
+";
+    let list = refused("check", faulty);
+    assert_eq!(list, refused("run", faulty));
+    for part in [
+        "upstream.url",
+        "upstream.creds",
+        "listeners[0]",
+        "tenants.billing.credential",
+        "tenants.billing.limits",
+        "body_limit",
+        "timeouts.connect",
+    ] {
+        assert!(list.contains(part), "{part} is not in:\n{list}");
+    }
+}
+
+#[test]
+fn a_good_configuration_passes_check_and_what_is_risky_is_said() {
+    let good = configuration("https://odyssey.asteroid.ai/agents/v2", "");
+    let output = on("check", &good);
+    assert!(output.status.success(), "{}", printed(&output));
+    let risky = good.replace("file: \"{dir}/key\"", "env: ASTEROID_API_KEY");
+    let output = on("check", &risky);
+    assert!(output.status.success());
+    assert!(printed(&output).contains("warning: credentials.main"), "{}", printed(&output));
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_named() {
+    let output = binary().args(["run", "--config", "/nowhere/gateway.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).contains("/nowhere/gateway.yaml"), "{}", printed(&output));
+}
+
+#[test]
+fn a_key_that_cannot_be_read_keeps_the_gateway_from_starting_and_says_what_to_do() {
+    for (file, said) in [("/nowhere/key", "/nowhere/key"), ("/dev/null", "/dev/null"), ("/", "/")] {
+        let missing = configuration("http://127.0.0.1:1", "").replace("{dir}/key", file);
+        let printed = refused("run", &missing);
+        assert!(printed.contains("credentials.main") && printed.contains(said), "{printed}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_named_with_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "k").unwrap();
+    let on_taken = configuration("http://127.0.0.1:1", "").replace("{dir}/key", key.to_str().unwrap());
+    let printed = refused("run", &on_taken.replacen("127.0.0.1:0", &address, 1));
+    assert!(printed.contains(&format!("listeners[0].address {address}")), "{printed}");
+}
+
+#[test]
+fn environment_variables_override_the_file() {
+    let gateway = Program::run_with(
+        &configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: THE_KEY"),
+        &[],
+        &[("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"), ("THE_KEY", "k"), ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1")],
+    );
+    let mut caller = crate::harness::Caller::connect(gateway.address());
+    let answer = caller.execute(&" ".repeat(2049));
+    answer.assert_error(413, "body-too-large", "not_started");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("2048"));
+}
+
+#[test]
+fn a_log_level_that_leaves_out_info_leaves_out_the_requests_too() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(dir);
+    let output = binary().args(["run", "--config", "/nowhere", "--log-level", "loud"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(printed(&output).contains("possible values"), "{}", printed(&output));
+}
+
+#[test]
+fn help_and_version_are_printed_for_people() {
+    for arguments in [["--help"], ["--version"]] {
+        let output = binary().args(arguments).output().unwrap();
+        assert!(output.status.success());
+        assert!(printed(&output).contains("asteroid-gateway"));
+    }
+    assert_eq!(binary().output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,105 @@
+//! SIGTERM: what is in flight is finished, what is new goes elsewhere, and the end is bounded.
+
+use serde_json::json;
+
+use crate::harness::{Caller, EXECUTE, Pair};
+
+#[test]
+fn a_call_in_flight_is_finished_and_the_exit_is_0() {
+    let pair = Pair::start();
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    pair.gateway.signal("TERM");
+    pair.gateway.line(|line| line["message"] == "draining");
+    pair.asteroid.clear_faults();
+    let answer = caller.answer();
+    assert_eq!(answer.status, 202);
+    assert!(caller.is_closed());
+    let ended = pair.gateway.end();
+    assert!(ended.status.success(), "{}", ended.output);
+    assert!(ended.output.contains(r#""message":"drained""#), "{}", ended.output);
+}
+
+#[test]
+fn an_exchange_whose_caller_has_left_is_waited_for() {
+    let pair = Pair::start();
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    caller.leave();
+    pair.gateway.signal("TERM");
+    pair.gateway.line(|line| line["message"] == "draining");
+    pair.asteroid.clear_faults();
+    let ended = pair.gateway.end();
+    assert!(ended.status.success());
+    assert!(ended.output.contains(&pair.asteroid.executions()[0].id), "{}", ended.output);
+}
+
+#[test]
+fn readiness_turns_while_the_delay_is_served_and_answers_tell_callers_to_leave() {
+    let pair = Pair::with("drain: { delay: 2s }");
+    assert_eq!((pair.gateway.admin("/livez").status, pair.gateway.admin("/readyz").status), (200, 200));
+    let mut kept = pair.caller();
+    assert_eq!(kept.execute("{}").header("connection"), None);
+    pair.gateway.signal("TERM");
+    pair.gateway.line(|line| line["message"] == "draining");
+    assert_eq!((pair.gateway.admin("/livez").status, pair.gateway.admin("/readyz").status), (200, 503));
+    let answer = kept.execute("{}");
+    assert_eq!((answer.status, answer.header("connection")), (202, Some("close")));
+    assert_eq!(pair.execute("{}").status, 202, "new connections are served until the delay is over");
+    assert!(pair.gateway.end().status.success());
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let pair = Pair::start();
+    let mut used = pair.caller();
+    assert_eq!(used.execute("{}").status, 202);
+    let mut unused = pair.caller();
+    let address = pair.gateway.address();
+    assert!(pair.gateway.stop().status.success());
+    assert!(used.is_closed() && unused.is_closed());
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_does_not_end_within_the_time_out_is_cut_off_and_named() {
+    let pair = Pair::with("drain: { timeout: 200ms }");
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[("X-Request-Id", "cut-off")], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    let ended = pair.gateway.stop();
+    assert!(ended.status.success());
+    assert!(ended.output.contains(r#""remaining":"1 connections""#), "{}", ended.output);
+    let line = ended.output.lines().find(|line| line.contains("cut-off")).unwrap();
+    assert!(line.contains(r#""outcome":"unknown""#), "{line}");
+}
+
+#[test]
+fn a_second_signal_ends_it_now() {
+    let pair = Pair::with("drain: { timeout: 1h }");
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    pair.gateway.signal("TERM");
+    pair.gateway.line(|line| line["message"] == "draining");
+    pair.gateway.signal("INT");
+    let ended = pair.gateway.end();
+    assert!(ended.output.contains("told to stop a second time"), "{}", ended.output);
+    assert!(ended.output.contains(r#""unsettled":"billing: 1""#), "{}", ended.output);
+}
+
+#[test]
+fn the_admin_listener_answers_probes_and_nothing_else() {
+    let pair = Pair::start();
+    assert_eq!(pair.gateway.admin("/livez").body, b"ok\n");
+    assert_eq!(pair.gateway.admin("/metrics").status, 404);
+    assert_eq!(pair.gateway.admin(EXECUTE).status, 404);
+    let data = Caller::connect(pair.gateway.address()).request("GET", "/livez");
+    data.assert_error(404, "path", "not_started");
+}

@@ -1,0 +1,93 @@
+//! What README and `config/` show works as shown.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::harness::program::binary;
+use crate::harness::{AGENT, Caller, KEY, Pair, Program};
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+/// The fenced blocks of a language in a Markdown file.
+fn blocks(file: &str, language: &str) -> Vec<String> {
+    let text = read(file);
+    let fenced = text.split("```").skip(1).step_by(2);
+    fenced.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n').map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_smallest_configuration_is_the_one_that_the_readme_shows_and_runs() {
+    let file = read("config/gateway.yaml");
+    let without_comments: Vec<&str> = file.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let shown = blocks("README.md", "yaml");
+    let shown: Vec<&str> = shown[0].lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(shown, without_comments);
+    let asteroid = crate::harness::Asteroid::start();
+    let here = file.replace("127.0.0.1:8080", "127.0.0.1:0").replace("/var/run/secrets/asteroid/api-key", "{dir}/key");
+    assert_ne!(here, file);
+    let environment = [
+        ("ASTEROID_GATEWAY__UPSTREAM__URL", asteroid.url()),
+        ("ASTEROID_GATEWAY__ADMIN__ADDRESS", "127.0.0.1:0".into()),
+    ];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let gateway = Program::run_with(&here, &[], &environment);
+    let pair = Pair { asteroid, gateway };
+    assert_eq!(pair.execute("{}").status, 202);
+}
+
+#[test]
+fn every_configuration_in_the_repository_passes_check() {
+    for file in ["config/gateway.yaml", "config/gateway.full.yaml", "config/dev.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let output = binary().arg("check").arg("--config").arg(path).output().unwrap();
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The README's two requests are in full: the one that comes is sent, the one that leaves is compared.
+#[test]
+fn the_request_leaves_as_the_readme_shows() {
+    let pair = Pair::start();
+    let [comes, leaves] = blocks("README.md", "http").try_into().unwrap();
+    let mut caller = Caller::connect(pair.gateway.address());
+    let (head, body) = comes.split_once("\n\n").unwrap();
+    let body = body.trim_end();
+    let head = head.replace("\n", "\r\n") + &format!("\r\nContent-Length: {}", body.len());
+    caller.send(format!("{head}\r\n\r\n{body}").as_bytes());
+    assert_eq!(caller.answer().status, 202);
+
+    let sent = pair.asteroid.only_request();
+    let (head, body) = leaves.split_once("\n\n").unwrap();
+    assert_eq!(sent.text(), body.trim_end());
+    let mut lines = head.lines();
+    assert_eq!(lines.next(), Some(format!("POST {} HTTP/1.1", sent.target).as_str()));
+    for line in lines {
+        let (name, value) = line.split_once(": ").unwrap();
+        let arrived = sent.header(&name.to_ascii_lowercase()).unwrap_or_else(|| panic!("{name} did not arrive"));
+        match name {
+            // The upstream of a test has another name, and no test shows a key.
+            "Host" => assert_eq!(value, "odyssey.asteroid.ai"),
+            "X-Asteroid-Agents-Api-Key" => assert!(sent.authenticated && !value.contains(KEY)),
+            "X-Request-Id" => assert_eq!(arrived.len(), value.len()),
+            "Content-Length" => assert_eq!(arrived, body.trim_end().len().to_string()),
+            _ => assert_eq!(arrived, value, "{name}"),
+        }
+    }
+    assert_eq!(sent.headers.len(), head.lines().count() - 1, "the README leaves out no header");
+}
+
+#[test]
+fn the_readmes_error_is_what_a_forged_tag_gets() {
+    let pair = Pair::start();
+    let [shown] = blocks("README.md", "json").try_into().unwrap();
+    let mut shown = crate::harness::json(shown.as_bytes());
+    let mut answer = pair.execute(r#"{"metadata":{"tenant":"sales"}}"#).json();
+    for problem in [&mut shown, &mut answer] {
+        problem["instance"] = json!("differs");
+    }
+    assert_eq!(answer, shown);
+    assert_eq!(AGENT.len(), 36);
+}

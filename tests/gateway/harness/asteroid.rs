@@ -1,0 +1,159 @@
+//! The simulated Asteroid, in this process, on a runtime of its own.
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use asteroid_gateway::simulator::fault::Fault;
+use asteroid_gateway::simulator::received::Received;
+use asteroid_gateway::simulator::{Execution, Options, Simulator, tls};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use super::caller::PATIENCE;
+use super::{Caller, KEY};
+
+/// A running simulator that accepts [`KEY`].
+pub(crate) struct Asteroid {
+    simulator: Arc<Simulator>,
+    address: SocketAddr,
+    certificates: Option<(String, TempDir)>,
+    runtime: Handle,
+    /// Dropped with this, it ends the simulator.
+    _stop: oneshot::Sender<Infallible>,
+}
+
+impl Asteroid {
+    pub(crate) fn start() -> Asteroid {
+        Asteroid::serve(None)
+    }
+
+    /// With a certificate for this name from a CA of its own.
+    pub(crate) fn start_tls(name: &str) -> Asteroid {
+        let dir = tempfile::tempdir().unwrap();
+        let ca_key = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let issuer = rcgen::Issuer::new(ca, ca_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        for (file, text) in [("ca.pem", ca_pem), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
+            std::fs::write(dir.path().join(file), text).unwrap();
+        }
+        Asteroid::serve(Some(("localhost".to_owned(), dir)))
+    }
+
+    fn serve(certificates: Option<(String, TempDir)>) -> Asteroid {
+        let tls = certificates
+            .as_ref()
+            .map(|(_, dir)| tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap());
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let simulator = Simulator::new(Options { keys: vec![KEY.into()], on_request: None });
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<Infallible>();
+        let handle = runtime.handle().clone();
+        let serving = Arc::clone(&simulator).serve(listener, tls);
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    never = serving => match never {},
+                    _ = stopped => {}
+                }
+            });
+        });
+        Asteroid { simulator, address, certificates, runtime: handle, _stop: stop }
+    }
+
+    /// Its base URL.
+    pub(crate) fn url(&self) -> String {
+        match &self.certificates {
+            None => format!("http://{}/agents/v2", self.address),
+            Some((name, _)) => format!("https://{name}:{}/agents/v2", self.address.port()),
+        }
+    }
+
+    /// What `Host` must say.
+    pub(crate) fn authority(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(crate) fn ca_file(&self) -> String {
+        self.certificates.as_ref().unwrap().1.path().join("ca.pem").to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Received> {
+        self.simulator.requests()
+    }
+
+    pub(crate) fn only_request(&self) -> Received {
+        let [request] = self.requests().try_into().expect("one request");
+        request
+    }
+
+    pub(crate) fn executions(&self) -> Vec<Execution> {
+        self.simulator.executions()
+    }
+
+    /// Lets the next request fail; see the simulator's own help for what a fault is.
+    pub(crate) fn next(&self, fault: Value) {
+        let fault: Fault = serde_json::from_value(fault).unwrap();
+        self.simulator.fail_next(1, fault);
+    }
+
+    pub(crate) fn clear_faults(&self) {
+        self.simulator.clear_faults();
+    }
+
+    pub(crate) fn close_connections(&self) {
+        self.simulator.close_connections();
+    }
+
+    pub(crate) fn replace_key(&self, key: &str) {
+        self.simulator.set_keys(vec![key.into()]);
+    }
+
+    /// Waits until this many requests have arrived.
+    pub(crate) fn wait_for_requests(&self, count: usize) {
+        let arrived = async {
+            loop {
+                let changed = self.simulator.changed();
+                if self.requests().len() >= count {
+                    return;
+                }
+                // A change between the two lines above is looked at a moment later.
+                drop(tokio::time::timeout(Duration::from_millis(20), changed).await);
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, arrived).await }).expect("the requests arrive");
+    }
+
+    /// What it shows over HTTP of the requests.
+    pub(crate) fn shown(&self) -> String {
+        let answer = Caller::connect(self.address).request("GET", "/_simulator/requests");
+        assert_eq!(answer.status, 200);
+        String::from_utf8(answer.body).unwrap()
+    }
+}
+
+/// An address whose connections are never answered, as long as what comes with it is held.
+pub(crate) fn unreachable() -> (SocketAddr, Vec<Box<dyn Send>>) {
+    let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+    let listener: TcpListener = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.listen(1).unwrap().into_std().unwrap()
+    });
+    let address = listener.local_addr().unwrap();
+    let mut held: Vec<Box<dyn Send>> = vec![Box::new(listener)];
+    // The queue is full as soon as a connection is not made.
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        held.push(Box::new(stream));
+        assert!(held.len() < 100, "the queue has no end");
+    }
+    (address, held)
+}

@@ -1,0 +1,154 @@
+//! A caller that writes the bytes it is told to, and reads one answer at a time.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{EXECUTE, json};
+
+/// How long a test waits for anything before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One connection.
+pub(crate) struct Caller {
+    stream: BufReader<TcpStream>,
+    address: SocketAddr,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Caller {
+    pub(crate) fn connect(address: SocketAddr) -> Caller {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Caller { stream: BufReader::new(stream), address }
+    }
+
+    /// Starts an execution with this body.
+    pub(crate) fn execute(&mut self, body: &str) -> Answer {
+        self.post(EXECUTE, &[], body.as_bytes())
+    }
+
+    /// Posts JSON with a length, and these headers beside it.
+    pub(crate) fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.send_post(path, headers, body);
+        self.answer()
+    }
+
+    /// The first half of [`Caller::post`].
+    pub(crate) fn send_post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+        let mut head = format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+        if !given("host") {
+            head += &format!("Host: {}\r\n", self.address);
+        }
+        if !given("content-type") {
+            head += "Content-Type: application/json\r\n";
+        }
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        self.send(&[head.as_bytes(), b"\r\n", body].concat());
+    }
+
+    /// Sends a request without a body.
+    pub(crate) fn request(&mut self, method: &str, path: &str) -> Answer {
+        self.send(format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address).as_bytes());
+        self.answer()
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Hangs up.
+    pub(crate) fn leave(self) {
+        drop(self);
+    }
+
+    /// Reads a whole answer.
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.try_answer().expect("an answer")
+    }
+
+    /// Reads an answer, or nothing where the connection ends first, also within it.
+    pub(crate) fn try_answer(&mut self) -> Option<Answer> {
+        let status: u16 = self.line()?.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        if let Some(length) = answer.header("content-length") {
+            answer.body = vec![0; length.parse().ok()?];
+            self.stream.read_exact(&mut answer.body).ok()?;
+        } else if answer.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let size = usize::from_str_radix(&self.line()?, 16).ok()?;
+                let mut chunk = vec![0; size + 2];
+                self.stream.read_exact(&mut chunk).ok()?;
+                answer.body.extend_from_slice(&chunk[..size]);
+                if size == 0 {
+                    break;
+                }
+            }
+        }
+        Some(answer)
+    }
+
+    /// Whether the other side has closed, and sent nothing more before it did.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => rest.is_empty(),
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        Some(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+impl Answer {
+    /// The only header of this name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} came twice");
+        value
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json(&self.body)
+    }
+
+    /// Checks that the gateway made this error, that it is whole, and that it says this of the money.
+    pub(crate) fn assert_error(&self, status: u16, slug: &str, outcome: &str) {
+        let problem = self.json();
+        assert_eq!(self.status, status, "{problem}");
+        assert_eq!(problem["type"], format!("urn:asteroid-gateway:error:{slug}"), "{problem}");
+        assert_eq!(problem["outcome"], outcome, "{problem}");
+        assert_eq!((&problem["code"], &problem["status"]), (&status.into(), &status.into()), "{problem}");
+        assert_eq!(problem["message"], problem["detail"], "{problem}");
+        assert!(problem["message"].as_str().is_some_and(|message| !message.is_empty()), "{problem}");
+        let id = self.header("x-request-id").unwrap();
+        assert_eq!(problem["instance"], format!("urn:request:{id}"), "{problem}");
+        assert!(self.header("proxy-status").unwrap().starts_with("asteroid-gateway; error="), "{:?}", self.headers);
+        assert_eq!(self.header("content-type"), Some("application/json"));
+    }
+}

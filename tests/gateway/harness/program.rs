@@ -1,0 +1,164 @@
+//! The built program, run as a user runs it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::caller::PATIENCE;
+use super::{Answer, Caller, KEY};
+
+/// The binary under test.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_asteroid-gateway"));
+    // What the tests' own surroundings set must not configure the gateway.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ASTEROID_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A running program, killed when it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    lines: Arc<Lines>,
+    readers: Vec<JoinHandle<()>>,
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    /// Holds the configuration and the key; goes away with the program.
+    _dir: TempDir,
+}
+
+/// What a program has printed so far.
+#[derive(Default)]
+struct Lines {
+    text: Mutex<String>,
+    more: Condvar,
+}
+
+/// A program that has ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Standard output and standard error.
+    pub(crate) output: String,
+}
+
+impl Program {
+    /// `run` with this configuration, in which `{dir}` is a directory that holds the key in the file `key`.
+    pub(crate) fn run(configuration: &str) -> Program {
+        Program::run_with(configuration, &[], &[])
+    }
+
+    /// The same with further arguments and environment variables.
+    pub(crate) fn run_with(configuration: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
+        let file = dir.path().join("gateway.yaml");
+        std::fs::write(&file, configuration.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+        let mut command = binary();
+        command.arg("run").arg("--config").arg(file).args(arguments).envs(environment.iter().copied());
+        let mut program = Program::start(command, dir);
+        program.admin = Some(address(&program.line(|line| line["message"] == "ready")));
+        program.addresses = program.events("listening").iter().map(address).collect();
+        program
+    }
+
+    /// Any command of the program.
+    pub(crate) fn start(mut command: Command, dir: TempDir) -> Program {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = Arc::new(Lines::default());
+        let outputs: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let readers = outputs.into_iter().map(|output| read(output, &lines)).collect();
+        Program { child, lines, readers, addresses: Vec::new(), admin: None, _dir: dir }
+    }
+
+    /// Where the first listener is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Asks the admin listener.
+    pub(crate) fn admin(&self, path: &str) -> Answer {
+        Caller::connect(self.admin.unwrap()).request("GET", path)
+    }
+
+    /// Everything printed so far.
+    pub(crate) fn output(&self) -> String {
+        self.lines.text.lock().unwrap().clone()
+    }
+
+    /// Waits until something is printed in which `find` finds something.
+    pub(crate) fn wait_for<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
+        let text = self.lines.text.lock().unwrap();
+        let waited = self.lines.more.wait_timeout_while(text, PATIENCE, |text| find(text).is_none()).unwrap();
+        find(&waited.0).unwrap_or_else(|| panic!("what was waited for was not printed:\n{}", *waited.0))
+    }
+
+    /// Waits for a line of the log.
+    pub(crate) fn line(&self, matches: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for(|text| parse(text).into_iter().find(|line| matches(line)))
+    }
+
+    /// Waits for the line of the only request with this status.
+    pub(crate) fn request_line(&self, status: u16) -> Value {
+        self.line(|line| line["message"] == "request" && line["status"] == status)
+    }
+
+    /// The events with this message so far.
+    pub(crate) fn events(&self, message: &str) -> Vec<Value> {
+        parse(&self.output()).into_iter().filter(|line| line["message"] == message).collect()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let killed = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(killed.unwrap().success());
+    }
+
+    /// SIGTERM, and what there is to see of the end.
+    pub(crate) fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// Waits for the end. A program that does not end fails the test by the runner's own time-out.
+    pub(crate) fn end(mut self) -> Ended {
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        Ended { status, output: self.output() }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn read(output: Box<dyn Read + Send>, lines: &Arc<Lines>) -> JoinHandle<()> {
+    let lines = Arc::clone(lines);
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            *lines.text.lock().unwrap() += &(line + "\n");
+            lines.more.notify_all();
+        }
+    })
+}
+
+fn parse(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn address(line: &Value) -> SocketAddr {
+    line["address"].as_str().unwrap().parse().unwrap()
+}

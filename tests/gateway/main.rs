@@ -1,0 +1,21 @@
+//! The promises of the gateway, on real sockets: the built program in front of the simulated Asteroid.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking, also outside the functions that are marked as tests"
+)]
+
+mod harness;
+
+mod answers;
+mod bodies;
+mod callers;
+mod canary;
+mod command_line;
+mod drain;
+mod examples;
+mod first_call;
+mod sdk;
+mod upstream;
