@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use crate::admin;
-use crate::config::resolve::Config;
+use crate::config::resolve::{Config, TenantSource};
 use crate::drain::{self, Drain, Draining, Schedule};
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::{self, Environment};
@@ -107,7 +107,8 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
         workers.push(worker.start(number, end.clone())?);
     }
     for (listener, address) in config.listeners.iter().zip(&addresses) {
-        tracing::info!(%address, tenant = ?listener.tenant, "listening");
+        let TenantSource::Fixed(tenant) = &listener.tenant;
+        tracing::info!(%address, tenant, "listening");
     }
     tracing::info!(address = %admin, workers = workers.len(), "ready");
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };

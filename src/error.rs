@@ -64,9 +64,9 @@ pub enum Error {
     /// The upstream did not answer in time.
     #[error("the upstream did not answer within {}; an execution may have been started", humantime::format_duration(*.0))]
     UpstreamTimeout(Duration),
-    /// The connection broke after the request was written.
+    /// The connection broke after the request was written; the cause is for the log.
     #[error("the connection to the upstream broke before its answer was complete; an execution may have been started")]
-    UpstreamBroke(hyper::Error),
+    UpstreamBroke(String),
 }
 
 /// One row of the table.
@@ -157,7 +157,7 @@ impl Error {
     #[must_use]
     pub fn logged(&self) -> String {
         match self {
-            Error::Body(faults) => format!("{} faults in the body", faults.len()),
+            Error::Body(faults) => format!("faults in the body: {}", faults.len()),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
             error => error.to_string(),
         }

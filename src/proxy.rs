@@ -129,9 +129,12 @@ impl Exchange {
         let (response, lease, deadline) = match self.upstream.send(self.request, self.patience).await {
             Ok(answered) => answered,
             Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason)),
+            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
             Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.patience)),
         };
+        if response.status().is_informational() {
+            return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
+        }
         if asteroid_answer::refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }

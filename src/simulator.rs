@@ -51,8 +51,10 @@ pub struct Options {
 pub struct Simulator {
     state: Mutex<State>,
     observer: Option<Observer>,
-    /// Changed with every request that was remembered and every change of the faults.
-    changed: watch::Sender<()>,
+    /// Changed with every request that was remembered.
+    arrived: watch::Sender<()>,
+    /// Changed when the faults are cleared.
+    released: watch::Sender<()>,
     /// Connections of an older generation are closed.
     generation: watch::Sender<u64>,
     connections: AtomicU64,
@@ -91,7 +93,8 @@ impl Simulator {
         Arc::new(Simulator {
             state: Mutex::new(state),
             observer: options.on_request,
-            changed: watch::Sender::new(()),
+            arrived: watch::Sender::new(()),
+            released: watch::Sender::new(()),
             generation: watch::Sender::new(0),
             connections: AtomicU64::new(0),
         })
@@ -134,18 +137,18 @@ impl Simulator {
         if times > 0 {
             self.lock().faults.push_back((times, fault));
         }
-        self.changed.send_replace(());
     }
 
     /// Forgets the faults that wait, and lets go of requests that are held.
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
-        self.changed.send_replace(());
+        self.released.send_replace(());
     }
 
-    /// Closes the connections that are open.
-    pub fn close_connections(&self) {
+    /// Closes the connections that are open, and waits until they are.
+    pub async fn close_connections(&self) {
         self.generation.send_modify(|generation| *generation += 1);
+        self.generation.closed().await;
     }
 
     /// The last requests, newest last.
@@ -165,10 +168,13 @@ impl Simulator {
         self.lock().requests.clear();
     }
 
-    /// Resolves when something was remembered or a fault was set or cleared since it was called.
-    pub async fn changed(&self) {
-        // The sender lives as long as this simulator.
-        drop(self.changed.subscribe().changed().await);
+    /// Resolves when at least `count` requests have arrived and are remembered.
+    pub async fn arrived(&self, count: usize) {
+        let mut arrived = self.arrived.subscribe();
+        while self.lock().requests.len() < count {
+            // The sender lives as long as this simulator.
+            drop(arrived.changed().await);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -188,16 +194,14 @@ impl Simulator {
     }
 
     /// A request has arrived; its answer is told to [`Simulator::answered`].
-    fn remember(&self, received: Received) -> u64 {
+    fn remember(&self, received: Received) {
         let mut state = self.lock();
         if state.requests.len() == REMEMBERED {
             state.requests.pop_front();
         }
-        let number = received.number;
         state.requests.push_back(received);
         drop(state);
-        self.changed.send_replace(());
-        number
+        self.arrived.send_replace(());
     }
 
     fn answered(&self, number: u64, answer: String, execution: Option<&Execution>) {

@@ -1,7 +1,7 @@
 //! Findings: what is wrong, or risky, in a configuration, each with the path of the key it is about.
 //!
 //! Somebody may paste the key itself into `credentials`, as a value or as a name. So a path hides every step below
-//! `credentials` that does not look like a name, and no message quotes a value from there.
+//! `credentials` that is long or does not look like a name, and no message quotes a value from there.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ impl Path {
         below_credentials
             && match depth {
                 0 => false,
-                1 => !is_credential_name(key),
+                1 => key.len() > 20 || !is_credential_name(key),
                 _ => key.len() > 24 || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
             }
     }

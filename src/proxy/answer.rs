@@ -123,7 +123,7 @@ async fn buffer(incoming: &mut Incoming) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
     while !incoming.is_end_stream() && whole.len() < BUFFERED {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
-        let Ok(data) = frame.map_err(Error::UpstreamBroke)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string()))?.into_data() else { continue };
         if whole.is_empty() && incoming.is_end_stream() {
             return Ok((data, true));
         }
@@ -144,16 +144,16 @@ impl hyper::body::Body for Body {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
-        let polled = match ready!(rest.poll(context)) {
-            Some(Ok(frame)) => Some(Ok(frame)),
-            Some(Err(broken)) => Some(Err(broken)),
-            None => {
-                self.rest = None;
-                self.delivered();
-                None
+        let frame = ready!(rest.poll(context));
+        // Whoever knows the length does not ask again after the last frame.
+        if frame.is_none() || rest.incoming.is_end_stream() {
+            if let Some(lease) = rest.lease.take() {
+                lease.release();
             }
-        };
-        Poll::Ready(polled)
+            self.rest = None;
+            self.delivered();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -174,15 +174,7 @@ impl Rest {
             return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
         };
         self.stalled.as_mut().reset(Instant::now() + self.patience);
-        match frame {
-            Some(frame) => Poll::Ready(Some(frame.map_err(Broken::Upstream))),
-            None => {
-                if let Some(lease) = self.lease.take() {
-                    lease.release();
-                }
-                Poll::Ready(None)
-            }
-        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Upstream)))
     }
 }
 

@@ -9,13 +9,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Listener;
 
 /// How long the head of a request may take from its first byte; the first one from the moment of connecting.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a drain waits for the first request of a connection that has not brought one.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Serves a connection to its end.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>, proxy: Arc<Proxy>) {
@@ -36,7 +40,11 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>,
     let mut draining = proxy.draining.clone();
     let leave = async {
         tokio::select! {
-            () = draining.closing() => {}
+            () = async {
+                draining.closing().await;
+                // A connection that was just taken from the queue may carry a request that nobody has read yet.
+                drop(timeout(FIRST_REQUEST, usage.begun.notified()).await);
+            } => {}
             () = usage.idle_for(idle) => {}
         }
     };
@@ -57,18 +65,21 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>,
 /// When a connection was last used.
 #[derive(Debug)]
 struct Usage {
+    /// Holds a permit from the first request on.
+    begun: Notify,
     busy: AtomicBool,
     since: Mutex<Instant>,
 }
 
 impl Default for Usage {
     fn default() -> Usage {
-        Usage { busy: AtomicBool::new(false), since: Mutex::new(Instant::now()) }
+        Usage { begun: Notify::new(), busy: AtomicBool::new(false), since: Mutex::new(Instant::now()) }
     }
 }
 
 impl Usage {
     fn begin(&self) -> Busy<'_> {
+        self.begun.notify_one();
         self.busy.store(true, Ordering::Relaxed);
         Busy(self)
     }

@@ -110,6 +110,8 @@ async fn answer(simulator: &Simulator, connection: u64, cut: &Arc<Cut>, request:
     if head.uri.path().starts_with(control::PREFIX) {
         return control::answer(simulator, &head, body).await.map(Body::whole);
     }
+    // From before the request is seen to have arrived, so that no release is missed.
+    let mut released = simulator.released.subscribe();
     let authenticated = simulator.authenticates(&head.headers);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
     let fault = match simulator.fault(Moment::Head) {
@@ -142,7 +144,7 @@ async fn answer(simulator: &Simulator, connection: u64, cut: &Arc<Cut>, request:
     let ordinary = serde_json::to_vec(&decision.body).unwrap_or_default();
     match then {
         Then::Proceed => {}
-        Then::Stall => simulator.changed().await,
+        Then::Stall => drop(released.changed().await),
         Then::Close => {
             told("by closing the connection".to_owned());
             match cut.never(Cut::CLOSE).await {}

@@ -109,8 +109,9 @@ impl Asteroid {
         self.simulator.clear_faults();
     }
 
+    /// Closes the connections and waits until they are.
     pub(crate) fn close_connections(&self) {
-        self.simulator.close_connections();
+        self.runtime.block_on(self.simulator.close_connections());
     }
 
     pub(crate) fn replace_key(&self, key: &str) {
@@ -119,17 +120,8 @@ impl Asteroid {
 
     /// Waits until this many requests have arrived.
     pub(crate) fn wait_for_requests(&self, count: usize) {
-        let arrived = async {
-            loop {
-                let changed = self.simulator.changed();
-                if self.requests().len() >= count {
-                    return;
-                }
-                // A change between the two lines above is looked at a moment later.
-                drop(tokio::time::timeout(Duration::from_millis(20), changed).await);
-            }
-        };
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, arrived).await }).expect("the requests arrive");
+        let arrived = async { tokio::time::timeout(PATIENCE, self.simulator.arrived(count)).await };
+        self.runtime.block_on(arrived).expect("the requests arrive");
     }
 
     /// What it shows over HTTP of the requests.
