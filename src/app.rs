@@ -27,7 +27,7 @@ use crate::worker::Worker;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be listened on.
-    #[error("{key} {address}: {source}")]
+    #[error("{key} {address}")]
     Bind {
         /// The key of the configuration.
         key: String,
@@ -37,7 +37,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A key cannot be read.
-    #[error("credentials.{name}: {source}")]
+    #[error("credentials.{name}")]
     Secret {
         /// The credential.
         name: String,
@@ -48,13 +48,13 @@ pub enum Error {
     #[error(transparent)]
     Tls(#[from] tls::Error),
     /// The upstream's host is no name that a certificate can have.
-    #[error("upstream.url: {0}")]
+    #[error("upstream.url")]
     Host(#[from] rustls::pki_types::InvalidDnsNameError),
     /// The configuration cannot serve.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
     /// The system refused a thread, a socket or a runtime.
-    #[error("starting failed: {0}")]
+    #[error("starting failed")]
     System(#[from] io::Error),
 }
 

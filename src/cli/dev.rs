@@ -52,8 +52,8 @@ impl Dev {
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
             let running = app::start(&config, &environment, Some(&log)).map_err(|error| match error {
-                error @ app::Error::Bind { .. } => {
-                    anyhow!("{error}; choose others with --listen 127.0.0.1:0 --admin 127.0.0.1:0")
+                app::Error::Bind { .. } => {
+                    anyhow!(error).context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0")
                 }
                 error => error.into(),
             })?;

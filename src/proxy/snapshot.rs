@@ -70,7 +70,7 @@ pub enum Error {
         name: String,
     },
     /// The upstream's host cannot be a header.
-    #[error("upstream.url: {0}")]
+    #[error("upstream.url")]
     Authority(#[from] InvalidHeaderValue),
 }
 

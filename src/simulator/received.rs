@@ -3,8 +3,9 @@
 use std::fmt;
 
 use hyper::http::request::Parts;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// How much of a body is remembered.
 const REMEMBERED: usize = 1024 * 1024;
@@ -25,6 +26,7 @@ pub struct Received {
     /// Its target, as on the wire.
     pub target: String,
     /// Its headers in their order; the values of those that carry keys are left out.
+    #[serde(serialize_with = "as_lines")]
     pub headers: Vec<(String, String)>,
     /// Whether the right key came, once.
     pub authenticated: bool,
@@ -80,11 +82,22 @@ impl Received {
     }
 }
 
+fn as_lines<S: Serializer>(headers: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(headers.iter().map(|(name, value)| format!("{name}: {value}")))
+}
+
+/// JSON stays as it was written: the order of members and the digits of numbers are what people look for.
 fn json_or_text<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    match serde_json::from_slice::<Value>(body) {
+    match serde_json::from_slice::<&RawValue>(body) {
         Ok(json) => json.serialize(serializer),
         Err(_) => serializer.collect_str(&String::from_utf8_lossy(body)),
     }
+}
+
+#[derive(Deserialize)]
+struct Sent<'a> {
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
 }
 
 impl fmt::Display for Received {
@@ -92,7 +105,7 @@ impl fmt::Display for Received {
         let key = if self.authenticated { "the right key" } else { "no right key" };
         let answer = self.answer.as_deref().unwrap_or("nothing yet");
         write!(out, "simulated Asteroid: {} {} with {key}", self.method, self.target)?;
-        if let Some(metadata) = self.json().get("metadata") {
+        if let Ok(Sent { metadata: Some(metadata) }) = serde_json::from_slice(&self.body) {
             write!(out, ", metadata {metadata}")?;
         }
         write!(out, "; answered {answer}")?;

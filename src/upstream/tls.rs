@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It could not be read.
-    #[error("upstream.ca_file {}: {source}", file.display())]
+    #[error("upstream.ca_file {}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
@@ -28,7 +28,7 @@ pub enum Error {
         reason: String,
     },
     /// TLS itself could not be set up.
-    #[error("TLS: {0}")]
+    #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
 }
 

@@ -85,7 +85,7 @@ fn an_address_that_is_taken_is_named_with_its_key() {
     std::fs::write(&key, "k").unwrap();
     let on_taken = configuration("http://127.0.0.1:1", "").replace("{dir}/key", key.to_str().unwrap());
     let printed = refused("run", &on_taken.replacen("127.0.0.1:0", &address, 1));
-    assert!(printed.contains(&format!("listeners[0].address {address}")), "{printed}");
+    assert!(printed.contains(&format!("listeners[0].address {address}: ")), "{printed}");
 }
 
 #[test]
