@@ -9,7 +9,8 @@ use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 
 use crate::asteroid::operation;
-use crate::asteroid::start::Fault;
+use crate::asteroid::start::{Fault, Refusal};
+use crate::json::Misplaced;
 use crate::telemetry::record::Outcome;
 use crate::upstream;
 
@@ -53,8 +54,11 @@ pub enum Error {
     #[error("the body could not be read: its transfer coding or length is broken")]
     BodyBroken,
     /// The body is not what the operation takes.
-    #[error("{}", summary(.0))]
-    Body(Vec<Fault>),
+    #[error(transparent)]
+    Body(#[from] Refusal),
+    /// The changes to the body do not fit it: a fault of the gateway.
+    #[error("the gateway could not write the tags into the body; this is a fault of the gateway")]
+    Tagging(#[from] Misplaced),
     /// The upstream could not be reached; it has seen nothing.
     #[error("the upstream could not be reached: {0}")]
     Unreachable(upstream::connect::Error),
@@ -105,6 +109,9 @@ impl Error {
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
             Error::BodyBroken => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
             Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
+            Error::Tagging(_) => {
+                row(StatusCode::INTERNAL_SERVER_ERROR, "tagging", "Fault of the gateway", "proxy_internal_error")
+            }
             Error::Unreachable(reason) => {
                 let proxy_status = match reason {
                     Connect::Resolve { .. } => "dns_error",
@@ -142,6 +149,7 @@ impl Error {
             | Error::BodyTimeout(_)
             | Error::BodyBroken
             | Error::Body(_)
+            | Error::Tagging(_)
             | Error::Unreachable(_)
             | Error::KeyRefused => Outcome::NotStarted,
         }
@@ -157,7 +165,7 @@ impl Error {
     #[must_use]
     pub fn logged(&self) -> String {
         match self {
-            Error::Body(faults) => format!("faults in the body: {}", faults.len()),
+            Error::Body(refusal) => format!("faults in the body: {}", refusal.faults.len()),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
             error => error.to_string(),
         }
@@ -178,7 +186,7 @@ impl Error {
             status: row.status.as_u16(),
             detail: &detail,
             instance: format_args!("urn:request:{request_id}"),
-            errors: if let Error::Body(faults) = self { faults } else { &[] },
+            errors: if let Error::Body(refusal) = self { &refusal.faults } else { &[] },
             outcome: self.outcome(),
         };
         // Serialising strings and integers into memory does not fail; an empty body would still carry the status.
@@ -224,15 +232,6 @@ impl Form {
             Form::Json => "application/json",
             Form::Problem => "application/problem+json",
         }
-    }
-}
-
-fn summary(faults: &[Fault]) -> String {
-    match faults {
-        [] => "the body was refused".to_owned(),
-        [fault] if fault.pointer.is_empty() => fault.detail.clone(),
-        [fault] => format!("{}: {}", fault.pointer, fault.detail),
-        [first, ..] => format!("{} faults in the body, the first: {}: {}", faults.len(), first.pointer, first.detail),
     }
 }
 

@@ -1,12 +1,25 @@
-//! The bytes of a JSON text: what is where in it, and changing a part of it while all other bytes stay.
+//! A caller's JSON body, read where it lies and changed by insertion: [`scan`] checks every byte and records where
+//! the members are that a [`Shape`] asks for, [`splice`] makes the body that is sent of the one that came.
 //!
-//! Knows no API. serde_json reads everything else; a caller's body is read here because a typed parse stops at the first
-//! fault and forgets offsets, and a value tree changes big integers, the order of members and escapes.
+//! Nothing is decoded that nobody asks for and nothing is written anew, so numbers of any size, key order, white
+//! space and escapes leave as they came. What the members mean is for others to know.
 
-pub mod outline;
-pub mod scan;
-pub mod splice;
+mod cursor;
+mod escape;
+mod malformed;
+mod nesting;
+mod outline;
+mod run;
+mod scan;
+mod skip;
+mod splice;
 
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod oracle;
+
+pub use malformed::{Malformed, Reason};
 pub use outline::{Kind, Outline, Value};
-pub use scan::{Malformed, Shape, scan};
-pub use splice::Splice;
+pub use scan::{Shape, scan};
+pub use splice::{Misplaced, Pieces, Splice, splice};

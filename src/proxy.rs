@@ -21,11 +21,10 @@ use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 
-use crate::asteroid::start::Start;
-use crate::asteroid::{answer as asteroid_answer, operation};
+use crate::asteroid::{answer as asteroid_answer, operation, start};
 use crate::drain::Draining;
 use crate::error::{Error, Form};
-use crate::json::splice;
+use crate::json;
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::log::Log;
 use crate::telemetry::record::{Outcome, Record};
@@ -84,10 +83,9 @@ impl Proxy {
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;
         let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
-        let start = Start::parse(&body).map_err(Error::Body)?;
-        let changes = start.tag(&tenant.tags, tenant.on_conflict).map_err(Error::Body)?;
-        let tagged = splice::apply(&body, &changes).into();
-        let mut request = outgoing::build(snapshot, &call, head, &record.line.request_id, tagged)?;
+        let changes = start::validate(&body, &tenant.tags, tenant.on_conflict)?;
+        let tagged = json::splice(&body, changes)?;
+        let mut request = outgoing::build(snapshot, &call, head, &record.line.request_id, tagged.into())?;
         tenant.credential.inject(&permit, &mut request);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
         let upstream = Arc::clone(&self.upstream);

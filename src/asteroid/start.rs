@@ -1,131 +1,140 @@
-//! The body of an operation that starts an execution, and the tags that are written into it.
+//! The body of an operation that starts an execution: `POST /agents/{agentId}/execute` and its schema
+//! `Agents.Agent.ExecuteAgentRequest` in the Agent Service's specification (v1).
 //!
-//! Source: `ExecuteAgentRequest` in the vendor's specification of `POST /agents/{agentId}/execute`. Read are the top level,
-//! `metadata`, `executionOptions` and `tempFiles[]`; `inputs`, `dynamicData` and unknown members pass as they are.
+//! Read are the top level, `metadata`, `executionOptions` and each of `tempFiles`. `inputs`, `dynamicData` and
+//! members that the specification does not name are the upstream's to judge: they are only checked to be JSON.
 
+mod rules;
 mod tags;
 
-use std::ops::Range;
+#[cfg(test)]
+mod properties;
+
+use std::fmt;
 
 use serde::Serialize;
 
-use crate::json::{Kind, Outline, Shape, Splice, Value, scan};
+use crate::json::{self, Kind, Malformed, Outline, Shape, Splice, Value};
 
 pub use tags::{OnConflict, Tags};
 
+/// How many arrays and objects may be inside each other: more than any agent's inputs, and few enough for every JSON
+/// reader behind the gateway.
+pub const DEPTH: usize = 128;
+
+const METADATA: &str = "metadata";
+
 static SHAPE: Shape = Shape::Object(&[
-    ("metadata", Shape::Object(&[])),
+    (METADATA, Shape::Object(&[])),
     ("executionOptions", Shape::Object(&[])),
     ("tempFiles", Shape::Elements(&Shape::Object(&[]))),
 ]);
 
-/// How deep a body may nest. Far beyond what inputs need; bounds the work of whoever reads it next.
-pub const MAX_DEPTH: usize = 64;
-
-/// How many faults of one body are listed. More help nobody, and an answer must not outgrow its request.
-const LISTED: usize = 100;
-
-/// One thing that is wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// Where: a JSON pointer (RFC 6901), empty for the body as a whole.
-    pub pointer: String,
-    /// What, and what to do.
-    pub detail: String,
-}
-
-/// A body that may start an execution, once its tags are written.
+/// A start's body that keeps the rules.
 #[derive(Debug)]
 pub struct Start<'a> {
     outline: Outline<'a>,
 }
 
-/// The body's own metadata.
-enum Metadata<'o> {
-    Absent { after_brace: usize, alone: bool },
-    Null(Range<usize>),
-    Object(Value<'o>),
+/// One thing that is wrong with a body, as the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The JSON pointer (RFC 6901) of what is wrong; empty for the body as a whole.
+    pub pointer: String,
+    /// What is wrong with it, in a phrase whose subject it is. It quotes no value.
+    pub detail: String,
+}
+
+/// A body that is not passed on; displayed as one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// All that is wrong with it, at least one fault; of very many, the first [`Refusal::LISTED`].
+    pub faults: Vec<Fault>,
 }
 
 impl<'a> Start<'a> {
-    /// Reads a body.
+    /// Reads a body and checks it against the rules.
     ///
     /// # Errors
     ///
-    /// Every fault of it; the first only where it is no JSON.
-    pub fn parse(body: &'a [u8]) -> Result<Start<'a>, Vec<Fault>> {
-        let whole = |detail: String| vec![Fault { pointer: String::new(), detail }];
-        let outline = scan(body, &SHAPE, MAX_DEPTH).map_err(|malformed| whole(malformed.to_string()))?;
-        let mut faults = Vec::new();
-        match outline.root() {
-            Some(root) if root.kind() == Kind::Object => check(root, &mut faults),
-            _ => return Err(whole("the body must be a JSON object".to_owned())),
-        }
-        for duplicate in outline.duplicates() {
-            faults.push(fault(duplicate, "this name stands more than once in its object"));
-        }
-        if faults.is_empty() { Ok(Start { outline }) } else { Err(bounded(faults)) }
+    /// A body that is not JSON is refused with one fault that names the byte; one that is, with every fault it has.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Refusal> {
+        let (start, faults) = Self::read(body)?;
+        if faults.is_empty() { Ok(start) } else { Err(Refusal { faults }) }
     }
 
-    /// The changes that write the tags into the body.
-    ///
-    /// # Errors
-    ///
-    /// A fault for each tag that the body has with another value, where conflicts are rejected.
-    pub fn tag(&self, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
-        match self.metadata() {
-            Metadata::Absent { after_brace, alone } => Ok(vec![tags.member(after_brace, alone)]),
-            Metadata::Null(at) => Ok(vec![tags.object(at)]),
-            Metadata::Object(metadata) => tags.merge(metadata, on_conflict),
-        }
+    fn read(body: &'a [u8]) -> Result<(Self, Vec<Fault>), Refusal> {
+        let outline = json::scan(body, &SHAPE, DEPTH).map_err(|malformed| Refusal::malformed(malformed, body))?;
+        let faults = rules::faults(&outline);
+        Ok((Self { outline }, faults))
     }
 
-    fn metadata(&self) -> Metadata<'_> {
-        let root = self.outline.root();
-        match root.and_then(|root| root.get("metadata")) {
-            Some(value) if value.kind() == Kind::Object => Metadata::Object(value),
-            Some(value) => Metadata::Null(value.span()),
-            None => {
-                let start = root.map_or(0, |root| root.span().start);
-                let alone = root.is_none_or(|root| root.children().next().is_none());
-                Metadata::Absent { after_brace: start + 1, alone }
-            }
+    /// The caller's metadata: an object, or `null`, which means the same as absent.
+    fn metadata(&self) -> Option<Value<'_>> {
+        self.outline.root().get(METADATA)
+    }
+}
+
+/// Checks a body and finds the changes that write the tags into it.
+///
+/// # Errors
+///
+/// What [`Start::parse`] and [`Start::tag`] find wrong, together.
+pub fn validate(body: &[u8], tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Refusal> {
+    let (start, mut faults) = Start::read(body)?;
+    match start.tag(tags, on_conflict) {
+        Ok(changes) if faults.is_empty() => return Ok(changes),
+        Ok(_) => {}
+        Err(conflicts) => faults.extend(conflicts),
+    }
+    faults.truncate(Refusal::LISTED);
+    Err(Refusal { faults })
+}
+
+impl Refusal {
+    /// How many faults are listed at most, so that a small body cannot ask for a huge answer.
+    pub const LISTED: usize = 100;
+
+    fn malformed(malformed: Malformed, body: &[u8]) -> Self {
+        let (line, column) = malformed.line_and_column(body);
+        let detail = format!("is not JSON {malformed} (line {line}, column {column})");
+        Self { faults: vec![Fault { pointer: String::new(), detail }] }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.faults.as_slice() {
+            [] => out.write_str("the body is refused"),
+            [only] => write!(out, "{only}"),
+            [first, ..] => write!(out, "{} faults in the body, the first: {first}", self.faults.len()),
         }
     }
 }
 
-fn check(root: Value<'_>, faults: &mut Vec<Fault>) {
-    for member in root.children() {
-        let name = member.name();
-        if name == "metadata" {
-            check_metadata(member, faults);
-        } else if name.eq_ignore_ascii_case("metadata") {
-            // Readers that ignore case, such as Go's, would let it overwrite the tags.
-            faults.push(fault(member, "a name that differs from metadata only in case is refused; write metadata"));
-        }
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = if self.pointer.is_empty() { "the body" } else { &self.pointer };
+        write!(out, "{subject} {}", self.detail)
     }
 }
 
-fn check_metadata(metadata: Value<'_>, faults: &mut Vec<Fault>) {
-    match metadata.kind() {
-        Kind::Null => {}
-        Kind::Object => {
-            let wrong = metadata.children().filter(|value| value.kind() != Kind::String);
-            faults.extend(wrong.map(|value| fault(value, "a value in metadata must be a string")));
-        }
-        _ => faults.push(fault(metadata, "metadata must be an object with strings as values")),
+impl Fault {
+    fn of(value: Value<'_>, detail: impl Into<String>) -> Self {
+        Self { pointer: value.pointer(), detail: detail.into() }
     }
 }
 
-fn fault(value: Value<'_>, detail: &str) -> Fault {
-    Fault { pointer: value.pointer(), detail: detail.to_owned() }
-}
-
-fn bounded(mut faults: Vec<Fault>) -> Vec<Fault> {
-    let more = faults.len().saturating_sub(LISTED);
-    if more > 0 {
-        faults.truncate(LISTED);
-        faults.push(Fault { pointer: String::new(), detail: format!("{more} further faults are not listed") });
+/// What a kind is called towards callers.
+fn called(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Null => "null",
+        Kind::Bool => "a boolean",
+        Kind::Number => "a number",
+        Kind::String => "a string",
+        Kind::Object => "an object",
+        Kind::Array => "an array",
     }
-    faults
 }

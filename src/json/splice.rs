@@ -1,31 +1,139 @@
-//! Changing parts of a text while all other bytes stay where they lie.
+//! A body with insertions and replacements, as the pieces that are sent. What stays is shared, not copied.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
-/// One change: these bytes in place of that range, which may be empty.
+/// Bytes that take the place of a part of a body; where that part is empty, they are inserted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Splice {
-    /// What is replaced.
+    /// What is replaced, in bytes from the beginning of the body.
     pub at: Range<usize>,
-    /// What is there instead.
+    /// What is sent in its place.
     pub with: Bytes,
 }
 
-/// The pieces of the changed text, in order; those of the original share its memory.
+/// Splices that overlap, are not in the order of the body, or lie outside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("splices overlap, are out of order or lie outside the body")]
+pub struct Misplaced;
+
+/// A body in pieces, in the order in which they are sent. No piece is empty.
+#[derive(Debug, Clone, Default)]
+pub struct Pieces {
+    pieces: Vec<Bytes>,
+    len: u64,
+}
+
+/// The `body` with every one of `splices` applied. They are in the order of the body; several may be at one place.
 ///
-/// Changes are in order and do not overlap. One that does not fit the text is a fault of the code and panics, so that
-/// nothing wrong is sent.
-#[must_use]
-pub fn apply(text: &Bytes, changes: &[Splice]) -> Vec<Bytes> {
-    let mut pieces = Vec::with_capacity(2 * changes.len() + 1);
-    let mut kept = 0;
-    for change in changes {
-        pieces.push(text.slice(kept..change.at.start));
-        pieces.push(change.with.clone());
-        kept = change.at.end;
+/// # Errors
+///
+/// [`Misplaced`] if they are not.
+pub fn splice(body: &Bytes, splices: Vec<Splice>) -> Result<Pieces, Misplaced> {
+    let mut pieces = Pieces { pieces: Vec::with_capacity(2 * splices.len() + 1), len: 0 };
+    let mut sent = 0;
+    for Splice { at, with } in splices {
+        if at.start < sent || at.end < at.start || at.end > body.len() {
+            return Err(Misplaced);
+        }
+        pieces.push(body.slice(sent..at.start));
+        pieces.push(with);
+        sent = at.end;
     }
-    pieces.push(text.slice(kept..));
-    pieces
+    pieces.push(body.slice(sent..));
+    Ok(pieces)
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.len += piece.len() as u64;
+            self.pieces.push(piece);
+        }
+    }
+
+    /// The length of all pieces together, in bytes: the Content-Length of what is sent.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing is left of the body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The pieces, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Bytes> {
+        self.pieces.iter()
+    }
+
+    /// The pieces as one: a copy, for those who print it.
+    #[must_use]
+    pub fn concat(&self) -> Vec<u8> {
+        self.pieces.concat()
+    }
+}
+
+impl IntoIterator for Pieces {
+    type Item = Bytes;
+    type IntoIter = std::vec::IntoIter<Bytes>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pieces.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Pieces {
+    type Item = &'a Bytes;
+    type IntoIter = std::slice::Iter<'a, Bytes>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(at: Range<usize>, with: &'static str) -> Splice {
+        Splice { at, with: Bytes::from_static(with.as_bytes()) }
+    }
+
+    #[test]
+    fn what_stays_is_shared_with_the_body() {
+        let body = Bytes::from_static(b"0123456789");
+        let pieces = splice(&body, vec![at(1..1, "a"), at(1..1, "b"), at(3..5, "cde"), at(10..10, "f")]).unwrap();
+        assert_eq!(pieces.concat(), b"0ab12cde56789f");
+        assert_eq!(pieces.len(), 14);
+        let stayed: Vec<_> = pieces.iter().filter(|piece| piece[0].is_ascii_digit()).collect();
+        assert_eq!(stayed.len(), 3);
+        assert!(stayed.iter().all(|piece| body.as_ptr_range().contains(&piece.as_ptr())));
+    }
+
+    #[test]
+    fn no_piece_is_empty() {
+        let body = Bytes::from_static(b"01");
+        assert_eq!(splice(&body, vec![at(0..2, "")]).unwrap().into_iter().count(), 0);
+        assert!(splice(&body, vec![at(0..2, "")]).unwrap().is_empty());
+        assert_eq!(splice(&body, vec![at(0..0, "x"), at(1..1, "")]).unwrap().into_iter().count(), 3);
+        assert_eq!(splice(&body, vec![]).unwrap().concat(), b"01");
+    }
+
+    #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "it is what is to be refused")]
+    fn splices_out_of_order_or_outside_are_refused() {
+        let body = Bytes::from_static(b"0123456789");
+        for misplaced in [
+            vec![at(4..6, ""), at(5..7, "")],
+            vec![at(4..4, ""), at(3..3, "")],
+            vec![at(9..11, "")],
+            vec![at(3..2, "")],
+        ] {
+            assert!(splice(&body, misplaced.clone()).is_err(), "{misplaced:?}");
+        }
+    }
 }

@@ -8,6 +8,8 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
+use crate::json::Pieces;
+
 /// Pieces that are sent one after another, under one Content-Length.
 #[derive(Debug)]
 pub struct Body {
@@ -15,10 +17,9 @@ pub struct Body {
     left: u64,
 }
 
-impl From<Vec<Bytes>> for Body {
-    fn from(mut pieces: Vec<Bytes>) -> Body {
-        pieces.retain(|piece| !piece.is_empty());
-        Body { left: pieces.iter().map(|piece| piece.len() as u64).sum(), pieces: pieces.into_iter() }
+impl From<Pieces> for Body {
+    fn from(pieces: Pieces) -> Body {
+        Body { left: pieces.len(), pieces: pieces.into_iter() }
     }
 }
 

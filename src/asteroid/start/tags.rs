@@ -1,121 +1,238 @@
-//! Whose execution it is: the members that the gateway writes into a body's `metadata`.
+//! The gateway's tags: what it writes into a start's `metadata`, and the splices that write it.
+//!
+//! All text is made when the configuration loads. A request shares slices of it.
 
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde_json::Value as Json;
 
-use crate::json::{Splice, Value};
+use super::{Fault, METADATA, Start};
+use crate::json::{Kind, Splice, Value};
 
-use super::{Fault, bounded, fault};
-
-/// What happens where a caller sent one of the gateway's tags with another value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// What happens to a start whose caller sent one of the gateway's tags with another value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnConflict {
-    /// The request is refused.
+    /// It is refused.
     #[default]
     Reject,
     /// The gateway's value takes the place of the caller's.
     Overwrite,
 }
 
-/// A tenant's tags, encoded once, when the configuration is loaded.
-#[derive(Debug)]
+/// A tenant's tags, ready to be written.
+#[derive(Debug, Clone)]
 pub struct Tags {
     tags: Vec<Tag>,
-    /// `"a":"b","c":"d"`, and the same with a comma behind it.
+    /// `"metadata":{"tenant":"billing","team":"b"},`
+    whole: Bytes,
+    /// `"tenant":"billing","team":"b",`
     members: Bytes,
-    members_comma: Bytes,
-    /// The members in braces.
-    object: Bytes,
-    /// The whole `"metadata":{…}`, and the same with a comma behind it.
-    member: Bytes,
-    member_comma: Bytes,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Tag {
     name: String,
     value: String,
-    /// The value as JSON.
-    encoded: Bytes,
-    /// `"name":"value"`
-    member: String,
+    /// `"tenant":"billing",` within the members.
+    member: Range<usize>,
+    /// `"billing"` within the members.
+    literal: Range<usize>,
 }
 
 impl Tags {
-    /// Encodes tags, whose names differ.
-    #[must_use]
-    pub fn new(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
-        let tags: Vec<Tag> = tags.into_iter().map(|(name, value)| Tag::new(name, value)).collect();
-        let members = tags.iter().map(|tag| tag.member.as_str()).collect::<Vec<_>>().join(",");
-        let object = format!("{{{members}}}");
-        let member = format!("\"metadata\":{object}");
-        Tags {
-            tags,
-            members_comma: format!("{members},").into(),
-            members: members.into(),
-            object: object.into(),
-            member_comma: format!("{member},").into(),
-            member: member.into(),
-        }
-    }
-
-    /// The `metadata` member of a body that has none.
-    pub(super) fn member(&self, at: usize, alone: bool) -> Splice {
-        let with = if alone { &self.member } else { &self.member_comma };
-        Splice { at: at..at, with: with.clone() }
-    }
-
-    /// The tags as the whole of `metadata`.
-    pub(super) fn object(&self, at: Range<usize>) -> Splice {
-        Splice { at, with: self.object.clone() }
-    }
-
-    /// The tags among those that the caller sent.
-    pub(super) fn merge(&self, metadata: Value<'_>, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
-        let mut missing = Vec::with_capacity(self.tags.len());
-        let mut changes = Vec::with_capacity(1);
-        let mut conflicts = Vec::new();
-        for tag in &self.tags {
-            match metadata.get(&tag.name) {
-                None => missing.push(tag.member.as_str()),
-                Some(sent) if sent.text().is_some_and(|text| text == tag.value) => {}
-                Some(sent) if on_conflict == OnConflict::Overwrite => {
-                    changes.push(Splice { at: sent.span(), with: tag.encoded.clone() });
-                }
-                Some(sent) => conflicts
-                    .push(fault(sent, "this key is written by the gateway and may not be sent with another value")),
+    /// Tags of these names and values. Of a name that comes twice, the later value holds. There is always one, the
+    /// tenant's name; with none, `metadata` would be written empty.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut tags: Vec<Tag> = Vec::new();
+        for (name, value) in pairs {
+            match tags.iter_mut().find(|tag| tag.name == name) {
+                Some(tag) => tag.value = value,
+                None => tags.push(Tag { name, value, member: 0..0, literal: 0..0 }),
             }
         }
-        if !conflicts.is_empty() {
-            return Err(bounded(conflicts));
+        let mut members = String::new();
+        for tag in &mut tags {
+            let start = members.len();
+            members.push_str(&Json::from(tag.name.as_str()).to_string());
+            members.push(':');
+            let literal = members.len();
+            members.push_str(&Json::from(tag.value.as_str()).to_string());
+            tag.literal = literal..members.len();
+            members.push(',');
+            tag.member = start..members.len();
         }
-        if !missing.is_empty() {
-            let at = metadata.span().start + 1;
-            let with = self.among(&missing, metadata.children().next().is_none());
-            changes.push(Splice { at: at..at, with });
-        }
-        // In the order of the text, whatever that of the tags is.
-        changes.sort_by_key(|change| change.at.start);
-        Ok(changes)
+        let whole = format!("\"{METADATA}\":{{{}}},", members.trim_end_matches(','));
+        Self { tags, whole: whole.into(), members: members.into() }
     }
 
-    fn among(&self, missing: &[&str], alone: bool) -> Bytes {
-        match (missing.len() == self.tags.len(), alone) {
-            (true, true) => self.members.clone(),
-            (true, false) => self.members_comma.clone(),
-            // Some tags are there already, so the object is not empty.
-            (false, _) => (missing.join(",") + ",").into(),
+    /// `"metadata":{…}`, with a comma where something follows.
+    fn member(&self, followed: bool) -> Bytes {
+        self.whole.slice(..self.whole.len() - usize::from(!followed))
+    }
+
+    /// `{…}`
+    fn object(&self) -> Bytes {
+        self.whole.slice(METADATA.len() + 3..self.whole.len() - 1)
+    }
+
+    /// The members of that object, with a comma where something follows.
+    fn members(&self, followed: bool) -> Bytes {
+        let comma = usize::from(!followed && !self.members.is_empty());
+        self.members.slice(..self.members.len() - comma)
+    }
+}
+
+impl Start<'_> {
+    /// The splices that write `tags` into this body's `metadata`, in the order of the body. All other bytes stay.
+    ///
+    /// A tag that the caller sent with the same value stays as it was sent. `metadata: null` is replaced.
+    ///
+    /// # Errors
+    ///
+    /// With [`OnConflict::Reject`], a fault for each tag that the caller sent with another value.
+    pub fn tag(&self, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
+        match self.metadata() {
+            None => {
+                let root = self.outline.root();
+                let at = root.span().start + 1;
+                Ok(vec![Splice { at: at..at, with: tags.member(root.members().next().is_some()) }])
+            }
+            Some(metadata) if metadata.kind() == Kind::Null => {
+                Ok(vec![Splice { at: metadata.span(), with: tags.object() }])
+            }
+            Some(metadata) => into(metadata, tags, on_conflict),
         }
     }
 }
 
-impl Tag {
-    fn new(name: String, value: String) -> Tag {
-        let encoded = serde_json::Value::from(value.as_str()).to_string();
-        let member = format!("{}:{encoded}", serde_json::Value::from(name.as_str()));
-        Tag { name, value, encoded: encoded.into(), member }
+/// Writes the tags into an object that is there.
+fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
+    let mut sent = 0;
+    let mut conflicts = Vec::new();
+    for member in metadata.members() {
+        let Some(tag) = tags.tags.iter().find(|tag| member.is_named(&tag.name)) else { continue };
+        sent += 1;
+        if !member.is_text(&tag.value) {
+            conflicts.push((member, tag));
+        }
+    }
+    if on_conflict == OnConflict::Reject && !conflicts.is_empty() {
+        let fault = |member| Fault::of(member, "is written by the gateway, with another value: leave it out");
+        return Err(conflicts.into_iter().map(|(member, _)| fault(member)).collect());
+    }
+    let at = metadata.span().start + 1;
+    let mut splices = Vec::with_capacity(tags.tags.len());
+    if sent == 0 {
+        splices.push(Splice { at: at..at, with: tags.members(metadata.members().next().is_some()) });
+    } else if sent < tags.tags.len() {
+        let missing = tags.tags.iter().filter(|tag| metadata.get(&tag.name).is_none());
+        splices.extend(missing.map(|tag| Splice { at: at..at, with: tags.members.slice(tag.member.clone()) }));
+    }
+    let value = |tag: &Tag| tags.members.slice(tag.literal.clone());
+    splices.extend(conflicts.iter().map(|(member, tag)| Splice { at: member.span(), with: value(tag) }));
+    Ok(splices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::splice;
+
+    fn tags() -> Tags {
+        Tags::new([("tenant", "billing"), ("te\"am", "b\\\u{1}é")].map(|(name, value)| (name.into(), value.into())))
+    }
+
+    fn sent(body: &'static str, on_conflict: OnConflict) -> Result<String, Vec<Fault>> {
+        let splices = Start::parse(body.as_bytes()).unwrap().tag(&tags(), on_conflict)?;
+        let pieces = splice(&Bytes::from_static(body.as_bytes()), splices).unwrap();
+        Ok(String::from_utf8(pieces.concat()).unwrap())
+    }
+
+    fn tagged(body: &'static str) -> String {
+        sent(body, OnConflict::Reject).unwrap()
+    }
+
+    const MEMBERS: &str = r#""tenant":"billing","te\"am":"b\\\u0001é""#;
+
+    #[test]
+    fn absent_metadata_is_one_insertion_behind_the_brace() {
+        assert_eq!(tagged(" { } "), format!(" {{\"metadata\":{{{MEMBERS}}} }} "));
+        assert_eq!(tagged("\n{ \"version\": 1e0}"), format!("\n{{\"metadata\":{{{MEMBERS}}}, \"version\": 1e0}}"));
+        let start = Start::parse(b"{}").unwrap();
+        assert_eq!(start.tag(&tags(), OnConflict::Reject).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_inserted_text_is_shared_between_requests() {
+        let tags = tags();
+        let with = |body| Start::parse(body).unwrap().tag(&tags, OnConflict::Reject).unwrap()[0].with.as_ptr();
+        assert_eq!(with(b"{}"), with(b"{\"version\":1}"));
+    }
+
+    #[test]
+    fn null_is_replaced_where_it_stands() {
+        assert_eq!(
+            tagged(r#"{"a":1,"met\u0061data" : null ,"b":2}"#),
+            format!("{{\"a\":1,\"met\\u0061data\" : {{{MEMBERS}}} ,\"b\":2}}")
+        );
+    }
+
+    #[test]
+    fn tags_that_are_missing_are_inserted_behind_the_brace_of_metadata() {
+        assert_eq!(tagged(r#"{"metadata": { }}"#), format!("{{\"metadata\": {{{MEMBERS} }}}}"));
+        assert_eq!(tagged(r#"{"metadata":{ "k" : "" }}"#), format!("{{\"metadata\":{{{MEMBERS}, \"k\" : \"\" }}}}"));
+        assert_eq!(
+            tagged(r#"{"metadata":{"k":"","te\u0022am":"b\u005c\u0001é"}}"#),
+            r#"{"metadata":{"tenant":"billing","k":"","te\u0022am":"b\u005c\u0001é"}}"#
+        );
+    }
+
+    #[test]
+    fn a_tag_with_the_gateways_value_stays_as_it_was_sent() {
+        let body = r#"{"metadata":{"te\"am":"b\\\u0001\u00e9","tenant":"b\u0069lling"}}"#;
+        assert_eq!(tagged(body), body);
+    }
+
+    #[test]
+    fn a_tag_with_another_value_is_rejected_or_overwritten() {
+        let body = r#"{"metadata":{"k":"v","ten\u0061nt" : "other","te\"am":""},"x":"other"}"#;
+        let faults = sent(body, OnConflict::Reject).unwrap_err();
+        let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/metadata/tenant", "/metadata/te\"am"]);
+        assert_eq!(
+            sent(body, OnConflict::Overwrite).unwrap(),
+            r#"{"metadata":{"k":"v","ten\u0061nt" : "billing","te\"am":"b\\\u0001é"},"x":"other"}"#
+        );
+        let body = r#"{"metadata":{"tenant":"other"}}"#;
+        assert_eq!(
+            sent(body, OnConflict::Overwrite).unwrap(),
+            r#"{"metadata":{"te\"am":"b\\\u0001é","tenant":"billing"}}"#
+        );
+    }
+
+    #[test]
+    fn the_character_for_half_a_surrogate_pair_is_not_mistaken_for_it() {
+        let tags = Tags::new([("tenant".to_owned(), "\u{fffd}".to_owned())]);
+        let tag = |body: &str| Start::parse(body.as_bytes()).unwrap().tag(&tags, OnConflict::Reject).is_ok();
+        assert!(tag("{\"metadata\":{\"tenant\":\"\u{fffd}\"}}"));
+        assert!(!tag(r#"{"metadata":{"tenant":"\ud800"}}"#));
+    }
+
+    #[test]
+    fn the_later_of_two_values_of_a_tag_holds() {
+        let pairs = [("a", "1"), ("b", "2"), ("a", "3")];
+        let tags = Tags::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(tags.object(), r#"{"a":"3","b":"2"}"#);
+    }
+
+    #[test]
+    fn the_configuration_says_reject_or_overwrite() {
+        let read = |text| serde_json::from_str::<OnConflict>(text).ok();
+        assert_eq!(read("\"reject\""), Some(OnConflict::Reject));
+        assert_eq!(read("\"overwrite\""), Some(OnConflict::Overwrite));
+        assert_eq!(read("\"Reject\""), None);
+        assert_eq!(OnConflict::default(), OnConflict::Reject);
     }
 }
