@@ -33,7 +33,7 @@ use fault::{Fault, Moment};
 use received::Received;
 
 /// How many requests and executions are remembered.
-const REMEMBERED: usize = 1000;
+const REMEMBERED: usize = 100;
 
 /// Told of each request once it is answered.
 pub type Observer = Box<dyn Fn(&Received) + Send + Sync>;

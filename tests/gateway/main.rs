@@ -18,4 +18,5 @@ mod drain;
 mod examples;
 mod first_call;
 mod sdk;
+mod simulated;
 mod upstream;

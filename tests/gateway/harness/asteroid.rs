@@ -124,9 +124,14 @@ impl Asteroid {
         self.runtime.block_on(arrived).expect("the requests arrive");
     }
 
+    /// A caller without the gateway between.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::connect(self.address)
+    }
+
     /// What it shows over HTTP of the requests.
     pub(crate) fn shown(&self) -> String {
-        let answer = Caller::connect(self.address).request("GET", "/_simulator/requests");
+        let answer = self.caller().request("GET", "/_simulator/requests");
         assert_eq!(answer.status, 200);
         String::from_utf8(answer.body).unwrap()
     }
