@@ -106,7 +106,8 @@ pub struct Timeouts {
     pub response: Duration,
     /// Reading a caller's body.
     pub body: Duration,
-    /// How long an unused connection is kept: to the upstream, to be below the upstream's own limit, and from a caller.
+    /// How long an unused connection is kept: to the upstream, to be below the upstream's own limit, and from a caller, until
+    /// the whole head of its next request has come.
     pub idle: Duration,
 }
 

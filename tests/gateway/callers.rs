@@ -182,3 +182,14 @@ fn the_key_goes_into_the_header_that_the_configuration_names() {
         sent.headers
     );
 }
+
+#[test]
+fn a_connection_without_a_request_is_closed_after_the_idle_time_out_and_so_is_a_head_that_does_not_end() {
+    let pair = Pair::with("timeouts: { idle: 200ms }");
+    let mut silent = pair.caller();
+    let mut dripping = pair.caller();
+    dripping.send(b"POST / HTTP/1.1\r\nHost:");
+    let mut used = pair.caller();
+    assert_eq!(used.execute("{}").status, 202);
+    assert!(silent.is_closed() && dripping.is_closed() && used.is_closed());
+}
