@@ -1,5 +1,5 @@
-//! A caller's JSON body, read where it lies and changed by insertion: [`scan`] checks every byte and records where
-//! the members are that a [`Shape`] asks for, [`splice`] makes the body that is sent of the one that came.
+//! A caller's JSON body, read where it lies and changed by insertion: [`scan()`] checks every byte and records where
+//! the members are that a [`Shape`] asks for, [`splice()`] makes the body that is sent of the one that came.
 //!
 //! Nothing is decoded that nobody asks for and nothing is written anew, so numbers of any size, key order, white
 //! space and escapes leave as they came. What the members mean is for others to know.

@@ -1,0 +1,86 @@
+//! Any bytes as a start's body: reading never panics and agrees with serde_json, and a body that is passed on carries
+//! the tags, with every other byte as it came.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use asteroid_gateway::asteroid::start::{OnConflict, Start, Tags};
+use asteroid_gateway::json::{Shape, Splice, scan, splice};
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+const TAGS: [(&str, &str); 2] = [("tenant", "billing"), ("te\"am", "b\\\u{1}é")];
+
+static ENCODED: LazyLock<Tags> =
+    LazyLock::new(|| Tags::new(TAGS.map(|(name, value)| (name.to_owned(), value.to_owned()))));
+
+fuzz_target!(|body: &[u8]| {
+    let text = std::str::from_utf8(body);
+    let is_json = text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+    assert_eq!(scan(body, &Shape::Opaque, usize::MAX).is_ok(), is_json);
+
+    match Start::parse(body) {
+        Ok(start) => {
+            assert!(is_json);
+            check(body, &start);
+        }
+        Err(refusal) => assert!(!refusal.faults.is_empty()),
+    }
+});
+
+fn check(body: &[u8], start: &Start<'_>) {
+    // A Value takes no lone half of a surrogate pair, no huge exponent and less depth than the gateway.
+    let original = serde_json::from_slice::<Value>(body).ok();
+    let conflict = original.as_ref().is_some_and(conflicts);
+    match start.tag(&ENCODED, OnConflict::Reject) {
+        Ok(splices) => {
+            assert!(!conflict);
+            sent(body, splices, original.as_ref());
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty() && (conflict || original.is_none()));
+            let splices = start.tag(&ENCODED, OnConflict::Overwrite).expect("overwriting cannot fail");
+            sent(body, splices, original.as_ref());
+        }
+    }
+}
+
+fn conflicts(original: &Value) -> bool {
+    TAGS.iter().any(|(name, value)| original["metadata"].get(name).is_some_and(|sent| sent != value))
+}
+
+fn sent(body: &[u8], splices: Vec<Splice>, original: Option<&Value>) {
+    let sent = splice(&Bytes::copy_from_slice(body), splices.clone()).expect("splices are in order").concat();
+    assert_eq!(taken_back(body, &sent, &splices), body);
+
+    let start = Start::parse(&sent).expect("a tagged body keeps the rules");
+    assert_eq!(start.tag(&ENCODED, OnConflict::Reject), Ok(vec![]));
+
+    if let Some(original) = original {
+        let mut expected = original.clone();
+        if expected["metadata"].is_null() {
+            expected["metadata"] = Value::Object(serde_json::Map::new());
+        }
+        for (name, value) in TAGS {
+            expected["metadata"][name] = Value::from(value);
+        }
+        assert_eq!(serde_json::from_slice::<Value>(&sent).expect("a tagged body is JSON"), expected);
+    }
+}
+
+/// What was sent with every splice replaced by what had been in its place.
+fn taken_back(body: &[u8], sent: &[u8], splices: &[Splice]) -> Vec<u8> {
+    let (mut original, mut rest, mut read) = (Vec::new(), sent, 0);
+    for splice in splices {
+        let (kept, behind) = rest.split_at(splice.at.start - read);
+        rest = behind.strip_prefix(&splice.with[..]).expect("the splice is where it says");
+        original.extend_from_slice(kept);
+        original.extend_from_slice(&body[splice.at.clone()]);
+        read = splice.at.end;
+    }
+    original.extend_from_slice(rest);
+    original
+}
