@@ -13,6 +13,7 @@ mod run;
 mod scan;
 mod skip;
 mod splice;
+mod value;
 
 #[cfg(test)]
 mod corpus;
@@ -20,6 +21,7 @@ mod corpus;
 mod oracle;
 
 pub use malformed::{Malformed, Reason};
-pub use outline::{Kind, Outline, Value};
+pub use outline::Outline;
 pub use scan::{Shape, scan};
 pub use splice::{Misplaced, Pieces, Splice, splice};
+pub use value::{Kind, Value};

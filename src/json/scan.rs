@@ -4,8 +4,9 @@
 
 use super::cursor::{Cursor, Text};
 use super::malformed::{Malformed, Reason};
-use super::outline::{Kind, Name, Node, Outline};
+use super::outline::{Name, Node, Outline};
 use super::skip::{enter, skip};
+use super::value::Kind;
 use super::{escape, outline};
 
 /// What is read of a value; all else of it is only checked.

@@ -4,7 +4,7 @@
 use super::cursor::Cursor;
 use super::malformed::{Malformed, Reason};
 use super::nesting::Nesting;
-use super::outline::Kind;
+use super::value::Kind;
 
 /// Passes the value that begins at `cursor`, inside which `room` arrays and objects may be open at once, itself
 /// included.

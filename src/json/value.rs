@@ -1,0 +1,309 @@
+//! One value of an outline, and what it can be asked.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::escape;
+use super::outline::{Node, Outline, ROOT};
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number of any size, as it was written.
+    Number,
+    /// A string.
+    String,
+    /// An object.
+    Object,
+    /// An array.
+    Array,
+}
+
+/// Up to this many members are compared each with each; more are hashed.
+const FEW: usize = 8;
+
+/// One value that was recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'o> {
+    outline: &'o Outline<'o>,
+    node: usize,
+}
+
+impl<'o> Value<'o> {
+    pub(super) fn new(outline: &'o Outline<'o>, node: usize) -> Self {
+        Self { outline, node }
+    }
+
+    /// Every node number here comes from the outline itself, so the empty node is never met.
+    fn node(self) -> &'o Node {
+        const NOTHING: &Node = &Node {
+            kind: Kind::Null,
+            name_escaped: false,
+            start: 0,
+            end: 0,
+            name_start: 0,
+            name_end: 0,
+            parent: u32::MAX,
+            next: u32::MAX,
+        };
+        self.outline.nodes.get(self.node).unwrap_or(NOTHING)
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        self.node().kind
+    }
+
+    /// The offsets between which it lies in the body, its quotes, braces and brackets included.
+    #[must_use]
+    pub fn span(self) -> Range<usize> {
+        self.node().start as usize..self.node().end as usize
+    }
+
+    /// It as it was written.
+    #[must_use]
+    pub fn raw(self) -> &'o str {
+        self.outline.slice(self.node().start, self.node().end)
+    }
+
+    /// The members of an object that is read, in the order of the body; of everything else, none.
+    pub fn members(self) -> impl Iterator<Item = Value<'o>> {
+        self.children(Kind::Object)
+    }
+
+    /// The elements of an array that is read, in the order of the body; of everything else, none.
+    pub fn elements(self) -> impl Iterator<Item = Value<'o>> {
+        self.children(Kind::Array)
+    }
+
+    fn children(self, of: Kind) -> impl Iterator<Item = Value<'o>> {
+        let end = if self.kind() == of { self.node().next as usize } else { 0 };
+        let child = move |node| (node < end).then_some(Value { outline: self.outline, node });
+        std::iter::successors(child(self.node + 1), move |before| child(before.node().next as usize))
+    }
+
+    /// The first member of this name, names compared unescaped.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Value<'o>> {
+        self.members().find(|member| member.is_named(name))
+    }
+
+    /// A member's name, unescaped; `None` of what is no member.
+    #[must_use]
+    pub fn name(self) -> Option<Cow<'o, str>> {
+        let raw = self.raw_name()?;
+        Some(if self.node().name_escaped { escape::lossy(raw) } else { Cow::Borrowed(raw) })
+    }
+
+    /// Whether it is a member of this name, unescaped.
+    #[must_use]
+    pub fn is_named(self, name: &str) -> bool {
+        let escaped = self.node().name_escaped;
+        self.raw_name().is_some_and(|raw| if escaped { escape::means(raw, name) } else { raw == name })
+    }
+
+    fn raw_name(self) -> Option<&'o str> {
+        let Node { name_start, name_end, .. } = *self.node();
+        (self.parent()?.kind() == Kind::Object).then(|| self.outline.slice(name_start, name_end))
+    }
+
+    fn parent(self) -> Option<Value<'o>> {
+        let node = self.node().parent as usize;
+        (node != ROOT).then_some(Value { outline: self.outline, node })
+    }
+
+    fn raw_text(self) -> Option<&'o str> {
+        let Node { kind, start, end, .. } = *self.node();
+        (kind == Kind::String).then(|| self.outline.slice(start + 1, end - 1))
+    }
+
+    /// A string's text, unescaped, with U+FFFD for every half of a surrogate pair that stands alone; `None` of what is
+    /// no string.
+    #[must_use]
+    pub fn text(self) -> Option<Cow<'o, str>> {
+        self.raw_text().map(escape::lossy)
+    }
+
+    /// Whether it is a string of exactly this text, unescaped. With a lone half of a surrogate pair it is none.
+    #[must_use]
+    pub fn is_text(self, text: &str) -> bool {
+        self.raw_text().is_some_and(|raw| escape::means(raw, text))
+    }
+
+    /// Whether it is a number written without fraction and exponent, whatever its size.
+    #[must_use]
+    pub fn is_integer(self) -> bool {
+        self.kind() == Kind::Number && !self.raw().contains(['.', 'e', 'E'])
+    }
+
+    /// An integer (see [`is_integer`](Self::is_integer)) that 64 bits with sign can hold.
+    #[must_use]
+    pub fn as_i64(self) -> Option<i64> {
+        if self.is_integer() { self.raw().parse().ok() } else { None }
+    }
+
+    /// Its JSON pointer (RFC 6901), of the unescaped names; empty for the outermost value.
+    #[must_use]
+    pub fn pointer(self) -> String {
+        let mut way = vec![self];
+        way.extend(std::iter::successors(self.parent(), |value| value.parent()));
+        let mut pointer = String::new();
+        for step in way.iter().rev().skip(1) {
+            pointer.push('/');
+            match step.name() {
+                Some(name) => pointer.push_str(&name.replace('~', "~0").replace('/', "~1")),
+                None => pointer.push_str(&step.node().name_start.to_string()),
+            }
+        }
+        pointer
+    }
+
+    /// The members of this object whose name came before.
+    pub(super) fn repeated(self) -> Vec<Value<'o>> {
+        let count = self.members().count();
+        if count > FEW {
+            // The standard hasher has a key of the process, so that no caller can choose names that collide.
+            let mut seen = HashSet::with_capacity(count);
+            return self.members().filter(|member| !seen.insert(member.name())).collect();
+        }
+        let came_before = |member: &Value<'o>| {
+            self.members().take_while(|earlier| earlier.node < member.node).any(|earlier| earlier.same_name(*member))
+        };
+        self.members().filter(came_before).collect()
+    }
+
+    fn same_name(self, other: Value<'o>) -> bool {
+        let (one, two) = (self.node(), other.node());
+        if one.name_escaped || two.name_escaped {
+            return self.name() == other.name();
+        }
+        one.name_end - one.name_start == two.name_end - two.name_start
+            && self.outline.slice(one.name_start, one.name_end) == self.outline.slice(two.name_start, two.name_end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{Reason, Shape, scan};
+
+    static READ: Shape = Shape::Object(&[
+        ("a", Shape::Object(&[("deep", Shape::Object(&[]))])),
+        ("list", Shape::Elements(&Shape::Object(&[]))),
+    ]);
+
+    fn read(body: &str) -> Outline<'_> {
+        scan(body.as_bytes(), &READ, 8).unwrap()
+    }
+
+    fn duplicates(body: &str) -> Vec<String> {
+        read(body).duplicates().map(Value::pointer).collect()
+    }
+
+    #[test]
+    fn values_are_found_where_they_lie() {
+        let body = r#" {"a" : {"x": -12, "y":"\u0041\"","deep":{"z":null}} , "list":[{},[1],{"k":true}], "n":1.0} "#;
+        let outline = read(body);
+        let root = outline.root();
+        let (a, list) = (root.get("a").unwrap(), root.get("list").unwrap());
+        assert_eq!((root.kind(), root.span()), (Kind::Object, 1..body.len() - 1));
+        assert_eq!(a.get("x").unwrap().raw(), "-12");
+        assert_eq!(a.get("x").unwrap().as_i64(), Some(-12));
+        assert_eq!(a.get("y").unwrap().text().unwrap(), "A\"");
+        assert_eq!(a.get("y").unwrap().raw(), r#""\u0041\"""#);
+        assert_eq!(a.get("deep").unwrap().get("z").unwrap().kind(), Kind::Null);
+        let kinds: Vec<Kind> = list.elements().map(Value::kind).collect();
+        assert_eq!(kinds, [Kind::Object, Kind::Array, Kind::Object]);
+        assert_eq!(list.elements().last().unwrap().get("k").unwrap().raw(), "true");
+        let names: Vec<_> = root.members().filter_map(Value::name).collect();
+        assert_eq!(names, ["a", "list", "n"]);
+    }
+
+    #[test]
+    fn what_is_opaque_or_of_another_kind_is_recorded_and_not_read() {
+        let outline = read(r#"{"a":[{"x":1}],"list":{"x":1},"other":{"x":1}}"#);
+        let root = outline.root();
+        let kinds: Vec<Kind> = root.members().map(Value::kind).collect();
+        assert_eq!(kinds, [Kind::Array, Kind::Object, Kind::Object]);
+        for member in root.members() {
+            assert_eq!(member.members().count() + member.elements().count(), 0, "{}", member.raw());
+        }
+        assert!(root.get("x").is_none());
+    }
+
+    #[test]
+    fn names_are_compared_unescaped() {
+        let outline = read(r#"{"\u0061":{"\u0064eep":{"k":1}}, "a\\u0062":2}"#);
+        let root = outline.root();
+        assert_eq!(root.get("a").unwrap().get("deep").unwrap().get("k").unwrap().raw(), "1");
+        assert_eq!(root.get(r"a\u0062").unwrap().raw(), "2");
+        assert!(root.get("ab").is_none());
+    }
+
+    #[test]
+    fn an_integer_is_a_literal_without_fraction_or_exponent() {
+        let outline = read(r#"{"list":[0,-0,9223372036854775807,9223372036854775808,1.0,1e2,1E2,"1",true]}"#);
+        let list = outline.root().get("list").unwrap();
+        let integers: Vec<_> = list.elements().map(|value| (value.is_integer(), value.as_i64())).collect();
+        let none = (false, None);
+        assert_eq!(
+            integers,
+            [(true, Some(0)), (true, Some(0)), (true, Some(i64::MAX)), (true, None), none, none, none, none, none]
+        );
+    }
+
+    #[test]
+    fn pointers_escape_tilde_and_slash_and_number_elements() {
+        let outline = read(r#"{"a":{"x~y/z":1,"~1":2,"":3,"\u002f":4},"list":[0,{"k":1}]}"#);
+        let root = outline.root();
+        let members: Vec<_> = root.get("a").unwrap().members().map(Value::pointer).collect();
+        assert_eq!(members, ["/a/x~0y~1z", "/a/~01", "/a/", "/a/~1"]);
+        let element = root.get("list").unwrap().elements().last().unwrap();
+        assert_eq!(element.get("k").unwrap().pointer(), "/list/1/k");
+        assert_eq!(root.pointer(), "");
+    }
+
+    #[test]
+    fn every_repetition_of_a_name_is_a_duplicate_whatever_its_escapes() {
+        assert_eq!(duplicates(r#"{"b":1,"c":2,"\u0062":3,"B":4}"#), ["/b"]);
+        assert_eq!(
+            duplicates(r#"{"a":{"x":1,"x":2,"x":3},"list":[{"k":1},{"k":1,"k":2}]}"#),
+            ["/a/x", "/a/x", "/list/1/k"]
+        );
+        assert_eq!(duplicates(r#"{"a":1,"a":{"deep":{"":1,"":2}}}"#), ["/a", "/a/deep/"]);
+        let many: Vec<String> = (0..40).map(|n| format!(r#""k{}":{n}"#, n % 39)).collect();
+        assert_eq!(duplicates(&format!(r#"{{"a":{{{}}}}}"#, many.join(","))), ["/a/k0"]);
+    }
+
+    #[test]
+    fn what_is_not_read_may_repeat_names() {
+        assert_eq!(duplicates(r#"{"other":{"x":1,"x":2},"list":[[{"k":1,"k":1}]]}"#), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_hundred_thousand_members_are_compared_in_linear_time() {
+        let members: Vec<String> = (0..100_000).map(|n| format!(r#""{}":0"#, n / 2)).collect();
+        let body = format!("{{{}}}", members.join(","));
+        let started = std::time::Instant::now();
+        assert_eq!(read(&body).duplicates().count(), 50_000);
+        // Comparing each with each takes minutes; the bound leaves room for a slow machine without optimisation.
+        assert!(started.elapsed() < std::time::Duration::from_secs(10));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_refused_in_a_name_that_is_read_and_nowhere_else() {
+        for body in [r#"{"ten\ud800ant":1}"#, r#"{"a":{"\udc00":1}}"#, r#"{"list":[{"\ud800\ud800":1}]}"#] {
+            assert_eq!(scan(body.as_bytes(), &READ, 8).unwrap_err().reason(), Reason::LoneSurrogate, "{body}");
+        }
+        let outline = read(r#"{"a":{"x":"\ud800"},"other":{"\ud800":1},"\ud83d\ude00":1}"#);
+        let value = outline.root().get("a").unwrap().get("x").unwrap();
+        assert_eq!(value.text().unwrap(), "\u{fffd}");
+        assert!(!value.is_text("\u{fffd}"), "it is not the character that stands for it");
+    }
+}
