@@ -21,6 +21,7 @@ use crate::tasks::Tasks;
 use crate::telemetry::log::Log;
 use crate::upstream::connect::Connector;
 use crate::upstream::tls;
+use crate::watch::Watch;
 use crate::worker::Worker;
 
 /// Why the gateway did not start.
@@ -71,6 +72,7 @@ pub struct Running {
     schedule: Schedule,
     workers: Vec<JoinHandle<io::Result<()>>>,
     workers_end: mpsc::Receiver<Infallible>,
+    watches: Vec<Watch>,
     state: State,
 }
 
@@ -83,6 +85,7 @@ pub struct Running {
 pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> Result<Running, Error> {
     let secrets = read_secrets(config, environment)?;
     let state = State::default();
+    let watches = Vec::new();
     let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
     let tls = Arc::new(tls::client(config.upstream.ca_file.as_deref())?);
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
@@ -112,7 +115,7 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
     }
     tracing::info!(address = %admin, workers = workers.len(), "ready");
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
-    Ok(Running { addresses, admin, admin_socket, drain, draining, schedule, workers, workers_end, state })
+    Ok(Running { addresses, admin, admin_socket, drain, draining, schedule, workers, workers_end, watches, state })
 }
 
 impl Running {
@@ -124,6 +127,9 @@ impl Running {
     pub async fn until(self, mut told_to_stop: impl AsyncFnMut()) -> io::Result<()> {
         let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
+        for watch in self.watches {
+            tasks.spawn_unwaited(async { match watch.run().await {} });
+        }
         let admin = admin::serve(admin, self.draining, tasks);
         tokio::pin!(admin);
         tokio::select! {

@@ -18,7 +18,7 @@
 //! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
 //! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted.
 //! - [`error`]: every refusal and failure, and the table of answers.
-//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends.
+//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`watch`]: files that change meanwhile.
 //! - [`telemetry`]: the log. [`admin`]: probes. [`simulator`]: the simulated Asteroid.
 
 pub mod admin;
@@ -37,4 +37,5 @@ pub mod state;
 pub mod tasks;
 pub mod telemetry;
 pub mod upstream;
+pub mod watch;
 pub mod worker;

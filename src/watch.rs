@@ -1,0 +1,101 @@
+//! Files that change while the gateway runs: read again now and then and compared, because Kubernetes swaps a link
+//! above them, which watching the file itself misses.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::zeroize::Zeroizing;
+
+/// How often files are compared.
+pub const EVERY: Duration = Duration::from_secs(1);
+
+/// Some files that belong together, and what is done when one of them has changed.
+///
+/// What is done may fail, where only half of the files are written yet: it is done again at the next change.
+pub struct Watch {
+    files: Vec<PathBuf>,
+    // Of a process's own hasher: says nothing of a private key, which must not be held for this.
+    seen: Vec<Option<u64>>,
+    hasher: RandomState,
+    changed: Box<dyn FnMut() + Send>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Watch").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Remembers the files as they are. To be made before they are read, so that no change in between is missed.
+    #[must_use]
+    pub fn new(files: Vec<PathBuf>, changed: impl FnMut() + Send + 'static) -> Watch {
+        let mut watch = Watch { files, seen: Vec::new(), hasher: RandomState::new(), changed: Box::new(changed) };
+        watch.seen = watch.read();
+        watch
+    }
+
+    /// Compares the files [`EVERY`] so often; never ends.
+    pub async fn run(mut self) -> Infallible {
+        let mut tick = tokio::time::interval(EVERY);
+        loop {
+            tick.tick().await;
+            self.compare();
+        }
+    }
+
+    fn compare(&mut self) {
+        let now = self.read();
+        if now != self.seen {
+            self.seen = now;
+            (self.changed)();
+        }
+    }
+
+    /// A file that cannot be read differs from every one that can.
+    fn read(&self) -> Vec<Option<u64>> {
+        let bytes = self.files.iter().map(|file| std::fs::read(file).ok().map(Zeroizing::new));
+        bytes.map(|bytes| bytes.map(|bytes| self.hasher.hash_one(bytes.as_slice()))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_change_behind_swapped_links_is_seen_once_and_so_is_a_file_that_goes_and_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (version, content) in [("1", "old"), ("2", "new")] {
+            std::fs::create_dir(at(version)).unwrap();
+            std::fs::write(at(version).join("key"), content).unwrap();
+        }
+        std::os::unix::fs::symlink("1", at("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/key", at("key")).unwrap();
+        let changes = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&changes);
+        let mut watch = Watch::new(vec![at("key")], move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut seen = || {
+            watch.compare();
+            watch.compare();
+            changes.load(Ordering::Relaxed)
+        };
+        assert_eq!(seen(), 0);
+        std::os::unix::fs::symlink("2", at("..new")).unwrap();
+        std::fs::rename(at("..new"), at("..data")).unwrap();
+        assert_eq!(seen(), 1);
+        std::fs::remove_file(at("2/key")).unwrap();
+        assert_eq!(seen(), 2);
+        std::fs::write(at("2/key"), "new").unwrap();
+        assert_eq!(seen(), 3);
+    }
+}
