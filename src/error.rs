@@ -198,8 +198,10 @@ impl Error {
         if let Ok(value) = HeaderValue::try_from(format!("asteroid-gateway; error={}", row.proxy_status)) {
             answer.insert(PROXY_STATUS, value);
         }
-        if let Error::Operation(operation::Error::Method { allow }) = self {
-            answer.insert(ALLOW, HeaderValue::from_static(allow));
+        if let Error::Operation(operation::Error::Method { allow }) = self
+            && let Ok(allow) = HeaderValue::from_str(allow)
+        {
+            answer.insert(ALLOW, allow);
         }
         if close {
             answer.insert(CONNECTION, HeaderValue::from_static("close"));

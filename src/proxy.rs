@@ -77,8 +77,7 @@ impl Proxy {
         let tenant = listener.tenant.identify();
         record.line.tenant = Some(Arc::clone(&tenant.name));
         let call = operation::select(&head.method, &head.uri)?;
-        record.line.operation = Some(call.operation.name());
-        record.line.agent_id = Some(call.agent_id.to_owned());
+        record.line.calls(&call);
         let permit = limit::admit(tenant);
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;

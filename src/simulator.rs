@@ -1,7 +1,8 @@
 //! The simulated Asteroid: what `dev` and `simulate` run, and the upstream of the tests.
 //!
-//! It answers `POST /agents/v2/agents/{agentId}/execute` as the vendor's specification says the real one does, remembers
-//! what it was sent, and fails on command (see [`fault`]). Below `/_simulator/` it is asked and told over HTTP.
+//! It answers `POST /agents/v2/agents/{agentId}/execute` as the vendor's specification says the real one does, and the
+//! same of the newer era's `/workflows/{workflowId}`, remembers what it was sent, and fails on command (see [`fault`]).
+//! Below `/_simulator/` it is asked and told over HTTP.
 //!
 //! A program of its own, it spawns for itself and shares no code with the gateway's own reading of requests: two readings
 //! of the specification that disagree are found by the tests.
@@ -73,8 +74,12 @@ struct State {
 pub struct Execution {
     /// Its id.
     pub id: String,
-    /// Whose.
-    pub agent_id: String,
+    /// The agent, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// The workflow, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<String>,
     /// What it is found by.
     pub metadata: Map<String, Value>,
 }

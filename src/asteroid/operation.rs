@@ -1,17 +1,17 @@
 //! The operations that are served: one table of method, path and what each is.
 //!
-//! Paths are matched raw: nothing is decoded or normalised, so a path that is not exactly an operation's is none. Source
-//! of the table: the vendor's specification, paths below `/agents/v2`.
+//! Paths are matched raw: nothing is decoded or normalised, so a path that is not exactly an operation's is none. Sources
+//! of the table: the vendor's specification, and the released SDK of the newer era for `/workflows`.
 
 use hyper::{Method, Uri};
+
+use super::is_uuid;
 
 /// Why a request is no call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No operation has this path.
-    #[error(
-        "no such operation here; this gateway serves POST /agents/{{agentId}}/execute, below / and below /agents/v2"
-    )]
+    #[error("no such operation here; this gateway serves {}, below / and below /agents/v2", served())]
     Path,
     /// The path is an operation's but for an id.
     #[error("{name} in the path must be a hyphenated 36-character uuid")]
@@ -23,7 +23,7 @@ pub enum Error {
     #[error("this operation takes {allow}")]
     Method {
         /// What `Allow` says.
-        allow: &'static str,
+        allow: String,
     },
     /// A query where the operation has none.
     #[error("this operation takes no query string")]
@@ -35,6 +35,52 @@ pub enum Error {
 pub enum Operation {
     /// Start an execution of an agent; costs money.
     AgentExecute,
+    /// Start an execution of a workflow, as the newer era calls an agent; costs money.
+    WorkflowExecute,
+}
+
+/// One row of the table.
+struct Row {
+    method: Method,
+    /// The path below the base, without the first slash. A segment in braces is an id, under its name in the
+    /// specification.
+    path: &'static str,
+    /// The specification's `operationId`.
+    name: &'static str,
+    starts_execution: bool,
+}
+
+impl Operation {
+    const ALL: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
+
+    fn row(self) -> Row {
+        match self {
+            Operation::AgentExecute => Row {
+                method: Method::POST,
+                path: "agents/{agentId}/execute",
+                name: "AgentExecutePost",
+                starts_execution: true,
+            },
+            Operation::WorkflowExecute => Row {
+                method: Method::POST,
+                path: "workflows/{workflowId}/execute",
+                name: "WorkflowExecutePost",
+                starts_execution: true,
+            },
+        }
+    }
+
+    /// The name that the log uses: the specification's `operationId`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Whether it starts an execution, which costs money.
+    #[must_use]
+    pub fn starts_execution(self) -> bool {
+        self.row().starts_execution
+    }
 }
 
 /// One operation, asked for.
@@ -42,27 +88,17 @@ pub enum Operation {
 pub struct Call<'a> {
     /// Which.
     pub operation: Operation,
-    /// The agent's id, as sent.
-    pub agent_id: &'a str,
-}
-
-impl Operation {
-    /// The name that the log uses: the specification's `operationId`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Operation::AgentExecute => "AgentExecutePost",
-        }
-    }
+    /// The first id in the path, as sent.
+    pub id: &'a str,
+    /// The path below the base, without the first slash: the operation's own words, and ids that are uuids.
+    path: &'a str,
 }
 
 impl Call<'_> {
-    /// The path below the upstream's base, built anew; the id stays as it was sent.
+    /// The path below the upstream's base, with its ids as they were sent.
     #[must_use]
     pub fn path(&self, base: &str) -> String {
-        match self.operation {
-            Operation::AgentExecute => [base, "/agents/", self.agent_id, "/execute"].concat(),
-        }
+        [base, "/", self.path].concat()
     }
 }
 
@@ -77,19 +113,45 @@ pub fn select<'a>(method: &Method, target: &'a Uri) -> Result<Call<'a>, Error> {
 }
 
 fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Error> {
-    let mut segments = below_mount(path).ok_or(Error::Path)?.split('/');
-    match (segments.next(), segments.next(), segments.next(), segments.next()) {
-        (Some("agents"), Some(agent_id), Some("execute"), None) => {
-            if *method != Method::POST {
-                return Err(Error::Method { allow: "POST" });
-            }
-            if !is_uuid(agent_id) {
-                return Err(Error::Id { name: "agentId" });
-            }
-            Ok(Call { operation: Operation::AgentExecute, agent_id })
-        }
-        _ => Err(Error::Path),
+    let path = below_mount(path).ok_or(Error::Path)?;
+    let at_path = || Operation::ALL.into_iter().filter(|operation| is_path_of(operation.row().path, path));
+    let Some(operation) = at_path().find(|operation| operation.row().method == *method) else {
+        let allow: Vec<String> = at_path().map(|operation| operation.row().method.to_string()).collect();
+        return Err(if allow.is_empty() { Error::Path } else { Error::Method { allow: allow.join(", ") } });
+    };
+    let mut ids = ids(operation.row().path, path);
+    if let Some((name, _)) = ids.clone().find(|(_, id)| !is_uuid(id)) {
+        return Err(Error::Id { name });
     }
+    let id = ids.next().map_or("", |(_, id)| id);
+    Ok(Call { operation, id, path })
+}
+
+/// The name of an id, where a segment of a template is one.
+fn id_name(segment: &'static str) -> Option<&'static str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+fn is_path_of(template: &'static str, path: &str) -> bool {
+    let (mut template, mut path) = (template.split('/'), path.split('/'));
+    loop {
+        match (template.next(), path.next()) {
+            (Some(word), Some(segment)) if word == segment || id_name(word).is_some() => {}
+            (None, None) => return true,
+            (Some(_), _) | (None, Some(_)) => return false,
+        }
+    }
+}
+
+/// The ids in a path that is the template's, with their names.
+fn ids<'a>(template: &'static str, path: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> + Clone {
+    template.split('/').zip(path.split('/')).filter_map(|(word, segment)| Some((id_name(word)?, segment)))
+}
+
+/// What is served, for those who asked for something else.
+fn served() -> String {
+    let line = |operation: Operation| format!("{} /{}", operation.row().method, operation.row().path);
+    Operation::ALL.map(line).join(" and ")
 }
 
 /// The path below `/` or `/agents/v2/`, the bases of the two eras of the SDK.
@@ -99,13 +161,6 @@ fn below_mount(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/agents/v2").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     let path = path.strip_prefix('/')?;
     Some(path.strip_prefix('/').unwrap_or(path))
-}
-
-/// A hyphenated 36-character uuid, in any case.
-fn is_uuid(text: &str) -> bool {
-    let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
-    text.len() == 36 && text.bytes().enumerate().all(fits)
 }
 
 #[cfg(test)]
@@ -119,10 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn an_execution_is_started_below_both_bases_also_with_the_second_slash_that_a_base_url_with_one_makes() {
-        for base in ["", "/", "/agents/v2", "/agents/v2/"] {
-            let path = format!("{base}/agents/{ID}/execute");
-            assert_eq!(selected(&path).unwrap(), Call { operation: Operation::AgentExecute, agent_id: ID }, "{path}");
+    fn each_operation_is_found_below_both_bases_also_with_the_second_slash_that_a_base_url_with_one_makes() {
+        for (kind, operation) in [("agents", Operation::AgentExecute), ("workflows", Operation::WorkflowExecute)] {
+            for base in ["", "/", "/agents/v2", "/agents/v2/"] {
+                let path = format!("{base}/{kind}/{ID}/execute");
+                let call = selected(&path).unwrap();
+                assert_eq!((call.operation, call.id), (operation, ID), "{path}");
+                assert_eq!(call.path("/base"), format!("/base/{kind}/{ID}/execute"), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_operation_that_starts_an_execution_is_known_as_one() {
+        for operation in Operation::ALL {
+            assert_eq!(operation.starts_execution(), operation.row().path.ends_with("/execute"));
         }
     }
 
@@ -153,20 +219,42 @@ mod tests {
             format!("/agents/v2/agents/v2/agents/{ID}/execute"),
             format!("/agents\\{ID}\\execute"),
             format!("/team-a/agents/v2/agents/{ID}/execute"),
-            format!("/workflows/{ID}/execute"),
+            format!("/agents/{ID}/..%2fexecute"),
+            format!("/agents/{ID}/%2e%2e/{ID}/execute"),
+            format!("/agents/{ID}/%252e%252e/execute"),
+            format!("/agents/{ID}%2Fexecute"),
+            format!("/agents/{ID}/execute%00"),
+            format!("/agents/{ID}/execute%20"),
+            format!("/agents%2f{ID}/execute"),
+            format!("/agents/./{ID}/execute"),
+            format!("/%61gents/{ID}/execute"),
+            format!("/agents/v2/%2e%2e/v2/agents/{ID}/execute"),
+            format!("/agents;v=2/{ID}/execute"),
+            format!("/Agents/{ID}/execute"),
+            format!("/workflows/{ID}/execute/"),
+            format!("/workflows/{ID}/execute/sync"),
+            format!("/workflows/{ID}/versions/{ID}/execute"),
+            format!("/agents/{ID}/workflows/{ID}/execute"),
+            format!("/executions/{ID}/execute"),
         ];
         for path in refused {
             assert!(matches!(selected(&path), Err(Error::Path)), "{path}");
         }
+        let message = Error::Path.to_string();
+        let served = "POST /agents/{agentId}/execute and POST /workflows/{workflowId}/execute, below";
+        assert!(message.contains(served), "{message}");
     }
 
     #[test]
     fn an_id_that_is_no_hyphenated_uuid_is_named() {
-        let refused =
-            ["", "..", "x", &ID.replace('-', ""), &ID.replace('d', "g"), &format!("{ID}0"), &format!("{{{ID}}}")];
-        for id in refused {
-            let path = format!("/agents/{id}/execute");
-            assert!(matches!(selected(&path), Err(Error::Id { name: "agentId" })), "{path}");
+        let decorated = ["%00", "%20", ";v=1", "\\", "%2e", "%2Fx", "0"].map(|behind| format!("{ID}{behind}"));
+        let refused = ["", ".", "..", "%2e%2e", "%252e%252e", "x", &ID.replace('-', ""), &ID.replace('d', "g")];
+        let encoded = [ID.replace('8', "%38"), format!("{{{ID}}}"), format!("..\\{ID}")];
+        for id in refused.into_iter().chain(decorated.iter().chain(&encoded).map(String::as_str)) {
+            for (kind, parameter) in [("agents", "agentId"), ("workflows", "workflowId")] {
+                let path = format!("/{kind}/{id}/execute");
+                assert!(matches!(selected(&path), Err(Error::Id { name }) if name == parameter), "{path}");
+            }
         }
     }
 
@@ -174,7 +262,8 @@ mod tests {
     fn another_method_is_told_which_one_is_taken() {
         let path = format!("/agents/{ID}/execute");
         for method in [Method::GET, Method::PUT, Method::HEAD, Method::OPTIONS, Method::CONNECT] {
-            assert!(matches!(find(&method, &path), Err(Error::Method { allow: "POST" })), "{method}");
+            let refused = find(&method, &path);
+            assert!(matches!(refused, Err(Error::Method { allow }) if allow == "POST"), "{method}");
         }
     }
 }

@@ -1,12 +1,17 @@
-//! The body of an operation that starts an execution: `POST /agents/{agentId}/execute` and its schema
-//! `Agents.Agent.ExecuteAgentRequest` in the Agent Service's specification (v1).
+//! The body of an operation that starts an execution: `POST /agents/{agentId}/execute`, and
+//! `POST /workflows/{workflowId}/execute`, which takes the same.
 //!
 //! Read are the top level, `metadata`, `executionOptions` and each of `tempFiles`. `inputs`, `dynamicData` and
 //! members that the specification does not name are the upstream's to judge: they are only checked to be JSON.
 
 mod rules;
+mod schema;
 mod tags;
 
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod properties;
 

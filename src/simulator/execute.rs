@@ -1,4 +1,5 @@
-//! `POST /agents/{agentId}/execute` as the specification describes it: the key, the body, the answer.
+//! `POST /agents/{agentId}/execute` as the specification describes it, and `POST /workflows/{workflowId}/execute` as the
+//! newer SDK does: the key, the body, the answer.
 
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::http::request::Parts;
@@ -47,19 +48,19 @@ impl Simulator {
 
 fn execution(head: &Parts, authenticated: bool, body: &[u8]) -> Result<Execution, Refusal> {
     let refuse = |status, message: &str| Err(Refusal(status, message.to_owned()));
-    let path = head.uri.path();
-    let agent_id = path.strip_prefix("/agents/v2/agents/").and_then(|rest| rest.strip_suffix("/execute"));
-    let Some(agent_id) = agent_id.filter(|id| !id.contains('/')) else {
-        return refuse(StatusCode::NOT_FOUND, "no such path");
-    };
     if !authenticated {
         return refuse(StatusCode::UNAUTHORIZED, "a valid API key is required");
     }
+    let rest = head.uri.path().strip_prefix("/agents/v2/").and_then(|rest| rest.strip_suffix("/execute"));
+    let (kind, id) = match rest.and_then(|rest| rest.split_once('/')) {
+        Some((kind @ ("agents" | "workflows"), id)) if !id.contains('/') => (kind, id),
+        _ => return refuse(StatusCode::NOT_FOUND, "no such path"),
+    };
     if head.method != Method::POST {
         return refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed");
     }
-    if !is_uuid(agent_id) {
-        return refuse(StatusCode::BAD_REQUEST, "agentId must be a uuid");
+    if !is_uuid(id) {
+        return refuse(StatusCode::BAD_REQUEST, "the id in the path must be a uuid");
     }
     let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.to_ascii_lowercase().starts_with("application/json") {
@@ -70,20 +71,30 @@ fn execution(head: &Parts, authenticated: bool, body: &[u8]) -> Result<Execution
     let Value::Object(body) = body else { return refuse(StatusCode::BAD_REQUEST, "the body must be an object") };
     check(&body).map_err(bad)?;
     let metadata = member(&body, "metadata").and_then(Value::as_object).cloned().unwrap_or_default();
-    Ok(Execution { id: Uuid::new_v4().to_string(), agent_id: agent_id.to_owned(), metadata })
+    let of = |asked: &str| (kind == asked).then(|| id.to_owned());
+    let (agent_id, workflow_id) = (of("agents"), of("workflows"));
+    Ok(Execution { id: Uuid::new_v4().to_string(), agent_id, workflow_id, metadata })
 }
 
-/// `ExecuteAgentRequest`, the rules that are only prose in it included.
+/// `ExecuteAgentRequest` of both eras, the rules that are only prose in it included.
 fn check(body: &Map<String, Value>) -> Result<(), String> {
     let rule = |holds: bool, says: &str| if holds { Ok(()) } else { Err(says.to_owned()) };
     let all = |name: &str, fits: fn(&Value) -> bool| member(body, name).is_none_or(fits);
-    rule(all("agentProfileId", is_uuid_value), "agentProfileId must be a uuid")?;
-    rule(all("agentProfilePoolId", is_uuid_value), "agentProfilePoolId must be a uuid")?;
-    let both = member(body, "agentProfileId").is_some() && member(body, "agentProfilePoolId").is_some();
-    rule(!both, "agentProfileId and agentProfilePoolId are mutually exclusive")?;
+    for name in ["agentProfileId", "agentProfilePoolId", "profileId", "profileGroupId"] {
+        rule(all(name, is_uuid_value), &format!("{name} must be a uuid"))?;
+    }
+    for pair @ (one, other) in
+        [("agentProfileId", "agentProfilePoolId"), ("profileId", "profileGroupId"), ("version", "head")]
+    {
+        let both = member(body, one).is_some() && member(body, other).is_some();
+        rule(!both, &format!("{pair:?} are mutually exclusive"))?;
+    }
     rule(all("dynamicData", Value::is_object), "dynamicData must be an object")?;
     rule(all("inputs", Value::is_object), "inputs must be an object")?;
     rule(all("version", Value::is_i64), "version must be an integer")?;
+    rule(all("head", Value::is_boolean), "head must be a boolean")?;
+    let capacity = |value: &Value| matches!(value.as_str(), Some("reject" | "queue"));
+    rule(all("onCapacityLimit", capacity), "onCapacityLimit must be reject or queue")?;
     let strings = |value: &Value| value.as_object().is_some_and(|map| map.values().all(Value::is_string));
     rule(all("metadata", strings), "metadata must be an object with string values")?;
     let file =
@@ -93,8 +104,10 @@ fn check(body: &Map<String, Value>) -> Result<(), String> {
     rule(files, "tempFiles must be an array of objects with a uuid as id and a string as name")?;
     let Some(options) = member(body, "executionOptions") else { return Ok(()) };
     let Value::Object(options) = options else { return Err("executionOptions must be an object".to_owned()) };
-    let storage = member(options, "sharedStorageKey").is_none_or(Value::is_string);
-    rule(storage, "executionOptions.sharedStorageKey must be a string")?;
+    for name in ["sharedStorageKey", "variantKey"] {
+        let is_string = member(options, name).is_none_or(Value::is_string);
+        rule(is_string, &format!("executionOptions.{name} must be a string"))?;
+    }
     let minutes = member(options, "softTimeoutMins").is_none_or(|value| value.as_i64().is_some_and(|mins| mins >= 1));
     rule(minutes, "executionOptions.softTimeoutMins must be an integer of at least 1")
 }

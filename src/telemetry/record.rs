@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::log::{Format, Log};
 use super::request_id::RequestId;
+use crate::asteroid::operation::{Call, Operation};
 
 /// What may have been spent, as callers and operators are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -50,6 +51,9 @@ pub struct Line {
     /// The agent that was asked for, as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
+    /// The workflow that was asked for, as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<String>,
     /// The name of the credential that was injected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<Arc<str>>,
@@ -82,6 +86,7 @@ impl Record {
             tenant: None,
             operation: None,
             agent_id: None,
+            workflow_id: None,
             credential: None,
             status: 0,
             outcome: Outcome::NotStarted,
@@ -92,6 +97,18 @@ impl Record {
             delivered: false,
         };
         Record { log, begun: Instant::now(), line }
+    }
+}
+
+impl Line {
+    /// What was asked for, its id under the name of what it is.
+    pub fn calls(&mut self, call: &Call<'_>) {
+        self.operation = Some(call.operation.name());
+        let id = Some(call.id.to_owned());
+        match call.operation {
+            Operation::AgentExecute => self.agent_id = id,
+            Operation::WorkflowExecute => self.workflow_id = id,
+        }
     }
 }
 
@@ -123,6 +140,7 @@ fn text(lines: &mut Vec<u8>, line: &Line, duration_ms: f64) -> io::Result<()> {
     let named = [
         ("tenant", line.tenant.as_deref()),
         ("agent", line.agent_id.as_deref()),
+        ("workflow", line.workflow_id.as_deref()),
         ("execution", line.execution_id.as_deref()),
         ("error", line.error),
         ("detail", line.detail.as_deref()),

@@ -26,8 +26,13 @@ fn each_start_with_the_key_gets_an_execution_of_its_own() {
     assert_ne!(ids[0], ids[1]);
     let executions = asteroid.executions();
     assert_eq!(executions.len(), 2);
-    assert_eq!((executions[1].id.as_str(), executions[1].agent_id.as_str()), (ids[1].as_str().unwrap(), AGENT));
+    assert_eq!((executions[1].id.as_str(), executions[1].agent_id.as_deref()), (ids[1].as_str().unwrap(), Some(AGENT)));
     assert_eq!(executions[1].metadata["a"], "b");
+
+    let path = PATH.replace("v2/agents", "v2/workflows");
+    assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", KEY)], b"{}").status, 202);
+    let last = asteroid.executions().pop().unwrap();
+    assert_eq!((last.agent_id, last.workflow_id.as_deref()), (None, Some(AGENT)));
 }
 
 #[test]
@@ -36,6 +41,7 @@ fn a_key_that_is_missing_wrong_or_repeated_is_401_and_starts_nothing() {
     let twice = [("X-Api-Key", KEY), ("X-Asteroid-Agents-Api-Key", KEY)];
     for headers in [&[] as &[_], &[("X-Api-Key", "wrong")], &[("Authorization", KEY)], &twice] {
         assert_contract(&asteroid.caller().post(PATH, headers, b"{}"), 401);
+        assert_contract(&asteroid.caller().post("/agents/v2/agents", headers, b"{}"), 401);
     }
     assert!(asteroid.executions().is_empty());
     assert!(asteroid.requests().iter().all(|request| !request.authenticated));
@@ -59,6 +65,12 @@ fn bodies_that_break_a_rule_of_the_specification_are_400() {
         json!({"tempFiles": {}}),
         json!({"executionOptions": {"softTimeoutMins": 0}}),
         json!({"executionOptions": {"sharedStorageKey": 1}}),
+        json!({"executionOptions": {"variantKey": []}}),
+        json!({"profileId": "x"}),
+        json!({"profileId": id, "profileGroupId": id}),
+        json!({"head": "yes"}),
+        json!({"head": true, "version": 1}),
+        json!({"onCapacityLimit": "wait"}),
     ];
     for body in wrong {
         assert_contract(&execute(&asteroid, &body.to_string()), 400);
@@ -66,7 +78,8 @@ fn bodies_that_break_a_rule_of_the_specification_are_400() {
     assert_contract(&execute(&asteroid, "{"), 400);
     let right = json!({
         "agentProfileId": id, "agentProfilePoolId": null, "version": 3, "inputs": {}, "unknown": [1],
-        "tempFiles": [{"id": id, "name": "a"}], "executionOptions": {"softTimeoutMins": 1}
+        "tempFiles": [{"id": id, "name": "a"}], "executionOptions": {"softTimeoutMins": 1, "variantKey": "a"},
+        "profileGroupId": id, "head": null, "onCapacityLimit": "queue"
     });
     assert_eq!(execute(&asteroid, &right.to_string()).status, 202);
 }
@@ -76,6 +89,7 @@ fn other_paths_methods_ids_and_media_types_are_refused_as_the_contract_has_it() 
     let asteroid = Asteroid::start();
     let key = ("X-Api-Key", KEY);
     assert_contract(&asteroid.caller().post("/agents/v2/agents", &[key], b"{}"), 404);
+    assert_contract(&asteroid.caller().post(&PATH.replace("v2/agents", "v2/flows"), &[key], b"{}"), 404);
     assert_contract(&asteroid.caller().post(&PATH.replace(AGENT, "x"), &[key], b"{}"), 400);
     assert_contract(&asteroid.caller().post(PATH, &[key, ("Content-Type", "text/plain")], b"{}"), 415);
     let mut caller = asteroid.caller();

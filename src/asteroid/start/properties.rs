@@ -18,7 +18,7 @@ fn blank() -> impl Strategy<Value = String> {
 }
 
 /// A text as a JSON string, some of its characters escaped that need not be.
-fn written(text: impl Strategy<Value = &'static str>) -> impl Strategy<Value = String> {
+pub(super) fn written(text: impl Strategy<Value = &'static str>) -> impl Strategy<Value = String> {
     (text, any::<u32>()).prop_map(|(text, escaped)| {
         let character = |(place, character): (usize, char)| {
             if escaped >> place & 1 == 1 || character < ' ' || "\"\\".contains(character) {
@@ -53,12 +53,12 @@ fn metadata() -> impl Strategy<Value = Option<String>> {
 
 fn body() -> impl Strategy<Value = String> {
     let others = select(vec![
-        r#""version":12345678901234567890123456789012345678901234567890"#,
+        r#""version":-9223372036854775808"#,
         r#""inputs": {"metadata":{"tenant":"other","tenant":1},"n":[1.00,-0,1E5]}"#,
-        r#""tempFiles" :[{"id":"x","name":"\u00e9"}, {}]"#,
+        r#""tempFiles" :[{"id":"8D0F7A52-1c5e-4b8e-9f59-2f6f1f0a7c11","name":"\u00e9"}]"#,
         r#""executionOptions":{"softTimeoutMins":5 }"#,
         r#""dynamicData":{ "metadata" : null}"#,
-        "\"lat\\u0065r\"\n:\t[[],{}]",
+        "\"lat\\u0065r\"\n:\t[[],{},12345678901234567890123456789012345678901234567890]",
     ]);
     let others = vec(others, 0..4).prop_map(|mut others| {
         others.sort_unstable();

@@ -1,39 +1,109 @@
-//! The rules of a start's body. All faults are collected, in the order of the rules.
+//! A body beside the rules of its [`schema`](super::schema): one walk over the members that are read, which collects
+//! every fault.
 
-use super::{Fault, METADATA, Refusal, called};
+use super::schema::{self, Member, Rule};
+use super::{Fault, Refusal, called};
+use crate::asteroid::is_uuid;
 use crate::json::{Kind, Outline, Value};
 
 /// Every rule that the body breaks, up to [`Refusal::LISTED`].
 pub(super) fn faults(outline: &Outline<'_>) -> Vec<Fault> {
-    let root = outline.root();
-    if root.kind() != Kind::Object {
-        return vec![Fault::of(root, format!("must be an object, not {}", called(root.kind())))];
-    }
     let repeated = outline.duplicates().map(|member| Fault::of(member, "is there more than once"));
-    repeated.chain(lookalikes(root)).chain(metadata(root)).take(Refusal::LISTED).collect()
+    let mut faults: Vec<Fault> = repeated.take(Refusal::LISTED).collect();
+    value(outline.root(), &Rule::Members(&schema::BODY), &mut faults);
+    faults.truncate(Refusal::LISTED);
+    faults
 }
 
-/// Names that a reader takes for `metadata` which does not tell capitals from small letters, as Go's does: what is in
-/// them could take the place of the tags. No character beyond ASCII folds to a letter of `metadata`.
-fn lookalikes(root: Value<'_>) -> impl Iterator<Item = Fault> {
-    let alike = |name: &str| name.eq_ignore_ascii_case(METADATA) && name != METADATA;
-    root.members()
-        .filter(move |member| member.name().is_some_and(|name| alike(&name)))
-        .map(|member| Fault::of(member, "must be written in small letters: metadata"))
+fn value(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
+    let (kind, expected) = kind(rule);
+    if value.kind() != kind {
+        return faults.push(Fault::of(value, format!("must be {expected}, not {}", called(value.kind()))));
+    }
+    match rule {
+        Rule::Text | Rule::Boolean | Rule::Object => {}
+        Rule::Uuid => {
+            if !value.text().is_some_and(|text| is_uuid(&text)) {
+                faults.push(Fault::of(value, "must be a hyphenated 36-character uuid"));
+            }
+        }
+        Rule::OneOf(allowed) => {
+            if !allowed.iter().any(|text| value.is_text(text)) {
+                faults.push(Fault::of(value, format!("must be {}", allowed.join(" or "))));
+            }
+        }
+        Rule::Integer(least) => match value.as_i64() {
+            Some(number) if number >= *least => {}
+            Some(_) => faults.push(Fault::of(value, format!("must be at least {least}"))),
+            None => faults.push(Fault::of(value, "must be an integer without fraction or exponent, within 64 bits")),
+        },
+        Rule::Texts => {
+            for member in value.members().filter(|member| member.kind() != Kind::String).take(Refusal::LISTED) {
+                faults.push(Fault::of(member, format!("must be a string, not {}", called(member.kind()))));
+            }
+        }
+        Rule::Members(known) => members(value, known, faults),
+        Rule::Each(known) => {
+            for element in value.elements() {
+                if faults.len() >= Refusal::LISTED {
+                    return;
+                }
+                self::value(element, &Rule::Members(known), faults);
+            }
+        }
+    }
 }
 
-/// The specification: an object whose values are strings.
-fn metadata(root: Value<'_>) -> impl Iterator<Item = Fault> {
-    root.members().filter(|member| member.is_named(METADATA)).flat_map(|metadata| {
-        let kind = metadata.kind();
-        let itself = (!matches!(kind, Kind::Object | Kind::Null))
-            .then(|| Fault::of(metadata, format!("must be an object, not {}", called(kind))));
-        let values = metadata
-            .members()
-            .filter(|value| value.kind() != Kind::String)
-            .map(|value| Fault::of(value, format!("must be a string, not {}", called(value.kind()))));
-        itself.into_iter().chain(values)
-    })
+/// What a value must be to be looked at further, and what that is called.
+fn kind(rule: &Rule) -> (Kind, &'static str) {
+    let kind = match rule {
+        Rule::Uuid | Rule::Text | Rule::OneOf(_) => Kind::String,
+        Rule::Boolean => Kind::Bool,
+        Rule::Integer(_) => return (Kind::Number, "an integer"),
+        Rule::Object | Rule::Texts | Rule::Members(_) => Kind::Object,
+        Rule::Each(_) => Kind::Array,
+    };
+    (kind, called(kind))
+}
+
+fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
+    let is_there = |name| object.get(name).is_some_and(|member| member.kind() != Kind::Null);
+    for member in object.members() {
+        // Repeated names are listed already, so that few of them are looked up below.
+        if faults.len() >= Refusal::LISTED {
+            return;
+        }
+        let Some(name) = member.name() else { continue };
+        let Some(rule) = known.iter().find(|known| known.name == name) else {
+            if let Some(alike) = known.iter().find(|known| is_alike(&name, known.name)) {
+                faults.push(Fault::of(member, format!("must be written exactly so: {}", alike.name)));
+            }
+            continue;
+        };
+        if member.kind() == Kind::Null && !rule.required {
+            continue;
+        }
+        value(member, &rule.rule, faults);
+        if let Some(other) = rule.excludes.filter(|other| is_there(other)) {
+            faults.push(Fault::of(member, format!("cannot be combined with {other}: leave one of them out")));
+        }
+    }
+    for missing in known.iter().filter(|known| known.required && object.get(known.name).is_none()) {
+        faults.push(Fault::of(object, format!("must have the member {}", missing.name)));
+    }
+}
+
+/// Whether a reader that does not tell capitals from small letters, as Go's, takes `name` for the name of a known
+/// member. It would read what was not checked in place of what was: other tags, another version, another profile.
+fn is_alike(name: &str, known: &str) -> bool {
+    // These four are all characters beyond ASCII that some reader folds to a letter within it.
+    let fold = |character| match character {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        'İ' | 'ı' => 'i',
+        character => character.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(known.chars().map(fold))
 }
 
 #[cfg(test)]
@@ -50,16 +120,133 @@ mod tests {
         refused(body).into_iter().map(|(pointer, _)| pointer).collect()
     }
 
+    /// A uuid, written as people write them.
+    const ID: &str = "8D0F7A52-1c5e-4b8e-9f59-2f6f1f0a7c11";
+
+    /// The faults of a body in which `ID` stands for a uuid.
+    fn told(body: &str) -> Vec<(String, String)> {
+        refused(&body.replace("ID", &format!("\"{ID}\"")))
+    }
+
+    fn fault(pointer: &str, detail: &str) -> (String, String) {
+        (pointer.to_owned(), detail.to_owned())
+    }
+
     #[test]
     fn what_the_specification_allows_is_accepted() {
         for body in [
             "{}",
             r#" {"metadata":null,"inputs":{"metadata":{"x":1},"a":1,"a":2},"later":[1e999]} "#,
             r#"{"metadata":{"run":"7","Run":"8",".":""},"dynamicData":{"\ud800":1}}"#,
-            r#"{"tempFiles":[{"id":"1","name":"n"},{"id":"1","name":"n"}],"executionOptions":{"softTimeoutMins":5}}"#,
+            r#"{"tempFiles":[{"id":ID,"name":"n"},{"id":ID,"name":"","size":1}],"version":9223372036854775807}"#,
+            r#"{"executionOptions":{"softTimeoutMins":1,"sharedStorageKey":"","variantKey":"a","later":{}}}"#,
+            r#"{"agentProfileId":ID,"profileId":ID,"head":false,"onCapacityLimit":"queue","tempFiles":[]}"#,
+            r#"{"agentProfilePoolId":ID,"profileGroupId":ID,"version":-0,"onCapacityLimit":"reject"}"#,
         ] {
-            assert_eq!(refused(body), [], "{body}");
+            assert_eq!(told(body), [], "{body}");
         }
+    }
+
+    #[test]
+    fn null_is_the_same_as_absent_where_a_member_may_be_absent() {
+        let names = schema::BODY.iter().map(|member| member.name);
+        let body: Vec<String> = names.map(|name| format!("\"{name}\":null")).collect();
+        assert_eq!(refused(&format!("{{{}}}", body.join(","))), []);
+        assert_eq!(refused(r#"{"executionOptions":{"softTimeoutMins":null,"variantKey":null}}"#), []);
+        for (one, value) in [("agentProfileId", "ID"), ("version", "1")] {
+            let other = if one == "version" { "head" } else { "agentProfilePoolId" };
+            assert_eq!(told(&format!(r#"{{"{one}":{value},"{other}":null}}"#)), []);
+            assert_eq!(told(&format!(r#"{{"{other}":null,"{one}":{value}}}"#)), []);
+        }
+    }
+
+    #[test]
+    fn a_member_of_another_kind_is_told_what_it_must_be() {
+        for (name, expected) in [
+            ("agentProfileId", "a string"),
+            ("agentProfilePoolId", "a string"),
+            ("profileId", "a string"),
+            ("profileGroupId", "a string"),
+            ("onCapacityLimit", "a string"),
+            ("inputs", "an object"),
+            ("dynamicData", "an object"),
+            ("metadata", "an object"),
+            ("executionOptions", "an object"),
+            ("tempFiles", "an array"),
+            ("version", "an integer"),
+        ] {
+            let expected = fault(&format!("/{name}"), &format!("must be {expected}, not a boolean"));
+            assert_eq!(refused(&format!(r#"{{"{name}":true}}"#)), [expected]);
+        }
+        assert_eq!(refused(r#"{"head":"true"}"#), [fault("/head", "must be a boolean, not a string")]);
+        for name in ["sharedStorageKey", "variantKey"] {
+            let expected = fault(&format!("/executionOptions/{name}"), "must be a string, not a number");
+            assert_eq!(refused(&format!(r#"{{"executionOptions":{{"{name}":1}}}}"#)), [expected]);
+        }
+    }
+
+    #[test]
+    fn an_id_is_a_hyphenated_uuid() {
+        let braces = format!("{{{ID}}}");
+        let urn = format!("urn:uuid:{ID}");
+        for id in ["", "x", &ID.replace('-', ""), &ID.replace('D', "G"), &braces, &urn, &ID.replace('-', "_")] {
+            let expected = [fault("/profileId", "must be a hyphenated 36-character uuid")];
+            assert_eq!(refused(&format!(r#"{{"profileId":"{id}"}}"#)), expected);
+        }
+        assert_eq!(refused(&format!(r#"{{"profileId":"{}"}}"#, ID.replace('8', "\\u0038"))), []);
+    }
+
+    #[test]
+    fn an_integer_is_a_literal_without_fraction_or_exponent_within_64_bits() {
+        for number in ["1.0", "1e3", "1E0", "0.5", "9223372036854775808", "-9223372036854775809"] {
+            let detail = "must be an integer without fraction or exponent, within 64 bits";
+            assert_eq!(refused(&format!(r#"{{"version":{number}}}"#)), [fault("/version", detail)]);
+            let pointers = pointers(&format!(r#"{{"executionOptions":{{"softTimeoutMins":{number}}}}}"#));
+            assert_eq!(pointers, ["/executionOptions/softTimeoutMins"]);
+        }
+        for minutes in ["0", "-0", "-5"] {
+            let expected = fault("/executionOptions/softTimeoutMins", "must be at least 1");
+            assert_eq!(refused(&format!(r#"{{"executionOptions":{{"softTimeoutMins":{minutes}}}}}"#)), [expected]);
+        }
+        assert_eq!(refused(r#"{"executionOptions":{"softTimeoutMins":9223372036854775807}}"#), []);
+    }
+
+    #[test]
+    fn what_happens_at_the_capacity_limit_is_one_of_two_words() {
+        for word in ["", "Queue", "reject ", "wait"] {
+            let expected = fault("/onCapacityLimit", "must be reject or queue");
+            assert_eq!(refused(&format!(r#"{{"onCapacityLimit":"{word}"}}"#)), [expected]);
+        }
+    }
+
+    #[test]
+    fn members_that_exclude_each_other_are_one_fault_whichever_comes_first() {
+        for (one, of_one, other, of_other) in [
+            ("agentProfileId", "ID", "agentProfilePoolId", "ID"),
+            ("profileId", "ID", "profileGroupId", "ID"),
+            ("version", "1", "head", "true"),
+        ] {
+            let detail = format!("cannot be combined with {one}: leave one of them out");
+            let expected = [fault(&format!("/{other}"), &detail)];
+            assert_eq!(told(&format!(r#"{{"{one}":{of_one},"{other}":{of_other}}}"#)), expected);
+            assert_eq!(told(&format!(r#"{{"{other}":{of_other},"{one}":{of_one}}}"#)), expected);
+        }
+    }
+
+    #[test]
+    fn a_temporary_file_has_an_id_and_a_name() {
+        assert_eq!(
+            told(r#"{"tempFiles":[{"id":ID,"name":"a"},{},[],{"id":null,"name":null},{"name":7,"id":"x"}]}"#),
+            [
+                fault("/tempFiles/1", "must have the member id"),
+                fault("/tempFiles/1", "must have the member name"),
+                fault("/tempFiles/2", "must be an object, not an array"),
+                fault("/tempFiles/3/id", "must be a string, not null"),
+                fault("/tempFiles/3/name", "must be a string, not null"),
+                fault("/tempFiles/4/name", "must be a string, not a number"),
+                fault("/tempFiles/4/id", "must be a hyphenated 36-character uuid"),
+            ]
+        );
     }
 
     #[test]
@@ -79,7 +266,7 @@ mod tests {
                 "is not JSON at byte 18: a name in double quotes was expected (line 3, column 1)".to_owned()
             )]
         );
-        let nested = |levels: usize| format!(r#"{{"inputs":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let nested = |levels: usize| format!(r#"{{"later":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         assert_eq!(refused(&nested(DEPTH - 1)), []);
         assert_eq!(pointers(&nested(DEPTH)), [""]);
         assert_eq!(pointers(r#"{"ten\ud800ant":1}"#), [""]);
@@ -109,29 +296,49 @@ mod tests {
         assert_eq!(pointers(r#"{"metadata":null,"met\u0061data":{}}"#), ["/metadata"]);
         assert_eq!(pointers(r#"{"metadata":{"k":"","k":""}}"#), ["/metadata/k"]);
         assert_eq!(pointers(&format!(r#"{{"executionOptions":{twice}}}"#)), ["/executionOptions/k"]);
-        assert_eq!(pointers(&format!(r#"{{"tempFiles":[{{}},{twice}]}}"#)), ["/tempFiles/1/k"]);
+        let file = r#"{"id":ID,"name":"a","name":"b"}"#.replace("ID", &format!("\"{ID}\""));
+        assert_eq!(pointers(&format!(r#"{{"tempFiles":[{file}]}}"#)), ["/tempFiles/0/name"]);
         assert_eq!(refused(&format!(r#"{{"inputs":{twice},"dynamicData":{twice},"later":[{twice}]}}"#)), []);
     }
 
     #[test]
-    fn a_name_that_is_metadata_but_for_its_capitals_is_refused() {
+    fn a_name_that_is_a_known_one_but_for_its_capitals_is_refused_where_the_gateway_reads() {
         for name in ["Metadata", "METADATA", "metadatA", r"\u004detadata", r"met\u0041data"] {
             let body = format!(r#"{{"metadata":{{}},"{name}":{{"tenant":"other"}}}}"#);
             let [(_, detail)] = &refused(&body)[..] else { panic!("{body}") };
-            assert_eq!(detail, "must be written in small letters: metadata");
+            assert_eq!(detail, "must be written exactly so: metadata");
         }
-        assert_eq!(refused(r#"{"metadatas":1,"meta-data":2,"inputs":{"Metadata":3}}"#), []);
+        for (name, known) in [
+            ("AgentProfileId", "agentProfileId"),
+            ("tempfiles", "tempFiles"),
+            ("ver\u{17f}ion", "version"),
+            ("vers\u{131}on", "version"),
+            ("\u{130}nputs", "inputs"),
+        ] {
+            let expected = fault(&format!("/{name}"), &format!("must be written exactly so: {known}"));
+            assert_eq!(refused(&format!(r#"{{"{name}":null}}"#)), [expected]);
+        }
+        assert_eq!(
+            pointers(r#"{"executionOptions":{"variant\u212aey":"a"}}"#),
+            ["/executionOptions/variant\u{212a}ey"]
+        );
+        assert_eq!(refused(r#"{"metadatas":1,"meta-data":2,"inputs":{"Metadata":3},"metadata":{"Version":""}}"#), []);
     }
 
     #[test]
     fn every_fault_is_told_at_once() {
-        let body = r#"{"metadata":{"a":1,"b":[],"c":"","c":""},"Metadata":{},"x":1,"x":2}"#;
-        assert_eq!(pointers(body), ["/x", "/metadata/c", "/Metadata", "/metadata/a", "/metadata/b"]);
+        let body = r#"{"metadata":{"a":1,"b":[],"c":"","c":""},"Metadata":{},"head":0,"version":"","x":1,"x":2}"#;
+        let expected = ["/x", "/metadata/c", "/metadata/a", "/metadata/b", "/Metadata", "/head", "/head", "/version"];
+        assert_eq!(pointers(body), expected);
     }
 
     #[test]
     fn a_small_body_cannot_ask_for_a_huge_answer() {
         let members = vec![r#""":0"#; 100_000].join(",");
         assert_eq!(refused(&format!("{{{members}}}")).len(), Refusal::LISTED);
+        let numbers: Vec<String> = (0..1000).map(|number| format!("\"{number}\":1")).collect();
+        assert_eq!(refused(&format!(r#"{{"metadata":{{{}}}}}"#, numbers.join(","))).len(), Refusal::LISTED);
+        let files = ["{}"; 1000].join(",");
+        assert_eq!(refused(&format!(r#"{{"tempFiles":[{files}]}}"#)).len(), Refusal::LISTED);
     }
 }

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn absent_metadata_is_one_insertion_behind_the_brace() {
         assert_eq!(tagged(" { } "), format!(" {{\"metadata\":{{{MEMBERS}}} }} "));
-        assert_eq!(tagged("\n{ \"version\": 1e0}"), format!("\n{{\"metadata\":{{{MEMBERS}}}, \"version\": 1e0}}"));
+        assert_eq!(tagged("\n{ \"later\": 1e0}"), format!("\n{{\"metadata\":{{{MEMBERS}}}, \"later\": 1e0}}"));
         let start = Start::parse(b"{}").unwrap();
         assert_eq!(start.tag(&tags(), OnConflict::Reject).unwrap().len(), 1);
     }
