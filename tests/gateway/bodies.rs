@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{EXECUTE, Pair};
+use crate::harness::{AGENT, EXECUTE, Pair};
 
 #[test]
 fn every_byte_outside_the_inserted_tags_leaves_as_it_came() {
@@ -102,6 +102,79 @@ fn metadata_that_is_no_object_of_strings_is_refused_with_every_fault_at_once() {
     answer.assert_error(400, "body", "not_started");
     let pointers: Vec<_> = answer.json()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
     assert_eq!(pointers, ["/metadata/a", "/metadata/c~1d"]);
+}
+
+#[test]
+fn every_rule_of_the_specification_is_checked_and_every_fault_told_at_once() {
+    let pair = Pair::start();
+    let wrong = json!({
+        "agentProfileId": "billing-profile", "agentProfilePoolId": AGENT, "inputs": [], "dynamicData": "x",
+        "metadata": {"tenant": "sales", "ticket": 7}, "version": 1.5,
+        "executionOptions": {"sharedStorageKey": 1, "softTimeoutMins": 0},
+        "tempFiles": [{"id": AGENT, "name": "a"}, {"id": "1", "name": null}, {"name": "a"}, 4],
+        "profileId": AGENT, "profileGroupId": AGENT, "head": true, "onCapacityLimit": "wait", "Version": 1,
+    });
+    let mut expected = [
+        "/agentProfileId",
+        "/agentProfilePoolId",
+        "/inputs",
+        "/dynamicData",
+        "/metadata/tenant",
+        "/metadata/ticket",
+        "/version",
+        "/executionOptions/sharedStorageKey",
+        "/executionOptions/softTimeoutMins",
+        "/tempFiles/1/id",
+        "/tempFiles/1/name",
+        "/tempFiles/2",
+        "/tempFiles/3",
+        "/profileGroupId",
+        "/head",
+        "/onCapacityLimit",
+        "/Version",
+    ];
+    expected.sort_unstable();
+    for path in [EXECUTE.to_owned(), format!("/workflows/{AGENT}/execute")] {
+        let answer = pair.caller().post(&path, &[], wrong.to_string().as_bytes());
+        answer.assert_error(400, "body", "not_started");
+        let problem = answer.json();
+        let errors = problem["errors"].as_array().unwrap();
+        let mut pointers: Vec<&str> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+        pointers.sort_unstable();
+        assert_eq!(pointers, expected);
+        assert!(!problem.to_string().contains("billing-profile"), "no value of a body is shown");
+    }
+    assert_eq!(pair.asteroid.requests().len(), 0);
+}
+
+#[test]
+fn what_both_eras_allow_and_what_neither_knows_is_passed_on() {
+    let pair = Pair::start();
+    for body in [
+        json!({"agentProfilePoolId": AGENT.to_uppercase(), "agentProfileId": null, "version": 3, "tempFiles": null}),
+        json!({"profileGroupId": AGENT, "profileId": null, "head": true, "version": null, "onCapacityLimit": "queue"}),
+        json!({"executionOptions": {"variantKey": "a", "softTimeoutMins": 525_600, "later": 1}, "later": {"a": [1]}}),
+        json!({"tempFiles": [{"id": AGENT, "name": "a.pdf", "later": null}], "dynamicData": {}, "inputs": {}}),
+    ] {
+        assert_eq!(pair.execute(&body.to_string()).status, 202, "{body}");
+        let mut sent = pair.asteroid.requests().pop().unwrap().json();
+        sent.as_object_mut().unwrap().remove("metadata");
+        assert_eq!(sent, body);
+    }
+}
+
+#[test]
+fn a_workflow_is_started_and_tagged_like_an_agent_and_logged_as_a_workflow() {
+    let pair = Pair::start();
+    let answer = pair.caller().post(&format!("/workflows/{AGENT}/execute"), &[], br#"{"metadata":{"a":"b"}}"#);
+    assert_eq!(answer.status, 202);
+    let sent = pair.asteroid.only_request();
+    assert_eq!(sent.target, format!("/agents/v2/workflows/{AGENT}/execute"));
+    assert_eq!(sent.text(), r#"{"metadata":{"tenant":"billing","cost_center":"4711","team":"billing","a":"b"}}"#);
+    assert_eq!(pair.asteroid.executions()[0].workflow_id.as_deref(), Some(AGENT));
+    let line = pair.gateway.request_line(202);
+    assert_eq!((&line["operation"], &line["workflow_id"]), (&"WorkflowExecutePost".into(), &AGENT.into()));
+    assert!(line.get("agent_id").is_none(), "{line}");
 }
 
 #[test]

@@ -74,22 +74,47 @@ fn what_is_not_exactly_an_operation_is_not_found_and_never_forwarded() {
         format!("/agents/{AGENT}"),
         format!("/agents/{AGENT}/execute/"),
         format!("/agents/{AGENT}/../{AGENT}/execute"),
+        format!("/agents/{AGENT}/%2e%2e/{AGENT}/execute"),
+        format!("/agents/{AGENT}/%252e%252e/{AGENT}/execute"),
+        format!("/agents/{AGENT}/..%2fexecute"),
+        format!("/agents/v2/../agents/{AGENT}/execute"),
+        format!("/agents/v2/%2e/agents/{AGENT}/execute"),
         format!("/agents/{AGENT}/%65xecute"),
+        format!("/agents/{AGENT}/%2565xecute"),
+        format!("/agents/{AGENT}%2fexecute"),
         format!("/agents/{AGENT}/execute;x=1"),
+        format!("/agents/{AGENT}/execute%00"),
+        format!("/agents/{AGENT}/execute%3Fx=1"),
         format!("/agents/{AGENT}\\execute"),
+        format!("/agents/{AGENT}/x\\..\\execute"),
+        format!("/agents/{AGENT}//execute"),
         format!("/agents/v2/agents/{AGENT}/execute/sync"),
+        format!("/workflows/{AGENT}/execute/sync"),
+        format!("/workflows/{AGENT}/../../agents/{AGENT}/execute"),
     ] {
-        pair.caller().post(&path, &[], b"{}").assert_error(404, "path", "not_started");
+        let answer = pair.caller().post(&path, &[], b"{}");
+        answer.assert_error(404, "path", "not_started");
+        let message = answer.json()["message"].to_string();
+        assert!(message.contains("/agents/{agentId}/execute") && message.contains("/workflows/{workflowId}/execute"));
     }
     assert_eq!(pair.asteroid.requests().len(), 0);
 }
 
 #[test]
-fn an_id_that_is_no_uuid_is_told_so() {
+fn an_id_that_is_no_uuid_is_told_so_under_its_name_in_the_specification() {
     let pair = Pair::start();
-    let answer = pair.caller().post("/agents/my-agent/execute", &[], b"{}");
-    answer.assert_error(400, "id", "not_started");
-    assert!(answer.json()["detail"].as_str().unwrap().contains("agentId"));
+    for id in ["my-agent", "", "..", "%2e%2e", "%252e%252e", "..\\x", "%00"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(["%00", ";x=1", "\\", "%20", "%2Fx"].map(|behind| format!("{AGENT}{behind}")))
+    {
+        for (kind, parameter) in [("agents", "agentId"), ("workflows", "workflowId")] {
+            let answer = pair.caller().post(&format!("/agents/v2/{kind}/{id}/execute"), &[], b"{}");
+            answer.assert_error(400, "id", "not_started");
+            assert!(answer.json()["detail"].as_str().unwrap().contains(parameter), "{id}");
+        }
+    }
+    assert_eq!(pair.asteroid.requests().len(), 0);
 }
 
 #[test]

@@ -1,46 +1,91 @@
-//! The unmodified Python SDK of the specification's era, its host set to the gateway and without a key.
+//! The unmodified Python SDKs of both eras, their host set to the gateway and without a key.
 
 use std::process::Command;
 
+use asteroid_gateway::simulator::Execution;
+
 use crate::harness::{AGENT, Pair};
 
-const SCRIPT: &str = r#"
+/// What people write as the base URL, behind the gateway's address.
+const BASES: [&str; 4] = ["", "/", "/agents/v2", "/agents/v2/"];
+
+/// Prints the ids of two executions, then what the user sees of a forged tag and of a body with several faults.
+const AGENTS: &str = r#"
 import sys
 import asteroid_odyssey as sdk
 from asteroid_odyssey.api.agents_api import AgentsApi
 from asteroid_odyssey.models.agents_agent_execute_agent_request import AgentsAgentExecuteAgentRequest as Request
 
-host, agent = sys.argv[1:]
+host, id = sys.argv[1:]
 with sdk.ApiClient(sdk.Configuration(host=host)) as client:
-    api = AgentsApi(client)
-    print(api.agent_execute_post(agent, Request(inputs={"invoice": 4711}, metadata={"ticket": "T-1"})).execution_id)
-    print(api.agent_execute_post(agent, Request()).execution_id)
-    try:
-        api.agent_execute_post(agent, Request(metadata={"tenant": "sales"}))
-    except sdk.ApiException as error:
-        print(error.status, error.body)
+    execute = AgentsApi(client).agent_execute_post
+    print(execute(id, Request(inputs={"invoice": 4711}, metadata={"ticket": "T-1"})).execution_id)
+    print(execute(id, Request()).execution_id)
+    for wrong in Request(metadata={"tenant": "sales"}), Request(agent_profile_id="x", metadata={"ticket": 1}):
+        try:
+            execute(id, wrong)
+        except sdk.ApiException as error:
+            print(error.status, error.body)
 "#;
 
-fn run(host: &str) -> Vec<String> {
-    let python = std::env::var("ASTEROID_SDK_PYTHON").expect("tests/run installs the SDK and names its interpreter");
-    let output = Command::new(python).args(["-c", SCRIPT, host, AGENT]).output().unwrap();
+/// The same of the newer era's workflows.
+fn workflows() -> String {
+    AGENTS
+        .replace("agents_api import AgentsApi", "workflows_api import WorkflowsApi")
+        .replace("agents_agent_execute_agent_request", "workflows_workflow_execute_request")
+        .replace("AgentsAgentExecuteAgentRequest", "WorkflowsWorkflowExecuteRequest")
+        .replace("AgentsApi(client).agent_execute_post", "WorkflowsApi(client).workflow_execute_post")
+        .replace("agent_profile_id=", "head=True, version=3, profile_id=")
+}
+
+fn run(sdk: &str, script: &str, host: &str) -> Vec<String> {
+    let sdks = std::env::var("ASTEROID_SDKS").expect("tests/run installs the SDKs and names their directory");
+    let python = format!("{sdks}/sdk-{sdk}/bin/python");
+    let output = Command::new(python).args(["-c", script, host, AGENT]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-#[test]
-fn the_sdk_executes_an_agent_through_the_gateway_with_every_base_url_that_people_write() {
+/// Runs a script for every base URL; all that it does must come out right. `faults` is where its last body is wrong.
+fn assert_executes(sdk: &str, script: &str, faults: &[&str], is_of_id: fn(&Execution) -> bool) {
     let pair = Pair::start();
-    for base in ["", "/", "/agents/v2", "/agents/v2/"] {
-        let host = format!("http://{}{base}", pair.gateway.address());
-        let lines = run(&host);
+    for base in BASES {
+        let lines = run(sdk, script, &format!("http://{}{base}", pair.gateway.address()));
         let executions = pair.asteroid.executions();
         let [.., first, second] = executions.as_slice() else { panic!("{base}: {executions:?}") };
         assert_eq!(lines[..2], [first.id.clone(), second.id.clone()], "{base}");
-        assert!(lines[2].starts_with("400 ") && lines[2].contains("/metadata/tenant"), "{lines:?}");
-        assert_eq!(first.metadata["ticket"], "T-1");
-        assert_eq!(first.metadata["tenant"], "billing");
+        assert!(is_of_id(first) && is_of_id(second), "{executions:?}");
+        assert_eq!((&first.metadata["ticket"], &first.metadata["tenant"]), (&"T-1".into(), &"billing".into()));
         assert_eq!(second.metadata["team"], "billing");
+        assert_eq!(pointers(&lines[2]), ["/metadata/tenant"]);
+        assert_eq!(pointers(&lines[3]), faults);
     }
+    assert_eq!(pair.asteroid.requests().len(), 2 * BASES.len(), "what is refused does not get there");
     assert!(pair.asteroid.requests().iter().all(|request| request.authenticated));
+}
+
+/// Where the SDK's user is told that a body is wrong.
+fn pointers(line: &str) -> Vec<String> {
+    let body = line.strip_prefix("400 ").unwrap_or_else(|| panic!("{line}"));
+    let problem = crate::harness::json(body.as_bytes());
+    let errors = problem["errors"].as_array().unwrap();
+    errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_sdk_of_the_specifications_era_executes_an_agent_with_every_base_url_that_people_write() {
+    let faults = ["/agentProfileId", "/metadata/ticket"];
+    assert_executes("1.7.257", AGENTS, &faults, |execution| execution.agent_id.as_deref() == Some(AGENT));
+}
+
+#[test]
+fn the_newest_sdk_executes_an_agent_with_every_base_url_that_people_write() {
+    let faults = ["/agentProfileId", "/metadata/ticket"];
+    assert_executes("1.9.167", AGENTS, &faults, |execution| execution.agent_id.as_deref() == Some(AGENT));
+}
+
+#[test]
+fn the_newest_sdk_executes_a_workflow_with_every_base_url_that_people_write() {
+    let faults = ["/profileId", "/metadata/ticket", "/head"];
+    assert_executes("1.9.167", &workflows(), &faults, |execution| execution.workflow_id.as_deref() == Some(AGENT));
 }
