@@ -77,7 +77,7 @@ impl Proxy {
         let tenant = listener.tenant.identify();
         record.line.tenant = Some(Arc::clone(&tenant.name));
         let call = operation::select(&head.method, &head.uri)?;
-        record.line.calls(&call);
+        record.line.set_call(&call);
         let permit = limit::admit(tenant);
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;

@@ -45,7 +45,7 @@ struct Row {
     /// The path below the base, without the first slash. A segment in braces is an id, under its name in the
     /// specification.
     path: &'static str,
-    /// The specification's `operationId`.
+    /// The specification's `operationId`; where it has no such operation, made like those.
     name: &'static str,
     starts_execution: bool,
 }
@@ -70,7 +70,7 @@ impl Operation {
         }
     }
 
-    /// The name that the log uses: the specification's `operationId`.
+    /// The name that the log uses.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().name

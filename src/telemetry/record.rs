@@ -102,7 +102,7 @@ impl Record {
 
 impl Line {
     /// What was asked for, its id under the name of what it is.
-    pub fn calls(&mut self, call: &Call<'_>) {
+    pub fn set_call(&mut self, call: &Call<'_>) {
         self.operation = Some(call.operation.name());
         let id = Some(call.id.to_owned());
         match call.operation {

@@ -10,12 +10,12 @@ use crate::json::{Kind, Outline, Value};
 pub(super) fn faults(outline: &Outline<'_>) -> Vec<Fault> {
     let repeated = outline.duplicates().map(|member| Fault::of(member, "is there more than once"));
     let mut faults: Vec<Fault> = repeated.take(Refusal::LISTED).collect();
-    value(outline.root(), &Rule::Members(&schema::BODY), &mut faults);
+    check(outline.root(), &Rule::Members(&schema::BODY), &mut faults);
     faults.truncate(Refusal::LISTED);
     faults
 }
 
-fn value(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
+fn check(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
     let (kind, expected) = kind(rule);
     if value.kind() != kind {
         return faults.push(Fault::of(value, format!("must be {expected}, not {}", called(value.kind()))));
@@ -48,7 +48,7 @@ fn value(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
                 if faults.len() >= Refusal::LISTED {
                     return;
                 }
-                self::value(element, &Rule::Members(known), faults);
+                check(element, &Rule::Members(known), faults);
             }
         }
     }
@@ -83,7 +83,7 @@ fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
         if member.kind() == Kind::Null && !rule.required {
             continue;
         }
-        value(member, &rule.rule, faults);
+        check(member, &rule.rule, faults);
         if let Some(other) = rule.excludes.filter(|other| is_there(other)) {
             faults.push(Fault::of(member, format!("cannot be combined with {other}: leave one of them out")));
         }
@@ -247,6 +247,20 @@ mod tests {
                 fault("/tempFiles/4/id", "must be a hyphenated 36-character uuid"),
             ]
         );
+    }
+
+    #[test]
+    fn every_object_that_has_rules_is_read() {
+        for member in &schema::BODY {
+            let twice = r#"{"k":"","k":""}"#;
+            let (value, place) = match member.rule {
+                Rule::Texts | Rule::Members(_) => (twice.to_owned(), "/k"),
+                Rule::Each(_) => (format!("[{twice}]"), "/0/k"),
+                Rule::Uuid | Rule::Text | Rule::OneOf(_) | Rule::Boolean | Rule::Integer(_) | Rule::Object => continue,
+            };
+            let pointers = pointers(&format!(r#"{{"{}":{value}}}"#, member.name));
+            assert_eq!(pointers.first(), Some(&format!("/{}{place}", member.name)));
+        }
     }
 
     #[test]
