@@ -14,6 +14,8 @@ mod agreement;
 mod oracle;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
