@@ -1,0 +1,73 @@
+//! What the stages of a request cost, in instructions, which do not depend on the machine's mood. A stage that comes to
+//! need more than its limit fails the run: raise a limit only with its reason in the commit.
+//!
+//! `tests/run` runs it; alone: `cargo bench --bench stages` (needs valgrind and gungraun-runner).
+#![expect(missing_docs, reason = "the macros make public modules")]
+#![expect(clippy::exit, reason = "the runner's own main ends so")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends by panicking")]
+
+use std::hint::black_box;
+
+use asteroid_gateway::asteroid::operation;
+use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
+use asteroid_gateway::json::{self, Pieces};
+use bytes::Bytes;
+use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
+use hyper::{Method, Uri};
+use serde_json::{Value, json};
+
+/// At most this many instructions.
+fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions)]).clone());
+    config
+}
+
+/// A body of the size that most starts have.
+fn small() -> (Bytes, Tags) {
+    body(
+        json!({ "url": "https://example.test/start", "note": "caf\u{e9} \"quoted\" \\ tab\t", "n": 12.5, "list": [1, { "deep": null }] }),
+    )
+}
+
+/// 64 KiB, a quarter of it structure.
+fn rows() -> (Bytes, Tags) {
+    let row = |id: u32| json!({ "id": id, "name": format!("customer number {id}"), "email": format!("person{id}@example.test"), "open": id.is_multiple_of(3), "note": "line one\nline \"two\" \u{fc}" });
+    body(json!({ "rows": (0..540).map(row).collect::<Vec<Value>>() }))
+}
+
+/// 64 KiB of text.
+fn prose() -> (Bytes, Tags) {
+    let sentence = "The agent opens the page, reads the table below the second heading and writes down what it finds. ";
+    body(json!({ "instructions": vec![sentence.repeat(44); 15] }))
+}
+
+fn body(inputs: Value) -> (Bytes, Tags) {
+    let body = json!({
+        "version": 3,
+        "agentProfileId": "0f0f1c9e-8a77-4d6f-9e31-5d2c0f6f3c11",
+        "inputs": inputs,
+        "metadata": { "source": "billing", "run": "2031-02" },
+    });
+    let tags = [("tenant", "billing"), ("team", "billing"), ("cost_center", "4711")];
+    (body.to_string().into(), Tags::new(tags.map(|(name, value)| (name.to_owned(), value.to_owned()))))
+}
+
+#[library_benchmark]
+#[bench::small(args = (small()), config = at_most(6_000))]
+#[bench::rows(args = (rows()), config = at_most(1_000_000))]
+#[bench::prose(args = (prose()), config = at_most(200_000))]
+fn validate_and_tag((body, tags): (Bytes, Tags)) -> (Pieces, Bytes, Tags) {
+    let changes = start::validate(black_box(&body), &tags, OnConflict::Reject).unwrap();
+    (json::splice(&body, changes).unwrap(), body, tags)
+}
+
+#[library_benchmark]
+#[bench::of_a_start(args = ("/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute".parse().unwrap()), config = at_most(1_000))]
+fn select(target: Uri) -> Uri {
+    black_box(operation::select(&Method::POST, black_box(&target)).unwrap());
+    target
+}
+
+library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select]);
+main!(library_benchmark_groups = stages);
