@@ -110,8 +110,10 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
         workers.push(worker.start(number, end.clone())?);
     }
     for (listener, address) in config.listeners.iter().zip(&addresses) {
-        let TenantSource::Fixed(tenant) = &listener.tenant;
-        tracing::info!(%address, tenant, "listening");
+        match &listener.tenant {
+            TenantSource::Fixed(tenant) => tracing::info!(%address, tenant, "listening"),
+            TenantSource::Header(header) => tracing::info!(%address, tenant_header = %header, "listening"),
+        }
     }
     tracing::info!(address = %admin, workers = workers.len(), "ready");
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };

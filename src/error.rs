@@ -4,15 +4,21 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 
 use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
 use crate::json::Misplaced;
+use crate::proxy::limit::Exceeded;
+use crate::proxy::tenant;
+use crate::state::Limit;
 use crate::telemetry::record::Outcome;
 use crate::upstream;
+
+/// A scheme of the gateway's own: callers hold no credential, somebody else says who they are.
+const TENANT_CHALLENGE: &str = "Tenant realm=\"asteroid-gateway\"";
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -38,6 +44,12 @@ pub enum Error {
     /// No operation is asked for.
     #[error(transparent)]
     Operation(#[from] operation::Error),
+    /// No tenant could be identified.
+    #[error(transparent)]
+    Tenant(#[from] tenant::Error),
+    /// One of the tenant's limits.
+    #[error(transparent)]
+    Limit(#[from] Exceeded),
     /// The body's media type.
     #[error("the body must be sent once as Content-Type: application/json, without a Content-Encoding")]
     MediaType,
@@ -98,6 +110,8 @@ impl Error {
             Error::Host => row(StatusCode::BAD_REQUEST, "host", "Invalid Host header", BAD),
             Error::Misdirected(_) => row(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Unknown Host", DENIED),
             Error::Browser(_) => row(StatusCode::FORBIDDEN, "browser", "Browsers are not callers", DENIED),
+            Error::Tenant(_) => row(StatusCode::UNAUTHORIZED, "tenant", "Unknown tenant", DENIED),
+            Error::Limit(_) => row(StatusCode::TOO_MANY_REQUESTS, "limit", "Limit reached", DENIED),
             Error::Operation(Operation::Path) => row(StatusCode::NOT_FOUND, "path", "No such operation", DENIED),
             Error::Operation(Operation::Id { .. }) => row(StatusCode::BAD_REQUEST, "id", "Invalid id in the path", BAD),
             Error::Operation(Operation::Method { .. }) => {
@@ -144,6 +158,8 @@ impl Error {
             | Error::Misdirected(_)
             | Error::Browser(_)
             | Error::Operation(_)
+            | Error::Tenant(_)
+            | Error::Limit(_)
             | Error::MediaType
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
@@ -187,6 +203,7 @@ impl Error {
             detail: &detail,
             instance: format_args!("urn:request:{request_id}"),
             errors: if let Error::Body(refusal) = self { &refusal.faults } else { &[] },
+            limit: if let Error::Limit(exceeded) = self { Some(exceeded.limit) } else { None },
             outcome: self.outcome(),
         };
         // Serialising strings and integers into memory does not fail; an empty body would still carry the status.
@@ -202,6 +219,12 @@ impl Error {
             && let Ok(allow) = HeaderValue::from_str(allow)
         {
             answer.insert(ALLOW, allow);
+        }
+        if let Error::Tenant(_) = self {
+            answer.insert(WWW_AUTHENTICATE, HeaderValue::from_static(TENANT_CHALLENGE));
+        }
+        if let Error::Limit(exceeded) = self {
+            answer.insert(RETRY_AFTER, HeaderValue::from(exceeded.after));
         }
         if close {
             answer.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -248,6 +271,8 @@ struct Problem<'a> {
     instance: fmt::Arguments<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<Limit>,
     outcome: Outcome,
 }
 

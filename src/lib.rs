@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! check the caller → identify the tenant → select the operation → admit (a Permit)
-//!   → collect the body → parse → tag → build the outgoing request → inject the key        prepare: refused for nothing
+//!   → collect the body → validate → reserve (a Reservation) → tag → build → inject the key  prepare: refused for nothing
 //!   → send → settle → answer, and one record                            settle: finished whether the caller stays or not
 //! ```
 //!

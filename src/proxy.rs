@@ -14,7 +14,7 @@ pub mod tenant;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
@@ -32,7 +32,7 @@ use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::{self, Failure, Upstream};
 
 use answer::Body;
-use limit::Permit;
+use limit::{Expense, Permit, Reservation};
 use snapshot::{Listener, Snapshot};
 
 /// One worker's proxy.
@@ -74,21 +74,27 @@ impl Proxy {
     ) -> Result<Exchange, Error> {
         let snapshot = &self.snapshot;
         caller::check(&listener.hosts, head)?;
-        let tenant = listener.tenant.identify();
+        let tenant = listener.tenant.identify(record.line.peer.ip(), &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));
-        let call = operation::select(&head.method, &head.uri)?;
-        record.line.set_call(&call);
-        let permit = limit::admit(tenant);
+        let call = operation::select(&head.method, &head.uri);
+        if let Ok(call) = &call {
+            record.line.set_call(call);
+        }
+        let permit = limit::admit(tenant, &mut record.standing)?;
+        // Judged behind the count: who asks for what is not there asks, too.
+        let call = call?;
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;
         let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let changes = start::validate(&body, &tenant.tags, tenant.on_conflict)?;
+        let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, &record.line.request_id, tagged.into())?;
         tenant.credential.inject(&permit, &mut request);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
         let upstream = Arc::clone(&self.upstream);
-        Ok(Exchange { request, permit, upstream, patience: snapshot.response_timeout, form: Form::of(&head.headers) })
+        let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
+        Ok(Exchange { request, permit, reservation, upstream, patience, form })
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -106,6 +112,7 @@ impl Proxy {
 struct Exchange {
     request: Request<upstream::body::Body>,
     permit: Permit,
+    reservation: Reservation,
     upstream: Arc<Upstream>,
     patience: Duration,
     form: Form,
@@ -115,30 +122,52 @@ impl Exchange {
     async fn settle(self, mut record: Record) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
-        let form = self.form;
-        match self.send().await {
-            Ok(response) => passed_on(response, record),
-            Err(error) => failed(&error, form, false, record),
+        let Exchange { request, permit, reservation, upstream, patience, form } = self;
+        let expense = reservation.spend();
+        match send(&upstream, request, permit, patience).await {
+            Ok(response) => {
+                if response.status().is_client_error() {
+                    give_back(expense, &mut record);
+                }
+                passed_on(response, record)
+            }
+            Err(error) => {
+                if error.outcome() == Outcome::NotStarted {
+                    give_back(expense, &mut record);
+                }
+                failed(&error, form, false, record)
+            }
         }
     }
+}
 
-    async fn send(self) -> Result<Response<Body>, Error> {
-        let (response, lease, deadline) = match self.upstream.send(self.request, self.patience).await {
-            Ok(answered) => answered,
-            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.patience)),
-        };
-        if response.status().is_informational() {
-            return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
-        }
-        if asteroid_answer::refuses_key(response.status()) {
-            return Err(Error::KeyRefused);
-        }
-        let (head, body) = response.into_parts();
-        let body = Body::begin(body, lease, self.permit, deadline, self.patience).await?;
-        Ok(Response::from_parts(head, body))
+async fn send(
+    upstream: &Upstream,
+    request: Request<upstream::body::Body>,
+    permit: Permit,
+    patience: Duration,
+) -> Result<Response<Body>, Error> {
+    let (response, lease, deadline) = match upstream.send(request, patience).await {
+        Ok(answered) => answered,
+        Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+        Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
+        Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(patience)),
+    };
+    if response.status().is_informational() {
+        return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
     }
+    if asteroid_answer::refuses_key(response.status()) {
+        return Err(Error::KeyRefused);
+    }
+    let (head, body) = response.into_parts();
+    let body = Body::begin(body, lease, permit, deadline, patience).await?;
+    Ok(Response::from_parts(head, body))
+}
+
+/// Nothing was started: the budget is as it was before.
+fn give_back(expense: Expense, record: &mut Record) {
+    expense.give_back();
+    record.standing.give_back();
 }
 
 /// The upstream's answer as the caller gets it.
@@ -149,7 +178,7 @@ fn passed_on(response: Response<Body>, mut record: Record) -> Response<Body> {
     record.line.status = head.status.as_u16();
     record.line.outcome = Outcome::Answered;
     record.line.execution_id = asteroid_answer::execution_id(body.buffered());
-    with_request_id(Response::from_parts(head, body), record)
+    closing(Response::from_parts(head, body), record)
 }
 
 /// The gateway's own answer.
@@ -159,10 +188,12 @@ fn failed(error: &Error, form: Form, close: bool, mut record: Record) -> Respons
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());
-    with_request_id(response.map(Body::whole), record)
+    closing(response.map(Body::whole), record)
 }
 
-fn with_request_id(mut response: Response<Body>, record: Record) -> Response<Body> {
+/// Adds what every answer says, and ties the record to its end.
+fn closing(mut response: Response<Body>, record: Record) -> Response<Body> {
     response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
+    record.standing.tell(response.headers_mut());
     response.map(|body| body.closing(record))
 }

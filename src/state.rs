@@ -1,52 +1,110 @@
-//! What is counted and outlives a [`Snapshot`](crate::proxy::snapshot::Snapshot): kept by name, so that a new
-//! configuration loses no count.
+//! What is counted and outlives a [`Snapshot`](crate::proxy::snapshot::Snapshot): kept by tenant, so that a new
+//! configuration loses no count and refills no bucket whose definition did not change.
+
+mod budget;
+mod in_flight;
+mod rate;
+mod standing;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use budget::{Budget, Day};
+pub use in_flight::InFlight;
+pub use rate::{Bucket, Per, Rate};
+pub use standing::{Limit, Standing};
+
+/// What a tenant may do; what is absent is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests of any kind.
+    pub requests: Option<Rate>,
+    /// Starts of executions.
+    pub executions: Option<Rate>,
+    /// Exchanges that are not settled, at once.
+    pub in_flight: Option<NonZeroU32>,
+    /// Starts of executions in a UTC calendar day.
+    pub budget: Option<NonZeroU32>,
+}
 
 /// The counts of this process.
 #[derive(Debug, Default)]
 pub struct State {
-    in_flight: Mutex<BTreeMap<String, Arc<InFlight>>>,
+    tenants: Mutex<BTreeMap<String, Counts>>,
+}
+
+/// The counts of one tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// For [`Limits::requests`].
+    pub requests: Option<Arc<Bucket>>,
+    /// For [`Limits::executions`].
+    pub executions: Option<Arc<Bucket>>,
+    /// Counted with or without a limit.
+    pub in_flight: Arc<InFlight>,
+    /// Counted where there is a limit.
+    pub budget: Arc<Budget>,
 }
 
 impl State {
-    /// The exchanges in flight of a tenant, the same for every snapshot that names it.
+    /// The counts of a tenant, the same for every snapshot that names it; a bucket is a new one where its rate is.
     #[must_use]
-    pub fn in_flight(&self, tenant: &str) -> Arc<InFlight> {
-        let mut tenants = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tenants.entry(tenant.to_owned()).or_default())
+    pub fn counts(&self, tenant: &str, limits: &Limits) -> Counts {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = tenants.entry(tenant.to_owned()).or_default();
+        carry(&mut counts.requests, limits.requests);
+        carry(&mut counts.executions, limits.executions);
+        counts.clone()
     }
 
     /// The tenants that have exchanges in flight, and how many, for the log.
     #[must_use]
     pub fn unsettled(&self) -> String {
-        let tenants = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = tenants.iter().map(|(tenant, in_flight)| (tenant, in_flight.count()));
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = tenants.iter().map(|(tenant, counts)| (tenant, counts.in_flight.count()));
         let named: Vec<String> = counts.filter(|(_, n)| *n > 0).map(|(tenant, n)| format!("{tenant}: {n}")).collect();
         named.join(", ")
     }
 }
 
-/// How many exchanges of one tenant are not settled.
-#[derive(Debug, Default)]
-pub struct InFlight(AtomicUsize);
+fn carry(kept: &mut Option<Arc<Bucket>>, rate: Option<Rate>) {
+    if kept.as_ref().map(|bucket| bucket.rate()) != rate {
+        *kept = rate.map(|rate| Arc::new(Bucket::new(rate)));
+    }
+}
 
-impl InFlight {
-    /// One more.
-    pub fn enter(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(burst: u32) -> Limits {
+        let [amount, burst] = [1, burst].map(|n| NonZeroU32::new(n).unwrap());
+        Limits { executions: Some(Rate { amount, per: Per::Day, burst }), ..Limits::default() }
     }
 
-    /// One less.
-    pub fn leave(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    #[test]
+    fn a_bucket_is_refilled_by_a_new_definition_and_by_nothing_else() {
+        let state = State::default();
+        let spend = |limits| state.counts("billing", &limits).executions.unwrap().take().is_ok();
+        assert!(spend(limits(1)));
+        assert!(!spend(limits(1)), "the same definition is the same bucket");
+        assert!(state.counts("sales", &limits(1)).executions.unwrap().take().is_ok(), "each tenant has its own");
+        assert!(spend(limits(2)));
+        assert!(state.counts("billing", &Limits::default()).executions.is_none());
     }
 
-    /// The count now.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    #[test]
+    fn what_is_in_flight_and_what_is_spent_of_a_budget_is_counted_on_whatever_the_limits_become() {
+        let state = State::default();
+        let before = state.counts("billing", &limits(1));
+        let one = NonZeroU32::new(1);
+        before.in_flight.enter(one).unwrap();
+        let after = state.counts("billing", &Limits { in_flight: one, ..Limits::default() });
+        assert!(after.in_flight.enter(one).is_err());
+        assert_eq!(state.unsettled(), "billing: 1");
+        before.in_flight.leave();
+        assert_eq!(state.unsettled(), "");
+        assert!(Arc::ptr_eq(&before.budget, &after.budget));
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Listener {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TenantSource {
     pub(crate) fixed: Option<String>,
+    pub(crate) header: Option<String>,
+    pub(crate) trusted_peers: Option<List<String>>,
 }
 
 /// `admin`: the listener for probes.
@@ -70,6 +72,34 @@ pub(crate) struct Credential {
 pub(crate) struct Tenant {
     pub(crate) credential: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) limits: Limits,
+}
+
+/// `tenants.*.limits`: what a tenant may do; an absent limit is no limit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) executions: Option<Rate>,
+    pub(crate) requests: Option<Rate>,
+    pub(crate) in_flight: Option<Quantity>,
+    pub(crate) budget: Option<Budget>,
+}
+
+/// `tenants.*.limits.executions` and `requests`: how many in which span of time.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    pub(crate) rate: Option<Quantity>,
+    pub(crate) burst: Option<Quantity>,
+}
+
+/// `tenants.*.limits.budget`: how many starts in a day.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Budget {
+    pub(crate) executions: Option<Quantity>,
+    pub(crate) per: Option<String>,
+    pub(crate) local: Option<Flag>,
 }
 
 /// `tagging`: what is written into a request's `metadata`.
@@ -122,6 +152,32 @@ impl<'de> Deserialize<'de> for Quantity {
             }
         }
         deserializer.deserialize_any(Bare)
+    }
+}
+
+/// `true` or `false`, as text, because a variable of the environment is text.
+#[derive(Debug)]
+pub(crate) struct Flag(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Flag;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("true or false")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Flag, E> {
+                Ok(Flag(value.to_string()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Flag, E> {
+                Ok(Flag(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Either)
     }
 }
 

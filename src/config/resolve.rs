@@ -2,6 +2,8 @@
 //! file, no name server and no environment is asked.
 
 mod credential;
+mod header;
+mod limits;
 mod listener;
 mod tenant;
 mod upstream;
@@ -12,12 +14,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
+use ipnet::IpNet;
 
 use super::file;
 use super::finding::{Findings, Path};
 use super::units;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
+use crate::state::Limits;
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +77,12 @@ pub enum Scheme {
 /// A socket on which requests arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Loopback where the tenant is fixed; port 0 lets the system choose.
+    /// Port 0 lets the system choose.
     pub address: SocketAddr,
     /// How the tenant of a request is known.
     pub tenant: TenantSource,
+    /// Who is believed; where it is empty, everybody who reaches the address, which then is on loopback.
+    pub trusted_peers: Vec<IpNet>,
     /// Further names for `Host`: lower case, no port, IPv6 without brackets.
     pub hosts: Vec<String>,
 }
@@ -86,6 +92,8 @@ pub struct Listener {
 pub enum TenantSource {
     /// Whoever reaches this listener is this tenant, which exists.
     Fixed(String),
+    /// This header names one of the tenants.
+    Header(HeaderName),
 }
 
 /// Somebody who starts agents.
@@ -95,6 +103,8 @@ pub struct Tenant {
     pub credential: String,
     /// What is written into `metadata`: the tenant's own tag first, then its further ones; no key twice.
     pub tags: Vec<(String, String)>,
+    /// What it may do.
+    pub limits: Limits,
 }
 
 /// How long each part of an exchange may take: 1 ms to 1 h each.
@@ -127,7 +137,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Config> {
     let root = Path::default();
     let upstream = upstream::resolve(file.upstream, &root.key("upstream"), findings);
-    let listeners = listener::resolve(file.listeners, &file.tenants, findings);
+    let credential_header = upstream.as_ref().map(|upstream| &upstream.credential_header);
+    let listeners = listener::resolve(file.listeners, &file.tenants, credential_header, findings);
     let admin = listener::admin(file.admin, listeners.as_deref().unwrap_or_default(), findings);
     let tenants = tenant::resolve(file.tenants, file.tagging, &file.credentials, findings);
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {

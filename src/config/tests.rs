@@ -1,6 +1,7 @@
 //! What an operator meets: whole files in, all their faults out.
 
 mod environment;
+mod limits;
 mod model;
 mod refusals;
 mod unreadable;
@@ -150,11 +151,11 @@ upstream:
             "listeners[0].hosts[2]: must be text, not a number; put it in quotes",
             "listeners[0].tenant.fixed: there is no such tenant under `tenants`",
             "listeners[1]: must be a section of `key: value`, not text",
-            "listeners[2].address: a listener with a fixed tenant must be on loopback (127.0.0.0/8 or [::1])",
-            "listeners[2].tenant.fixed: missing; write the name of a tenant",
+            "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
+            "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` and who may send it",
             "listeners[2].tennant: unknown key; known here: address, tenant, hosts",
             "tagging.on_conflict: must be reject or overwrite",
-            "tenants.billing.credental: unknown key; known here: credential, metadata",
+            "tenants.billing.credental: unknown key; known here: credential, metadata, limits",
             "tenants.billing.credential: missing; write the name of a credential",
             "tenants.billing.metadata.cost_center: must be text, not a number; put it in quotes",
             "tenants.billing.metadata.team: must not be empty, nor begin or end with white space",
@@ -181,9 +182,13 @@ fn unknown_keys_are_refused_at_every_level_also_those_of_later_features() {
         ("drain.grace", format!("{SMALLEST}drain: {{ grace: 1s }}\n")),
         ("listeners[0].tls", smallest_with("tenant: {", "tls: {}\n    tenant: {")),
         ("listeners[0].mode", smallest_with("tenant: {", "mode: 0660\n    tenant: {")),
-        ("listeners[0].tenant.header", smallest_with("{ fixed:", "{ header: X-Tenant-Id, fixed:")),
+        ("listeners[0].tenant.spiffe", smallest_with("{ fixed:", "{ spiffe: {}, fixed:")),
+        ("listeners[0].tenant.service_account", smallest_with("{ fixed:", "{ service_account: {}, fixed:")),
         ("credentials.main.vault", smallest_with("{ file:", "{ vault: {}, file:")),
-        ("tenants.billing.limits", smallest_with("    credential: main", "    credential: main\n    limits: {}")),
+        (
+            "tenants.billing.identities",
+            smallest_with("    credential: main", "    credential: main\n    identities: []"),
+        ),
         ("tenants.billing.agents", smallest_with("    credential: main", "    credential: main\n    agents: []")),
     ] {
         let found = faults(&text);

@@ -1,8 +1,14 @@
-//! Values with a unit: `5s`, `1MiB`.
+//! Values with a unit: `5s`, `1MiB`, `30/m`.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+
+use crate::state::Per;
+
+/// The most that a rate allows in its span of time.
+const MOST_OF_A_RATE: u32 = 1_000_000;
 
 /// Parses a span of time within `least..=most`. Units are humantime's: `250ms`, `5s`, `1m 30s`, `1h`.
 pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
@@ -33,6 +39,21 @@ pub(super) fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
         return Err(format!("must be from {least} to {most}"));
     }
     Ok(value)
+}
+
+/// Parses a rate: 1 to 1,000,000 a second (`s`), minute (`m`), hour (`h`) or day (`d`).
+pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
+    let shape = || "must be a number and its span of time: 30/s, 30/m, 30/h or 30/d".to_owned();
+    let (amount, per) = text.split_once('/').ok_or_else(shape)?;
+    let per = match per.trim() {
+        "s" => Per::Second,
+        "m" => Per::Minute,
+        "h" => Per::Hour,
+        "d" => Per::Day,
+        _ => return Err(shape()),
+    };
+    let amount = amount.trim().parse::<NonZeroU32>().ok().filter(|amount| amount.get() <= MOST_OF_A_RATE);
+    Ok((amount.ok_or_else(|| format!("must be from 1 to {MOST_OF_A_RATE} in its span of time"))?, per))
 }
 
 fn is_bare(text: &str) -> bool {
@@ -76,6 +97,18 @@ mod tests {
         for text in ["", "soon", "-5s", "5 parsecs", "s", "1.5", "NaNs"] {
             assert!(duration(text, MILLI, HOUR).is_err(), "{text}");
             assert!(size(text, 1, 1 << 26).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_read_with_their_span() {
+        let read = |text| rate(text).map(|(amount, per)| (amount.get(), per)).ok();
+        assert_eq!(read("30/m"), Some((30, Per::Minute)));
+        assert_eq!(read(" 1 / d "), Some((1, Per::Day)));
+        assert_eq!(read("1000000/s"), Some((1_000_000, Per::Second)));
+        assert_eq!(read("5/h"), Some((5, Per::Hour)));
+        for text in ["", "30", "/m", "0/s", "-1/s", "1.5/s", "1000001/s", "30/min", "30/m/s"] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 

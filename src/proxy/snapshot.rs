@@ -9,11 +9,11 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{Config, TenantSource};
 use crate::secret::Secret;
-use crate::state::{InFlight, State};
+use crate::state::{Counts, Limits, Standing, State};
 
 use super::caller::Hosts;
 use super::credential::Credential;
-use super::tenant;
+use super::tenant::{self, NamedBy, Tenants};
 
 /// What requests are served by.
 #[derive(Debug)]
@@ -54,8 +54,12 @@ pub struct Tenant {
     pub on_conflict: OnConflict,
     /// What is injected.
     pub credential: Arc<Credential>,
-    /// Its exchanges that are not settled.
-    pub in_flight: Arc<InFlight>,
+    /// What it may do.
+    pub limits: Limits,
+    /// What callers are told of its limits.
+    pub policy: Option<HeaderValue>,
+    /// What it has done.
+    pub counts: Counts,
 }
 
 /// Why a resolved configuration cannot serve.
@@ -87,7 +91,7 @@ impl Snapshot {
             let header = config.upstream.credential_header.clone();
             credentials.insert(name.as_str(), Arc::new(Credential::new(name, header, secret)));
         }
-        let mut tenants = BTreeMap::new();
+        let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {
             let credential = credentials.get(tenant.credential.as_str());
             let tenant = Tenant {
@@ -95,17 +99,27 @@ impl Snapshot {
                 tags: Tags::new(tenant.tags.iter().cloned()),
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
-                in_flight: state.in_flight(name),
+                counts: state.counts(name, &tenant.limits),
+                policy: Standing::policy(&tenant.limits),
+                limits: tenant.limits.clone(),
             };
-            tenants.insert(name.as_str(), Arc::new(tenant));
+            tenants.insert(name.as_bytes().into(), Arc::new(tenant));
         }
+        let tenants = Arc::new(tenants);
         let mut listeners = Vec::new();
         for listener in &config.listeners {
-            let TenantSource::Fixed(name) = &listener.tenant;
-            let tenant = tenants.get(name.as_str()).ok_or_else(|| missing("tenant", name))?;
+            let named_by = match &listener.tenant {
+                TenantSource::Fixed(name) => {
+                    let tenant = tenants.get(name.as_bytes()).ok_or_else(|| missing("tenant", name))?;
+                    NamedBy::Fixed(tenant::Fixed(Arc::clone(tenant)))
+                }
+                TenantSource::Header(name) => {
+                    NamedBy::Header(tenant::Header { name: name.clone(), tenants: Arc::clone(&tenants) })
+                }
+            };
             listeners.push(Arc::new(Listener {
                 hosts: Hosts::new(listener.address.ip(), &listener.hosts),
-                tenant: tenant::Source::Fixed(tenant::Fixed(Arc::clone(tenant))),
+                tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
             }));
         }
         Ok(Snapshot {

@@ -10,6 +10,8 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 
+use crate::state::Standing;
+
 use super::log::{Format, Log};
 use super::request_id::RequestId;
 use crate::asteroid::operation::{Call, Operation};
@@ -31,6 +33,8 @@ pub enum Outcome {
 pub struct Record {
     log: Option<Log>,
     begun: Instant,
+    /// How the tenant stands with its limits.
+    pub standing: Standing,
     /// What is written; set by the stage that learns it.
     pub line: Line,
 }
@@ -96,7 +100,7 @@ impl Record {
             bytes_in: 0,
             delivered: false,
         };
-        Record { log, begun: Instant::now(), line }
+        Record { log, begun: Instant::now(), standing: Standing::default(), line }
     }
 }
 

@@ -30,7 +30,7 @@ fn check_and_run_print_the_same_list_of_every_fault() {
     let faulty = "
 upstream: { url: http://odyssey.asteroid.ai, creds: x }
 listeners: [{ address: 0.0.0.0:8080, tenant: { fixed: sales } }]
-tenants: { billing: { credential: other, limits: {} } }
+tenants: { billing: { credential: other, identities: [] } }
 body_limit: 12
 timeouts: { connect: 5 }
 ";
@@ -41,7 +41,7 @@ timeouts: { connect: 5 }
         "upstream.creds",
         "listeners[0]",
         "tenants.billing.credential",
-        "tenants.billing.limits",
+        "tenants.billing.identities",
         "body_limit",
         "timeouts.connect",
     ] {

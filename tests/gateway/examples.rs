@@ -39,6 +39,30 @@ fn the_smallest_configuration_is_the_one_that_the_readme_shows_and_runs() {
 }
 
 #[test]
+fn the_readmes_tenants_are_limited_as_it_says() {
+    let shown = &blocks("README.md", "yaml")[1];
+    let asteroid = crate::harness::Asteroid::start();
+    let here = shown.replace("10.0.12.4:8081", "127.0.0.1:0").replace("10.0.12.7/32", "127.0.0.1");
+    let here = here.replace("/var/run/secrets/asteroid/api-key", "{dir}/key");
+    let environment = [
+        ("ASTEROID_GATEWAY__UPSTREAM__URL", asteroid.url()),
+        ("ASTEROID_GATEWAY__ADMIN__ADDRESS", "127.0.0.1:0".into()),
+    ];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let gateway = Program::run_with(&here, &[], &environment);
+    let pair = Pair { asteroid, gateway };
+    let answer = pair.caller().post(crate::harness::EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
+    assert_eq!(answer.status, 202);
+    let told = format!("`RateLimit: {}`", answer.header("ratelimit").unwrap());
+    assert!(read("README.md").contains(&told), "{told}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.yaml");
+    std::fs::write(&file, shown).unwrap();
+    assert!(binary().arg("check").arg("--config").arg(file).output().unwrap().status.success());
+}
+
+#[test]
 fn every_configuration_in_the_repository_passes_check() {
     for file in ["config/gateway.yaml", "config/gateway.full.yaml", "config/dev.yaml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

@@ -17,6 +17,8 @@ mod command_line;
 mod drain;
 mod examples;
 mod first_call;
+mod identity;
+mod limits;
 mod sdk;
 mod simulated;
 mod upstream;

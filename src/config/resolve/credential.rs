@@ -1,6 +1,6 @@
 //! `credentials`: where the keys are, never a key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::Tenant;
@@ -15,6 +15,8 @@ pub(super) fn resolve(
 ) -> Option<BTreeMap<String, SecretRef>> {
     let mut credentials = Some(BTreeMap::new());
     let section = Path::default().key("credentials");
+    let used: Option<BTreeSet<&str>> =
+        tenants.map(|tenants| tenants.values().map(|tenant| tenant.credential.as_str()).collect());
     for (name, credential) in written {
         let path = section.key(&name);
         let place = place(credential, &path, findings);
@@ -22,7 +24,7 @@ pub(super) fn resolve(
             findings.fault::<()>(&path, "a credential's name is 1 to 63 of a-z, 0-9, _ and -; a key never stands here");
             credentials = None;
         } else if let Some(place) = place {
-            if tenants.is_some_and(|tenants| !tenants.values().any(|tenant| tenant.credential == name)) {
+            if used.as_ref().is_some_and(|used| !used.contains(name.as_str())) {
                 findings.warnings.push(&path, "no tenant uses it");
             }
             credentials = credentials.map(|mut credentials| {

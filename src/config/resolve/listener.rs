@@ -1,9 +1,12 @@
 //! `listeners` and `admin`: where the gateway listens, and whom it takes a caller for.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
-use super::{Listener, Tenant, TenantSource, upstream};
+use hyper::header::HeaderName;
+use ipnet::IpNet;
+
+use super::{Listener, Tenant, TenantSource, header, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 
@@ -13,6 +16,7 @@ const ADDRESS: &str = "must be an IP address and a port, such as 127.0.0.1:8080"
 pub(super) fn resolve(
     written: Option<file::List<file::Listener>>,
     tenants: &BTreeMap<String, file::Tenant>,
+    credential_header: Option<&HeaderName>,
     findings: &mut Findings,
 ) -> Option<Vec<Listener>> {
     let section = Path::default().key("listeners");
@@ -26,7 +30,7 @@ pub(super) fn resolve(
     let mut complete = true;
     for (index, listener) in written {
         let path = section.index(index);
-        match one(listener, tenants, &path, findings) {
+        match one(listener, tenants, credential_header, &path, findings) {
             Some(listener) => {
                 if listeners.iter().any(|other| overlap(other.address, listener.address)) {
                     findings.fault::<()>(&path.key("address"), "another listener has this address already");
@@ -42,10 +46,19 @@ pub(super) fn resolve(
 fn one(
     written: file::Listener,
     tenants: &BTreeMap<String, file::Tenant>,
+    credential_header: Option<&HeaderName>,
     path: &Path,
     findings: &mut Findings,
 ) -> Option<Listener> {
-    let tenant = fixed(written.tenant, tenants, &path.key("tenant"), findings);
+    let at = path.key("tenant");
+    let trusted_peers = trusted_peers(written.tenant.trusted_peers, &at.key("trusted_peers"), findings);
+    let tenant = match (written.tenant.fixed, written.tenant.header) {
+        (Some(name), None) => fixed(name, tenants, &at.key("fixed"), findings),
+        (None, Some(name)) => named_by(&name, credential_header, &at.key("header"), findings),
+        (Some(_), Some(_)) => findings.fault(&at, "names both `fixed` and `header`; keep one"),
+        (None, None) if findings.faults.any_within(&at) => None,
+        (None, None) => findings.missing(&at, "missing; write `fixed: TENANT`, or `header: NAME` and who may send it"),
+    };
     let hosts = hosts(written.hosts, &path.key("hosts"), findings);
     let at = path.key("address");
     let address: SocketAddr = match written.address.map(|address| address.parse()) {
@@ -53,27 +66,69 @@ fn one(
         Some(Err(_)) => return findings.fault(&at, ADDRESS),
         None => return findings.missing(&at, format!("missing; it {ADDRESS}")),
     };
-    if !address.ip().is_loopback() {
-        // Anybody who reaches the port would be the tenant.
-        return findings.fault(&at, "a listener with a fixed tenant must be on loopback (127.0.0.0/8 or [::1])");
+    let trusted_peers = trusted_peers?;
+    if !address.ip().is_loopback() && trusted_peers.is_empty() {
+        // Anybody who reaches the port would be the tenant, or any tenant.
+        return findings
+            .fault(&at, "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call");
     }
-    Some(Listener { address, tenant: tenant?, hosts: hosts? })
+    Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts? })
 }
 
 fn fixed(
-    written: file::TenantSource,
+    name: String,
     tenants: &BTreeMap<String, file::Tenant>,
     path: &Path,
     findings: &mut Findings,
 ) -> Option<TenantSource> {
-    let at = path.key("fixed");
-    let Some(name) = written.fixed else {
-        return findings.missing(&at, "missing; write the name of a tenant");
-    };
     if !tenants.contains_key(&name) && !findings.faults.cover(&Path::default().key("tenants").key(&name)) {
-        return findings.fault(&at, "there is no such tenant under `tenants`");
+        return findings.fault(path, "there is no such tenant under `tenants`");
     }
     Some(TenantSource::Fixed(name))
+}
+
+fn named_by(
+    name: &str,
+    credential_header: Option<&HeaderName>,
+    path: &Path,
+    findings: &mut Findings,
+) -> Option<TenantSource> {
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        return findings.fault(path, "must be the name of a header, such as X-Tenant-Id");
+    };
+    if header::is_taken(&name) {
+        return findings
+            .fault(path, "this header has a meaning of its own; name tenants in another, such as X-Tenant-Id");
+    }
+    // Callers' keys would be looked up as names of tenants.
+    if header::carries_keys(&name) || Some(&name) == credential_header {
+        return findings.fault(path, "this header carries keys; name tenants in another, such as X-Tenant-Id");
+    }
+    Some(TenantSource::Header(name))
+}
+
+fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mut Findings) -> Option<Vec<IpNet>> {
+    let mut peers = Vec::new();
+    let mut complete = true;
+    let Some(file::List(written)) = written else { return Some(peers) };
+    if written.is_empty() && !findings.faults.any_within(path) {
+        return findings.fault(path, "is empty: nobody could call; name networks, or leave it out on loopback");
+    }
+    for (index, text) in written {
+        let address = |ip: IpAddr| IpNet::from(ip.to_canonical());
+        let Ok(peer) = text.parse::<IpNet>().or_else(|_| text.parse().map(address)) else {
+            findings.fault::<()>(&path.index(index), "must be a network such as 10.0.12.0/24, or an address");
+            complete = false;
+            continue;
+        };
+        if peer.prefix_len() == 0 {
+            findings
+                .warnings
+                .push(&path.index(index), "trusts every address: whoever reaches the listener is believed");
+        }
+        peers.push(peer);
+    }
+    complete.then_some(peers)
 }
 
 fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findings) -> Option<Vec<String>> {
@@ -107,11 +162,17 @@ pub(super) fn warn_of_idle_tenants(
     tenants: &BTreeMap<String, Tenant>,
     findings: &mut Findings,
 ) {
+    let mut fixed = BTreeSet::new();
+    for listener in listeners {
+        match &listener.tenant {
+            TenantSource::Fixed(name) => fixed.insert(name),
+            // Anybody can be named.
+            TenantSource::Header(_) => return,
+        };
+    }
     let section = Path::default().key("tenants");
-    for name in tenants.keys() {
-        if !listeners.iter().any(|listener| matches!(&listener.tenant, TenantSource::Fixed(fixed) if fixed == name)) {
-            findings.warnings.push(&section.key(name), "no listener is for this tenant");
-        }
+    for name in tenants.keys().filter(|name| !fixed.contains(name)) {
+        findings.warnings.push(&section.key(name), "no listener is for this tenant");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OnConflict, Tenant, is_tenant_name};
+use super::{OnConflict, Tenant, is_tenant_name, limits};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 
@@ -34,9 +34,10 @@ pub(super) fn resolve(
         }
         let credential = credential(tenant.credential, credentials, &path.key("credential"), findings);
         let tags = tags(&name, tenant.metadata, &tagging, &path.key("metadata"), findings);
-        match (credential, tags, named) {
-            (Some(credential), Some(tags), true) => {
-                tenants.insert(name, Tenant { credential, tags });
+        let limits = limits::resolve(tenant.limits, &path.key("limits"), findings);
+        match (credential, tags, limits, named) {
+            (Some(credential), Some(tags), Some(limits), true) => {
+                tenants.insert(name, Tenant { credential, tags, limits });
             }
             _ => complete = false,
         }

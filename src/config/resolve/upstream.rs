@@ -7,35 +7,12 @@ use hyper::Uri;
 use hyper::header::HeaderName;
 use rustls::pki_types::DnsName;
 
-use super::{Scheme, Upstream};
+use super::{Scheme, Upstream, header};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 
 const URL: &str = "https://odyssey.asteroid.ai/agents/v2";
 const CREDENTIAL_HEADER: &str = "X-Asteroid-Agents-Api-Key";
-
-/// Headers that the gateway makes or forwards itself, and those that mean something to a connection: a key in one of
-/// them would break the request or be mistaken for something else. All `content-*` and `proxy-*` come on top.
-const TAKEN: [&str; 18] = [
-    "accept",
-    "accept-encoding",
-    "connection",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "origin",
-    "set-cookie",
-    "te",
-    "traceparent",
-    "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "via",
-    "x-request-id",
-];
 
 pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findings) -> Option<Upstream> {
     let header = written.credential_header.as_deref().unwrap_or(CREDENTIAL_HEADER);
@@ -74,9 +51,7 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
 fn credential_header(name: &str) -> Result<HeaderName, &'static str> {
     let name = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| "must be the name of a header, such as X-Asteroid-Agents-Api-Key or X-Api-Key")?;
-    let taken =
-        TAKEN.contains(&name.as_str()) || name.as_str().starts_with("content-") || name.as_str().starts_with("proxy-");
-    if taken {
+    if header::is_taken(&name) {
         Err("this header has a meaning of its own; the key needs one for itself, such as X-Api-Key")
     } else {
         Ok(name)
@@ -223,9 +198,14 @@ mod tests {
 
     #[test]
     fn the_key_has_a_header_for_itself() {
-        for name in
-            TAKEN.into_iter().chain(["Host", "Content-Length", "content-type", "Proxy-Authorization", "", "a b"])
-        {
+        for name in header::TAKEN.into_iter().chain([
+            "Host",
+            "Content-Length",
+            "content-type",
+            "Proxy-Authorization",
+            "",
+            "a b",
+        ]) {
             assert!(credential_header(name).is_err(), "{name}");
         }
         for name in ["X-Asteroid-Agents-Api-Key", "X-Api-Key", "authorization"] {

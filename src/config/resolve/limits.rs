@@ -1,0 +1,72 @@
+//! `tenants.*.limits`: what a tenant may do.
+
+use std::num::NonZeroU32;
+
+use crate::config::file;
+use crate::config::finding::{Findings, Path};
+use crate::config::units;
+use crate::state::{Limits, Rate};
+
+/// The largest burst and the most that can be in flight.
+const MOST: u32 = 1_000_000;
+
+/// The largest budget of a day.
+const MOST_A_DAY: u32 = 1_000_000_000;
+
+pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Findings) -> Option<Limits> {
+    let executions = rate(written.executions, &path.key("executions"), findings);
+    let requests = rate(written.requests, &path.key("requests"), findings);
+    let in_flight = count(written.in_flight, &path.key("in_flight"), MOST, findings);
+    let budget = match written.budget {
+        Some(written) => budget(written, &path.key("budget"), findings).map(Some),
+        None => Some(None),
+    };
+    Some(Limits { requests: requests?, executions: executions?, in_flight: in_flight?, budget: budget? })
+}
+
+/// `None` where a fault is recorded, `Some(None)` where nothing is written; so everywhere below.
+fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Option<Option<Rate>> {
+    let Some(file::Rate { rate, burst }) = written else { return Some(None) };
+    let burst = count(burst, &path.key("burst"), MOST, findings);
+    let at = path.key("rate");
+    let Some(file::Quantity(text)) = rate else {
+        return findings.missing(&at, "missing; write how many in which span of time, such as 30/m");
+    };
+    match units::rate(&text) {
+        Ok((amount, per)) => Some(Some(Rate { amount, per, burst: burst?.unwrap_or(amount) })),
+        Err(message) => findings.fault(&at, message),
+    }
+}
+
+fn budget(written: file::Budget, path: &Path, findings: &mut Findings) -> Option<NonZeroU32> {
+    let executions = count(written.executions, &path.key("executions"), MOST_A_DAY, findings);
+    if let Some(None) = executions {
+        findings.missing::<()>(&path.key("executions"), "missing; write how many executions a day may start");
+    }
+    let daily = match written.per.as_deref() {
+        Some("day") => Some(()),
+        Some(_) => findings.fault(&path.key("per"), "must be day: the UTC calendar day"),
+        None => findings.missing(&path.key("per"), "missing; write `per: day`, the UTC calendar day"),
+    };
+    let local = match written.local.as_ref().map(|file::Flag(text)| text.as_str()) {
+        Some("true") => Some(()),
+        _ => findings.missing(
+            &path.key("local"),
+            "must be true: budgets are counted in this process alone, and forgotten when it ends",
+        ),
+    };
+    daily.and(local).and(executions).flatten()
+}
+
+fn count(
+    written: Option<file::Quantity>,
+    path: &Path,
+    most: u32,
+    findings: &mut Findings,
+) -> Option<Option<NonZeroU32>> {
+    let Some(file::Quantity(text)) = written else { return Some(None) };
+    match text.trim().parse::<NonZeroU32>().ok().filter(|count| count.get() <= most) {
+        Some(count) => Some(Some(count)),
+        None => findings.fault(path, format!("must be a whole number from 1 to {most}")),
+    }
+}

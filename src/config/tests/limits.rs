@@ -1,0 +1,128 @@
+//! Who is believed, and what tenants may do.
+
+use super::*;
+use crate::state::{Limits, Per};
+
+fn tenant(source: &str, address: &str) -> String {
+    smallest_with("{ fixed: billing }", source).replacen("127.0.0.1:8080", address, 1)
+}
+
+fn limits(limits: &str) -> String {
+    format!("{SMALLEST}    limits: {limits}\n")
+}
+
+#[test]
+fn a_header_names_the_tenant_on_loopback_or_from_peers_that_are_trusted() {
+    let Loaded { config, warnings } = with(&tenant("{ header: X-Tenant-Id }", "127.0.0.1:1"), &[]).unwrap();
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(config.listeners[0].tenant, TenantSource::Header("x-tenant-id".parse().unwrap()));
+    assert!(config.listeners[0].trusted_peers.is_empty());
+    let peers = "trusted_peers: [10.0.12.7/32, 10.0.13.1, 'fd00::/8', '::ffff:10.0.0.1']";
+    for source in [format!("{{ header: X-Tenant-Id, {peers} }}"), format!("{{ fixed: billing, {peers} }}")] {
+        let Loaded { config, .. } = with(&tenant(&source, "10.0.0.1:1"), &[]).unwrap();
+        let peers: Vec<String> = config.listeners[0].trusted_peers.iter().map(ToString::to_string).collect();
+        assert_eq!(peers, ["10.0.12.7/32", "10.0.13.1/32", "fd00::/8", "10.0.0.1/32"]);
+    }
+}
+
+#[test]
+fn a_listener_that_would_believe_everybody_is_refused() {
+    for source in ["{ fixed: billing }", "{ header: X-Tenant-Id }"] {
+        assert_faults(
+            &tenant(source, "0.0.0.0:1"),
+            &[
+                "listeners[0].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
+            ],
+        );
+    }
+    let everybody = tenant("{ header: X-Tenant-Id, trusted_peers: [0.0.0.0/0] }", "0.0.0.0:1");
+    let Loaded { warnings, .. } = with(&everybody, &[]).unwrap();
+    assert!(warnings.to_string().contains("listeners[0].tenant.trusted_peers[0]: trusts every address"), "{warnings}");
+    let nobody = tenant("{ header: X-Tenant-Id, trusted_peers: [] }", "127.0.0.1:1");
+    assert!(faults(&nobody)[0].starts_with("listeners[0].tenant.trusted_peers: is empty"));
+}
+
+#[test]
+fn a_tenant_has_one_source_and_its_header_no_other_meaning() {
+    let found = |source: &str| faults(&tenant(source, "127.0.0.1:1"));
+    assert!(found("{}")[0].starts_with("listeners[0].tenant: missing"));
+    assert!(found("{ fixed: billing, header: X-Tenant-Id }")[0].contains("names both"));
+    for header in ["''", "a b", "Host", "Content-Type", "X-Request-Id", "traceparent", "Idempotency-Key", "Sec-Tenant"]
+    {
+        let found = found(&format!("{{ header: {header} }}"));
+        assert!(found[0].starts_with("listeners[0].tenant.header: "), "{header}: {found:?}");
+    }
+    for header in ["Authorization", "X-Api-Key", "x-asteroid-agents-api-key", "X-Own-Key"] {
+        let file = tenant(&format!("{{ header: {header} }}"), "127.0.0.1:1");
+        let found = faults(&format!("{file}upstream: {{ credential_header: X-Own-Key }}"));
+        assert!(found[0].contains("carries keys"), "{header}: {found:?}");
+    }
+    for peer in ["10.0.0.0/33", "host", "10.0.0", "''"] {
+        let found = found(&format!("{{ header: X-Tenant-Id, trusted_peers: [{peer}] }}"));
+        assert!(found[0].starts_with("listeners[0].tenant.trusted_peers[0]: must be a network"), "{found:?}");
+    }
+}
+
+#[test]
+fn limits_are_read_and_absent_ones_are_none() {
+    let read = |text: &str| with(&limits(text), &[]).unwrap().config.tenants["billing"].limits.clone();
+    assert_eq!(read("{}"), Limits::default());
+    let all = read(
+        "{ executions: { rate: 30/m }, requests: { rate: 50/s, burst: 100 }, in_flight: 64, budget: { executions: 500, per: day, local: true } }",
+    );
+    let (executions, requests) = (all.executions.unwrap(), all.requests.unwrap());
+    assert_eq!((executions.amount.get(), executions.per, executions.burst.get()), (30, Per::Minute, 30));
+    assert_eq!((requests.amount.get(), requests.per, requests.burst.get()), (50, Per::Second, 100));
+    assert_eq!((all.in_flight.unwrap().get(), all.budget.unwrap().get()), (64, 500));
+}
+
+#[test]
+fn a_budget_is_refused_unless_it_is_known_to_be_local() {
+    let said = "tenants.billing.limits.budget.local: must be true: budgets are counted in this process alone, and forgotten when it ends";
+    assert_faults(&limits("{ budget: { executions: 5, per: day } }"), &[said]);
+    assert_faults(&limits("{ budget: { executions: 5, per: day, local: false } }"), &[said]);
+}
+
+#[test]
+fn every_fault_of_limits_is_told_at_once() {
+    let file = limits(
+        "{ executions: { rate: 30, burst: 0 }, requests: { burst: 1 }, in_flight: -1, budget: { per: week, local: maybe }, tokens: 1 }",
+    );
+    let found = faults(&file);
+    for path in [
+        "executions.rate",
+        "executions.burst",
+        "requests.rate",
+        "in_flight",
+        "budget.executions",
+        "budget.per",
+        "budget.local",
+        "tokens",
+    ] {
+        let path = format!("tenants.billing.limits.{path}: ");
+        assert!(found.iter().any(|fault| fault.starts_with(&path)), "{path} is not in {found:#?}");
+    }
+}
+
+#[test]
+fn limits_can_be_set_from_the_environment() {
+    let variables = [
+        ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__IN_FLIGHT", "7"),
+        ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__BUDGET", "{ executions: 5, per: day, local: true }"),
+        ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__EXECUTIONS__RATE", "3/h"),
+    ];
+    let limits = with(SMALLEST, &variables).unwrap().config.tenants["billing"].limits.clone();
+    assert_eq!((limits.in_flight.unwrap().get(), limits.budget.unwrap().get()), (7, 5));
+    assert_eq!(limits.executions.unwrap().amount.get(), 3);
+}
+
+#[test]
+fn five_thousand_tenants_are_read() {
+    let mut text = "listeners: [{ address: 127.0.0.1:1, tenant: { header: X-Tenant-Id } }]\ncredentials:\n".to_owned();
+    (0..5000).for_each(|n| text += &format!("  c{n}: {{ file: /k/{n} }}\n"));
+    text += "tenants:\n";
+    (0..5000).for_each(|n| text += &format!("  t{n}: {{ credential: c{n}, limits: {{ in_flight: 9 }} }}\n"));
+    let Loaded { config, warnings } = with(&text, &[]).unwrap();
+    assert!(warnings.is_empty());
+    assert_eq!(config.tenants.len(), 5000);
+}

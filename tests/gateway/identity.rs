@@ -1,0 +1,95 @@
+//! Who is charged: the tenant that a trusted peer names, and nobody else.
+
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+
+/// A gateway whose listener takes the tenant from `X-Tenant-Id`; `more` stands beside it in `tenant`.
+fn by_header(more: &str) -> Pair {
+    let asteroid = Asteroid::start();
+    let source = format!("header: X-Tenant-Id{more}");
+    let two = "tenants: { sales: { credential: main }, billing:";
+    let text =
+        configuration(&asteroid.url(), "").replace("fixed: billing", &source).replace("tenants: { billing:", two);
+    let gateway = Program::run(&text);
+    Pair { asteroid, gateway }
+}
+
+#[test]
+fn the_header_names_the_tenant_anew_for_each_request_of_a_connection() {
+    let pair = by_header("");
+    let mut caller = pair.caller();
+    for tenant in ["billing", "sales", "billing"] {
+        assert_eq!(caller.post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}").status, 202);
+        let sent = pair.asteroid.requests().pop().unwrap();
+        assert_eq!(sent.json()["metadata"]["tenant"], tenant);
+        assert_eq!(sent.header("x-tenant-id"), None, "the upstream is not told");
+    }
+    assert_eq!(pair.gateway.line(|line| line["tenant"] == "sales")["status"], 202);
+}
+
+#[test]
+fn a_request_that_nobody_can_be_charged_for_is_refused() {
+    let pair = by_header("");
+    let unnamed: [&[(&str, &str)]; 7] = [
+        &[],
+        &[("X-Tenant-Id", "")],
+        &[("X-Tenant-Id", "nobody")],
+        &[("X-Tenant-Id", "Billing")],
+        &[("X-Tenant-Id", "billing, billing")],
+        &[("X-Tenant-Id", "billing"), ("X-Tenant-Id", "billing")],
+        &[("X-Tenant-Id", "billing"), ("x-tenant-id", "sales")],
+    ];
+    for headers in unnamed {
+        let answer = pair.caller().post(EXECUTE, headers, b"{}");
+        answer.assert_error(401, "tenant", "not_started");
+        assert_eq!(answer.header("www-authenticate"), Some("Tenant realm=\"asteroid-gateway\""));
+    }
+    assert_eq!(pair.asteroid.requests().len(), 0);
+}
+
+#[test]
+fn the_header_of_a_peer_that_is_not_trusted_names_nobody() {
+    let pair = by_header(", trusted_peers: [10.0.12.7/32, 127.0.0.2]");
+    let answer = pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
+    answer.assert_error(401, "tenant", "not_started");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("127.0.0.1"));
+    assert_eq!(pair.asteroid.requests().len(), 0);
+    let pair = by_header(", trusted_peers: [127.0.0.0/8]");
+    assert_eq!(pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").status, 202);
+}
+
+#[test]
+fn a_fixed_tenant_off_loopback_is_for_its_trusted_peers_alone() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "").replacen("127.0.0.1:0", "0.0.0.0:0", 1);
+    let open = text.replace("fixed: billing", "fixed: billing, trusted_peers: [127.0.0.1]");
+    let port = Program::run(&open).address().port();
+    assert_ne!(port, 0);
+    for (peers, status) in [("127.0.0.1", 202), ("10.0.0.0/8", 401)] {
+        let gateway =
+            Program::run(&text.replace("fixed: billing", &format!("fixed: billing, trusted_peers: [{peers}]")));
+        let mut caller = Caller::connect(([127, 0, 0, 1], gateway.address().port()).into());
+        assert_eq!(caller.execute("{}").status, status, "{peers}");
+    }
+}
+
+#[test]
+fn a_caller_cannot_name_a_tenant_where_the_listener_fixes_one() {
+    let pair = Pair::start();
+    assert_eq!(pair.caller().post(EXECUTE, &[("X-Tenant-Id", "sales")], b"{}").status, 202);
+    assert_eq!(pair.asteroid.only_request().json()["metadata"]["tenant"], "billing");
+}
+
+#[test]
+fn each_of_thousands_of_tenants_is_known() {
+    let asteroid = Asteroid::start();
+    let mut text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
+    let tenants: String = (0..3000).map(|n| format!("t{n}: {{ credential: main }}, ")).collect();
+    text = text.replace("tenants: { ", &format!("tenants: {{ {tenants}"));
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let mut caller = pair.caller();
+    for tenant in ["t0", "t1500", "t2999"] {
+        assert_eq!(caller.post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}").status, 202);
+        assert_eq!(pair.asteroid.requests().pop().unwrap().json()["metadata"]["tenant"], tenant);
+    }
+    caller.post(EXECUTE, &[("X-Tenant-Id", "t3000")], b"{}").assert_error(401, "tenant", "not_started");
+}
