@@ -87,6 +87,13 @@ impl Tasks {
     }
 }
 
+/// What hyper starts for an HTTP/2 connection lives as long as the connection.
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        self.spawn_unwaited(future);
+    }
+}
+
 /// Counts a task for as long as it lives, also when it panics.
 struct Counted {
     running: Arc<[AtomicUsize; Kind::ALL.len()]>,
