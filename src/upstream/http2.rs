@@ -9,6 +9,7 @@
 //! - the connection ended and not one byte was written to it since the request was handed over.
 
 use std::error::Error as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -59,8 +60,8 @@ pub struct Connection(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     sender: SendRequest<Body>,
-    /// Polled by its task; here it is asked how many streams the upstream allows.
-    driver: Arc<Mutex<Driver>>,
+    /// Polled by its task until it ends; here it is asked how many streams the upstream allows.
+    driver: Arc<Mutex<Option<Driver>>>,
     authority: Authority,
     /// How often bytes were given to the connection to be written.
     writes: Arc<AtomicU64>,
@@ -92,12 +93,19 @@ impl Connection {
             .handshake(TokioIo::new(wire))
             .await;
         let (sender, driver) = shaken.map_err(|_| connect::Error::Closed)?;
-        let driver = Arc::new(Mutex::new(driver));
+        let driver = Arc::new(Mutex::new(Some(driver)));
         let driven = Arc::clone(&driver);
         // Whoever waits for an answer is told of a failure by the sender.
-        tasks.spawn_unwaited(async move {
-            drop(std::future::poll_fn(|context| Pin::new(&mut *lock(&driven)).poll(context)).await);
-        });
+        tasks.spawn_unwaited(poll_fn(move |context| {
+            let driver = &mut *lock(&driven);
+            let ended = driver.as_mut().is_none_or(|driver| Pin::new(driver).poll(context).is_ready());
+            if !ended {
+                return Poll::Pending;
+            }
+            // Only when it is dropped are requests that wait in its queue returned, and new ones refused.
+            *driver = None;
+            Poll::Ready(())
+        }));
         settings.await.map_err(|_| connect::Error::Closed)?;
         let unused_since = Mutex::new(Instant::now());
         Ok(Connection(Arc::new(Shared {
@@ -114,7 +122,7 @@ impl Connection {
     #[must_use]
     pub fn stream(&self) -> Option<Stream> {
         let Shared { sender, driver, streams, .. } = &*self.0;
-        let allowed = lock(driver).current_max_send_streams().min(STREAMS);
+        let allowed = lock(driver).as_ref().map_or(0, Driver::current_max_send_streams).min(STREAMS);
         if sender.is_closed() || streams.load(Ordering::Relaxed) >= allowed {
             return None;
         }

@@ -108,6 +108,12 @@ impl Asteroid {
         self.runtime.block_on(self.simulator.close_connections());
     }
 
+    /// Waits until the other side has closed every connection.
+    pub(crate) fn wait_for_no_connection(&self) {
+        let closed = async { tokio::time::timeout(PATIENCE, self.simulator.unconnected()).await };
+        self.runtime.block_on(closed).expect("the connections are closed");
+    }
+
     pub(crate) fn replace_key(&self, key: &str) {
         self.simulator.set_keys(vec![key.into()]);
     }
