@@ -2,6 +2,7 @@
 
 pub(crate) mod asteroid;
 pub(crate) mod caller;
+pub(crate) mod frames;
 pub(crate) mod program;
 
 use serde_json::Value;
