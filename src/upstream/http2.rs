@@ -5,14 +5,13 @@
 //! - `RST_STREAM` of the upstream's with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7);
 //! - `GOAWAY` with a lower last stream: h2 fails with a remote `GOAWAY` only the streams above it, and those that were
 //!   never opened because of it;
-//! - hyper returns the request: it was never taken from the queue;
-//! - the connection ended and not one byte was written to it since the request was handed over.
+//! - hyper returns the request: the connection had ended before it was taken from the queue.
 
 use std::error::Error as _;
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -63,8 +62,6 @@ struct Shared {
     /// Polled by its task until it ends; here it is asked how many streams the upstream allows.
     driver: Arc<Mutex<Option<Driver>>>,
     authority: Authority,
-    /// How often bytes were given to the connection to be written.
-    writes: Arc<AtomicU64>,
     streams: AtomicUsize,
     unused_since: Mutex<Instant>,
 }
@@ -80,9 +77,8 @@ impl Connection {
         authority: Authority,
         tasks: &Tasks,
     ) -> Result<Connection, connect::Error> {
-        let writes = Arc::<AtomicU64>::default();
         let (heard, settings) = oneshot::channel();
-        let wire = Wire { stream, heard: Some(heard), writes: Arc::clone(&writes) };
+        let wire = Wire { stream, heard: Some(heard) };
         let shaken = http2::Builder::new(tasks.clone())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -108,14 +104,7 @@ impl Connection {
         }));
         settings.await.map_err(|_| connect::Error::Closed)?;
         let unused_since = Mutex::new(Instant::now());
-        Ok(Connection(Arc::new(Shared {
-            sender,
-            driver,
-            authority,
-            writes,
-            streams: AtomicUsize::new(0),
-            unused_since,
-        })))
+        Ok(Connection(Arc::new(Shared { sender, driver, authority, streams: AtomicUsize::new(0), unused_since })))
     }
 
     /// A place for one request, where the upstream allows one more.
@@ -158,24 +147,17 @@ impl Stream {
     ///
     /// [`Failed`], with the request where the upstream cannot have seen it.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
-        let Shared { sender, authority, writes, .. } = &*self.0.0;
+        let Shared { sender, authority, .. } = &*self.0.0;
         let kept = request.clone();
-        let before = writes.load(Ordering::Relaxed);
         let mut error = match sender.clone().try_send_request(with_authority(request, authority)).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let returned = error.take_message().is_some();
-        let error = error.into_error();
-        if is_refusal(&error) {
-            return Err(Failed::Refused(Box::new(kept)));
-        }
-        // A connection that failed in its I/O writes nothing any more.
-        let ended = error.source().is_some_and(|cause| cause.is::<io::Error>());
-        if returned || ended && writes.load(Ordering::Relaxed) == before {
+        if error.take_message().is_some() {
             return Err(Failed::Unsent(Box::new(kept)));
         }
-        Err(Failed::Broke(error))
+        let error = error.into_error();
+        Err(if is_refusal(&error) { Failed::Refused(Box::new(kept)) } else { Failed::Broke(error) })
     }
 }
 
@@ -198,21 +180,12 @@ fn with_authority(mut request: Request<Body>, authority: &Authority) -> Request<
     request
 }
 
-/// What the connection reads and writes, and what is to be known of it.
+/// What the connection reads and writes.
 #[derive(Debug)]
 struct Wire {
     stream: TlsStream<TcpStream>,
     /// Told when the upstream's first bytes arrive, which are its SETTINGS.
     heard: Option<oneshot::Sender<()>>,
-    writes: Arc<AtomicU64>,
-}
-
-impl Wire {
-    fn writing(&mut self) -> Pin<&mut TlsStream<TcpStream>> {
-        // Counted before it is tried: what failed may have been written in part.
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        Pin::new(&mut self.stream)
-    }
 }
 
 impl AsyncRead for Wire {
@@ -236,7 +209,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.writing().poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -244,7 +217,7 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writing().poll_write_vectored(context, slices)
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -4,6 +4,7 @@ pub(crate) mod asteroid;
 pub(crate) mod caller;
 pub(crate) mod frames;
 pub(crate) mod program;
+pub(crate) mod raw;
 
 use serde_json::Value;
 
