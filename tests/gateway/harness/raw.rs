@@ -65,7 +65,8 @@ fn accept(listener: &TcpListener, first: &First, connections: &AtomicUsize, kept
     for stream in listener.incoming() {
         let stream = stream.unwrap();
         let first = (connections.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
-        if first.is_some() {
+        // A further handle on a socket would keep it from being closed.
+        if first.as_ref().is_some_and(|first| matches!(first.then, Then::Keep)) {
             *kept.lock().unwrap() = Some(stream.try_clone().unwrap());
         }
         // The other side may end a connection when it likes.
