@@ -49,15 +49,14 @@ impl Pool {
             }
         }
         unused.retain(|unused| unused.generation == generation && unused.is_alive(now, self.idle));
-        // One that is still writing a request which was answered early is not ready; it waits here to be closed.
-        let newest = unused.iter().rposition(|unused| unused.sender.is_ready())?;
-        let Unused { sender, generation, .. } = unused.remove(newest);
+        let Unused { sender, generation, .. } = unused.pop()?;
         Some(Connection::Http1 { sender, generation })
     }
 
-    /// Keeps a connection whose last answer was read to its end.
+    /// Keeps a connection whose last answer was read to its end, unless it has ended with it.
     pub fn put(&self, sender: SendRequest<Body>, generation: u64) {
-        if !sender.is_closed() {
+        // One that still writes a request which was answered early is not ready either.
+        if sender.is_ready() {
             self.lock().unused.push(Unused { sender, generation, since: Instant::now() });
         }
     }
