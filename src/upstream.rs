@@ -18,6 +18,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::{Request, Response};
 use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::tasks::Tasks;
@@ -66,14 +67,19 @@ pub enum Failed {
 #[derive(Debug)]
 pub enum Connection {
     /// A connection for this request alone.
-    Http1 {
-        /// hyper's end of it.
-        sender: SendRequest<Body>,
-        /// See [`Connector::generation`].
-        generation: u64,
-    },
+    Http1(Http1),
     /// A place on a shared one.
     Http2(http2::Stream),
+}
+
+/// A connection for one request at a time.
+#[derive(Debug)]
+pub struct Http1 {
+    sender: SendRequest<Body>,
+    /// What drives it.
+    task: AbortHandle,
+    /// See [`Connector::generation`].
+    generation: u64,
 }
 
 /// The connection that an answer is being read from.
@@ -91,8 +97,12 @@ pub struct Lease {
 impl Lease {
     /// The answer was read to its end: the connection may carry another request.
     pub fn release(self) {
-        if let (Connection::Http1 { sender, generation }, true) = (self.connection, self.reusable) {
-            self.pool.put(sender, generation);
+        let Connection::Http1(connection) = self.connection else { return };
+        if self.reusable && connection.sender.is_ready() {
+            self.pool.put(connection);
+        } else {
+            // It may still be writing a request that was answered early, to an upstream that does not read it.
+            connection.task.abort();
         }
     }
 }
@@ -100,7 +110,7 @@ impl Lease {
 impl Connection {
     async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
         match self {
-            Connection::Http1 { sender, .. } => {
+            Connection::Http1(Http1 { sender, .. }) => {
                 sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
                     Some(unsent) => Failed::Unsent(Box::new(unsent)),
                     None => Failed::Broke(error.into_error()),
@@ -186,7 +196,7 @@ impl Upstream {
         let made = self.connector.connect(deadline, &self.tasks).await?;
         self.shares.store(matches!(made, Made::Http2(_)), Ordering::Relaxed);
         let connection = match made {
-            Made::Http1(sender) => Connection::Http1 { sender, generation },
+            Made::Http1(sender, task) => Connection::Http1(Http1 { sender, task, generation }),
             Made::Http2(shared) => {
                 let stream = shared.stream().ok_or(connect::Error::Declined)?;
                 self.pool.share(shared, generation);

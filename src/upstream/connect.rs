@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -96,8 +97,8 @@ struct Tls {
 /// A new connection, as the upstream wants to be spoken to.
 #[derive(Debug)]
 pub enum Made {
-    /// For one request at a time.
-    Http1(SendRequest<Body>),
+    /// For one request at a time; and the task that drives it.
+    Http1(SendRequest<Body>, AbortHandle),
     /// For many at once.
     Http2(http2::Connection),
 }
@@ -164,14 +165,14 @@ impl Connector {
         let connecting = async {
             let stream = self.tcp(deadline).await?;
             let Some(Tls { client, name, authority }) = &self.tls else {
-                return handshake(stream, tasks).await.map(Made::Http1);
+                return handshake(stream, tasks).await;
             };
             let stream = TlsConnector::from(client.config()).connect(name.clone(), stream).await;
             let stream = stream.map_err(|source| Error::Tls { host: self.host.clone(), source })?;
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 return http2::Connection::begin(stream, authority.clone(), tasks).await.map(Made::Http2);
             }
-            handshake(stream, tasks).await.map(Made::Http1)
+            handshake(stream, tasks).await
         };
         timeout_at(deadline, connecting).await.unwrap_or(Err(Error::Timeout { after: self.within }))
     }
@@ -217,14 +218,11 @@ impl Connector {
     }
 }
 
-async fn handshake(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    tasks: &Tasks,
-) -> Result<SendRequest<Body>, Error> {
+async fn handshake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, tasks: &Tasks) -> Result<Made, Error> {
     let shaken = http1::Builder::new().handshake(TokioIo::new(stream)).await;
     // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
     let (sender, connection) = shaken.map_err(|_| Error::Closed)?;
     // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.
-    tasks.spawn_unwaited(async move { drop(connection.await) });
-    Ok(sender)
+    let task = tasks.spawn_unwaited(async move { drop(connection.await) });
+    Ok(Made::Http1(sender, task))
 }

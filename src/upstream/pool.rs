@@ -4,10 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
-
-use super::body::Body;
-use super::{Connection, http2};
+use super::{Connection, Http1, http2};
 
 /// One worker's connections.
 #[derive(Debug)]
@@ -24,8 +21,7 @@ struct Kept {
 
 #[derive(Debug)]
 struct Unused {
-    sender: SendRequest<Body>,
-    generation: u64,
+    connection: Http1,
     since: Instant,
 }
 
@@ -48,17 +44,13 @@ impl Pool {
                 return Some(Connection::Http2(stream));
             }
         }
-        unused.retain(|unused| unused.generation == generation && unused.is_alive(now, self.idle));
-        let Unused { sender, generation, .. } = unused.pop()?;
-        Some(Connection::Http1 { sender, generation })
+        unused.retain(|unused| unused.connection.generation == generation && unused.is_alive(now, self.idle));
+        unused.pop().map(|unused| Connection::Http1(unused.connection))
     }
 
-    /// Keeps a connection whose last answer was read to its end, unless it has ended with it.
-    pub fn put(&self, sender: SendRequest<Body>, generation: u64) {
-        // One that still writes a request which was answered early is not ready either.
-        if sender.is_ready() {
-            self.lock().unused.push(Unused { sender, generation, since: Instant::now() });
-        }
+    /// Keeps a connection that is ready for its next request.
+    pub fn put(&self, connection: Http1) {
+        self.lock().unused.push(Unused { connection, since: Instant::now() });
     }
 
     /// Keeps a connection that is shared.
@@ -84,6 +76,6 @@ impl Pool {
 
 impl Unused {
     fn is_alive(&self, now: Instant, idle: Duration) -> bool {
-        !self.sender.is_closed() && now.saturating_duration_since(self.since) < idle
+        !self.connection.sender.is_closed() && now.saturating_duration_since(self.since) < idle
     }
 }

@@ -197,7 +197,7 @@ fn an_answer_that_drips_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn an_answer_before_the_request_was_read_is_passed_on_and_its_connection_carries_nothing_more() {
+fn an_answer_before_the_request_was_read_is_passed_on_and_its_connection_is_closed() {
     let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large".to_vec();
     let (upstream, gateway) = start(First { answer, early: true, then: Then::Keep }, "body_limit: 32MiB");
     // More than sockets hold.
@@ -205,6 +205,7 @@ fn an_answer_before_the_request_was_read_is_passed_on_and_its_connection_carries
     let answer = execute(&gateway, "first", body.as_bytes());
     assert_eq!((answer.status, &*answer.body), (413, &b"too large"[..]));
     assert_others_are_right(&upstream, &gateway, 2, "an early answer");
+    upstream.wait_for_end();
 }
 
 #[test]

@@ -59,6 +59,17 @@ impl Raw {
     pub(crate) fn write(&self, bytes: &[u8]) {
         self.first.lock().unwrap().as_mut().unwrap().write_all(bytes).unwrap();
     }
+
+    /// Waits until the other side has closed the first connection, without reading from it.
+    pub(crate) fn wait_for_end(&self) {
+        let mut first = self.first.lock().unwrap();
+        // Whoever writes to a closed connection is told so, after a while.
+        let end = std::time::Instant::now() + super::caller::PATIENCE;
+        while first.as_mut().unwrap().write_all(b"x").is_ok() {
+            assert!(std::time::Instant::now() < end, "the connection stays open");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 fn accept(listener: &TcpListener, first: &First, connections: &AtomicUsize, kept: &Mutex<Option<TcpStream>>) {
