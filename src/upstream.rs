@@ -149,11 +149,16 @@ impl Upstream {
         mut request: Request<Body>,
         response: Duration,
     ) -> Result<(Response<Incoming>, Lease, Instant), Failure> {
-        let mut handed_over = None;
+        let mut deadline = None;
         let mut refusals = 0;
         loop {
             let (mut connection, reused) = self.connection().await.map_err(Failure::NotSent)?;
-            let deadline = *handed_over.get_or_insert_with(|| Instant::now() + response);
+            let deadline = match deadline {
+                None => *deadline.insert(Instant::now() + response),
+                Some(deadline) if Instant::now() < deadline => deadline,
+                // Sent again now, nobody would wait for the answer.
+                Some(_) => return Err(Failure::NotSent(connect::Error::Timeout { after: response })),
+            };
             let failed = match timeout_at(deadline, connection.send(request)).await {
                 Err(_elapsed) => return Err(Failure::Timeout),
                 Ok(Ok(answer)) => {

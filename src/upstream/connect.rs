@@ -1,4 +1,4 @@
-//! New connections to the upstream: name, TCP, TLS, HTTP/1.1 or, where the upstream chooses it, HTTP/2; within one time-out.
+//! New connections to the upstream: name, TCP, TLS, HTTP/1.1 or HTTP/2 as it chooses, within one time-out.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

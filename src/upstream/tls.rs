@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
@@ -53,19 +53,13 @@ impl Client {
     ///
     /// Where the file is missing, unreadable or holds no certificate.
     pub fn new(ca_file: Option<&Path>) -> Result<(Arc<Client>, Option<Watch>), Error> {
-        // The watch has to have seen the file before it is read, and the client it is to change is made from what is read.
-        let made = Arc::new(OnceLock::<Arc<Client>>::new());
-        let watch = ca_file.map(|file| {
-            let (file, client) = (file.to_owned(), Arc::clone(&made));
-            Watch::new(vec![file.clone()], move || {
-                if let Some(client) = client.get() {
-                    client.read_again(&file);
-                }
-            })
-        });
-        let config = ArcSwap::from_pointee(config(ca_file)?);
-        let client = made.get_or_init(|| Arc::new(Client { config, generation: AtomicU64::new(0) }));
-        Ok((Arc::clone(client), watch))
+        let client = Arc::new(Client { config: ArcSwap::from_pointee(config(None)?), generation: AtomicU64::new(0) });
+        let Some(file) = ca_file else { return Ok((client, None)) };
+        // Made before the file is read, so that no change in between is missed.
+        let (changing, path) = (Arc::clone(&client), file.to_owned());
+        let watch = Watch::new(vec![file.to_owned()], move || changing.read_again(&path));
+        client.replace(config(ca_file)?);
+        Ok((client, Some(watch)))
     }
 
     /// What a connection is made with now.
@@ -80,17 +74,26 @@ impl Client {
         self.generation.load(Ordering::Acquire)
     }
 
+    fn replace(&self, config: ClientConfig) {
+        // In this order, a connection that is made in between counts as one of the old and is not kept.
+        self.config.store(Arc::new(config));
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
     fn read_again(&self, ca_file: &Path) {
         match config(Some(ca_file)) {
             Ok(config) => {
-                // In this order, a connection that is made in between counts as one of the old and is not kept.
-                self.config.store(Arc::new(config));
-                self.generation.fetch_add(1, Ordering::Release);
-                tracing::info!(file = %ca_file.display(), "upstream.ca_file has changed; new connections trust what it holds now");
+                self.replace(config);
+                let file = ca_file.display();
+                tracing::info!(%file, "upstream.ca_file has changed; new connections trust what it holds now");
             }
             Err(error) => {
                 let cause = error.source().map(ToString::to_string);
-                tracing::error!(%error, cause, "upstream.ca_file has changed and cannot be used; put it right, until then the CA of before is trusted");
+                tracing::error!(
+                    %error,
+                    cause,
+                    "upstream.ca_file has changed and cannot be used; put it right, until then it is trusted as it was"
+                );
             }
         }
     }

@@ -232,6 +232,28 @@ fn a_call_that_is_given_up_leaves_the_others_of_its_http2_connection_alone() {
 }
 
 #[test]
+fn callers_who_do_not_read_hold_up_nobody_else_on_their_http2_connection() {
+    let pair = Pair::tls("");
+    let body = "x".repeat(12 * 1024 * 1024);
+    let slow: Vec<_> = (0..6)
+        .map(|_| {
+            pair.asteroid.next(json!({"then": {"answer": {"status": 200, "body": body}}}));
+            let mut caller = pair.caller();
+            caller.send_post(EXECUTE, &[], b"{}");
+            caller
+        })
+        .collect();
+    pair.asteroid.wait_for_requests(6);
+    for _ in 0..20 {
+        assert_eq!(pair.execute("{}").status, 202);
+    }
+    assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
+    for mut caller in slow {
+        assert_eq!(caller.answer().body.len(), body.len());
+    }
+}
+
+#[test]
 fn an_unused_http2_connection_is_closed_after_the_idle_time_out() {
     let pair = Pair::tls("timeouts: { idle: 100ms }");
     assert_eq!(pair.execute("{}").status, 202);
