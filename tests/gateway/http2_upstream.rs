@@ -1,7 +1,7 @@
 //! What an HTTP/2 upstream can do to a start: it is sent again only where the upstream has not looked at it.
 
 use crate::harness::frames::{Act, CANCEL, ENHANCE_YOUR_CALM, Frames, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Seen};
-use crate::harness::{Answer, Caller, Program, configuration};
+use crate::harness::{Answer, Caller, EXECUTE, Program, configuration};
 
 /// SETTINGS without a value.
 const ANY: Option<&[u8]> = Some(&[]);
@@ -97,12 +97,26 @@ fn a_connection_that_is_being_ended_finishes_what_it_carries_and_carries_nothing
 }
 
 #[test]
+fn a_call_on_a_connection_that_is_being_ended_is_answered_while_others_go_elsewhere() {
+    let (upstream, gateway) = before(ANY, &[Act::GoAwayAndAnswerTogether, Act::AnswerTogether], "");
+    let mut first = Caller::connect(gateway.address());
+    first.send_post(EXECUTE, &[], b"{}");
+    while upstream.seen().requests == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(execute(&gateway).status, 202);
+    assert_eq!(first.answer().status, 202);
+    let Seen { connections, starts, .. } = upstream.seen();
+    assert_eq!((connections, starts), (2, 2));
+}
+
+#[test]
 fn where_the_upstream_allows_one_request_a_connection_each_of_five_gets_its_own() {
     // SETTINGS_MAX_CONCURRENT_STREAMS: 1
     let (upstream, gateway) = before(Some(&[0, 3, 0, 0, 0, 1]), &[Act::AnswerTogether; 5], "");
     let mut callers = [(); 5].map(|()| Caller::connect(gateway.address()));
     for caller in &mut callers {
-        caller.send_post(crate::harness::EXECUTE, &[], b"{}");
+        caller.send_post(EXECUTE, &[], b"{}");
     }
     for caller in &mut callers {
         assert_eq!(caller.answer().status, 202);

@@ -35,13 +35,15 @@ pub(crate) enum Act {
     Answer,
     /// 103 and 202.
     AnswerTwice,
-    /// 202 when this many requests have come.
+    /// 202 when as many requests have come as there are acts.
     AnswerTogether,
     Reset(u32),
     /// GOAWAY whose last stream is the one before; what came before is still served.
     GoAwayBelow(u32),
     /// GOAWAY whose last stream is this one, and 202.
     GoAwayAndAnswer,
+    /// GOAWAY whose last stream is this one, and 202 when as many requests have come as there are acts.
+    GoAwayAndAnswerTogether,
     /// GOAWAY whose last stream is this one, and the end.
     GoAwayAndClose,
     Close,
@@ -166,6 +168,11 @@ impl Peer {
                 Act::Answer => self.answer(stream).await?,
                 Act::AnswerTwice => {
                     self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03103").await?;
+                    self.answer(stream).await?;
+                }
+                Act::GoAwayAndAnswerTogether => {
+                    self.go_away(stream, NO_ERROR).await?;
+                    together.wait().await;
                     self.answer(stream).await?;
                 }
                 Act::AnswerTogether => {
