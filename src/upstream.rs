@@ -116,7 +116,8 @@ impl Connection {
                     None => Failed::Broke(error.into_error()),
                 })
             }
-            Connection::Http2(stream) => stream.send(request).await,
+            // Boxed, as it would double the size of every exchange's future.
+            Connection::Http2(stream) => Box::pin(stream.send(request)).await,
         }
     }
 }
@@ -180,11 +181,16 @@ impl Upstream {
         }
     }
 
-    /// A connection, and whether it has waited in the pool: then it may have closed meanwhile.
+    /// A connection, and whether it was in the pool: then it may have closed meanwhile.
     async fn connection(&self) -> Result<(Connection, bool), connect::Error> {
         if let Some(connection) = self.pool.take(self.connector.generation()) {
             return Ok((connection, true));
         }
+        // Connecting is a future of 8 KiB, which ordinary requests need not carry around.
+        Box::pin(self.make()).await
+    }
+
+    async fn make(&self) -> Result<(Connection, bool), connect::Error> {
         let deadline = Instant::now() + self.connector.within();
         let making = if self.shares.load(Ordering::Relaxed) {
             let making = timeout_at(deadline, self.making.lock()).await;

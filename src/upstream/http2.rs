@@ -148,16 +148,16 @@ impl Stream {
     /// [`Failed`], with the request where the upstream cannot have seen it.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
         let Shared { sender, authority, .. } = &*self.0.0;
-        let kept = request.clone();
+        let kept = Box::new(request.clone());
         let mut error = match sender.clone().try_send_request(with_authority(request, authority)).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         if error.take_message().is_some() {
-            return Err(Failed::Unsent(Box::new(kept)));
+            return Err(Failed::Unsent(kept));
         }
         let error = error.into_error();
-        Err(if is_refusal(&error) { Failed::Refused(Box::new(kept)) } else { Failed::Broke(error) })
+        Err(if is_refusal(&error) { Failed::Refused(kept) } else { Failed::Broke(error) })
     }
 }
 
