@@ -19,7 +19,7 @@ use crate::server::accept;
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::log::Log;
-use crate::upstream::connect::Connector;
+use crate::upstream::connect::{self, Connector};
 use crate::upstream::tls;
 use crate::watch::Watch;
 use crate::worker::Worker;
@@ -50,7 +50,7 @@ pub enum Error {
     Tls(#[from] tls::Error),
     /// The upstream's host is no name that a certificate can have.
     #[error("upstream.url")]
-    Host(#[from] rustls::pki_types::InvalidDnsNameError),
+    Host(#[from] connect::Unusable),
     /// The configuration cannot serve.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
@@ -85,9 +85,10 @@ pub struct Running {
 pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> Result<Running, Error> {
     let secrets = read_secrets(config, environment)?;
     let state = State::default();
-    let watches = Vec::new();
+    let mut watches = Vec::new();
     let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
-    let tls = Arc::new(tls::client(config.upstream.ca_file.as_deref())?);
+    let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
+    watches.extend(ca_file);
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(config)).map(|_| connector()).collect();
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;

@@ -82,6 +82,9 @@ struct Simulate {
     /// The certificate's private key, in PEM form
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+    /// Speak HTTP/1.1 over TLS; otherwise the client chooses between that and HTTP/2
+    #[arg(long, requires = "tls_certificate")]
+    http1_only: bool,
 }
 
 /// Runs the command that the process was started with.
@@ -177,7 +180,7 @@ impl Simulate {
     fn run(&self) -> anyhow::Result<ExitCode> {
         let keys: io::Result<Vec<_>> = self.key_file.iter().map(|file| simulator::read_key(file)).collect();
         let tls = match (&self.tls_certificate, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some(simulator::tls::server(certificate, key)?),
+            (Some(certificate), Some(key)) => Some(simulator::tls::server(certificate, key, self.http1_only)?),
             _ => None,
         };
         let options = simulator::Options {

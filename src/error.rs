@@ -132,7 +132,7 @@ impl Error {
                     Connect::Timeout { .. } => "connection_timeout",
                     Connect::Tls { .. } => "tls_protocol_error",
                     Connect::Refused { .. } => "connection_refused",
-                    Connect::Failed { .. } | Connect::Closed => "destination_unavailable",
+                    Connect::Failed { .. } | Connect::Closed | Connect::Declined => "destination_unavailable",
                 };
                 row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", proxy_status)
             }

@@ -153,6 +153,11 @@ impl Simulator {
     /// Closes the connections that are open, and waits until they are.
     pub async fn close_connections(&self) {
         self.generation.send_modify(|generation| *generation += 1);
+        self.unconnected().await;
+    }
+
+    /// Resolves when no connection is open.
+    pub async fn unconnected(&self) {
         self.generation.closed().await;
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 /// What a task is for; a drain that runs out of time names what it cut off.
@@ -58,9 +59,10 @@ impl Tasks {
         );
     }
 
-    /// Starts a task that ends with the runtime and that no drain waits for: an idle upstream connection, a sweep.
-    pub fn spawn_unwaited(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(task);
+    /// Starts a task that no drain waits for: an idle upstream connection, a sweep. It ends with the runtime, or when it is
+    /// aborted.
+    pub fn spawn_unwaited(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.runtime.spawn(task).abort_handle()
     }
 
     /// Wraps a future that must run to its end: polled in place while its holder lives, moved to a task of its own when
@@ -84,6 +86,13 @@ impl Tasks {
         let named = Kind::ALL.iter().map(|&(kind, name)| (count(kind), name));
         let named: Vec<String> = named.filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
         named.join(", ")
+    }
+}
+
+/// What hyper starts for an HTTP/2 connection lives as long as the connection.
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        self.spawn_unwaited(future);
     }
 }
 

@@ -5,35 +5,46 @@
 
 pub mod body;
 pub mod connect;
+pub mod http2;
 pub mod pool;
 pub mod tls;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::{Request, Response};
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::tasks::Tasks;
 
 use body::Body;
-use connect::Connector;
+use connect::{Connector, Made};
 use pool::Pool;
+
+/// How often a request is sent again that the upstream said it did not look at.
+const REFUSALS: usize = 3;
 
 /// One worker's way to the upstream.
 #[derive(Debug)]
 pub struct Upstream {
     connector: Connector,
     pool: Arc<Pool>,
+    /// Whether the last connection was one that is shared: then one of a burst makes the next, and the others wait for it.
+    shares: AtomicBool,
+    making: Mutex<()>,
     tasks: Tasks,
 }
 
 /// Why no answer came.
 #[derive(Debug)]
 pub enum Failure {
-    /// The upstream has not seen a byte of the request.
+    /// The upstream has not seen a byte of the request, or says that it has not looked at it.
     NotSent(connect::Error),
     /// The connection broke after the request was written, in part or whole.
     Broke(hyper::Error),
@@ -41,20 +52,79 @@ pub enum Failure {
     Timeout,
 }
 
+/// Why one connection brought no answer.
+#[derive(Debug)]
+pub enum Failed {
+    /// It had ended before anything was written; the request may go over another.
+    Unsent(Box<Request<Body>>),
+    /// The upstream says that it has not looked at the request: it may be sent again.
+    Refused(Box<Request<Body>>),
+    /// See [`Failure::Broke`].
+    Broke(hyper::Error),
+}
+
+/// What carries one request.
+#[derive(Debug)]
+pub enum Connection {
+    /// A connection for this request alone.
+    Http1(Http1),
+    /// A place on a shared one.
+    Http2(http2::Stream),
+}
+
+/// A connection for one request at a time.
+#[derive(Debug)]
+pub struct Http1 {
+    sender: SendRequest<Body>,
+    /// What drives it.
+    task: AbortHandle,
+    /// See [`Connector::generation`].
+    generation: u64,
+}
+
 /// The connection that an answer is being read from.
 ///
-/// [`Lease::release`] gives it back to the pool once the answer was read to its end; dropped before that, it closes.
+/// [`Lease::release`] gives it back to the pool once the answer was read to its end. Dropped before that, it closes; a
+/// shared one only drops this answer.
 #[derive(Debug)]
 pub struct Lease {
-    connection: SendRequest<Body>,
+    connection: Connection,
+    /// Whether it may carry another request.
+    reusable: bool,
     pool: Arc<Pool>,
 }
 
 impl Lease {
     /// The answer was read to its end: the connection may carry another request.
     pub fn release(self) {
-        self.pool.put(self.connection);
+        let Connection::Http1(connection) = self.connection else { return };
+        if self.reusable && connection.sender.is_ready() {
+            self.pool.put(connection);
+        } else {
+            // It may still be writing a request that was answered early, to an upstream that does not read it.
+            connection.task.abort();
+        }
     }
+}
+
+impl Connection {
+    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
+        match self {
+            Connection::Http1(Http1 { sender, .. }) => {
+                sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
+                    Some(unsent) => Failed::Unsent(Box::new(unsent)),
+                    None => Failed::Broke(error.into_error()),
+                })
+            }
+            // Boxed, as it would double the size of every exchange's future.
+            Connection::Http2(stream) => Box::pin(stream.send(request)).await,
+        }
+    }
+}
+
+/// Where an answer has two lengths, nobody knows whose the bytes after it are (RFC 9112, section 6.3).
+fn has_one_length(answer: &Response<Incoming>) -> bool {
+    !(answer.headers().contains_key(TRANSFER_ENCODING) && answer.headers().contains_key(CONTENT_LENGTH))
 }
 
 impl Upstream {
@@ -63,13 +133,14 @@ impl Upstream {
     pub fn new(connector: Connector, idle: Duration, tasks: Tasks) -> Upstream {
         let pool = Arc::new(Pool::new(idle));
         tasks.spawn_unwaited(Arc::clone(&pool).sweep());
-        Upstream { connector, pool, tasks }
+        let shares = AtomicBool::new(connector.may_share());
+        Upstream { connector, pool, shares, making: Mutex::default(), tasks }
     }
 
-    /// Sends a request and waits for the head of its answer, until `response` has passed since it was handed to a
+    /// Sends a request and waits for the head of its answer, until `response` has passed since it was first handed to a
     /// connection; returns the deadline for the rest of the answer.
     ///
-    /// A connection that turns out to be closed before anything was written is replaced; nothing is ever sent twice.
+    /// Nothing is ever sent twice, unless the upstream cannot have seen it or says that it has not looked at it.
     ///
     /// # Errors
     ///
@@ -79,23 +150,71 @@ impl Upstream {
         mut request: Request<Body>,
         response: Duration,
     ) -> Result<(Response<Incoming>, Lease, Instant), Failure> {
+        let mut deadline = None;
+        let mut refusals = 0;
         loop {
-            let (mut connection, reused) = match self.pool.take() {
-                Some(connection) => (connection, true),
-                None => (self.connector.connect(&self.tasks).await.map_err(Failure::NotSent)?, false),
+            let (mut connection, reused) = self.connection().await.map_err(Failure::NotSent)?;
+            let deadline = match deadline {
+                None => *deadline.insert(Instant::now() + response),
+                Some(deadline) if Instant::now() < deadline => deadline,
+                // Sent again now, nobody would wait for the answer.
+                Some(_) => return Err(Failure::NotSent(connect::Error::Timeout { after: response })),
             };
-            let deadline = Instant::now() + response;
-            match timeout_at(deadline, connection.try_send_request(request)).await {
+            let failed = match timeout_at(deadline, connection.send(request)).await {
                 Err(_elapsed) => return Err(Failure::Timeout),
                 Ok(Ok(answer)) => {
-                    return Ok((answer, Lease { connection, pool: Arc::clone(&self.pool) }, deadline));
+                    let reusable = has_one_length(&answer);
+                    return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }, deadline));
                 }
-                Ok(Err(mut error)) => match error.take_message() {
-                    Some(unsent) if reused => request = unsent,
-                    Some(_unsent) => return Err(Failure::NotSent(connect::Error::Closed)),
-                    None => return Err(Failure::Broke(error.into_error())),
-                },
-            }
+                Ok(Err(failed)) => failed,
+            };
+            request = match failed {
+                Failed::Unsent(unsent) if reused => *unsent,
+                Failed::Unsent(_) => return Err(Failure::NotSent(connect::Error::Closed)),
+                Failed::Refused(refused) if refusals < REFUSALS => {
+                    refusals += 1;
+                    *refused
+                }
+                Failed::Refused(_) => return Err(Failure::NotSent(connect::Error::Declined)),
+                Failed::Broke(error) => return Err(Failure::Broke(error)),
+            };
         }
+    }
+
+    /// A connection, and whether it was in the pool: then it may have closed meanwhile.
+    async fn connection(&self) -> Result<(Connection, bool), connect::Error> {
+        if let Some(connection) = self.pool.take(self.connector.generation()) {
+            return Ok((connection, true));
+        }
+        // Connecting is a future of 8 KiB, which ordinary requests need not carry around.
+        Box::pin(self.make()).await
+    }
+
+    async fn make(&self) -> Result<(Connection, bool), connect::Error> {
+        let deadline = Instant::now() + self.connector.within();
+        let making = if self.shares.load(Ordering::Relaxed) {
+            let making = timeout_at(deadline, self.making.lock()).await;
+            let making = making.map_err(|_| connect::Error::Timeout { after: self.connector.within() })?;
+            if let Some(connection) = self.pool.take(self.connector.generation()) {
+                return Ok((connection, true));
+            }
+            // Where the connection that was waited for is not shared, each of the waiting makes its own, at once.
+            Some(making).filter(|_| self.shares.load(Ordering::Relaxed))
+        } else {
+            None
+        };
+        let generation = self.connector.generation();
+        let made = self.connector.connect(deadline, &self.tasks).await?;
+        self.shares.store(matches!(made, Made::Http2(_)), Ordering::Relaxed);
+        let connection = match made {
+            Made::Http1(sender, task) => Connection::Http1(Http1 { sender, task, generation }),
+            Made::Http2(shared) => {
+                let stream = shared.stream().ok_or(connect::Error::Declined)?;
+                self.pool.share(shared, generation);
+                Connection::Http2(stream)
+            }
+        };
+        drop(making);
+        Ok((connection, false))
     }
 }

@@ -117,6 +117,18 @@ impl Body {
             record.line.delivered = true;
         }
     }
+
+    /// No complete answer came, although its beginning was passed on: nobody knows what the rest would have said.
+    fn broke(&mut self, broken: &Broken) {
+        let Some(record) = &mut self.record else { return };
+        let error = match broken {
+            Broken::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
+            Broken::Stalled(patience) => Error::UpstreamTimeout(*patience),
+        };
+        record.line.outcome = error.outcome();
+        record.line.error = Some(error.slug());
+        record.line.detail = Some(error.logged());
+    }
 }
 
 async fn buffer(incoming: &mut Incoming) -> Result<(Bytes, bool), Error> {
@@ -152,6 +164,9 @@ impl hyper::body::Body for Body {
             }
             self.rest = None;
             self.delivered();
+        }
+        if let Some(Err(broken)) = &frame {
+            self.broke(broken);
         }
         Poll::Ready(frame)
     }

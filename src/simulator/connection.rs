@@ -1,4 +1,4 @@
-//! One connection: requests in order, and the faults that need the connection itself.
+//! One connection, over HTTP/1.1 or HTTP/2, and the faults that need the connection itself.
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -12,12 +12,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::server::TlsStream;
 
 use super::fault::{self, Fault, Moment, Then};
@@ -34,11 +35,18 @@ static REQUESTS: AtomicU64 = AtomicU64::new(0);
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// The connection below.
     fn tcp(&self) -> &TcpStream;
+
+    /// Whether HTTP/2 was chosen.
+    fn speaks_http2(&self) -> bool;
 }
 
 impl Stream for TcpStream {
     fn tcp(&self) -> &TcpStream {
         self
+    }
+
+    fn speaks_http2(&self) -> bool {
+        false
     }
 }
 
@@ -46,26 +54,45 @@ impl Stream for TlsStream<TcpStream> {
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0
     }
+
+    fn speaks_http2(&self) -> bool {
+        self.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
 }
 
 /// How a connection is to be cut, once what is buffered has been written.
 #[derive(Debug, Default)]
-struct Cut(AtomicU8);
+struct Cut {
+    how: AtomicU8,
+    /// Wakes the connection, which does not poll the streams of HTTP/2 itself.
+    asked: Notify,
+    http2: bool,
+}
 
 impl Cut {
     const CLOSE: u8 = 1;
     const RESET: u8 = 2;
 
     fn now(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
+        self.how.load(Ordering::Relaxed)
+    }
+
+    fn ask(&self, how: u8) {
+        self.how.store(how, Ordering::Relaxed);
+        self.asked.notify_one();
     }
 
     /// Asks for the cut, and waits for it.
     async fn never(&self, how: u8) -> Infallible {
-        self.0.store(how, Ordering::Relaxed);
+        self.ask(how);
         pending().await
     }
 }
+
+/// The request is answered by resetting its stream, without the others of the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("reset on command")]
+struct StreamReset;
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
@@ -76,26 +103,36 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
         tokio::time::sleep(fault.delay()).await;
         return end(&stream, if matches!(fault.then, Then::Reset) { Cut::RESET } else { Cut::CLOSE });
     }
-    let cut = Arc::new(Cut::default());
+    let http2 = stream.speaks_http2();
+    let cut = Arc::new(Cut { http2, ..Cut::default() });
+    // Dropped after the connection: whoever closes connections waits for that.
+    let generation = &mut simulator.generation.subscribe();
     let answering = |request| {
         let (simulator, cut) = (Arc::clone(&simulator), Arc::clone(&cut));
-        async move { Ok::<_, Infallible>(answer(&simulator, number, &cut, request).await) }
+        async move { answer(&simulator, number, &cut, request).await }
     };
+    let stream = TokioIo::new(stream);
+    if http2 {
+        let server = http2::Builder::new(TokioExecutor::new());
+        return until_over(pin!(server.serve_connection(stream, service_fn(answering))), &cut, generation).await;
+    }
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
-    let mut connection = server.serve_connection(TokioIo::new(stream), service_fn(answering));
-    let mut generation = simulator.generation.subscribe();
-    {
-        let mut superseded = pin!(generation.changed());
-        let served = poll_fn(|context| {
-            let ended = Pin::new(&mut connection).poll(context).is_ready();
-            // Pending means that everything buffered so far was flushed.
-            let over = ended || cut.now() != 0 || superseded.as_mut().poll(context).is_ready();
-            if over { Poll::Ready(()) } else { Poll::Pending }
-        });
-        served.await;
-    }
+    let mut connection = server.serve_connection(stream, service_fn(answering));
+    until_over(Pin::new(&mut connection), &cut, generation).await;
     end(&connection.into_parts().io.into_inner(), cut.now());
+}
+
+/// Polls a connection until it ends, is to be cut, or is of an older generation.
+async fn until_over(mut connection: Pin<&mut impl Future>, cut: &Cut, generation: &mut watch::Receiver<u64>) {
+    let (mut superseded, mut asked) = (pin!(generation.changed()), pin!(cut.asked.notified()));
+    poll_fn(|context| {
+        let ended = connection.as_mut().poll(context).is_ready();
+        // Pending means that everything buffered so far was flushed.
+        let cut = asked.as_mut().poll(context).is_ready() || cut.now() != 0;
+        if ended || cut || superseded.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 fn end(stream: &impl Stream, cut: u8) {
@@ -105,10 +142,15 @@ fn end(stream: &impl Stream, cut: u8) {
     }
 }
 
-async fn answer(simulator: &Simulator, connection: u64, cut: &Arc<Cut>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(
+    simulator: &Simulator,
+    connection: u64,
+    cut: &Arc<Cut>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, StreamReset> {
     let (head, body) = request.into_parts();
     if head.uri.path().starts_with(control::PREFIX) {
-        return control::answer(simulator, &head, body).await.map(Body::whole);
+        return Ok(control::answer(simulator, &head, body).await.map(Body::whole));
     }
     // From before the request is seen to have arrived, so that no release is missed.
     let mut released = simulator.released.subscribe();
@@ -127,7 +169,7 @@ async fn answer(simulator: &Simulator, connection: u64, cut: &Arc<Cut>, request:
     } else {
         match Limited::new(body, BODY_LIMIT).collect().await {
             Ok(body) => (body.to_bytes(), simulator.fault(Moment::Body)),
-            Err(_) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB"),
+            Err(_) => return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB")),
         }
     };
     if !unread {
@@ -149,25 +191,29 @@ async fn answer(simulator: &Simulator, connection: u64, cut: &Arc<Cut>, request:
             told("by closing the connection".to_owned());
             match cut.never(Cut::CLOSE).await {}
         }
+        Then::Reset if cut.http2 => {
+            told("by resetting the stream".to_owned());
+            return Err(StreamReset);
+        }
         Then::Reset => {
             told("by resetting the connection".to_owned());
             match cut.never(Cut::RESET).await {}
         }
         Then::CloseMidAnswer => {
             told(format!("half of {}, then closed", decision.status.as_u16()));
-            return json(decision.status, Body::half(ordinary, Some(Arc::clone(cut))));
+            return Ok(json(decision.status, Body::half(ordinary, Some(Arc::clone(cut)))));
         }
         Then::StallMidAnswer => {
             told(format!("half of {}, and nothing more", decision.status.as_u16()));
-            return json(decision.status, Body::half(ordinary, None));
+            return Ok(json(decision.status, Body::half(ordinary, None)));
         }
         Then::Answer(scripted) => {
             told(scripted.status.to_string());
-            return script(&scripted);
+            return Ok(script(&scripted));
         }
     }
     told(decision.status.as_u16().to_string());
-    json(decision.status, Body::whole(ordinary.into()))
+    Ok(json(decision.status, Body::whole(ordinary.into())))
 }
 
 fn json(status: StatusCode, body: Body) -> Response<Body> {
@@ -227,7 +273,7 @@ impl hyper::body::Body for Body {
             (None, None) => Poll::Ready(None),
             (None, Some(cut)) => {
                 if let Some(cut) = cut {
-                    cut.0.store(Cut::CLOSE, Ordering::Relaxed);
+                    cut.ask(Cut::CLOSE);
                 }
                 Poll::Pending
             }

@@ -26,8 +26,9 @@ FAULT, whose members may all be left out:
   "when"      "connected" (nothing is read), "head" or "body" (the default: the request is read to its end)
   "delay_ms"  how long it then waits
   "run"       whether the execution is started all the same: true or false (the default)
-  "then"      "proceed" (the default), "close", "reset", "stall" (until the faults are cleared), "close_mid_answer",
-              "stall_mid_answer", or {"answer": {"status": 503, "headers": [["retry-after", "1"]], "body": "…"}}
+  "then"      "proceed" (the default), "close", "reset" (over HTTP/2: the stream), "stall" (until the faults are
+              cleared), "close_mid_answer", "stall_mid_answer", or
+              {"answer": {"status": 503, "headers": [["retry-after", "1"]], "body": "…"}}
 "#;
 
 #[derive(Deserialize)]

@@ -42,7 +42,7 @@ pub enum Then {
     Proceed,
     /// The connection is closed.
     Close,
-    /// The connection is reset.
+    /// The connection is reset; over HTTP/2, the stream.
     Reset,
     /// Nothing, until the faults are cleared; then the ordinary answer.
     Stall,

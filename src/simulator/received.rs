@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hyper::Version;
 use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -23,7 +24,9 @@ pub struct Received {
     pub connection: u64,
     /// Its method.
     pub method: String,
-    /// Its target, as on the wire.
+    /// `HTTP/1.1`, or `HTTP/2.0` where the client chose that.
+    pub version: String,
+    /// Its target, as on the wire; over HTTP/2 its path.
     pub target: String,
     /// Its headers in their order; the values of those that carry keys are left out.
     #[serde(serialize_with = "as_lines")]
@@ -53,7 +56,11 @@ impl Received {
             number,
             connection,
             method: head.method.to_string(),
-            target: head.uri.to_string(),
+            version: format!("{:?}", head.version),
+            target: match (head.version, head.uri.path_and_query()) {
+                (Version::HTTP_2, Some(path)) => path.to_string(),
+                _ => head.uri.to_string(),
+            },
             headers: headers.collect(),
             authenticated,
             body: body.get(..REMEMBERED).unwrap_or(body).to_vec(),

@@ -8,12 +8,13 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Reads a certificate chain and its key, in PEM form.
+/// Reads a certificate chain and its key, in PEM form; the client chooses between HTTP/2 and HTTP/1.1, unless it is to be
+/// `http1_only`.
 ///
 /// # Errors
 ///
 /// Where a file is missing or holds something else, or the two do not belong together.
-pub fn server(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+pub fn server(certificate: &Path, key: &Path, http1_only: bool) -> anyhow::Result<Arc<ServerConfig>> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
     let chain = chain.with_context(|| format!("{}", certificate.display()))?;
     ensure!(!chain.is_empty(), "{}: there is no certificate in it", certificate.display());
@@ -21,6 +22,7 @@ pub fn server(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = versions.with_no_client_auth().with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols =
+        if http1_only { vec![b"http/1.1".to_vec()] } else { vec![b"h2".to_vec(), b"http/1.1".to_vec()] };
     Ok(Arc::new(config))
 }

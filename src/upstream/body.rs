@@ -11,7 +11,7 @@ use hyper::body::{Frame, SizeHint};
 use crate::json::Pieces;
 
 /// Pieces that are sent one after another, under one Content-Length.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Body {
     pieces: IntoIter<Bytes>,
     left: u64,

@@ -1,4 +1,4 @@
-//! New connections to the upstream: name, TCP, TLS, HTTP/1.1, within one time-out.
+//! New connections to the upstream: name, TCP, TLS, HTTP/1.1 or HTTP/2 as it chooses, within one time-out.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::http::uri::{Authority, InvalidUri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -17,6 +19,7 @@ use crate::config::resolve::{Scheme, Upstream};
 use crate::tasks::Tasks;
 
 use super::body::Body;
+use super::{http2, tls};
 
 /// Why there is no connection. Names and addresses are the operator's own and may be shown to callers.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,9 @@ pub enum Error {
     /// The upstream closed a new connection before anything was written to it.
     #[error("it closed the connection before the request was sent")]
     Closed,
+    /// The upstream takes no request over HTTP/2.
+    #[error("it takes no requests at the moment: it refused the stream, or allows none")]
+    Declined,
 }
 
 /// Where the upstream is.
@@ -77,8 +83,35 @@ pub struct Connector {
     place: Place,
     host: String,
     port: u16,
-    tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+    tls: Option<Tls>,
     within: Duration,
+}
+
+#[derive(Debug)]
+struct Tls {
+    client: Arc<tls::Client>,
+    name: ServerName<'static>,
+    authority: Authority,
+}
+
+/// A new connection, as the upstream wants to be spoken to.
+#[derive(Debug)]
+pub enum Made {
+    /// For one request at a time; and the task that drives it.
+    Http1(SendRequest<Body>, AbortHandle),
+    /// For many at once.
+    Http2(http2::Connection),
+}
+
+/// Why a connector cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The host is no name that a certificate can have.
+    #[error(transparent)]
+    Name(#[from] InvalidDnsNameError),
+    /// Host and port are no authority of a URL.
+    #[error(transparent)]
+    Authority(#[from] InvalidUri),
 }
 
 impl Connector {
@@ -86,15 +119,15 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// Where the host cannot be the name of a certificate.
-    pub fn new(
-        upstream: &Upstream,
-        tls: &Arc<rustls::ClientConfig>,
-        within: Duration,
-    ) -> Result<Connector, InvalidDnsNameError> {
+    /// [`Unusable`], which `config::resolve` has ruled out.
+    pub fn new(upstream: &Upstream, client: &Arc<tls::Client>, within: Duration) -> Result<Connector, Unusable> {
         let host = upstream.host.clone();
         let tls = match upstream.scheme {
-            Scheme::Https => Some((Arc::clone(tls), ServerName::try_from(host.clone())?)),
+            Scheme::Https => Some(Tls {
+                client: Arc::clone(client),
+                name: ServerName::try_from(host.clone())?,
+                authority: upstream.authority.parse()?,
+            }),
             Scheme::Http => None,
         };
         let place = match (host.parse(), host.as_str()) {
@@ -105,24 +138,41 @@ impl Connector {
         Ok(Connector { place, host, port: upstream.port, tls, within })
     }
 
+    /// How long a connection may take.
+    #[must_use]
+    pub fn within(&self) -> Duration {
+        self.within
+    }
+
+    /// Whether the upstream may choose HTTP/2.
+    #[must_use]
+    pub fn may_share(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Changes when those that may sign the upstream's certificate change.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.tls.as_ref().map_or(0, |tls| tls.client.generation())
+    }
+
     /// A new connection that has not carried a request; `tasks` drives it until it closes.
     ///
     /// # Errors
     ///
-    /// Whatever stood in the way; nothing of a request was sent.
-    pub async fn connect(&self, tasks: &Tasks) -> Result<SendRequest<Body>, Error> {
-        let deadline = Instant::now() + self.within;
+    /// Whatever stood in the way until the deadline; nothing of a request was sent.
+    pub async fn connect(&self, deadline: Instant, tasks: &Tasks) -> Result<Made, Error> {
         let connecting = async {
             let stream = self.tcp(deadline).await?;
-            match &self.tls {
-                None => handshake(stream, tasks).await,
-                Some((config, name)) => {
-                    let connector = TlsConnector::from(Arc::clone(config));
-                    let stream = connector.connect(name.clone(), stream).await;
-                    let stream = stream.map_err(|source| Error::Tls { host: self.host.clone(), source })?;
-                    handshake(stream, tasks).await
-                }
+            let Some(Tls { client, name, authority }) = &self.tls else {
+                return handshake(stream, tasks).await;
+            };
+            let stream = TlsConnector::from(client.config()).connect(name.clone(), stream).await;
+            let stream = stream.map_err(|source| Error::Tls { host: self.host.clone(), source })?;
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                return http2::Connection::begin(stream, authority.clone(), tasks).await.map(Made::Http2);
             }
+            handshake(stream, tasks).await
         };
         timeout_at(deadline, connecting).await.unwrap_or(Err(Error::Timeout { after: self.within }))
     }
@@ -168,14 +218,11 @@ impl Connector {
     }
 }
 
-async fn handshake(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    tasks: &Tasks,
-) -> Result<SendRequest<Body>, Error> {
+async fn handshake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, tasks: &Tasks) -> Result<Made, Error> {
     let shaken = http1::Builder::new().handshake(TokioIo::new(stream)).await;
     // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
     let (sender, connection) = shaken.map_err(|_| Error::Closed)?;
     // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.
-    tasks.spawn_unwaited(async move { drop(connection.await) });
-    Ok(sender)
+    let task = tasks.spawn_unwaited(async move { drop(connection.await) });
+    Ok(Made::Http1(sender, task))
 }

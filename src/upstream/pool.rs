@@ -1,22 +1,27 @@
-//! Connections that wait for their next request, the last used first, so that surplus ones grow old and close.
+//! Connections that can carry a request: unused ones, the last used first, so that surplus ones grow old and close; and
+//! shared ones that are not full.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
+use super::{Connection, Http1, http2};
 
-use super::body::Body;
-
-/// One worker's unused connections.
+/// One worker's connections.
 #[derive(Debug)]
 pub struct Pool {
     idle: Duration,
-    connections: Mutex<Vec<Unused>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    unused: Vec<Unused>,
+    shared: Vec<(http2::Connection, u64)>,
 }
 
 #[derive(Debug)]
 struct Unused {
-    connection: SendRequest<Body>,
+    connection: Http1,
     since: Instant,
 }
 
@@ -24,25 +29,33 @@ impl Pool {
     /// A pool whose connections are dropped once unused for `idle`.
     #[must_use]
     pub fn new(idle: Duration) -> Pool {
-        Pool { idle, connections: Mutex::default() }
+        Pool { idle, kept: Mutex::default() }
     }
 
-    /// The most recently used connection that can carry a request now.
+    /// A connection of this generation that can carry a request now: a place on a shared one, or else the most recently
+    /// used. Those of another generation finish what they carry and carry nothing new.
     #[must_use]
-    pub fn take(&self) -> Option<SendRequest<Body>> {
+    pub fn take(&self, generation: u64) -> Option<Connection> {
         let now = Instant::now();
-        let mut connections = self.lock();
-        connections.retain(|unused| unused.is_alive(now, self.idle));
-        // One that is still writing a request which was answered early is not ready; it waits here to be closed.
-        let newest = connections.iter().rposition(|unused| unused.connection.is_ready())?;
-        Some(connections.remove(newest).connection)
+        let Kept { unused, shared } = &mut *self.lock();
+        if !shared.is_empty() {
+            shared.retain(|(shared, of)| *of == generation && shared.is_alive(now, self.idle));
+            if let Some(stream) = shared.iter().find_map(|(shared, _)| shared.stream()) {
+                return Some(Connection::Http2(stream));
+            }
+        }
+        unused.retain(|unused| unused.connection.generation == generation && unused.is_alive(now, self.idle));
+        unused.pop().map(|unused| Connection::Http1(unused.connection))
     }
 
-    /// Keeps a connection whose last answer was read to its end.
-    pub fn put(&self, connection: SendRequest<Body>) {
-        if !connection.is_closed() {
-            self.lock().push(Unused { connection, since: Instant::now() });
-        }
+    /// Keeps a connection that is ready for its next request.
+    pub fn put(&self, connection: Http1) {
+        self.lock().unused.push(Unused { connection, since: Instant::now() });
+    }
+
+    /// Keeps a connection that is shared.
+    pub fn share(&self, connection: http2::Connection, generation: u64) {
+        self.lock().shared.push((connection, generation));
     }
 
     /// Closes what has been unused for too long, also where no request comes by; never ends.
@@ -50,17 +63,19 @@ impl Pool {
         let mut tick = tokio::time::interval(self.idle.max(Duration::from_millis(10)) / 2);
         loop {
             let now = tick.tick().await.into_std();
-            self.lock().retain(|unused| unused.is_alive(now, self.idle));
+            let Kept { unused, shared } = &mut *self.lock();
+            unused.retain(|unused| unused.is_alive(now, self.idle));
+            shared.retain(|(shared, _)| shared.is_alive(now, self.idle));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Unused>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Unused {
     fn is_alive(&self, now: Instant, idle: Duration) -> bool {
-        !self.connection.is_closed() && now.saturating_duration_since(self.since) < idle
+        !self.connection.sender.is_closed() && now.saturating_duration_since(self.since) < idle
     }
 }

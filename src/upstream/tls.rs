@@ -1,12 +1,17 @@
 //! TLS towards the upstream: rustls with aws-lc-rs, the built-in roots, and a private CA where one is configured.
 
+use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, pem};
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::watch::Watch;
 
 /// Why `upstream.ca_file` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +37,69 @@ pub enum Error {
     Tls(#[from] rustls::Error),
 }
 
-/// The client's TLS configuration: TLS 1.2 and 1.3, HTTP/1.1 by ALPN; the private CA stands beside the built-in roots.
-///
-/// # Errors
-///
-/// Where the file is missing, unreadable or holds no certificate.
-pub fn client(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
+/// What new connections are made with: TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 by ALPN; the private CA stands beside the
+/// built-in roots.
+#[derive(Debug)]
+pub struct Client {
+    config: ArcSwap<ClientConfig>,
+    generation: AtomicU64,
+}
+
+impl Client {
+    /// A client that trusts the built-in roots and `ca_file`, and what is to be watched so that it trusts the file as it
+    /// is. A file that cannot be used changes nothing and is logged.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is missing, unreadable or holds no certificate.
+    pub fn new(ca_file: Option<&Path>) -> Result<(Arc<Client>, Option<Watch>), Error> {
+        let client = Arc::new(Client { config: ArcSwap::from_pointee(config(None)?), generation: AtomicU64::new(0) });
+        let Some(file) = ca_file else { return Ok((client, None)) };
+        // Made before the file is read, so that no change in between is missed.
+        let (changing, path) = (Arc::clone(&client), file.to_owned());
+        let watch = Watch::new(vec![file.to_owned()], move || changing.read_again(&path));
+        client.replace(config(ca_file)?);
+        Ok((client, Some(watch)))
+    }
+
+    /// What a connection is made with now.
+    #[must_use]
+    pub fn config(&self) -> Arc<ClientConfig> {
+        self.config.load_full()
+    }
+
+    /// How often it was replaced.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn replace(&self, config: ClientConfig) {
+        // In this order, a connection that is made in between counts as one of the old and is not kept.
+        self.config.store(Arc::new(config));
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    fn read_again(&self, ca_file: &Path) {
+        match config(Some(ca_file)) {
+            Ok(config) => {
+                self.replace(config);
+                let file = ca_file.display();
+                tracing::info!(%file, "upstream.ca_file has changed; new connections trust what it holds now");
+            }
+            Err(error) => {
+                let cause = error.source().map(ToString::to_string);
+                tracing::error!(
+                    %error,
+                    cause,
+                    "upstream.ca_file has changed and cannot be used; put it right, until then it is trusted as it was"
+                );
+            }
+        }
+    }
+}
+
+fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(file) = ca_file {
         add(&mut roots, file)?;
@@ -45,7 +107,7 @@ pub fn client(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = versions.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod asteroid;
 pub(crate) mod caller;
+pub(crate) mod frames;
 pub(crate) mod program;
+pub(crate) mod raw;
 
 use serde_json::Value;
 
@@ -51,6 +53,17 @@ impl Pair {
         let fixed = "tenant: { fixed: billing }";
         let gateway = Program::run(&configuration(&asteroid.url(), "").replace(fixed, &format!("{fixed}, {more}")));
         Pair { asteroid, gateway }
+    }
+
+    /// Over TLS, by which the simulator speaks HTTP/2; with further keys at the top level.
+    pub(crate) fn tls(more: &str) -> Pair {
+        Pair::before(Asteroid::start_tls("localhost"), more)
+    }
+
+    /// In front of a simulator with a certificate.
+    pub(crate) fn before(asteroid: Asteroid, more: &str) -> Pair {
+        let upstream = format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file());
+        Pair { gateway: Program::run(&configuration(&upstream, more)), asteroid }
     }
 
     pub(crate) fn caller(&self) -> Caller {

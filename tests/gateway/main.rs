@@ -11,12 +11,14 @@ mod harness;
 
 mod answers;
 mod bodies;
+mod broken_upstream;
 mod callers;
 mod canary;
 mod command_line;
 mod drain;
 mod examples;
 mod first_call;
+mod http2_upstream;
 mod identity;
 mod limits;
 mod sdk;

@@ -4,7 +4,16 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
+use crate::harness::asteroid::certificates;
 use crate::harness::{Asteroid, EXECUTE, Pair, Program, configuration};
+
+/// [`EXECUTE`] at the upstream.
+const UPSTREAM_EXECUTE: &str = "/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute";
+
+/// Upstreams over HTTP/1.1 and over HTTP/2.
+fn over_both() -> [Pair; 2] {
+    [Pair::start(), Pair::tls("")]
+}
 
 #[test]
 fn an_upstream_that_cannot_be_reached_has_started_nothing() {
@@ -37,17 +46,18 @@ fn an_upstream_that_never_accepts_is_given_up_after_the_connect_time_out() {
 
 #[test]
 fn a_connection_that_breaks_after_the_request_was_written_leaves_the_outcome_unknown_and_nothing_is_sent_again() {
-    let pair = Pair::start();
-    for then in ["close", "reset"] {
-        for run in [true, false] {
-            let before = pair.asteroid.requests().len();
-            pair.asteroid.next(json!({"run": run, "then": then}));
-            pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
-            assert_eq!(pair.asteroid.requests().len(), before + 1);
+    for pair in over_both() {
+        for then in ["close", "reset"] {
+            for run in [true, false] {
+                let before = pair.asteroid.requests().len();
+                pair.asteroid.next(json!({"run": run, "then": then}));
+                pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
+                assert_eq!(pair.asteroid.requests().len(), before + 1);
+            }
         }
+        assert_eq!(pair.asteroid.executions().len(), 2);
+        assert_eq!(pair.execute("{}").status, 202, "the next call is served as ever");
     }
-    assert_eq!(pair.asteroid.executions().len(), 2);
-    assert_eq!(pair.execute("{}").status, 202, "the next call is served as ever");
 }
 
 #[test]
@@ -61,11 +71,12 @@ fn a_connection_that_breaks_within_the_head_of_a_new_request_leaves_the_outcome_
 
 #[test]
 fn an_answer_that_breaks_off_is_never_passed_on_as_whole() {
-    let pair = Pair::start();
-    pair.asteroid.next(json!({"run": true, "then": "close_mid_answer"}));
-    pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
-    let line = pair.gateway.request_line(504);
-    assert_eq!((&line["outcome"], &line["error"]), (&json!("unknown"), &json!("upstream-broke")));
+    for pair in over_both() {
+        pair.asteroid.next(json!({"run": true, "then": "close_mid_answer"}));
+        pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
+        let line = pair.gateway.request_line(504);
+        assert_eq!((&line["outcome"], &line["error"]), (&json!("unknown"), &json!("upstream-broke")));
+    }
 }
 
 #[test]
@@ -82,12 +93,13 @@ fn an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown() {
 
 #[test]
 fn a_kept_connection_that_the_upstream_has_closed_is_replaced_without_the_caller_noticing() {
-    let pair = Pair::start();
-    for _ in 0..20 {
-        assert_eq!(pair.execute("{}").status, 202);
-        pair.asteroid.close_connections();
+    for pair in over_both() {
+        for _ in 0..20 {
+            assert_eq!(pair.execute("{}").status, 202);
+            pair.asteroid.close_connections();
+        }
+        assert_eq!(pair.asteroid.executions().len(), 20);
     }
-    assert_eq!(pair.asteroid.executions().len(), 20);
 }
 
 #[test]
@@ -131,13 +143,19 @@ fn a_caller_who_hangs_up_before_the_request_was_whole_starts_nothing_and_is_logg
 }
 
 #[test]
-fn https_is_verified_against_the_configured_ca_and_the_name() {
-    let asteroid = Asteroid::start_tls("localhost");
-    let ca = asteroid.ca_file();
-    let trusted = format!("{}, ca_file: {ca}", asteroid.url());
-    let pair = Pair { gateway: Program::run(&configuration(&trusted, "")), asteroid };
-    assert_eq!(pair.execute("{}").status, 202);
-    assert!(pair.asteroid.only_request().authenticated);
+fn https_is_verified_against_the_configured_ca_and_the_name_and_the_upstream_chooses_the_protocol() {
+    for (asteroid, version) in
+        [(Asteroid::start_tls("localhost"), "HTTP/2.0"), (Asteroid::start_tls_http1("localhost"), "HTTP/1.1")]
+    {
+        let authority = asteroid.url().trim_start_matches("https://").trim_end_matches("/agents/v2").to_owned();
+        let pair = Pair::before(asteroid, "");
+        assert_eq!(pair.execute("{}").status, 202);
+        let request = pair.asteroid.only_request();
+        assert!(request.authenticated);
+        assert_eq!((request.version.as_str(), request.target.as_str()), (version, UPSTREAM_EXECUTE));
+        let host = (version == "HTTP/1.1").then_some(authority.as_str());
+        assert_eq!(request.header("host"), host, "HTTP/2 has it in its target");
+    }
 }
 
 #[test]
@@ -152,4 +170,94 @@ fn nothing_is_sent_to_an_upstream_whose_certificate_does_not_verify() {
         answer.assert_error(502, "unreachable", "not_started");
         assert_eq!(pair.asteroid.requests().len(), 0);
     }
+}
+
+#[test]
+fn a_ca_file_is_read_again_when_it_changes_and_a_bad_one_changes_nothing() {
+    let asteroid = Asteroid::start_tls("localhost");
+    let ca = std::fs::read(asteroid.ca_file()).unwrap();
+    let other = certificates("localhost");
+    std::fs::copy(other.path().join("ca.pem"), asteroid.ca_file()).unwrap();
+    let pair = Pair::before(asteroid, "");
+    let write = |bytes: &[u8]| std::fs::write(pair.asteroid.ca_file(), bytes).unwrap();
+    let logged = |level: &str, times: usize| {
+        pair.gateway.wait_for(|text| {
+            let of = |line: &&str| line.contains("upstream.ca_file has changed") && line.contains(level);
+            (text.lines().filter(of).count() == times).then_some(())
+        });
+    };
+    pair.execute("{}").assert_error(502, "unreachable", "not_started");
+    write(&ca);
+    logged("INFO", 1);
+    assert_eq!(pair.execute("{}").status, 202);
+    write(b"no certificate");
+    logged("ERROR", 1);
+    assert_eq!(pair.execute("{}").status, 202);
+    // The connection that was made under the old CA is open, and carries nothing new.
+    std::fs::copy(other.path().join("ca.pem"), pair.asteroid.ca_file()).unwrap();
+    logged("INFO", 2);
+    pair.execute("{}").assert_error(502, "unreachable", "not_started");
+    assert_eq!(pair.asteroid.executions().len(), 2);
+}
+
+#[test]
+fn many_calls_at_once_share_one_connection_where_the_upstream_speaks_http2() {
+    let pair = Pair::tls("");
+    for _ in 0..40 {
+        pair.asteroid.next(json!({"then": "stall"}));
+    }
+    let mut callers: Vec<_> = (0..40).map(|_| pair.caller()).collect();
+    for caller in &mut callers {
+        caller.send_post(EXECUTE, &[], b"{}");
+    }
+    pair.asteroid.wait_for_requests(40);
+    pair.asteroid.clear_faults();
+    for caller in &mut callers {
+        assert_eq!(caller.answer().status, 202);
+    }
+    assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
+    assert_eq!(pair.asteroid.executions().len(), 40);
+}
+
+#[test]
+fn a_call_that_is_given_up_leaves_the_others_of_its_http2_connection_alone() {
+    let pair = Pair::tls("timeouts: { response: 200ms }");
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.execute("{}").assert_error(504, "upstream-timeout", "unknown");
+    pair.asteroid.next(json!({"then": "reset"}));
+    pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
+    assert_eq!(pair.execute("{}").status, 202);
+    assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
+}
+
+#[test]
+fn callers_who_do_not_read_hold_up_nobody_else_on_their_http2_connection() {
+    let pair = Pair::tls("");
+    let body = "x".repeat(12 * 1024 * 1024);
+    let slow: Vec<_> = (0..6)
+        .map(|_| {
+            pair.asteroid.next(json!({"then": {"answer": {"status": 200, "body": body}}}));
+            let mut caller = pair.caller();
+            caller.send_post(EXECUTE, &[], b"{}");
+            caller
+        })
+        .collect();
+    pair.asteroid.wait_for_requests(6);
+    for _ in 0..20 {
+        assert_eq!(pair.execute("{}").status, 202);
+    }
+    assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
+    for mut caller in slow {
+        assert_eq!(caller.answer().body.len(), body.len());
+    }
+}
+
+#[test]
+fn an_unused_http2_connection_is_closed_after_the_idle_time_out() {
+    let pair = Pair::tls("timeouts: { idle: 100ms }");
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.wait_for_no_connection();
+    assert_eq!(pair.execute("{}").status, 202);
+    assert_eq!(pair.asteroid.requests()[1].connection, 1);
 }

@@ -28,29 +28,23 @@ pub(crate) struct Asteroid {
 
 impl Asteroid {
     pub(crate) fn start() -> Asteroid {
-        Asteroid::serve(None)
+        Asteroid::serve(None, false)
     }
 
-    /// With a certificate for this name from a CA of its own.
+    /// With a certificate for this name from a CA of its own; over HTTP/2.
     pub(crate) fn start_tls(name: &str) -> Asteroid {
-        let dir = tempfile::tempdir().unwrap();
-        let ca_key = rcgen::KeyPair::generate().unwrap();
-        let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-        let issuer = rcgen::Issuer::new(ca, ca_key);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-        for (file, text) in [("ca.pem", ca_pem), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
-            std::fs::write(dir.path().join(file), text).unwrap();
-        }
-        Asteroid::serve(Some(("localhost".to_owned(), dir)))
+        Asteroid::serve(Some(("localhost".to_owned(), certificates(name))), false)
     }
 
-    fn serve(certificates: Option<(String, TempDir)>) -> Asteroid {
-        let tls = certificates
-            .as_ref()
-            .map(|(_, dir)| tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap());
+    /// The same over HTTP/1.1.
+    pub(crate) fn start_tls_http1(name: &str) -> Asteroid {
+        Asteroid::serve(Some(("localhost".to_owned(), certificates(name))), true)
+    }
+
+    fn serve(certificates: Option<(String, TempDir)>, http1_only: bool) -> Asteroid {
+        let tls = certificates.as_ref().map(|(_, dir)| {
+            tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem"), http1_only).unwrap()
+        });
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let simulator = Simulator::new(Options { keys: vec![KEY.into()], on_request: None });
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -114,6 +108,12 @@ impl Asteroid {
         self.runtime.block_on(self.simulator.close_connections());
     }
 
+    /// Waits until the other side has closed every connection.
+    pub(crate) fn wait_for_no_connection(&self) {
+        let closed = async { tokio::time::timeout(PATIENCE, self.simulator.unconnected()).await };
+        self.runtime.block_on(closed).expect("the connections are closed");
+    }
+
     pub(crate) fn replace_key(&self, key: &str) {
         self.simulator.set_keys(vec![key.into()]);
     }
@@ -135,6 +135,22 @@ impl Asteroid {
         assert_eq!(answer.status, 200);
         String::from_utf8(answer.body).unwrap()
     }
+}
+
+/// A directory with `ca.pem`, and with `cert.pem` and `key.pem` for this name.
+pub(crate) fn certificates(name: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    for (file, text) in [("ca.pem", ca_pem), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
+        std::fs::write(dir.path().join(file), text).unwrap();
+    }
+    dir
 }
 
 /// An address whose connections are never answered, as long as what comes with it is held.

@@ -1,0 +1,142 @@
+//! An upstream over plain TCP that answers with the bytes it is told.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What its first request meets. Every other is answered with its own id, on whichever connection it comes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct First {
+    /// The body is left unread.
+    pub(crate) early: bool,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) then: Then,
+}
+
+/// What follows the first answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Then {
+    /// The next request is read.
+    #[default]
+    Keep,
+    Close,
+    Reset,
+    /// The same answer again and again, a byte at a time.
+    Drip,
+}
+
+/// A running upstream.
+pub(crate) struct Raw {
+    pub(crate) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    first: Arc<Mutex<Option<TcpStream>>>,
+}
+
+impl Raw {
+    pub(crate) fn start(first: First) -> Raw {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        // So that a body which is not read is not swallowed by the system either.
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let listener = runtime.block_on(async { socket.listen(64).unwrap().into_std().unwrap() });
+        listener.set_nonblocking(false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let raw = Raw { address, connections: Arc::default(), first: Arc::default() };
+        let (connections, kept) = (Arc::clone(&raw.connections), Arc::clone(&raw.first));
+        std::thread::spawn(move || accept(&listener, &first, &connections, &kept));
+        raw
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Writes on the first connection, unasked.
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        self.first.lock().unwrap().as_mut().unwrap().write_all(bytes).unwrap();
+    }
+
+    /// Reads the first connection to its end; returns how much was still to come.
+    pub(crate) fn rest(&self) -> usize {
+        let mut rest = Vec::new();
+        // A reset is an end too.
+        drop(self.first.lock().unwrap().as_mut().unwrap().read_to_end(&mut rest));
+        rest.len()
+    }
+}
+
+fn accept(listener: &TcpListener, first: &First, connections: &AtomicUsize, kept: &Mutex<Option<TcpStream>>) {
+    for stream in listener.incoming() {
+        let stream = stream.unwrap();
+        let first = (connections.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
+        // A further handle on a socket would keep it from being closed.
+        if first.as_ref().is_some_and(|first| matches!(first.then, Then::Keep)) {
+            *kept.lock().unwrap() = Some(stream.try_clone().unwrap());
+        }
+        // The other side may end a connection when it likes.
+        std::thread::spawn(move || drop(serve(&stream, first)));
+    }
+}
+
+fn serve(stream: &TcpStream, mut first: Option<First>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut writer = stream;
+    loop {
+        let (mut length, mut id) = (0, String::new());
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                if line == "\r\n" {
+                    break;
+                }
+                continue;
+            };
+            match name {
+                "content-length" => length = value.parse().unwrap(),
+                "x-request-id" => id = value.to_owned(),
+                _ => {}
+            }
+        }
+        let First { early, answer, then } =
+            first.take().unwrap_or_else(|| First { answer: own(&id), ..First::default() });
+        if !early {
+            reader.read_exact(&mut vec![0; length])?;
+        }
+        match then {
+            Then::Drip => {
+                for byte in answer.iter().cycle() {
+                    writer.write_all(&[*byte])?;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            Then::Keep | Then::Close | Then::Reset => writer.write_all(&answer)?,
+        }
+        match then {
+            Then::Close => return stream.shutdown(std::net::Shutdown::Both),
+            Then::Reset => return reset(stream),
+            // Nothing is read before the test ends.
+            Then::Keep if early => std::thread::sleep(super::caller::PATIENCE),
+            Then::Keep | Then::Drip => {}
+        }
+    }
+}
+
+/// Closes with a reset, which needs a socket that a runtime knows.
+fn reset(stream: &TcpStream) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    let stream = stream.try_clone()?;
+    stream.set_nonblocking(true)?;
+    tokio::net::TcpStream::from_std(stream)?.set_zero_linger()
+}
+
+fn own(id: &str) -> Vec<u8> {
+    format!("HTTP/1.1 202 Accepted\r\nContent-Length: {}\r\n\r\n{id}", id.len()).into_bytes()
+}

@@ -1,0 +1,143 @@
+//! What an HTTP/2 upstream can do to a start: it is sent again only where the upstream has not looked at it.
+
+use crate::harness::frames::{Act, CANCEL, ENHANCE_YOUR_CALM, Frames, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Seen};
+use crate::harness::{Answer, Caller, EXECUTE, Program, configuration};
+
+/// SETTINGS without a value.
+const ANY: Option<&[u8]> = Some(&[]);
+
+/// A gateway in front of an upstream that behaves so.
+fn before(settings: Option<&'static [u8]>, acts: &'static [Act], more: &str) -> (Frames, Program) {
+    let upstream = Frames::start(settings, acts);
+    let gateway = Program::run(&configuration(&upstream.upstream(), more));
+    (upstream, gateway)
+}
+
+fn execute(gateway: &Program) -> Answer {
+    Caller::connect(gateway.address()).execute("{}")
+}
+
+#[test]
+fn a_start_that_was_not_looked_at_is_sent_again_and_started_once() {
+    use Act::{Answer, GoAwayBelow, Reset};
+    const REFUSED: Act = Reset(REFUSED_STREAM);
+    let cases: [(&'static [Act], usize); 6] = [
+        (&[REFUSED], 1),
+        (&[REFUSED, REFUSED, REFUSED], 1),
+        (&[GoAwayBelow(NO_ERROR)], 2),
+        (&[GoAwayBelow(INTERNAL_ERROR)], 2),
+        (&[REFUSED, GoAwayBelow(ENHANCE_YOUR_CALM), REFUSED], 2),
+        // Not the first stream of its connection.
+        (&[Answer, GoAwayBelow(NO_ERROR)], 2),
+    ];
+    for (acts, connections) in cases {
+        let (upstream, gateway) = before(ANY, acts, "");
+        let answered = acts.iter().filter(|act| **act == Answer).count();
+        for _ in 0..=answered {
+            assert_eq!(execute(&gateway).status, 202, "{acts:?}");
+        }
+        let seen = Seen { connections, requests: acts.len() + 1, starts: answered + 1 };
+        assert_eq!(upstream.seen(), seen, "{acts:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_looks_at_nothing_has_started_nothing() {
+    let (upstream, gateway) = before(ANY, &[Act::Reset(REFUSED_STREAM); 4], "");
+    execute(&gateway).assert_error(502, "unreachable", "not_started");
+    assert_eq!(upstream.seen(), Seen { connections: 1, requests: 4, starts: 0 });
+    assert_eq!(execute(&gateway).status, 202, "the next call is served as ever");
+}
+
+#[test]
+fn a_start_that_may_have_been_looked_at_is_never_sent_again() {
+    use Act::{Close, Garbage, GoAwayAndClose, Half, HalfThen, HeadThen, Reset, Silence};
+    let acts: [&'static [Act]; 14] = [
+        &[Reset(NO_ERROR)],
+        &[Reset(INTERNAL_ERROR)],
+        &[Reset(CANCEL)],
+        &[Reset(ENHANCE_YOUR_CALM)],
+        &[GoAwayAndClose],
+        &[Close],
+        &[HeadThen(None)],
+        &[HeadThen(Some(CANCEL))],
+        &[HeadThen(Some(REFUSED_STREAM))],
+        &[HalfThen(CANCEL)],
+        &[HalfThen(REFUSED_STREAM)],
+        &[Half],
+        &[Garbage],
+        &[Silence],
+    ];
+    for acts in acts {
+        let (upstream, gateway) = before(ANY, acts, "timeouts: { response: 500ms }");
+        let error = if acts == [Silence] { "upstream-timeout" } else { "upstream-broke" };
+        execute(&gateway).assert_error(504, error, "unknown");
+        let Seen { requests, starts, .. } = upstream.seen();
+        assert_eq!((requests, starts), (1, 1), "{acts:?}");
+        assert_eq!(execute(&gateway).status, 202, "the next call after {acts:?} is served as ever");
+        assert_eq!(upstream.seen().starts, 2, "{acts:?}");
+    }
+}
+
+#[test]
+fn a_refusal_after_one_that_may_have_been_looked_at_changes_nothing() {
+    let (upstream, gateway) = before(ANY, &[Act::Reset(REFUSED_STREAM), Act::Reset(CANCEL)], "");
+    execute(&gateway).assert_error(504, "upstream-broke", "unknown");
+    assert_eq!(upstream.seen(), Seen { connections: 1, requests: 2, starts: 1 });
+}
+
+#[test]
+fn a_connection_that_is_being_ended_finishes_what_it_carries_and_carries_nothing_new() {
+    let (upstream, gateway) = before(ANY, &[Act::GoAwayAndAnswer, Act::AnswerTwice], "");
+    for connections in [1, 2] {
+        let answer = execute(&gateway);
+        assert_eq!((answer.status, &*answer.body), (202, &b"{}"[..]));
+        assert_eq!(upstream.seen(), Seen { connections, requests: connections, starts: connections });
+    }
+}
+
+#[test]
+fn a_call_on_a_connection_that_is_being_ended_is_answered_while_others_go_elsewhere() {
+    let (upstream, gateway) = before(ANY, &[Act::GoAwayAndAnswerTogether, Act::AnswerTogether], "");
+    let mut first = Caller::connect(gateway.address());
+    first.send_post(EXECUTE, &[], b"{}");
+    while upstream.seen().requests == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(execute(&gateway).status, 202);
+    assert_eq!(first.answer().status, 202);
+    let Seen { connections, starts, .. } = upstream.seen();
+    assert_eq!((connections, starts), (2, 2));
+}
+
+#[test]
+fn where_the_upstream_allows_one_request_a_connection_each_of_five_gets_its_own() {
+    // SETTINGS_MAX_CONCURRENT_STREAMS: 1
+    let (upstream, gateway) = before(Some(&[0, 3, 0, 0, 0, 1]), &[Act::AnswerTogether; 5], "");
+    let mut callers = [(); 5].map(|()| Caller::connect(gateway.address()));
+    for caller in &mut callers {
+        caller.send_post(EXECUTE, &[], b"{}");
+    }
+    for caller in &mut callers {
+        assert_eq!(caller.answer().status, 202);
+    }
+    assert_eq!(upstream.seen(), Seen { connections: 5, requests: 5, starts: 5 });
+    assert_eq!(execute(&gateway).status, 202);
+    assert_eq!(upstream.seen().connections, 5, "a connection that has become free is used again");
+}
+
+#[test]
+fn an_upstream_that_allows_no_request_has_started_nothing() {
+    let (upstream, gateway) = before(Some(&[0, 3, 0, 0, 0, 0]), &[], "");
+    execute(&gateway).assert_error(502, "unreachable", "not_started");
+    assert_eq!(upstream.seen().requests, 0);
+}
+
+#[test]
+fn an_upstream_that_never_begins_to_speak_is_given_up_after_the_connect_time_out() {
+    let (upstream, gateway) = before(None, &[], "timeouts: { connect: 300ms }");
+    let answer = execute(&gateway);
+    answer.assert_error(502, "unreachable", "not_started");
+    assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=connection_timeout"));
+    assert_eq!(upstream.seen().requests, 0);
+}
