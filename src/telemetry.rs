@@ -1,5 +1,6 @@
 //! What the gateway says about itself.
 
+mod line;
 pub mod log;
 pub mod record;
 pub mod request_id;

@@ -42,13 +42,23 @@ pub enum Operation {
 /// One row of the table.
 struct Row {
     method: Method,
-    /// The path below the base, without the first slash. A segment in braces is an id, under its name in the
-    /// specification.
-    path: &'static str,
+    /// The path below the base.
+    path: &'static [Segment],
     /// The specification's `operationId`; where it has no such operation, made like those.
     name: &'static str,
     starts_execution: bool,
 }
+
+/// What stands between two slashes.
+enum Segment {
+    /// This word.
+    Word(&'static str),
+    /// An id, under its name in the specification.
+    Id(&'static str),
+}
+
+/// More segments than any operation's path has.
+const SEGMENTS: usize = 8;
 
 impl Operation {
     const ALL: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
@@ -57,13 +67,13 @@ impl Operation {
         match self {
             Operation::AgentExecute => Row {
                 method: Method::POST,
-                path: "agents/{agentId}/execute",
+                path: &[Segment::Word("agents"), Segment::Id("agentId"), Segment::Word("execute")],
                 name: "AgentExecutePost",
                 starts_execution: true,
             },
             Operation::WorkflowExecute => Row {
                 method: Method::POST,
-                path: "workflows/{workflowId}/execute",
+                path: &[Segment::Word("workflows"), Segment::Id("workflowId"), Segment::Word("execute")],
                 name: "WorkflowExecutePost",
                 starts_execution: true,
             },
@@ -95,6 +105,12 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Whether the path below the upstream's base is the caller's own, byte by byte.
+    #[must_use]
+    pub fn leaves_as(&self, base: &str, sent: &str) -> bool {
+        sent.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')) == Some(self.path)
+    }
+
     /// The path below the upstream's base, with its ids as they were sent.
     #[must_use]
     pub fn path(&self, base: &str) -> String {
@@ -114,43 +130,47 @@ pub fn select<'a>(method: &Method, target: &'a Uri) -> Result<Call<'a>, Error> {
 
 fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Error> {
     let path = below_mount(path).ok_or(Error::Path)?;
-    let at_path = || Operation::ALL.into_iter().filter(|operation| is_path_of(operation.row().path, path));
+    let mut segments = [""; SEGMENTS];
+    let mut count = 0;
+    for segment in path.split('/') {
+        *segments.get_mut(count).ok_or(Error::Path)? = segment;
+        count += 1;
+    }
+    let segments = segments.get(..count).unwrap_or_default();
+    let at_path = || Operation::ALL.into_iter().filter(|operation| is_path_of(operation.row().path, segments));
     let Some(operation) = at_path().find(|operation| operation.row().method == *method) else {
         let allow: Vec<String> = at_path().map(|operation| operation.row().method.to_string()).collect();
         return Err(if allow.is_empty() { Error::Path } else { Error::Method { allow: allow.join(", ") } });
     };
-    let mut ids = ids(operation.row().path, path);
-    if let Some((name, _)) = ids.clone().find(|(_, id)| !is_uuid(id)) {
-        return Err(Error::Id { name });
-    }
-    let id = ids.next().map_or("", |(_, id)| id);
-    Ok(Call { operation, id, path })
-}
-
-/// The name of an id, where a segment of a template is one.
-fn id_name(segment: &'static str) -> Option<&'static str> {
-    segment.strip_prefix('{')?.strip_suffix('}')
-}
-
-fn is_path_of(template: &'static str, path: &str) -> bool {
-    let (mut template, mut path) = (template.split('/'), path.split('/'));
-    loop {
-        match (template.next(), path.next()) {
-            (Some(word), Some(segment)) if word == segment || id_name(word).is_some() => {}
-            (None, None) => return true,
-            (Some(_), _) | (None, Some(_)) => return false,
+    let mut first = None;
+    for (segment, &id) in operation.row().path.iter().zip(segments) {
+        let Segment::Id(name) = segment else { continue };
+        if !is_uuid(id) {
+            return Err(Error::Id { name });
         }
+        first = first.or(Some(id));
     }
+    Ok(Call { operation, id: first.unwrap_or_default(), path })
 }
 
-/// The ids in a path that is the template's, with their names.
-fn ids<'a>(template: &'static str, path: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> + Clone {
-    template.split('/').zip(path.split('/')).filter_map(|(word, segment)| Some((id_name(word)?, segment)))
+fn is_path_of(template: &[Segment], path: &[&str]) -> bool {
+    let fits = |(segment, written): (&Segment, &&str)| match segment {
+        Segment::Word(word) => word == written,
+        Segment::Id(_) => true,
+    };
+    template.len() == path.len() && template.iter().zip(path).all(fits)
 }
 
 /// What is served, for those who asked for something else.
 fn served() -> String {
-    let line = |operation: Operation| format!("{} /{}", operation.row().method, operation.row().path);
+    let shown = |segment: &Segment| match segment {
+        Segment::Word(word) => format!("/{word}"),
+        Segment::Id(name) => format!("/{{{name}}}"),
+    };
+    let line = |operation: Operation| {
+        let Row { method, path, .. } = operation.row();
+        format!("{method} {}", path.iter().map(shown).collect::<String>())
+    };
     Operation::ALL.map(line).join(" and ")
 }
 
@@ -188,7 +208,8 @@ mod tests {
     #[test]
     fn an_operation_that_starts_an_execution_is_known_as_one() {
         for operation in Operation::ALL {
-            assert_eq!(operation.starts_execution(), operation.row().path.ends_with("/execute"));
+            let executes = matches!(operation.row().path.last(), Some(Segment::Word("execute")));
+            assert_eq!(operation.starts_execution(), executes);
         }
     }
 

@@ -28,17 +28,21 @@ pub fn build(
     request_id: &RequestId,
     body: Body,
 ) -> Result<Request<Body>, operation::Error> {
-    let path = Bytes::from(call.path(&snapshot.base_path));
-    let path = PathAndQuery::from_maybe_shared(path).map_err(|_| operation::Error::Path)?;
+    let path = match caller.uri.path_and_query() {
+        // Shared, not parsed again.
+        Some(sent) if call.leaves_as(&snapshot.base_path, sent.as_str()) => sent.clone(),
+        _ => {
+            let path = Bytes::from(call.path(&snapshot.base_path));
+            PathAndQuery::from_maybe_shared(path).map_err(|_| operation::Error::Path)?
+        }
+    };
     let mut request = Request::new(body);
     *request.method_mut() = caller.method.clone();
     *request.uri_mut() = Uri::from(path);
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(HOST, snapshot.authority.clone());
-    for name in KEPT {
-        for value in caller.headers.get_all(&name) {
-            headers.append(name.clone(), value.clone());
-        }
+    for (name, value) in caller.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
+        headers.append(name, value.clone());
     }
     // An answer that is not content-coded can be read, and is passed on as it came.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -3,6 +3,7 @@
 //! The fields are those of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` says what the limits are,
 //! `RateLimit` what is left.
 
+use bytes::BytesMut;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::Serialize;
@@ -96,21 +97,22 @@ impl Standing {
     pub fn tell(&self, answer: &mut HeaderMap) {
         let Some(policy) = &self.policy else { return };
         answer.append(RATE_LIMIT_POLICY, policy.clone());
-        let mut text = String::with_capacity(96);
+        let mut text = BytesMut::with_capacity(128);
         for (limit, left) in Limit::ALL.into_iter().zip(self.left) {
             let Some(Left { count, after }) = left else { continue };
             let comma = if text.is_empty() { "" } else { ", " };
             let mut digits = itoa::Buffer::new();
             for part in [comma, "\"", limit.name(), "\";r=", digits.format(count)] {
-                text.push_str(part);
+                text.extend_from_slice(part.as_bytes());
             }
             if let Some(after) = after {
-                text.push_str(";t=");
-                text.push_str(digits.format(after));
+                text.extend_from_slice(b";t=");
+                text.extend_from_slice(digits.format(after).as_bytes());
             }
         }
-        if let Some(value) =
-            Some(text).filter(|text| !text.is_empty()).and_then(|text| HeaderValue::try_from(text).ok())
+        // Empty where the request was refused before it was counted.
+        if !text.is_empty()
+            && let Ok(value) = HeaderValue::from_maybe_shared(text.freeze())
         {
             answer.append(RATE_LIMIT, value);
         }

@@ -6,19 +6,19 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::state::Standing;
 
+use super::line;
 use super::log::{Format, Log};
 use super::request_id::RequestId;
 use crate::asteroid::operation::{Call, Operation};
 
 /// What may have been spent, as callers and operators are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// No execution was started.
     NotStarted,
@@ -26,6 +26,24 @@ pub enum Outcome {
     Unknown,
     /// The upstream answered.
     Answered,
+}
+
+impl Outcome {
+    /// What it is called in answers and in the log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::NotStarted => "not_started",
+            Outcome::Unknown => "unknown",
+            Outcome::Answered => "answered",
+        }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// One request, from its head to the end of its answer.
@@ -40,39 +58,31 @@ pub struct Record {
 }
 
 /// The fields of a line, in the order in which they are written; what is not known is left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Line {
     /// The `X-Request-Id` that the upstream got and the answer carries.
     pub request_id: RequestId,
     /// Who connected.
     pub peer: SocketAddr,
     /// The tenant that was identified.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Arc<str>>,
     /// The operation's name in the specification.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<&'static str>,
     /// The agent that was asked for, as sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The workflow that was asked for, as sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
     /// The name of the credential that was injected.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<Arc<str>>,
     /// The answer's status.
     pub status: u16,
     /// What may have been spent.
     pub outcome: Outcome,
     /// The gateway's error, by the last part of its `type`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,
     /// What the error's answer said.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The execution that the upstream says it started.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_id: Option<String>,
     /// Bytes of the caller's body that were read.
     pub bytes_in: usize,
@@ -121,22 +131,10 @@ impl Drop for Record {
         let Some(log) = &self.log else { return };
         let took = self.begun.elapsed();
         log.append(|lines| match log.format() {
-            Format::Json => json(lines, &self.line, took.as_secs_f64() * 1e3),
+            Format::Json => line::json(lines, &self.line, took),
             Format::Text => text(lines, &self.line, took.as_secs_f64() * 1e3),
         });
     }
-}
-
-fn json(lines: &mut Vec<u8>, line: &Line, duration_ms: f64) -> io::Result<()> {
-    // The first members are those of every other line of the log.
-    let now = humantime::format_rfc3339_micros(SystemTime::now());
-    write!(lines, r#"{{"timestamp":"{now}","level":"INFO","message":"request","duration_ms":{duration_ms:.3},"#)?;
-    let start = lines.len();
-    serde_json::to_writer(&mut *lines, line)?;
-    // The object's own brace is already open.
-    lines.remove(start);
-    lines.push(b'\n');
-    Ok(())
 }
 
 fn text(lines: &mut Vec<u8>, line: &Line, duration_ms: f64) -> io::Result<()> {

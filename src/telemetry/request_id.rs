@@ -2,7 +2,6 @@
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
-use serde::{Serialize, Serializer};
 
 /// The header's name.
 pub const NAME: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,12 +39,6 @@ impl RequestId {
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
         self.0.clone()
-    }
-}
-
-impl Serialize for RequestId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 
