@@ -8,6 +8,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::admin;
@@ -15,7 +16,8 @@ use crate::config::resolve::{Config, TenantSource};
 use crate::drain::{self, Drain, Draining, Schedule};
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::{self, Environment};
-use crate::server::accept;
+use crate::server::capacity::Capacity;
+use crate::server::{self, accept};
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::log::Log;
@@ -44,6 +46,15 @@ pub enum Error {
         name: String,
         /// What stands in the way.
         source: secret::Error,
+    },
+    /// A listener's certificate cannot be used.
+    #[error("listeners[{at}].tls.{source}")]
+    Certificate {
+        /// The listener's position.
+        at: usize,
+        /// What stands in the way; begins with the key of the configuration.
+        #[source]
+        source: server::tls::Error,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -85,21 +96,24 @@ pub struct Running {
 pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> Result<Running, Error> {
     let secrets = read_secrets(config, environment)?;
     let state = State::default();
-    let watches = Vec::new();
     let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
     let tls = Arc::new(tls::client(config.upstream.ca_file.as_deref())?);
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(config)).map(|_| connector()).collect();
+    let (tls_servers, watches) = certificates(config)?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
     let bound = config.listeners.iter().enumerate();
     let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
     let (addresses, sockets): (Vec<_>, Vec<_>) = bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
     let (drain, draining) = drain::channel();
     let (end, workers_end) = mpsc::channel(1);
+    let capacity = Capacity::of_process();
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
             sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+            tls: tls_servers.clone(),
+            capacity: capacity.clone(),
             snapshot: Arc::clone(&snapshot),
             connector,
             idle: config.timeouts.idle,
@@ -175,6 +189,22 @@ fn read_secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<S
         Err(source) => Err(Error::Secret { name: name.clone(), source }),
     });
     read.collect()
+}
+
+/// What speaks TLS on each listener that has it, and what keeps the certificates up to date.
+fn certificates(config: &Config) -> Result<(Vec<Option<Arc<ServerConfig>>>, Vec<Watch>), Error> {
+    let mut watches = Vec::new();
+    let mut servers = Vec::new();
+    for (at, listener) in config.listeners.iter().enumerate() {
+        let Some(files) = &listener.tls else {
+            servers.push(None);
+            continue;
+        };
+        let (tls, watch) = server::tls::server(files).map_err(|source| Error::Certificate { at, source })?;
+        servers.push(Some(tls));
+        watches.push(watch);
+    }
+    Ok((servers, watches))
 }
 
 fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {

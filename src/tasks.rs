@@ -20,14 +20,17 @@ pub enum Kind {
     Exchange,
     /// Reading and throwing away the rest of a refused body.
     Discard,
+    /// One request of an HTTP/2 connection.
+    Stream,
 }
 
 impl Kind {
-    const ALL: [(Kind, &'static str); 4] = [
+    const ALL: [(Kind, &'static str); 5] = [
         (Kind::Accept, "accepting"),
         (Kind::Connection, "connections"),
         (Kind::Exchange, "exchanges without a caller"),
         (Kind::Discard, "refused bodies"),
+        (Kind::Stream, "streams"),
     ];
 }
 
@@ -84,6 +87,13 @@ impl Tasks {
         let named = Kind::ALL.iter().map(|&(kind, name)| (count(kind), name));
         let named: Vec<String> = named.filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
         named.join(", ")
+    }
+}
+
+/// Where hyper has the streams of an HTTP/2 connection run.
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, stream: F) {
+        self.spawn(Kind::Stream, stream);
     }
 }
 

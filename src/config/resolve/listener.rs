@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use super::{Listener, Tenant, TenantSource, upstream};
+use super::{Listener, ListenerTls, Tenant, TenantSource, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 
@@ -47,6 +48,7 @@ fn one(
 ) -> Option<Listener> {
     let tenant = fixed(written.tenant, tenants, &path.key("tenant"), findings);
     let hosts = hosts(written.hosts, &path.key("hosts"), findings);
+    let tls = tls(written.tls, &path.key("tls"), findings);
     let at = path.key("address");
     let address: SocketAddr = match written.address.map(|address| address.parse()) {
         Some(Ok(address)) => address,
@@ -57,7 +59,7 @@ fn one(
         // Anybody who reaches the port would be the tenant.
         return findings.fault(&at, "a listener with a fixed tenant must be on loopback (127.0.0.0/8 or [::1])");
     }
-    Some(Listener { address, tenant: tenant?, hosts: hosts? })
+    Some(Listener { address, tenant: tenant?, hosts: hosts?, tls: tls? })
 }
 
 fn fixed(
@@ -89,6 +91,22 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
         }
     }
     hosts
+}
+
+/// Nothing is answered where a fault is recorded.
+#[expect(clippy::option_option, reason = "no TLS is not the same as TLS that was written wrongly")]
+fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
+    let Some(written) = written else { return Some(None) };
+    let mut pem = |key: &str, file: Option<String>| match file {
+        Some(file) if file.is_empty() || file.contains('\0') => {
+            findings.fault(&path.key(key), "must be the path of a PEM file")
+        }
+        Some(file) => Some(PathBuf::from(file)),
+        None => findings.missing(&path.key(key), "missing; write the path of a PEM file"),
+    };
+    let (certificate_file, key_file) =
+        (pem("certificate_file", written.certificate_file), pem("key_file", written.key_file));
+    Some(Some(ListenerTls { certificate_file: certificate_file?, key_file: key_file? }))
 }
 
 pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<SocketAddr> {
