@@ -179,7 +179,10 @@ fn unknown_keys_are_refused_at_every_level_also_those_of_later_features() {
         ("tagging.key", format!("{SMALLEST}tagging: {{ key: x }}\n")),
         ("timeouts.read", format!("{SMALLEST}timeouts: {{ read: 1s }}\n")),
         ("drain.grace", format!("{SMALLEST}drain: {{ grace: 1s }}\n")),
-        ("listeners[0].tls", smallest_with("tenant: {", "tls: {}\n    tenant: {")),
+        (
+            "listeners[0].tls.client_ca_file",
+            smallest_with("tenant: {", "tls: { certificate_file: c, key_file: k, client_ca_file: a }\n    tenant: {"),
+        ),
         ("listeners[0].mode", smallest_with("tenant: {", "mode: 0660\n    tenant: {")),
         ("listeners[0].tenant.header", smallest_with("{ fixed:", "{ header: X-Tenant-Id, fixed:")),
         ("credentials.main.vault", smallest_with("{ file:", "{ vault: {}, file:")),

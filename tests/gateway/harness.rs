@@ -2,13 +2,17 @@
 
 pub(crate) mod asteroid;
 pub(crate) mod caller;
+pub(crate) mod certificates;
+pub(crate) mod frames;
 pub(crate) mod program;
+pub(crate) mod secure;
 
 use serde_json::Value;
 
 pub(crate) use asteroid::Asteroid;
 pub(crate) use caller::{Answer, Caller};
-pub(crate) use program::Program;
+pub(crate) use program::{Program, binary};
+pub(crate) use secure::Secure;
 
 /// An agent's id.
 pub(crate) const AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";

@@ -10,6 +10,7 @@
 mod harness;
 
 mod answers;
+mod attacks;
 mod bodies;
 mod callers;
 mod canary;
@@ -17,6 +18,9 @@ mod command_line;
 mod drain;
 mod examples;
 mod first_call;
+mod malformed;
 mod sdk;
 mod simulated;
+mod streams;
+mod tls;
 mod upstream;

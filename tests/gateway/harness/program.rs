@@ -83,6 +83,12 @@ impl Program {
         self.addresses[0]
     }
 
+    /// How much memory it has, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    }
+
     /// Asks the admin listener.
     pub(crate) fn admin(&self, path: &str) -> Answer {
         Caller::connect(self.admin.unwrap()).request("GET", path)
