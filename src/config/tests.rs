@@ -152,7 +152,7 @@ upstream:
             "listeners[1]: must be a section of `key: value`, not text",
             "listeners[2].address: a listener with a fixed tenant must be on loopback (127.0.0.0/8 or [::1])",
             "listeners[2].tenant.fixed: missing; write the name of a tenant",
-            "listeners[2].tennant: unknown key; known here: address, tenant, hosts",
+            "listeners[2].tennant: unknown key; known here: address, tenant, hosts, tls",
             "tagging.on_conflict: must be reject or overwrite",
             "tenants.billing.credental: unknown key; known here: credential, metadata",
             "tenants.billing.credential: missing; write the name of a credential",

@@ -11,36 +11,41 @@ use crate::harness::{EXECUTE, Pair, Program, Secure};
 const ANSWER: usize = 64 * 1024 * 1024;
 const HELD: usize = 16 * 1024 * 1024;
 
-/// Runs the tool with 100 connections until none is left, for ten seconds at most.
-fn slowhttptest(pair: &Pair, mode: &[&str]) -> String {
+/// Runs the tool with 100 connections until none is left or the seconds are over.
+fn slowhttptest(pair: &Pair, seconds: &str, mode: &[&str]) -> String {
     let url = format!("http://{}{EXECUTE}", pair.gateway.address());
-    let tool =
-        Command::new("slowhttptest").args(["-c", "100", "-r", "100", "-l", "10", "-u", &url]).args(mode).output();
-    let output = tool.expect("slowhttptest runs; tests/run installs it");
+    let mut tool = Command::new("slowhttptest");
+    tool.args(["-c", "100", "-r", "100", "-l", seconds, "-u", &url]).args(mode);
+    let output = tool.output().expect("slowhttptest runs; tests/run installs it");
     assert_eq!(pair.execute("{}").status, 202, "a fresh caller is served");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
-fn slowhttptest_with_slow_heads_bodies_and_reads_is_cut_off() {
+fn slowhttptest_with_slow_heads_and_bodies_is_cut_off_and_with_slow_reads_disturbs_nobody() {
     let pair = Pair::with("timeouts: { idle: 1s, body: 1s }");
-    for mode in [
-        &["-H", "-i", "1"][..],
-        &["-B", "-i", "1", "-s", "8192", "-f", "application/json"],
-        &["-X", "-k", "100", "-w", "10", "-y", "20", "-n", "1", "-z", "10"],
-    ] {
-        let output = slowhttptest(&pair, mode);
+    for mode in [&["-H", "-i", "1"][..], &["-B", "-i", "1", "-s", "8192", "-f", "application/json"]] {
+        let output = slowhttptest(&pair, "10", mode);
         assert!(output.contains("No open connections left"), "{mode:?}: {output}");
     }
-    assert!(pair.asteroid.requests().len() == 3, "only the fresh callers' starts reached the upstream");
+    // The gateway's own answers fit into the kernel's buffers, which it does not wait for.
+    slowhttptest(&pair, "3", &["-X", "-k", "10", "-w", "10", "-y", "20", "-n", "1", "-z", "10"]);
+    assert_eq!(pair.asteroid.requests().len(), 3, "only the fresh callers' starts reached the upstream");
 }
 
 #[test]
 fn sslyze_finds_what_mozilla_calls_intermediate() {
     let secure = Secure::start();
     let python = std::env::var("ASTEROID_SSLYZE_PYTHON").expect("ASTEROID_SSLYZE_PYTHON; tests/run sets it");
+    let ca_file = secure.certificates().join("ca.pem");
+    std::fs::write(&ca_file, &secure.authority.pem).unwrap();
     let target = format!("localhost:{}", secure.gateway.address().port());
-    let tool = Command::new(python).args(["-m", "sslyze", "--mozilla_config=intermediate", &target]).output().unwrap();
+    let tool = Command::new(python)
+        .args(["-m", "sslyze", "--mozilla_config=intermediate", "--certinfo_ca_file"])
+        .arg(&ca_file)
+        .arg(&target)
+        .output()
+        .unwrap();
     let output = String::from_utf8_lossy(&tool.stdout);
     assert!(tool.status.success() && output.contains("OK - Compliant"), "{output}");
 }
