@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::admin;
-use crate::config::resolve::{Config, TenantSource};
+use crate::config::resolve::{Config, Listener, TenantSource};
 use crate::drain::{self, Drain, Draining, Schedule};
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::{self, Environment};
@@ -100,7 +100,8 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
     let tls = Arc::new(tls::client(config.upstream.ca_file.as_deref())?);
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(config)).map(|_| connector()).collect();
-    let (tls_servers, watches) = certificates(config)?;
+    let mut watches = Vec::new();
+    let tls_servers = tls_servers(config, &mut watches)?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
     let bound = config.listeners.iter().enumerate();
     let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
@@ -191,20 +192,15 @@ fn read_secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<S
     read.collect()
 }
 
-/// What speaks TLS on each listener that has it, and what keeps the certificates up to date.
-fn certificates(config: &Config) -> Result<(Vec<Option<Arc<ServerConfig>>>, Vec<Watch>), Error> {
-    let mut watches = Vec::new();
-    let mut servers = Vec::new();
-    for (at, listener) in config.listeners.iter().enumerate() {
-        let Some(files) = &listener.tls else {
-            servers.push(None);
-            continue;
-        };
-        let (tls, watch) = server::tls::server(files).map_err(|source| Error::Certificate { at, source })?;
-        servers.push(Some(tls));
+/// What speaks TLS on each listener that has it; `watches` keep the certificates up to date.
+fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Option<Arc<ServerConfig>>>, Error> {
+    let server = |(at, listener): (usize, &Listener)| {
+        let Some(files) = &listener.tls else { return Ok(None) };
+        let (server, watch) = server::tls::server(files).map_err(|source| Error::Certificate { at, source })?;
         watches.push(watch);
-    }
-    Ok((servers, watches))
+        Ok(Some(server))
+    };
+    config.listeners.iter().enumerate().map(server).collect()
 }
 
 fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {

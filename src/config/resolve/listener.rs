@@ -94,7 +94,6 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
 }
 
 /// Nothing is answered where a fault is recorded.
-#[expect(clippy::option_option, reason = "no TLS is not the same as TLS that was written wrongly")]
 fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
     let Some(written) = written else { return Some(None) };
     let mut pem = |key: &str, file: Option<String>| match file {
