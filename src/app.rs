@@ -48,13 +48,12 @@ pub enum Error {
         source: secret::Error,
     },
     /// A listener's certificate cannot be used.
-    #[error("listeners[{at}].tls.{source}")]
+    #[error("listeners[{at}].tls.{reason}")]
     Certificate {
         /// The listener's position.
         at: usize,
         /// What stands in the way; begins with the key of the configuration.
-        #[source]
-        source: server::tls::Error,
+        reason: server::tls::Error,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -196,7 +195,7 @@ fn read_secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<S
 fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Option<Arc<ServerConfig>>>, Error> {
     let server = |(at, listener): (usize, &Listener)| {
         let Some(files) = &listener.tls else { return Ok(None) };
-        let (server, watch) = server::tls::server(files).map_err(|source| Error::Certificate { at, source })?;
+        let (server, watch) = server::tls::server(files).map_err(|reason| Error::Certificate { at, reason })?;
         watches.push(watch);
         Ok(Some(server))
     };

@@ -26,14 +26,14 @@ pub(super) const HTTP2: &[u8] = b"h2";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read.
-    #[error("{key}: {} cannot be read", file.display())]
+    #[error("{key}: {} cannot be read: {reason}", file.display())]
     Read {
         /// The key of the configuration.
         key: &'static str,
         /// The file.
         file: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file holds something else.
     #[error("{key}: {}: {reason}", file.display())]
@@ -46,8 +46,8 @@ pub enum Error {
         reason: String,
     },
     /// TLS itself could not be set up.
-    #[error("TLS cannot be set up")]
-    Tls(#[from] rustls::Error),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(rustls::Error),
 }
 
 /// Sets TLS up for one listener, and has its certificate read again when its files change.
@@ -64,7 +64,8 @@ pub fn server(files: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> 
     };
     let watch = Watch::new(vec![files.certificate_file.clone(), files.key_file.clone()], changed);
     current.0.store(Some(Arc::new(read(files, &provider)?)));
-    let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let versions =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
     let mut config = versions.with_no_client_auth().with_cert_resolver(current);
     config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok((Arc::new(config), watch))
@@ -93,7 +94,7 @@ fn replace(current: &Current, files: &ListenerTls, provider: &CryptoProvider) {
             tracing::info!(%certificate_file, "the certificate was replaced; new connections get it");
         }
         Err(error) => tracing::error!(
-            error = &error as &dyn std::error::Error,
+            %error,
             "the certificate was not replaced and the one before goes on; write a certificate and the key that belongs to it"
         ),
     }
@@ -117,7 +118,7 @@ fn read(files: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, 
 /// Says nothing of what was read instead: it may be a key.
 fn unreadable(key: &'static str, file: &Path, error: pem::Error, expected: &str) -> Error {
     match error {
-        pem::Error::Io(source) => Error::Read { key, file: file.to_owned(), source },
+        pem::Error::Io(reason) => Error::Read { key, file: file.to_owned(), reason },
         _ => invalid(key, file, format!("it must hold {expected}")),
     }
 }
