@@ -8,14 +8,16 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::admin;
-use crate::config::resolve::{Config, TenantSource};
+use crate::config::resolve::{Config, Listener, TenantSource};
 use crate::drain::{self, Drain, Draining, Schedule};
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::{self, Environment};
-use crate::server::accept;
+use crate::server::capacity::Capacity;
+use crate::server::{self, accept};
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::log::Log;
@@ -44,6 +46,14 @@ pub enum Error {
         name: String,
         /// What stands in the way.
         source: secret::Error,
+    },
+    /// A listener's certificate cannot be used.
+    #[error("listeners[{at}].tls.{reason}")]
+    Certificate {
+        /// The listener's position.
+        at: usize,
+        /// What stands in the way; begins with the key of the configuration.
+        reason: server::tls::Error,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -85,22 +95,25 @@ pub struct Running {
 pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> Result<Running, Error> {
     let secrets = read_secrets(config, environment)?;
     let state = State::default();
-    let mut watches = Vec::new();
     let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
-    watches.extend(ca_file);
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(config)).map(|_| connector()).collect();
+    let mut watches = Vec::from_iter(ca_file);
+    let tls_servers = tls_servers(config, &mut watches)?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
     let bound = config.listeners.iter().enumerate();
     let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
     let (addresses, sockets): (Vec<_>, Vec<_>) = bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
     let (drain, draining) = drain::channel();
     let (end, workers_end) = mpsc::channel(1);
+    let capacity = Capacity::of_process();
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
             sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+            tls: tls_servers.clone(),
+            capacity: capacity.clone(),
             snapshot: Arc::clone(&snapshot),
             connector,
             idle: config.timeouts.idle,
@@ -178,6 +191,17 @@ fn read_secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<S
         Err(source) => Err(Error::Secret { name: name.clone(), source }),
     });
     read.collect()
+}
+
+/// What speaks TLS on each listener that has it; `watches` keep the certificates up to date.
+fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Option<Arc<ServerConfig>>>, Error> {
+    let server = |(at, listener): (usize, &Listener)| {
+        let Some(files) = &listener.tls else { return Ok(None) };
+        let (server, watch) = server::tls::server(files).map_err(|reason| Error::Certificate { at, reason })?;
+        watches.push(watch);
+        Ok(Some(server))
+    };
+    config.listeners.iter().enumerate().map(server).collect()
 }
 
 fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {

@@ -54,6 +54,11 @@ impl Draining {
         *self.0.borrow() >= Phase::Leaving
     }
 
+    /// Resolves when callers are being told to go elsewhere.
+    pub async fn leaving(&mut self) {
+        drop(self.0.wait_for(|phase| *phase >= Phase::Leaving).await);
+    }
+
     /// Resolves when accepting has to end. A lost [`Drain`] counts as that: nobody is left to say it.
     pub async fn closing(&mut self) {
         drop(self.0.wait_for(|phase| *phase == Phase::Closing).await);

@@ -28,6 +28,9 @@ pub enum Error {
     /// The request target is not in origin form.
     #[error("the request target must be a path, for example /agents/{{agentId}}/execute")]
     Target,
+    /// What hyper lets through and this gateway does not; the text says what.
+    #[error("{0}")]
+    Malformed(&'static str),
     /// `Host` is absent, repeated or not a host.
     #[error("the request must carry exactly one valid Host header")]
     Host,
@@ -107,6 +110,7 @@ impl Error {
         const BAD: &str = "http_request_error";
         match self {
             Error::Target => row(StatusCode::BAD_REQUEST, "target", "Unsupported request target", BAD),
+            Error::Malformed(_) => row(StatusCode::BAD_REQUEST, "malformed", "Malformed request", BAD),
             Error::Host => row(StatusCode::BAD_REQUEST, "host", "Invalid Host header", BAD),
             Error::Misdirected(_) => row(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Unknown Host", DENIED),
             Error::Browser(_) => row(StatusCode::FORBIDDEN, "browser", "Browsers are not callers", DENIED),
@@ -154,6 +158,7 @@ impl Error {
         match self {
             Error::UpstreamTimeout(_) | Error::UpstreamBroke(_) => Outcome::Unknown,
             Error::Target
+            | Error::Malformed(_)
             | Error::Host
             | Error::Misdirected(_)
             | Error::Browser(_)
@@ -169,6 +174,12 @@ impl Error {
             | Error::Unreachable(_)
             | Error::KeyRefused => Outcome::NotStarted,
         }
+    }
+
+    /// Whether the request was malformed, so that nothing that follows it on its connection can be trusted.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken)
     }
 
     /// The name under which the log has it.

@@ -104,7 +104,7 @@ impl Proxy {
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, body::discard(body));
         }
-        failed(error, Form::of(&head.headers), has_rest, record)
+        failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record)
     }
 }
 

@@ -1,5 +1,9 @@
 //! The side towards callers: listening, accepting, one connection.
 
 pub mod accept;
+pub mod capacity;
 pub mod connection;
-mod http1;
+pub mod http1;
+pub mod http2;
+pub mod patient;
+pub mod tls;

@@ -21,14 +21,17 @@ pub enum Kind {
     Exchange,
     /// Reading and throwing away the rest of a refused body.
     Discard,
+    /// One request of an HTTP/2 connection.
+    Stream,
 }
 
 impl Kind {
-    const ALL: [(Kind, &'static str); 4] = [
+    const ALL: [(Kind, &'static str); 5] = [
         (Kind::Accept, "accepting"),
         (Kind::Connection, "connections"),
         (Kind::Exchange, "exchanges without a caller"),
         (Kind::Discard, "refused bodies"),
+        (Kind::Stream, "streams"),
     ];
 }
 
@@ -89,10 +92,20 @@ impl Tasks {
     }
 }
 
-/// What hyper starts for an HTTP/2 connection lives as long as the connection.
+/// Where hyper has the streams of an HTTP/2 connection run.
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, stream: F) {
+        self.spawn(Kind::Stream, stream);
+    }
+}
+
+/// Where hyper has that run which lives as long as a connection to the upstream does.
+#[derive(Debug, Clone)]
+pub struct Unwaited(pub Tasks);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Unwaited {
     fn execute(&self, future: F) {
-        self.spawn_unwaited(future);
+        self.0.spawn_unwaited(future);
     }
 }
 

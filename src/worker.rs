@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
 use crate::drain::Draining;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Snapshot;
-use crate::server::accept;
+use crate::server::accept::Acceptor;
+use crate::server::capacity::Capacity;
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::log::Log;
 use crate::upstream::Upstream;
@@ -26,6 +29,10 @@ use crate::upstream::connect::Connector;
 pub struct Worker {
     /// Its clone of each listening socket, in the order of the snapshot's listeners.
     pub sockets: Vec<TcpListener>,
+    /// What speaks TLS on each of them, where it does.
+    pub tls: Vec<Option<Arc<ServerConfig>>>,
+    /// How many callers the process takes.
+    pub capacity: Capacity,
     /// What requests are served by.
     pub snapshot: Arc<Snapshot>,
     /// How it reaches the upstream.
@@ -67,9 +74,16 @@ impl Worker {
             draining: self.draining.clone(),
             log: self.log,
         });
-        for (socket, listener) in self.sockets.into_iter().zip(&self.snapshot.listeners) {
+        for ((socket, tls), listener) in self.sockets.into_iter().zip(self.tls).zip(&self.snapshot.listeners) {
             let socket = tokio::net::TcpListener::from_std(socket)?;
-            tasks.spawn(Kind::Accept, accept::accept(socket, Arc::clone(listener), Arc::clone(&proxy)));
+            let acceptor = Acceptor {
+                socket,
+                tls: tls.map(TlsAcceptor::from),
+                capacity: self.capacity.clone(),
+                listener: Arc::clone(listener),
+                proxy: Arc::clone(&proxy),
+            };
+            tasks.spawn(Kind::Accept, acceptor.run());
         }
         let mut draining = self.draining;
         draining.closing().await;

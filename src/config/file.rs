@@ -40,6 +40,15 @@ pub(crate) struct Listener {
     pub(crate) address: Option<String>,
     pub(crate) tenant: TenantSource,
     pub(crate) hosts: Option<List<String>>,
+    pub(crate) tls: Option<ListenerTls>,
+}
+
+/// `listeners[].tls`: where a listener's certificate is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListenerTls {
+    pub(crate) certificate_file: Option<String>,
+    pub(crate) key_file: Option<String>,
 }
 
 /// `listeners[].tenant`: how the tenant of a request is known.

@@ -85,6 +85,17 @@ pub struct Listener {
     pub trusted_peers: Vec<IpNet>,
     /// Further names for `Host`: lower case, no port, IPv6 without brackets.
     pub hosts: Vec<String>,
+    /// The certificate, where callers speak TLS.
+    pub tls: Option<ListenerTls>,
+}
+
+/// Where a listener's certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The chain (PEM), the listener's own certificate first.
+    pub certificate_file: PathBuf,
+    /// The private key (PEM).
+    pub key_file: PathBuf,
 }
 
 /// How the tenant of a request is known.

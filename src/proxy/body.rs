@@ -12,8 +12,9 @@ use tokio::time::timeout;
 use crate::error::Error;
 
 /// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
-const DISCARD_BYTES: usize = 4 * 1024 * 1024;
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
+/// How long that may take.
+pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// Refuses what is not said to be JSON.
 ///

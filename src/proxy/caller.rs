@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use hyper::header::{HOST, HeaderName, ORIGIN};
+use hyper::Version;
+use hyper::header::{EXPECT, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
@@ -47,14 +48,10 @@ fn is_loopback(host: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::Target`], [`Error::Host`], [`Error::Misdirected`], [`Error::Browser`].
+/// [`Error::Target`], [`Error::Malformed`], [`Error::Host`], [`Error::Misdirected`], [`Error::Browser`].
 pub fn check(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
-    if request.uri.authority().is_some() {
-        return Err(Error::Target);
-    }
-    let mut values = request.headers.get_all(HOST).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Error::Host) };
-    let authority = Authority::try_from(value.as_bytes()).map_err(|_| Error::Host)?;
+    check_framing(request)?;
+    let authority = authority(request)?;
     if authority.as_str().contains('@') {
         return Err(Error::Host);
     }
@@ -68,4 +65,38 @@ pub fn check(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
         return Err(Error::Browser("Sec-Fetch-Site"));
     }
     Ok(())
+}
+
+/// hyper takes any coding whose last one is chunked, and lets expectations pass that nobody here meets.
+fn check_framing(request: &Parts) -> Result<(), Error> {
+    let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
+    let coded = codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if coded || codings.next().is_some() {
+        return Err(Error::Malformed("the only Transfer-Encoding that is taken is chunked, once"));
+    }
+    let expectations = request.headers.get_all(EXPECT).iter();
+    if expectations.into_iter().any(|expected| !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Error::Malformed("the only Expect that is met is 100-continue"));
+    }
+    Ok(())
+}
+
+/// Which host is asked: `Host` in HTTP/1, `:authority` in HTTP/2, where a `Host` beside it must say the same.
+fn authority(request: &Parts) -> Result<Authority, Error> {
+    let mut values = request.headers.get_all(HOST).iter();
+    let host = values.next();
+    if values.next().is_some() {
+        return Err(Error::Host);
+    }
+    if request.version != Version::HTTP_2 {
+        if request.uri.authority().is_some() {
+            return Err(Error::Target);
+        }
+        return Authority::try_from(host.ok_or(Error::Host)?.as_bytes()).map_err(|_| Error::Host);
+    }
+    let asked = request.uri.authority().ok_or(Error::Host)?;
+    if host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(asked.as_str().as_bytes())) {
+        return Err(Error::Host);
+    }
+    Ok(asked.clone())
 }

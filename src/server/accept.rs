@@ -8,11 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Listener;
 use crate::tasks::Kind;
 
+use super::capacity::{Capacity, Place};
 use super::connection;
 
 /// Connections that wait to be accepted, beyond which the kernel refuses more.
@@ -33,23 +35,54 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Accepts until the drain closes the listener; what was queued by then is accepted too.
-pub async fn accept(socket: TcpListener, listener: Arc<Listener>, proxy: Arc<Proxy>) {
-    let mut draining = proxy.draining.clone();
-    let closing = draining.closing();
-    tokio::pin!(closing);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut closing => break,
-            accepted = socket.accept() => match accepted {
-                Ok((stream, peer)) => serve(stream, peer, &listener, &proxy),
-                Err(error) => failed(&error).await,
-            },
+/// Who accepts on one listener for one worker.
+pub struct Acceptor {
+    /// This worker's clone of the listening socket.
+    pub socket: TcpListener,
+    /// What speaks TLS, where callers do.
+    pub tls: Option<TlsAcceptor>,
+    /// How many callers the process takes.
+    pub capacity: Capacity,
+    /// Who may call here.
+    pub listener: Arc<Listener>,
+    /// What serves them.
+    pub proxy: Arc<Proxy>,
+}
+
+impl Acceptor {
+    /// Accepts until the drain closes the listener; what was queued by then is accepted too.
+    pub async fn run(self) {
+        let mut draining = self.proxy.draining.clone();
+        let closing = draining.closing();
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closing => break,
+                accepted = self.accept() => match accepted {
+                    Ok((stream, peer, place)) => self.serve(stream, peer, place),
+                    Err(error) => failed(&error).await,
+                },
+            }
+        }
+        while let Some((stream, peer)) = queued(&self.socket).await {
+            self.serve(stream, peer, None);
         }
     }
-    while let Some((stream, peer)) = queued(&socket).await {
-        serve(stream, peer, &listener, &proxy);
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Place>)> {
+        let place = self.capacity.place().await;
+        let (stream, peer) = self.socket.accept().await?;
+        Ok((stream, peer, place))
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Option<Place>) {
+        let (listener, proxy) = (Arc::clone(&self.listener), Arc::clone(&self.proxy));
+        let served = connection::serve(stream, peer, listener, proxy, self.tls.clone());
+        self.proxy.tasks.spawn(Kind::Connection, async move {
+            served.await;
+            drop(place);
+        });
     }
 }
 
@@ -60,11 +93,6 @@ async fn queued(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
         Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
     })
     .await
-}
-
-fn serve(stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>, proxy: &Arc<Proxy>) {
-    let served = connection::serve(stream, peer, Arc::clone(listener), Arc::clone(proxy));
-    proxy.tasks.spawn(Kind::Connection, served);
 }
 
 async fn failed(error: &io::Error) {

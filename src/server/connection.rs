@@ -1,21 +1,69 @@
-//! One caller's connection, in the protocol that it speaks, until it closes, is unused for too long, or the drain ends
-//! it.
+//! One caller's connection: TLS where the listener has it, then HTTP/2 if the caller chose it there, else HTTP/1.1.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Listener;
 
-use super::http1;
+use super::patient::Patient;
+use super::{http1, http2, tls};
+
+/// How long a drain waits for the first request of a connection that has not brought one.
+pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// The largest head of a request, in bytes, in either protocol.
+pub(super) const HEAD_BYTES: u16 = 16 * 1024;
+
+/// How much of an answer or a body is held for one request, in bytes, in either protocol.
+pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>, proxy: Arc<Proxy>) {
+pub async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: Arc<Listener>,
+    proxy: Arc<Proxy>,
+    tls: Option<TlsAcceptor>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "the caller left before it was served");
         return;
     }
-    http1::serve(stream, peer, listener, proxy).await;
+    let stream = Patient::new(stream, proxy.snapshot.idle_timeout);
+    match tls {
+        None => http1::serve(stream, peer, &listener, &proxy).await,
+        // In a box, so that plain connections do not pay for its size.
+        Some(tls) => Box::pin(encrypted(tls, stream, peer, listener, proxy)).await,
+    }
+}
+
+async fn encrypted(
+    acceptor: TlsAcceptor,
+    stream: Patient<TcpStream>,
+    peer: SocketAddr,
+    listener: Arc<Listener>,
+    proxy: Arc<Proxy>,
+) {
+    let stream = match timeout(proxy.snapshot.idle_timeout, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "the TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "the TLS handshake took too long");
+            return;
+        }
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
+        http2::serve(stream, peer, listener, proxy).await;
+    } else {
+        http1::serve(stream, peer, &listener, &proxy).await;
+    }
 }

@@ -1,55 +1,89 @@
-//! A caller's connection over HTTP/1.1.
+//! HTTP/1.1 on one connection, until it closes, is unused for too long, or the drain ends it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::proxy::Proxy;
+use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::snapshot::Listener;
 
-/// How long a drain waits for the first request of a connection that has not brought one.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
 
 /// Serves a connection to its end.
-pub(super) async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: SocketAddr,
-    listener: Arc<Listener>,
-    proxy: Arc<Proxy>,
-) {
+pub async fn serve<S>(mut stream: S, peer: SocketAddr, listener: &Arc<Listener>, proxy: &Arc<Proxy>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     // Holds a permit from the first request on.
     let begun = Notify::new();
+    let closing_answer = AtomicBool::new(false);
     let service = service_fn(|request| {
         begun.notify_one();
-        async { Ok::<_, std::convert::Infallible>(proxy.handle(&listener, peer, request).await) }
+        let closing_answer = &closing_answer;
+        async move {
+            let response = proxy.handle(listener, peer, request).await;
+            // The gateway says nothing else there.
+            closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut server = http1::Builder::new();
+    server.max_header_size(HEAD_BYTES.into()).max_buf_size(BUFFER_BYTES);
     // Runs from the end of one request to the end of the next one's head.
     server.timer(TokioTimer::new()).header_read_timeout(proxy.snapshot.idle_timeout);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    let mut draining = proxy.draining.clone();
-    let closing = async {
-        draining.closing().await;
-        // A connection that was just taken from the queue may carry a request that nobody has read yet.
-        drop(timeout(FIRST_REQUEST, begun.notified()).await);
-    };
-    tokio::pin!(connection, closing);
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = closing => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let ended = {
+        let connection = server.serve_connection(TokioIo::new(&mut stream), service);
+        let mut draining = proxy.draining.clone();
+        let closing = async {
+            draining.closing().await;
+            // A connection that was just taken from the queue may carry a request that nobody has read yet.
+            drop(timeout(FIRST_REQUEST, begun.notified()).await);
+        };
+        tokio::pin!(connection, closing);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = closing => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "the connection ended early");
+    let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
+    match ended {
+        // hyper has answered with an empty 400, 414 or 431, and no record was made.
+        Err(error) if malformed => tracing::info!(%peer, %error, "a malformed request was refused"),
+        Err(error) => tracing::debug!(%peer, %error, "the connection ended early"),
+        Ok(()) => {}
     }
+    if malformed || closing_answer.into_inner() {
+        discard(&mut stream).await;
+    }
+}
+
+/// Writing is shut down; what still comes is read, within bounds: a socket that is closed with unread bytes is reset, and
+/// the reset can overtake the answer.
+async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
+    let reading = async {
+        let mut read = 0;
+        let mut buffer = [0; 1024];
+        while let Ok(more @ 1..) = stream.read(&mut buffer).await {
+            read += more;
+            if read > DISCARD_BYTES {
+                break;
+            }
+        }
+    };
+    // Either way it is closed now.
+    drop(timeout(DISCARD_TIME, reading).await);
 }

@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::client::TlsStream;
 
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, Unwaited};
 
 use super::body::Body;
 use super::{Failed, connect};
@@ -50,7 +50,7 @@ const PING_AFTER: Duration = Duration::from_secs(20);
 /// How long the sign of life may take; the requests then fail as on a broken connection.
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
-type Driver = http2::Connection<TokioIo<Wire>, Body, Tasks>;
+type Driver = http2::Connection<TokioIo<Wire>, Body, Unwaited>;
 
 /// A connection that is shared.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ impl Connection {
     ) -> Result<Connection, connect::Error> {
         let (heard, settings) = oneshot::channel();
         let wire = Wire { stream, heard: Some(heard) };
-        let shaken = http2::Builder::new(tasks.clone())
+        let shaken = http2::Builder::new(Unwaited(tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

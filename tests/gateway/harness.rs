@@ -2,15 +2,19 @@
 
 pub(crate) mod asteroid;
 pub(crate) mod caller;
+pub(crate) mod certificates;
 pub(crate) mod frames;
 pub(crate) mod program;
 pub(crate) mod raw;
+pub(crate) mod secure;
+pub(crate) mod unruly;
 
 use serde_json::Value;
 
 pub(crate) use asteroid::Asteroid;
 pub(crate) use caller::{Answer, Caller};
-pub(crate) use program::Program;
+pub(crate) use program::{Program, binary};
+pub(crate) use secure::Secure;
 
 /// An agent's id.
 pub(crate) const AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
@@ -37,6 +41,13 @@ impl Pair {
     pub(crate) fn with(more: &str) -> Pair {
         let asteroid = Asteroid::start();
         let gateway = Program::run(&configuration(&asteroid.url(), more));
+        Pair { asteroid, gateway }
+    }
+
+    /// In a process that may have this many files open.
+    pub(crate) fn with_open_files(most: usize) -> Pair {
+        let asteroid = Asteroid::start();
+        let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), most);
         Pair { asteroid, gateway }
     }
 

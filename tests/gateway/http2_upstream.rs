@@ -1,6 +1,6 @@
 //! What an HTTP/2 upstream can do to a start: it is sent again only where the upstream has not looked at it.
 
-use crate::harness::frames::{Act, CANCEL, ENHANCE_YOUR_CALM, Frames, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Seen};
+use crate::harness::unruly::{Act, CANCEL, ENHANCE_YOUR_CALM, Frames, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Seen};
 use crate::harness::{Answer, Caller, EXECUTE, Program, configuration};
 
 /// SETTINGS without a value.

@@ -10,6 +10,7 @@
 mod harness;
 
 mod answers;
+mod attacks;
 mod bodies;
 mod broken_upstream;
 mod callers;
@@ -21,6 +22,9 @@ mod first_call;
 mod http2_upstream;
 mod identity;
 mod limits;
+mod malformed;
 mod sdk;
 mod simulated;
+mod streams;
+mod tls;
 mod upstream;

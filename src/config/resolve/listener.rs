@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
-use super::{Listener, Tenant, TenantSource, header, upstream};
+use super::{Listener, ListenerTls, Tenant, TenantSource, header, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 
@@ -60,6 +61,7 @@ fn one(
         (None, None) => findings.missing(&at, "missing; write `fixed: TENANT`, or `header: NAME` and who may send it"),
     };
     let hosts = hosts(written.hosts, &path.key("hosts"), findings);
+    let tls = tls(written.tls, &path.key("tls"), findings);
     let at = path.key("address");
     let address: SocketAddr = match written.address.map(|address| address.parse()) {
         Some(Ok(address)) => address,
@@ -72,7 +74,7 @@ fn one(
         return findings
             .fault(&at, "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call");
     }
-    Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts? })
+    Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts?, tls: tls? })
 }
 
 fn fixed(
@@ -144,6 +146,21 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
         }
     }
     hosts
+}
+
+/// Nothing is answered where a fault is recorded.
+fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
+    let Some(written) = written else { return Some(None) };
+    let mut pem = |key: &str, file: Option<String>| match file {
+        Some(file) if file.is_empty() || file.contains('\0') => {
+            findings.fault(&path.key(key), "must be the path of a PEM file")
+        }
+        Some(file) => Some(PathBuf::from(file)),
+        None => findings.missing(&path.key(key), "missing; write the path of a PEM file"),
+    };
+    let (certificate_file, key_file) =
+        (pem("certificate_file", written.certificate_file), pem("key_file", written.key_file));
+    Some(Some(ListenerTls { certificate_file: certificate_file?, key_file: key_file? }))
 }
 
 pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<SocketAddr> {

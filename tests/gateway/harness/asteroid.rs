@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::caller::PATIENCE;
+use super::certificates::Authority;
 use super::{Caller, KEY};
 
 /// A running simulator that accepts [`KEY`].
@@ -140,16 +141,9 @@ impl Asteroid {
 /// A directory with `ca.pem`, and with `cert.pem` and `key.pem` for this name.
 pub(crate) fn certificates(name: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    for (file, text) in [("ca.pem", ca_pem), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
-        std::fs::write(dir.path().join(file), text).unwrap();
-    }
+    let authority = Authority::new();
+    authority.write(name, dir.path());
+    std::fs::write(dir.path().join("ca.pem"), &authority.pem).unwrap();
     dir
 }
 

@@ -1,9 +1,11 @@
 //! A caller that writes the bytes it is told to, and reads one answer at a time.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use super::{EXECUTE, json};
@@ -13,9 +15,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection.
 pub(crate) struct Caller {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
     address: SocketAddr,
 }
+
+/// A connection, plain or encrypted.
+pub(crate) trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
 
 /// One answer.
 #[derive(Debug)]
@@ -27,10 +34,12 @@ pub(crate) struct Answer {
 
 impl Caller {
     pub(crate) fn connect(address: SocketAddr) -> Caller {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Caller { stream: BufReader::new(stream), address }
+        Caller { stream: BufReader::new(Box::new(connect(address))), address }
+    }
+
+    /// HTTP/1.1 over TLS, with a server that is `localhost`.
+    pub(crate) fn connect_tls(address: SocketAddr, config: Arc<ClientConfig>) -> Caller {
+        Caller { stream: BufReader::new(Box::new(encrypt(connect(address), config))), address }
     }
 
     /// Starts an execution with this body.
@@ -113,7 +122,7 @@ impl Caller {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Ok(_) => rest.is_empty(),
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            Err(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof),
         }
     }
 
@@ -122,6 +131,19 @@ impl Caller {
         self.stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
         Some(line.trim_end_matches(['\r', '\n']).to_owned())
     }
+}
+
+/// Connects with time-outs.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// TLS with `localhost`.
+pub(crate) fn encrypt(stream: TcpStream, config: Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
+    StreamOwned::new(ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap(), stream)
 }
 
 impl Answer {

@@ -1,245 +1,120 @@
-//! An upstream that speaks HTTP/2 frame by frame, and misbehaves as it is told.
+//! HTTP/2 frame by frame, as no client library lets itself be told to speak it.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::io::{Read, Write};
 
-use asteroid_gateway::simulator::tls;
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Barrier, oneshot};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use super::EXECUTE;
 
-use super::asteroid::certificates;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
-pub(crate) const NO_ERROR: u32 = 0;
-pub(crate) const INTERNAL_ERROR: u32 = 2;
-pub(crate) const REFUSED_STREAM: u32 = 7;
-pub(crate) const CANCEL: u32 = 8;
-pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What happens to a request once it was read to its end.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Act {
-    /// 202.
-    Answer,
-    /// 103 and 202.
-    AnswerTwice,
-    /// 202 when as many requests have come as there are acts.
-    AnswerTogether,
-    Reset(u32),
-    /// GOAWAY whose last stream is the one before; what came before is still served.
-    GoAwayBelow(u32),
-    /// GOAWAY whose last stream is this one, and 202.
-    GoAwayAndAnswer,
-    /// GOAWAY whose last stream is this one, and 202 when as many requests have come as there are acts.
-    GoAwayAndAnswerTogether,
-    /// GOAWAY whose last stream is this one, and the end.
-    GoAwayAndClose,
-    Close,
-    /// The head of a 202, and RST_STREAM or, without a code, the end of the connection.
-    HeadThen(Option<u32>),
-    /// The head, half of the body, and RST_STREAM.
-    HalfThen(u32),
-    /// The head, half of the body, and END_STREAM.
-    Half,
-    /// A frame that may not come.
-    Garbage,
-    Silence,
+/// One connection.
+pub(crate) struct Frames<S>(S);
+
+/// A frame that came.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
-impl Act {
-    /// Whether HTTP/2 says that the request was not looked at.
-    fn is_refusal(self) -> bool {
-        matches!(self, Act::Reset(REFUSED_STREAM) | Act::GoAwayBelow(_))
-    }
+/// A frame's bytes.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
 }
 
-/// A running upstream.
-pub(crate) struct Frames {
-    address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-    certificates: TempDir,
-    _stop: oneshot::Sender<Infallible>,
-}
-
-/// What has come so far.
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(crate) struct Seen {
-    pub(crate) connections: usize,
-    pub(crate) requests: usize,
-    /// Requests that were looked at: executions may have been started.
-    pub(crate) starts: usize,
-}
-
-impl Frames {
-    /// Does the acts one after another, then answers; `settings` are sent first, or nothing at all.
-    pub(crate) fn start(settings: Option<&'static [u8]>, acts: &'static [Act]) -> Frames {
-        let certificates = certificates("localhost");
-        let at = |name: &str| certificates.path().join(name);
-        let acceptor = TlsAcceptor::from(tls::server(&at("cert.pem"), &at("key.pem"), false).unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<Infallible>();
-        let seen = Arc::<Mutex<Seen>>::default();
-        let serving = serve(listener, acceptor, settings, acts, Arc::clone(&seen));
-        std::thread::spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    never = serving => match never {},
-                    _ = stopped => {}
-                }
-            });
-        });
-        Frames { address, seen, certificates, _stop: stop }
-    }
-
-    /// Keys of `upstream`, beginning with the URL.
-    pub(crate) fn upstream(&self) -> String {
-        let ca = self.certificates.path().join("ca.pem");
-        format!("https://localhost:{}/agents/v2, ca_file: {}", self.address.port(), ca.display())
-    }
-
-    pub(crate) fn seen(&self) -> Seen {
-        *self.seen.lock().unwrap()
-    }
-}
-
-async fn serve(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    settings: Option<&'static [u8]>,
-    acts: &'static [Act],
-    seen: Arc<Mutex<Seen>>,
-) -> Infallible {
-    let together = Arc::new(Barrier::new(acts.len().max(1)));
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        seen.lock().unwrap().connections += 1;
-        let (acceptor, seen, together) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&together));
-        tokio::spawn(async move {
-            let mut peer = Peer(acceptor.accept(stream).await.unwrap());
-            // Ends with the connection, from either side.
-            drop(peer.converse(settings, acts, &seen, &together).await);
-        });
-    }
-}
-
-struct Peer(TlsStream<TcpStream>);
-
-impl Peer {
-    async fn converse(
-        &mut self,
-        settings: Option<&[u8]>,
-        acts: &[Act],
-        seen: &Mutex<Seen>,
-        together: &Barrier,
-    ) -> std::io::Result<()> {
-        let mut preface = [0; 24];
-        self.0.read_exact(&mut preface).await?;
-        match settings {
-            Some(settings) => self.frame(SETTINGS, 0, 0, settings).await?,
-            None => std::future::pending().await,
-        }
-        loop {
-            let (kind, flags, stream) = self.read().await?;
-            if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 {
-                continue;
-            }
-            let act = {
-                let mut seen = seen.lock().unwrap();
-                let act = acts.get(seen.requests).copied().unwrap_or(Act::Answer);
-                seen.requests += 1;
-                seen.starts += usize::from(!act.is_refusal());
-                act
-            };
-            match act {
-                Act::Answer => self.answer(stream).await?,
-                Act::AnswerTwice => {
-                    self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03103").await?;
-                    self.answer(stream).await?;
-                }
-                Act::GoAwayAndAnswerTogether => {
-                    self.go_away(stream, NO_ERROR).await?;
-                    together.wait().await;
-                    self.answer(stream).await?;
-                }
-                Act::AnswerTogether => {
-                    together.wait().await;
-                    self.answer(stream).await?;
-                }
-                Act::Reset(code) => self.reset(stream, code).await?,
-                Act::GoAwayBelow(code) => self.go_away(stream.saturating_sub(2), code).await?,
-                Act::GoAwayAndAnswer => {
-                    self.go_away(stream, NO_ERROR).await?;
-                    self.answer(stream).await?;
-                }
-                Act::GoAwayAndClose => return self.go_away(stream, NO_ERROR).await,
-                Act::Close => return Ok(()),
-                Act::HeadThen(code) => {
-                    self.head(stream).await?;
-                    match code {
-                        Some(code) => self.reset(stream, code).await?,
-                        None => return Ok(()),
-                    }
-                }
-                Act::HalfThen(code) => {
-                    self.head(stream).await?;
-                    self.frame(DATA, 0, stream, b"{").await?;
-                    self.reset(stream, code).await?;
-                }
-                Act::Half => {
-                    self.head(stream).await?;
-                    self.frame(DATA, END_STREAM, stream, b"{").await?;
-                }
-                Act::Garbage => self.frame(DATA, 0, 0, b"garbage").await?,
-                Act::Silence => {}
-            }
+/// A header block in which nothing is indexed or compressed.
+pub(crate) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap());
+            block.extend_from_slice(text.as_bytes());
         }
     }
+    block
+}
 
-    /// `:status: 202` and `content-length: 2`, as literals.
-    async fn head(&mut self, stream: u32) -> std::io::Result<()> {
-        self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202\x0f\x0d\x012").await
+/// The headers of a start.
+pub(crate) fn start() -> Vec<(&'static str, &'static str)> {
+    vec![
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", EXECUTE),
+        ("content-type", "application/json"),
+    ]
+}
+
+impl<S: Read + Write> Frames<S> {
+    pub(crate) fn new(stream: S) -> Frames<S> {
+        Frames(stream)
     }
 
-    async fn answer(&mut self, stream: u32) -> std::io::Result<()> {
-        self.head(stream).await?;
-        self.frame(DATA, END_STREAM, stream, b"{}").await
+    /// Sends the preface and empty settings.
+    pub(crate) fn begin(mut self) -> Frames<S> {
+        self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+        self
     }
 
-    async fn reset(&mut self, stream: u32, code: u32) -> std::io::Result<()> {
-        self.frame(RST_STREAM, 0, stream, &code.to_be_bytes()).await
+    /// Writes bytes as they are; the other side may have closed already.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        drop(self.0.write_all(bytes).and_then(|()| self.0.flush()));
     }
 
-    async fn go_away(&mut self, last: u32, code: u32) -> std::io::Result<()> {
-        self.frame(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat()).await
-    }
-
-    async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> std::io::Result<()> {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
-        self.0.write_all(&frame).await?;
-        self.0.flush().await
-    }
-
-    async fn read(&mut self) -> std::io::Result<(u8, u8, u32)> {
+    /// The next frame, or nothing where the connection has ended.
+    pub(crate) fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
-        self.0.read_exact(&mut head).await?;
-        let [_, a, b, kind, flags, stream @ ..] = head;
-        let mut payload = vec![0; usize::from(u16::from_be_bytes([a, b]))];
-        self.0.read_exact(&mut payload).await?;
-        Ok((kind, flags, u32::from_be_bytes(stream)))
+        self.0.read_exact(&mut head).ok()?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        self.0.read_exact(&mut payload).ok()?;
+        Some(Frame { kind: head[3], stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload })
     }
+
+    /// The code of the GOAWAY that ends the connection, if one comes before it does.
+    pub(crate) fn goaway(&mut self) -> Option<u32> {
+        let frame = std::iter::from_fn(|| self.next()).find(|frame| frame.kind == GOAWAY)?;
+        Some(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap()))
+    }
+
+    /// How a stream ends: the code of its reset, or that it is answered.
+    pub(crate) fn outcome(&mut self, stream: u32) -> Outcome {
+        while let Some(frame) = self.next() {
+            match frame.kind {
+                RST_STREAM if frame.stream == stream => {
+                    return Outcome::Reset(u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
+                }
+                GOAWAY => return Outcome::Goaway(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap())),
+                HEADERS if frame.stream == stream => return Outcome::Answered(frame.payload[0]),
+                _ => {}
+            }
+        }
+        Outcome::Closed
+    }
+}
+
+/// How a stream ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Reset(u32),
+    Goaway(u32),
+    /// With the first byte of its headers, which is the index of a common status.
+    Answered(u8),
+    Closed,
 }

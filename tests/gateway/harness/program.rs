@@ -55,12 +55,25 @@ impl Program {
 
     /// The same with further arguments and environment variables.
     pub(crate) fn run_with(configuration: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
+        let mut command = binary();
+        command.arg("run").args(arguments).envs(environment.iter().copied());
+        Program::configured(command, configuration)
+    }
+
+    /// The same in a process that may have this many files open.
+    pub(crate) fn run_limited(configuration: &str, open_files: usize) -> Program {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -n {open_files} && exec \"$@\"")).arg("sh");
+        command.arg(binary().get_program()).arg("run");
+        Program::configured(command, configuration)
+    }
+
+    fn configured(mut command: Command, configuration: &str) -> Program {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
         let file = dir.path().join("gateway.yaml");
         std::fs::write(&file, configuration.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
-        let mut command = binary();
-        command.arg("run").arg("--config").arg(file).args(arguments).envs(environment.iter().copied());
+        command.arg("--config").arg(file);
         let mut program = Program::start(command, dir);
         program.admin = Some(address(&program.line(|line| line["message"] == "ready")));
         program.addresses = program.events("listening").iter().map(address).collect();
@@ -81,6 +94,12 @@ impl Program {
     /// Where the first listener is.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// How much memory it has, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
     }
 
     /// Asks the admin listener.

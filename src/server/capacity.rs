@@ -1,0 +1,71 @@
+//! How many callers may be connected: each may need a connection to the upstream beside its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// More are never taken, however many files may be open.
+const MOST: usize = 10_000;
+
+/// Files that are open for other things: listeners, logs, probes, runtimes.
+const RESERVED: usize = 64;
+
+/// Where the system does not say how many files may be open.
+const OPEN_FILES: usize = 1024;
+
+/// Held by a connection.
+pub type Place = OwnedSemaphorePermit;
+
+/// The places of one process, shared by its workers.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    places: Arc<Semaphore>,
+    most: usize,
+    reported: Arc<AtomicBool>,
+}
+
+impl Capacity {
+    /// Half of the files that may be open beside the reserved ones, at most [`MOST`].
+    #[must_use]
+    pub fn of_process() -> Capacity {
+        let open_files = std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| soft_limit(&limits));
+        let most = open_files.unwrap_or(OPEN_FILES).saturating_sub(RESERVED) / 2;
+        let most = most.clamp(1, MOST);
+        Capacity { places: Arc::new(Semaphore::new(most)), most, reported: Arc::default() }
+    }
+
+    /// Waits for a place; callers wait in the kernel's queue meanwhile.
+    pub async fn place(&self) -> Option<Place> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(place);
+        }
+        if !self.reported.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                connections = self.most,
+                "as many callers are connected as may be; more wait. Raise the limit of open files (ulimit -n)"
+            );
+        }
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+}
+
+fn soft_limit(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    // "unlimited" is as good as more than is ever taken.
+    Some(line.split_whitespace().next()?.parse().unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_is_read_as_the_kernel_writes_it() {
+        let limits =
+            |soft: &str| format!("Max processes  9  9  processes\nMax open files     {soft}   4096   files \n");
+        assert_eq!(soft_limit(&limits("1024")), Some(1024));
+        assert_eq!(soft_limit(&limits("unlimited")), Some(usize::MAX));
+        assert_eq!(soft_limit(""), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! TLS towards callers: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, and a certificate that may change meanwhile.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::config::resolve::ListenerTls;
+use crate::watch::Watch;
+
+const CERTIFICATE: &str = "certificate_file";
+const KEY: &str = "key_file";
+
+/// How callers ask for HTTP/2.
+pub(super) const HTTP2: &[u8] = b"h2";
+
+/// Why a certificate cannot be used; begins with the key of the configuration below `tls`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read.
+    #[error("{key}: {} cannot be read: {reason}", file.display())]
+    Read {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{key}: {}: {reason}", file.display())]
+    Invalid {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it; shows nothing of it.
+        reason: String,
+    },
+    /// TLS itself could not be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(rustls::Error),
+}
+
+/// Sets TLS up for one listener, and has its certificate read again when its files change.
+///
+/// # Errors
+///
+/// Where the files hold no certificate and key that belong together.
+pub fn server(files: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let current = Arc::new(Current(ArcSwapOption::empty()));
+    let changed = {
+        let (files, current, provider) = (files.clone(), Arc::clone(&current), Arc::clone(&provider));
+        move || replace(&current, &files, &provider)
+    };
+    let watch = Watch::new(vec![files.certificate_file.clone(), files.key_file.clone()], changed);
+    current.0.store(Some(Arc::new(read(files, &provider)?)));
+    let versions =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
+    let mut config = versions.with_no_client_auth().with_cert_resolver(current);
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+    Ok((Arc::new(config), watch))
+}
+
+/// What new handshakes are shown.
+struct Current(ArcSwapOption<CertifiedKey>);
+
+impl fmt::Debug for Current {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Current(..)")
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load_full()
+    }
+}
+
+fn replace(current: &Current, files: &ListenerTls, provider: &CryptoProvider) {
+    let certificate_file = files.certificate_file.display();
+    match read(files, provider) {
+        Ok(key) => {
+            current.0.store(Some(Arc::new(key)));
+            tracing::info!(%certificate_file, "the certificate was replaced; new connections get it");
+        }
+        Err(error) => tracing::error!(
+            %error,
+            "the certificate was not replaced and the one before goes on; write a certificate and the key that belongs to it"
+        ),
+    }
+}
+
+fn read(files: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+    let (certificate_file, key_file) = (&files.certificate_file, &files.key_file);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate_file).and_then(Iterator::collect);
+    let chain = chain.and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) });
+    let chain = chain.map_err(|error| {
+        unreadable(CERTIFICATE, certificate_file, error, "certificates in PEM form, the listener's own first")
+    })?;
+    let key = PrivateKeyDer::from_pem_file(key_file)
+        .map_err(|error| unreadable(KEY, key_file, error, "the certificate's private key in PEM form"))?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InvalidCertificate(_) => invalid(CERTIFICATE, certificate_file, error.to_string()),
+        _ => invalid(KEY, key_file, format!("it is not the key of the certificate: {error}")),
+    })
+}
+
+/// Says nothing of what was read instead: it may be a key.
+fn unreadable(key: &'static str, file: &Path, error: pem::Error, expected: &str) -> Error {
+    match error {
+        pem::Error::Io(reason) => Error::Read { key, file: file.to_owned(), reason },
+        _ => invalid(key, file, format!("it must hold {expected}")),
+    }
+}
+
+fn invalid(key: &'static str, file: &Path, reason: String) -> Error {
+    Error::Invalid { key, file: file.to_owned(), reason }
+}

@@ -1,0 +1,118 @@
+//! A gateway whose listener speaks TLS, and callers of both protocols.
+
+use std::net::TcpStream;
+use std::path::Path;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{ClientConnection, StreamOwned};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsConnector;
+
+use super::caller::{connect, encrypt};
+use super::certificates::Authority;
+use super::frames::Frames;
+use super::{Asteroid, Caller, EXECUTE, Program, configuration};
+
+/// A gateway as `localhost` over TLS, in front of a simulated Asteroid.
+pub(crate) struct Secure {
+    pub(crate) asteroid: Asteroid,
+    pub(crate) gateway: Program,
+    pub(crate) authority: Authority,
+    certificates: TempDir,
+}
+
+impl Secure {
+    pub(crate) fn start() -> Secure {
+        Secure::with("")
+    }
+
+    /// With further keys of the configuration.
+    pub(crate) fn with(more: &str) -> Secure {
+        let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
+        authority.write("localhost", certificates.path());
+        let asteroid = Asteroid::start();
+        let gateway = Program::run(&secured(&configuration(&asteroid.url(), more), certificates.path()));
+        Secure { asteroid, gateway, authority, certificates }
+    }
+
+    /// Where `cert.pem` and `key.pem` are.
+    pub(crate) fn certificates(&self) -> &Path {
+        self.certificates.path()
+    }
+
+    /// HTTP/1.1.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::connect_tls(self.gateway.address(), self.authority.client(b"http/1.1"))
+    }
+
+    /// HTTP/2, frame by frame.
+    pub(crate) fn frames(&self) -> Frames<StreamOwned<ClientConnection, TcpStream>> {
+        Frames::new(encrypt(connect(self.gateway.address()), self.authority.client(b"h2")))
+    }
+
+    /// The certificate that a new connection gets.
+    pub(crate) fn shown_certificate(&self) -> Vec<u8> {
+        let mut stream = encrypt(connect(self.gateway.address()), self.authority.client(b"h2"));
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        stream.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+
+    /// HTTP/2 as hyper speaks it.
+    pub(crate) fn http2(&self) -> Http2 {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (address, config) = (self.gateway.address(), self.authority.client(b"h2"));
+        let sender = runtime.block_on(async {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), stream).await.unwrap();
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            sender
+        });
+        Http2 { sender, runtime }
+    }
+}
+
+/// The configuration with TLS on its listener.
+pub(crate) fn secured(configuration: &str, certificates: &Path) -> String {
+    let fixed = "tenant: { fixed: billing }";
+    let dir = certificates.display();
+    let tls = format!("{fixed}, tls: {{ certificate_file: {dir}/cert.pem, key_file: {dir}/key.pem }}");
+    configuration.replace(fixed, &tls)
+}
+
+/// One connection.
+pub(crate) struct Http2 {
+    sender: SendRequest<Full<Bytes>>,
+    runtime: Runtime,
+}
+
+impl Http2 {
+    /// Posts JSON to [`EXECUTE`], with these headers beside it.
+    pub(crate) fn post(&mut self, headers: &[(&str, &str)], body: &str) -> hyper::Result<Response<Bytes>> {
+        let mut request =
+            Request::post(format!("https://localhost{EXECUTE}")).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        self.runtime.block_on(async {
+            let (head, body) = self.sender.send_request(request).await?.into_parts();
+            Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+        })
+    }
+
+    /// Waits until the other side has closed.
+    pub(crate) fn closed(&mut self) {
+        let closed = async {
+            while self.sender.ready().await.is_ok() {
+                tokio::task::yield_now().await
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(super::caller::PATIENCE, closed).await }).unwrap();
+    }
+}

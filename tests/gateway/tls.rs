@@ -1,0 +1,115 @@
+//! Listeners that speak TLS: both protocols, and certificates that change.
+
+use serde_json::json;
+
+use crate::harness::{Asteroid, Caller, EXECUTE, Secure, binary, configuration};
+
+#[test]
+fn a_start_is_the_same_over_either_protocol() {
+    let secure = Secure::start();
+    assert_eq!(secure.caller().execute("{}").status, 202);
+    let answer = secure.http2().post(&[("x-request-id", "second")], "{}").unwrap();
+    assert_eq!(answer.status(), 202);
+    assert_eq!(answer.headers()["x-request-id"], "second");
+    let sent = secure.asteroid.requests();
+    assert_eq!(sent.len(), 2);
+    assert!(sent.iter().all(|request| request.authenticated && request.body == sent[0].body));
+    assert!(sent.iter().all(|request| request.header("host") == Some(secure.asteroid.authority().as_str())));
+}
+
+#[test]
+fn an_authority_of_http2_is_checked_as_a_host_is_and_a_host_beside_it_must_say_the_same() {
+    let secure = Secure::start();
+    let mut caller = secure.http2();
+    assert_eq!(caller.post(&[("host", "localhost")], "{}").unwrap().status(), 202);
+    assert_eq!(caller.post(&[("host", "127.0.0.1")], "{}").unwrap().status(), 400);
+    assert_eq!(caller.post(&[("host", "localhost"), ("host", "localhost")], "{}").unwrap().status(), 400);
+    assert_eq!(caller.post(&[("origin", "https://localhost")], "{}").unwrap().status(), 403);
+    assert_eq!(secure.asteroid.requests().len(), 1);
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
+    let secure = Secure::start();
+    let mut kept = secure.caller();
+    assert_eq!(kept.execute("{}").status, 202);
+    let old = secure.shown_certificate();
+    std::fs::write(secure.certificates().join("cert.pem"), "half").unwrap();
+    let line = secure.gateway.line(|line| line["level"] == "ERROR");
+    assert!(line["error"].as_str().unwrap().contains("it must hold certificates in PEM form"), "{line}");
+    assert_eq!(secure.shown_certificate(), old);
+    secure.authority.write("localhost", secure.certificates());
+    secure.gateway.line(|line| line["message"] == "the certificate was replaced; new connections get it");
+    assert_ne!(secure.shown_certificate(), old);
+    assert_eq!(kept.execute("{}").status, 202);
+}
+
+#[test]
+fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
+    let asteroid = Asteroid::start();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key"), "sk-1").unwrap();
+    let authority = crate::harness::certificates::Authority::new();
+    let text = crate::harness::secure::secured(&configuration(&asteroid.url(), ""), dir.path());
+    std::fs::write(dir.path().join("gateway.yaml"), text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    let refused = || {
+        let output = binary().arg("run").arg("--config").arg(dir.path().join("gateway.yaml")).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap()
+    };
+    let said = refused();
+    assert!(
+        said.contains("listeners[0].tls.certificate_file: ") && said.matches("cannot be read").count() == 1,
+        "{said}"
+    );
+    authority.write("localhost", dir.path());
+    std::fs::write(dir.path().join("key.pem"), "CANARY").unwrap();
+    let said = refused();
+    assert!(said.contains("listeners[0].tls.key_file: ") && !said.contains("CANARY"), "{said}");
+    let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    std::fs::write(dir.path().join("key.pem"), other).unwrap();
+    let said = refused();
+    assert!(said.contains("it is not the key of the certificate"), "{said}");
+}
+
+#[test]
+fn what_is_in_flight_over_either_protocol_is_finished_at_the_end_and_then_closed() {
+    let secure = Secure::start();
+    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = secure.caller();
+    caller.send_post(EXECUTE, &[], b"{}");
+    secure.asteroid.wait_for_requests(1);
+    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut http2 = secure.http2();
+    let streamed = std::thread::spawn(move || {
+        let answer = http2.post(&[], "{}").unwrap();
+        assert!(answer.headers().get("connection").is_none());
+        http2.closed();
+        answer.status()
+    });
+    secure.asteroid.wait_for_requests(2);
+    secure.gateway.signal("TERM");
+    secure.gateway.line(|line| line["message"] == "draining");
+    secure.asteroid.clear_faults();
+    assert_eq!(caller.answer().status, 202);
+    assert!(caller.is_closed());
+    assert_eq!(streamed.join().unwrap(), 202);
+    assert!(secure.gateway.end().output.contains(r#""message":"drained""#));
+}
+
+#[test]
+fn a_handshake_that_does_not_begin_or_a_connection_that_brings_no_request_is_cut_off() {
+    let secure = Secure::with("timeouts: { idle: 300ms }");
+    let mut silent = Caller::connect(secure.gateway.address());
+    let mut used = secure.http2();
+    assert_eq!(used.post(&[], "{}").unwrap().status(), 202);
+    let mut unused = secure.frames().begin();
+    let mut without_preface = secure.frames();
+    without_preface.send(b"PRI");
+    let mut dripping = secure.frames().begin();
+    dripping.send(&[0, 0, 100, 1]);
+    assert!(silent.is_closed());
+    used.closed();
+    assert_eq!((unused.goaway(), dripping.goaway()), (Some(0), Some(0)));
+    assert!(without_preface.goaway().is_none_or(|code| code == 0));
+}
