@@ -16,6 +16,9 @@ use super::finding::{Faults, Path};
 use super::variables::Variables;
 use super::yaml;
 
+/// How many values may be of the wrong kind before reading ends. Each costs another pass over the whole tree.
+const PASSES: usize = 100;
+
 /// Reads `tree`, recording in `faults` what had to be left out.
 pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Variables, faults: &mut Faults) -> T {
     let tree = Value::from(tree.clone());
@@ -26,6 +29,10 @@ pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Va
             Ok(model) => return model,
             Err(mismatch) => mismatch.at(&Path::default()),
         };
+        if refused.len() == PASSES {
+            faults.push(&Path::default(), "there are more mistakes of this kind than are listed; mend these first");
+            return T::default();
+        }
         for fault in mismatch.faults.iter() {
             faults.push(&fault.path, &fault.message);
         }

@@ -131,6 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_burst_that_can_be_configured_is_counted() {
+        let (bucket, clock) = bucket(1, Per::Day, 366);
+        assert_eq!(bucket.take(), Ok(365));
+        (0..365).for_each(|_| assert!(bucket.take().is_ok()));
+        assert_eq!(bucket.take(), Err(Duration::from_secs(24 * 60 * 60)));
+        clock.advance(Duration::from_secs(24 * 60 * 60));
+        assert_eq!(bucket.take(), Ok(0));
+    }
+
+    #[test]
     fn the_slowest_and_the_fastest_rate_hold() {
         let (slow, clock) = bucket(1, Per::Day, 1);
         assert_eq!((slow.take(), slow.take()), (Ok(0), Err(Duration::from_secs(24 * 60 * 60))));

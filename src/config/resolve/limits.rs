@@ -13,6 +13,9 @@ const MOST: u32 = 1_000_000;
 /// The largest budget of a day.
 const MOST_A_DAY: u32 = 1_000_000_000;
 
+/// A burst that takes longer to come back is a slip, and beyond what the limiter's nanoseconds can count.
+const LONGEST_REST: u64 = 366 * 24 * 60 * 60;
+
 pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Findings) -> Option<Limits> {
     let executions = rate(written.executions, &path.key("executions"), findings);
     let requests = rate(written.requests, &path.key("requests"), findings);
@@ -32,10 +35,15 @@ fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Op
     let Some(file::Quantity(text)) = rate else {
         return findings.missing(&at, "missing; write how many in which span of time, such as 30/m");
     };
-    match units::rate(&text) {
-        Ok((amount, per)) => Some(Some(Rate { amount, per, burst: burst?.unwrap_or(amount) })),
-        Err(message) => findings.fault(&at, message),
+    let (amount, per) = match units::rate(&text) {
+        Ok(rate) => rate,
+        Err(message) => return findings.fault(&at, message),
+    };
+    let burst = burst?.unwrap_or(amount);
+    if u64::from(burst.get()) * u64::from(per.seconds()) > u64::from(amount.get()) * LONGEST_REST {
+        return findings.fault(&path.key("burst"), "would take more than 366 days to come back; write a smaller one");
     }
+    Some(Some(Rate { amount, per, burst }))
 }
 
 fn budget(written: file::Budget, path: &Path, findings: &mut Findings) -> Option<NonZeroU32> {

@@ -105,6 +105,15 @@ fn every_fault_of_limits_is_told_at_once() {
 }
 
 #[test]
+fn a_burst_that_a_year_does_not_bring_back_is_refused() {
+    assert!(with(&limits("{ requests: { rate: 1/d, burst: 366 } }"), &[]).is_ok());
+    assert_faults(
+        &limits("{ requests: { rate: 1/d, burst: 367 } }"),
+        &["tenants.billing.limits.requests.burst: would take more than 366 days to come back; write a smaller one"],
+    );
+}
+
+#[test]
 fn limits_can_be_set_from_the_environment() {
     let variables = [
         ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__IN_FLIGHT", "7"),

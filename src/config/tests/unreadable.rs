@@ -119,3 +119,12 @@ fn a_section_with_nothing_in_it_is_its_defaults_but_a_key_needs_a_value() {
         ],
     );
 }
+
+#[test]
+fn a_file_full_of_mistakes_is_given_up_after_a_hundred() {
+    let tenants: String = (0..1000).map(|number| format!("  t{number}: []\n")).collect();
+    let found = faults(&format!("{SMALLEST}{tenants}"));
+    assert_eq!(found.len(), 101, "{found:?}");
+    assert_eq!(found[0], "there are more mistakes of this kind than are listed; mend these first");
+    assert!(found[1..].iter().all(|fault| fault.contains("must be a section")), "{found:?}");
+}
