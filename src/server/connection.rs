@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::proxy::Proxy;
@@ -50,7 +50,20 @@ async fn encrypted(
     listener: Arc<Listener>,
     proxy: Arc<Proxy>,
 ) {
-    let stream = match timeout(proxy.snapshot.idle_timeout, acceptor.accept(stream)).await {
+    let mut draining = proxy.draining.clone();
+    let closing = async {
+        draining.closing().await;
+        sleep(FIRST_REQUEST).await;
+    };
+    let shaken = tokio::select! {
+        biased;
+        shaken = timeout(proxy.snapshot.idle_timeout, acceptor.accept(stream)) => shaken,
+        () = closing => {
+            tracing::debug!(%peer, "the drain ended a TLS handshake");
+            return;
+        }
+    };
+    let stream = match shaken {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "the TLS handshake failed");

@@ -4,6 +4,7 @@
 //! bounded here by one measure: a connection on which the gateway has nothing to do and nothing moves is ended.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -80,11 +81,11 @@ where
         draining.leaving().await;
         // A caller that has connected may bring one request, as over HTTP/1.1, before it is told to go.
         tokio::select! {
-            () = activity.begun.notified() => {}
+            () = activity.begun.notified() => true,
             () = async {
                 draining.closing().await;
                 tokio::time::sleep(FIRST_REQUEST).await;
-            } => {}
+            } => false,
         }
     };
     tokio::pin!(connection, idle, leaving);
@@ -95,11 +96,18 @@ where
             connection.as_mut().graceful_shutdown();
             timeout(GOODBYE, connection).await.unwrap_or(Ok(()))
         }
-        () = leaving => {
+        begun = leaving => {
             connection.as_mut().graceful_shutdown();
+            // hyper still waits for the preface where none has come, and h2 for an answer to its ping.
+            let unused = async {
+                if begun || timeout(GOODBYE, activity.begun.notified()).await.is_ok() {
+                    pending().await
+                }
+            };
             tokio::select! {
                 ended = connection => ended,
                 () = &mut idle => Ok(()),
+                () = unused => Ok(()),
             }
         }
     };

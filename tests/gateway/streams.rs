@@ -11,6 +11,7 @@ use crate::harness::{Pair, Secure};
 const PROTOCOL_ERROR: u32 = 1;
 const FLOW_CONTROL_ERROR: u32 = 3;
 const FRAME_SIZE_ERROR: u32 = 6;
+const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// Codes of RST_STREAM.
@@ -53,6 +54,7 @@ fn a_connection_that_breaks_the_protocol_is_ended_with_the_reason_and_the_next_o
             &[ENHANCE_YOUR_CALM, PROTOCOL_ERROR],
         ),
         ("a window that overflows", frame(WINDOW_UPDATE, 0, 0, &[0x7f, 255, 255, 255]), &[FLOW_CONTROL_ERROR]),
+        ("a window that grows by nothing", frame(WINDOW_UPDATE, 0, 0, &[0; 4]), &[PROTOCOL_ERROR]),
         ("a reset of an idle stream", frame(RST_STREAM, 0, 1, &CANCEL), &[PROTOCOL_ERROR]),
         ("streams reset before they are looked at", rapid_reset(200), &[ENHANCE_YOUR_CALM]),
     ];
@@ -113,6 +115,17 @@ fn a_request_that_breaks_the_protocol_is_reset_or_refused_and_its_connection_liv
     assert_eq!(secure.asteroid.requests().len(), 0);
     caller.send(&[self::headers(stream + 2), body(stream + 2)].concat());
     assert!(matches!(caller.outcome(stream + 2), Outcome::Answered(_)));
+    assert_eq!(secure.asteroid.requests().len(), 1);
+}
+
+#[test]
+fn a_stream_beyond_the_hundred_that_may_be_open_is_refused_and_the_others_are_served() {
+    let secure = Secure::start();
+    let mut caller = secure.frames().begin();
+    caller.send(&(0..=100).flat_map(|n| headers(2 * n + 1)).collect::<Vec<_>>());
+    assert_eq!(caller.outcome(201), Outcome::Reset(REFUSED_STREAM));
+    caller.send(&body(1));
+    assert!(matches!(caller.outcome(1), Outcome::Answered(_)));
     assert_eq!(secure.asteroid.requests().len(), 1);
 }
 

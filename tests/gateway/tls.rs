@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::harness::caller::{connect, encrypt};
 use crate::harness::{Asteroid, Caller, EXECUTE, Secure, binary, configuration};
 
 #[test]
@@ -95,6 +96,21 @@ fn what_is_in_flight_over_either_protocol_is_finished_at_the_end_and_then_closed
     assert!(caller.is_closed());
     assert_eq!(streamed.join().unwrap(), 202);
     assert!(secure.gateway.end().output.contains(r#""message":"drained""#));
+}
+
+#[test]
+fn callers_that_bring_no_handshake_no_preface_or_no_request_do_not_hold_up_a_drain() {
+    let secure = Secure::start();
+    let _silent = Caller::connect(secure.gateway.address());
+    // Shakes hands, so that TLS is done when the drain begins.
+    let mut without_preface = encrypt(connect(secure.gateway.address()), secure.authority.client(b"h2"));
+    without_preface.conn.complete_io(&mut without_preface.sock).unwrap();
+    let mut unused = secure.frames().begin();
+    assert_eq!(secure.caller().execute("{}").status, 202);
+    secure.gateway.signal("TERM");
+    assert_eq!(unused.goaway(), Some(0));
+    let output = secure.gateway.end().output;
+    assert!(output.contains(r#""message":"drained""#) && !output.contains("drain.timeout passed"), "{output}");
 }
 
 #[test]
