@@ -54,16 +54,16 @@ fn body(inputs: Value) -> (Bytes, Tags) {
 }
 
 #[library_benchmark]
-#[bench::small(args = (small()), config = at_most(6_000))]
-#[bench::rows(args = (rows()), config = at_most(1_000_000))]
-#[bench::prose(args = (prose()), config = at_most(200_000))]
+#[bench::small(args = (small()), config = at_most(9_000))]
+#[bench::rows(args = (rows()), config = at_most(750_000))]
+#[bench::prose(args = (prose()), config = at_most(75_000))]
 fn validate_and_tag((body, tags): (Bytes, Tags)) -> (Pieces, Bytes, Tags) {
     let changes = start::validate(black_box(&body), &tags, OnConflict::Reject).unwrap();
     (json::splice(&body, changes).unwrap(), body, tags)
 }
 
 #[library_benchmark]
-#[bench::of_a_start(args = ("/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute".parse().unwrap()), config = at_most(1_000))]
+#[bench::of_a_start(args = ("/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute".parse().unwrap()), config = at_most(1_300))]
 fn select(target: Uri) -> Uri {
     black_box(operation::select(&Method::POST, black_box(&target)).unwrap());
     target

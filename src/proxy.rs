@@ -98,7 +98,7 @@ impl Proxy {
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
-    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, record: Record) -> Response<Body> {
+    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, record: Box<Record>) -> Response<Body> {
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
@@ -119,7 +119,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    async fn settle(self, mut record: Record) -> Response<Body> {
+    async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
         let Exchange { request, permit, reservation, upstream, patience, form } = self;
@@ -171,7 +171,7 @@ fn give_back(expense: Expense, record: &mut Record) {
 }
 
 /// The upstream's answer as the caller gets it.
-fn passed_on(response: Response<Body>, mut record: Record) -> Response<Body> {
+fn passed_on(response: Response<Body>, mut record: Box<Record>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
     answer::end_to_end(&mut head.headers);
@@ -182,7 +182,7 @@ fn passed_on(response: Response<Body>, mut record: Record) -> Response<Body> {
 }
 
 /// The gateway's own answer.
-fn failed(error: &Error, form: Form, close: bool, mut record: Record) -> Response<Body> {
+fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
     let response = error.answer(record.line.request_id.as_str(), form, close);
     record.line.status = response.status().as_u16();
     record.line.outcome = error.outcome();
@@ -192,7 +192,7 @@ fn failed(error: &Error, form: Form, close: bool, mut record: Record) -> Respons
 }
 
 /// Adds what every answer says, and ties the record to its end.
-fn closing(mut response: Response<Body>, record: Record) -> Response<Body> {
+fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> {
     response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
     record.standing.tell(response.headers_mut());
     response.map(|body| body.closing(record))

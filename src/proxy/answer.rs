@@ -55,7 +55,7 @@ fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
 pub struct Body {
     buffered: Option<Bytes>,
     rest: Option<Box<Rest>>,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
@@ -107,7 +107,7 @@ impl Body {
 
     /// Ties the record to the end of this body.
     #[must_use]
-    pub fn closing(mut self, record: Record) -> Body {
+    pub fn closing(mut self, record: Box<Record>) -> Body {
         self.record = Some(record);
         self
     }

@@ -30,6 +30,14 @@ impl Hosts {
         Hosts { loopback: address.is_loopback(), named: named.iter().cloned().collect() }
     }
 
+    /// Whether `Host` says one of the names as nearly every caller writes it, so that nothing has to be parsed.
+    fn plainly_name(&self, host: &[u8]) -> bool {
+        let Ok(host) = std::str::from_utf8(host) else { return false };
+        let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|digit| digit.is_ascii_digit());
+        let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+        self.loopback && matches!(name, "localhost" | "127.0.0.1") || self.named.contains(name)
+    }
+
     fn answer_for(&self, host: &str) -> bool {
         let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).to_ascii_lowercase();
         if self.loopback {
@@ -51,13 +59,7 @@ fn is_loopback(host: &str) -> bool {
 /// [`Error::Target`], [`Error::Malformed`], [`Error::Host`], [`Error::Misdirected`], [`Error::Browser`].
 pub fn check(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     check_framing(request)?;
-    let authority = authority(request)?;
-    if authority.as_str().contains('@') {
-        return Err(Error::Host);
-    }
-    if !hosts.answer_for(authority.host()) {
-        return Err(Error::Misdirected(authority.host().to_owned()));
-    }
+    check_host(hosts, request)?;
     if request.headers.contains_key(ORIGIN) {
         return Err(Error::Browser("Origin"));
     }
@@ -82,21 +84,35 @@ fn check_framing(request: &Parts) -> Result<(), Error> {
 }
 
 /// Which host is asked: `Host` in HTTP/1, `:authority` in HTTP/2, where a `Host` beside it must say the same.
-fn authority(request: &Parts) -> Result<Authority, Error> {
+fn check_host(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     let mut values = request.headers.get_all(HOST).iter();
     let host = values.next();
     if values.next().is_some() {
         return Err(Error::Host);
     }
-    if request.version != Version::HTTP_2 {
-        if request.uri.authority().is_some() {
-            return Err(Error::Target);
+    if request.version == Version::HTTP_2 {
+        let asked = request.uri.authority().ok_or(Error::Host)?;
+        if host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(asked.as_str().as_bytes())) {
+            return Err(Error::Host);
         }
-        return Authority::try_from(host.ok_or(Error::Host)?.as_bytes()).map_err(|_| Error::Host);
+        return check_authority(hosts, asked);
     }
-    let asked = request.uri.authority().ok_or(Error::Host)?;
-    if host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(asked.as_str().as_bytes())) {
+    if request.uri.authority().is_some() {
+        return Err(Error::Target);
+    }
+    let host = host.ok_or(Error::Host)?.as_bytes();
+    if hosts.plainly_name(host) {
+        return Ok(());
+    }
+    check_authority(hosts, &Authority::try_from(host).map_err(|_| Error::Host)?)
+}
+
+fn check_authority(hosts: &Hosts, authority: &Authority) -> Result<(), Error> {
+    if authority.as_str().contains('@') {
         return Err(Error::Host);
     }
-    Ok(asked.clone())
+    if !hosts.answer_for(authority.host()) {
+        return Err(Error::Misdirected(authority.host().to_owned()));
+    }
+    Ok(())
 }

@@ -93,7 +93,7 @@ pub struct Line {
 impl Record {
     /// Begins the record of a request; `log` is absent where lines of this level are not wanted.
     #[must_use]
-    pub fn new(log: Option<Log>, peer: SocketAddr, request_id: RequestId) -> Record {
+    pub fn new(log: Option<Log>, peer: SocketAddr, request_id: RequestId) -> Box<Record> {
         let line = Line {
             request_id,
             peer,
@@ -110,7 +110,8 @@ impl Record {
             bytes_in: 0,
             delivered: false,
         };
-        Record { log, begun: Instant::now(), standing: Standing::default(), line }
+        // It is handed on many times, and is large.
+        Box::new(Record { log, begun: Instant::now(), standing: Standing::default(), line })
     }
 }
 
