@@ -51,34 +51,58 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Accepts until the drain closes the listener; what was queued by then is accepted too.
+    ///
+    /// Where no place is free, one caller waits for it here and the others in the queue.
     pub async fn run(self) {
         let mut draining = self.proxy.draining.clone();
         let closing = draining.closing();
         tokio::pin!(closing);
+        // Each begins an episode of which the log has one line.
+        let (mut crowded, mut exhausted) = (false, false);
         loop {
-            tokio::select! {
+            let next = poll_fn(|context| {
+                let accepted = self.socket.poll_accept(context);
+                crowded &= accepted.is_ready();
+                accepted
+            });
+            let accepted = tokio::select! {
                 biased;
                 () = &mut closing => break,
-                accepted = self.accept() => match accepted {
-                    Ok((stream, peer, place)) => self.serve(stream, peer, place),
-                    Err(error) => failed(&error).await,
-                },
+                accepted = next => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    exhausted = false;
+                    let place = self.place(&mut crowded).await;
+                    self.serve(stream, peer, place);
+                }
+                Err(error) => failed(&error, &mut exhausted).await,
             }
         }
         while let Some((stream, peer)) = queued(&self.socket).await {
-            self.serve(stream, peer, None);
+            let place = self.capacity.place().await;
+            self.serve(stream, peer, place);
         }
     }
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Place>)> {
-        let place = self.capacity.place().await;
-        let (stream, peer) = self.socket.accept().await?;
-        Ok((stream, peer, place))
+    async fn place(&self, crowded: &mut bool) -> Option<Place> {
+        if let Some(place) = self.capacity.free_place() {
+            return Some(place);
+        }
+        if !*crowded {
+            tracing::error!(
+                connections = self.capacity.most(),
+                "as many callers are connected as may be; more wait. Raise the limit of open files (ulimit -n)"
+            );
+        }
+        *crowded = true;
+        self.capacity.place().await
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Option<Place>) {
         let (listener, proxy) = (Arc::clone(&self.listener), Arc::clone(&self.proxy));
-        let served = connection::serve(stream, peer, listener, proxy, self.tls.clone());
+        // Boxed, because each future that only wraps another holds its memory twice.
+        let served = Box::pin(connection::serve(stream, peer, listener, proxy, self.tls.clone()));
         self.proxy.tasks.spawn(Kind::Connection, async move {
             served.await;
             drop(place);
@@ -95,11 +119,14 @@ async fn queued(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     .await
 }
 
-async fn failed(error: &io::Error) {
+async fn failed(error: &io::Error, exhausted: &mut bool) {
     // A caller that left the queue is its own affair; anything else is this machine's.
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         return;
     }
-    tracing::error!(%error, "accepting a connection failed; is the limit of open files too low?");
+    if !*exhausted {
+        tracing::error!(%error, "accepting a connection failed; is the limit of open files too low?");
+    }
+    *exhausted = true;
     tokio::time::sleep(EXHAUSTED).await;
 }

@@ -1,15 +1,14 @@
 //! How many callers may be connected: each may need a connection to the upstream beside its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// More are never taken, however many files may be open.
 const MOST: usize = 10_000;
 
-/// Files that are open for other things: listeners, logs, probes, runtimes.
-const RESERVED: usize = 64;
+/// Files that are open for other things: as many probes as the admin listener serves, and listeners, logs, runtimes.
+const RESERVED: usize = 128;
 
 /// Where the system does not say how many files may be open.
 const OPEN_FILES: usize = 1024;
@@ -22,7 +21,6 @@ pub type Place = OwnedSemaphorePermit;
 pub struct Capacity {
     places: Arc<Semaphore>,
     most: usize,
-    reported: Arc<AtomicBool>,
 }
 
 impl Capacity {
@@ -32,20 +30,23 @@ impl Capacity {
         let open_files = std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| soft_limit(&limits));
         let most = open_files.unwrap_or(OPEN_FILES).saturating_sub(RESERVED) / 2;
         let most = most.clamp(1, MOST);
-        Capacity { places: Arc::new(Semaphore::new(most)), most, reported: Arc::default() }
+        Capacity { places: Arc::new(Semaphore::new(most)), most }
     }
 
-    /// Waits for a place; callers wait in the kernel's queue meanwhile.
+    /// How many there are.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// A place, if one is free.
+    #[must_use]
+    pub fn free_place(&self) -> Option<Place> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// Waits for a place; the semaphore is never closed, so there is one in the end.
     pub async fn place(&self) -> Option<Place> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(place);
-        }
-        if !self.reported.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                connections = self.most,
-                "as many callers are connected as may be; more wait. Raise the limit of open files (ulimit -n)"
-            );
-        }
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 }

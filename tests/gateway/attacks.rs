@@ -77,18 +77,3 @@ fn a_caller_that_does_not_read_is_given_up_and_its_answer_is_not_held() {
     while caller.next().is_some() {}
     assert_eq!(secure.caller().execute("{}").status, 202);
 }
-
-#[test]
-fn callers_beyond_the_limit_of_open_files_wait_until_others_leave() {
-    let pair = Pair::with_open_files(72);
-    let mut held: Vec<_> = (0..4).map(|_| pair.caller()).collect();
-    for caller in &mut held {
-        assert_eq!(caller.execute("{}").status, 202);
-    }
-    let mut waiting = pair.caller();
-    waiting.send_post(EXECUTE, &[], b"{}");
-    pair.gateway.line(|line| line["level"] == "ERROR" && line["connections"] == 4);
-    assert_eq!(pair.asteroid.requests().len(), 4);
-    drop(held);
-    assert_eq!(waiting.answer().status, 202);
-}

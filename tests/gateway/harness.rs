@@ -44,13 +44,6 @@ impl Pair {
         Pair { asteroid, gateway }
     }
 
-    /// In a process that may have this many files open.
-    pub(crate) fn with_open_files(most: usize) -> Pair {
-        let asteroid = Asteroid::start();
-        let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), most);
-        Pair { asteroid, gateway }
-    }
-
     /// With further keys of `upstream`.
     pub(crate) fn with_upstream(more: &str) -> Pair {
         let asteroid = Asteroid::start();

@@ -25,6 +25,7 @@ mod limits;
 mod malformed;
 mod sdk;
 mod simulated;
+mod slow;
 mod streams;
 mod tls;
 mod upstream;

@@ -126,6 +126,18 @@ impl Caller {
         }
     }
 
+    /// Reads this many bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).map(|()| bytes)
+    }
+
+    /// What is sent until the other side closes; a reset is an error.
+    pub(crate) fn rest(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).map(|_| rest)
+    }
+
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         self.stream.read_line(&mut line).ok().filter(|read| *read > 0)?;

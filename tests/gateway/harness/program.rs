@@ -102,9 +102,24 @@ impl Program {
         pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
     }
 
+    /// Where the listeners are.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Connects to the admin listener.
+    pub(crate) fn probe(&self) -> Caller {
+        Caller::connect(self.admin.unwrap())
+    }
+
     /// Asks the admin listener.
     pub(crate) fn admin(&self, path: &str) -> Answer {
-        Caller::connect(self.admin.unwrap()).request("GET", path)
+        self.probe().request("GET", path)
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Everything printed so far.

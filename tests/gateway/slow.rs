@@ -1,0 +1,85 @@
+//! Callers who are slow, or many: what they hold is bounded, and others are served meanwhile.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+
+/// An answer that does not fit into the sockets' buffers.
+const LONG: usize = 24 * 1024 * 1024;
+
+#[test]
+fn an_answer_that_is_read_slowly_but_steadily_is_read_to_its_end() {
+    let pair = Pair::with("timeouts: { idle: 1s }");
+    pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": "x".repeat(LONG)}}}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[], b"{}");
+    for _ in 0..48 {
+        // Longer in all than the time-out, and each part shorter.
+        std::thread::sleep(Duration::from_millis(50));
+        caller.bytes(LONG / 48).unwrap();
+    }
+}
+
+#[test]
+fn callers_beyond_the_limit_of_open_files_wait_and_are_served_when_others_leave() {
+    let asteroid = Asteroid::start();
+    // 128 are kept for other things, and half of the rest are for callers.
+    let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 144);
+    let connect = || Caller::connect(gateway.address());
+    let mut served: Vec<Caller> = (0..8).map(|_| connect()).collect();
+    for caller in &mut served {
+        assert_eq!(caller.execute("{}").status, 202);
+    }
+    let mut waiting: Vec<Caller> = (0..60).map(|_| connect()).collect();
+    for caller in &mut waiting {
+        caller.send_post(EXECUTE, &[], b"{}");
+    }
+    gateway.line(|line| line["connections"] == 8 && line["level"] == "ERROR");
+    // Those who were there first are served on.
+    for caller in &mut served {
+        assert_eq!(caller.execute("{}").status, 202);
+    }
+    assert_eq!(asteroid.requests().len(), 16);
+    served.clear();
+    for mut caller in waiting {
+        assert_eq!(caller.answer().status, 202);
+    }
+    assert_eq!(asteroid.requests().len(), 76);
+    let said = gateway.output().matches("more wait").count();
+    assert!(gateway.stop().status.success());
+    assert_eq!(said, 1, "once for the whole episode");
+}
+
+#[test]
+fn listeners_do_not_keep_places_from_each_other() {
+    let asteroid = Asteroid::start();
+    let one = "{ address: 127.0.0.1:0, tenant: { fixed: billing } }";
+    let two = configuration(&asteroid.url(), "").replace(one, &format!("{one}, {one}"));
+    // Too low for more than one place.
+    let gateway = Program::run_limited(&two, 64);
+    for listener in [0, 0, 1, 1] {
+        assert_eq!(Caller::connect(gateway.addresses()[listener]).execute("{}").status, 202);
+    }
+}
+
+#[test]
+fn a_gateway_without_a_descriptor_left_says_so_once_and_accepts_again_when_it_has_one() {
+    let asteroid = Asteroid::start();
+    let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 40);
+    let unused = gateway.open_files();
+    let probes: Vec<Caller> = (0..40).map(|_| gateway.probe()).collect();
+    while gateway.open_files() < 40 {
+        std::thread::yield_now();
+    }
+    let mut caller = Caller::connect(gateway.address());
+    let refused = gateway.line(|line| line["level"] == "ERROR");
+    assert!(refused["message"].as_str().unwrap().contains("limit of open files"), "{refused}");
+    drop(probes);
+    while gateway.open_files() > unused + 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(caller.execute("{}").status, 202);
+    assert_eq!(gateway.output().matches("limit of open files").count(), 1);
+}
