@@ -124,9 +124,10 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
         workers.push(worker.start(number, end.clone())?);
     }
     for (listener, address) in config.listeners.iter().zip(&addresses) {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
         match &listener.tenant {
-            TenantSource::Fixed(tenant) => tracing::info!(%address, tenant, "listening"),
-            TenantSource::Header(header) => tracing::info!(%address, tenant_header = %header, "listening"),
+            TenantSource::Fixed(tenant) => tracing::info!(%address, scheme, tenant, "listening"),
+            TenantSource::Header(header) => tracing::info!(%address, scheme, tenant_header = %header, "listening"),
         }
     }
     tracing::info!(address = %admin, workers = workers.len(), "ready");

@@ -40,7 +40,8 @@ enum Command {
         #[command(flatten)]
         logging: Logging,
     },
-    /// Print everything that is wrong with a configuration, and what is risky, without starting
+    /// Print everything that is wrong with a configuration, and what is risky, without starting; files that it names, such
+    /// as keys, are not read
     Check {
         #[command(flatten)]
         config: ConfigFile,
@@ -124,7 +125,7 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
 fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
     say(format_args!(
-        "{}: no fault; {} listeners, {} tenants",
+        "{}: no fault; listeners: {}, tenants: {}. Files that it names were not read",
         file.path.display(),
         config.listeners.len(),
         config.tenants.len()

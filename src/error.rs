@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Limit(#[from] Exceeded),
     /// The body's media type.
-    #[error("the body must be sent once as Content-Type: application/json, without a Content-Encoding")]
+    #[error("the body must be JSON in UTF-8, with Content-Type: application/json once and without a Content-Encoding")]
     MediaType,
     /// The body is longer than `body_limit`.
     #[error("the body is longer than {limit} bytes, the body_limit of this gateway")]

@@ -18,7 +18,8 @@
 //! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
 //! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted.
 //! - [`error`]: every refusal and failure, and the table of answers.
-//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`watch`]: files that change meanwhile.
+//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`]: files that
+//!   the operator names, and those that change meanwhile.
 //! - [`telemetry`]: the log. [`admin`]: probes. [`simulator`]: the simulated Asteroid.
 
 pub mod admin;
@@ -28,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod error;
+pub mod files;
 pub mod json;
 pub mod proxy;
 pub mod secret;

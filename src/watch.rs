@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::zeroize::Zeroizing;
+use crate::files;
 
 /// How often files are compared.
 pub const EVERY: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl Watch {
 
     /// A file that cannot be read differs from every one that can.
     fn read(&self) -> Vec<Option<u64>> {
-        let bytes = self.files.iter().map(|file| std::fs::read(file).ok().map(Zeroizing::new));
+        let bytes = self.files.iter().map(|file| files::read(file).ok());
         bytes.map(|bytes| bytes.map(|bytes| self.hasher.hash_one(bytes.as_slice()))).collect()
     }
 }

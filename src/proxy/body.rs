@@ -30,8 +30,15 @@ pub fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 fn is_json(value: &HeaderValue) -> bool {
-    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    let mut parts = value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(b"application/json"));
+    // A reader that honours another charset would read another body than the one that was checked.
+    let other_charset = |parameter: &[u8]| {
+        let (name, value) = parameter.split_at_checked(8).unwrap_or_default();
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        name.eq_ignore_ascii_case(b"charset=") && !value.eq_ignore_ascii_case(b"utf-8")
+    };
+    is_json && !parts.any(other_charset)
 }
 
 /// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also where it fails.

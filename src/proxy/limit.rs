@@ -62,7 +62,10 @@ pub fn reserve(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Res
         Some(limit) => Reservation { charge: Some(charge(tenant, limit, now, standing)?) },
         None => Reservation { charge: None },
     };
-    take(tenant, Limit::Executions, tenant.counts.executions.as_deref(), standing)?;
+    if let Err(exceeded) = take(tenant, Limit::Executions, tenant.counts.executions.as_deref(), standing) {
+        standing.give_back();
+        return Err(exceeded);
+    }
     Ok(reservation)
 }
 

@@ -1,10 +1,11 @@
 //! A key in a file, as Kubernetes, Docker and systemd mount it.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use secrecy::zeroize::Zeroizing;
+
+use crate::files;
 
 use super::{Error, MAX_LENGTH, Secret, without_line_break};
 
@@ -18,7 +19,7 @@ pub(super) fn read(path: &Path) -> Result<Secret, Error> {
     // Larger than what is read by more than the reader's probe, so that the buffer never moves and leaves a copy.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LENGTH + 256));
     let most = u64::try_from(MAX_LENGTH).unwrap_or(u64::MAX).saturating_add(3);
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(|error| failed(&error))?;
+    files::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(|error| failed(&error))?;
     Secret::from_slice(without_line_break(&bytes))
         .map_err(|invalid| Error::Invalid { place: path.display().to_string(), invalid })
 }
@@ -79,5 +80,8 @@ mod tests {
         assert!(matches!(at("."), Error::Directory { .. }));
         assert!(at("absent").to_string().contains("put the key there"));
         assert!(matches!(at("nul\0byte"), Error::Unreadable { .. }));
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(at("pipe").to_string().contains("not a regular file"), "opening it would wait for a writer");
     }
 }

@@ -92,7 +92,7 @@ impl Acceptor {
         if !*crowded {
             tracing::error!(
                 connections = self.capacity.most(),
-                "as many callers are connected as may be; more wait. Raise the limit of open files (ulimit -n)"
+                "as many callers are connected as may be; more wait. Raise the limit of open files (ulimit -Hn)"
             );
         }
         *crowded = true;

@@ -24,10 +24,12 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Half of the files that may be open beside the reserved ones, at most [`MOST`].
+    /// Half of the files that may be open beside the reserved ones, at most [`MOST`]. The soft limit of the process is
+    /// raised for it as far as the hard one allows.
     #[must_use]
     pub fn of_process() -> Capacity {
-        let open_files = std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| soft_limit(&limits));
+        let wanted = u64::try_from(2 * MOST + RESERVED).unwrap_or(u64::MAX);
+        let open_files = rlimit::increase_nofile_limit(wanted).ok().and_then(|limit| usize::try_from(limit).ok());
         let most = open_files.unwrap_or(OPEN_FILES).saturating_sub(RESERVED) / 2;
         let most = most.clamp(1, MOST);
         Capacity { places: Arc::new(Semaphore::new(most)), most }
@@ -48,25 +50,5 @@ impl Capacity {
     /// Waits for a place; the semaphore is never closed, so there is one in the end.
     pub async fn place(&self) -> Option<Place> {
         Arc::clone(&self.places).acquire_owned().await.ok()
-    }
-}
-
-fn soft_limit(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    // "unlimited" is as good as more than is ever taken.
-    Some(line.split_whitespace().next()?.parse().unwrap_or(usize::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_of_open_files_is_read_as_the_kernel_writes_it() {
-        let limits =
-            |soft: &str| format!("Max processes  9  9  processes\nMax open files     {soft}   4096   files \n");
-        assert_eq!(soft_limit(&limits("1024")), Some(1024));
-        assert_eq!(soft_limit(&limits("unlimited")), Some(usize::MAX));
-        assert_eq!(soft_limit(""), None);
     }
 }

@@ -14,6 +14,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
+use crate::files;
 use crate::watch::Watch;
 
 const CERTIFICATE: &str = "certificate_file";
@@ -86,9 +87,9 @@ impl ResolvesServerCert for Current {
     }
 }
 
-fn replace(current: &Current, files: &ListenerTls, provider: &CryptoProvider) {
-    let certificate_file = files.certificate_file.display();
-    match read(files, provider) {
+fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
+    let certificate_file = named.certificate_file.display();
+    match read(named, provider) {
         Ok(key) => {
             current.0.store(Some(Arc::new(key)));
             tracing::info!(%certificate_file, "the certificate was replaced; new connections get it");
@@ -100,29 +101,25 @@ fn replace(current: &Current, files: &ListenerTls, provider: &CryptoProvider) {
     }
 }
 
-fn read(files: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
-    let (certificate_file, key_file) = (&files.certificate_file, &files.key_file);
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate_file).and_then(Iterator::collect);
-    let chain = chain.and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) });
-    let chain = chain.map_err(|error| {
-        unreadable(CERTIFICATE, certificate_file, error, "certificates in PEM form, the listener's own first")
+fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+    let (certificate_file, key_file) = (&named.certificate_file, &named.key_file);
+    let unreadable = |key, file: &Path, reason| Error::Read { key, file: file.to_owned(), reason };
+    let chain = files::read(certificate_file).map_err(|reason| unreadable(CERTIFICATE, certificate_file, reason))?;
+    let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&chain).collect();
+    // Nothing is said of what was read instead: it may be a key.
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
+        invalid(CERTIFICATE, certificate_file, "it must hold certificates in PEM form, the listener's own first")
     })?;
-    let key = PrivateKeyDer::from_pem_file(key_file)
-        .map_err(|error| unreadable(KEY, key_file, error, "the certificate's private key in PEM form"))?;
+    let key = files::read(key_file).map_err(|reason| unreadable(KEY, key_file, reason))?;
+    let key = PrivateKeyDer::from_pem_slice(&key)
+        .map_err(|_| invalid(KEY, key_file, "it must hold the certificate's private key in PEM form"))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         rustls::Error::InvalidCertificate(_) => invalid(CERTIFICATE, certificate_file, error.to_string()),
-        _ => invalid(KEY, key_file, format!("it is not the key of the certificate: {error}")),
+        rustls::Error::InconsistentKeys(_) => invalid(KEY, key_file, "it is not the key of the certificate"),
+        _ => invalid(KEY, key_file, format!("it cannot be used: {error}")),
     })
 }
 
-/// Says nothing of what was read instead: it may be a key.
-fn unreadable(key: &'static str, file: &Path, error: pem::Error, expected: &str) -> Error {
-    match error {
-        pem::Error::Io(reason) => Error::Read { key, file: file.to_owned(), reason },
-        _ => invalid(key, file, format!("it must hold {expected}")),
-    }
-}
-
-fn invalid(key: &'static str, file: &Path, reason: String) -> Error {
-    Error::Invalid { key, file: file.to_owned(), reason }
+fn invalid(key: &'static str, file: &Path, reason: impl Into<String>) -> Error {
+    Error::Invalid { key, file: file.to_owned(), reason: reason.into() }
 }

@@ -116,9 +116,10 @@ impl Shared {
                 return;
             }
             drop(queue);
+            // What the last batch needed the next one may, and what one burst needed is not kept for the rest of the day.
+            let needed = batch.len();
             batch.clear();
-            // What one burst needed is not kept for the rest of the day.
-            batch.shrink_to(64 * 1024);
+            batch.shrink_to((2 * needed).max(16 * 1024));
             if !closed {
                 std::thread::sleep(GATHER);
             }

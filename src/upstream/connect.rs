@@ -53,7 +53,7 @@ pub enum Error {
         after: Duration,
     },
     /// The certificate does not verify, or TLS failed otherwise.
-    #[error("TLS with {host} failed: {source}")]
+    #[error("TLS with {host} failed: {}", said(source))]
     Tls {
         /// The upstream's name.
         host: String,
@@ -66,6 +66,26 @@ pub enum Error {
     /// The upstream takes no request over HTTP/2.
     #[error("it takes no requests at the moment: it refused the stream, or allows none")]
     Declined,
+}
+
+/// What rustls calls by its own names, in those of operators.
+fn said(source: &io::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    let cause = source.get_ref().and_then(|cause| cause.downcast_ref());
+    let Some(rustls::Error::InvalidCertificate(invalid)) = cause else { return source.to_string() };
+    let said = match invalid {
+        Certificate::UnknownIssuer => "no authority that is trusted here signed its certificate; see upstream.ca_file",
+        Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "its certificate is not valid yet",
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "its certificate is for another name"
+        }
+        Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it shows an authority's certificate as its own (make it with basicConstraints=CA:FALSE)"
+        }
+        _ => return source.to_string(),
+    };
+    said.to_owned()
 }
 
 /// Where the upstream is.

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, pem};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::files;
 use crate::watch::Watch;
 
 /// Why `upstream.ca_file` cannot be used.
@@ -113,7 +114,7 @@ fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
 
 fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), Error> {
     let invalid = |reason: String| Error::Invalid { file: file.to_owned(), reason };
-    let read = std::fs::read(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
+    let read = files::read(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
     let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&read).collect();
     let certificates = certificates.map_err(|error| invalid(error.to_string()))?;
     if certificates.is_empty() {

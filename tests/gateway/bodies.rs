@@ -180,7 +180,15 @@ fn a_workflow_is_started_and_tagged_like_an_agent_and_logged_as_a_workflow() {
 #[test]
 fn another_media_type_is_refused() {
     let pair = Pair::start();
-    for value in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data", ""] {
+    for value in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonx",
+        "multipart/form-data",
+        "application/json; charset=utf-16",
+        "application/json;a=b;Charset=\"utf-7\"",
+        "",
+    ] {
         pair.caller().post(EXECUTE, &[("Content-Type", value)], b"{}").assert_error(415, "media-type", "not_started");
     }
     let coded = pair.caller().post(EXECUTE, &[("Content-Encoding", "gzip")], b"{}");

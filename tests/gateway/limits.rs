@@ -170,7 +170,9 @@ fn a_start_that_the_rate_refuses_gives_its_budget_back() {
     let pair = limited("executions: { rate: 1/d }, budget: { executions: 2, per: day, local: true }");
     assert_eq!(pair.execute("{}").status, 202);
     for _ in 0..3 {
-        assert_limited(&pair.execute("{}"), "executions", 86_000..=86_400);
+        let answer = pair.execute("{}");
+        assert_limited(&answer, "executions", 86_000..=86_400);
+        assert!(answer.header("ratelimit").unwrap().contains(r#""budget";r=1;"#), "{answer:?}");
     }
 }
 

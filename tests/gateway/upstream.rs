@@ -160,14 +160,15 @@ fn https_is_verified_against_the_configured_ca_and_the_name_and_the_upstream_cho
 
 #[test]
 fn nothing_is_sent_to_an_upstream_whose_certificate_does_not_verify() {
-    // Not signed by a known root; signed, but for another name.
     let unknown = Asteroid::start_tls("localhost");
     let other_name = Asteroid::start_tls("other.example");
     let urls = [unknown.url(), format!("{}, ca_file: {}", other_name.url(), other_name.ca_file())];
-    for (url, asteroid) in urls.into_iter().zip([unknown, other_name]) {
+    let said = ["no authority that is trusted here signed its certificate", "its certificate is for another name"];
+    for ((url, asteroid), said) in urls.into_iter().zip([unknown, other_name]).zip(said) {
         let pair = Pair { gateway: Program::run(&configuration(&url, "")), asteroid };
         let answer = pair.execute("{}");
         answer.assert_error(502, "unreachable", "not_started");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(said), "{answer:?}");
         assert_eq!(pair.asteroid.requests().len(), 0);
     }
 }

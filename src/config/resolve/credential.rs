@@ -65,7 +65,7 @@ fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> 
             if findings.faults.cover(&path.key("file")) || findings.faults.cover(&path.key("env")) {
                 return None;
             }
-            findings.missing(path, "says not where the key is; write `file: PATH` or `env: VARIABLE`")
+            findings.missing(path, "does not say where the key is; write `file: PATH` or `env: VARIABLE`")
         }
     }
 }

@@ -74,6 +74,9 @@ fn one(
         return findings
             .fault(&at, "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call");
     }
+    if trusted_peers.is_empty() && matches!(tenant, Some(TenantSource::Header(_))) {
+        findings.warnings.push(&path.key("tenant"), "any process on this machine can name any tenant");
+    }
     Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts?, tls: tls? })
 }
 

@@ -64,7 +64,7 @@ fn names_are_fit_for_logs_and_labels() {
 fn a_credential_says_where_the_key_is_in_exactly_one_way() {
     let written = "{ file: /var/run/secrets/asteroid/api-key }";
     for (place, expected) in [
-        ("", "credentials.main: says not where the key is; write `file: PATH` or `env: VARIABLE`"),
+        ("", "credentials.main: does not say where the key is; write `file: PATH` or `env: VARIABLE`"),
         ("{ file: /key, env: KEY }", "credentials.main: names both `file` and `env`; keep one"),
         ("{ file: 7 }", "credentials.main.file: must be text, not a number; put it in quotes"),
         ("{ file: key }", "credentials.main.file: must be a path with a directory, such as /run/secrets/key or ./key"),
