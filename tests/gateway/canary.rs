@@ -71,6 +71,28 @@ fn no_answer_and_no_line_of_any_level_shows_the_key() {
 }
 
 #[test]
+fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_key() {
+    let asteroid = Asteroid::start_tls("localhost");
+    let limited = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
+    let limited = limited.replace("credential: main,", "credential: main, limits: { executions: { rate: 1/d } },");
+    let pair = Pair { gateway: Program::run_with(&limited, &["--log-level", "debug"], &[]), asteroid };
+    let mut answers = Vec::new();
+    for tenant in ["nobody", "billing", "billing"] {
+        answers.push(pair.caller().post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}"));
+    }
+    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [401, 502, 429]);
+    let mut malformed = pair.caller();
+    malformed.send(b"GET / HTTP/1.1\r\nX : y\r\n\r\n");
+    answers.push(malformed.answer());
+    for answer in &answers {
+        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+    }
+    let ended = pair.gateway.stop();
+    assert!(ended.output.contains("malformed") && ended.output.contains("\"limit\""), "{}", ended.output);
+    assert_clean("the log", &ended.output);
+}
+
+#[test]
 fn the_development_mode_and_the_simulator_do_not_print_a_key_either() {
     let pair = Pair::start();
     assert_eq!(pair.execute("{}").status, 202);
