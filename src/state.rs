@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use budget::{Budget, Day};
-pub use in_flight::InFlight;
+pub use budget::{Budget, Day, Spent};
+pub use in_flight::{Full, InFlight};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
 

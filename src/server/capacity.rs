@@ -24,7 +24,7 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Half of the files that may be open beside the reserved ones, at most [`MOST`]. The soft limit of the process is
+    /// Half of the files that may be open beside the reserved ones, at most 10,000. The soft limit of the process is
     /// raised for it as far as the hard one allows.
     #[must_use]
     pub fn of_process() -> Capacity {

@@ -18,6 +18,17 @@ fn blocks(file: &str, language: &str) -> Vec<String> {
     fenced.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n').map(str::to_owned)).collect()
 }
 
+/// A configuration for anywhere, with the tests' key and upstream.
+fn run_here(configuration: &str) -> Pair {
+    let here = configuration.replace("/var/run/secrets/asteroid/api-key", "{dir}/key");
+    assert_ne!(here, configuration);
+    let asteroid = crate::harness::Asteroid::start();
+    let url = asteroid.url();
+    let environment =
+        [("ASTEROID_GATEWAY__UPSTREAM__URL", url.as_str()), ("ASTEROID_GATEWAY__ADMIN__ADDRESS", "127.0.0.1:0")];
+    Pair { gateway: Program::run_with(&here, &[], &environment), asteroid }
+}
+
 #[test]
 fn the_smallest_configuration_is_the_one_that_the_readme_shows_and_runs() {
     let file = read("config/gateway.yaml");
@@ -25,32 +36,14 @@ fn the_smallest_configuration_is_the_one_that_the_readme_shows_and_runs() {
     let shown = blocks("README.md", "yaml");
     let shown: Vec<&str> = shown[0].lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(shown, without_comments);
-    let asteroid = crate::harness::Asteroid::start();
-    let here = file.replace("127.0.0.1:8080", "127.0.0.1:0").replace("/var/run/secrets/asteroid/api-key", "{dir}/key");
-    assert_ne!(here, file);
-    let environment = [
-        ("ASTEROID_GATEWAY__UPSTREAM__URL", asteroid.url()),
-        ("ASTEROID_GATEWAY__ADMIN__ADDRESS", "127.0.0.1:0".into()),
-    ];
-    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let gateway = Program::run_with(&here, &[], &environment);
-    let pair = Pair { asteroid, gateway };
+    let pair = run_here(&file.replace("127.0.0.1:8080", "127.0.0.1:0"));
     assert_eq!(pair.execute("{}").status, 202);
 }
 
 #[test]
 fn the_readmes_tenants_are_limited_as_it_says() {
     let shown = &blocks("README.md", "yaml")[1];
-    let asteroid = crate::harness::Asteroid::start();
-    let here = shown.replace("10.0.12.4:8081", "127.0.0.1:0").replace("10.0.12.7/32", "127.0.0.1");
-    let here = here.replace("/var/run/secrets/asteroid/api-key", "{dir}/key");
-    let environment = [
-        ("ASTEROID_GATEWAY__UPSTREAM__URL", asteroid.url()),
-        ("ASTEROID_GATEWAY__ADMIN__ADDRESS", "127.0.0.1:0".into()),
-    ];
-    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let gateway = Program::run_with(&here, &[], &environment);
-    let pair = Pair { asteroid, gateway };
+    let pair = run_here(&shown.replace("10.0.12.4:8081", "127.0.0.1:0").replace("10.0.12.7/32", "127.0.0.1"));
     let answer = pair.caller().post(crate::harness::EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
     assert_eq!(answer.status, 202);
     let told = format!("`RateLimit: {}`", answer.header("ratelimit").unwrap());
