@@ -21,6 +21,10 @@ use crate::tasks::Tasks;
 use super::body::Body;
 use super::{http2, tls};
 
+/// What is read at once of an answer over HTTP/1.1, in bytes. A head of twice as much is refused always, a longer one than
+/// this where it does not come at once.
+const BUFFER_BYTES: usize = 128 * 1024;
+
 /// Why there is no connection. Names and addresses are the operator's own and may be shown to callers.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -239,7 +243,7 @@ impl Connector {
 }
 
 async fn handshake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, tasks: &Tasks) -> Result<Made, Error> {
-    let shaken = http1::Builder::new().handshake(TokioIo::new(stream)).await;
+    let shaken = http1::Builder::new().max_buf_size(BUFFER_BYTES).handshake(TokioIo::new(stream)).await;
     // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
     let (sender, connection) = shaken.map_err(|_| Error::Closed)?;
     // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.
