@@ -34,9 +34,10 @@ fn is_json(value: &HeaderValue) -> bool {
     let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(b"application/json"));
     // A reader that honours another charset would read another body than the one that was checked.
     let other_charset = |parameter: &[u8]| {
-        let (name, value) = parameter.split_at_checked(8).unwrap_or_default();
+        let mut sides = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+        let (name, value) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
         let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        name.eq_ignore_ascii_case(b"charset=") && !value.eq_ignore_ascii_case(b"utf-8")
+        name.eq_ignore_ascii_case(b"charset") && !value.eq_ignore_ascii_case(b"utf-8")
     };
     is_json && !parts.any(other_charset)
 }

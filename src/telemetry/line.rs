@@ -1,5 +1,5 @@
-//! A record's line as JSON, written by hand: on the hot path it costs more than reading the body, and nearly every value
-//! is one that needs no escape.
+//! A record's line as JSON, written by hand: serde's way took as long as checking a small body, and nearly every value is
+//! one that needs no escape.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -53,11 +53,11 @@ fn number(lines: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
 /// With three digits behind the point.
 fn milliseconds(lines: &mut Vec<u8>, took: Duration) {
     let micros = took.as_micros();
-    lines.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
+    let mut digits = itoa::Buffer::new();
+    lines.extend_from_slice(digits.format(micros / 1000).as_bytes());
     lines.push(b'.');
-    // 1000 is a digit that the next line skips, so that zeros in front stay.
-    let digits = itoa::Buffer::new().format(1000 + micros % 1000).get(1..).unwrap_or_default().as_bytes().to_owned();
-    lines.extend_from_slice(&digits);
+    // A digit more, which is not written, keeps the zeros behind the point.
+    lines.extend_from_slice(digits.format(1000 + micros % 1000).get(1..).unwrap_or_default().as_bytes());
 }
 
 fn address(lines: &mut Vec<u8>, peer: SocketAddr) -> io::Result<()> {

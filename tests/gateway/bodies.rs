@@ -186,6 +186,7 @@ fn another_media_type_is_refused() {
         "application/jsonx",
         "multipart/form-data",
         "application/json; charset=utf-16",
+        "application/json; charset = utf-16",
         "application/json;a=b;Charset=\"utf-7\"",
         "",
     ] {
