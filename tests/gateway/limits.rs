@@ -154,8 +154,8 @@ fn a_budget_is_spent_by_what_may_have_started_and_given_back_by_what_did_not() {
 
 #[test]
 fn a_start_that_was_never_sent_spends_no_budget() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let text = configuration(&format!("http://{free}"), "");
+    let (address, _held) = crate::harness::asteroid::refusing();
+    let text = configuration(&format!("http://{address}"), "");
     let budget = "credential: main, limits: { budget: { executions: 1, per: day, local: true } },";
     let pair = Pair { asteroid: Asteroid::start(), gateway: Program::run(&text.replace("credential: main,", budget)) };
     for _ in 0..3 {

@@ -1,7 +1,5 @@
 //! An upstream that is away, slow or broken: what the caller is told of the money, and that nothing is sent twice.
 
-use std::net::TcpListener;
-
 use serde_json::json;
 
 use crate::harness::asteroid::certificates;
@@ -17,12 +15,12 @@ fn over_both() -> [Pair; 2] {
 
 #[test]
 fn an_upstream_that_cannot_be_reached_has_started_nothing() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gateway = Program::run(&configuration(&format!("http://{free}"), ""));
+    let (address, _held) = crate::harness::asteroid::refusing();
+    let gateway = Program::run(&configuration(&format!("http://{address}"), ""));
     let pair = Pair { asteroid: Asteroid::start(), gateway };
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
-    assert!(answer.json()["detail"].as_str().unwrap().contains(&free.to_string()));
+    assert!(answer.json()["detail"].as_str().unwrap().contains(&address.to_string()));
     assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=connection_refused"));
 }
 

@@ -147,6 +147,14 @@ pub(crate) fn certificates(name: &str) -> TempDir {
     dir
 }
 
+/// An address at which every connection is refused. Its port is nobody else's as long as the socket is held: a port that
+/// was only free a moment ago can be the next test's upstream.
+pub(crate) fn refusing() -> (SocketAddr, tokio::net::TcpSocket) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
+}
+
 /// An address whose connections are never answered, as long as what comes with it is held.
 pub(crate) fn unreachable() -> (SocketAddr, Vec<Box<dyn Send>>) {
     let runtime = Builder::new_current_thread().enable_io().build().unwrap();
