@@ -2,6 +2,8 @@
 //! configuration loses no count and refills no bucket whose definition did not change.
 
 mod budget;
+mod claims;
+mod digest;
 mod in_flight;
 mod rate;
 mod standing;
@@ -11,6 +13,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use budget::{Budget, Day, Spent};
+pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent};
+pub use digest::Digest;
 pub use in_flight::{Full, InFlight};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
@@ -32,6 +36,8 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
+    /// What was started under idempotency keys.
+    pub claims: Arc<Claims>,
 }
 
 /// The counts of one tenant.
