@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use serde::Deserialize;
+use uuid::Uuid;
 
 /// The execution that an answer to a start names: `ExecuteAgentResponse` of the specification.
 ///
@@ -11,10 +12,17 @@ pub fn execution_id(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct ExecuteAgentResponse {
         #[serde(rename = "executionId")]
-        execution_id: uuid::Uuid,
+        execution_id: Uuid,
     }
     let answer: ExecuteAgentResponse = serde_json::from_slice(body).ok()?;
     Some(answer.execution_id.to_string())
+}
+
+/// The answer to a start that began this execution: `ExecuteAgentResponse` of the specification, with its status and media
+/// type.
+#[must_use]
+pub fn executed(id: Uuid) -> (StatusCode, &'static str, String) {
+    (StatusCode::ACCEPTED, "application/json", format!("{{\"executionId\":\"{id}\"}}"))
 }
 
 /// Whether the upstream says that it did not accept the key. That it did no work then is an assumption of this gateway.

@@ -25,6 +25,8 @@ pub enum OnConflict {
 #[derive(Debug, Clone)]
 pub struct Tags {
     tags: Vec<Tag>,
+    /// A name that only the gateway writes, and does not write here.
+    reserved: Option<String>,
     /// `"metadata":{"tenant":"billing","team":"b"},`
     whole: Bytes,
     /// `"tenant":"billing","team":"b",`
@@ -64,7 +66,20 @@ impl Tags {
             tag.member = start..members.len();
         }
         let whole = format!("\"{METADATA}\":{{{}}},", members.trim_end_matches(','));
-        Self { tags, whole: whole.into(), members: members.into() }
+        Self { tags, reserved: None, whole: whole.into(), members: members.into() }
+    }
+
+    /// The same, and no caller may write this name: a forged one would be found in place of the gateway's.
+    #[must_use]
+    pub fn reserving(self, name: &str) -> Self {
+        Self { reserved: Some(name.to_owned()), ..self }
+    }
+
+    /// These tags and, under the reserved name, a value for one start.
+    #[must_use]
+    pub fn with_reserved(&self, value: &str) -> Self {
+        let own = self.tags.iter().map(|tag| (tag.name.clone(), tag.value.clone()));
+        Self::new(own.chain(self.reserved.clone().map(|name| (name, value.to_owned()))))
     }
 
     /// `"metadata":{…}`, with a comma where something follows.
@@ -91,7 +106,7 @@ impl Start<'_> {
     ///
     /// # Errors
     ///
-    /// With [`OnConflict::Reject`], a fault for each tag that the caller sent with another value.
+    /// A fault for the reserved name; with [`OnConflict::Reject`], one for each tag that the caller sent with another value.
     pub fn tag(&self, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
         match self.metadata() {
             None => {
@@ -111,16 +126,23 @@ impl Start<'_> {
 fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
     let mut sent = 0;
     let mut conflicts = Vec::new();
+    let mut forged = Vec::new();
     for member in metadata.members() {
+        if tags.reserved.as_ref().is_some_and(|reserved| member.is_named(reserved)) {
+            forged.push(Fault::of(member, "is written by the gateway alone: leave it out"));
+        }
         let Some(tag) = tags.tags.iter().find(|tag| member.is_named(&tag.name)) else { continue };
         sent += 1;
         if !member.is_text(&tag.value) {
             conflicts.push((member, tag));
         }
     }
-    if on_conflict == OnConflict::Reject && !conflicts.is_empty() {
+    if on_conflict == OnConflict::Reject {
         let fault = |member| Fault::of(member, "is written by the gateway, with another value: leave it out");
-        return Err(conflicts.into_iter().map(|(member, _)| fault(member)).collect());
+        forged.extend(conflicts.iter().map(|(member, _)| fault(*member)));
+    }
+    if !forged.is_empty() {
+        return Err(forged);
     }
     let at = metadata.span().start + 1;
     let mut splices = Vec::with_capacity(tags.tags.len());
@@ -218,6 +240,28 @@ mod tests {
         let tag = |body: &str| Start::parse(body.as_bytes()).unwrap().tag(&tags, OnConflict::Reject).is_ok();
         assert!(tag("{\"metadata\":{\"tenant\":\"\u{fffd}\"}}"));
         assert!(!tag(r#"{"metadata":{"tenant":"\ud800"}}"#));
+    }
+
+    #[test]
+    fn a_reserved_name_is_the_gateways_to_write_and_nobody_elses_however_conflicts_are_met() {
+        let tags = tags().reserving("digest");
+        let tag = |body: &'static str, tags: &Tags, on_conflict| {
+            let start = Start::parse(body.as_bytes()).unwrap();
+            let pieces = splice(&Bytes::from_static(body.as_bytes()), start.tag(tags, on_conflict)?).unwrap();
+            Ok(String::from_utf8(pieces.concat()).unwrap())
+        };
+        for on_conflict in [OnConflict::Reject, OnConflict::Overwrite] {
+            let faults: Vec<Fault> = tag(r#"{"metadata":{"d\u0069gest":""}}"#, &tags, on_conflict).unwrap_err();
+            assert_eq!(faults.len(), 1);
+            assert_eq!(faults[0].pointer, "/metadata/digest");
+            assert_eq!(tag("{}", &tags, on_conflict).unwrap(), tagged("{}"), "it is not written by itself");
+            let written = tag("{}", &tags.with_reserved("d1"), on_conflict).unwrap();
+            assert_eq!(written, format!("{{\"metadata\":{{{MEMBERS},\"digest\":\"d1\"}}}}"));
+        }
+        let forged = r#"{"metadata":{"digest":"d2"}}"#;
+        assert!(tag(forged, &tags.with_reserved("d1"), OnConflict::Reject).is_err());
+        let written = tag(forged, &tags.with_reserved("d1"), OnConflict::Overwrite).unwrap();
+        assert!(written.contains(r#""digest":"d1""#) && !written.contains("d2"), "{written}");
     }
 
     #[test]
