@@ -12,7 +12,7 @@ use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
 use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
-use crate::proxy::tenant;
+use crate::proxy::{idempotency, recovery, tenant};
 use crate::state::Limit;
 use crate::telemetry::record::Outcome;
 use crate::upstream;
@@ -71,6 +71,9 @@ pub enum Error {
     /// The body is not what the operation takes.
     #[error(transparent)]
     Body(#[from] Refusal),
+    /// The start does not go out under its idempotency key.
+    #[error(transparent)]
+    Idempotency(#[from] idempotency::Error),
     /// The changes to the body do not fit it: a fault of the gateway.
     #[error("the gateway could not write the tags into the body; this is a fault of the gateway")]
     Tagging(#[from] Misplaced),
@@ -127,6 +130,7 @@ impl Error {
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
             Error::BodyBroken => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
             Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
+            Error::Idempotency(error) => idempotency_row(error),
             Error::Tagging(_) => {
                 row(StatusCode::INTERNAL_SERVER_ERROR, "tagging", "Fault of the gateway", "proxy_internal_error")
             }
@@ -156,7 +160,11 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Error::UpstreamTimeout(_) | Error::UpstreamBroke(_) => Outcome::Unknown,
+            Error::UpstreamTimeout(_)
+            | Error::UpstreamBroke(_)
+            | Error::Idempotency(idempotency::Error::Unknown { .. } | idempotency::Error::LookUp(_)) => {
+                Outcome::Unknown
+            }
             Error::Target
             | Error::Malformed(_)
             | Error::Host
@@ -170,6 +178,15 @@ impl Error {
             | Error::BodyTimeout(_)
             | Error::BodyBroken
             | Error::Body(_)
+            | Error::Idempotency(
+                idempotency::Error::Off
+                | idempotency::Error::Missing
+                | idempotency::Error::Repeated
+                | idempotency::Error::Malformed
+                | idempotency::Error::InFlight
+                | idempotency::Error::Mismatch
+                | idempotency::Error::Full,
+            )
             | Error::Tagging(_)
             | Error::Unreachable(_)
             | Error::KeyRefused => Outcome::NotStarted,
@@ -180,6 +197,17 @@ impl Error {
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken)
+    }
+
+    /// After how many seconds another try is worth it.
+    fn retry_after(&self) -> Option<u64> {
+        use idempotency::Error::{Full, InFlight, LookUp};
+        match self {
+            Error::Limit(exceeded) => Some(exceeded.after),
+            // When the other one ends is not known: a second is worth trying.
+            Error::Idempotency(InFlight | Full | LookUp(_)) => Some(1),
+            _ => None,
+        }
     }
 
     /// The name under which the log has it.
@@ -194,6 +222,9 @@ impl Error {
         match self {
             Error::Body(refusal) => format!("faults in the body: {}", refusal.faults.len()),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
+            Error::Idempotency(idempotency::Error::LookUp(recovery::Error::Broke(cause))) => {
+                format!("the upstream broke off its answer to a look-up: {cause}")
+            }
             error => error.to_string(),
         }
     }
@@ -234,13 +265,39 @@ impl Error {
         if let Error::Tenant(_) = self {
             answer.insert(WWW_AUTHENTICATE, HeaderValue::from_static(TENANT_CHALLENGE));
         }
-        if let Error::Limit(exceeded) = self {
-            answer.insert(RETRY_AFTER, HeaderValue::from(exceeded.after));
+        if let Some(after) = self.retry_after() {
+            answer.insert(RETRY_AFTER, HeaderValue::from(after));
         }
         if close {
             answer.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+fn idempotency_row(error: &idempotency::Error) -> Row {
+    use idempotency::Error as Idempotency;
+    const DENIED: &str = "http_request_denied";
+    match error {
+        Idempotency::Off | Idempotency::Missing | Idempotency::Repeated | Idempotency::Malformed => {
+            row(StatusCode::BAD_REQUEST, "idempotency-key", "Invalid Idempotency-Key", "http_request_error")
+        }
+        Idempotency::InFlight => row(StatusCode::CONFLICT, "idempotency-in-flight", "Key in flight", DENIED),
+        Idempotency::Mismatch => {
+            row(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "Key of another request", DENIED)
+        }
+        Idempotency::Full => row(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "idempotency-full",
+            "Keys cannot be remembered",
+            "proxy_internal_error",
+        ),
+        Idempotency::Unknown { .. } => {
+            row(StatusCode::GATEWAY_TIMEOUT, "idempotency-unknown", "Outcome unknown", DENIED)
+        }
+        Idempotency::LookUp(_) => {
+            row(StatusCode::GATEWAY_TIMEOUT, "idempotency-lookup", "Outcome not found out", "destination_unavailable")
+        }
     }
 }
 

@@ -7,14 +7,16 @@ pub mod answer;
 pub mod body;
 pub mod caller;
 pub mod credential;
+pub mod idempotency;
 pub mod limit;
 pub mod outgoing;
+pub mod recovery;
 pub mod snapshot;
 pub mod tenant;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
@@ -25,6 +27,7 @@ use crate::asteroid::{answer as asteroid_answer, operation, start};
 use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
+use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::log::Log;
 use crate::telemetry::record::{Outcome, Record};
@@ -32,7 +35,9 @@ use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::{self, Failure, Upstream};
 
 use answer::Body;
+use idempotency::Turn;
 use limit::{Expense, Permit, Reservation};
+use recovery::LookUp;
 use snapshot::{Listener, Snapshot};
 
 /// One worker's proxy.
@@ -56,7 +61,8 @@ impl Proxy {
         let (head, mut body) = request.into_parts();
         let mut record = Record::new(self.log.clone(), peer, RequestId::of(&head.headers));
         let mut response = match self.prepare(listener, &head, &mut body, &mut record).await {
-            Ok(exchange) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
+            Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
+            Ok(Prepared::Replay(reply)) => replayed(&reply, record),
             Err(error) => self.refuse(&error, &head, body, record),
         };
         if self.draining.is_leaving() {
@@ -71,7 +77,7 @@ impl Proxy {
         head: &Parts,
         body: &mut Incoming,
         record: &mut Record,
-    ) -> Result<Exchange, Error> {
+    ) -> Result<Prepared, Error> {
         let snapshot = &self.snapshot;
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer.ip(), &head.headers)?;
@@ -83,10 +89,21 @@ impl Proxy {
         let permit = limit::admit(tenant, &mut record.standing)?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
+        let key = idempotency::key(tenant, &call, &head.headers)?;
+        record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;
         let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
-        let changes = start::validate(&body, &tenant.tags, tenant.on_conflict)?;
+        let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
+        let mut claim = None;
+        if let Some(key) = key {
+            let request_id = &record.line.request_id;
+            let look_up = LookUp { upstream: &self.upstream, snapshot, tenant, permit: &permit, request_id };
+            match idempotency::claim(snapshot, key, &body, &look_up).await? {
+                Turn::Send(mine) => claim = Some(mine),
+                Turn::Replay(reply) => return Ok(Prepared::Replay(reply)),
+            }
+        }
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, &record.line.request_id, tagged.into())?;
@@ -94,7 +111,7 @@ impl Proxy {
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
         let upstream = Arc::clone(&self.upstream);
         let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
-        Ok(Exchange { request, permit, reservation, upstream, patience, form })
+        Ok(Prepared::Send(Exchange { request, permit, claim, reservation, upstream, patience, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -108,10 +125,18 @@ impl Proxy {
     }
 }
 
+/// What a request comes to that nothing speaks against.
+#[expect(clippy::large_enum_variant, reason = "nearly every request is the large one: a box would cost each of them")]
+enum Prepared {
+    Send(Exchange),
+    Replay(Arc<Reply>),
+}
+
 /// A request that is ready to be sent, and what it is sent with.
 struct Exchange {
     request: Request<upstream::body::Body>,
     permit: Permit,
+    claim: Option<Claim>,
     reservation: Reservation,
     upstream: Arc<Upstream>,
     patience: Duration,
@@ -122,21 +147,49 @@ impl Exchange {
     async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
-        let Exchange { request, permit, reservation, upstream, patience, form } = self;
-        let expense = reservation.spend();
+        let Exchange { request, permit, claim, reservation, upstream, patience, form } = self;
+        let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
         match send(&upstream, request, permit, patience).await {
             Ok(response) => {
                 if response.status().is_client_error() {
-                    give_back(expense, &mut record);
+                    stake.nothing_started(&mut record);
+                } else {
+                    stake.answered(&response);
                 }
                 passed_on(response, record)
             }
             Err(error) => {
                 if error.outcome() == Outcome::NotStarted {
-                    give_back(expense, &mut record);
+                    stake.nothing_started(&mut record);
                 }
                 failed(&error, form, false, record)
             }
+        }
+    }
+}
+
+/// What hangs on a start that was sent. Dropped, it counts as one that may run: spent, and its key's outcome unknown.
+struct Stake {
+    expense: Expense,
+    sent: Option<Sent>,
+}
+
+impl Stake {
+    /// The budget is as it was before, and the key is free.
+    fn nothing_started(self, record: &mut Record) {
+        self.expense.give_back();
+        record.standing.give_back();
+        if let Some(sent) = self.sent {
+            sent.nothing_started();
+        }
+    }
+
+    /// The key's next start gets the same answer, if it is one that can be given again.
+    fn answered(self, response: &Response<Body>) {
+        if let Some(sent) = self.sent
+            && let Some(reply) = idempotency::reply(response)
+        {
+            sent.answered(reply, Instant::now());
         }
     }
 }
@@ -164,21 +217,25 @@ async fn send(
     Ok(Response::from_parts(head, body))
 }
 
-/// Nothing was started: the budget is as it was before.
-fn give_back(expense: Expense, record: &mut Record) {
-    expense.give_back();
-    record.standing.give_back();
-}
-
 /// The upstream's answer as the caller gets it.
-fn passed_on(response: Response<Body>, mut record: Box<Record>) -> Response<Body> {
+fn passed_on(response: Response<Body>, record: Box<Record>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
     answer::end_to_end(&mut head.headers);
-    record.line.status = head.status.as_u16();
+    answered(Response::from_parts(head, body), record)
+}
+
+/// The answer of an earlier start with the same key.
+fn replayed(reply: &Reply, mut record: Box<Record>) -> Response<Body> {
+    record.line.replayed = true;
+    answered(idempotency::replayed(reply), record)
+}
+
+fn answered(response: Response<Body>, mut record: Box<Record>) -> Response<Body> {
+    record.line.status = response.status().as_u16();
     record.line.outcome = Outcome::Answered;
-    record.line.execution_id = asteroid_answer::execution_id(body.buffered());
-    closing(Response::from_parts(head, body), record)
+    record.line.execution_id = asteroid_answer::execution_id(response.body().buffered());
+    closing(response, record)
 }
 
 /// The gateway's own answer.

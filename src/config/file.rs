@@ -19,6 +19,7 @@ pub(crate) struct Gateway {
     pub(crate) credentials: BTreeMap<String, Credential>,
     pub(crate) tenants: BTreeMap<String, Tenant>,
     pub(crate) tagging: Tagging,
+    pub(crate) idempotency: Idempotency,
     pub(crate) body_limit: Option<Quantity>,
     pub(crate) timeouts: Timeouts,
     pub(crate) drain: Drain,
@@ -82,6 +83,7 @@ pub(crate) struct Tenant {
     pub(crate) credential: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) limits: Limits,
+    pub(crate) idempotency: Option<Mode>,
 }
 
 /// `tenants.*.limits`: what a tenant may do; an absent limit is no limit.
@@ -118,6 +120,16 @@ pub(crate) struct Tagging {
     pub(crate) tenant_key: Option<String>,
     pub(crate) tenant_prefix: Option<String>,
     pub(crate) on_conflict: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// `idempotency`: what is remembered of idempotency keys.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Idempotency {
+    pub(crate) retention: Option<Quantity>,
+    pub(crate) memory: Option<Quantity>,
+    pub(crate) recovery: Option<Flag>,
 }
 
 /// `timeouts`: how long each part of an exchange may take.
@@ -170,23 +182,36 @@ pub(crate) struct Flag(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl Visitor<'_> for Either {
-            type Value = Flag;
+        deserializer.deserialize_any(Word("true or false")).map(Flag)
+    }
+}
 
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("true or false")
-            }
+/// `off`, which YAML takes for a flag, `optional` or `required`.
+#[derive(Debug)]
+pub(crate) struct Mode(pub(crate) String);
 
-            fn visit_bool<E>(self, value: bool) -> Result<Flag, E> {
-                Ok(Flag(value.to_string()))
-            }
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Word("off, optional or required")).map(Mode)
+    }
+}
 
-            fn visit_str<E>(self, text: &str) -> Result<Flag, E> {
-                Ok(Flag(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Either)
+/// One of these words, as text also where YAML takes it for a flag.
+struct Word(&'static str);
+
+impl Visitor<'_> for Word {
+    type Value = String;
+
+    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.0)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod credential;
 mod header;
+mod idempotency;
 mod limits;
 mod listener;
 mod tenant;
@@ -10,6 +11,7 @@ mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use super::finding::{Findings, Path};
 use super::units;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
-use crate::state::Limits;
+use crate::state::{Bounds, Limits};
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub tenants: BTreeMap<String, Tenant>,
     /// What happens to a caller's tag that is one of the gateway's.
     pub on_conflict: OnConflict,
+    /// What is remembered of idempotency keys.
+    pub idempotency: Idempotency,
     /// The largest request body, in bytes: 1 KiB to 64 MiB.
     pub body_limit: usize,
     /// How long each part of an exchange may take.
@@ -116,6 +120,31 @@ pub struct Tenant {
     pub tags: Vec<(String, String)>,
     /// What it may do.
     pub limits: Limits,
+    /// Whether its starts carry idempotency keys.
+    pub keys: Keys,
+}
+
+/// Whether the starts of a tenant carry idempotency keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// A start with one is refused.
+    Off,
+    /// As the caller likes.
+    #[default]
+    Optional,
+    /// A start without one is refused.
+    Required,
+}
+
+/// What is remembered of idempotency keys, and where else is looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// How long and how much: 1 min to 30 days, 1 MiB to 16 GiB.
+    pub bounds: Bounds,
+    /// Whether starts that are not known here are looked up at the upstream.
+    pub recovery: bool,
+    /// The metadata key that carries the digest of an idempotency key: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`.
+    pub tag: String,
 }
 
 /// How long each part of an exchange may take: 1 ms to 1 h each.
@@ -151,7 +180,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let credential_header = upstream.as_ref().map(|upstream| &upstream.credential_header);
     let listeners = listener::resolve(file.listeners, &file.tenants, credential_header, findings);
     let admin = listener::admin(file.admin, listeners.as_deref().unwrap_or_default(), findings);
-    let tenants = tenant::resolve(file.tenants, file.tagging, &file.credentials, findings);
+    let tag = idempotency::tag(&file.tagging, findings);
+    let tenants = tenant::resolve(file.tenants, file.tagging, tag.as_deref(), &file.credentials, findings);
+    let idempotency = idempotency::resolve(file.idempotency, tag, findings);
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
         listener::warn_of_idle_tenants(listeners, tenants, findings);
     }
@@ -168,6 +199,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         credentials: credentials?,
         tenants,
         on_conflict,
+        idempotency: idempotency?,
         body_limit: body_limit?,
         timeouts: timeouts?,
         drain: drain?,
@@ -176,17 +208,17 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
 
 fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeouts> {
     let mut section = Section { findings, path: Path::default().key("timeouts") };
-    let connect = section.duration("connect", written.connect.as_ref(), 5, LEAST);
-    let response = section.duration("response", written.response.as_ref(), 60, LEAST);
-    let body = section.duration("body", written.body.as_ref(), 30, LEAST);
-    let idle = section.duration("idle", written.idle.as_ref(), 50, LEAST);
+    let connect = section.duration("connect", written.connect.as_ref(), 5, LEAST..=HOUR);
+    let response = section.duration("response", written.response.as_ref(), 60, LEAST..=HOUR);
+    let body = section.duration("body", written.body.as_ref(), 30, LEAST..=HOUR);
+    let idle = section.duration("idle", written.idle.as_ref(), 50, LEAST..=HOUR);
     Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle? })
 }
 
 fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
     let mut section = Section { findings, path: Path::default().key("drain") };
-    let delay = section.duration("delay", written.delay.as_ref(), 0, Duration::ZERO);
-    let timeout = section.duration("timeout", written.timeout.as_ref(), 30, Duration::ZERO);
+    let delay = section.duration("delay", written.delay.as_ref(), 0, Duration::ZERO..=HOUR);
+    let timeout = section.duration("timeout", written.timeout.as_ref(), 30, Duration::ZERO..=HOUR);
     Some(Drain { delay: delay?, timeout: timeout? })
 }
 
@@ -202,10 +234,10 @@ impl Section<'_> {
         key: &str,
         written: Option<&file::Quantity>,
         default: u64,
-        least: Duration,
+        bounds: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let Some(file::Quantity(text)) = written else { return Some(Duration::from_secs(default)) };
-        units::duration(text, least, HOUR)
+        units::duration(text, *bounds.start(), *bounds.end())
             .or_else(|message| self.findings.fault(&self.path.key(key), message).ok_or(()))
             .ok()
     }

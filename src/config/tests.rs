@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{Scheme, TenantSource};
+use super::resolve::{Idempotency, Keys, Scheme, TenantSource};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
@@ -60,6 +60,9 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!(config.credentials["main"], SecretRef::File("/var/run/secrets/asteroid/api-key".into()));
     assert_eq!(config.tenants["billing"].tags, [("tenant".to_owned(), "billing".to_owned())]);
     assert_eq!(config.on_conflict, OnConflict::Reject);
+    let Idempotency { bounds, recovery, tag } = config.idempotency;
+    assert_eq!((bounds.retention, bounds.memory), (Duration::from_secs(24 * 60 * 60), 64 << 20));
+    assert_eq!((recovery, tag.as_str()), (false, "idempotency_digest"));
     assert_eq!(config.body_limit, 1 << 20);
     let seconds = Duration::from_secs;
     let (timeouts, drain) = (config.timeouts, config.drain);
@@ -80,6 +83,8 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.drain, smallest.config.drain);
     assert_eq!(full.config.body_limit, smallest.config.body_limit);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
+    assert_eq!(full.config.idempotency, smallest.config.idempotency);
+    assert_eq!(full.config.tenants["billing"].keys, smallest.config.tenants["billing"].keys);
 }
 
 #[test]
@@ -129,7 +134,9 @@ tenants:
   billing:
     credental: main
     metadata: { cost_center: 4711, tenant: other, team: "" }
-tagging: { on_conflict: maybe }
+    idempotency: 1
+tagging: { on_conflict: maybe, idempotency_key: "a b" }
+idempotency: { retention: 59s, memory: 1KiB, recovery: maybe }
 body_limit: 1048576
 timeouts: { response: 60, connect: 2h }
 drain: [0s]
@@ -146,7 +153,10 @@ upstream:
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
             "drain_delay: unknown key; known here: upstream, listeners, admin, credentials, tenants, tagging, \
-             body_limit, timeouts, drain",
+             idempotency, body_limit, timeouts, drain",
+            "idempotency.memory: must be from 1MiB to 16384MiB",
+            "idempotency.recovery: must be true or false",
+            "idempotency.retention: must be from 1m to 30days",
             "listeners[0].hosts[1]: must be a DNS name or an IP address, without scheme and port",
             "listeners[0].hosts[2]: must be text, not a number; put it in quotes",
             "listeners[0].tenant.fixed: there is no such tenant under `tenants`",
@@ -154,9 +164,11 @@ upstream:
             "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
             "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` and who may send it",
             "listeners[2].tennant: unknown key; known here: address, tenant, hosts, tls",
+            "tagging.idempotency_key: must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -",
             "tagging.on_conflict: must be reject or overwrite",
-            "tenants.billing.credental: unknown key; known here: credential, metadata, limits",
+            "tenants.billing.credental: unknown key; known here: credential, metadata, limits, idempotency",
             "tenants.billing.credential: missing; write the name of a credential",
+            "tenants.billing.idempotency: must be off, optional or required, not a number",
             "tenants.billing.metadata.cost_center: must be text, not a number; put it in quotes",
             "tenants.billing.metadata.team: must not be empty, nor begin or end with white space",
             "tenants.billing.metadata.tenant: this key carries the tenant's name (`tagging.tenant_key`); choose another",
@@ -167,6 +179,40 @@ upstream:
              X-Api-Key",
             "upstream.url: must begin with https://, or with http:// for this machine",
         ],
+    );
+}
+
+#[test]
+fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
+    let keys = |written: &str| {
+        let line = format!("    credential: main\n    idempotency: {written}");
+        with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].keys
+    };
+    assert_eq!(
+        ["optional", "required", "off", "\"off\""].map(keys),
+        [Keys::Optional, Keys::Required, Keys::Off, Keys::Off]
+    );
+    let line = "    credential: main\n    idempotency: always";
+    assert_faults(
+        &smallest_with("    credential: main", line),
+        &["tenants.billing.idempotency: must be off, optional or required"],
+    );
+    let variable = [("ASTEROID_GATEWAY__TENANTS__BILLING__IDEMPOTENCY", "off")];
+    assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].keys, Keys::Off);
+}
+
+#[test]
+fn the_key_of_the_digest_is_no_other_tags_key() {
+    let own = "    credential: main\n    metadata: { idempotency_digest: x }";
+    assert_faults(
+        &smallest_with("    credential: main", own),
+        &[
+            "tenants.billing.metadata.idempotency_digest: this key carries idempotency digests (`tagging.idempotency_key`); choose another",
+        ],
+    );
+    assert_faults(
+        &format!("{SMALLEST}tagging: {{ idempotency_key: tenant }}\n"),
+        &["tagging.idempotency_key: must be another key than `tenant_key`"],
     );
 }
 

@@ -105,6 +105,12 @@ impl Body {
         self.buffered.as_deref().unwrap_or_default()
     }
 
+    /// All of it, where it is complete.
+    #[must_use]
+    pub fn whole_bytes(&self) -> Option<&[u8]> {
+        self.rest.is_none().then(|| self.buffered())
+    }
+
     /// Ties the record to the end of this body.
     #[must_use]
     pub fn closing(mut self, record: Box<Record>) -> Body {

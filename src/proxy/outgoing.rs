@@ -4,9 +4,10 @@ use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Request, Uri};
+use hyper::{HeaderMap, Method, Request, Uri};
 
 use crate::asteroid::operation::{self, Call};
+use crate::json::Pieces;
 use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::body::Body;
 
@@ -36,17 +37,41 @@ pub fn build(
             PathAndQuery::from_maybe_shared(path).map_err(|_| operation::Error::Path)?
         }
     };
+    let mut request = request(snapshot, caller.method.clone(), path, request_id, body);
+    for (name, value) in caller.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
+        request.headers_mut().append(name, value.clone());
+    }
+    Ok(request)
+}
+
+/// A question of the gateway's own, below the base and without the key.
+///
+/// # Errors
+///
+/// Where base and path are no path together.
+pub fn look_up(snapshot: &Snapshot, path: &str, request_id: &RequestId) -> Result<Request<Body>, operation::Error> {
+    let path = [&snapshot.base_path, path].concat();
+    let path = PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| operation::Error::Path)?;
+    let mut request = request(snapshot, Method::GET, path, request_id, Body::from(Pieces::default()));
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    Ok(request)
+}
+
+fn request(
+    snapshot: &Snapshot,
+    method: Method,
+    path: PathAndQuery,
+    request_id: &RequestId,
+    body: Body,
+) -> Request<Body> {
     let mut request = Request::new(body);
-    *request.method_mut() = caller.method.clone();
+    *request.method_mut() = method;
     *request.uri_mut() = Uri::from(path);
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(HOST, snapshot.authority.clone());
-    for (name, value) in caller.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
-        headers.append(name, value.clone());
-    }
     // An answer that is not content-coded can be read, and is passed on as it came.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(request_id::NAME, request_id.header_value());
     *request.headers_mut() = headers;
-    Ok(request)
+    request
 }

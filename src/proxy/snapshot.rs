@@ -7,9 +7,9 @@ use std::time::Duration;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::asteroid::start::{OnConflict, Tags};
-use crate::config::resolve::{Config, TenantSource};
+use crate::config::resolve::{Config, Idempotency, Keys, TenantSource};
 use crate::secret::Secret;
-use crate::state::{Counts, Limits, Standing, State};
+use crate::state::{Claims, Counts, Limits, Standing, State};
 
 use super::caller::Hosts;
 use super::credential::Credential;
@@ -32,6 +32,10 @@ pub struct Snapshot {
     pub response_timeout: Duration,
     /// How long a caller's connection may be unused.
     pub idle_timeout: Duration,
+    /// What is remembered of idempotency keys.
+    pub idempotency: Idempotency,
+    /// What was started under them.
+    pub claims: Arc<Claims>,
 }
 
 /// Who may call on one address, and as whom.
@@ -48,6 +52,8 @@ pub struct Listener {
 pub struct Tenant {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// Its name among all that share the organisation's key: the value of its own tag.
+    pub tag: Box<str>,
     /// What is written into every body's metadata.
     pub tags: Tags,
     /// What happens where a caller sent another value for a tag.
@@ -60,6 +66,8 @@ pub struct Tenant {
     pub policy: Option<HeaderValue>,
     /// What it has done.
     pub counts: Counts,
+    /// Whether its starts carry idempotency keys.
+    pub keys: Keys,
 }
 
 /// Why a resolved configuration cannot serve.
@@ -96,7 +104,9 @@ impl Snapshot {
             let credential = credentials.get(tenant.credential.as_str());
             let tenant = Tenant {
                 name: name.as_str().into(),
-                tags: Tags::new(tenant.tags.iter().cloned()),
+                tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
+                tags: Tags::new(tenant.tags.iter().cloned()).reserving(&config.idempotency.tag),
+                keys: tenant.keys,
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
                 counts: state.counts(name, &tenant.limits),
@@ -130,6 +140,8 @@ impl Snapshot {
             body_timeout: config.timeouts.body,
             response_timeout: config.timeouts.response,
             idle_timeout: config.timeouts.idle,
+            idempotency: config.idempotency.clone(),
+            claims: Arc::clone(&state.claims),
         })
     }
 }

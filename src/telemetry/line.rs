@@ -28,6 +28,12 @@ pub(super) fn json(lines: &mut Vec<u8>, line: &Line, took: Duration) -> io::Resu
         lines.extend_from_slice(br#","detail":"#);
         serde_json::to_writer(&mut *lines, detail)?;
     }
+    if let Some(digest) = line.idempotency {
+        write!(lines, r#","idempotency_digest":"{digest}""#)?;
+    }
+    if line.replayed {
+        lines.extend_from_slice(br#","replayed":true"#);
+    }
     plain(lines, "execution_id", line.execution_id.as_deref());
     number(lines, "bytes_in", line.bytes_in);
     let delivered: &[u8] = if line.delivered { b",\"delivered\":true}\n" } else { b",\"delivered\":false}\n" };
@@ -78,6 +84,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::state::Digest;
     use crate::telemetry::record::{Outcome, Record};
     use crate::telemetry::request_id::RequestId;
 
@@ -112,6 +119,8 @@ mod tests {
             line.outcome = Outcome::Unknown;
             line.error = Some("upstream-broke");
             line.detail = Some("it said \"no\"\n".to_owned());
+            line.idempotency = Some(Digest::of(&[b"k"]));
+            line.replayed = true;
             line.execution_id = Some("e".to_owned());
             line.bytes_in = 12;
             line.delivered = true;
@@ -119,7 +128,8 @@ mod tests {
         let expected = json!({
             "level": "INFO", "message": "request", "duration_ms": 61_002.034, "peer": "[::1]:65535", "tenant": "billing",
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
-            "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n", "execution_id": "e",
+            "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
+            "idempotency_digest": Digest::of(&[b"k"]).to_string(), "replayed": true, "execution_id": "e",
             "bytes_in": 12, "delivered": true
         });
         assert_eq!(written(all, "[::1]:65535", Duration::from_micros(61_002_034)), expected);

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use serde::{Serialize, Serializer};
 
-use crate::state::Standing;
+use crate::state::{Digest, Standing};
 
 use super::line;
 use super::log::{Format, Log};
@@ -82,6 +82,10 @@ pub struct Line {
     pub error: Option<&'static str>,
     /// What the error's answer said.
     pub detail: Option<String>,
+    /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
+    pub idempotency: Option<Digest>,
+    /// Whether the answer is that of an earlier start with the same key.
+    pub replayed: bool,
     /// The execution that the upstream says it started.
     pub execution_id: Option<String>,
     /// Bytes of the caller's body that were read.
@@ -106,6 +110,8 @@ impl Record {
             outcome: Outcome::NotStarted,
             error: None,
             detail: None,
+            idempotency: None,
+            replayed: false,
             execution_id: None,
             bytes_in: 0,
             delivered: false,
@@ -150,6 +156,9 @@ fn text(lines: &mut Vec<u8>, line: &Line, duration_ms: f64) -> io::Result<()> {
     ];
     for (name, value) in named.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {
         write!(lines, " {name}={value}")?;
+    }
+    if line.replayed {
+        write!(lines, " (replayed)")?;
     }
     if line.outcome == Outcome::Unknown {
         write!(lines, " outcome=unknown")?;

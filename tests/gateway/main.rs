@@ -20,6 +20,7 @@ mod drain;
 mod examples;
 mod first_call;
 mod http2_upstream;
+mod idempotency;
 mod identity;
 mod limits;
 mod malformed;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OnConflict, Tenant, is_tenant_name, limits};
+use super::{OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 
@@ -16,10 +16,11 @@ const LONGEST_VALUE: usize = 1024;
 pub(super) fn resolve(
     written: BTreeMap<String, file::Tenant>,
     tagging: file::Tagging,
+    digest: Option<&str>,
     credentials: &BTreeMap<String, file::Credential>,
     findings: &mut Findings,
 ) -> Option<(BTreeMap<String, Tenant>, OnConflict)> {
-    let (on_conflict, tagging) = self::tagging(tagging, findings);
+    let (on_conflict, tagging) = self::tagging(tagging, digest, findings);
     let section = Path::default().key("tenants");
     if written.is_empty() && !findings.faults.any_within(&section) {
         return findings.missing(&section, "missing; write at least one tenant");
@@ -35,9 +36,10 @@ pub(super) fn resolve(
         let credential = credential(tenant.credential, credentials, &path.key("credential"), findings);
         let tags = tags(&name, tenant.metadata, &tagging, &path.key("metadata"), findings);
         let limits = limits::resolve(tenant.limits, &path.key("limits"), findings);
-        match (credential, tags, limits, named) {
-            (Some(credential), Some(tags), Some(limits), true) => {
-                tenants.insert(name, Tenant { credential, tags, limits });
+        let keys = idempotency::keys(tenant.idempotency.as_ref(), &path.key("idempotency"), findings);
+        match (credential, tags, limits, keys, named) {
+            (Some(credential), Some(tags), Some(limits), Some(keys), true) => {
+                tenants.insert(name, Tenant { credential, tags, limits, keys });
             }
             _ => complete = false,
         }
@@ -45,13 +47,19 @@ pub(super) fn resolve(
     complete.then_some((tenants, on_conflict?))
 }
 
-/// The tenant's own tag.
-struct Tagging {
+/// The gateway's own tags.
+struct Tagging<'a> {
     key: String,
     prefix: String,
+    /// The key of the tag that only a start with an idempotency key carries.
+    digest: Option<&'a str>,
 }
 
-fn tagging(written: file::Tagging, findings: &mut Findings) -> (Option<OnConflict>, Tagging) {
+fn tagging<'a>(
+    written: file::Tagging,
+    digest: Option<&'a str>,
+    findings: &mut Findings,
+) -> (Option<OnConflict>, Tagging<'a>) {
     let path = Path::default().key("tagging");
     let on_conflict = match written.on_conflict.as_deref() {
         None | Some("reject") => Some(OnConflict::Reject),
@@ -62,13 +70,16 @@ fn tagging(written: file::Tagging, findings: &mut Findings) -> (Option<OnConflic
     if let Err(message) = is_tag(&key, LONGEST_KEY) {
         findings.fault::<()>(&path.key("tenant_key"), message);
     }
+    if digest == Some(&key) {
+        findings.fault::<()>(&path.key("idempotency_key"), "must be another key than `tenant_key`");
+    }
     let prefix = written.tenant_prefix.unwrap_or_default();
     if !prefix.is_empty()
         && let Err(message) = is_tag(&prefix, LONGEST_KEY)
     {
         findings.fault::<()>(&path.key("tenant_prefix"), message);
     }
-    (on_conflict, Tagging { key, prefix })
+    (on_conflict, Tagging { key, prefix, digest })
 }
 
 fn credential(
@@ -90,7 +101,7 @@ fn credential(
 fn tags(
     name: &str,
     metadata: BTreeMap<String, String>,
-    tagging: &Tagging,
+    tagging: &Tagging<'_>,
     path: &Path,
     findings: &mut Findings,
 ) -> Option<Vec<(String, String)>> {
@@ -100,6 +111,8 @@ fn tags(
         let at = path.key(&key);
         let checked = if key == tagging.key {
             Err("this key carries the tenant's name (`tagging.tenant_key`); choose another".to_owned())
+        } else if Some(key.as_str()) == tagging.digest {
+            Err("this key carries idempotency digests (`tagging.idempotency_key`); choose another".to_owned())
         } else {
             is_tag(&key, LONGEST_KEY)
                 .map_err(|message| format!("the key {message}"))

@@ -1,0 +1,46 @@
+//! `idempotency`, `tenants.*.idempotency` and `tagging.idempotency_key`: which starts are remembered, how long and where.
+
+use std::time::Duration;
+
+use super::{Idempotency, Keys, Section, is_tenant_name};
+use crate::config::file;
+use crate::config::finding::{Findings, Path};
+use crate::state::Bounds;
+
+/// The metadata key of the digest, which no service chooses by chance.
+const TAG: &str = "idempotency_digest";
+
+const DAY: u64 = 24 * 60 * 60;
+
+pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings: &mut Findings) -> Option<Idempotency> {
+    let mut section = Section { findings, path: Path::default().key("idempotency") };
+    let bounds = Duration::from_secs(60)..=Duration::from_secs(30 * DAY);
+    let retention = section.duration("retention", written.retention.as_ref(), DAY, bounds);
+    let memory = section.size("memory", written.memory, 64 << 20, 1 << 20, 16 << 30);
+    let recovery = match written.recovery.as_ref().map(|file::Flag(text)| text.as_str()) {
+        None | Some("false") => Some(false),
+        Some("true") => Some(true),
+        Some(_) => section.findings.fault(&section.path.key("recovery"), "must be true or false"),
+    };
+    let bounds = Bounds { retention: retention?, memory: memory? };
+    Some(Idempotency { bounds, recovery: recovery?, tag: tag? })
+}
+
+/// The upstream is asked for it in a query, so it consists of what needs no encoding there.
+pub(super) fn tag(written: &file::Tagging, findings: &mut Findings) -> Option<String> {
+    let tag = written.idempotency_key.as_deref().unwrap_or(TAG);
+    if is_tenant_name(tag) {
+        return Some(tag.to_owned());
+    }
+    let path = Path::default().key("tagging").key("idempotency_key");
+    findings.fault(&path, "must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -")
+}
+
+pub(super) fn keys(written: Option<&file::Mode>, path: &Path, findings: &mut Findings) -> Option<Keys> {
+    match written.map(|file::Mode(text)| text.as_str()) {
+        None | Some("optional") => Some(Keys::Optional),
+        Some("required") => Some(Keys::Required),
+        Some("off" | "false") => Some(Keys::Off),
+        Some(_) => findings.fault(path, "must be off, optional or required"),
+    }
+}

@@ -1,0 +1,125 @@
+//! Looking up at the upstream what became of a start that nobody here knows the outcome of.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::asteroid::execution::{self, Filter, Listed, Tag};
+use crate::state::Digest;
+use crate::telemetry::request_id::RequestId;
+use crate::upstream::{Failure, Upstream, connect};
+
+use super::limit::Permit;
+use super::outgoing;
+use super::snapshot::{Snapshot, Tenant};
+
+/// The longest listing that is read: two executions with all that the API shows of each.
+const LONGEST: usize = 8 * 1024 * 1024;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// No execution, which proves nothing where there was a start: listings may lag.
+    Nothing,
+    /// The execution.
+    One(Uuid),
+    /// More than one: somebody ran it again, and nobody knows which is meant.
+    Several,
+}
+
+/// Why nobody knows.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The upstream could not be reached.
+    #[error("the upstream could not be reached: {0}")]
+    Unreachable(connect::Error),
+    /// The connection broke before the answer's end; the cause is for the log.
+    #[error("the upstream broke off its answer")]
+    Broke(String),
+    /// No answer came in time.
+    #[error("the upstream did not answer in time")]
+    Timeout,
+    /// It was refused.
+    #[error("the upstream answered {0}")]
+    Refused(StatusCode),
+    /// The answer is no listing.
+    #[error("the upstream's answer is no listing of executions")]
+    Unreadable,
+    /// The listing is not limited to what was asked for.
+    #[error("the upstream's listing understands neither form of the metadata filter")]
+    Unfiltered,
+}
+
+/// How a start's executions are looked up: as its tenant, and as a part of its admitted request.
+#[derive(Debug, Clone, Copy)]
+pub struct LookUp<'a> {
+    /// Where.
+    pub upstream: &'a Upstream,
+    /// How.
+    pub snapshot: &'a Snapshot,
+    /// For whom.
+    pub tenant: &'a Tenant,
+    /// Under which count.
+    pub permit: &'a Permit,
+    /// On whose behalf.
+    pub request_id: &'a RequestId,
+}
+
+impl LookUp<'_> {
+    /// Looks for the executions that carry a digest, within `timeouts.response`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]: then nothing is known.
+    pub async fn find(&self, digest: Digest) -> Result<Found, Error> {
+        let digest = digest.to_string();
+        timeout(self.snapshot.response_timeout, self.ask(&digest)).await.unwrap_or(Err(Error::Timeout))
+    }
+
+    async fn ask(&self, digest: &str) -> Result<Found, Error> {
+        let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
+        let mut last = Error::Unfiltered;
+        for filter in Filter::ALL {
+            let body = match self.get(&filter.listing(tag)).await {
+                Ok(body) => body,
+                // A server of the other era may refuse a filter that it does not know.
+                Err(refused @ Error::Refused(StatusCode::BAD_REQUEST)) => {
+                    last = refused;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match execution::listed(&body, tag).map_err(|_| Error::Unreadable)? {
+                Listed::Nothing => return Ok(Found::Nothing),
+                Listed::One(id) => return Ok(Found::One(id)),
+                Listed::Several => return Ok(Found::Several),
+                Listed::Bare(id) => {
+                    let body = self.get(&execution::path(id)).await?;
+                    if execution::carries(&body, tag).map_err(|_| Error::Unreadable)? {
+                        return Ok(Found::One(id));
+                    }
+                }
+                Listed::Unfiltered => {}
+            }
+        }
+        Err(last)
+    }
+
+    async fn get(&self, path: &str) -> Result<Bytes, Error> {
+        let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
+        self.tenant.credential.inject(self.permit, &mut request);
+        let (response, lease, _) = match self.upstream.send(request, self.snapshot.response_timeout).await {
+            Ok(answered) => answered,
+            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+            Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
+            Err(Failure::Timeout) => return Err(Error::Timeout),
+        };
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
+        lease.release();
+        if status == StatusCode::OK { Ok(body) } else { Err(Error::Refused(status)) }
+    }
+}
