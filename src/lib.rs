@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! check the caller → identify the tenant → select the operation → admit (a Permit)
-//!   → collect the body → validate → reserve (a Reservation) → tag → build → inject the key  prepare: refused for nothing
+//!   → collect the body → validate → claim (a Claim, or a replay) → reserve (a Reservation)
+//!   → tag → build → inject the key                                             prepare: refused for nothing
 //!   → send → settle → answer, and one record                            settle: finished whether the caller stays or not
 //! ```
 //!
@@ -16,7 +17,8 @@
 //! - [`cli`] is the only one that prints, [`app`] the only one that knows every part.
 //! - [`config`]: what the operator writes, what runs. [`secret`]: where the key is.
 //! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
-//! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted.
+//! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted and
+//!   remembered.
 //! - [`error`]: every refusal and failure, and the table of answers.
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`]: files that
 //!   the operator names, and those that change meanwhile.

@@ -18,7 +18,7 @@ use super::Digest;
 mod tests;
 
 /// What a settled record takes beside its answer, in bytes: measured with the answers that starts have, and rounded up.
-const RECORD: usize = 512;
+const RECORD: usize = 384;
 
 /// What a claim takes that is in flight: a record and room for the answer that will most likely come.
 const IN_FLIGHT: usize = RECORD + 512;

@@ -108,3 +108,21 @@ fn the_readmes_error_is_what_a_forged_tag_gets() {
     assert_eq!(answer, shown);
     assert_eq!(AGENT.len(), 36);
 }
+
+#[test]
+fn the_curl_line_with_a_key_starts_one_execution_however_often_it_is_pasted() {
+    let pair = Pair::start();
+    let keyed = |file| blocks(file, "sh").into_iter().find(|block| block.contains("Idempotency-Key")).unwrap();
+    let line = keyed("README.md");
+    assert_eq!(line, keyed("docs/IDEMPOTENCY.md"));
+    let line = line.replace("localhost:8080", &pair.gateway.address().to_string());
+    let paste = || {
+        let output = std::process::Command::new("sh").arg("-c").arg(&line).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (first, again) = (paste(), paste());
+    assert!(first.starts_with("HTTP/1.1 202 ") && !first.contains("idempotent-replayed"), "{first}");
+    assert!(again.contains("idempotent-replayed: true"), "{again}");
+    assert!(again.ends_with(first.rsplit("\r\n\r\n").next().unwrap()), "{again}");
+    assert_eq!(pair.asteroid.executions().len(), 1);
+}

@@ -276,7 +276,7 @@ fn the_digest_of_a_key_is_a_tag_that_no_caller_can_forge_and_only_the_digest_is_
 #[test]
 fn where_memory_is_full_a_start_is_refused_rather_than_run_unprotected() {
     let pair = Pair::with("idempotency: { memory: 1MiB }\ntimeouts: { response: 20s }");
-    // A record of an unknown outcome takes half a KiB and stays.
+    // A record of an unknown outcome takes 384 bytes and stays.
     let mut caller = pair.caller();
     let mut refused = None;
     for n in 0..3000 {
@@ -300,14 +300,14 @@ fn the_oldest_answers_are_forgotten_first_and_the_log_says_so() {
     let pair = Pair::with("idempotency: { memory: 1MiB }");
     let mut caller = pair.caller();
     let mut post = |n: u32| caller.post(EXECUTE, &[("Idempotency-Key", &format!("k{n}"))], b"{}");
-    // Each takes more than half a KiB.
-    for n in 0..2000 {
+    // Each takes 454 bytes.
+    for n in 0..2500 {
         assert_eq!(post(n).status, 202);
     }
     pair.gateway.line(|line| {
         line["level"] == "WARN"
             && line["message"].as_str().unwrap().starts_with("idempotency.memory is full: answers are forgotten")
     });
-    assert_eq!(post(1999).header("idempotent-replayed"), Some("true"));
+    assert_eq!(post(2499).header("idempotent-replayed"), Some("true"));
     assert_eq!(post(0).header("idempotent-replayed"), None);
 }

@@ -28,6 +28,31 @@ with sdk.ApiClient(sdk.Configuration(host=host)) as client:
             print(error.status, error.body)
 "#;
 
+/// A service with a time-out and a retry loop, as most are. Prints each failure's kind, then the execution and whether it
+/// was replayed.
+const RETRIES: &str = r#"
+import sys
+import time
+import asteroid_odyssey as sdk
+from asteroid_odyssey.api.agents_api import AgentsApi
+from asteroid_odyssey.models.agents_agent_execute_agent_request import AgentsAgentExecuteAgentRequest as Request
+
+host, id = sys.argv[1:]
+with sdk.ApiClient(sdk.Configuration(host=host)) as client:
+    execute = AgentsApi(client).agent_execute_post_with_http_info
+    for patience in [0.3] + [5] * 100:
+        try:
+            answer = execute(id, Request(), _headers={"Idempotency-Key": "invoice-4711"}, _request_timeout=patience)
+        except sdk.ApiException as error:
+            print(error.status)
+            time.sleep(0.1)
+        except Exception as error:
+            print("no answer")
+        else:
+            print(answer.data.execution_id, answer.headers["idempotent-replayed"])
+            break
+"#;
+
 /// The same of the newer era's workflows.
 fn workflows() -> String {
     AGENTS
@@ -88,4 +113,17 @@ fn the_newest_sdk_executes_an_agent_with_every_base_url_that_people_write() {
 fn the_newest_sdk_executes_a_workflow_with_every_base_url_that_people_write() {
     let faults = ["/profileId", "/metadata/ticket", "/head"];
     assert_executes("1.9.167", &workflows(), &faults, |execution| execution.workflow_id.as_deref() == Some(AGENT));
+}
+
+#[test]
+fn a_service_that_gives_up_and_retries_with_its_key_gets_the_execution_of_its_first_try() {
+    for version in ["1.7.257", "1.9.167"] {
+        let pair = Pair::start();
+        pair.asteroid.next(serde_json::json!({"run": true, "delay_ms": 1500}));
+        let lines = run(version, RETRIES, &format!("http://{}", pair.gateway.address()));
+        let [execution] = pair.asteroid.executions().try_into().unwrap();
+        assert_eq!(lines[0], "no answer");
+        assert!(lines[1..lines.len() - 1].iter().all(|line| line == "409"), "{lines:?}");
+        assert_eq!(lines[lines.len() - 1], format!("{} true", execution.id));
+    }
 }
