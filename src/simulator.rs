@@ -9,6 +9,7 @@
 
 pub mod connection;
 pub mod control;
+pub mod exchange;
 pub mod execute;
 pub mod fault;
 pub mod received;
