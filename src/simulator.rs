@@ -1,8 +1,8 @@
 //! The simulated Asteroid: what `dev` and `simulate` run, and the upstream of the tests.
 //!
 //! It answers `POST /agents/v2/agents/{agentId}/execute` as the vendor's specification says the real one does, and the
-//! same of the newer era's `/workflows/{workflowId}`, remembers what it was sent, and fails on command (see [`fault`]).
-//! Below `/_simulator/` it is asked and told over HTTP.
+//! same of the newer era's `/workflows/{workflowId}`, lists what it started (see [`listing`]), remembers what it was sent,
+//! and fails on command (see [`fault`]). Below `/_simulator/` it is asked and told over HTTP.
 //!
 //! A program of its own, it spawns for itself and shares no code with the gateway's own reading of requests: two readings
 //! of the specification that disagree are found by the tests.
@@ -12,7 +12,9 @@ pub mod control;
 pub mod exchange;
 pub mod execute;
 pub mod fault;
+pub mod listing;
 pub mod received;
+pub mod route;
 pub mod tls;
 
 use std::collections::VecDeque;
@@ -32,10 +34,14 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use fault::{Fault, Moment};
+use listing::Listing;
 use received::Received;
 
-/// How many requests and executions are remembered.
-const REMEMBERED: usize = 100;
+/// How many requests are remembered; each may hold a MiB of its body.
+const REQUESTS: usize = 100;
+
+/// How many executions are remembered: a test starts some hundreds. A thousand with five tags each took 1.2 MiB.
+const EXECUTIONS: usize = 1000;
 
 /// Told of each request once it is answered.
 pub type Observer = Box<dyn Fn(&Received) + Send + Sync>;
@@ -68,6 +74,7 @@ struct State {
     faults: VecDeque<(u32, Fault)>,
     requests: VecDeque<Received>,
     executions: VecDeque<Execution>,
+    listing: Listing,
 }
 
 /// An execution that was started.
@@ -83,6 +90,17 @@ pub struct Execution {
     pub workflow_id: Option<String>,
     /// What it is found by.
     pub metadata: Map<String, Value>,
+    /// When it was started, in RFC 3339.
+    pub created_at: String,
+    /// Whether the listing shows it.
+    pub listed: bool,
+}
+
+impl Execution {
+    /// The id of the agent or workflow.
+    fn started_by(&self) -> &str {
+        self.agent_id.as_deref().or(self.workflow_id.as_deref()).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Simulator {
@@ -207,7 +225,7 @@ impl Simulator {
     /// A request has arrived; its answer is told to [`Simulator::answered`].
     fn remember(&self, received: Received) {
         let mut state = self.lock();
-        if state.requests.len() == REMEMBERED {
+        if state.requests.len() == REQUESTS {
             state.requests.pop_front();
         }
         state.requests.push_back(received);
@@ -227,9 +245,10 @@ impl Simulator {
         }
     }
 
-    fn started(&self, execution: Execution) {
+    fn started(&self, mut execution: Execution) {
         let mut state = self.lock();
-        if state.executions.len() == REMEMBERED {
+        execution.listed = !state.listing.lags;
+        if state.executions.len() == EXECUTIONS {
             state.executions.pop_front();
         }
         state.executions.push_back(execution);

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Simulator;
@@ -19,6 +20,8 @@ const HELP: &str = r#"The simulated Asteroid.
 GET    /_simulator/requests     what arrived, newest last
 DELETE /_simulator/requests     forget it
 GET    /_simulator/executions   what was started, newest last
+GET    /_simulator/listing      how GET /agents/v2/executions differs from that
+PUT    /_simulator/listing      let it differ: LISTING
 POST   /_simulator/faults       let the next requests fail: {"times": 1, "fault": FAULT}
 DELETE /_simulator/faults       let nothing fail any more, and let go of what is held
 
@@ -29,6 +32,12 @@ FAULT, whose members may all be left out:
   "then"      "proceed" (the default), "close", "reset" (over HTTP/2: the stream), "stall" (until the faults are
               cleared), "close_mid_answer", "stall_mid_answer", or
               {"answer": {"status": 503, "headers": [["retry-after", "1"]], "body": "…"}}
+
+LISTING, whose members may all be left out, and are then what they are at first:
+  "lags"            whether what is started from now on is not listed: true, or false (at first), which lists everything
+  "filters"         the filters by metadata that are known: "both" (at first), "pair" (metadataKey and metadataValue),
+                    or "repeated" (metadata=key=value); another parameter is ignored
+  "shows_metadata"  whether the items carry their metadata: true (at first) or false
 "#;
 
 #[derive(Deserialize)]
@@ -57,18 +66,31 @@ pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) 
             simulator.clear_faults();
             text(StatusCode::OK, "cleared\n".to_owned())
         }
+        (&Method::GET, "listing") => json(&simulator.listing()),
+        (&Method::PUT, "listing") => {
+            told(body, |listing| {
+                simulator.set_listing(listing);
+                "told\n".to_owned()
+            })
+            .await
+        }
         (&Method::POST, "faults") => {
-            let body = Limited::new(body, 1024 * 1024).collect().await.map(http_body_util::Collected::to_bytes);
-            let order = body.map_err(|error| error.to_string());
-            match order.and_then(|body| serde_json::from_slice::<Order>(&body).map_err(|error| error.to_string())) {
-                Ok(Order { times, fault }) => {
-                    simulator.fail_next(times, fault);
-                    text(StatusCode::OK, format!("{times} requests will fail\n"))
-                }
-                Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n\n{HELP}")),
-            }
+            told(body, |Order { times, fault }| {
+                simulator.fail_next(times, fault);
+                format!("{times} requests will fail\n")
+            })
+            .await
         }
         _ => text(StatusCode::NOT_FOUND, HELP.to_owned()),
+    }
+}
+
+/// Carries out what a body says, or says what is accepted.
+async fn told<T: DeserializeOwned>(body: Incoming, carry_out: impl FnOnce(T) -> String) -> Response<Bytes> {
+    let body = Limited::new(body, 1024 * 1024).collect().await.map_err(|error| error.to_string());
+    match body.and_then(|body| serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())) {
+        Ok(order) => text(StatusCode::OK, carry_out(order)),
+        Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n\n{HELP}")),
     }
 }
 

@@ -13,9 +13,9 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::connection::Cut;
-use super::execute::Decision;
 use super::fault::{self, Fault, Moment, Then};
 use super::received::Received;
+use super::route::Decision;
 use super::{Simulator, control};
 
 /// The largest body that is read.

@@ -1,5 +1,7 @@
 //! The simulated Asteroid behaves as the specification says the real one does, and fails when it is told to.
 
+mod listing;
+
 use serde_json::json;
 
 use crate::harness::program::binary;
@@ -9,6 +11,16 @@ const PATH: &str = "/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execu
 
 fn execute(asteroid: &Asteroid, body: &str) -> Answer {
     asteroid.caller().post(PATH, &[("X-Api-Key", KEY)], body.as_bytes())
+}
+
+/// Asks and tells it below `/_simulator/`.
+fn control(asteroid: &Asteroid, method: &str, path: &str, body: &str) -> Answer {
+    let mut caller = asteroid.caller();
+    let length = body.len();
+    caller.send(
+        format!("{method} /_simulator/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes(),
+    );
+    caller.answer()
 }
 
 /// `{code, message}`, as the contract has it.
@@ -100,15 +112,7 @@ fn other_paths_methods_ids_and_media_types_are_refused_as_the_contract_has_it() 
 #[test]
 fn it_is_told_to_fail_and_asked_what_arrived_over_http() {
     let asteroid = Asteroid::start();
-    let control = |method: &str, path: &str, body: &str| {
-        let mut caller = asteroid.caller();
-        let length = body.len();
-        caller.send(
-            format!("{method} /_simulator/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
-                .as_bytes(),
-        );
-        caller.answer()
-    };
+    let control = |method: &str, path: &str, body: &str| control(&asteroid, method, path, body);
     let order =
         r#"{"times":2,"fault":{"then":{"answer":{"status":503,"headers":[["retry-after","1"]],"body":"busy"}}}}"#;
     assert_eq!(control("POST", "faults", order).status, 200);
