@@ -25,6 +25,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hyper::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -33,7 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use fault::{Fault, Moment};
+use fault::{Fault, Faults, Moment};
 use listing::Listing;
 use received::Received;
 
@@ -71,7 +72,7 @@ pub struct Simulator {
 #[derive(Default)]
 struct State {
     keys: Vec<SecretString>,
-    faults: VecDeque<(u32, Fault)>,
+    faults: Faults,
     requests: VecDeque<Received>,
     executions: VecDeque<Execution>,
     listing: Listing,
@@ -156,11 +157,9 @@ impl Simulator {
         self.lock().keys = keys;
     }
 
-    /// Lets the next requests fail, after those for which faults wait already.
+    /// Lets the next requests fail that it is for, after those for which faults wait already.
     pub fn fail_next(&self, times: u32, fault: Fault) {
-        if times > 0 {
-            self.lock().faults.push_back((times, fault));
-        }
+        self.lock().faults.push(times, fault);
     }
 
     /// Forgets the faults that wait, and lets go of requests that are held.
@@ -210,16 +209,8 @@ impl Simulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the fault that waits for the next request, if it applies at this moment.
-    fn fault(&self, moment: Moment) -> Option<Fault> {
-        let mut state = self.lock();
-        let (times, fault) = state.faults.front_mut().filter(|(_, fault)| fault.when == moment)?;
-        let fault = fault.clone();
-        *times -= 1;
-        if *times == 0 {
-            state.faults.pop_front();
-        }
-        Some(fault)
+    fn fault(&self, moment: Moment, method: Option<&Method>) -> Option<Fault> {
+        self.lock().faults.take(moment, method)
     }
 
     /// A request has arrived; its answer is told to [`Simulator::answered`].

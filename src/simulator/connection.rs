@@ -79,7 +79,7 @@ impl Cut {
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
-    if let Some(fault) = simulator.fault(Moment::Connected) {
+    if let Some(fault) = simulator.fault(Moment::Connected, None) {
         let mut first = [0];
         // Whether a byte comes or the peer leaves first, the connection goes.
         drop(stream.read(&mut first).await);

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Simulator;
-use super::fault::Fault;
+use super::fault::{Fault, Moment};
 
 /// What all its paths begin with.
 pub const PREFIX: &str = "/_simulator/";
@@ -25,7 +25,10 @@ PUT    /_simulator/listing      let it differ: LISTING
 POST   /_simulator/faults       let the next requests fail: {"times": 1, "fault": FAULT}
 DELETE /_simulator/faults       let nothing fail any more, and let go of what is held
 
+Faults are taken in their order, one by a request; what is for another method is passed over.
+
 FAULT, whose members may all be left out:
+  "method"    "GET" or "POST": waits for the next request with this method and holds up no other; not with "connected"
   "when"      "connected" (nothing is read), "head" or "body" (the default: the request is read to its end)
   "delay_ms"  how long it then waits
   "run"       whether the execution is started all the same: true or false (the default)
@@ -68,28 +71,35 @@ pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) 
         }
         (&Method::GET, "listing") => json(&simulator.listing()),
         (&Method::PUT, "listing") => {
-            told(body, |listing| {
+            let order = |listing| {
                 simulator.set_listing(listing);
-                "told\n".to_owned()
-            })
-            .await
+                Ok("told\n".to_owned())
+            };
+            told(body, order).await
         }
         (&Method::POST, "faults") => {
-            told(body, |Order { times, fault }| {
+            let order = |Order { times, fault }| {
+                if fault.when == Moment::Connected && fault.method.is_some() {
+                    return Err("a connection has no method".to_owned());
+                }
                 simulator.fail_next(times, fault);
-                format!("{times} requests will fail\n")
-            })
-            .await
+                Ok(format!("{times} requests will fail\n"))
+            };
+            told(body, order).await
         }
         _ => text(StatusCode::NOT_FOUND, HELP.to_owned()),
     }
 }
 
 /// Carries out what a body says, or says what is accepted.
-async fn told<T: DeserializeOwned>(body: Incoming, carry_out: impl FnOnce(T) -> String) -> Response<Bytes> {
+async fn told<T: DeserializeOwned>(
+    body: Incoming,
+    carry_out: impl FnOnce(T) -> Result<String, String>,
+) -> Response<Bytes> {
     let body = Limited::new(body, 1024 * 1024).collect().await.map_err(|error| error.to_string());
-    match body.and_then(|body| serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())) {
-        Ok(order) => text(StatusCode::OK, carry_out(order)),
+    let order = body.and_then(|body| serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string()));
+    match order.and_then(carry_out) {
+        Ok(done) => text(StatusCode::OK, done),
         Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n\n{HELP}")),
     }
 }

@@ -43,10 +43,10 @@ pub(super) async fn answer(
     let mut released = simulator.released.subscribe();
     let authenticated = simulator.authenticates(&head.headers);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
-    let (body, fault) = match simulator.fault(Moment::Head) {
+    let (body, fault) = match simulator.fault(Moment::Head, Some(&head.method)) {
         Some(fault) => (Bytes::new(), Some(fault)),
         None => match Limited::new(body, BODY_LIMIT).collect().await {
-            Ok(body) => (body.to_bytes(), simulator.fault(Moment::Body)),
+            Ok(body) => (body.to_bytes(), simulator.fault(Moment::Body, Some(&head.method))),
             Err(_) => return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB")),
         },
     };

@@ -1,4 +1,5 @@
-//! The unmodified Python SDKs of both eras, their host set to the gateway and without a key.
+//! The unmodified Python SDKs of both eras, their host set to the gateway and without a key. What the simulator lists is
+//! read by them too, without the gateway between.
 
 use std::process::Command;
 

@@ -2,7 +2,7 @@
 
 mod listing;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::program::binary;
 use crate::harness::{AGENT, Answer, Asteroid, Caller, KEY, Program};
@@ -148,6 +148,63 @@ fn what_is_held_is_answered_when_the_faults_are_cleared() {
     assert_eq!(execute(&asteroid, "{}").status, 202, "others are served meanwhile");
     asteroid.clear_faults();
     assert_eq!(held.answer().status, 202);
+}
+
+/// A fault that is seen by its status.
+fn status(status: u16, method: Option<&str>, when: &str) -> Value {
+    json!({ "method": method, "when": when, "then": { "answer": { "status": status } } })
+}
+
+#[test]
+fn a_fault_for_one_method_waits_for_it_and_holds_up_no_other() {
+    let asteroid = Asteroid::start();
+    let start = || execute(&asteroid, "{}").status;
+    let list = || asteroid.get("/agents/v2/executions").status;
+    asteroid.next(status(501, Some("POST"), "head"));
+    asteroid.next(status(502, None, "body"));
+    asteroid.next(status(503, Some("GET"), "body"));
+    asteroid.next(status(504, Some("POST"), "body"));
+    assert_eq!([list(), list(), list()], [502, 503, 200]);
+    assert_eq!([start(), start(), start()], [501, 504, 202]);
+
+    asteroid.next(status(501, Some("POST"), "body"));
+    asteroid.next(json!({"when": "connected"}));
+    let mut first = asteroid.caller();
+    first.send_post(PATH, &[("X-Api-Key", KEY)], b"{}");
+    assert!(first.try_answer().is_none(), "a connection is not held up either");
+    assert_eq!([start(), start()], [501, 202]);
+
+    asteroid.next(status(501, Some("GET"), "body"));
+    assert_eq!(start(), 202);
+    asteroid.clear_faults();
+    assert_eq!(list(), 200);
+}
+
+#[test]
+fn a_fault_of_an_earlier_moment_does_not_overtake_one_of_a_later() {
+    let asteroid = Asteroid::start();
+    let start = || execute(&asteroid, "{}").status;
+    asteroid.next(status(501, None, "body"));
+    asteroid.next(status(502, None, "head"));
+    assert_eq!([start(), start(), start()], [501, 502, 202]);
+
+    asteroid.next(status(501, Some("POST"), "body"));
+    asteroid.next(status(502, None, "head"));
+    asteroid.next(status(503, Some("POST"), "head"));
+    assert_eq!([start(), start(), start(), start()], [501, 502, 503, 202]);
+}
+
+#[test]
+fn a_fault_that_no_request_could_take_is_refused() {
+    let asteroid = Asteroid::start();
+    for wrong in [r#"{"method":"post"}"#, r#"{"method":"BREW"}"#, r#"{"method":"POST","when":"connected"}"#] {
+        let refused = control(&asteroid, "POST", "faults", &format!(r#"{{"fault":{wrong}}}"#));
+        assert_eq!(refused.status, 400, "{wrong}");
+    }
+    let order = r#"{"fault":{"method":"POST","then":{"answer":{"status":500}}}}"#;
+    assert_eq!(control(&asteroid, "POST", "faults", order).status, 200);
+    assert_eq!(asteroid.get("/agents/v2/executions").status, 200);
+    assert_eq!([(); 2].map(|()| execute(&asteroid, "{}").status), [500, 202]);
 }
 
 #[test]
