@@ -1,17 +1,20 @@
 //! The simulated Asteroid: what `dev` and `simulate` run, and the upstream of the tests.
 //!
 //! It answers `POST /agents/v2/agents/{agentId}/execute` as the vendor's specification says the real one does, and the
-//! same of the newer era's `/workflows/{workflowId}`, remembers what it was sent, and fails on command (see [`fault`]).
-//! Below `/_simulator/` it is asked and told over HTTP.
+//! same of the newer era's `/workflows/{workflowId}`, lists what it started (see [`listing`]), remembers what it was sent,
+//! and fails on command (see [`fault`]). Below `/_simulator/` it is asked and told over HTTP.
 //!
 //! A program of its own, it spawns for itself and shares no code with the gateway's own reading of requests: two readings
 //! of the specification that disagree are found by the tests.
 
 pub mod connection;
 pub mod control;
+pub mod exchange;
 pub mod execute;
 pub mod fault;
+pub mod listing;
 pub mod received;
+pub mod route;
 pub mod tls;
 
 use std::collections::VecDeque;
@@ -22,6 +25,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hyper::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -30,11 +34,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use fault::{Fault, Moment};
+use fault::{Fault, Faults, Moment};
+use listing::Listing;
 use received::Received;
 
-/// How many requests and executions are remembered.
-const REMEMBERED: usize = 100;
+/// How many requests are remembered; each may hold a MiB of its body.
+const REQUESTS: usize = 100;
+
+/// How many executions are remembered: a test starts some hundreds. A thousand with five tags each took 1.2 MiB.
+const EXECUTIONS: usize = 1000;
 
 /// Told of each request once it is answered.
 pub type Observer = Box<dyn Fn(&Received) + Send + Sync>;
@@ -64,9 +72,10 @@ pub struct Simulator {
 #[derive(Default)]
 struct State {
     keys: Vec<SecretString>,
-    faults: VecDeque<(u32, Fault)>,
+    faults: Faults,
     requests: VecDeque<Received>,
     executions: VecDeque<Execution>,
+    listing: Listing,
 }
 
 /// An execution that was started.
@@ -82,6 +91,17 @@ pub struct Execution {
     pub workflow_id: Option<String>,
     /// What it is found by.
     pub metadata: Map<String, Value>,
+    /// When it was started, in RFC 3339.
+    pub created_at: String,
+    /// Whether the listing shows it.
+    pub listed: bool,
+}
+
+impl Execution {
+    /// The id of the agent or workflow.
+    fn started_by(&self) -> &str {
+        self.agent_id.as_deref().or(self.workflow_id.as_deref()).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Simulator {
@@ -137,11 +157,9 @@ impl Simulator {
         self.lock().keys = keys;
     }
 
-    /// Lets the next requests fail, after those for which faults wait already.
+    /// Lets the next requests fail that it is for, after those for which faults wait already.
     pub fn fail_next(&self, times: u32, fault: Fault) {
-        if times > 0 {
-            self.lock().faults.push_back((times, fault));
-        }
+        self.lock().faults.push(times, fault);
     }
 
     /// Forgets the faults that wait, and lets go of requests that are held.
@@ -191,22 +209,14 @@ impl Simulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the fault that waits for the next request, if it applies at this moment.
-    fn fault(&self, moment: Moment) -> Option<Fault> {
-        let mut state = self.lock();
-        let (times, fault) = state.faults.front_mut().filter(|(_, fault)| fault.when == moment)?;
-        let fault = fault.clone();
-        *times -= 1;
-        if *times == 0 {
-            state.faults.pop_front();
-        }
-        Some(fault)
+    fn fault(&self, moment: Moment, method: Option<&Method>) -> Option<Fault> {
+        self.lock().faults.take(moment, method)
     }
 
     /// A request has arrived; its answer is told to [`Simulator::answered`].
     fn remember(&self, received: Received) {
         let mut state = self.lock();
-        if state.requests.len() == REMEMBERED {
+        if state.requests.len() == REQUESTS {
             state.requests.pop_front();
         }
         state.requests.push_back(received);
@@ -226,9 +236,10 @@ impl Simulator {
         }
     }
 
-    fn started(&self, execution: Execution) {
+    fn started(&self, mut execution: Execution) {
         let mut state = self.lock();
-        if state.executions.len() == REMEMBERED {
+        execution.listed = !state.listing.lags;
+        if state.executions.len() == EXECUTIONS {
             state.executions.pop_front();
         }
         state.executions.push_back(execution);

@@ -1,79 +1,37 @@
 //! `POST /agents/{agentId}/execute` as the specification describes it, and `POST /workflows/{workflowId}/execute` as the
-//! newer SDK does: the key, the body, the answer.
+//! newer SDK does: the id, the body, and the execution that they start.
 
+use std::time::SystemTime;
+
+use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
-use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Execution, Simulator};
+use super::Execution;
+use super::route::Refusal;
 
-/// The headers that carry a key, in the two eras of the API.
-const KEY_HEADERS: [&str; 2] = ["x-asteroid-agents-api-key", "x-api-key"];
-
-/// What a request is answered with, and the execution that it starts if it is carried out.
-pub(super) struct Decision {
-    pub(super) status: StatusCode,
-    pub(super) body: Value,
-    pub(super) execution: Option<Execution>,
-}
-
-/// Why a request is not carried out: `{code, message}` of the specification.
-struct Refusal(StatusCode, String);
-
-impl Simulator {
-    /// Whether a known key came, and only one.
-    pub(super) fn authenticates(&self, headers: &HeaderMap) -> bool {
-        let mut keys = KEY_HEADERS.iter().flat_map(|name| headers.get_all(*name));
-        match (keys.next(), keys.next()) {
-            (Some(key), None) => self.accepts(key.as_bytes()),
-            _ => false,
-        }
-    }
-
-    pub(super) fn decide(&self, head: &Parts, authenticated: bool, body: &[u8]) -> Decision {
-        match execution(head, authenticated, body) {
-            Ok(execution) => Decision {
-                status: StatusCode::ACCEPTED,
-                body: json!({ "executionId": execution.id }),
-                execution: Some(execution),
-            },
-            Err(Refusal(status, message)) => {
-                Decision { status, body: json!({ "code": status.as_u16(), "message": message }), execution: None }
-            }
-        }
-    }
-}
-
-fn execution(head: &Parts, authenticated: bool, body: &[u8]) -> Result<Execution, Refusal> {
-    let refuse = |status, message: &str| Err(Refusal(status, message.to_owned()));
-    if !authenticated {
-        return refuse(StatusCode::UNAUTHORIZED, "a valid API key is required");
-    }
-    let rest = head.uri.path().strip_prefix("/agents/v2/").and_then(|rest| rest.strip_suffix("/execute"));
-    let (kind, id) = match rest.and_then(|rest| rest.split_once('/')) {
-        Some((kind @ ("agents" | "workflows"), id)) if !id.contains('/') => (kind, id),
-        _ => return refuse(StatusCode::NOT_FOUND, "no such path"),
-    };
-    if head.method != Method::POST {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed");
-    }
+pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Execution, Refusal> {
     if !is_uuid(id) {
-        return refuse(StatusCode::BAD_REQUEST, "the id in the path must be a uuid");
+        return Err(Refusal::bad("the id in the path must be a uuid"));
     }
-    let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.to_ascii_lowercase().starts_with("application/json") {
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }
-    let bad = |message: String| Refusal(StatusCode::BAD_REQUEST, message);
-    let body: Value = serde_json::from_slice(body).map_err(|error| bad(format!("invalid JSON: {error}")))?;
-    let Value::Object(body) = body else { return refuse(StatusCode::BAD_REQUEST, "the body must be an object") };
-    check(&body).map_err(bad)?;
+    let body: Value = serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))?;
+    let Value::Object(body) = body else { return Err(Refusal::bad("the body must be an object")) };
+    check(&body).map_err(Refusal::bad)?;
     let metadata = member(&body, "metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     let of = |asked: &str| (kind == asked).then(|| id.to_owned());
-    let (agent_id, workflow_id) = (of("agents"), of("workflows"));
-    Ok(Execution { id: Uuid::new_v4().to_string(), agent_id, workflow_id, metadata })
+    Ok(Execution {
+        id: Uuid::new_v4().to_string(),
+        agent_id: of("agents"),
+        workflow_id: of("workflows"),
+        metadata,
+        created_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        listed: true,
+    })
 }
 
 /// `ExecuteAgentRequest` of both eras, the rules that are only prose in it included.

@@ -93,6 +93,33 @@ fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_
 }
 
 #[test]
+fn no_replay_no_look_up_and_none_that_fails_shows_the_key() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "idempotency: { recovery: true }\ntimeouts: { response: 300ms }");
+    let pair = Pair { gateway: Program::run_with(&text, &["--log-level", "debug"], &[]), asteroid };
+    let keyed = |key| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}");
+    let mut answers = vec![keyed("replayed"), keyed("replayed")];
+    for then in ["close", "reset", "stall", "close_mid_answer"] {
+        pair.asteroid.next(json!({"method": "POST", "run": true, "then": then}));
+        answers.push(keyed(then));
+        pair.asteroid.next(json!({"method": "GET", "then": then}));
+        answers.extend([keyed(then), keyed(then)]);
+    }
+    answers.push(keyed(""));
+    for answer in &answers {
+        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+    }
+    assert_clean("what the simulator shows", &pair.asteroid.shown());
+    let ended = pair.gateway.stop();
+    assert!(
+        ended.output.contains("idempotency-lookup") && ended.output.contains("\"replayed\":true"),
+        "{}",
+        ended.output
+    );
+    assert_clean("the log", &ended.output);
+}
+
+#[test]
 fn the_development_mode_and_the_simulator_do_not_print_a_key_either() {
     let pair = Pair::start();
     assert_eq!(pair.execute("{}").status, 202);

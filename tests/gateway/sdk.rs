@@ -1,10 +1,11 @@
-//! The unmodified Python SDKs of both eras, their host set to the gateway and without a key.
+//! The unmodified Python SDKs of both eras, their host set to the gateway and without a key. What the simulator lists is
+//! read by them too, without the gateway between.
 
 use std::process::Command;
 
 use asteroid_gateway::simulator::Execution;
 
-use crate::harness::{AGENT, Pair};
+use crate::harness::{AGENT, Asteroid, KEY, Pair};
 
 /// What people write as the base URL, behind the gateway's address.
 const BASES: [&str; 4] = ["", "/", "/agents/v2", "/agents/v2/"];
@@ -51,6 +52,21 @@ with sdk.ApiClient(sdk.Configuration(host=host)) as client:
         else:
             print(answer.data.execution_id, answer.headers["idempotent-replayed"])
             break
+"#;
+
+/// Asks the simulated Asteroid itself for what was started for a ticket, and prints what the user reads of it.
+const LISTING: &str = r#"
+import sys
+import asteroid_odyssey as sdk
+from asteroid_odyssey.api.execution_api import ExecutionApi
+
+host, id = sys.argv[1:]
+with sdk.ApiClient(sdk.Configuration(host=host, api_key={"ApiKeyAuth": "KEY"})) as client:
+    listing = ExecutionApi(client).executions_list(page_size=2, FILTER)
+    print(listing.total, listing.page_size)
+    item = listing.items[0]
+    print(item.id, item.metadata["ticket"], item.agent_id, item.status.value, item.created_at.tzinfo)
+    print(ExecutionApi(client).execution_get(item.id) == item)
 "#;
 
 /// The same of the newer era's workflows.
@@ -125,5 +141,23 @@ fn a_service_that_gives_up_and_retries_with_its_key_gets_the_execution_of_its_fi
         assert_eq!(lines[0], "no answer");
         assert!(lines[1..lines.len() - 1].iter().all(|line| line == "409"), "{lines:?}");
         assert_eq!(lines[lines.len() - 1], format!("{} true", execution.id));
+    }
+}
+
+#[test]
+fn the_sdks_of_both_eras_read_the_simulators_listing_each_by_its_own_filter() {
+    let pair = r#"metadata_key="ticket", metadata_value="T=1 & 2""#;
+    let repeated = r#"metadata=["ticket=T=1 & 2", "team=a"]"#;
+    for (sdk, base, filter) in [("1.7.257", "/agents/v2", pair), ("1.9.167", "", pair), ("1.9.167", "", repeated)] {
+        let asteroid = Asteroid::start();
+        let path = format!("/agents/v2/agents/{AGENT}/execute");
+        for ticket in ["T=1 & 2", "T=1"] {
+            let body = serde_json::json!({ "metadata": { "ticket": ticket, "team": "a" } }).to_string();
+            assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", KEY)], body.as_bytes()).status, 202);
+        }
+        let script = LISTING.replace("KEY", KEY).replace("FILTER", filter);
+        let lines = run(sdk, &script, &format!("http://{}{base}", asteroid.authority()));
+        let item = format!("{} T=1 & 2 {AGENT} running UTC", asteroid.executions()[0].id);
+        assert_eq!(lines, ["1 2", item.as_str(), "True"], "{sdk} {filter}");
     }
 }

@@ -1,6 +1,8 @@
 //! The simulated Asteroid behaves as the specification says the real one does, and fails when it is told to.
 
-use serde_json::json;
+mod listing;
+
+use serde_json::{Value, json};
 
 use crate::harness::program::binary;
 use crate::harness::{AGENT, Answer, Asteroid, Caller, KEY, Program};
@@ -9,6 +11,16 @@ const PATH: &str = "/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execu
 
 fn execute(asteroid: &Asteroid, body: &str) -> Answer {
     asteroid.caller().post(PATH, &[("X-Api-Key", KEY)], body.as_bytes())
+}
+
+/// Asks and tells it below `/_simulator/`.
+fn control(asteroid: &Asteroid, method: &str, path: &str, body: &str) -> Answer {
+    let mut caller = asteroid.caller();
+    let length = body.len();
+    caller.send(
+        format!("{method} /_simulator/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes(),
+    );
+    caller.answer()
 }
 
 /// `{code, message}`, as the contract has it.
@@ -100,15 +112,7 @@ fn other_paths_methods_ids_and_media_types_are_refused_as_the_contract_has_it() 
 #[test]
 fn it_is_told_to_fail_and_asked_what_arrived_over_http() {
     let asteroid = Asteroid::start();
-    let control = |method: &str, path: &str, body: &str| {
-        let mut caller = asteroid.caller();
-        let length = body.len();
-        caller.send(
-            format!("{method} /_simulator/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
-                .as_bytes(),
-        );
-        caller.answer()
-    };
+    let control = |method: &str, path: &str, body: &str| control(&asteroid, method, path, body);
     let order =
         r#"{"times":2,"fault":{"then":{"answer":{"status":503,"headers":[["retry-after","1"]],"body":"busy"}}}}"#;
     assert_eq!(control("POST", "faults", order).status, 200);
@@ -144,6 +148,63 @@ fn what_is_held_is_answered_when_the_faults_are_cleared() {
     assert_eq!(execute(&asteroid, "{}").status, 202, "others are served meanwhile");
     asteroid.clear_faults();
     assert_eq!(held.answer().status, 202);
+}
+
+/// A fault that is seen by its status.
+fn status(status: u16, method: Option<&str>, when: &str) -> Value {
+    json!({ "method": method, "when": when, "then": { "answer": { "status": status } } })
+}
+
+#[test]
+fn a_fault_for_one_method_waits_for_it_and_holds_up_no_other() {
+    let asteroid = Asteroid::start();
+    let start = || execute(&asteroid, "{}").status;
+    let list = || asteroid.get("/agents/v2/executions").status;
+    asteroid.next(status(501, Some("POST"), "head"));
+    asteroid.next(status(502, None, "body"));
+    asteroid.next(status(503, Some("GET"), "body"));
+    asteroid.next(status(504, Some("POST"), "body"));
+    assert_eq!([list(), list(), list()], [502, 503, 200]);
+    assert_eq!([start(), start(), start()], [501, 504, 202]);
+
+    asteroid.next(status(501, Some("POST"), "body"));
+    asteroid.next(json!({"when": "connected"}));
+    let mut first = asteroid.caller();
+    first.send_post(PATH, &[("X-Api-Key", KEY)], b"{}");
+    assert!(first.try_answer().is_none(), "a connection is not held up either");
+    assert_eq!([start(), start()], [501, 202]);
+
+    asteroid.next(status(501, Some("GET"), "body"));
+    assert_eq!(start(), 202);
+    asteroid.clear_faults();
+    assert_eq!(list(), 200);
+}
+
+#[test]
+fn a_fault_of_an_earlier_moment_does_not_overtake_one_of_a_later() {
+    let asteroid = Asteroid::start();
+    let start = || execute(&asteroid, "{}").status;
+    asteroid.next(status(501, None, "body"));
+    asteroid.next(status(502, None, "head"));
+    assert_eq!([start(), start(), start()], [501, 502, 202]);
+
+    asteroid.next(status(501, Some("POST"), "body"));
+    asteroid.next(status(502, None, "head"));
+    asteroid.next(status(503, Some("POST"), "head"));
+    assert_eq!([start(), start(), start(), start()], [501, 502, 503, 202]);
+}
+
+#[test]
+fn a_fault_that_no_request_could_take_is_refused() {
+    let asteroid = Asteroid::start();
+    for wrong in [r#"{"method":"post"}"#, r#"{"method":"BREW"}"#, r#"{"method":"POST","when":"connected"}"#] {
+        let refused = control(&asteroid, "POST", "faults", &format!(r#"{{"fault":{wrong}}}"#));
+        assert_eq!(refused.status, 400, "{wrong}");
+    }
+    let order = r#"{"fault":{"method":"POST","then":{"answer":{"status":500}}}}"#;
+    assert_eq!(control(&asteroid, "POST", "faults", order).status, 200);
+    assert_eq!(asteroid.get("/agents/v2/executions").status, 200);
+    assert_eq!([(); 2].map(|()| execute(&asteroid, "{}").status), [500, 202]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::caller::PATIENCE;
 use super::certificates::Authority;
-use super::{Caller, KEY};
+use super::{Answer, Caller, KEY};
 
 /// A running simulator that accepts [`KEY`].
 pub(crate) struct Asteroid {
@@ -100,6 +100,11 @@ impl Asteroid {
         self.simulator.fail_next(1, fault);
     }
 
+    /// Lets the listing of executions differ from them; what is left out is as at first.
+    pub(crate) fn listing(&self, listing: Value) {
+        self.simulator.set_listing(serde_json::from_value(listing).unwrap());
+    }
+
     pub(crate) fn clear_faults(&self) {
         self.simulator.clear_faults();
     }
@@ -128,6 +133,13 @@ impl Asteroid {
     /// A caller without the gateway between.
     pub(crate) fn caller(&self) -> Caller {
         Caller::connect(self.address)
+    }
+
+    /// Reads something of the API with its key, without the gateway between.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        let mut caller = self.caller();
+        caller.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nX-Api-Key: {KEY}\r\n\r\n", self.address).as_bytes());
+        caller.answer()
     }
 
     /// What it shows over HTTP of the requests.

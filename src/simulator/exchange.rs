@@ -1,0 +1,181 @@
+//! One request and its answer, and the faults between them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+
+use super::connection::Cut;
+use super::fault::{self, Fault, Moment, Then};
+use super::received::Received;
+use super::route::Decision;
+use super::{Simulator, control};
+
+/// The largest body that is read.
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Numbers the requests of this process.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// The request is answered by resetting its stream, without the others of the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("reset on command")]
+pub(super) struct StreamReset;
+
+pub(super) async fn answer(
+    simulator: &Simulator,
+    connection: u64,
+    cut: &Arc<Cut>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, StreamReset> {
+    let (head, body) = request.into_parts();
+    if head.uri.path().starts_with(control::PREFIX) {
+        return Ok(control::answer(simulator, &head, body).await.map(Body::whole));
+    }
+    // From before the request is seen to have arrived, so that no release is missed.
+    let mut released = simulator.released.subscribe();
+    let authenticated = simulator.authenticates(&head.headers);
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let (body, fault) = match simulator.fault(Moment::Head, Some(&head.method)) {
+        Some(fault) => (Bytes::new(), Some(fault)),
+        None => match Limited::new(body, BODY_LIMIT).collect().await {
+            Ok(body) => (body.to_bytes(), simulator.fault(Moment::Body, Some(&head.method))),
+            Err(_) => return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB")),
+        },
+    };
+    simulator.remember(Received::new(number, connection, &head, authenticated, &body));
+    let fault = fault.unwrap_or(Fault { run: true, ..Fault::default() });
+    let mut decision = simulator.decide(&head, authenticated, &body);
+    let is_carried_out = fault.run || matches!(fault.then, Then::Proceed | Then::Stall);
+    let execution = decision.execution.take().filter(|_| is_carried_out);
+    if let Some(execution) = &execution {
+        simulator.started(execution.clone());
+    }
+    tokio::time::sleep(fault.delay()).await;
+    if matches!(fault.then, Then::Stall) {
+        drop(released.changed().await);
+    }
+    let told = |answer: String| simulator.answered(number, answer, execution.as_ref());
+    respond(fault.then, &decision, cut, told).await
+}
+
+/// What happens in the end; `told` is how it is remembered, which comes first.
+async fn respond(
+    then: Then,
+    decision: &Decision,
+    cut: &Arc<Cut>,
+    told: impl Fn(String),
+) -> Result<Response<Body>, StreamReset> {
+    let status = decision.status;
+    let ordinary = serde_json::to_vec(&decision.body).unwrap_or_default();
+    match then {
+        Then::Proceed | Then::Stall => {
+            told(status.as_u16().to_string());
+            Ok(json(status, Body::whole(ordinary.into())))
+        }
+        Then::Close => {
+            told("by closing the connection".to_owned());
+            match cut.never(Cut::CLOSE).await {}
+        }
+        Then::Reset if cut.http2 => {
+            told("by resetting the stream".to_owned());
+            Err(StreamReset)
+        }
+        Then::Reset => {
+            told("by resetting the connection".to_owned());
+            match cut.never(Cut::RESET).await {}
+        }
+        Then::CloseMidAnswer => {
+            told(format!("half of {}, then closed", status.as_u16()));
+            Ok(json(status, Body::half(ordinary, Some(Arc::clone(cut)))))
+        }
+        Then::StallMidAnswer => {
+            told(format!("half of {}, and nothing more", status.as_u16()));
+            Ok(json(status, Body::half(ordinary, None)))
+        }
+        Then::Answer(scripted) => {
+            told(scripted.status.to_string());
+            Ok(script(&scripted))
+        }
+    }
+}
+
+fn json(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response<Body> {
+    let body = serde_json::json!({ "code": status.as_u16(), "message": message }).to_string();
+    json(status, Body::whole(body.into()))
+}
+
+fn script(answer: &fault::Answer) -> Response<Body> {
+    let Ok(status) = StatusCode::from_u16(answer.status) else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the scripted status is none");
+    };
+    let mut response = Response::new(Body::whole(answer.body.clone().into()));
+    *response.status_mut() = status;
+    for (name, value) in &answer.headers {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            return refuse(StatusCode::INTERNAL_SERVER_ERROR, "a scripted header is none");
+        };
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+/// A body that may break off.
+pub(super) struct Body {
+    bytes: Option<Bytes>,
+    length: u64,
+    /// What comes after the bytes, where they are not all.
+    then: Option<Option<Arc<Cut>>>,
+}
+
+impl Body {
+    fn whole(bytes: Bytes) -> Body {
+        Body { length: bytes.len() as u64, bytes: Some(bytes), then: None }
+    }
+
+    fn half(mut bytes: Vec<u8>, cut: Option<Arc<Cut>>) -> Body {
+        let length = bytes.len() as u64;
+        bytes.truncate(bytes.len() / 2);
+        Body { bytes: Some(bytes.into()), length, then: Some(cut) }
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match (self.bytes.take(), &self.then) {
+            (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            (None, None) => Poll::Ready(None),
+            (None, Some(cut)) => {
+                if let Some(cut) = cut {
+                    cut.ask(Cut::CLOSE);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none() && self.then.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}

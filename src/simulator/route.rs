@@ -1,0 +1,82 @@
+//! Which request asks for what: the key, the path, the method.
+
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Execution, Simulator, execute};
+
+/// What all paths of the API begin with.
+const BASE: &str = "/agents/v2/";
+
+/// The headers that carry a key, in the two eras of the API.
+const KEY_HEADERS: [&str; 2] = ["x-asteroid-agents-api-key", "x-api-key"];
+
+/// What a request is answered with, and the execution that it starts if it is carried out.
+pub(super) struct Decision {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+    pub(super) execution: Option<Execution>,
+}
+
+/// Why a request is not carried out: `{code, message}` of the specification.
+pub(super) struct Refusal(StatusCode, String);
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
+        Refusal(status, message.into())
+    }
+
+    pub(super) fn bad(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, message)
+    }
+}
+
+impl Simulator {
+    /// Whether a known key came, and only one.
+    pub(super) fn authenticates(&self, headers: &HeaderMap) -> bool {
+        let mut keys = KEY_HEADERS.iter().flat_map(|name| headers.get_all(*name));
+        match (keys.next(), keys.next()) {
+            (Some(key), None) => self.accepts(key.as_bytes()),
+            _ => false,
+        }
+    }
+
+    pub(super) fn decide(&self, head: &Parts, authenticated: bool, body: &[u8]) -> Decision {
+        self.route(head, authenticated, body).unwrap_or_else(|Refusal(status, message)| Decision {
+            status,
+            body: json!({ "code": status.as_u16(), "message": message }),
+            execution: None,
+        })
+    }
+
+    fn route(&self, head: &Parts, authenticated: bool, body: &[u8]) -> Result<Decision, Refusal> {
+        if !authenticated {
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "a valid API key is required"));
+        }
+        let only = |method: Method| {
+            let refusal = || Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {method} is allowed"));
+            if head.method == method { Ok(()) } else { Err(refusal()) }
+        };
+        let shown = |body: Value| Decision { status: StatusCode::OK, body, execution: None };
+        let segments: Vec<&str> = head.uri.path().strip_prefix(BASE).unwrap_or_default().split('/').collect();
+        match *segments.as_slice() {
+            [kind @ ("agents" | "workflows"), id, "execute"] => {
+                only(Method::POST)?;
+                let execution = execute::start(kind, id, &head.headers, body)?;
+                let body = json!({ "executionId": execution.id });
+                Ok(Decision { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
+            }
+            ["executions"] => {
+                only(Method::GET)?;
+                self.list(head.uri.query().unwrap_or_default()).map(shown)
+            }
+            ["executions", id] => {
+                only(Method::GET)?;
+                self.find(id).map(shown)
+            }
+            _ => Err(Refusal::new(StatusCode::NOT_FOUND, "no such path")),
+        }
+    }
+}

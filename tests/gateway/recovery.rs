@@ -1,0 +1,220 @@
+//! `idempotency: { recovery: true }`: what became of a start is looked up at the upstream before another is sent.
+
+use serde_json::json;
+
+use crate::harness::{Answer, Asteroid, EXECUTE, Pair, Program, configuration};
+
+const RECOVERY: &str = "idempotency: { recovery: true }\ntimeouts: { response: 500ms }";
+
+fn keyed(pair: &Pair, key: &str) -> Answer {
+    pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}")
+}
+
+/// Another process with the same configuration, in front of the same upstream.
+fn replaced(pair: Pair) -> Pair {
+    let Pair { asteroid, gateway } = pair;
+    gateway.signal("KILL");
+    gateway.end();
+    Pair { gateway: Program::run(&configuration(&asteroid.url(), RECOVERY)), asteroid }
+}
+
+/// A start whose answer is lost.
+fn lose(pair: &Pair, key: &str, run: bool) {
+    pair.asteroid.next(json!({"method": "POST", "run": run, "then": "close"}));
+    keyed(pair, key).assert_error(504, "upstream-broke", "unknown");
+}
+
+#[track_caller]
+fn assert_found(pair: &Pair, answer: &Answer) {
+    let [execution] = pair.asteroid.executions().try_into().unwrap();
+    assert_eq!((answer.status, answer.header("idempotent-replayed")), (202, Some("true")), "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.json(), json!({"executionId": execution.id}));
+}
+
+/// The look-ups and starts that the upstream got.
+fn asked(pair: &Pair) -> Vec<String> {
+    pair.asteroid.requests().iter().map(|request| format!("{} {}", request.method, request.target)).collect()
+}
+
+#[test]
+fn a_lost_answer_is_found_by_each_era_s_filter_and_then_replayed_without_asking_again() {
+    for filters in ["both", "pair", "repeated"] {
+        for shows_metadata in [true, false] {
+            let pair = Pair::with(RECOVERY);
+            // Others that a server would list that does not understand the filter.
+            for _ in 0..3 {
+                assert_eq!(pair.execute("{}").status, 202);
+            }
+            pair.asteroid.listing(json!({"filters": filters, "shows_metadata": shows_metadata}));
+            lose(&pair, "k", true);
+            let found = keyed(&pair, "k");
+            assert_eq!((found.status, found.header("idempotent-replayed")), (202, Some("true")), "{filters}");
+            assert_eq!(found.json()["executionId"], pair.asteroid.executions()[3].id, "{filters}");
+            let before = pair.asteroid.requests().len();
+            assert_eq!(keyed(&pair, "k").body, found.body);
+            assert_eq!(pair.asteroid.requests().len(), before);
+            assert_eq!(pair.asteroid.executions().len(), 4);
+        }
+    }
+}
+
+#[test]
+fn a_look_up_asks_with_the_key_for_the_starts_own_tag() {
+    let pair = Pair::with(RECOVERY);
+    lose(&pair, "k", true);
+    assert_found(&pair, &keyed(&pair, "k"));
+    let digest = pair.asteroid.executions()[0].metadata["idempotency_digest"].as_str().unwrap().to_owned();
+    let listing = format!("GET /agents/v2/executions?metadataKey=idempotency_digest&metadataValue={digest}&pageSize=2");
+    let execute = format!("POST /agents/v2{EXECUTE}");
+    assert_eq!(asked(&pair), [listing.clone(), execute, listing]);
+    let requests = pair.asteroid.requests();
+    for request in &requests {
+        assert!(request.authenticated, "{request:?}");
+        assert_eq!(request.header("host"), Some(pair.asteroid.authority().as_str()));
+    }
+    assert_eq!(requests[0].header("x-request-id"), requests[1].header("x-request-id"));
+    assert_eq!((requests[0].header("content-length"), requests[0].header("content-type")), (None, None));
+}
+
+#[test]
+fn a_start_that_is_not_listed_stays_unknown_and_is_found_once_it_is() {
+    let pair = Pair::with(RECOVERY);
+    pair.asteroid.listing(json!({"lags": true}));
+    lose(&pair, "k", true);
+    for _ in 0..2 {
+        keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
+    }
+    pair.asteroid.listing(json!({"lags": false}));
+    assert_found(&pair, &keyed(&pair, "k"));
+}
+
+#[test]
+fn a_start_that_never_ran_stays_unknown_and_its_key_never_starts() {
+    let pair = Pair::with(RECOVERY);
+    lose(&pair, "k", false);
+    for _ in 0..3 {
+        keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
+    }
+    assert_eq!(pair.asteroid.executions().len(), 0);
+}
+
+#[test]
+fn a_start_that_was_run_again_by_hand_stays_unknown_also_for_the_next_process() {
+    let pair = Pair::with(RECOVERY);
+    assert_eq!(keyed(&pair, "k").status, 202);
+    let metadata = serde_json::Value::Object(pair.asteroid.executions()[0].metadata.clone());
+    let rerun = json!({ "metadata": metadata }).to_string();
+    let key = ("X-Api-Key", crate::harness::KEY);
+    assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], rerun.as_bytes()).status, 202);
+    assert_eq!(keyed(&pair, "k").status, 202, "this process knows which it was");
+    let pair = replaced(pair);
+    for _ in 0..2 {
+        keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
+    }
+    assert_eq!(pair.asteroid.executions().len(), 2);
+}
+
+#[test]
+fn after_a_kill_a_retry_gets_the_execution_of_the_first_process() {
+    let pair = Pair::with(RECOVERY);
+    pair.asteroid.next(json!({"method": "POST", "run": true, "then": "stall"}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
+    pair.asteroid.wait_for_requests(2);
+    let pair = replaced(pair);
+    pair.asteroid.clear_faults();
+    assert_found(&pair, &keyed(&pair, "k"));
+}
+
+#[test]
+fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
+    let pair = Pair::with(RECOVERY);
+    let not_listing = |body: &str| json!({"method": "GET", "then": {"answer": {"status": 200, "body": body}}});
+    let status = |status: u16| json!({"method": "GET", "then": {"answer": {"status": status}}});
+    let faults = [
+        json!({"method": "GET", "then": "close"}),
+        json!({"method": "GET", "then": "reset"}),
+        json!({"method": "GET", "then": "stall"}),
+        json!({"method": "GET", "then": "close_mid_answer"}),
+        json!({"method": "GET", "then": "stall_mid_answer"}),
+        status(401),
+        status(404),
+        status(429),
+        status(500),
+        status(503),
+        not_listing("{}"),
+        not_listing(""),
+    ];
+    for (n, fault) in faults.into_iter().enumerate() {
+        let (first, lost) = (format!("first{n}"), format!("lost{n}"));
+        pair.asteroid.next(fault.clone());
+        let answer = keyed(&pair, &first);
+        answer.assert_error(504, "idempotency-lookup", "unknown");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(pair.asteroid.executions().len(), 2 * n, "{fault}");
+        assert_eq!(keyed(&pair, &first).header("idempotent-replayed"), None, "{fault}");
+
+        lose(&pair, &lost, true);
+        pair.asteroid.next(fault.clone());
+        keyed(&pair, &lost).assert_error(504, "idempotency-lookup", "unknown");
+        assert_eq!(keyed(&pair, &lost).header("idempotent-replayed"), Some("true"), "{fault}");
+        assert_eq!(pair.asteroid.executions().len(), 2 * n + 2);
+    }
+}
+
+#[test]
+fn a_server_that_refuses_the_older_filter_is_asked_with_the_newer_one_and_one_that_knows_neither_proves_nothing() {
+    let pair = Pair::with(RECOVERY);
+    let refused = json!({"method": "GET", "then": {"answer": {"status": 400}}});
+    lose(&pair, "k", true);
+    pair.asteroid.next(refused.clone());
+    assert_found(&pair, &keyed(&pair, "k"));
+
+    pair.asteroid.next(refused.clone());
+    pair.asteroid.next(refused);
+    keyed(&pair, "another").assert_error(504, "idempotency-lookup", "unknown");
+    let id = pair.asteroid.executions()[0].id.clone();
+    let others = json!({"items": [{"id": id, "metadata": {}}], "total": 1, "page": 1, "pageSize": 2}).to_string();
+    for _ in 0..2 {
+        pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 200, "body": others}}}));
+    }
+    keyed(&pair, "another").assert_error(504, "idempotency-lookup", "unknown");
+    assert_eq!(pair.asteroid.executions().len(), 1);
+}
+
+#[test]
+fn while_one_retry_looks_another_is_409_and_a_caller_who_leaves_meanwhile_changes_nothing() {
+    let pair = Pair::with("idempotency: { recovery: true }");
+    for lost in [false, true] {
+        let key = format!("k{lost}");
+        if lost {
+            lose(&pair, &key, true);
+        }
+        let before = pair.asteroid.requests().len();
+        pair.asteroid.next(json!({"method": "GET", "then": "stall"}));
+        let mut looking = pair.caller();
+        let id = format!("left-{lost}");
+        looking.send_post(EXECUTE, &[("Idempotency-Key", &key), ("X-Request-Id", &id)], b"{}");
+        pair.asteroid.wait_for_requests(before + 1);
+        keyed(&pair, &key).assert_error(409, "idempotency-in-flight", "not_started");
+        looking.leave();
+        pair.gateway.line(|line| line["request_id"] == id.as_str());
+        pair.asteroid.clear_faults();
+        let replayed = lost.then_some("true");
+        assert_eq!(keyed(&pair, &key).header("idempotent-replayed"), replayed);
+    }
+    assert_eq!(pair.asteroid.executions().len(), 2);
+}
+
+#[test]
+fn an_upstream_that_cannot_be_reached_leaves_the_key_as_it_was() {
+    let (address, _held) = crate::harness::asteroid::refusing();
+    let gateway = Program::run(&configuration(&format!("http://{address}"), RECOVERY));
+    let pair = Pair { asteroid: Asteroid::start(), gateway };
+    for body in ["{}", "{ }"] {
+        let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], body.as_bytes());
+        answer.assert_error(504, "idempotency-lookup", "unknown");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("could not be reached"), "{answer:?}");
+    }
+}
