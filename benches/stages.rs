@@ -7,13 +7,17 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends by panicking")]
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use asteroid_gateway::asteroid::operation;
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
 use asteroid_gateway::json::{self, Pieces};
+use asteroid_gateway::state::{Bounds, Claimed, Claims, Digest, Reply};
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
-use hyper::{Method, Uri};
+use hyper::header::HeaderValue;
+use hyper::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
 /// At most this many instructions.
@@ -69,5 +73,40 @@ fn select(target: Uri) -> Uri {
     target
 }
 
-library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select]);
+/// A book of ten thousand answers, and what a start with a key brings to it.
+fn book() -> (Arc<Claims>, Bytes, Tags, Instant) {
+    let (body, tags) = small();
+    let (claims, now) = (Arc::<Claims>::default(), Instant::now());
+    for n in 0..10_000_u32 {
+        answer(&claims, Digest::of(&[&n.to_be_bytes()]), Digest::of(&[&body]), now);
+    }
+    (claims, body, tags.reserving("idempotency_digest"), now)
+}
+
+fn answer(claims: &Arc<Claims>, key: Digest, request: Digest, now: Instant) {
+    let bounds = Bounds { retention: Duration::from_secs(86_400), memory: 64 << 20 };
+    if let Ok(Claimed::New(claim)) = claims.claim(key, request, bounds, now) {
+        let media_type = HeaderValue::from_static("application/json");
+        let body = br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#;
+        claim.send(now).answered(Reply::new(StatusCode::ACCEPTED, Some(&media_type), body), now);
+    }
+}
+
+// What an idempotency key adds to a small start: digests, the tag, the claim, the kept answer. More than half is SHA-256,
+// which valgrind runs without the processor's own instructions for it.
+#[library_benchmark]
+#[bench::small(args = (book()), config = at_most(30_000))]
+fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<Claims>, Bytes, Tags) {
+    let key = Digest::of(&[
+        b"billing",
+        b"AgentExecutePost",
+        b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11",
+        black_box(b"invoice-4711"),
+    ]);
+    black_box(tags.with_reserved(&key.to_string()));
+    answer(&claims, key, Digest::of(&[&body]), now);
+    (claims, body, tags)
+}
+
+library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key]);
 main!(library_benchmark_groups = stages);

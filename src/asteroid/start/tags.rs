@@ -3,6 +3,7 @@
 //! All text is made when the configuration loads. A request shares slices of it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
@@ -26,7 +27,7 @@ pub enum OnConflict {
 pub struct Tags {
     tags: Vec<Tag>,
     /// A name that only the gateway writes, and does not write here.
-    reserved: Option<String>,
+    reserved: Option<Arc<str>>,
     /// `"metadata":{"tenant":"billing","team":"b"},`
     whole: Bytes,
     /// `"tenant":"billing","team":"b",`
@@ -35,8 +36,8 @@ pub struct Tags {
 
 #[derive(Debug, Clone)]
 struct Tag {
-    name: String,
-    value: String,
+    name: Arc<str>,
+    value: Arc<str>,
     /// `"tenant":"billing",` within the members.
     member: Range<usize>,
     /// `"billing"` within the members.
@@ -47,39 +48,30 @@ impl Tags {
     /// Tags of these names and values. Of a name that comes twice, the later value holds. There is always one, the
     /// tenant's name; with none, `metadata` would be written empty.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut tags: Vec<Tag> = Vec::new();
+        let mut distinct: Vec<(String, String)> = Vec::new();
         for (name, value) in pairs {
-            match tags.iter_mut().find(|tag| tag.name == name) {
-                Some(tag) => tag.value = value,
-                None => tags.push(Tag { name, value, member: 0..0, literal: 0..0 }),
+            match distinct.iter_mut().find(|(known, _)| *known == name) {
+                Some(known) => known.1 = value,
+                None => distinct.push((name, value)),
             }
         }
-        let mut members = String::new();
-        for tag in &mut tags {
-            let start = members.len();
-            members.push_str(&Json::from(tag.name.as_str()).to_string());
-            members.push(':');
-            let literal = members.len();
-            members.push_str(&Json::from(tag.value.as_str()).to_string());
-            tag.literal = literal..members.len();
-            members.push(',');
-            tag.member = start..members.len();
-        }
-        let whole = format!("\"{METADATA}\":{{{}}},", members.trim_end_matches(','));
-        Self { tags, reserved: None, whole: whole.into(), members: members.into() }
+        distinct.iter().fold(Writing::default(), |tags, (name, value)| tags.and(name.as_str().into(), value)).done()
     }
 
     /// The same, and no caller may write this name: a forged one would be found in place of the gateway's.
     #[must_use]
     pub fn reserving(self, name: &str) -> Self {
-        Self { reserved: Some(name.to_owned()), ..self }
+        Self { reserved: Some(name.into()), ..self }
     }
 
     /// These tags and, under the reserved name, a value for one start.
     #[must_use]
     pub fn with_reserved(&self, value: &str) -> Self {
-        let own = self.tags.iter().map(|tag| (tag.name.clone(), tag.value.clone()));
-        Self::new(own.chain(self.reserved.clone().map(|name| (name, value.to_owned()))))
+        let own = Writing { tags: self.tags.clone(), members: self.members.to_vec() };
+        match &self.reserved {
+            Some(name) => own.and(Arc::clone(name), value).done(),
+            None => own.done(),
+        }
     }
 
     /// `"metadata":{…}`, with a comma where something follows.
@@ -96,6 +88,34 @@ impl Tags {
     fn members(&self, followed: bool) -> Bytes {
         let comma = usize::from(!followed && !self.members.is_empty());
         self.members.slice(..self.members.len() - comma)
+    }
+}
+
+/// Tags that are being put together.
+#[derive(Default)]
+struct Writing {
+    tags: Vec<Tag>,
+    members: Vec<u8>,
+}
+
+impl Writing {
+    fn and(mut self, name: Arc<str>, value: &str) -> Self {
+        let start = self.members.len();
+        self.members.extend_from_slice(Json::from(&*name).to_string().as_bytes());
+        self.members.push(b':');
+        let literal = self.members.len();
+        self.members.extend_from_slice(Json::from(value).to_string().as_bytes());
+        let literal = literal..self.members.len();
+        self.members.push(b',');
+        let member = start..self.members.len();
+        self.tags.push(Tag { name, value: value.into(), member, literal });
+        self
+    }
+
+    fn done(self) -> Tags {
+        let members = self.members.strip_suffix(b",").unwrap_or_default();
+        let whole = [b"\"", METADATA.as_bytes(), b"\":{", members, b"},"].concat();
+        Tags { tags: self.tags, reserved: None, whole: whole.into(), members: self.members.into() }
     }
 }
 
