@@ -20,6 +20,7 @@ use crate::server::capacity::Capacity;
 use crate::server::{self, accept};
 use crate::state::State;
 use crate::tasks::Tasks;
+use crate::telemetry::Sinks;
 use crate::telemetry::log::Log;
 use crate::upstream::connect::{self, Connector};
 use crate::upstream::tls;
@@ -92,7 +93,7 @@ pub struct Running {
 /// # Errors
 ///
 /// Whatever keeps it from serving; nothing is left running then.
-pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> Result<Running, Error> {
+pub fn start(config: &Config, environment: &Environment, log: Option<Log>) -> Result<Running, Error> {
     let secrets = read_secrets(config, environment)?;
     let state = State::default();
     let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
@@ -108,6 +109,7 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
     let (drain, draining) = drain::channel();
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
+    let sinks = Arc::new(Sinks { log });
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
@@ -119,7 +121,7 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
             idle: config.timeouts.idle,
             draining: draining.clone(),
             drain_timeout: config.drain.timeout,
-            log: log.cloned(),
+            sinks: Arc::clone(&sinks),
         };
         workers.push(worker.start(number, end.clone())?);
     }

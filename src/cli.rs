@@ -117,7 +117,7 @@ pub fn main() -> ExitCode {
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
     let log = begin_log(logging)?;
-    let ended = runtime()?.block_on(serve(&config, &Environment::process(), logging.records().then_some(&log)));
+    let ended = runtime()?.block_on(serve(&config, &Environment::process(), logging.records().then(|| log.clone())));
     log.close(LAST_WORDS);
     ended.map(|()| ExitCode::SUCCESS)
 }
@@ -150,7 +150,7 @@ fn load(file: &ConfigFile) -> Option<Config> {
     }
 }
 
-async fn serve(config: &Config, environment: &Environment, log: Option<&Log>) -> anyhow::Result<()> {
+async fn serve(config: &Config, environment: &Environment, log: Option<Log>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let running = app::start(config, environment, log)?;
     Ok(running.until(async || signals.next().await).await?)

@@ -29,7 +29,7 @@ use crate::error::{Error, Form};
 use crate::json;
 use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::log::Log;
+use crate::telemetry::Sinks;
 use crate::telemetry::record::{Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::{self, Failure, Upstream};
@@ -51,15 +51,15 @@ pub struct Proxy {
     pub tasks: Tasks,
     /// Whether callers are to go elsewhere.
     pub draining: Draining,
-    /// Where records go, if they are wanted.
-    pub log: Option<Log>,
+    /// Where records go.
+    pub sinks: Arc<Sinks>,
 }
 
 impl Proxy {
     /// Answers one request.
     pub async fn handle(&self, listener: &Listener, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
-        let mut record = Record::new(self.log.clone(), peer, RequestId::of(&head.headers));
+        let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         let mut response = match self.prepare(listener, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply)) => replayed(&reply, record),

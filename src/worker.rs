@@ -20,7 +20,7 @@ use crate::proxy::snapshot::Snapshot;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::log::Log;
+use crate::telemetry::Sinks;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Connector;
 
@@ -43,8 +43,8 @@ pub struct Worker {
     pub draining: Draining,
     /// How long the drain may take.
     pub drain_timeout: Duration,
-    /// Where records go, if they are wanted.
-    pub log: Option<Log>,
+    /// Where records go.
+    pub sinks: Arc<Sinks>,
 }
 
 impl Worker {
@@ -72,7 +72,7 @@ impl Worker {
             snapshot: Arc::clone(&self.snapshot),
             tasks: tasks.clone(),
             draining: self.draining.clone(),
-            log: self.log,
+            sinks: self.sinks,
         });
         for ((socket, tls), listener) in self.sockets.into_iter().zip(self.tls).zip(&self.snapshot.listeners) {
             let socket = tokio::net::TcpListener::from_std(socket)?;

@@ -51,7 +51,7 @@ impl Dev {
                 Options { keys: vec![SecretString::from(key)], on_request: Some(Box::new(|request| say(request))) };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
-            let running = app::start(&config, &environment, Some(&log)).map_err(|error| match error {
+            let running = app::start(&config, &environment, Some(log.clone())).map_err(|error| match error {
                 app::Error::Bind { .. } => {
                     anyhow!(error).context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0")
                 }
