@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::admin;
 use crate::config::resolve::{Config, Listener, TenantSource};
 use crate::drain::{self, Drain, Draining, Schedule};
-use crate::proxy::snapshot::{self, Snapshot};
+use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment};
 use crate::server::capacity::Capacity;
 use crate::server::{self, accept};
@@ -96,7 +96,8 @@ pub struct Running {
 pub fn start(config: &Config, environment: &Environment, log: Option<Log>) -> Result<Running, Error> {
     let secrets = read_secrets(config, environment)?;
     let state = State::default();
-    let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
+    let served = Snapshot::serve(config, &secrets, &state)?;
+    let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(config)).map(|_| connector()).collect();
@@ -116,7 +117,7 @@ pub fn start(config: &Config, environment: &Environment, log: Option<Log>) -> Re
             sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
             tls: tls_servers.clone(),
             capacity: capacity.clone(),
-            snapshot: Arc::clone(&snapshot),
+            current: current.clone(),
             connector,
             idle: config.timeouts.idle,
             draining: draining.clone(),
