@@ -1,6 +1,7 @@
-//! The operator's listener, apart from the data: `/livez` and `/readyz`.
+//! The operator's listener, apart from the data: `/livez`, `/readyz`, `/metrics` and `/version`.
 
 use std::convert::Infallible;
+use std::env::consts::{ARCH, OS};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::drain::Draining;
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::{Form, Page};
 
 /// How long a request to this listener may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +31,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 64;
 
 /// Answers until it is dropped.
-pub async fn serve(socket: TcpListener, draining: Draining, tasks: Tasks) -> Infallible {
+pub async fn serve(socket: TcpListener, draining: Draining, page: Page, tasks: Tasks) -> Infallible {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
@@ -36,9 +39,9 @@ pub async fn serve(socket: TcpListener, draining: Draining, tasks: Tasks) -> Inf
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let draining = draining.clone();
+        let (draining, page) = (draining.clone(), page.clone());
         let service = service_fn(move |request| {
-            let response = answer(&request, &draining);
+            let response = answer(&request, &draining, &page);
             async { Ok::<_, Infallible>(response) }
         });
         let mut server = http1::Builder::new();
@@ -53,7 +56,7 @@ pub async fn serve(socket: TcpListener, draining: Draining, tasks: Tasks) -> Inf
     }
 }
 
-fn answer(request: &Request<Incoming>, draining: &Draining) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, draining: &Draining, page: &Page) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -63,13 +66,35 @@ fn answer(request: &Request<Incoming>, draining: &Draining) -> Response<Full<Byt
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/readyz" if draining.is_leaving() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         "/readyz" => text(StatusCode::OK, "ok\n"),
-        _ => text(StatusCode::NOT_FOUND, "here are /livez and /readyz\n"),
+        "/metrics" => metrics(page, Form::of(request.headers())),
+        "/version" => version(),
+        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /version\n"),
     }
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+fn metrics(page: &Page, form: Form) -> Response<Full<Bytes>> {
+    body(StatusCode::OK, form.media_type(), page.text(form).into())
+}
+
+/// Whoever builds an image may say of which commit, by an environment variable of the compiler's.
+fn version() -> Response<Full<Bytes>> {
+    let version = json!({
+        "name": env!("CARGO_PKG_NAME"),
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": option_env!("ASTEROID_GATEWAY_COMMIT"),
+        "os": OS,
+        "architecture": ARCH,
+    });
+    body(StatusCode::OK, "application/json", format!("{version}\n").into())
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    body(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+fn body(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }

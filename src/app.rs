@@ -18,10 +18,11 @@ use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment};
 use crate::server::capacity::Capacity;
 use crate::server::{self, accept};
-use crate::state::State;
+use crate::state::{Limits, State};
 use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
 use crate::telemetry::log::Log;
+use crate::telemetry::metrics::{self, Metrics, Page, Shown};
 use crate::upstream::connect::{self, Connector};
 use crate::upstream::tls;
 use crate::watch::Watch;
@@ -84,7 +85,8 @@ pub struct Running {
     workers: Vec<JoinHandle<io::Result<()>>>,
     workers_end: mpsc::Receiver<Infallible>,
     watches: Vec<Watch>,
-    state: State,
+    state: Arc<State>,
+    page: Page,
 }
 
 /// Starts a gateway: reads the keys, binds every address, starts the workers. Called inside a runtime, which serves the
@@ -95,7 +97,7 @@ pub struct Running {
 /// Whatever keeps it from serving; nothing is left running then.
 pub fn start(config: &Config, environment: &Environment, log: Option<Log>) -> Result<Running, Error> {
     let secrets = read_secrets(config, environment)?;
-    let state = State::default();
+    let state = Arc::new(State::default());
     let served = Snapshot::serve(config, &secrets, &state)?;
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
@@ -110,7 +112,15 @@ pub fn start(config: &Config, environment: &Environment, log: Option<Log>) -> Re
     let (drain, draining) = drain::channel();
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
-    let sinks = Arc::new(Sinks { log });
+    let sinks = Arc::new(Sinks { log, metrics: Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters) });
+    let open: Vec<_> =
+        config.listeners.iter().map(|listener| sinks.metrics.listener(&listener.address.to_string())).collect();
+    let page = Page::new(Shown {
+        sinks: Arc::clone(&sinks),
+        state: Arc::clone(&state),
+        capacity: capacity.most(),
+        upstream: (config.upstream.host.clone(), config.upstream.port),
+    });
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
@@ -118,6 +128,7 @@ pub fn start(config: &Config, environment: &Environment, log: Option<Log>) -> Re
             tls: tls_servers.clone(),
             capacity: capacity.clone(),
             current: current.clone(),
+            open: open.clone(),
             connector,
             idle: config.timeouts.idle,
             draining: draining.clone(),
@@ -135,7 +146,19 @@ pub fn start(config: &Config, environment: &Environment, log: Option<Log>) -> Re
     }
     tracing::info!(address = %admin, workers = workers.len(), "ready");
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
-    Ok(Running { addresses, admin, admin_socket, drain, draining, schedule, workers, workers_end, watches, state })
+    Ok(Running {
+        addresses,
+        admin,
+        admin_socket,
+        drain,
+        draining,
+        schedule,
+        workers,
+        workers_end,
+        watches,
+        state,
+        page,
+    })
 }
 
 impl Running {
@@ -150,7 +173,7 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
-        let admin = admin::serve(admin, self.draining, tasks);
+        let admin = admin::serve(admin, self.draining, self.page, tasks);
         tokio::pin!(admin);
         tokio::select! {
             never = &mut admin => match never {},

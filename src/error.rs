@@ -108,7 +108,6 @@ const fn row(status: StatusCode, slug: &'static str, title: &'static str, proxy_
 impl Error {
     fn row(&self) -> Row {
         use operation::Error as Operation;
-        use upstream::connect::Error as Connect;
         const DENIED: &str = "http_request_denied";
         const BAD: &str = "http_request_error";
         match self {
@@ -135,14 +134,7 @@ impl Error {
                 row(StatusCode::INTERNAL_SERVER_ERROR, "tagging", "Fault of the gateway", "proxy_internal_error")
             }
             Error::Unreachable(reason) => {
-                let proxy_status = match reason {
-                    Connect::Resolve { .. } => "dns_error",
-                    Connect::Timeout { .. } => "connection_timeout",
-                    Connect::Tls { .. } => "tls_protocol_error",
-                    Connect::Refused { .. } => "connection_refused",
-                    Connect::Failed { .. } | Connect::Closed | Connect::Declined => "destination_unavailable",
-                };
-                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", proxy_status)
+                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", reason.kind())
             }
             Error::KeyRefused => {
                 row(StatusCode::BAD_GATEWAY, "key-refused", "Upstream refused the key", "proxy_configuration_error")

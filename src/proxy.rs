@@ -30,11 +30,14 @@ use crate::json;
 use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
+use crate::telemetry::metrics::Asked;
+use crate::telemetry::metrics::client::Target;
 use crate::telemetry::record::{Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::{self, Failure, Upstream};
 
 use answer::Body;
+use credential::Credential;
 use idempotency::Turn;
 use limit::{Expense, Permit, Reservation};
 use recovery::LookUp;
@@ -59,6 +62,7 @@ impl Proxy {
         let served = current.load();
         let (head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
+        record.asked = Asked::new(served.listener.scheme, &head.method);
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply)) => replayed(&reply, record),
@@ -80,9 +84,10 @@ impl Proxy {
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer.ip(), &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));
+        record.meters = Some(Arc::clone(&tenant.counts.meters));
         let call = operation::select(&head.method, &head.uri);
         if let Ok(call) = &call {
-            record.line.set_call(call);
+            record.set_call(call);
         }
         let permit = limit::admit(tenant, &mut record.standing)?;
         // Judged behind the count: who asks for what is not there asks, too.
@@ -107,9 +112,20 @@ impl Proxy {
         let mut request = outgoing::build(snapshot, &call, head, &record.line.request_id, tagged.into())?;
         tenant.credential.inject(&permit, &mut request);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
-        let upstream = Arc::clone(&self.upstream);
+        let (upstream, credential) = (Arc::clone(&self.upstream), Arc::clone(&tenant.credential));
         let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
-        Ok(Prepared::Send(Exchange { request, permit, claim, reservation, upstream, patience, form }))
+        let target = Target::Operation(call.operation);
+        Ok(Prepared::Send(Exchange {
+            request,
+            target,
+            credential,
+            permit,
+            claim,
+            reservation,
+            upstream,
+            patience,
+            form,
+        }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -133,6 +149,8 @@ enum Prepared {
 /// A request that is ready to be sent, and what it is sent with.
 struct Exchange {
     request: Request<upstream::body::Body>,
+    target: Target,
+    credential: Arc<Credential>,
     permit: Permit,
     claim: Option<Claim>,
     reservation: Reservation,
@@ -145,9 +163,9 @@ impl Exchange {
     async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
-        let Exchange { request, permit, claim, reservation, upstream, patience, form } = self;
+        let Exchange { request, target, credential, permit, claim, reservation, upstream, patience, form } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        match send(&upstream, request, permit, patience).await {
+        match send(&upstream, request, target, permit, patience).await {
             Ok(response) => {
                 if response.status().is_client_error() {
                     stake.nothing_started(&mut record);
@@ -157,6 +175,9 @@ impl Exchange {
                 passed_on(response, record)
             }
             Err(error) => {
+                if let Error::KeyRefused = error {
+                    credential.key.refusals.add();
+                }
                 if error.outcome() == Outcome::NotStarted {
                     stake.nothing_started(&mut record);
                 }
@@ -195,10 +216,11 @@ impl Stake {
 async fn send(
     upstream: &Upstream,
     request: Request<upstream::body::Body>,
+    target: Target,
     permit: Permit,
     patience: Duration,
 ) -> Result<Response<Body>, Error> {
-    let (response, lease, deadline) = match upstream.send(request, patience).await {
+    let (response, sent, lease, deadline) = match upstream.send(request, target, patience).await {
         Ok(answered) => answered,
         Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
         Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
@@ -211,7 +233,7 @@ async fn send(
         return Err(Error::KeyRefused);
     }
     let (head, body) = response.into_parts();
-    let body = Body::begin(body, lease, permit, deadline, patience).await?;
+    let body = Body::begin(body, sent, lease, permit, deadline, patience).await?;
     Ok(Response::from_parts(head, body))
 }
 

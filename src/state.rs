@@ -5,17 +5,25 @@ mod budget;
 mod claims;
 mod digest;
 mod in_flight;
+mod key;
+mod meters;
 mod rate;
 mod standing;
 
 use std::collections::BTreeMap;
+use std::hash::RandomState;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::secret::Secret;
 
 pub use budget::{Budget, Day, Spent};
-pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent};
+pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
 pub use digest::Digest;
 pub use in_flight::{Full, InFlight};
+pub use key::Key;
+pub use meters::{Counter, Decision, Keyed, Meters};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
 
@@ -36,6 +44,9 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
+    keys: Mutex<BTreeMap<String, Arc<Key>>>,
+    /// Makes a hash say nothing of its key outside this process.
+    hasher: RandomState,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
 }
@@ -51,6 +62,8 @@ pub struct Counts {
     pub in_flight: Arc<InFlight>,
     /// Counted where there is a limit.
     pub budget: Arc<Budget>,
+    /// What its requests came to.
+    pub meters: Arc<Meters>,
 }
 
 impl State {
@@ -62,6 +75,29 @@ impl State {
         carry(&mut counts.requests, limits.requests);
         carry(&mut counts.executions, limits.executions);
         counts.clone()
+    }
+
+    /// What its requests came to, of every tenant that was ever configured.
+    #[must_use]
+    pub fn meters(&self) -> Vec<(String, Arc<Meters>)> {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.iter().map(|(tenant, counts)| (tenant.clone(), Arc::clone(&counts.meters))).collect()
+    }
+
+    /// What is known of a credential, the same for every snapshot that names it; `secret` is what was read for it now.
+    #[must_use]
+    pub fn key(&self, credential: &str, secret: &Secret) -> Arc<Key> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = Arc::clone(keys.entry(credential.to_owned()).or_default());
+        key.read(secret.hash_by(&self.hasher), Instant::now());
+        key
+    }
+
+    /// What is known of every credential that was ever configured.
+    #[must_use]
+    pub fn keys(&self) -> Vec<(String, Arc<Key>)> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().map(|(credential, key)| (credential.clone(), Arc::clone(key))).collect()
     }
 
     /// The tenants that have exchanges in flight, and how many, for the log.
@@ -112,5 +148,6 @@ mod tests {
         before.in_flight.leave();
         assert_eq!(state.unsettled(), "");
         assert!(Arc::ptr_eq(&before.budget, &after.budget));
+        assert!(Arc::ptr_eq(&before.meters, &after.meters));
     }
 }

@@ -22,6 +22,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Pooled;
+use crate::telemetry::metrics::client::{BROKEN, Requests, Sent, TIMED_OUT, Target};
 
 use body::Body;
 use connect::{Connector, Made};
@@ -39,6 +41,7 @@ pub struct Upstream {
     shares: AtomicBool,
     making: Mutex<()>,
     tasks: Tasks,
+    requests: Arc<Requests>,
 }
 
 /// Why no answer came.
@@ -50,6 +53,18 @@ pub enum Failure {
     Broke(hyper::Error),
     /// The deadline passed after the request was handed to a connection.
     Timeout,
+}
+
+impl Failure {
+    /// Its error type in RFC 9209.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::NotSent(reason) => reason.kind(),
+            Failure::Broke(_) => BROKEN,
+            Failure::Timeout => TIMED_OUT,
+        }
+    }
 }
 
 /// Why one connection brought no answer.
@@ -128,17 +143,23 @@ fn has_one_length(answer: &Response<Incoming>) -> bool {
 }
 
 impl Upstream {
-    /// An upstream whose unused connections close after `idle`.
+    /// An upstream whose unused connections close after `idle`; its requests are counted with all others.
     #[must_use]
-    pub fn new(connector: Connector, idle: Duration, tasks: Tasks) -> Upstream {
+    pub fn new(connector: Connector, idle: Duration, tasks: Tasks, requests: Arc<Requests>) -> Upstream {
         let pool = Arc::new(Pool::new(idle));
         tasks.spawn_unwaited(Arc::clone(&pool).sweep());
         let shares = AtomicBool::new(connector.may_share());
-        Upstream { connector, pool, shares, making: Mutex::default(), tasks }
+        Upstream { connector, pool, shares, making: Mutex::default(), tasks, requests }
+    }
+
+    /// Says what is in the pool whenever it is asked, without keeping it.
+    pub fn pooled(&self) -> impl Fn() -> Pooled + Send + Sync + 'static {
+        let pool = Arc::downgrade(&self.pool);
+        move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
     }
 
     /// Sends a request and waits for the head of its answer, until `response` has passed since it was first handed to a
-    /// connection; returns the deadline for the rest of the answer.
+    /// connection; returns the deadline for the rest of the answer. What comes with it is to be held until then.
     ///
     /// Nothing is ever sent twice, unless the upstream cannot have seen it or says that it has not looked at it.
     ///
@@ -146,6 +167,21 @@ impl Upstream {
     ///
     /// [`Failure`], which says whether the upstream may have seen the request.
     pub async fn send(
+        &self,
+        request: Request<Body>,
+        target: Target,
+        response: Duration,
+    ) -> Result<(Response<Incoming>, Sent, Lease, Instant), Failure> {
+        let mut sent = self.requests.begin(target);
+        let result = self.try_send(request, response).await;
+        match &result {
+            Ok((answer, ..)) => sent.answered(answer.status()),
+            Err(failure) => sent.failed(failure.kind()),
+        }
+        result.map(|(answer, lease, deadline)| (answer, sent, lease, deadline))
+    }
+
+    async fn try_send(
         &self,
         mut request: Request<Body>,
         response: Duration,

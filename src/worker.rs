@@ -21,6 +21,7 @@ use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
+use crate::telemetry::metrics::Gauge;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Connector;
 
@@ -35,6 +36,8 @@ pub struct Worker {
     pub capacity: Capacity,
     /// What requests to each of them are served by.
     pub current: Vec<Arc<Current>>,
+    /// What counts the connections of each of them.
+    pub open: Vec<Gauge>,
     /// How it reaches the upstream.
     pub connector: Connector,
     /// How long an unused connection to the upstream is kept.
@@ -67,19 +70,20 @@ impl Worker {
 
     async fn run(self) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
-        let proxy = Arc::new(Proxy {
-            upstream: Arc::new(Upstream::new(self.connector, self.idle, tasks.clone())),
-            tasks: tasks.clone(),
-            draining: self.draining.clone(),
-            sinks: self.sinks,
-        });
-        for ((socket, tls), current) in self.sockets.into_iter().zip(self.tls).zip(self.current) {
+        let requests = Arc::clone(&self.sinks.metrics.client);
+        let upstream = Arc::new(Upstream::new(self.connector, self.idle, tasks.clone(), requests));
+        self.sinks.metrics.pool(upstream.pooled());
+        let proxy =
+            Arc::new(Proxy { upstream, tasks: tasks.clone(), draining: self.draining.clone(), sinks: self.sinks });
+        let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
+        for (((socket, tls), current), open) in listeners {
             let socket = tokio::net::TcpListener::from_std(socket)?;
             let acceptor = Acceptor {
                 socket,
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
                 current,
+                open,
                 proxy: Arc::clone(&proxy),
             };
             tasks.spawn(Kind::Accept, acceptor.run());

@@ -8,6 +8,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+/// The path of a listing, as the specification writes it.
+pub const LISTING: &str = "/executions";
+
+/// The path of one execution, as the specification writes it.
+pub const ONE: &str = "/executions/{executionId}";
+
 /// A metadata key and its value, neither of which needs encoding in a query.
 #[derive(Debug, Clone, Copy)]
 pub struct Tag<'a> {

@@ -44,6 +44,8 @@ struct Row {
     method: Method,
     /// The path below the base.
     path: &'static [Segment],
+    /// The same as one text.
+    template: &'static str,
     /// The specification's `operationId`; where it has no such operation, made like those.
     name: &'static str,
     starts_execution: bool,
@@ -61,19 +63,22 @@ enum Segment {
 const SEGMENTS: usize = 8;
 
 impl Operation {
-    const ALL: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
 
     fn row(self) -> Row {
         match self {
             Operation::AgentExecute => Row {
                 method: Method::POST,
                 path: &[Segment::Word("agents"), Segment::Id("agentId"), Segment::Word("execute")],
+                template: "/agents/{agentId}/execute",
                 name: "AgentExecutePost",
                 starts_execution: true,
             },
             Operation::WorkflowExecute => Row {
                 method: Method::POST,
                 path: &[Segment::Word("workflows"), Segment::Id("workflowId"), Segment::Word("execute")],
+                template: "/workflows/{workflowId}/execute",
                 name: "WorkflowExecutePost",
                 starts_execution: true,
             },
@@ -84,6 +89,18 @@ impl Operation {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().name
+    }
+
+    /// Its path below the base with the names of its ids, as the specification writes it.
+    #[must_use]
+    pub fn template(self) -> &'static str {
+        self.row().template
+    }
+
+    /// Its method.
+    #[must_use]
+    pub fn method(self) -> Method {
+        self.row().method
     }
 
     /// Whether it starts an execution, which costs money.
@@ -163,15 +180,7 @@ fn is_path_of(template: &[Segment], path: &[&str]) -> bool {
 
 /// What is served, for those who asked for something else.
 fn served() -> String {
-    let shown = |segment: &Segment| match segment {
-        Segment::Word(word) => format!("/{word}"),
-        Segment::Id(name) => format!("/{{{name}}}"),
-    };
-    let line = |operation: Operation| {
-        let Row { method, path, .. } = operation.row();
-        format!("{method} {}", path.iter().map(shown).collect::<String>())
-    };
-    Operation::ALL.map(line).join(" and ")
+    Operation::ALL.map(|operation| format!("{} {}", operation.method(), operation.template())).join(" and ")
 }
 
 /// The path below `/` or `/agents/v2/`, the bases of the two eras of the SDK.
@@ -210,6 +219,18 @@ mod tests {
         for operation in Operation::ALL {
             let executes = matches!(operation.row().path.last(), Some(Segment::Word("execute")));
             assert_eq!(operation.starts_execution(), executes);
+        }
+    }
+
+    #[test]
+    fn each_template_is_its_path() {
+        for (at, operation) in Operation::ALL.into_iter().enumerate() {
+            let shown = |segment: &Segment| match segment {
+                Segment::Word(word) => format!("/{word}"),
+                Segment::Id(name) => format!("/{{{name}}}"),
+            };
+            assert_eq!(operation.template(), operation.row().path.iter().map(shown).collect::<String>());
+            assert_eq!(operation as usize, at);
         }
     }
 

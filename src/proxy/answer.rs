@@ -15,6 +15,7 @@ use hyper::header::{
 use tokio::time::{Instant, Sleep, timeout_at};
 
 use crate::error::Error;
+use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
 use crate::telemetry::record::Record;
 use crate::upstream::Lease;
 
@@ -62,6 +63,7 @@ pub struct Body {
 #[derive(Debug)]
 struct Rest {
     incoming: Incoming,
+    sent: Sent,
     lease: Option<Lease>,
     _permit: Permit,
     patience: Duration,
@@ -83,19 +85,22 @@ impl Body {
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
         mut incoming: Incoming,
+        mut sent: Sent,
         lease: Lease,
         permit: Permit,
         deadline: Instant,
         patience: Duration,
     ) -> Result<Body, Error> {
         let reading = timeout_at(deadline, buffer(&mut incoming)).await;
-        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience)))?;
+        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
+            sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
+        })?;
         if ended {
             lease.release();
             return Ok(Body { buffered: Some(buffered), rest: None, record: None });
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
-        let rest = Rest { incoming, lease: Some(lease), _permit: permit, patience, stalled };
+        let rest = Rest { incoming, sent, lease: Some(lease), _permit: permit, patience, stalled };
         Ok(Body { buffered: Some(buffered), rest: Some(Box::new(rest)), record: None })
     }
 
@@ -192,9 +197,13 @@ impl Rest {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
             ready!(self.stalled.as_mut().poll(context));
+            self.sent.failed(TIMED_OUT);
             return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
         };
         self.stalled.as_mut().reset(Instant::now() + self.patience);
+        if let Some(Err(_)) = frame {
+            self.sent.failed(BROKEN);
+        }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken::Upstream)))
     }
 }

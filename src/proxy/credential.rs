@@ -6,6 +6,7 @@ use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::secret::Secret;
+use crate::state::Key;
 
 use super::limit::Permit;
 
@@ -14,6 +15,8 @@ use super::limit::Permit;
 pub struct Credential {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// What is known of the key over time.
+    pub key: Arc<Key>,
     header: HeaderName,
     // Sensitive: hyper and Debug show it as such.
     value: HeaderValue,
@@ -22,8 +25,8 @@ pub struct Credential {
 impl Credential {
     /// Makes the header once, for all requests.
     #[must_use]
-    pub fn new(name: &str, header: HeaderName, secret: &Secret) -> Credential {
-        Credential { name: name.into(), header, value: secret.header_value() }
+    pub fn new(name: &str, key: Arc<Key>, header: HeaderName, secret: &Secret) -> Credential {
+        Credential { name: name.into(), key, header, value: secret.header_value() }
     }
 
     /// Sets the key on a request that was admitted, in place of any other value.

@@ -11,7 +11,7 @@ use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::Keys;
-use crate::state::{Claim, Claimed, Digest, Refused, Reply};
+use crate::state::{Claim, Claimed, Digest, Keyed, Refused, Reply};
 
 use super::answer::Body;
 use super::recovery::{self, Found, LookUp};
@@ -68,6 +68,20 @@ pub enum Error {
         "whether an earlier start with this Idempotency-Key started an execution could not be looked up, so none is started now; try again with the same key ({0})"
     )]
     LookUp(recovery::Error),
+}
+
+impl Error {
+    /// What it says of a key that was claimed; nothing where it was none.
+    fn keyed(&self) -> Option<Keyed> {
+        match self {
+            Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
+            Error::InFlight => Some(Keyed::InFlight),
+            Error::Mismatch => Some(Keyed::Mismatch),
+            Error::Full => Some(Keyed::Full),
+            Error::Unknown { .. } => Some(Keyed::Unknown),
+            Error::LookUp(_) => Some(Keyed::LookUpFailed),
+        }
+    }
 }
 
 impl From<Refused> for Error {
@@ -155,11 +169,19 @@ pub enum Turn {
 /// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::LookUp`]; the key is as it was, save
 /// that it stays unknown once several starts were found.
 pub async fn claim(snapshot: &Snapshot, key: Digest, body: &[u8], look_up: &LookUp<'_>) -> Result<Turn, Error> {
+    let turn = turn(snapshot, key, body, look_up).await;
+    if let Some(keyed) = turn.as_ref().map_or_else(Error::keyed, |(_, keyed)| Some(*keyed)) {
+        look_up.tenant.counts.meters.keyed(keyed);
+    }
+    turn.map(|(turn, _)| turn)
+}
+
+async fn turn(snapshot: &Snapshot, key: Digest, body: &[u8], look_up: &LookUp<'_>) -> Result<(Turn, Keyed), Error> {
     let bounds = snapshot.idempotency.bounds;
     let unknown = || Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: key };
     let (claim, first) = match snapshot.claims.claim(key, Digest::of(&[body]), bounds, Instant::now())? {
-        Claimed::Answered(reply) => return Ok(Turn::Replay(reply)),
-        Claimed::New(claim) if !snapshot.idempotency.recovery => return Ok(Turn::Send(claim)),
+        Claimed::Answered(reply) => return Ok((Turn::Replay(reply), Keyed::Replayed)),
+        Claimed::New(claim) if !snapshot.idempotency.recovery => return Ok((Turn::Send(claim), Keyed::New)),
         Claimed::Unknown(_) if !snapshot.idempotency.recovery => return Err(unknown()),
         Claimed::New(claim) => (claim, true),
         Claimed::Unknown(claim) => (claim, false),
@@ -171,9 +193,9 @@ pub async fn claim(snapshot: &Snapshot, key: Digest, body: &[u8], look_up: &Look
             let media_type = HeaderValue::from_static(media_type);
             let reply = Arc::new(Reply::new(status, Some(&media_type), body.as_bytes()));
             claim.found(Arc::clone(&reply), Instant::now());
-            Ok(Turn::Replay(reply))
+            Ok((Turn::Replay(reply), Keyed::Recovered))
         }
-        Found::Nothing if first => Ok(Turn::Send(claim)),
+        Found::Nothing if first => Ok((Turn::Send(claim), Keyed::New)),
         Found::Nothing => Err(unknown()),
         Found::Several => {
             claim.unknown(Instant::now());

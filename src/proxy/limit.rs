@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::state::{Bucket, Budget, Day, InFlight, Limit, Standing};
+use crate::state::{Bucket, Budget, Day, Decision, InFlight, Limit, Standing};
 
 use super::snapshot::Tenant;
 
@@ -44,6 +44,7 @@ pub fn admit(tenant: &Tenant, standing: &mut Standing) -> Result<Permit, Exceede
     let limit = tenant.limits.in_flight;
     let entered = tenant.counts.in_flight.enter(limit);
     if let Some(most) = limit {
+        decided(tenant, Limit::InFlight, entered.is_ok());
         standing.note(Limit::InFlight, entered.unwrap_or(0), None);
         // When one of them ends is not known: a second is worth trying.
         entered.map_err(|_| exceeded(tenant, Limit::InFlight, format!("{most} requests in flight"), 1))?;
@@ -71,7 +72,9 @@ pub fn reserve(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Res
 
 fn take(tenant: &Tenant, limit: Limit, bucket: Option<&Bucket>, standing: &mut Standing) -> Result<(), Exceeded> {
     let Some(bucket) = bucket else { return Ok(()) };
-    match bucket.take() {
+    let taken = bucket.take();
+    decided(tenant, limit, taken.is_ok());
+    match taken {
         Ok(left) => {
             standing.note(limit, left, None);
             Ok(())
@@ -88,11 +91,16 @@ fn charge(tenant: &Tenant, most: NonZeroU32, now: SystemTime, standing: &mut Sta
     let budget = &tenant.counts.budget;
     let tomorrow = Day::left(now).as_secs();
     let taken = budget.take(most, now);
+    decided(tenant, Limit::Budget, taken.is_ok());
     standing.note(Limit::Budget, taken.map_or(0, |(_, left)| left), Some(tomorrow));
     match taken {
         Ok((day, _)) => Ok(Charge { budget: Arc::clone(budget), day }),
         Err(_spent) => Err(exceeded(tenant, Limit::Budget, format!("{most} executions a UTC day"), tomorrow)),
     }
+}
+
+fn decided(tenant: &Tenant, limit: Limit, allowed: bool) {
+    tenant.counts.meters.decided(limit, if allowed { Decision::Allowed } else { Decision::Refused });
 }
 
 fn exceeded(tenant: &Tenant, limit: Limit, bound: String, after: u64) -> Exceeded {

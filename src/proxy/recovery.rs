@@ -6,8 +6,10 @@ use hyper::StatusCode;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::execution::{self, Filter, Listed, Tag};
 use crate::state::Digest;
+use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::upstream::{Failure, Upstream, connect};
 
@@ -82,7 +84,7 @@ impl LookUp<'_> {
         let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
         let mut last = Error::Unfiltered;
         for filter in Filter::ALL {
-            let body = match self.get(&filter.listing(tag)).await {
+            let body = match self.get(&filter.listing(tag), Target::Listing).await {
                 Ok(body) => body,
                 // A server of the other era may refuse a filter that it does not know.
                 Err(refused @ Error::Refused(StatusCode::BAD_REQUEST)) => {
@@ -96,7 +98,7 @@ impl LookUp<'_> {
                 Listed::One(id) => return Ok(Found::One(id)),
                 Listed::Several => return Ok(Found::Several),
                 Listed::Bare(id) => {
-                    let body = self.get(&execution::path(id)).await?;
+                    let body = self.get(&execution::path(id), Target::Execution).await?;
                     if execution::carries(&body, tag).map_err(|_| Error::Unreadable)? {
                         return Ok(Found::One(id));
                     }
@@ -107,10 +109,11 @@ impl LookUp<'_> {
         Err(last)
     }
 
-    async fn get(&self, path: &str) -> Result<Bytes, Error> {
+    async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
         let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
         self.tenant.credential.inject(self.permit, &mut request);
-        let (response, lease, _) = match self.upstream.send(request, self.snapshot.response_timeout).await {
+        let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
+        let (response, mut sent, lease, _) = match answered {
             Ok(answered) => answered,
             Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
@@ -118,8 +121,12 @@ impl LookUp<'_> {
         };
         let status = response.status();
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
-        let body = body.map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
+        let body =
+            body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
         lease.release();
+        if asteroid_answer::refuses_key(status) {
+            self.tenant.credential.key.refusals.add();
+        }
         if status == StatusCode::OK { Ok(body) } else { Err(Error::Refused(status)) }
     }
 }

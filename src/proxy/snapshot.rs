@@ -11,6 +11,7 @@ use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{Config, Idempotency, Keys, TenantSource};
 use crate::secret::Secret;
 use crate::state::{Claims, Counts, Limits, Standing, State};
+use crate::telemetry::metrics::Scheme;
 
 use super::caller::Hosts;
 use super::credential::Credential;
@@ -72,6 +73,8 @@ pub struct Snapshot {
 /// Who may call on one address, and as whom.
 #[derive(Debug)]
 pub struct Listener {
+    /// How it is spoken to.
+    pub scheme: Scheme,
     /// The names it answers for.
     pub hosts: Hosts,
     /// How the tenant is identified.
@@ -129,7 +132,7 @@ impl Snapshot {
         let mut credentials = BTreeMap::new();
         for (name, secret) in secrets {
             let header = config.upstream.credential_header.clone();
-            credentials.insert(name.as_str(), Arc::new(Credential::new(name, header, secret)));
+            credentials.insert(name.as_str(), Arc::new(Credential::new(name, state.key(name, secret), header, secret)));
         }
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {
@@ -160,10 +163,12 @@ impl Snapshot {
                 }
             };
             listeners.push(Listener {
+                scheme: if listener.tls.is_some() { Scheme::Https } else { Scheme::Http },
                 hosts: Hosts::new(listener.address.ip(), &listener.hosts),
                 tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
             });
         }
+        state.claims.announce(config.idempotency.bounds);
         let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
             base_path: config.upstream.base_path.clone(),

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
 use crate::tasks::Kind;
+use crate::telemetry::metrics::Gauge;
 
 use super::capacity::{Capacity, Place};
 use super::connection;
@@ -45,6 +46,8 @@ pub struct Acceptor {
     pub capacity: Capacity,
     /// What callers are served by.
     pub current: Arc<Current>,
+    /// What counts them.
+    pub open: Gauge,
     /// What serves them.
     pub proxy: Arc<Proxy>,
 }
@@ -89,6 +92,7 @@ impl Acceptor {
         if let Some(place) = self.capacity.free_place() {
             return Some(place);
         }
+        self.proxy.sinks.metrics.delayed.add();
         if !*crowded {
             tracing::error!(
                 connections = self.capacity.most(),
@@ -103,9 +107,10 @@ impl Acceptor {
         let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
         // Boxed, because each future that only wraps another holds its memory twice.
         let served = Box::pin(connection::serve(stream, peer, current, proxy, self.tls.clone()));
+        let open = self.open.open();
         self.proxy.tasks.spawn(Kind::Connection, async move {
             served.await;
-            drop(place);
+            drop((place, open));
         });
     }
 }

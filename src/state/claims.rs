@@ -96,6 +96,10 @@ struct Records {
     unknown: BTreeSet<(Instant, Digest)>,
     /// What all records take.
     memory: usize,
+    /// What they may take, as it was announced.
+    bound: usize,
+    /// How many answers were forgotten before their time.
+    forgotten_early: u64,
     /// When the log last said that records are forgotten early.
     reminded: Option<Instant>,
 }
@@ -124,7 +128,33 @@ impl State {
     }
 }
 
+/// What the keys take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// How many keys are remembered.
+    pub records: usize,
+    /// What they take, in bytes.
+    pub memory: usize,
+    /// What they may take, in bytes.
+    pub bound: usize,
+    /// How many answers were forgotten before their time, since the start.
+    pub forgotten_early: u64,
+}
+
 impl Claims {
+    /// What the keys take now.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let records = self.lock();
+        let Records { memory, bound, forgotten_early, .. } = *records;
+        Usage { records: records.by_key.len(), memory, bound, forgotten_early }
+    }
+
+    /// What they may take from now on, in bytes; for those who ask, as each claim brings its own bounds.
+    pub fn announce(&self, bounds: Bounds) {
+        self.lock().bound = bounds.memory;
+    }
+
     /// Claims a key for a request, which is told from others by its digest.
     ///
     /// # Errors
@@ -212,6 +242,7 @@ impl Records {
         while self.memory + bytes > bounds.memory {
             let Some((until, oldest)) = self.answered.first().copied() else { return false };
             self.change(oldest, None);
+            self.forgotten_early += u64::from(until > now);
             if until > now && self.reminded.is_none_or(|last| now.duration_since(last) >= REMINDER) {
                 self.reminded = Some(now);
                 let early = humantime::format_duration(Duration::from_secs(until.duration_since(now).as_secs()));

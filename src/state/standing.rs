@@ -28,7 +28,8 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Limit; 4] = [Limit::Requests, Limit::InFlight, Limit::Executions, Limit::Budget];
+    /// In the order in which callers are told.
+    pub const ALL: [Limit; 4] = [Limit::Requests, Limit::InFlight, Limit::Executions, Limit::Budget];
 
     /// What it is called in the configuration, in answers and in the log.
     #[must_use]

@@ -43,6 +43,8 @@ struct Shared {
 struct Queue {
     lines: Vec<u8>,
     lost: u64,
+    /// The same since the start.
+    ever_lost: u64,
     closed: bool,
     ended: bool,
 }
@@ -66,6 +68,12 @@ impl Log {
         self.format
     }
 
+    /// How many lines could not be written since the start.
+    #[must_use]
+    pub fn ever_lost(&self) -> u64 {
+        self.shared.lock().ever_lost
+    }
+
     /// Appends one line; `write` produces it with its line feed.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
         let mut queue = self.shared.lock();
@@ -73,6 +81,7 @@ impl Log {
         if before >= CAPACITY || write(&mut queue.lines).is_err() {
             queue.lines.truncate(before);
             queue.lost += 1;
+            queue.ever_lost += 1;
             return;
         }
         if before == 0 {
@@ -108,7 +117,9 @@ impl Shared {
             let written = write_batch(&mut output, &batch, lost);
             let mut queue = self.lock();
             if written.is_err() {
-                queue.lost += lost + count_lines(&batch);
+                let lines = count_lines(&batch);
+                queue.lost += lost + lines;
+                queue.ever_lost += lines;
             }
             if closed && queue.lines.is_empty() {
                 queue.ended = true;
@@ -236,6 +247,7 @@ mod tests {
         drop(gate);
         log.append(|lines| writeln!(lines, "second"));
         log.close(Duration::from_secs(10));
+        assert_eq!(log.ever_lost(), 1);
         drop(log);
         let all: String = seen.iter().collect();
         assert!(all.contains(r#""lost":1"#), "{all}");

@@ -6,15 +6,16 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use crate::state::{Digest, Standing};
+use crate::state::{Digest, Meters, Standing};
 
 use super::Sinks;
 use super::line;
 use super::log::{Format, Log};
+use super::metrics::Asked;
 use super::request_id::RequestId;
 use crate::asteroid::operation::{Call, Operation};
 
@@ -54,6 +55,10 @@ pub struct Record {
     begun: Instant,
     /// How the tenant stands with its limits.
     pub standing: Standing,
+    /// What was asked for, as it is counted.
+    pub asked: Asked,
+    /// Where the tenant that was identified is counted.
+    pub meters: Option<Arc<Meters>>,
     /// What is written; set by the stage that learns it.
     pub line: Line,
 }
@@ -117,12 +122,25 @@ impl Record {
             bytes_in: 0,
             delivered: false,
         };
+        sinks.metrics.begin();
         // It is handed on many times, and is large.
-        Box::new(Record { sinks, begun: Instant::now(), standing: Standing::default(), line })
+        Box::new(Record {
+            sinks,
+            begun: Instant::now(),
+            standing: Standing::default(),
+            asked: Asked::default(),
+            meters: None,
+            line,
+        })
     }
 
-    pub(super) fn write_to(&self, log: &Log) {
-        let took = self.begun.elapsed();
+    /// What was asked for.
+    pub fn set_call(&mut self, call: &Call<'_>) {
+        self.asked.operation = Some(call.operation);
+        self.line.set_call(call);
+    }
+
+    pub(super) fn write_to(&self, log: &Log, took: Duration) {
         log.append(|lines| match log.format() {
             Format::Json => line::json(lines, &self.line, took),
             Format::Text => text(lines, &self.line, took.as_secs_f64() * 1e3),
@@ -132,7 +150,7 @@ impl Record {
 
 impl Line {
     /// What was asked for, its id under the name of what it is.
-    pub fn set_call(&mut self, call: &Call<'_>) {
+    fn set_call(&mut self, call: &Call<'_>) {
         self.operation = Some(call.operation.name());
         let id = Some(call.id.to_owned());
         match call.operation {
@@ -144,7 +162,7 @@ impl Line {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.sinks.close(self);
+        self.sinks.close(self, self.begun.elapsed());
     }
 }
 

@@ -72,6 +72,20 @@ pub enum Error {
     Declined,
 }
 
+impl Error {
+    /// Its error type in RFC 9209, section 2.3.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Resolve { .. } => "dns_error",
+            Error::Timeout { .. } => "connection_timeout",
+            Error::Tls { .. } => "tls_protocol_error",
+            Error::Refused { .. } => "connection_refused",
+            Error::Failed { .. } | Error::Closed | Error::Declined => "destination_unavailable",
+        }
+    }
+}
+
 /// What rustls calls by its own names, in those of operators.
 fn said(source: &io::Error) -> String {
     use rustls::CertificateError as Certificate;

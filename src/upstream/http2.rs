@@ -119,6 +119,12 @@ impl Connection {
         Some(Stream(self.clone()))
     }
 
+    /// How many requests it carries.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.0.streams.load(Ordering::Relaxed)
+    }
+
     /// Whether it is open and in use, or unused for less than `idle`.
     #[must_use]
     pub fn is_alive(&self, now: Instant, idle: Duration) -> bool {

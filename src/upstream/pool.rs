@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::telemetry::metrics::Pooled;
+
 use super::{Connection, Http1, http2};
 
 /// One worker's connections.
@@ -56,6 +58,14 @@ impl Pool {
     /// Keeps a connection that is shared.
     pub fn share(&self, connection: http2::Connection, generation: u64) {
         self.lock().shared.push((connection, generation));
+    }
+
+    /// What there is now.
+    #[must_use]
+    pub fn count(&self) -> Pooled {
+        let Kept { unused, shared } = &*self.lock();
+        let streams = shared.iter().map(|(shared, _)| shared.streams()).sum();
+        Pooled { idle: unused.len(), shared: shared.len(), streams }
     }
 
     /// Closes what has been unused for too long, also where no request comes by; never ends.

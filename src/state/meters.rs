@@ -1,0 +1,191 @@
+//! What a tenant's requests came to: counted by tenant for as long as the process lives, each count found by an index.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::asteroid::operation::Operation;
+
+use super::Limit;
+
+/// Something that is only ever counted up.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn add(&self) {
+        self.add_many(1);
+    }
+
+    /// So many more.
+    pub fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a limit let a request pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It did.
+    Allowed,
+    /// It did not.
+    Refused,
+}
+
+impl Decision {
+    const ALL: [(Decision, &'static str); 2] = [(Decision::Allowed, "allowed"), (Decision::Refused, "refused")];
+}
+
+/// What an idempotency key meant for its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyed {
+    /// The first start with it.
+    New,
+    /// It was answered before, and so again.
+    Replayed,
+    /// Its lost start was found at the upstream.
+    Recovered,
+    /// Another request held it.
+    InFlight,
+    /// It belonged to another body.
+    Mismatch,
+    /// Nothing more could be remembered.
+    Full,
+    /// Whether it started something is unknown, and so nothing was started.
+    Unknown,
+    /// That could not be looked up.
+    LookUpFailed,
+}
+
+impl Keyed {
+    /// What it is called in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Keyed::ALL.get(self as usize).map_or("", |(_, name)| *name)
+    }
+
+    const ALL: [(Keyed, &'static str); 8] = [
+        (Keyed::New, "new"),
+        (Keyed::Replayed, "replayed"),
+        (Keyed::Recovered, "recovered"),
+        (Keyed::InFlight, "in_flight"),
+        (Keyed::Mismatch, "mismatch"),
+        (Keyed::Full, "full"),
+        (Keyed::Unknown, "unknown"),
+        (Keyed::LookUpFailed, "lookup_failed"),
+    ];
+}
+
+/// The first digit of an answer's status; the first is for requests that got no answer.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The counts of one tenant, 200 bytes. What they are called is in `telemetry::metrics`.
+#[derive(Debug, Default)]
+pub struct Meters {
+    requests: [Counter; CLASSES.len()],
+    started: [Counter; Operation::ALL.len()],
+    unknown: Counter,
+    decisions: [[Counter; Decision::ALL.len()]; Limit::ALL.len()],
+    keyed: [Counter; Keyed::ALL.len()],
+}
+
+impl Meters {
+    /// A request ended with this status; 0 where nobody was answered.
+    pub fn request(&self, status: u16) {
+        if let Some(count) = self.requests.get(usize::from(status / 100)).or(self.requests.first()) {
+            count.add();
+        }
+    }
+
+    /// The upstream said that it started an execution.
+    pub fn started(&self, operation: Operation) {
+        if let Some(count) = self.started.get(operation as usize) {
+            count.add();
+        }
+    }
+
+    /// A start was sent, and no complete answer came.
+    pub fn unknown(&self) {
+        self.unknown.add();
+    }
+
+    /// A limit was asked.
+    pub fn decided(&self, limit: Limit, decision: Decision) {
+        if let Some(count) = self.decisions.get(limit as usize).and_then(|counts| counts.get(decision as usize)) {
+            count.add();
+        }
+    }
+
+    /// An idempotency key was claimed, or could not be.
+    pub fn keyed(&self, keyed: Keyed) {
+        if let Some(count) = self.keyed.get(keyed as usize) {
+            count.add();
+        }
+    }
+
+    /// Requests by the class of their status.
+    pub fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CLASSES.into_iter().zip(self.requests.iter().map(Counter::count))
+    }
+
+    /// Executions by the operation that started them.
+    pub fn executions(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Operation::ALL.into_iter().map(Operation::name).zip(self.started.iter().map(Counter::count))
+    }
+
+    /// Starts whose outcome is unknown.
+    #[must_use]
+    pub fn unknown_starts(&self) -> u64 {
+        self.unknown.count()
+    }
+
+    /// Decisions by limit.
+    pub fn decisions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        Limit::ALL.into_iter().zip(&self.decisions).flat_map(|(limit, counts)| {
+            let counted = Decision::ALL.into_iter().zip(counts);
+            counted.map(move |((_, decision), count)| (limit.name(), decision, count.count()))
+        })
+    }
+
+    /// Starts with a key by what it meant.
+    pub fn keys(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Keyed::ALL.into_iter().map(|(_, name)| name).zip(self.keyed.iter().map(Counter::count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_count_is_shown_under_its_own_name() {
+        let meters = Meters::default();
+        for (at, (keyed, name)) in Keyed::ALL.into_iter().enumerate() {
+            assert_eq!(at, keyed as usize, "{name}");
+            meters.keyed(keyed);
+            assert_eq!(meters.keys().filter(|(_, count)| *count > 0).map(|(name, _)| name).last(), Some(name));
+        }
+        for limit in Limit::ALL {
+            for (decision, name) in Decision::ALL {
+                meters.decided(limit, decision);
+                let counted = meters.decisions().find(|(of, said, _)| (*of, *said) == (limit.name(), name));
+                assert_eq!(counted.map(|(.., count)| count), Some(1));
+            }
+        }
+        for operation in Operation::ALL {
+            meters.started(operation);
+            assert!(meters.executions().any(|counted| counted == (operation.name(), 1)));
+        }
+        for (status, class) in [(0, "none"), (101, "1xx"), (202, "2xx"), (307, "3xx"), (404, "4xx"), (504, "5xx")] {
+            meters.request(status);
+            assert!(meters.requests().any(|counted| counted == (class, 1)), "{class}");
+        }
+        meters.request(999);
+        assert!(meters.requests().any(|counted| counted == ("none", 2)), "a status that HTTP does not have");
+    }
+}

@@ -1,0 +1,195 @@
+//! What is counted and measured for Prometheus.
+//!
+//! Counts of a tenant are in [`state`](crate::state), where they outlive a reload; here are those of the process, and the one
+//! table of names. A request finds its counts by index: there is no map on its way, and memory is taken only where
+//! something happens for the first time.
+
+pub mod client;
+mod duration;
+mod gauge;
+mod label;
+mod page;
+mod reload;
+mod server;
+mod text;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::state::{Counter, Meters};
+
+use super::record::{Outcome, Record};
+
+pub use gauge::{Gauge, Open};
+pub use label::{Asked, Scheme};
+pub use page::{Page, Shown};
+pub use reload::Reloads;
+pub use text::Form;
+
+/// The tenant of requests that have none; one of that name is counted with them.
+pub const OTHER: &str = "other";
+
+/// How a series is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+struct Name {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Name {
+    Name { name, kind: Kind::Counter, help }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Name {
+    Name { name, kind: Kind::Gauge, help }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Name {
+    Name { name, kind: Kind::Histogram, help }
+}
+
+/// Declares each name as a constant, and the table of all.
+macro_rules! table {
+    ($($constant:ident = $kind:ident($name:literal, $help:literal);)*) => {
+        $(const $constant: Name = $kind($name, $help);)*
+        /// Every series that the gateway shows.
+        const TABLE: &[&Name] = &[$(&$constant),*];
+    };
+}
+
+table! {
+    SERVER = histogram("http_server_request_duration_seconds", "Requests, from their head to the end of their answer");
+    CLIENT = histogram("http_client_request_duration_seconds", "Requests to the upstream, look-ups included, until their answer was read");
+    IN_FLIGHT = gauge("asteroid_gateway_requests_in_flight", "Requests that are not settled, also those whose caller has left");
+    REQUESTS = counter("asteroid_gateway_requests_total", "Requests by tenant and class of status");
+    STARTED = counter("asteroid_gateway_executions_started_total", "Starts that the upstream answered with a 2xx");
+    UNKNOWN = counter("asteroid_gateway_executions_unknown_total", "Starts that were sent and got no complete answer");
+    DECISIONS = counter("asteroid_gateway_ratelimit_decisions_total", "Decisions of each limit");
+    KEYED = counter("asteroid_gateway_idempotency_total", "Starts with an idempotency key, by what the key meant");
+    KEY_RECORDS = gauge("asteroid_gateway_idempotency_records", "Idempotency keys that are remembered");
+    KEY_MEMORY = gauge("asteroid_gateway_idempotency_memory_bytes", "What they take");
+    KEY_BOUND = gauge("asteroid_gateway_idempotency_memory_limit_bytes", "What they may take");
+    FORGOTTEN = counter("asteroid_gateway_idempotency_forgotten_early_total", "Answers that were forgotten before idempotency.retention was over");
+    AGE = gauge("asteroid_gateway_credential_age_seconds", "Since the key of a credential was first read or last changed");
+    AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests whose key the upstream refused");
+    IDLE = gauge("asteroid_gateway_upstream_idle_connections", "Unused HTTP/1.1 connections to the upstream");
+    SHARED = gauge("asteroid_gateway_upstream_http2_connections", "HTTP/2 connections to the upstream");
+    STREAMS = gauge("asteroid_gateway_upstream_http2_streams", "Requests on them");
+    CONNECTIONS = gauge("asteroid_gateway_connections", "Connections of callers");
+    CAPACITY = gauge("asteroid_gateway_connections_limit", "How many there may be, on all listeners together");
+    DELAYED = counter("asteroid_gateway_connections_delayed_total", "Connections that waited because there were as many as may be");
+    RELOADS = counter("asteroid_gateway_config_reload_total", "Tries to take over a changed configuration");
+    RELOADED = gauge("asteroid_gateway_config_last_reload_successful", "Whether the last of them succeeded, 1 at the start");
+    RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
+    LOST_LINES = counter("asteroid_gateway_log_lines_lost_total", "Lines of the log that could not be written");
+    BUILD = gauge("asteroid_gateway_build_info", "Always 1");
+}
+
+/// What is counted and measured of the process as a whole.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    server: server::Requests,
+    /// Requests to the upstream, of every worker.
+    pub client: Arc<client::Requests>,
+    in_flight: Gauge,
+    /// What requests came to that belong to no tenant.
+    other: Arc<Meters>,
+    /// Connections of callers by the address of their listener.
+    listeners: Mutex<Vec<(String, Gauge)>>,
+    /// Connections of callers that waited for a place.
+    pub delayed: Counter,
+    pools: Mutex<Vec<Pool>>,
+    /// Tries to take over a changed configuration.
+    pub reloads: Reloads,
+}
+
+/// Asks one worker's pool.
+struct Pool(Box<dyn Fn() -> Pooled + Send + Sync>);
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Pool")
+    }
+}
+
+/// Connections to the upstream that can carry a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pooled {
+    /// HTTP/1.1, unused.
+    pub idle: usize,
+    /// HTTP/2, used or not.
+    pub shared: usize,
+    /// Requests on those.
+    pub streams: usize,
+}
+
+impl Metrics {
+    /// Nothing counted yet; requests of no tenant are counted as `other`'s.
+    #[must_use]
+    pub fn new(other: Arc<Meters>) -> Metrics {
+        let metrics = Metrics { other, ..Metrics::default() };
+        metrics.reloads.loaded(SystemTime::now());
+        metrics
+    }
+
+    /// Counts the connections of a listener, by its address in the configuration.
+    #[must_use]
+    pub fn listener(&self, address: &str) -> Gauge {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = listeners.iter().find(|(known, _)| known == address).map(|(_, gauge)| gauge.clone());
+        known.unwrap_or_else(|| {
+            let gauge = Gauge::default();
+            listeners.push((address.to_owned(), gauge.clone()));
+            gauge
+        })
+    }
+
+    /// Asks a worker's pool whenever somebody looks.
+    pub fn pool(&self, count: impl Fn() -> Pooled + Send + Sync + 'static) {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Pool(Box::new(count)));
+    }
+
+    pub(super) fn begin(&self) {
+        self.in_flight.more();
+    }
+
+    /// Counts a request that has ended.
+    pub(super) fn close(&self, record: &Record, took: Duration) {
+        self.in_flight.less();
+        let line = &record.line;
+        self.server.observe(record.asked, line.status, line.error, took);
+        let meters = record.meters.as_ref().unwrap_or(&self.other);
+        meters.request(line.status);
+        let Some(operation) = record.asked.operation else { return };
+        match line.outcome {
+            Outcome::Answered if (200..300).contains(&line.status) && !line.replayed => meters.started(operation),
+            // Where no key was injected, the doubt is an earlier start's, which was counted then.
+            Outcome::Unknown if line.credential.is_some() => meters.unknown(),
+            Outcome::Answered | Outcome::Unknown | Outcome::NotStarted => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_once_and_as_prometheus_wants_it() {
+        for (at, Name { name, kind, help }) in TABLE.iter().enumerate() {
+            assert!(TABLE.iter().skip(at + 1).all(|other| other.name != *name), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert!(name.starts_with("asteroid_gateway_") || *kind == Kind::Histogram, "{name}");
+            assert!(!help.is_empty() && !help.contains(['\n', '\\']), "{name}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What `/metrics` shows: every series of the table, gathered when somebody looks.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::state::{Keyed, Meters, State};
+use crate::telemetry::Sinks;
+
+use super::duration::Histogram;
+use super::text::prometheus;
+use super::{Form, Kind, Name, Pool, Pooled};
+
+/// A label and its value.
+pub(super) type Label<'a> = (&'static str, Cow<'a, str>);
+
+/// Everything that is shown.
+#[derive(Debug, Clone)]
+pub struct Page(Arc<Shown>);
+
+/// Where it is.
+#[derive(Debug)]
+pub struct Shown {
+    /// What is counted of the process.
+    pub sinks: Arc<Sinks>,
+    /// What is counted of tenants and credentials.
+    pub state: Arc<State>,
+    /// How many callers may be connected.
+    pub capacity: usize,
+    /// The upstream's host and port.
+    pub upstream: (String, u16),
+}
+
+impl Page {
+    /// The page of this process.
+    #[must_use]
+    pub fn new(shown: Shown) -> Page {
+        Page(Arc::new(shown))
+    }
+
+    /// Everything as it is now.
+    #[must_use]
+    pub fn text(&self, form: Form) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self.clone()));
+        let mut text = String::new();
+        // Writing into memory does not fail.
+        text::encode(&mut text, &registry).ok();
+        match form {
+            Form::OpenMetrics => text,
+            Form::Prometheus => prometheus(&text),
+        }
+    }
+}
+
+impl Collector for Page {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out(encoder);
+        self.0.requests(&mut out)?;
+        self.0.tenants(&mut out)?;
+        self.0.keys(&mut out)?;
+        self.0.connections(&mut out)?;
+        self.0.process(&mut out)
+    }
+}
+
+impl Shown {
+    fn requests(&self, out: &mut Out<'_>) -> fmt::Result {
+        let metrics = &self.sinks.metrics;
+        out.histograms(&super::SERVER, metrics.server.series())?;
+        let (address, port) = &self.upstream;
+        let to_upstream = metrics.client.series().map(|(mut labels, histogram)| {
+            labels.extend([("server_address", address.into()), ("server_port", port.to_string().into())]);
+            (labels, histogram)
+        });
+        out.histograms(&super::CLIENT, to_upstream)?;
+        out.gauge(&super::IN_FLIGHT, &metrics.in_flight.count())
+    }
+
+    /// With thousands of tenants, most of what could be shown is zero and is left out, save what alerts wait for: Prometheus
+    /// sees no increase in the first value of a series.
+    fn tenants(&self, out: &mut Out<'_>) -> fmt::Result {
+        let tenants = self.state.meters();
+        let each = || tenants.iter().map(|(tenant, meters)| (tenant.as_str(), &**meters));
+        out.counted(&super::REQUESTS, ["tenant", "status"], each(), |meters| {
+            meters.requests().filter(|(_, count)| *count > 0).map(|(class, count)| ([class], count)).collect()
+        })?;
+        out.counted(&super::STARTED, ["tenant", "operation"], each(), |meters| {
+            meters.executions().filter(|(_, count)| *count > 0).map(|(operation, count)| ([operation], count)).collect()
+        })?;
+        out.counters(&super::UNKNOWN, each().map(|(tenant, meters)| ([("tenant", tenant)], meters.unknown_starts())))?;
+        out.counted(&super::DECISIONS, ["tenant", "limit", "decision"], each(), |meters| {
+            meters
+                .decisions()
+                .filter(|(.., count)| *count > 0)
+                .map(|(limit, decision, count)| ([limit, decision], count))
+                .collect()
+        })?;
+        out.counted(&super::KEYED, ["tenant", "result"], each(), |meters| {
+            let shown = meters.keys().filter(|(result, count)| *count > 0 || *result == Keyed::Full.name());
+            shown.map(|(result, count)| ([result], count)).collect()
+        })
+    }
+
+    fn keys(&self, out: &mut Out<'_>) -> fmt::Result {
+        let usage = self.state.claims.usage();
+        out.gauge(&super::KEY_RECORDS, &usage.records)?;
+        out.gauge(&super::KEY_MEMORY, &usage.memory)?;
+        out.gauge(&super::KEY_BOUND, &usage.bound)?;
+        out.counter(&super::FORGOTTEN, usage.forgotten_early)?;
+        let (keys, now) = (self.state.keys(), Instant::now());
+        let ages =
+            keys.iter().filter_map(|(name, key)| Some(([("credential", name.as_str())], key.age(now)?.as_secs_f64())));
+        out.gauges(&super::AGE, ages)?;
+        let refusals = keys.iter().map(|(name, key)| ([("credential", name.as_str())], key.refusals.count()));
+        out.counters(&super::AUTH_FAILURES, refusals)
+    }
+
+    fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
+        let metrics = &self.sinks.metrics;
+        let pooled = metrics.pooled();
+        out.gauge(&super::IDLE, &pooled.idle)?;
+        out.gauge(&super::SHARED, &pooled.shared)?;
+        out.gauge(&super::STREAMS, &pooled.streams)?;
+        let listeners = metrics.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = listeners.iter().map(|(address, open)| ([("listener", address.as_str())], open.count()));
+        out.gauges(&super::CONNECTIONS, open)?;
+        out.gauge(&super::CAPACITY, &self.capacity)?;
+        out.counter(&super::DELAYED, metrics.delayed.count())
+    }
+
+    fn process(&self, out: &mut Out<'_>) -> fmt::Result {
+        let reloads = &self.sinks.metrics.reloads;
+        let results = reloads.results();
+        out.counters(&super::RELOADS, results.into_iter().map(|(result, count)| ([("result", result)], count)))?;
+        out.gauge(&super::RELOADED, &u32::from(!reloads.is_failing()))?;
+        out.gauge(&super::RELOADED_AT, &reloads.seconds())?;
+        out.counter(&super::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
+        out.gauges(&super::BUILD, [([("version", env!("CARGO_PKG_VERSION"))], 1_u32)])
+    }
+}
+
+impl super::Metrics {
+    fn pooled(&self) -> Pooled {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.iter().map(|Pool(count)| count()).fold(Pooled::default(), |all, one| Pooled {
+            idle: all.idle + one.idle,
+            shared: all.shared + one.shared,
+            streams: all.streams + one.streams,
+        })
+    }
+}
+
+/// Writes families of series.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+impl Out<'_> {
+    fn family<'s>(&'s mut self, row: &'s Name) -> Result<MetricEncoder<'s>, fmt::Error> {
+        let (name, kind) = match row.kind {
+            Kind::Counter => (row.name.strip_suffix("_total").unwrap_or(row.name), MetricType::Counter),
+            Kind::Gauge => (row.name, MetricType::Gauge),
+            Kind::Histogram => (row.name, MetricType::Histogram),
+        };
+        self.0.encode_descriptor(name, row.help, None, kind)
+    }
+
+    fn counter(&mut self, row: &Name, count: u64) -> fmt::Result {
+        self.family(row)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+    }
+
+    fn gauge(&mut self, row: &Name, value: &impl EncodeGaugeValue) -> fmt::Result {
+        self.family(row)?.encode_gauge(value)
+    }
+
+    fn counters<'l, const N: usize>(
+        &mut self,
+        row: &Name,
+        series: impl IntoIterator<Item = ([(&'static str, &'l str); N], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        series.into_iter().try_for_each(|(labels, count)| {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+        })
+    }
+
+    fn gauges<'l, const N: usize>(
+        &mut self,
+        row: &Name,
+        series: impl IntoIterator<Item = ([(&'static str, &'l str); N], impl EncodeGaugeValue)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        series.into_iter().try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
+    }
+
+    /// Counters of tenants; the first of the labels is the tenant's.
+    fn counted<'l, const N: usize, const M: usize>(
+        &mut self,
+        row: &Name,
+        names: [&'static str; N],
+        tenants: impl Iterator<Item = (&'l str, &'l Meters)>,
+        counts: impl Fn(&Meters) -> Vec<([&'static str; M], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        for (tenant, meters) in tenants {
+            for (values, count) in counts(meters) {
+                let values = std::iter::once(tenant).chain(values);
+                let labels: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn histograms<'l>(
+        &mut self,
+        row: &Name,
+        series: impl Iterator<Item = (Vec<Label<'l>>, &'l Histogram)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        for (labels, histogram) in series {
+            let observed = histogram.observed();
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                observed.seconds,
+                observed.count,
+                &observed.buckets,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+}
