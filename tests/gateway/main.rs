@@ -24,6 +24,7 @@ mod idempotency;
 mod identity;
 mod limits;
 mod malformed;
+mod metrics;
 mod recovery;
 mod sdk;
 mod simulated;

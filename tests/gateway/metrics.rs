@@ -1,0 +1,450 @@
+//! `/metrics` and `/version`: what is shown is what happened, and no caller can make it grow.
+
+use serde_json::json;
+
+use crate::harness::metrics::Metrics;
+use crate::harness::{AGENT, Answer, Asteroid, EXECUTE, Pair, Program, configuration};
+
+const SERVER: &str = "http_server_request_duration_seconds_count";
+const CLIENT: &str = "http_client_request_duration_seconds_count";
+const ROUTE: &str = "/agents/{agentId}/execute";
+
+/// Behind a header that names the tenant; `billing` and `sales` are there, and `billing` has these further keys.
+fn tenants(billing: &str, top: &str) -> Pair {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), top).replace("fixed: billing", "header: X-Tenant-Id");
+    let text = text.replace("credential: main,", &format!("credential: main, {billing}"));
+    let gateway = Program::run(&text.replace("tenants: {", "tenants: { sales: { credential: main },"));
+    Pair { asteroid, gateway }
+}
+
+fn start(pair: &Pair, tenant: &str, key: Option<&str>, body: &str) -> Answer {
+    let mut headers = vec![("X-Tenant-Id", tenant)];
+    headers.extend(key.map(|key| ("Idempotency-Key", key)));
+    pair.caller().post(EXECUTE, &headers, body.as_bytes())
+}
+
+/// The status and the error of every kind of request, and how many there were.
+fn ended(metrics: &Metrics, name: &str) -> Vec<(String, f64)> {
+    let of_name = metrics.samples().iter().filter(|sample| sample.name == name);
+    let mut ended: Vec<_> = of_name
+        .map(|sample| {
+            let label = |name| sample.label(name).unwrap_or("-");
+            (format!("{} {}", label("http_response_status_code"), label("error_type")), sample.value)
+        })
+        .collect();
+    ended.sort_by(|a, b| a.0.cmp(&b.0));
+    ended
+}
+
+fn counted(counts: &[(&str, u32)]) -> Vec<(String, f64)> {
+    counts.iter().map(|(name, count)| ((*name).to_owned(), f64::from(*count))).collect()
+}
+
+#[test]
+fn each_request_is_counted_once_under_its_tenant_its_status_and_its_error() {
+    let pair = tenants("", "");
+    for (tenant, count) in [("billing", 3), ("sales", 2)] {
+        (0..count).for_each(|_| assert_eq!(start(&pair, tenant, None, "{}").status, 202));
+    }
+    assert_eq!(start(&pair, "sales", None, "[]").status, 400);
+    assert_eq!(start(&pair, "nobody", None, "{}").status, 401);
+    assert_eq!(pair.caller().request("GET", EXECUTE).status, 401);
+    for (fault, status) in [
+        (json!({"run": true, "then": "close"}), 504),
+        (json!({"then": {"answer": {"status": 500, "body": "{}"}}}), 500),
+        (json!({"then": {"answer": {"status": 404, "body": "{}"}}}), 404),
+        (json!({"then": {"answer": {"status": 401, "body": "{}"}}}), 502),
+    ] {
+        pair.asteroid.next(fault);
+        assert_eq!(start(&pair, "billing", None, "{}").status, status);
+    }
+    let expected = counted(&[
+        ("202 -", 5),
+        ("400 body", 1),
+        ("401 tenant", 1),
+        ("401 tenant", 1),
+        ("404 -", 1),
+        ("500 500", 1),
+        ("502 key-refused", 1),
+        ("504 upstream-broke", 1),
+    ]);
+    pair.gateway.wait_for_metrics(|metrics| ended(metrics, SERVER), &expected);
+    let metrics = pair.gateway.metrics();
+    let expected =
+        counted(&[("- connection_terminated", 1), ("202 -", 5), ("401 401", 1), ("404 404", 1), ("500 500", 1)]);
+    assert_eq!(ended(&metrics, CLIENT), expected);
+    let expected = counted(&[
+        ("billing 2xx", 3),
+        ("billing 4xx", 1),
+        ("billing 5xx", 3),
+        ("other 4xx", 2),
+        ("sales 2xx", 2),
+        ("sales 4xx", 1),
+    ]);
+    assert_eq!(metrics.all("asteroid_gateway_requests_total"), expected);
+    let started = counted(&[("billing AgentExecutePost", 3), ("sales AgentExecutePost", 2)]);
+    assert_eq!(metrics.all("asteroid_gateway_executions_started_total"), started);
+    let unknown = counted(&[("billing", 1), ("other", 0), ("sales", 0)]);
+    assert_eq!(metrics.all("asteroid_gateway_executions_unknown_total"), unknown);
+    assert_eq!(metrics.find("asteroid_gateway_upstream_auth_failures_total", &[("credential", "main")]), Some(1.0));
+    assert_eq!(metrics.find("asteroid_gateway_requests_in_flight", &[]), Some(0.0));
+}
+
+#[test]
+fn the_labels_are_those_of_opentelemetry() {
+    let pair = Pair::start();
+    assert_eq!(pair.execute("{}").status, 202);
+    assert_eq!(pair.caller().request("GET", "/x").status, 404);
+    let metrics = pair.gateway.metrics();
+    let labels = |name: &str, status: &str| -> Vec<(String, String)> {
+        let with = |sample: &&_| {
+            let sample: &crate::harness::metrics::Sample = sample;
+            sample.name == name && sample.label("http_response_status_code") == Some(status)
+        };
+        metrics.samples().iter().find(with).unwrap().labels.clone()
+    };
+    let expected = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
+        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let route = [
+        ("http_request_method", "POST"),
+        ("url_scheme", "http"),
+        ("http_route", ROUTE),
+        ("http_response_status_code", "202"),
+    ];
+    assert_eq!(labels(SERVER, "202"), expected(&route));
+    let none = [
+        ("http_request_method", "GET"),
+        ("url_scheme", "http"),
+        ("http_response_status_code", "404"),
+        ("error_type", "path"),
+    ];
+    assert_eq!(labels(SERVER, "404"), expected(&none));
+    let (address, port) = pair.asteroid.authority().split_once(':').map(|(a, p)| (a.to_owned(), p.to_owned())).unwrap();
+    let upstream = [
+        ("http_request_method", "POST"),
+        ("url_template", ROUTE),
+        ("http_response_status_code", "202"),
+        ("server_address", &address),
+        ("server_port", &port),
+    ];
+    assert_eq!(labels(CLIENT, "202"), expected(&upstream));
+    let bounds = metrics.samples().iter().filter(|sample| sample.name == SERVER.replace("_count", "_bucket"));
+    let bounds: Vec<&str> =
+        bounds.filter(|sample| sample.label("http_route").is_some()).filter_map(|sample| sample.label("le")).collect();
+    let advised = [
+        "0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1.0", "2.5", "5.0", "7.5", "10.0",
+        "+Inf",
+    ];
+    assert_eq!(bounds, advised);
+}
+
+#[test]
+fn what_each_limit_decided_is_counted() {
+    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day, local: true } },";
+    let pair = tenants(limits, "");
+    assert_eq!(start(&pair, "billing", None, "{}").status, 202);
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut stalled = pair.caller();
+    stalled.send_post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
+    pair.asteroid.wait_for_requests(2);
+    assert_eq!(start(&pair, "billing", None, "{}").json()["limit"], "in_flight");
+    pair.asteroid.clear_faults();
+    assert_eq!(stalled.answer().status, 202);
+    pair.gateway.wait_for_metrics(|metrics| metrics.find("asteroid_gateway_requests_in_flight", &[]), &Some(0.0));
+    assert_eq!(start(&pair, "billing", None, "{}").json()["limit"], "budget");
+    for _ in 0..5 {
+        assert_eq!(start(&pair, "billing", None, "[]").status, 400);
+    }
+    assert_eq!(start(&pair, "billing", None, "{}").json()["limit"], "requests");
+    let expected = counted(&[
+        ("billing requests allowed", 9),
+        ("billing requests refused", 1),
+        ("billing in_flight allowed", 8),
+        ("billing in_flight refused", 1),
+        ("billing executions allowed", 2),
+        ("billing budget allowed", 2),
+        ("billing budget refused", 1),
+    ]);
+    let all = |metrics: &Metrics| metrics.all("asteroid_gateway_ratelimit_decisions_total");
+    assert_eq!(all(&pair.gateway.metrics()), expected);
+}
+
+#[test]
+fn what_each_idempotency_key_meant_is_counted_and_a_replay_starts_nothing() {
+    let pair = tenants("", "idempotency: { memory: 1MiB }\ntimeouts: { response: 20s }");
+    for _ in 0..3 {
+        assert_eq!(start(&pair, "billing", Some("a"), "{}").status, 202);
+    }
+    assert_eq!(start(&pair, "billing", Some("a"), "{ }").status, 422);
+    assert_eq!(start(&pair, "billing", Some("a,b"), "{}").status, 400);
+    pair.asteroid.next(json!({"run": true, "then": "close"}));
+    for _ in 0..2 {
+        assert_eq!(start(&pair, "billing", Some("b"), "{}").status, 504);
+    }
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut stalled = pair.caller();
+    stalled.send_post(EXECUTE, &[("X-Tenant-Id", "billing"), ("Idempotency-Key", "c")], b"{}");
+    pair.asteroid.wait_for_requests(3);
+    assert_eq!(start(&pair, "billing", Some("c"), "{}").status, 409);
+    pair.asteroid.clear_faults();
+    assert_eq!(stalled.answer().status, 202);
+    let results = |metrics: &Metrics| metrics.all("asteroid_gateway_idempotency_total");
+    let expected = counted(&[
+        ("billing new", 3),
+        ("billing replayed", 2),
+        ("billing in_flight", 1),
+        ("billing mismatch", 1),
+        ("billing full", 0),
+        ("billing unknown", 1),
+        ("other full", 0),
+        ("sales full", 0),
+    ]);
+    pair.gateway.wait_for_metrics(results, &expected);
+    let metrics = pair.gateway.metrics();
+    assert_eq!(metrics.all("asteroid_gateway_executions_started_total"), counted(&[("billing AgentExecutePost", 2)]));
+    assert_eq!(metrics.find("asteroid_gateway_executions_unknown_total", &[("tenant", "billing")]), Some(1.0));
+    assert_eq!(metrics.find("asteroid_gateway_idempotency_records", &[]), Some(3.0));
+    assert_eq!(metrics.find("asteroid_gateway_idempotency_memory_limit_bytes", &[]), Some(1_048_576.0));
+    let before = metrics.find("asteroid_gateway_idempotency_memory_bytes", &[]).unwrap();
+    assert!((1000.0..3000.0).contains(&before), "{before}");
+}
+
+#[test]
+fn answers_that_are_forgotten_early_and_starts_that_find_no_room_are_counted() {
+    let pair = Pair::with("idempotency: { memory: 1MiB }\ntimeouts: { response: 20s }");
+    let mut caller = pair.caller();
+    let mut post = |key: &str| caller.post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
+    for n in 0..2500 {
+        assert_eq!(post(&format!("a{n}")), 202);
+    }
+    let forgotten = pair.gateway.metrics().find("asteroid_gateway_idempotency_forgotten_early_total", &[]).unwrap();
+    assert!((100.0..400.0).contains(&forgotten), "{forgotten}");
+    let refused = (0..3000).any(|n| {
+        pair.asteroid.next(json!({"then": {"answer": {"status": 500}}}));
+        post(&format!("b{n}")) == 503
+    });
+    assert!(refused);
+    let full = [("tenant", "billing"), ("result", "full")];
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_idempotency_total", &full), Some(1.0));
+}
+
+#[test]
+fn look_ups_of_the_gateway_s_own_are_told_from_starts() {
+    let pair = Pair::with("idempotency: { recovery: true }\ntimeouts: { response: 500ms }");
+    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
+    pair.asteroid.listing(json!({"shows_metadata": false}));
+    pair.asteroid.next(json!({"method": "POST", "run": true, "then": "close"}));
+    assert_eq!((keyed("a"), keyed("a"), keyed("a")), (504, 202, 202));
+    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
+    assert_eq!(keyed("b"), 504);
+    let metrics = pair.gateway.metrics();
+    let asked = |template: &str, status: &str| {
+        metrics.find(CLIENT, &[("url_template", template), ("http_response_status_code", status)])
+    };
+    assert_eq!(asked("/executions", "200"), Some(2.0));
+    assert_eq!(asked("/executions", "401"), Some(1.0));
+    assert_eq!(asked("/executions/{executionId}", "200"), Some(1.0));
+    assert_eq!(metrics.find(CLIENT, &[("url_template", ROUTE)]), Some(1.0), "the start that was lost");
+    let results: Vec<_> =
+        metrics.all("asteroid_gateway_idempotency_total").into_iter().filter(|(_, n)| *n > 0.0).collect();
+    let expected =
+        [("billing new", 1), ("billing replayed", 1), ("billing recovered", 1), ("billing lookup_failed", 1)];
+    assert_eq!(results, counted(&expected));
+    assert_eq!(metrics.find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(1.0));
+    assert_eq!(metrics.find("asteroid_gateway_executions_unknown_total", &[("tenant", "billing")]), Some(1.0));
+}
+
+#[test]
+fn a_request_to_the_upstream_that_fails_says_how() {
+    let (address, _held) = crate::harness::asteroid::refusing();
+    let refused = Program::run(&configuration(&format!("http://{address}"), ""));
+    let mut caller = crate::harness::Caller::connect(refused.address());
+    assert_eq!(caller.execute("{}").status, 502);
+    assert_eq!(ended(&refused.metrics(), CLIENT), counted(&[("- connection_refused", 1)]));
+    assert_eq!(ended(&refused.metrics(), SERVER), counted(&[("502 unreachable", 1)]));
+
+    let pair = Pair::with("timeouts: { response: 300ms }");
+    for fault in ["stall", "reset", "stall_mid_answer"] {
+        pair.asteroid.next(json!({"run": true, "then": fault}));
+        assert_eq!(pair.execute("{}").status, 504);
+    }
+    // This one is streamed.
+    let long = "x".repeat(400_000);
+    pair.asteroid.next(json!({"run": true, "then": {"answer": {"status": 202, "body": long}}}));
+    assert_eq!(pair.execute("{}").status, 202);
+    let expected = counted(&[
+        ("- connection_terminated", 1),
+        ("- http_response_timeout", 1),
+        ("202 -", 1),
+        ("202 http_response_timeout", 1),
+    ]);
+    pair.gateway.wait_for_metrics(|metrics| ended(metrics, CLIENT), &expected);
+}
+
+#[test]
+fn connections_requests_in_flight_and_the_pool_are_shown_as_they_are() {
+    let pair = Pair::start();
+    let gauges = |metrics: &Metrics| {
+        let names = ["connections", "requests_in_flight", "upstream_idle_connections", "upstream_http2_connections"];
+        names.map(|name| metrics.find(&format!("asteroid_gateway_{name}"), &[]).unwrap())
+    };
+    assert_eq!(gauges(&pair.gateway.metrics()), [0.0; 4]);
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let (mut first, second) = (pair.caller(), pair.caller());
+    first.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    pair.gateway.wait_for_metrics(gauges, &[2.0, 1.0, 0.0, 0.0]);
+    let listener = pair.gateway.metrics().all("asteroid_gateway_connections");
+    assert_eq!(listener, counted(&[("127.0.0.1:0", 2)]), "by its address in the configuration");
+    pair.asteroid.clear_faults();
+    assert_eq!(first.answer().status, 202);
+    second.leave();
+    pair.gateway.wait_for_metrics(gauges, &[1.0, 0.0, 1.0, 0.0]);
+    first.leave();
+    pair.gateway.wait_for_metrics(gauges, &[0.0, 0.0, 1.0, 0.0]);
+
+    let pair = Pair::tls("");
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    pair.gateway.wait_for_metrics(gauges, &[1.0, 1.0, 0.0, 1.0]);
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_http2_streams", &[]), Some(1.0));
+    pair.asteroid.clear_faults();
+    assert_eq!(caller.answer().status, 202);
+    let streams = |metrics: &Metrics| metrics.find("asteroid_gateway_upstream_http2_streams", &[]);
+    pair.gateway.wait_for_metrics(streams, &Some(0.0));
+}
+
+#[test]
+fn callers_that_had_to_wait_for_a_place_are_counted() {
+    let asteroid = Asteroid::start();
+    let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 140);
+    let limit = gateway.metrics().find("asteroid_gateway_connections_limit", &[]).unwrap();
+    assert_eq!(limit, 6.0);
+    let held: Vec<_> = (0..7).map(|_| crate::harness::Caller::connect(gateway.address())).collect();
+    let seen = |metrics: &Metrics| {
+        ["connections", "connections_delayed_total"].map(|name| metrics.find(&format!("asteroid_gateway_{name}"), &[]))
+    };
+    gateway.wait_for_metrics(seen, &[Some(6.0), Some(1.0)]);
+    drop(held);
+}
+
+#[test]
+fn nothing_that_a_caller_or_the_upstream_makes_up_gets_into_a_label() {
+    let pair = tenants("", "");
+    let mut made_up = vec![AGENT.to_owned(), "nobody-of-us".to_owned(), "k-secret".to_owned(), "BREW".to_owned()];
+    for n in 0..40 {
+        let path = format!("/agents/8d0f7a52-1c5e-4b8e-9f59-0000000000{n:02}/execute");
+        let headers = [("X-Tenant-Id", "billing"), ("Idempotency-Key", "k-secret"), ("X-Request-Id", "made-up")];
+        pair.caller().post(&path, &headers, b"{}");
+        pair.caller().post(EXECUTE, &[("X-Tenant-Id", &format!("nobody-of-us{n}"))], b"{}");
+        pair.caller().request(&format!("BREW{n}"), EXECUTE);
+        pair.caller().post(&format!("/made-up/{n}"), &[("X-Tenant-Id", "billing")], b"{}");
+        made_up.push(path);
+    }
+    for status in [203, 210, 211, 212, 299, 404, 450, 451, 452, 499, 500, 550, 551, 599] {
+        pair.asteroid.next(json!({"then": {"answer": {"status": status, "body": "{}"}}}));
+        assert_eq!(start(&pair, "sales", None, "{}").status, status);
+    }
+    made_up.extend(pair.asteroid.executions().into_iter().map(|execution| execution.id));
+    made_up.push("made-up".to_owned());
+    let metrics = pair.gateway.metrics();
+    for sample in metrics.samples() {
+        for (name, value) in &sample.labels {
+            assert!(!made_up.iter().any(|text| value.contains(text.as_str())), "{} {name}={value}", sample.name);
+        }
+    }
+    let statuses: Vec<String> = ended(&metrics, CLIENT).into_iter().map(|(status, _)| status).collect();
+    let expected = ["202 -", "203 -", "2xx -", "404 404", "451 451", "4xx 4xx", "500 500", "5xx 5xx"];
+    assert_eq!(statuses, expected);
+    let kinds = metrics.samples().iter().filter(|sample| sample.name == SERVER).count();
+    assert!(kinds < 20, "{kinds} kinds of requests");
+}
+
+#[test]
+fn thousands_of_tenants_cost_two_lines_each_until_they_call_and_no_histogram() {
+    use std::fmt::Write as _;
+
+    let asteroid = Asteroid::start();
+    let mut many = String::new();
+    for n in 0..4000 {
+        write!(many, "t{n}: {{ credential: main }}, ").unwrap();
+    }
+    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
+    let gateway = Program::run(&text.replace("tenants: {", &format!("tenants: {{ {many}")));
+    let pair = Pair { asteroid, gateway };
+    let before = pair.gateway.metrics().samples().len();
+    assert!(before < 2 * 4002 + 100, "{before}");
+    for n in 0..100 {
+        assert_eq!(start(&pair, &format!("t{n}"), Some("k"), "{}").status, 202);
+    }
+    let after = pair.gateway.metrics();
+    // Requests, starts and new keys of each; one histogram on each side.
+    assert_eq!(after.samples().len(), before + 3 * 100 + 2 * 17);
+    let histograms = after.samples().iter().filter(|sample| sample.name.starts_with("http_"));
+    assert!(histograms.into_iter().all(|sample| sample.label("tenant").is_none()));
+}
+
+#[test]
+fn a_tenant_of_the_name_that_nobody_has_is_counted_with_nobody() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
+    let gateway = Program::run(&text.replace("tenants: {", "tenants: { other: { credential: main },"));
+    let pair = Pair { asteroid, gateway };
+    assert_eq!((start(&pair, "other", None, "{}").status, start(&pair, "nobody", None, "{}").status), (202, 401));
+    let requests = pair.gateway.metrics().all("asteroid_gateway_requests_total");
+    assert_eq!(requests, counted(&[("other 2xx", 1), ("other 4xx", 1)]));
+}
+
+#[test]
+fn metrics_come_in_the_format_that_is_asked_for_and_head_says_the_same_without_them() {
+    let pair = Pair::start();
+    assert_eq!(pair.execute("{}").status, 202);
+    let ask = |method: &str, accept: &str| {
+        let mut probe = pair.gateway.probe();
+        probe.send(format!("{method} /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n").as_bytes());
+        probe
+    };
+    let plain = ask("GET", "").answer();
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let plain = String::from_utf8(plain.body).unwrap();
+    assert!(plain.contains("\n# TYPE asteroid_gateway_requests_total counter\n"), "{plain}");
+    assert!(!plain.contains("# EOF"));
+    // What Prometheus 2.42 sends.
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n";
+    let open = ask("GET", accept).answer();
+    assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    let open = String::from_utf8(open.body).unwrap();
+    assert!(open.contains("\n# TYPE asteroid_gateway_requests counter\n"), "{open}");
+    assert!(open.ends_with("\n# EOF\n"));
+    let head = String::from_utf8(ask("HEAD", accept).rest().unwrap()).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(head.contains("content-type: application/openmetrics-text"), "{head}");
+}
+
+#[test]
+fn the_version_is_told() {
+    let pair = Pair::start();
+    let version = pair.gateway.admin("/version").json();
+    assert_eq!(
+        (&version["name"], &version["version"]),
+        (&json!("asteroid-gateway"), &json!(env!("CARGO_PKG_VERSION")))
+    );
+    let build = pair.gateway.metrics().find("asteroid_gateway_build_info", &[("version", env!("CARGO_PKG_VERSION"))]);
+    assert_eq!(build, Some(1.0));
+}
+
+#[test]
+fn the_age_of_a_key_and_the_time_of_the_configuration_are_shown() {
+    let pair = Pair::start();
+    let metrics = pair.gateway.metrics();
+    let age = metrics.find("asteroid_gateway_credential_age_seconds", &[("credential", "main")]).unwrap();
+    assert!((0.0..600.0).contains(&age), "{age}");
+    let loaded = metrics.find("asteroid_gateway_config_last_reload_success_timestamp_seconds", &[]).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((0.0..600.0).contains(&(now - loaded)), "{loaded}");
+    assert_eq!(metrics.find("asteroid_gateway_config_last_reload_successful", &[]), Some(1.0));
+}
