@@ -23,6 +23,7 @@ use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Connector;
+use crate::upstream::reach::Reach;
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Worker {
     pub current: Vec<Arc<Current>>,
     /// How it reaches the upstream.
     pub connector: Connector,
+    /// What is known of reaching it.
+    pub reach: Arc<Reach>,
     /// How long an unused connection to the upstream is kept.
     pub idle: Duration,
     /// When to stop.
@@ -68,7 +71,7 @@ impl Worker {
     async fn run(self) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let proxy = Arc::new(Proxy {
-            upstream: Arc::new(Upstream::new(self.connector, self.idle, tasks.clone())),
+            upstream: Arc::new(Upstream::new(self.connector, self.idle, self.reach, tasks.clone())),
             tasks: tasks.clone(),
             draining: self.draining.clone(),
             sinks: self.sinks,
