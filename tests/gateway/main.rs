@@ -26,6 +26,7 @@ mod limits;
 mod malformed;
 mod recovery;
 mod reload;
+mod rolling;
 mod sdk;
 mod simulated;
 mod slow;
