@@ -1,5 +1,7 @@
 //! The operator's listener, apart from the data: `/livez`, `/readyz`, `/metrics` and `/version`.
 
+pub mod health;
+
 use std::convert::Infallible;
 use std::env::consts::{ARCH, OS};
 use std::sync::Arc;
@@ -17,9 +19,10 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::drain::Draining;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::{Form, Page};
+
+use health::Health;
 
 /// How long a request to this listener may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +34,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 64;
 
 /// Answers until it is dropped.
-pub async fn serve(socket: TcpListener, draining: Draining, page: Page, tasks: Tasks) -> Infallible {
+pub async fn serve(socket: TcpListener, health: Arc<Health>, page: Page, tasks: Tasks) -> Infallible {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
@@ -39,9 +42,9 @@ pub async fn serve(socket: TcpListener, draining: Draining, page: Page, tasks: T
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let (draining, page) = (draining.clone(), page.clone());
+        let (health, page) = (Arc::clone(&health), page.clone());
         let service = service_fn(move |request| {
-            let response = answer(&request, &draining, &page);
+            let response = answer(&request, &health, &page);
             async { Ok::<_, Infallible>(response) }
         });
         let mut server = http1::Builder::new();
@@ -56,7 +59,7 @@ pub async fn serve(socket: TcpListener, draining: Draining, page: Page, tasks: T
     }
 }
 
-fn answer(request: &Request<Incoming>, draining: &Draining, page: &Page) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, health: &Health, page: &Page) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -64,16 +67,20 @@ fn answer(request: &Request<Incoming>, draining: &Draining, page: &Page) -> Resp
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" if draining.is_leaving() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        "/readyz" => text(StatusCode::OK, "ok\n"),
-        "/metrics" => metrics(page, Form::of(request.headers())),
+        "/readyz" => {
+            let verbose = request.uri().query() == Some("verbose");
+            let (status, word) = match health.is_ready() {
+                true => (StatusCode::OK, "ok\n"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            };
+            text(status, if verbose { health.report() + word } else { word.to_owned() })
+        }
+        "/metrics" => {
+            body(StatusCode::OK, Form::of(request.headers()).media_type(), page.text(Form::of(request.headers())))
+        }
         "/version" => version(),
-        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /version\n"),
+        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /readyz?verbose, /metrics and /version\n"),
     }
-}
-
-fn metrics(page: &Page, form: Form) -> Response<Full<Bytes>> {
-    body(StatusCode::OK, form.media_type(), page.text(form).into())
 }
 
 /// Whoever builds an image may say of which commit, by an environment variable of the compiler's.
@@ -85,15 +92,15 @@ fn version() -> Response<Full<Bytes>> {
         "os": OS,
         "architecture": ARCH,
     });
-    body(StatusCode::OK, "application/json", format!("{version}\n").into())
+    body(StatusCode::OK, "application/json", format!("{version}\n"))
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    body(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    body(status, "text/plain; charset=utf-8", text)
 }
 
-fn body(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
+fn body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response

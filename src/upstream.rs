@@ -7,6 +7,7 @@ pub mod body;
 pub mod connect;
 pub mod http2;
 pub mod pool;
+pub mod reach;
 pub mod tls;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::telemetry::metrics::client::{BROKEN, Requests, Sent, TIMED_OUT, Targe
 use body::Body;
 use connect::{Connector, Made};
 use pool::Pool;
+use reach::Reach;
 
 /// How often a request is sent again that the upstream said it did not look at.
 const REFUSALS: usize = 3;
@@ -40,6 +42,7 @@ pub struct Upstream {
     /// Whether the last connection was one that is shared: then one of a burst makes the next, and the others wait for it.
     shares: AtomicBool,
     making: Mutex<()>,
+    reach: Arc<Reach>,
     tasks: Tasks,
     requests: Arc<Requests>,
 }
@@ -145,11 +148,17 @@ fn has_one_length(answer: &Response<Incoming>) -> bool {
 impl Upstream {
     /// An upstream whose unused connections close after `idle`; its requests are counted with all others.
     #[must_use]
-    pub fn new(connector: Connector, idle: Duration, tasks: Tasks, requests: Arc<Requests>) -> Upstream {
+    pub fn new(
+        connector: Connector,
+        idle: Duration,
+        reach: Arc<Reach>,
+        tasks: Tasks,
+        requests: Arc<Requests>,
+    ) -> Upstream {
         let pool = Arc::new(Pool::new(idle));
         tasks.spawn_unwaited(Arc::clone(&pool).sweep());
         let shares = AtomicBool::new(connector.may_share());
-        Upstream { connector, pool, shares, making: Mutex::default(), tasks, requests }
+        Upstream { connector, pool, shares, making: Mutex::default(), reach, tasks, requests }
     }
 
     /// Says what is in the pool whenever it is asked, without keeping it.
@@ -173,12 +182,18 @@ impl Upstream {
         response: Duration,
     ) -> Result<(Response<Incoming>, Sent, Lease, Instant), Failure> {
         let mut sent = self.requests.begin(target);
-        let result = self.try_send(request, response).await;
-        match &result {
-            Ok((answer, ..)) => sent.answered(answer.status()),
-            Err(failure) => sent.failed(failure.kind()),
+        match self.try_send(request, response).await {
+            Ok((answer, lease, deadline)) => {
+                self.reach.has_answered();
+                sent.answered(answer.status());
+                Ok((answer, sent, lease, deadline))
+            }
+            Err(failure) => {
+                self.reach.has_failed();
+                sent.failed(failure.kind());
+                Err(failure)
+            }
         }
-        result.map(|(answer, lease, deadline)| (answer, sent, lease, deadline))
     }
 
     async fn try_send(

@@ -24,6 +24,7 @@ use crate::telemetry::Sinks;
 use crate::telemetry::metrics::Gauge;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Connector;
+use crate::upstream::reach::Reach;
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Worker {
     pub open: Vec<Gauge>,
     /// How it reaches the upstream.
     pub connector: Connector,
+    /// What is known of reaching it.
+    pub reach: Arc<Reach>,
     /// How long an unused connection to the upstream is kept.
     pub idle: Duration,
     /// When to stop.
@@ -71,10 +74,14 @@ impl Worker {
     async fn run(self) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
-        let upstream = Arc::new(Upstream::new(self.connector, self.idle, tasks.clone(), requests));
+        let upstream = Upstream::new(self.connector, self.idle, self.reach, tasks.clone(), requests);
         self.sinks.metrics.pool(upstream.pooled());
-        let proxy =
-            Arc::new(Proxy { upstream, tasks: tasks.clone(), draining: self.draining.clone(), sinks: self.sinks });
+        let proxy = Arc::new(Proxy {
+            upstream: Arc::new(upstream),
+            tasks: tasks.clone(),
+            draining: self.draining.clone(),
+            sinks: self.sinks,
+        });
         let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
         for (((socket, tls), current), open) in listeners {
             let socket = tokio::net::TcpListener::from_std(socket)?;

@@ -26,6 +26,8 @@ mod limits;
 mod malformed;
 mod metrics;
 mod recovery;
+mod reload;
+mod rolling;
 mod sdk;
 mod simulated;
 mod slow;
