@@ -448,3 +448,41 @@ fn the_age_of_a_key_and_the_time_of_the_configuration_are_shown() {
     assert!((0.0..600.0).contains(&(now - loaded)), "{loaded}");
     assert_eq!(metrics.find("asteroid_gateway_config_last_reload_successful", &[]), Some(1.0));
 }
+
+#[test]
+fn counts_go_on_across_reloads_which_are_counted_themselves() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    assert_eq!(pair.execute("{}").status, 202);
+    let mut caller = pair.caller();
+    assert_eq!(caller.execute("{}").status, 202);
+    let reloads = |metrics: &Metrics| metrics.all("asteroid_gateway_config_reload_total");
+    let successful = |metrics: &Metrics| metrics.find("asteroid_gateway_config_last_reload_successful", &[]);
+    let before = pair.gateway.metrics();
+
+    pair.gateway.reload(&text.replace("team: billing", "team: invoices"));
+    pair.gateway.reload("tenants: 1");
+    let metrics = pair.gateway.metrics();
+    assert_eq!(reloads(&metrics), counted(&[("applied", 1), ("refused", 1), ("restart_needed", 0)]));
+    assert_eq!(successful(&metrics), Some(0.0));
+    pair.gateway.reload(
+        &text
+            .replace("admin: {", "drain: { delay: 1s }\nadmin: {")
+            .replace("127.0.0.1:0, tenant", "127.0.0.2:0, tenant"),
+    );
+    let metrics = pair.gateway.metrics();
+    assert_eq!(reloads(&metrics), counted(&[("applied", 1), ("refused", 1), ("restart_needed", 1)]));
+    pair.gateway.reload(&text);
+    assert_eq!(caller.execute("{}").status, 202);
+    let metrics = pair.gateway.metrics();
+    assert_eq!(successful(&metrics), Some(1.0));
+    let loaded = |metrics: &Metrics| metrics.find("asteroid_gateway_config_last_reload_success_timestamp_seconds", &[]);
+    assert!(loaded(&metrics) > loaded(&before));
+    assert_eq!(metrics.find("asteroid_gateway_executions_started_total", &[("tenant", "billing")]), Some(3.0));
+    assert_eq!(metrics.find(SERVER, &[("http_response_status_code", "202")]), Some(3.0));
+    let age = |metrics: &Metrics| metrics.find("asteroid_gateway_credential_age_seconds", &[]);
+    assert!(age(&metrics) > age(&before), "the same key, read again");
+    pair.gateway
+        .wait_for_metrics(|metrics| metrics.all("asteroid_gateway_connections"), &counted(&[("127.0.0.1:0", 1)]));
+}
