@@ -25,6 +25,7 @@ mod identity;
 mod limits;
 mod malformed;
 mod metrics;
+mod prometheus;
 mod recovery;
 mod reload;
 mod rolling;

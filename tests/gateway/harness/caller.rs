@@ -42,6 +42,11 @@ impl Caller {
         Caller { stream: BufReader::new(Box::new(encrypt(connect(address), config))), address }
     }
 
+    /// Who is called.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Starts an execution with this body.
     pub(crate) fn execute(&mut self, body: &str) -> Answer {
         self.post(EXECUTE, &[], body.as_bytes())
