@@ -10,14 +10,19 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use asteroid_gateway::asteroid::operation;
+use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
 use asteroid_gateway::json::{self, Pieces};
-use asteroid_gateway::state::{Bounds, Claimed, Claims, Digest, Reply};
+use asteroid_gateway::state::{Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
+use asteroid_gateway::telemetry::Sinks;
+use asteroid_gateway::telemetry::metrics::client::Target;
+use asteroid_gateway::telemetry::metrics::{Asked, Scheme};
+use asteroid_gateway::telemetry::record::{Outcome, Record};
+use asteroid_gateway::telemetry::request_id::RequestId;
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use hyper::header::HeaderValue;
-use hyper::{Method, StatusCode, Uri};
+use hyper::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
 /// At most this many instructions.
@@ -108,5 +113,39 @@ fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<C
     (claims, body, tags)
 }
 
-library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key]);
+/// The record of a start that was answered, and where it is counted; another like it was counted before.
+fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
+    let (sinks, meters) = (Arc::<Sinks>::default(), Arc::<Meters>::default());
+    let record = || {
+        let mut record = Record::new(Arc::clone(&sinks), ([127, 0, 0, 1], 1).into(), RequestId::of(&HeaderMap::new()));
+        record.asked = Asked { operation: Some(Operation::AgentExecute), ..Asked::new(Scheme::Http, &Method::POST) };
+        record.meters = Some(Arc::clone(&meters));
+        record.line.status = 202;
+        record.line.outcome = Outcome::Answered;
+        record
+    };
+    drop(record());
+    exchange(&sinks);
+    (record(), meters, sinks)
+}
+
+fn exchange(sinks: &Arc<Sinks>) {
+    sinks.metrics.client.begin(Target::Operation(Operation::AgentExecute)).answered(StatusCode::ACCEPTED);
+}
+
+// What metrics add to a small start with a key and every limit: its four decisions, its key, the request to the upstream, and
+// the end of its record, without its line in the log.
+#[library_benchmark]
+#[bench::counted(args = (record()), config = at_most(1_000))]
+fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Arc<Meters>, Arc<Sinks>) {
+    for limit in Limit::ALL {
+        meters.decided(black_box(limit), Decision::Allowed);
+    }
+    meters.keyed(black_box(Keyed::New));
+    exchange(&sinks);
+    drop(record);
+    (meters, sinks)
+}
+
+library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close]);
 main!(library_benchmark_groups = stages);

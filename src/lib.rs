@@ -22,7 +22,7 @@
 //! - [`error`]: every refusal and failure, and the table of answers.
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`]: files that
 //!   the operator names, and those that change meanwhile.
-//! - [`telemetry`]: the log. [`admin`]: probes. [`simulator`]: the simulated Asteroid.
+//! - [`telemetry`]: the log, and what is counted. [`admin`]: probes and metrics. [`simulator`]: the simulated Asteroid.
 
 pub mod admin;
 pub mod app;

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::harness::metrics::Metrics;
-use crate::harness::{AGENT, Answer, Asteroid, EXECUTE, Pair, Program, configuration};
+use crate::harness::metrics::{Metrics, Sample};
+use crate::harness::raw::{First, Raw, Then};
+use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
 
 const SERVER: &str = "http_server_request_duration_seconds_count";
 const CLIENT: &str = "http_client_request_duration_seconds_count";
@@ -98,10 +99,7 @@ fn the_labels_are_those_of_opentelemetry() {
     assert_eq!(pair.caller().request("GET", "/x").status, 404);
     let metrics = pair.gateway.metrics();
     let labels = |name: &str, status: &str| -> Vec<(String, String)> {
-        let with = |sample: &&_| {
-            let sample: &crate::harness::metrics::Sample = sample;
-            sample.name == name && sample.label("http_response_status_code") == Some(status)
-        };
+        let with = |sample: &&Sample| sample.name == name && sample.label("http_response_status_code") == Some(status);
         metrics.samples().iter().find(with).unwrap().labels.clone()
     };
     let expected = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -260,7 +258,7 @@ fn look_ups_of_the_gateway_s_own_are_told_from_starts() {
 fn a_request_to_the_upstream_that_fails_says_how() {
     let (address, _held) = crate::harness::asteroid::refusing();
     let refused = Program::run(&configuration(&format!("http://{address}"), ""));
-    let mut caller = crate::harness::Caller::connect(refused.address());
+    let mut caller = Caller::connect(refused.address());
     assert_eq!(caller.execute("{}").status, 502);
     assert_eq!(ended(&refused.metrics(), CLIENT), counted(&[("- connection_refused", 1)]));
     assert_eq!(ended(&refused.metrics(), SERVER), counted(&[("502 unreachable", 1)]));
@@ -281,6 +279,30 @@ fn a_request_to_the_upstream_that_fails_says_how() {
         ("202 http_response_timeout", 1),
     ]);
     pair.gateway.wait_for_metrics(|metrics| ended(metrics, CLIENT), &expected);
+}
+
+#[test]
+fn an_answer_that_is_cut_off_after_its_beginning_was_passed_on_counts_as_one_that_failed() {
+    for (then, failure, error) in [
+        (Then::Close, "connection_terminated", "upstream-broke"),
+        (Then::Keep, "http_response_timeout", "upstream-timeout"),
+    ] {
+        let head = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 300000\r\n\r\n";
+        let answer = (head.to_owned() + &"x".repeat(200_000)).into_bytes();
+        let upstream = Raw::start(First { answer, then, early: false });
+        let gateway =
+            Program::run(&configuration(&format!("http://{}", upstream.address), "timeouts: { response: 500ms }"));
+        let mut caller = Caller::connect(gateway.address());
+        caller.send_post(EXECUTE, &[], b"{}");
+        assert!(caller.try_answer().is_none());
+        gateway.wait_for_metrics(|metrics| ended(metrics, CLIENT), &counted(&[(&format!("202 {failure}"), 1)]));
+        assert_eq!(ended(&gateway.metrics(), SERVER), counted(&[(&format!("202 {error}"), 1)]));
+        assert_eq!(
+            gateway.metrics().find("asteroid_gateway_executions_unknown_total", &[("tenant", "billing")]),
+            Some(1.0)
+        );
+        assert_eq!(gateway.metrics().all("asteroid_gateway_executions_started_total"), []);
+    }
 }
 
 #[test]
@@ -324,7 +346,7 @@ fn callers_that_had_to_wait_for_a_place_are_counted() {
     let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 140);
     let limit = gateway.metrics().find("asteroid_gateway_connections_limit", &[]).unwrap();
     assert_eq!(limit, 6.0);
-    let held: Vec<_> = (0..7).map(|_| crate::harness::Caller::connect(gateway.address())).collect();
+    let held: Vec<_> = (0..7).map(|_| Caller::connect(gateway.address())).collect();
     let seen = |metrics: &Metrics| {
         ["connections", "connections_delayed_total"].map(|name| metrics.find(&format!("asteroid_gateway_{name}"), &[]))
     };
