@@ -118,7 +118,8 @@ fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
     let (sinks, meters) = (Arc::<Sinks>::default(), Arc::<Meters>::default());
     let record = || {
         let mut record = Record::new(Arc::clone(&sinks), ([127, 0, 0, 1], 1).into(), RequestId::of(&HeaderMap::new()));
-        record.asked = Asked { operation: Some(Operation::AgentExecute), ..Asked::new(Scheme::Http, &Method::POST) };
+        record.asked = Asked::new(Scheme::Http, &Method::POST);
+        record.asked.operation = Some(Operation::AgentExecute);
         record.meters = Some(Arc::clone(&meters));
         record.line.status = 202;
         record.line.outcome = Outcome::Answered;
