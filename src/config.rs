@@ -7,6 +7,7 @@ mod extract;
 mod file;
 mod finding;
 pub mod resolve;
+mod suggestion;
 mod units;
 mod variables;
 mod yaml;
