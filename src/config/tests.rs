@@ -3,6 +3,7 @@
 mod environment;
 mod limits;
 mod model;
+mod reference;
 mod refusals;
 mod unreadable;
 
