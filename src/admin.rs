@@ -1,5 +1,7 @@
 //! The operator's listener, apart from the data: `/livez` and `/readyz`.
 
+pub mod health;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +17,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::drain::Draining;
 use crate::tasks::Tasks;
+
+use health::Health;
 
 /// How long a request to this listener may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +31,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 64;
 
 /// Answers until it is dropped.
-pub async fn serve(socket: TcpListener, draining: Draining, tasks: Tasks) -> Infallible {
+pub async fn serve(socket: TcpListener, health: Arc<Health>, tasks: Tasks) -> Infallible {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
@@ -36,9 +39,9 @@ pub async fn serve(socket: TcpListener, draining: Draining, tasks: Tasks) -> Inf
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let draining = draining.clone();
+        let health = Arc::clone(&health);
         let service = service_fn(move |request| {
-            let response = answer(&request, &draining);
+            let response = answer(&request, &health);
             async { Ok::<_, Infallible>(response) }
         });
         let mut server = http1::Builder::new();
@@ -53,7 +56,7 @@ pub async fn serve(socket: TcpListener, draining: Draining, tasks: Tasks) -> Inf
     }
 }
 
-fn answer(request: &Request<Incoming>, draining: &Draining) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -61,14 +64,20 @@ fn answer(request: &Request<Incoming>, draining: &Draining) -> Response<Full<Byt
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" if draining.is_leaving() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        "/readyz" => text(StatusCode::OK, "ok\n"),
-        _ => text(StatusCode::NOT_FOUND, "here are /livez and /readyz\n"),
+        "/readyz" => {
+            let verbose = request.uri().query() == Some("verbose");
+            let (status, word) = match health.is_ready() {
+                true => (StatusCode::OK, "ok\n"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            };
+            text(status, if verbose { health.report() + word } else { word.to_owned() })
+        }
+        _ => text(StatusCode::NOT_FOUND, "here are /livez and /readyz, and /readyz?verbose\n"),
     }
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -1,5 +1,7 @@
 //! Configuration in, running program out: the only module that knows every part.
 
+mod reload;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
@@ -11,20 +13,26 @@ use std::thread::JoinHandle;
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
-use crate::admin;
+use crate::admin::{self, health::Health};
 use crate::config::resolve::{Config, Listener, TenantSource};
-use crate::drain::{self, Drain, Draining, Schedule};
-use crate::proxy::snapshot::{self, Snapshot};
+use crate::drain::{self, Drain, Schedule};
+use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment};
 use crate::server::capacity::Capacity;
 use crate::server::{self, accept};
 use crate::state::State;
 use crate::tasks::Tasks;
+use crate::telemetry::Sinks;
 use crate::telemetry::log::Log;
 use crate::upstream::connect::{self, Connector};
+use crate::upstream::reach::Reach;
 use crate::upstream::tls;
 use crate::watch::Watch;
 use crate::worker::Worker;
+
+use reload::Reloader;
+
+pub use reload::Source;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,48 +86,59 @@ pub struct Running {
     pub admin: SocketAddr,
     admin_socket: TcpListener,
     drain: Drain,
-    draining: Draining,
+    health: Arc<Health>,
+    reloader: Option<Reloader>,
     schedule: Schedule,
     workers: Vec<JoinHandle<io::Result<()>>>,
     workers_end: mpsc::Receiver<Infallible>,
     watches: Vec<Watch>,
-    state: State,
+    state: Arc<State>,
 }
 
 /// Starts a gateway: reads the keys, binds every address, starts the workers. Called inside a runtime, which serves the
-/// probes.
+/// probes. Where the configuration has a `source`, changes of it are taken over.
 ///
 /// # Errors
 ///
 /// Whatever keeps it from serving; nothing is left running then.
-pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> Result<Running, Error> {
-    let secrets = read_secrets(config, environment)?;
-    let state = State::default();
-    let snapshot = Arc::new(Snapshot::new(config, &secrets, &state)?);
+pub fn start(
+    config: Config,
+    environment: Environment,
+    source: Option<Source>,
+    log: Option<Log>,
+) -> Result<Running, Error> {
+    let secrets = read_secrets(&config, &environment)?;
+    let state = Arc::new(State::default());
+    let served = Snapshot::serve(&config, &secrets, &state)?;
+    let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
-    let connectors: Result<Vec<_>, _> = (0..worker_count(config)).map(|_| connector()).collect();
+    let connectors: Result<Vec<_>, _> = (0..worker_count(&config)).map(|_| connector()).collect();
     let mut watches = Vec::from_iter(ca_file);
-    let tls_servers = tls_servers(config, &mut watches)?;
+    let tls_servers = tls_servers(&config, &mut watches)?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
     let bound = config.listeners.iter().enumerate();
     let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
     let (addresses, sockets): (Vec<_>, Vec<_>) = bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
     let (drain, draining) = drain::channel();
+    let reach = Arc::new(Reach::default());
+    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach)));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
+    let sinks = Arc::new(Sinks { log });
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
             sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
             tls: tls_servers.clone(),
             capacity: capacity.clone(),
-            snapshot: Arc::clone(&snapshot),
+            current: current.clone(),
             connector,
+            reach: Arc::clone(&reach),
             idle: config.timeouts.idle,
             draining: draining.clone(),
             drain_timeout: config.drain.timeout,
-            log: log.cloned(),
+            sinks: Arc::clone(&sinks),
         };
         workers.push(worker.start(number, end.clone())?);
     }
@@ -132,25 +151,53 @@ pub fn start(config: &Config, environment: &Environment, log: Option<&Log>) -> R
     }
     tracing::info!(address = %admin, workers = workers.len(), "ready");
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
-    Ok(Running { addresses, admin, admin_socket, drain, draining, schedule, workers, workers_end, watches, state })
+    let reloader = source.map(|source| Reloader {
+        source,
+        environment,
+        config,
+        current,
+        state: Arc::clone(&state),
+        health: Arc::clone(&health),
+    });
+    Ok(Running {
+        addresses,
+        admin,
+        admin_socket,
+        drain,
+        health,
+        reloader,
+        schedule,
+        workers,
+        workers_end,
+        watches,
+        state,
+    })
 }
 
 impl Running {
-    /// Serves until `told_to_stop` resolves, then drains; where it resolves a second time, the drain ends at once.
+    /// Serves until `told_to_stop` resolves, then drains; where it resolves a second time, the drain ends at once. Each time
+    /// that `told_to_reload` resolves before that, the configuration is read again.
     ///
     /// # Errors
     ///
     /// Where the admin listener cannot be served or a worker failed.
-    pub async fn until(self, mut told_to_stop: impl AsyncFnMut()) -> io::Result<()> {
+    pub async fn until(self, mut told_to_stop: impl AsyncFnMut(), told_to_reload: impl AsyncFnMut()) -> io::Result<()> {
         let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
-        let admin = admin::serve(admin, self.draining, tasks);
+        let admin = admin::serve(admin, self.health, tasks);
+        let reloads = async {
+            match self.reloader {
+                Some(reloader) => reloader.run(told_to_reload).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::pin!(admin);
         tokio::select! {
             never = &mut admin => match never {},
+            never = reloads => match never {},
             () = told_to_stop() => {}
         }
         tracing::info!(delay = ?self.schedule.delay, timeout = ?self.schedule.timeout, "draining");

@@ -115,9 +115,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
+    let source = app::Source::new(file.path.clone());
     let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
     let log = begin_log(logging)?;
-    let ended = runtime()?.block_on(serve(&config, &Environment::process(), logging.records().then_some(&log)));
+    let ended = runtime()?.block_on(serve(config, source, logging.records().then(|| log.clone())));
     log.close(LAST_WORDS);
     ended.map(|()| ExitCode::SUCCESS)
 }
@@ -150,10 +151,14 @@ fn load(file: &ConfigFile) -> Option<Config> {
     }
 }
 
-async fn serve(config: &Config, environment: &Environment, log: Option<&Log>) -> anyhow::Result<()> {
+async fn serve(config: Config, source: app::Source, log: Option<Log>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let running = app::start(config, environment, log)?;
-    Ok(running.until(async || signals.next().await).await?)
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be received")?;
+    let running = app::start(config, Environment::process(), Some(source), log)?;
+    let told_to_reload = async || {
+        hangup.recv().await;
+    };
+    Ok(running.until(async || signals.next().await, told_to_reload).await?)
 }
 
 /// SIGTERM and SIGINT: the first drains, the second ends.

@@ -1,11 +1,12 @@
 //! Configuration: a YAML file and the environment in; what runs, or every fault with its path, out.
 //!
-//! `file` is what the operator writes, `resolve` what runs. On the way the layers are merged (`yaml`, `variables`) and
+//! `file` is what the operator writes, `resolve` what runs, `reload` what of it can change meanwhile. On the way the layers are merged (`yaml`, `variables`) and
 //! read (`extract`) so that one run reports everything that is wrong.
 
 mod extract;
 mod file;
 mod finding;
+pub mod reload;
 pub mod resolve;
 mod suggestion;
 mod units;

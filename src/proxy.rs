@@ -29,7 +29,7 @@ use crate::error::{Error, Form};
 use crate::json;
 use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::log::Log;
+use crate::telemetry::Sinks;
 use crate::telemetry::record::{Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::{self, Failure, Upstream};
@@ -38,29 +38,28 @@ use answer::Body;
 use idempotency::Turn;
 use limit::{Expense, Permit, Reservation};
 use recovery::LookUp;
-use snapshot::{Listener, Snapshot};
+use snapshot::{Current, Served};
 
 /// One worker's proxy.
 #[derive(Debug)]
 pub struct Proxy {
-    /// What requests are served by.
-    pub snapshot: Arc<Snapshot>,
     /// This worker's connections to the upstream.
     pub upstream: Arc<Upstream>,
     /// Where an exchange goes whose caller has left.
     pub tasks: Tasks,
     /// Whether callers are to go elsewhere.
     pub draining: Draining,
-    /// Where records go, if they are wanted.
-    pub log: Option<Log>,
+    /// Where records go.
+    pub sinks: Arc<Sinks>,
 }
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle(&self, listener: &Listener, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle(&self, current: &Current, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let served = current.load();
         let (head, mut body) = request.into_parts();
-        let mut record = Record::new(self.log.clone(), peer, RequestId::of(&head.headers));
-        let mut response = match self.prepare(listener, &head, &mut body, &mut record).await {
+        let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
+        let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply)) => replayed(&reply, record),
             Err(error) => self.refuse(&error, &head, body, record),
@@ -73,12 +72,11 @@ impl Proxy {
 
     async fn prepare(
         &self,
-        listener: &Listener,
+        Served { listener, snapshot }: &Served,
         head: &Parts,
         body: &mut Incoming,
         record: &mut Record,
     ) -> Result<Prepared, Error> {
-        let snapshot = &self.snapshot;
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer.ip(), &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));

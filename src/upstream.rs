@@ -7,6 +7,7 @@ pub mod body;
 pub mod connect;
 pub mod http2;
 pub mod pool;
+pub mod reach;
 pub mod tls;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::tasks::Tasks;
 use body::Body;
 use connect::{Connector, Made};
 use pool::Pool;
+use reach::Reach;
 
 /// How often a request is sent again that the upstream said it did not look at.
 const REFUSALS: usize = 3;
@@ -38,6 +40,7 @@ pub struct Upstream {
     /// Whether the last connection was one that is shared: then one of a burst makes the next, and the others wait for it.
     shares: AtomicBool,
     making: Mutex<()>,
+    reach: Arc<Reach>,
     tasks: Tasks,
 }
 
@@ -130,11 +133,11 @@ fn has_one_length(answer: &Response<Incoming>) -> bool {
 impl Upstream {
     /// An upstream whose unused connections close after `idle`.
     #[must_use]
-    pub fn new(connector: Connector, idle: Duration, tasks: Tasks) -> Upstream {
+    pub fn new(connector: Connector, idle: Duration, reach: Arc<Reach>, tasks: Tasks) -> Upstream {
         let pool = Arc::new(Pool::new(idle));
         tasks.spawn_unwaited(Arc::clone(&pool).sweep());
         let shares = AtomicBool::new(connector.may_share());
-        Upstream { connector, pool, shares, making: Mutex::default(), tasks }
+        Upstream { connector, pool, shares, making: Mutex::default(), reach, tasks }
     }
 
     /// Sends a request and waits for the head of its answer, until `response` has passed since it was first handed to a
@@ -146,6 +149,19 @@ impl Upstream {
     ///
     /// [`Failure`], which says whether the upstream may have seen the request.
     pub async fn send(
+        &self,
+        request: Request<Body>,
+        response: Duration,
+    ) -> Result<(Response<Incoming>, Lease, Instant), Failure> {
+        let sent = self.try_send(request, response).await;
+        match &sent {
+            Ok(_) => self.reach.has_answered(),
+            Err(_) => self.reach.has_failed(),
+        }
+        sent
+    }
+
+    async fn try_send(
         &self,
         mut request: Request<Body>,
         response: Duration,

@@ -12,14 +12,42 @@ use crate::files;
 /// How often files are compared.
 pub const EVERY: Duration = Duration::from_secs(1);
 
-/// Some files that belong together, and what is done when one of them has changed.
-///
-/// What is done may fail, where only half of the files are written yet: it is done again at the next change.
-pub struct Watch {
+/// Some files that belong together, as they were when they were last looked at.
+#[derive(Debug)]
+pub struct Files {
     files: Vec<PathBuf>,
     // Of a process's own hasher: says nothing of a private key, which must not be held for this.
     seen: Vec<Option<u64>>,
     hasher: RandomState,
+}
+
+impl Files {
+    /// Remembers the files as they are. To be made before they are read, so that no change in between is missed.
+    #[must_use]
+    pub fn new(files: Vec<PathBuf>) -> Files {
+        let mut files = Files { files, seen: Vec::new(), hasher: RandomState::new() };
+        files.seen = files.read();
+        files
+    }
+
+    /// Whether one of them differs from what it was when this was last asked.
+    pub fn have_changed(&mut self) -> bool {
+        let now = self.read();
+        now != std::mem::replace(&mut self.seen, now.clone())
+    }
+
+    /// A file that cannot be read differs from every one that can.
+    fn read(&self) -> Vec<Option<u64>> {
+        let bytes = self.files.iter().map(|file| files::read(file).ok());
+        bytes.map(|bytes| bytes.map(|bytes| self.hasher.hash_one(bytes.as_slice()))).collect()
+    }
+}
+
+/// Files, and what is done when one of them has changed.
+///
+/// What is done may fail, where only half of the files are written yet: it is done again at the next change.
+pub struct Watch {
+    files: Files,
     changed: Box<dyn FnMut() + Send>,
 }
 
@@ -30,12 +58,10 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Remembers the files as they are. To be made before they are read, so that no change in between is missed.
+    /// See [`Files::new`].
     #[must_use]
     pub fn new(files: Vec<PathBuf>, changed: impl FnMut() + Send + 'static) -> Watch {
-        let mut watch = Watch { files, seen: Vec::new(), hasher: RandomState::new(), changed: Box::new(changed) };
-        watch.seen = watch.read();
-        watch
+        Watch { files: Files::new(files), changed: Box::new(changed) }
     }
 
     /// Compares the files [`EVERY`] so often; never ends.
@@ -48,17 +74,9 @@ impl Watch {
     }
 
     fn compare(&mut self) {
-        let now = self.read();
-        if now != self.seen {
-            self.seen = now;
+        if self.files.have_changed() {
             (self.changed)();
         }
-    }
-
-    /// A file that cannot be read differs from every one that can.
-    fn read(&self) -> Vec<Option<u64>> {
-        let bytes = self.files.iter().map(|file| files::read(file).ok());
-        bytes.map(|bytes| bytes.map(|bytes| self.hasher.hash_one(bytes.as_slice()))).collect()
     }
 }
 

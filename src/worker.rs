@@ -16,35 +16,38 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::drain::Draining;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Snapshot;
+use crate::proxy::snapshot::Current;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::log::Log;
+use crate::telemetry::Sinks;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Connector;
+use crate::upstream::reach::Reach;
 
 /// What a worker is started with.
 #[derive(Debug)]
 pub struct Worker {
-    /// Its clone of each listening socket, in the order of the snapshot's listeners.
+    /// Its clone of each listening socket, in the order of the listeners.
     pub sockets: Vec<TcpListener>,
     /// What speaks TLS on each of them, where it does.
     pub tls: Vec<Option<Arc<ServerConfig>>>,
     /// How many callers the process takes.
     pub capacity: Capacity,
-    /// What requests are served by.
-    pub snapshot: Arc<Snapshot>,
+    /// What requests to each of them are served by.
+    pub current: Vec<Arc<Current>>,
     /// How it reaches the upstream.
     pub connector: Connector,
+    /// What is known of reaching it.
+    pub reach: Arc<Reach>,
     /// How long an unused connection to the upstream is kept.
     pub idle: Duration,
     /// When to stop.
     pub draining: Draining,
     /// How long the drain may take.
     pub drain_timeout: Duration,
-    /// Where records go, if they are wanted.
-    pub log: Option<Log>,
+    /// Where records go.
+    pub sinks: Arc<Sinks>,
 }
 
 impl Worker {
@@ -68,19 +71,18 @@ impl Worker {
     async fn run(self) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let proxy = Arc::new(Proxy {
-            upstream: Arc::new(Upstream::new(self.connector, self.idle, tasks.clone())),
-            snapshot: Arc::clone(&self.snapshot),
+            upstream: Arc::new(Upstream::new(self.connector, self.idle, self.reach, tasks.clone())),
             tasks: tasks.clone(),
             draining: self.draining.clone(),
-            log: self.log,
+            sinks: self.sinks,
         });
-        for ((socket, tls), listener) in self.sockets.into_iter().zip(self.tls).zip(&self.snapshot.listeners) {
+        for ((socket, tls), current) in self.sockets.into_iter().zip(self.tls).zip(self.current) {
             let socket = tokio::net::TcpListener::from_std(socket)?;
             let acceptor = Acceptor {
                 socket,
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
-                listener: Arc::clone(listener),
+                current,
                 proxy: Arc::clone(&proxy),
             };
             tasks.spawn(Kind::Accept, acceptor.run());

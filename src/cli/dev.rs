@@ -1,5 +1,6 @@
 //! `dev`: the gateway in front of a simulated Asteroid, in one process, for somebody who has just arrived.
 
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
@@ -51,7 +52,7 @@ impl Dev {
                 Options { keys: vec![SecretString::from(key)], on_request: Some(Box::new(|request| say(request))) };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
-            let running = app::start(&config, &environment, Some(&log)).map_err(|error| match error {
+            let running = app::start(config, environment, None, Some(log.clone())).map_err(|error| match error {
                 app::Error::Bind { .. } => {
                     anyhow!(error).context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0")
                 }
@@ -60,7 +61,7 @@ impl Dev {
             greet(&running, upstream);
             tokio::select! {
                 never = simulator.serve(socket, None) => match never {},
-                ended = running.until(async || signals.next().await) => Ok(ended?),
+                ended = running.until(async || signals.next().await, pending) => Ok(ended?),
             }
         });
         log.close(LAST_WORDS);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::asteroid::start::{OnConflict, Tags};
@@ -15,11 +16,41 @@ use super::caller::Hosts;
 use super::credential::Credential;
 use super::tenant::{self, NamedBy, Tenants};
 
+/// What a listener serves by at present. A request takes it once and keeps to it, whatever comes meanwhile.
+#[derive(Debug)]
+pub struct Current(ArcSwap<Served>);
+
+impl Current {
+    /// Begins with this.
+    #[must_use]
+    pub fn new(served: Served) -> Current {
+        Current(ArcSwap::from_pointee(served))
+    }
+
+    /// What the next request is served by.
+    #[must_use]
+    pub fn load(&self) -> Arc<Served> {
+        self.0.load_full()
+    }
+
+    /// Serves by something else, from the next request on.
+    pub fn replace(&self, served: Served) {
+        self.0.store(Arc::new(served));
+    }
+}
+
+/// What one listener serves by: its own part of a generation, and the generation.
+#[derive(Debug)]
+pub struct Served {
+    /// Who may call.
+    pub listener: Listener,
+    /// What all listeners share.
+    pub snapshot: Arc<Snapshot>,
+}
+
 /// What requests are served by.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// In the order of the configuration.
-    pub listeners: Vec<Arc<Listener>>,
     /// The `Host` that the upstream is sent.
     pub authority: HeaderValue,
     /// What stands before every path at the upstream; empty or without a slash at its end.
@@ -87,12 +118,13 @@ pub enum Error {
 }
 
 impl Snapshot {
-    /// Makes a configuration ready; `secrets` holds what was read for each credential, `state` what outlives a snapshot.
+    /// Makes a configuration ready, for each listener in its order; `secrets` holds what was read for each credential, `state`
+    /// what outlives a snapshot.
     ///
     /// # Errors
     ///
     /// Where names do not match, which `config::resolve` has ruled out.
-    pub fn new(config: &Config, secrets: &BTreeMap<String, Secret>, state: &State) -> Result<Snapshot, Error> {
+    pub fn serve(config: &Config, secrets: &BTreeMap<String, Secret>, state: &State) -> Result<Vec<Served>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut credentials = BTreeMap::new();
         for (name, secret) in secrets {
@@ -127,13 +159,12 @@ impl Snapshot {
                     NamedBy::Header(tenant::Header { name: name.clone(), tenants: Arc::clone(&tenants) })
                 }
             };
-            listeners.push(Arc::new(Listener {
+            listeners.push(Listener {
                 hosts: Hosts::new(listener.address.ip(), &listener.hosts),
                 tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
-            }));
+            });
         }
-        Ok(Snapshot {
-            listeners,
+        let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
             base_path: config.upstream.base_path.clone(),
             body_limit: config.body_limit,
@@ -142,6 +173,8 @@ impl Snapshot {
             idle_timeout: config.timeouts.idle,
             idempotency: config.idempotency.clone(),
             claims: Arc::clone(&state.claims),
-        })
+        });
+        let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
+        Ok(listeners.into_iter().map(served).collect())
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Listener;
+use crate::proxy::snapshot::Current;
 use crate::tasks::Kind;
 
 use super::capacity::{Capacity, Place};
@@ -43,8 +43,8 @@ pub struct Acceptor {
     pub tls: Option<TlsAcceptor>,
     /// How many callers the process takes.
     pub capacity: Capacity,
-    /// Who may call here.
-    pub listener: Arc<Listener>,
+    /// What callers are served by.
+    pub current: Arc<Current>,
     /// What serves them.
     pub proxy: Arc<Proxy>,
 }
@@ -100,9 +100,9 @@ impl Acceptor {
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Option<Place>) {
-        let (listener, proxy) = (Arc::clone(&self.listener), Arc::clone(&self.proxy));
+        let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
         // Boxed, because each future that only wraps another holds its memory twice.
-        let served = Box::pin(connection::serve(stream, peer, listener, proxy, self.tls.clone()));
+        let served = Box::pin(connection::serve(stream, peer, current, proxy, self.tls.clone()));
         self.proxy.tasks.spawn(Kind::Connection, async move {
             served.await;
             drop(place);

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Listener;
+use crate::proxy::snapshot::Current;
 
 use super::patient::Patient;
 use super::{http1, http2, tls};
@@ -27,7 +27,7 @@ pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 pub async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    listener: Arc<Listener>,
+    current: Arc<Current>,
     proxy: Arc<Proxy>,
     tls: Option<TlsAcceptor>,
 ) {
@@ -35,11 +35,11 @@ pub async fn serve(
         tracing::debug!(%peer, %error, "the caller left before it was served");
         return;
     }
-    let stream = Patient::new(stream, proxy.snapshot.idle_timeout);
+    let stream = Patient::new(stream, current.load().snapshot.idle_timeout);
     match tls {
-        None => http1::serve(stream, peer, &listener, &proxy).await,
+        None => http1::serve(stream, peer, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
-        Some(tls) => Box::pin(encrypted(tls, stream, peer, listener, proxy)).await,
+        Some(tls) => Box::pin(encrypted(tls, stream, peer, current, proxy)).await,
     }
 }
 
@@ -47,7 +47,7 @@ async fn encrypted(
     acceptor: TlsAcceptor,
     stream: Patient<TcpStream>,
     peer: SocketAddr,
-    listener: Arc<Listener>,
+    current: Arc<Current>,
     proxy: Arc<Proxy>,
 ) {
     let mut draining = proxy.draining.clone();
@@ -57,7 +57,7 @@ async fn encrypted(
     };
     let shaken = tokio::select! {
         biased;
-        shaken = timeout(proxy.snapshot.idle_timeout, acceptor.accept(stream)) => shaken,
+        shaken = timeout(current.load().snapshot.idle_timeout, acceptor.accept(stream)) => shaken,
         () = closing => {
             tracing::debug!(%peer, "the drain ended a TLS handshake");
             return;
@@ -75,8 +75,8 @@ async fn encrypted(
         }
     };
     if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
-        http2::serve(stream, peer, listener, proxy).await;
+        http2::serve(stream, peer, current, proxy).await;
     } else {
-        http1::serve(stream, peer, &listener, &proxy).await;
+        http1::serve(stream, peer, &current, &proxy).await;
     }
 }

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 use crate::proxy::Proxy;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
-use crate::proxy::snapshot::Listener;
+use crate::proxy::snapshot::Current;
 
 use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
 
 /// Serves a connection to its end.
-pub async fn serve<S>(mut stream: S, peer: SocketAddr, listener: &Arc<Listener>, proxy: &Arc<Proxy>)
+pub async fn serve<S>(mut stream: S, peer: SocketAddr, current: &Arc<Current>, proxy: &Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -31,7 +31,7 @@ where
         begun.notify_one();
         let closing_answer = &closing_answer;
         async move {
-            let response = proxy.handle(listener, peer, request).await;
+            let response = proxy.handle(current, peer, request).await;
             // The gateway says nothing else there.
             closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
             Ok::<_, Infallible>(response)
@@ -40,7 +40,7 @@ where
     let mut server = http1::Builder::new();
     server.max_header_size(HEAD_BYTES.into()).max_buf_size(BUFFER_BYTES);
     // Runs from the end of one request to the end of the next one's head.
-    server.timer(TokioTimer::new()).header_read_timeout(proxy.snapshot.idle_timeout);
+    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.idle_timeout);
     let ended = {
         let connection = server.serve_connection(TokioIo::new(&mut stream), service);
         let mut draining = proxy.draining.clone();

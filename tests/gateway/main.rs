@@ -25,6 +25,7 @@ mod identity;
 mod limits;
 mod malformed;
 mod recovery;
+mod reload;
 mod sdk;
 mod simulated;
 mod slow;

@@ -73,6 +73,7 @@ fn a_look_up_asks_with_the_key_for_the_starts_own_tag() {
         assert!(request.authenticated, "{request:?}");
         assert_eq!(request.header("host"), Some(pair.asteroid.authority().as_str()));
     }
+    assert_eq!(requests[0].connection, requests[1].connection, "the look-up gives its connection back");
     assert_eq!(requests[0].header("x-request-id"), requests[1].header("x-request-id"));
     assert_eq!((requests[0].header("content-length"), requests[0].header("content-type")), (None, None));
 }
@@ -109,10 +110,22 @@ fn a_start_that_was_run_again_by_hand_stays_unknown_also_for_the_next_process() 
     assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], rerun.as_bytes()).status, 202);
     assert_eq!(keyed(&pair, "k").status, 202, "this process knows which it was");
     let pair = replaced(pair);
-    for _ in 0..2 {
-        keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
-    }
+    keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
+    let none = json!({"items": [], "total": 0, "page": 1, "pageSize": 2}).to_string();
+    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}}));
+    keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
     assert_eq!(pair.asteroid.executions().len(), 2);
+}
+
+#[test]
+fn the_only_execution_there_is_is_not_taken_for_the_start_that_is_looked_for() {
+    for shows_metadata in [true, false] {
+        let pair = Pair::with(RECOVERY);
+        assert_eq!(pair.execute("{}").status, 202);
+        pair.asteroid.listing(json!({"filters": "repeated", "shows_metadata": shows_metadata}));
+        assert_eq!(keyed(&pair, "k").header("idempotent-replayed"), None);
+        assert_eq!(pair.asteroid.executions().len(), 2);
+    }
 }
 
 #[test]

@@ -137,6 +137,27 @@ fn outdated_keys_go_although_nobody_asks_for_them() {
 }
 
 #[test]
+fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
+    let bounds = Bounds { memory: 1000 * IN_FLIGHT, ..BOUNDS };
+    for answered in [false, true] {
+        let book = Book::new();
+        let claim = |n: usize, seconds| {
+            let claimed = book.claims.claim(key(&n.to_string()), key("the body"), bounds, book.at(seconds));
+            let Ok(Claimed::New(claim)) = claimed else { panic!("{claimed:?}") };
+            claim.send(book.at(seconds))
+        };
+        for n in 0..3 * SWEPT {
+            let sent = claim(n, 0);
+            if answered {
+                sent.answered(reply(""), book.at(0));
+            }
+        }
+        let last = *book.claims.lock().by_key.keys().max().unwrap();
+        assert!(matches!(book.claims.claim(last, key("the body"), bounds, book.at(100)), Ok(Claimed::New(_))));
+    }
+}
+
+#[test]
 fn where_it_is_full_the_oldest_answer_goes_first_and_what_may_run_never() {
     let book = Book::new();
     let in_flight = book.new_claim("in flight", 0);

@@ -30,7 +30,7 @@ pub(crate) struct Program {
     addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     /// Holds the configuration and the key; goes away with the program.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What a program has printed so far.
@@ -71,9 +71,8 @@ impl Program {
     fn configured(mut command: Command, configuration: &str) -> Program {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
-        let file = dir.path().join("gateway.yaml");
-        std::fs::write(&file, configuration.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
-        command.arg("--config").arg(file);
+        command.arg("--config").arg(dir.path().join("gateway.yaml"));
+        write(&dir, configuration);
         let mut program = Program::start(command, dir);
         program.admin = Some(address(&program.line(|line| line["message"] == "ready")));
         program.addresses = program.events("listening").iter().map(address).collect();
@@ -88,7 +87,7 @@ impl Program {
         let outputs: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
         let readers = outputs.into_iter().map(|output| read(output, &lines)).collect();
-        Program { child, lines, readers, addresses: Vec::new(), admin: None, _dir: dir }
+        Program { child, lines, readers, addresses: Vec::new(), admin: None, dir }
     }
 
     /// Where the first listener is.
@@ -149,6 +148,32 @@ impl Program {
         parse(&self.output()).into_iter().filter(|line| line["message"] == message).collect()
     }
 
+    /// Where its key and its configuration are.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Puts another configuration in the place of the one it was started with.
+    pub(crate) fn rewrite(&self, configuration: &str) {
+        write(&self.dir, configuration);
+    }
+
+    /// The same; the line of the log that says how that ended.
+    pub(crate) fn reload(&self, configuration: &str) -> Value {
+        self.reloaded_by(|| self.rewrite(configuration))
+    }
+
+    /// The line of the log that says how the reload ended that something leads to.
+    pub(crate) fn reloaded_by(&self, something: impl FnOnce()) -> Value {
+        let reloads = |text: &str| {
+            let lines = parse(text).into_iter();
+            lines.filter(|line| line["message"].as_str().is_some_and(is_reload)).collect::<Vec<Value>>()
+        };
+        let before = reloads(&self.output()).len();
+        something();
+        self.wait_for(|text| reloads(text).get(before).cloned())
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let killed = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
@@ -187,6 +212,17 @@ fn read(output: Box<dyn Read + Send>, lines: &Arc<Lines>) -> JoinHandle<()> {
             lines.more.notify_all();
         }
     })
+}
+
+/// As a whole: a reload in between must not find a half.
+fn write(dir: &TempDir, configuration: &str) {
+    let [new, file] = ["gateway.yaml.new", "gateway.yaml"].map(|name| dir.path().join(name));
+    std::fs::write(&new, configuration.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    std::fs::rename(new, file).unwrap();
+}
+
+fn is_reload(message: &str) -> bool {
+    message.starts_with("the configuration was") && message.contains("reloaded")
 }
 
 fn parse(text: &str) -> Vec<Value> {

@@ -1,0 +1,111 @@
+//! A changed configuration takes the place of the old one between two requests, or changes nothing at all.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::admin::health::{Health, Tried};
+use crate::config::resolve::Config;
+use crate::config::{self, Loaded};
+use crate::proxy::snapshot::{Current, Snapshot};
+use crate::secret::Environment;
+use crate::state::State;
+use crate::watch::{self, Files};
+
+/// The file that a configuration came from.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    seen: Files,
+}
+
+impl Source {
+    /// To be made before the file is read, so that no change in between is missed.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Source {
+        Source { seen: Files::new(vec![path.clone()]), path }
+    }
+}
+
+/// Takes over changed configurations.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    pub(super) source: Source,
+    pub(super) environment: Environment,
+    /// What serves.
+    pub(super) config: Config,
+    pub(super) current: Vec<Arc<Current>>,
+    pub(super) state: Arc<State>,
+    pub(super) health: Arc<Health>,
+}
+
+/// Why everything stays as it is.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{}", joined(.0))]
+    Faults(#[from] config::Faults),
+    #[error("a restart is needed to change {}", .0.join(", "))]
+    NeedsRestart(Vec<String>),
+    #[error("{}", chain(.0))]
+    Unusable(#[from] super::Error),
+}
+
+fn joined(faults: &config::Faults) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn chain(error: &super::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+impl Reloader {
+    /// Reloads when the file has changed, and when `told` resolves.
+    pub(super) async fn run(mut self, mut told: impl AsyncFnMut()) -> Infallible {
+        let mut tick = tokio::time::interval(watch::EVERY);
+        loop {
+            let told = tokio::select! {
+                _ = tick.tick() => false,
+                () = told() => true,
+            };
+            // Looked at in any case, so that what was told of is not found once more.
+            if self.source.seen.have_changed() || told {
+                self.reload();
+            }
+        }
+    }
+
+    /// Reads the file and the keys, and takes them over if nothing speaks against it.
+    fn reload(&mut self) {
+        let refused = match self.take_over() {
+            Ok(()) => {
+                tracing::info!(tenants = self.config.tenants.len(), "the configuration was reloaded");
+                None
+            }
+            Err(refused) => {
+                tracing::error!(%refused, "the configuration was not reloaded; the one before goes on unchanged");
+                Some(refused.to_string())
+            }
+        };
+        self.health.tried(Tried { at: SystemTime::now(), refused });
+    }
+
+    fn take_over(&mut self) -> Result<(), Refused> {
+        let Loaded { config, warnings } = config::load(&self.source.path)?;
+        let keys = config::reload::needs_restart(&self.config, &config);
+        if !keys.is_empty() {
+            return Err(Refused::NeedsRestart(keys));
+        }
+        let secrets = super::read_secrets(&config, &self.environment)?;
+        let served = Snapshot::serve(&config, &secrets, &self.state).map_err(super::Error::from)?;
+        for warning in warnings.iter() {
+            tracing::warn!(%warning, "the configuration is allowed but risky");
+        }
+        for (current, served) in self.current.iter().zip(served) {
+            current.replace(served);
+        }
+        self.config = config;
+        Ok(())
+    }
+}

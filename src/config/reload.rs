@@ -1,0 +1,27 @@
+//! What of a changed configuration can be taken over while the gateway runs.
+
+use super::resolve::Config;
+
+/// The keys that differ and are only read when the gateway starts. Where there is none, `new` can take the place of `old`.
+#[must_use]
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut differs = |key: &str, differs: bool| keys.extend(differs.then(|| key.to_owned()));
+    let reloaded = |config: &Config| {
+        let mut upstream = config.upstream.clone();
+        // A part of each credential, which is made anew.
+        upstream.credential_header = old.upstream.credential_header.clone();
+        upstream
+    };
+    differs("upstream", reloaded(old) != reloaded(new));
+    differs("listeners", old.listeners.len() != new.listeners.len());
+    for (at, (old, new)) in old.listeners.iter().zip(&new.listeners).enumerate() {
+        differs(&format!("listeners[{at}].address"), old.address != new.address);
+        differs(&format!("listeners[{at}].tls"), old.tls != new.tls);
+    }
+    differs("admin.address", old.admin != new.admin);
+    differs("timeouts.connect", old.timeouts.connect != new.timeouts.connect);
+    differs("timeouts.idle", old.timeouts.idle != new.timeouts.idle);
+    differs("drain", old.drain != new.drain);
+    keys
+}
