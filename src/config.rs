@@ -8,7 +8,7 @@ mod file;
 mod finding;
 pub mod reload;
 pub mod resolve;
-mod suggestion;
+pub(crate) mod suggestion;
 mod units;
 mod variables;
 mod yaml;

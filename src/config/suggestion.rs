@@ -4,7 +4,7 @@
 const LONGEST: usize = 64;
 
 /// The nearest of the `known` words, if it is near: of three letters, one may be wrong.
-pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if written.len() > LONGEST {
         return None;
     }
@@ -18,7 +18,7 @@ pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str
 }
 
 /// The question at the end of a message; nothing where no known word is near.
-pub(super) fn question<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub(crate) fn question<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     nearest(written, known).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default()
 }
 
