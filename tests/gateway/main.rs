@@ -25,6 +25,7 @@ mod idempotency;
 mod identity;
 mod limits;
 mod malformed;
+mod probe;
 mod recovery;
 mod reload;
 mod sdk;

@@ -106,9 +106,14 @@ impl Program {
         &self.addresses
     }
 
+    /// Where the admin listener is.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.unwrap()
+    }
+
     /// Connects to the admin listener.
     pub(crate) fn probe(&self) -> Caller {
-        Caller::connect(self.admin.unwrap())
+        Caller::connect(self.admin_address())
     }
 
     /// Asks the admin listener.
