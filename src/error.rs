@@ -162,9 +162,9 @@ impl Error {
         match self {
             Error::UpstreamTimeout(_)
             | Error::UpstreamBroke(_)
-            | Error::Idempotency(idempotency::Error::Unknown { .. } | idempotency::Error::LookUp(_)) => {
-                Outcome::Unknown
-            }
+            | Error::Idempotency(
+                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::LookUp(_),
+            ) => Outcome::Unknown,
             Error::Target
             | Error::Malformed(_)
             | Error::Host
@@ -205,7 +205,10 @@ impl Error {
         match self {
             Error::Limit(exceeded) => Some(exceeded.after),
             // When the other one ends is not known: a second is worth trying.
-            Error::Idempotency(InFlight | Full | LookUp(_)) => Some(1),
+            Error::Idempotency(InFlight) => Some(1),
+            // What fills the memory goes when its time is over.
+            Error::Idempotency(Full) => Some(60),
+            Error::Idempotency(LookUp(error)) => error.retry_after(),
             _ => None,
         }
     }
@@ -292,7 +295,7 @@ fn idempotency_row(error: &idempotency::Error) -> Row {
             "Keys cannot be remembered",
             "proxy_internal_error",
         ),
-        Idempotency::Unknown { .. } => {
+        Idempotency::Unknown { .. } | Idempotency::Several { .. } => {
             row(StatusCode::GATEWAY_TIMEOUT, "idempotency-unknown", "Outcome unknown", DENIED)
         }
         Idempotency::LookUp(_) => {

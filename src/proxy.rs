@@ -32,7 +32,7 @@ use crate::json;
 use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
-use crate::telemetry::record::{Outcome, Record};
+use crate::telemetry::record::{Line, Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::{self, Failure, Upstream};
 
@@ -100,9 +100,9 @@ impl Proxy {
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
         if let Some(key) = key {
-            let request_id = &record.line.request_id;
+            let Line { request_id, looked_up, .. } = &mut record.line;
             let look_up = LookUp { upstream: &self.upstream, snapshot, tenant, permit: &permit, request_id };
-            match idempotency::claim(snapshot, key, &body, &look_up).await? {
+            match idempotency::claim(snapshot, key, &body, &look_up, looked_up).await? {
                 Turn::Send(mine) => claim = Some(mine),
                 Turn::Replay(reply) => return Ok(Prepared::Replay(reply)),
             }
@@ -157,13 +157,15 @@ impl Exchange {
                 if response.status().is_client_error() {
                     stake.nothing_started(&mut record);
                 } else {
-                    stake.answered(&response);
+                    stake.may_run(idempotency::reply(&response), &mut record);
                 }
                 passed_on(response, record)
             }
             Err(error) => {
                 if error.outcome() == Outcome::NotStarted {
                     stake.nothing_started(&mut record);
+                } else {
+                    stake.may_run(None, &mut record);
                 }
                 failed(&error, form, false, record)
             }
@@ -183,16 +185,19 @@ impl Stake {
         self.expense.give_back();
         record.standing.give_back();
         if let Some(sent) = self.sent {
+            record.line.key = Some("free");
             sent.nothing_started();
         }
     }
 
-    /// The key's next start gets the same answer, if it is one that can be given again.
-    fn answered(self, response: &Response<Body>) {
-        if let Some(sent) = self.sent
-            && let Some(reply) = idempotency::reply(response)
-        {
-            sent.answered(reply, Instant::now());
+    /// It stays spent. The next start with its key gets the same answer, where there is one that can be given again.
+    fn may_run(self, reply: Option<Reply>, record: &mut Record) {
+        let Some(sent) = self.sent else { return };
+        let now = Instant::now();
+        record.line.key = Some(if reply.is_some() { "answered" } else { "unknown" });
+        match reply {
+            Some(reply) => sent.answered(reply, now),
+            None => sent.unknown(now),
         }
     }
 }

@@ -75,6 +75,7 @@ struct State {
     faults: Faults,
     requests: VecDeque<Received>,
     executions: VecDeque<Execution>,
+    started: usize,
     listing: Listing,
 }
 
@@ -191,6 +192,12 @@ impl Simulator {
         self.lock().executions.iter().cloned().collect()
     }
 
+    /// How many executions were started in all, those that are not remembered any more included.
+    #[must_use]
+    pub fn started_in_all(&self) -> usize {
+        self.lock().started
+    }
+
     /// Forgets the requests.
     pub fn clear_requests(&self) {
         self.lock().requests.clear();
@@ -239,6 +246,7 @@ impl Simulator {
     fn started(&self, mut execution: Execution) {
         let mut state = self.lock();
         execution.listed = !state.listing.lags;
+        state.started += 1;
         if state.executions.len() == EXECUTIONS {
             state.executions.pop_front();
         }

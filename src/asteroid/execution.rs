@@ -53,8 +53,8 @@ pub enum Listed {
     Nothing,
     /// One, with the tag.
     One(Uuid),
-    /// One, of which it does not show the metadata.
-    Bare(Uuid),
+    /// Some, of which it does not show the metadata.
+    Bare(Vec<Uuid>),
     /// More than one with the tag.
     Several,
     /// Others: the filter was not understood.
@@ -92,8 +92,8 @@ pub fn listed(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Listed> {
     Ok(match items.as_slice() {
         [] if total == 0 => Listed::Nothing,
         [item] if total == 1 && all(Some(true)) => Listed::One(item.id),
-        [item] if total == 1 && all(None) => Listed::Bare(item.id),
         [_, ..] if all(Some(true)) => Listed::Several,
+        [_, ..] if all(None) => Listed::Bare(items.iter().map(|item| item.id).collect()),
         _ => Listed::Unfiltered,
     })
 }
@@ -132,11 +132,11 @@ mod tests {
         assert_eq!(shown(json!([own(1)]), 1), Listed::One(id(1)));
         assert_eq!(shown(json!([own(1), own(2)]), 2), Listed::Several);
         assert_eq!(shown(json!([own(1)]), 2), Listed::Several, "a page that is shorter than what there is");
-        assert_eq!(shown(json!([bare(1)]), 1), Listed::Bare(id(1)));
+        assert_eq!(shown(json!([bare(1)]), 1), Listed::Bare(vec![id(1)]));
+        assert_eq!(shown(json!([bare(1), bare(2)]), 7), Listed::Bare(vec![id(1), id(2)]));
         for (unfiltered, total) in [
             (json!([other]), 1),
             (json!([own(1), other]), 2),
-            (json!([bare(1), bare(2)]), 2),
             (json!([own(1), bare(2)]), 2),
             (json!([{ "id": id(1), "metadata": {} }]), 1),
             (json!([{ "id": id(1), "metadata": { "digest": 1 } }]), 1),

@@ -23,6 +23,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest key, in characters.
 const LONGEST: usize = 255;
 
+/// The largest answer that is kept, in bytes.
+const LARGEST: usize = 64 * 1024;
+
 /// Why a start does not go out under its key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -63,9 +66,21 @@ pub enum Error {
         /// The value.
         digest: Digest,
     },
+    /// There are executions with the key's digest, more than one.
+    #[error(
+        "more than one execution carries the tag of this Idempotency-Key ({tag}: {digest}), so none is started or named now; \
+         look at them"
+    )]
+    Several {
+        /// The metadata key by which they can be found.
+        tag: String,
+        /// The value.
+        digest: Digest,
+    },
     /// It could not be found out.
     #[error(
-        "whether an earlier start with this Idempotency-Key started an execution could not be looked up, so none is started now; try again with the same key ({0})"
+        "whether an earlier start with this Idempotency-Key started an execution could not be looked up, so none is started \
+         now: {0}"
     )]
     LookUp(recovery::Error),
 }
@@ -152,9 +167,15 @@ pub enum Turn {
 ///
 /// # Errors
 ///
-/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::LookUp`]; the key is as it was, save
-/// that it stays unknown once several starts were found.
-pub async fn claim(snapshot: &Snapshot, key: Digest, body: &[u8], look_up: &LookUp<'_>) -> Result<Turn, Error> {
+/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::LookUp`]; the key is
+/// as it was, save that it stays unknown once several starts were found.
+pub async fn claim(
+    snapshot: &Snapshot,
+    key: Digest,
+    body: &[u8],
+    look_up: &LookUp<'_>,
+    looked_up: &mut Option<&'static str>,
+) -> Result<Turn, Error> {
     let bounds = snapshot.idempotency.bounds;
     let unknown = || Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: key };
     let (claim, first) = match snapshot.claims.claim(key, Digest::of(&[body]), bounds, Instant::now())? {
@@ -165,7 +186,9 @@ pub async fn claim(snapshot: &Snapshot, key: Digest, body: &[u8], look_up: &Look
         Claimed::Unknown(claim) => (claim, false),
     };
     // Boxed, as few starts need it and all would carry its future around.
-    match Box::pin(look_up.find(key)).await.map_err(Error::LookUp)? {
+    let found = Box::pin(look_up.find(key)).await;
+    *looked_up = Some(found.as_ref().map_or("failed", |found| found.name()));
+    match found.map_err(Error::LookUp)? {
         Found::One(id) => {
             let (status, media_type, body) = asteroid_answer::executed(id);
             let media_type = HeaderValue::from_static(media_type);
@@ -177,15 +200,15 @@ pub async fn claim(snapshot: &Snapshot, key: Digest, body: &[u8], look_up: &Look
         Found::Nothing => Err(unknown()),
         Found::Several => {
             claim.unknown(Instant::now());
-            Err(unknown())
+            Err(Error::Several { tag: snapshot.idempotency.tag.clone(), digest: key })
         }
     }
 }
 
-/// What is kept of an answer, if it says that an execution was started and was read to its end.
+/// What is kept of an answer, if it is not too large, says that an execution was started and was read to its end.
 #[must_use]
 pub fn reply(response: &Response<Body>) -> Option<Reply> {
-    let body = response.body().whole_bytes().filter(|_| response.status().is_success())?;
+    let body = response.body().whole_bytes().filter(|body| response.status().is_success() && body.len() <= LARGEST)?;
     Some(Reply::new(response.status(), response.headers().get(CONTENT_TYPE), body))
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
+use hyper::header::RETRY_AFTER;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -29,27 +30,62 @@ pub enum Found {
     Several,
 }
 
+impl Found {
+    /// What the log calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Found::Nothing => "none",
+            Found::One(_) => "one",
+            Found::Several => "several",
+        }
+    }
+}
+
 /// Why nobody knows.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The upstream could not be reached.
-    #[error("the upstream could not be reached: {0}")]
+    #[error("the upstream could not be reached: {0}. Try again with the same key")]
     Unreachable(connect::Error),
     /// The connection broke before the answer's end; the cause is for the log.
-    #[error("the upstream broke off its answer")]
+    #[error("the upstream broke off its answer. Try again with the same key")]
     Broke(String),
     /// No answer came in time.
-    #[error("the upstream did not answer in time")]
+    #[error("the upstream did not answer in time. Try again with the same key")]
     Timeout,
-    /// It was refused.
-    #[error("the upstream answered {0}")]
-    Refused(StatusCode),
+    /// The upstream does not let the key list executions.
+    #[error("the upstream answered {0}: the operator of this gateway has to see that its key may list executions")]
+    Denied(StatusCode),
+    /// It was refused otherwise.
+    #[error("the upstream answered {status}. Try again with the same key")]
+    Refused {
+        /// The upstream's status.
+        status: StatusCode,
+        /// How many seconds it said to wait.
+        after: Option<u64>,
+    },
     /// The answer is no listing.
-    #[error("the upstream's answer is no listing of executions")]
+    #[error("the upstream's answer is no listing of executions; the operator of this gateway has to see to that")]
     Unreadable,
     /// The listing is not limited to what was asked for.
-    #[error("the upstream's listing understands neither form of the metadata filter")]
+    #[error(
+        "the upstream's listing understands neither form of the metadata filter; the operator of this gateway has to turn \
+         idempotency.recovery off"
+    )]
     Unfiltered,
+}
+
+impl Error {
+    /// After how many seconds another look-up is worth a try, where it is one.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Error::Unreachable(_) | Error::Broke(_) | Error::Timeout => Some(1),
+            Error::Refused { after, .. } => Some(after.unwrap_or(1)),
+            Error::Denied(_) | Error::Unreadable | Error::Unfiltered => None,
+        }
+    }
 }
 
 /// How a start's executions are looked up: as its tenant, and as a part of its admitted request.
@@ -85,7 +121,7 @@ impl LookUp<'_> {
             let body = match self.get(&filter.listing(tag)).await {
                 Ok(body) => body,
                 // A server of the other era may refuse a filter that it does not know.
-                Err(refused @ Error::Refused(StatusCode::BAD_REQUEST)) => {
+                Err(refused @ Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => {
                     last = refused;
                     continue;
                 }
@@ -95,16 +131,26 @@ impl LookUp<'_> {
                 Listed::Nothing => return Ok(Found::Nothing),
                 Listed::One(id) => return Ok(Found::One(id)),
                 Listed::Several => return Ok(Found::Several),
-                Listed::Bare(id) => {
-                    let body = self.get(&execution::path(id)).await?;
-                    if execution::carries(&body, tag).map_err(|_| Error::Unreadable)? {
-                        return Ok(Found::One(id));
+                Listed::Bare(ids) => {
+                    if let Some(found) = self.look_at(&ids, tag).await? {
+                        return Ok(found);
                     }
                 }
                 Listed::Unfiltered => {}
             }
         }
         Err(last)
+    }
+
+    /// Looks at each of the executions itself; nothing where one does not carry the tag.
+    async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<Option<Found>, Error> {
+        for id in ids {
+            let body = self.get(&execution::path(*id)).await?;
+            if !execution::carries(&body, tag).map_err(|_| Error::Unreadable)? {
+                return Ok(None);
+            }
+        }
+        Ok(if let [id] = ids { Some(Found::One(*id)) } else { Some(Found::Several) })
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, Error> {
@@ -117,9 +163,14 @@ impl LookUp<'_> {
             Err(Failure::Timeout) => return Err(Error::Timeout),
         };
         let status = response.status();
+        let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body = body.map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
         lease.release();
-        if status == StatusCode::OK { Ok(body) } else { Err(Error::Refused(status)) }
+        match status {
+            StatusCode::OK => Ok(body),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Denied(status)),
+            _ => Err(Error::Refused { status, after }),
+        }
     }
 }

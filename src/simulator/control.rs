@@ -17,9 +17,9 @@ pub const PREFIX: &str = "/_simulator/";
 
 const HELP: &str = r#"The simulated Asteroid.
 
-GET    /_simulator/requests     what arrived, newest last
+GET    /_simulator/requests     what arrived, the last 100, newest last
 DELETE /_simulator/requests     forget it
-GET    /_simulator/executions   what was started, newest last
+GET    /_simulator/executions   what was started, the last 1,000, newest last
 GET    /_simulator/listing      how GET /agents/v2/executions differs from that
 PUT    /_simulator/listing      let it differ: LISTING
 POST   /_simulator/faults       let the next requests fail: {"times": 1, "fault": FAULT}

@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = RECORD + 512;
 /// How many outdated records one claim clears away, so that none waits for many.
 const SWEPT: usize = 64;
 
-/// How often the log says that records are forgotten early.
+/// How often the log says that there is too little memory.
 const REMINDER: Duration = Duration::from_secs(600);
 
 /// How long and how much is remembered.
@@ -96,14 +96,14 @@ struct Records {
     unknown: BTreeSet<(Instant, Digest)>,
     /// What all records take.
     memory: usize,
-    /// When the log last said that records are forgotten early.
+    /// When the log last said that there is too little memory.
     reminded: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Record {
-    /// What the key was used for.
-    request: Digest,
+    /// What the key was used for; nothing where only the upstream knows.
+    request: Option<Digest>,
     state: State,
 }
 
@@ -141,7 +141,7 @@ impl Claims {
         records.forget_outdated(key, now);
         let held = |end| Claim(Held { claims: Arc::clone(self), key, bounds, end });
         match records.by_key.get(&key) {
-            Some(record) if record.request != request => Err(Refused::Mismatch),
+            Some(record) if record.request.is_some_and(|known| known != request) => Err(Refused::Mismatch),
             Some(Record { state: State::InFlight, .. }) => Err(Refused::InFlight),
             Some(Record { state: State::Answered { reply, .. }, .. }) => Ok(Claimed::Answered(Arc::clone(reply))),
             Some(Record { state: State::Unknown { until }, .. }) => {
@@ -151,9 +151,15 @@ impl Claims {
             }
             None => {
                 if !records.make_room(IN_FLIGHT, bounds, now) {
+                    if records.is_reminder_due(now) {
+                        tracing::error!(
+                            "idempotency.memory is full of starts in flight and of unknown outcome: starts with a new \
+                             Idempotency-Key are refused until idempotency.retention is over for some; give it more memory"
+                        );
+                    }
                     return Err(Refused::Full);
                 }
-                records.by_key.insert(key, Record { request, state: State::InFlight });
+                records.by_key.insert(key, Record { request: Some(request), state: State::InFlight });
                 records.memory += IN_FLIGHT;
                 Ok(Claimed::New(held(End::Forgotten)))
             }
@@ -212,17 +218,24 @@ impl Records {
         while self.memory + bytes > bounds.memory {
             let Some((until, oldest)) = self.answered.first().copied() else { return false };
             self.change(oldest, None);
-            if until > now && self.reminded.is_none_or(|last| now.duration_since(last) >= REMINDER) {
-                self.reminded = Some(now);
+            if until > now && self.is_reminder_due(now) {
                 let early = humantime::format_duration(Duration::from_secs(until.duration_since(now).as_secs()));
                 tracing::warn!(
                     %early,
                     "idempotency.memory is full: answers are forgotten before idempotency.retention is over, and a retry of \
-                     such a start would start another; give it more memory"
+                     such a start may start another; give it more memory"
                 );
             }
         }
         true
+    }
+
+    fn is_reminder_due(&mut self, now: Instant) -> bool {
+        let due = self.reminded.is_none_or(|last| now.duration_since(last) >= REMINDER);
+        if due {
+            self.reminded = Some(now);
+        }
+        due
     }
 
     fn settle(&mut self, key: Digest, bounds: Bounds, end: End) {
@@ -236,6 +249,11 @@ impl Records {
                 let room = reply.memory().saturating_sub(RECORD);
                 if self.make_room(room, bounds, now) {
                     self.change(key, Some(State::Answered { until, reply }));
+                } else if self.is_reminder_due(now) {
+                    tracing::error!(
+                        "idempotency.memory is full: an answer could not be kept, and its key's outcome counts as unknown; \
+                         give it more memory"
+                    );
                 }
             }
         }
@@ -254,7 +272,7 @@ enum End {
 #[derive(Debug)]
 pub struct Claim(Held);
 
-/// A key whose start may have been sent: dropped, it leaves the key's outcome unknown.
+/// A key whose start may have been sent: dropped, it leaves the key's outcome unknown, from when it was sent.
 #[derive(Debug)]
 pub struct Sent(Held);
 
@@ -289,16 +307,32 @@ impl Claim {
 
     /// An earlier start with this key was found, and this is its answer.
     pub fn found(self, reply: Arc<Reply>, now: Instant) {
-        self.send(now).0.answered(reply, now);
+        self.forget_request();
+        self.0.answered(reply, now);
     }
 
     /// Earlier starts with this key were found, and it is not known which of them is the one.
     pub fn unknown(self, now: Instant) {
-        drop(self.send(now));
+        self.forget_request();
+        self.send(now).unknown(now);
+    }
+
+    /// Where this process did not send the first start, only the upstream knows what its body was.
+    fn forget_request(&self) {
+        if let End::Forgotten = self.0.end
+            && let Some(record) = self.0.claims.lock().by_key.get_mut(&self.0.key)
+        {
+            record.request = None;
+        }
     }
 }
 
 impl Sent {
+    /// It is not known how the start ended.
+    pub fn unknown(mut self, now: Instant) {
+        self.0.end = End::As(State::Unknown { until: now + self.0.bounds.retention });
+    }
+
     /// The start was answered so; an answer that finds no room leaves the outcome unknown.
     pub fn answered(self, reply: Reply, now: Instant) {
         self.0.answered(Arc::new(reply), now);

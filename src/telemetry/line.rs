@@ -31,6 +31,8 @@ pub(super) fn json(lines: &mut Vec<u8>, line: &Line, took: Duration) -> io::Resu
     if let Some(digest) = line.idempotency {
         write!(lines, r#","idempotency_digest":"{digest}""#)?;
     }
+    plain(lines, "idempotency_outcome", line.key);
+    plain(lines, "looked_up", line.looked_up);
     if line.replayed {
         lines.extend_from_slice(br#","replayed":true"#);
     }
@@ -122,6 +124,8 @@ mod tests {
             line.error = Some("upstream-broke");
             line.detail = Some("it said \"no\"\n".to_owned());
             line.idempotency = Some(Digest::of(&[b"k"]));
+            line.key = Some("unknown");
+            line.looked_up = Some("none");
             line.replayed = true;
             line.execution_id = Some("e".to_owned());
             line.bytes_in = 12;
@@ -131,7 +135,8 @@ mod tests {
             "level": "INFO", "message": "request", "duration_ms": 61_002.034, "peer": "[::1]:65535", "tenant": "billing",
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
-            "idempotency_digest": Digest::of(&[b"k"]).to_string(), "replayed": true, "execution_id": "e",
+            "idempotency_digest": Digest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
+            "replayed": true, "execution_id": "e",
             "bytes_in": 12, "delivered": true
         });
         assert_eq!(written(all, "[::1]:65535", Duration::from_micros(61_002_034)), expected);

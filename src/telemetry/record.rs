@@ -85,6 +85,10 @@ pub struct Line {
     pub detail: Option<String>,
     /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
     pub idempotency: Option<Digest>,
+    /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again) or `free`.
+    pub key: Option<&'static str>,
+    /// What a look-up at the upstream found: `one`, `none`, `several`, or `failed`.
+    pub looked_up: Option<&'static str>,
     /// Whether the answer is that of an earlier start with the same key.
     pub replayed: bool,
     /// The execution that the upstream says it started.
@@ -112,6 +116,8 @@ impl Record {
             error: None,
             detail: None,
             idempotency: None,
+            key: None,
+            looked_up: None,
             replayed: false,
             execution_id: None,
             bytes_in: 0,

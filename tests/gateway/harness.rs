@@ -1,6 +1,7 @@
 //! What every test starts: the gateway as a process of its own, an upstream, and a caller that says exactly what it sends.
 
 pub(crate) mod asteroid;
+pub(crate) mod balancer;
 pub(crate) mod caller;
 pub(crate) mod certificates;
 pub(crate) mod frames;

@@ -169,6 +169,7 @@ fn a_key_is_free_again_where_nothing_was_started() {
     for status in [400, 402, 404, 409, 429] {
         pair.asteroid.next(json!({"then": {"answer": {"status": status, "body": "{}"}}}));
         assert_eq!(keyed(&pair, "k", "{}").status, status);
+        assert_eq!(pair.gateway.request_line(status)["idempotency_outcome"], "free");
     }
     pair.asteroid.next(json!({"then": {"answer": {"status": 401}}}));
     keyed(&pair, "k", "{}").assert_error(502, "key-refused", "not_started");
@@ -198,12 +199,15 @@ fn a_start_whose_outcome_is_unknown_is_never_started_again_under_its_key() {
         json!({"run": true, "then": {"answer": {"status": 503, "body": "{}"}}}),
         json!({"run": true, "then": {"answer": {"status": 307, "headers": [["location", "/"]]}}}),
         json!({"run": true, "then": {"answer": {"status": 202, "body": long}}}),
+        json!({"run": true, "then": {"answer": {"status": 202, "body": "x".repeat(64 * 1024 + 1)}}}),
     ];
     let count = faults.len();
     for (n, fault) in faults.into_iter().enumerate() {
         let key = format!("k{n}");
         pair.asteroid.next(fault);
-        keyed(&pair, &key, "{}");
+        let id = keyed(&pair, &key, "{}").header("x-request-id").unwrap().to_owned();
+        let line = pair.gateway.line(|line| line["request_id"] == id.as_str());
+        assert_eq!(line["idempotency_outcome"], "unknown");
         for _ in 0..2 {
             let again = keyed(&pair, &key, "{}");
             again.assert_error(504, "idempotency-unknown", "unknown");
@@ -213,6 +217,17 @@ fn a_start_whose_outcome_is_unknown_is_never_started_again_under_its_key() {
         keyed(&pair, &key, "{ }").assert_error(422, "idempotency-mismatch", "not_started");
     }
     assert_eq!((pair.asteroid.requests().len(), pair.asteroid.executions().len()), (count, count));
+}
+
+#[test]
+fn an_answer_of_64_kib_is_kept() {
+    let pair = Pair::start();
+    let body = "x".repeat(64 * 1024);
+    pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": body}}}));
+    assert_eq!(keyed(&pair, "k", "{}").header("idempotent-replayed"), None);
+    let again = keyed(&pair, "k", "{}");
+    assert_eq!((again.header("idempotent-replayed"), again.body.len()), (Some("true"), 64 * 1024));
+    assert_eq!(pair.gateway.line(|line| line["bytes_in"] == 2)["idempotency_outcome"], "answered");
 }
 
 #[test]
@@ -289,7 +304,11 @@ fn where_memory_is_full_a_start_is_refused_rather_than_run_unprotected() {
     }
     let refused = refused.expect("the memory has an end");
     refused.assert_error(503, "idempotency-full", "not_started");
-    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("retry-after"), Some("60"));
+    pair.gateway.line(|line| {
+        line["level"] == "ERROR"
+            && line["message"].as_str().unwrap().starts_with("idempotency.memory is full of starts")
+    });
     keyed(&pair, "k0", "{}").assert_error(504, "idempotency-unknown", "unknown");
     pair.asteroid.clear_faults();
     assert_eq!(pair.execute("{}").status, 202, "what carries no key goes on");

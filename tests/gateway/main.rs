@@ -28,6 +28,7 @@ mod malformed;
 mod probe;
 mod recovery;
 mod reload;
+mod rolling;
 mod sdk;
 mod simulated;
 mod slow;

@@ -1,6 +1,6 @@
 //! `idempotency: { recovery: true }`: what became of a start is looked up at the upstream before another is sent.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Answer, Asteroid, EXECUTE, Pair, Program, configuration};
 
@@ -110,7 +110,12 @@ fn a_start_that_was_run_again_by_hand_stays_unknown_also_for_the_next_process() 
     assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], rerun.as_bytes()).status, 202);
     assert_eq!(keyed(&pair, "k").status, 202, "this process knows which it was");
     let pair = replaced(pair);
-    keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
+    for shows_metadata in [true, false] {
+        pair.asteroid.listing(json!({"shows_metadata": shows_metadata}));
+        let answer = keyed(&pair, "k");
+        answer.assert_error(504, "idempotency-unknown", "unknown");
+        assert!(answer.json()["detail"].as_str().unwrap().starts_with("more than one execution"), "{answer:?}");
+    }
     let none = json!({"items": [], "total": 0, "page": 1, "pageSize": 2}).to_string();
     pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}}));
     keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
@@ -140,31 +145,40 @@ fn after_a_kill_a_retry_gets_the_execution_of_the_first_process() {
     assert_found(&pair, &keyed(&pair, "k"));
 }
 
+/// How a look-up fails, and what the caller is told to wait, in seconds.
+fn failures() -> Vec<(Value, Option<&'static str>)> {
+    let answer = |answer: Value| json!({"method": "GET", "then": {"answer": answer}});
+    let then = |then: &str| (json!({"method": "GET", "then": then}), Some("1"));
+    let status = |status: u16, after| (answer(json!({"status": status})), after);
+    let patient = answer(json!({"status": 429, "headers": [["retry-after", "9"]]}));
+    vec![
+        then("close"),
+        then("reset"),
+        then("stall"),
+        then("close_mid_answer"),
+        then("stall_mid_answer"),
+        status(401, None),
+        status(403, None),
+        status(404, Some("1")),
+        (patient, Some("9")),
+        status(500, Some("1")),
+        status(503, Some("1")),
+        (answer(json!({"status": 200, "body": "{}"})), None),
+        (answer(json!({"status": 200, "body": ""})), None),
+    ]
+}
+
 #[test]
 fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
     let pair = Pair::with(RECOVERY);
-    let not_listing = |body: &str| json!({"method": "GET", "then": {"answer": {"status": 200, "body": body}}});
-    let status = |status: u16| json!({"method": "GET", "then": {"answer": {"status": status}}});
-    let faults = [
-        json!({"method": "GET", "then": "close"}),
-        json!({"method": "GET", "then": "reset"}),
-        json!({"method": "GET", "then": "stall"}),
-        json!({"method": "GET", "then": "close_mid_answer"}),
-        json!({"method": "GET", "then": "stall_mid_answer"}),
-        status(401),
-        status(404),
-        status(429),
-        status(500),
-        status(503),
-        not_listing("{}"),
-        not_listing(""),
-    ];
-    for (n, fault) in faults.into_iter().enumerate() {
+    for (n, (fault, after)) in failures().into_iter().enumerate() {
         let (first, lost) = (format!("first{n}"), format!("lost{n}"));
         pair.asteroid.next(fault.clone());
         let answer = keyed(&pair, &first);
         answer.assert_error(504, "idempotency-lookup", "unknown");
-        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(answer.header("retry-after"), after, "{fault}");
+        let says_again = answer.json()["detail"].as_str().unwrap().contains("Try again with the same key");
+        assert_eq!(says_again, after.is_some(), "{fault}");
         assert_eq!(pair.asteroid.executions().len(), 2 * n, "{fault}");
         assert_eq!(keyed(&pair, &first).header("idempotent-replayed"), None, "{fault}");
 
@@ -173,6 +187,32 @@ fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
         keyed(&pair, &lost).assert_error(504, "idempotency-lookup", "unknown");
         assert_eq!(keyed(&pair, &lost).header("idempotent-replayed"), Some("true"), "{fault}");
         assert_eq!(pair.asteroid.executions().len(), 2 * n + 2);
+    }
+}
+
+#[test]
+fn the_log_says_what_a_look_up_found() {
+    let pair = Pair::with(RECOVERY);
+    let looked_up = |key: &str, id: &str| {
+        let headers = [("Idempotency-Key", key), ("X-Request-Id", id)];
+        pair.caller().post(EXECUTE, &headers, b"{}");
+        pair.gateway.line(|line| line["request_id"] == id)["looked_up"].clone()
+    };
+    lose(&pair, "lost", true);
+    assert_eq!(looked_up("new", "a"), "none");
+    assert_eq!(looked_up("lost", "b"), "one");
+    assert_eq!(looked_up("lost", "c"), Value::Null, "a replay from memory");
+    pair.asteroid.next(json!({"method": "GET", "then": "close"}));
+    assert_eq!(looked_up("another", "d"), "failed");
+}
+
+#[test]
+fn after_a_restart_a_retry_with_another_body_does_not_lock_out_the_right_one() {
+    let pair = Pair::with(RECOVERY);
+    assert_eq!(keyed(&pair, "k").status, 202);
+    let pair = replaced(pair);
+    for body in ["{ }", "{}"] {
+        assert_found(&pair, &pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], body.as_bytes()));
     }
 }
 

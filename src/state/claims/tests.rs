@@ -113,6 +113,26 @@ fn a_key_of_which_several_starts_were_found_is_unknown() {
 }
 
 #[test]
+fn an_unknown_outcome_is_remembered_from_the_end_of_its_start() {
+    let book = Book::new();
+    book.new_claim("k", 0).send(book.at(0)).unknown(book.at(90));
+    assert!(matches!(book.claim("k", 189), Ok(Claimed::Unknown(_))));
+    drop(book.new_claim("k", 190));
+}
+
+#[test]
+fn the_body_of_a_start_that_only_the_upstream_knows_is_not_compared() {
+    let book = Book::new();
+    let other = |seconds| book.claims.claim(key("k"), key("another body"), BOUNDS, book.at(seconds));
+    book.new_claim("k", 0).found(Arc::new(reply("one")), book.at(0));
+    assert!(matches!(other(1), Ok(Claimed::Answered(_))));
+    let book = Book::new();
+    book.new_claim("k", 0).unknown(book.at(0));
+    let other = book.claims.claim(key("k"), key("another body"), BOUNDS, book.at(1));
+    assert!(matches!(other, Ok(Claimed::Unknown(_))));
+}
+
+#[test]
 fn a_settled_key_is_forgotten_when_its_time_is_over_and_not_before() {
     let book = Book::new();
     book.answer("answered", "one", 0);

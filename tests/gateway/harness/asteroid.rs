@@ -90,6 +90,11 @@ impl Asteroid {
         request
     }
 
+    /// How many executions were started in all.
+    pub(crate) fn started(&self) -> usize {
+        self.simulator.started_in_all()
+    }
+
     pub(crate) fn executions(&self) -> Vec<Execution> {
         self.simulator.executions()
     }

@@ -71,8 +71,14 @@ impl Caller {
 
     /// Sends a request without a body.
     pub(crate) fn request(&mut self, method: &str, path: &str) -> Answer {
-        self.send(format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address).as_bytes());
-        self.answer()
+        self.try_request(method, path).expect("an answer")
+    }
+
+    /// The same, of a server that may be about to end.
+    pub(crate) fn try_request(&mut self, method: &str, path: &str) -> Option<Answer> {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        self.stream.get_mut().write_all(request.as_bytes()).ok()?;
+        self.try_answer()
     }
 
     /// Writes bytes as they are.

@@ -1,14 +1,16 @@
 //! A gateway whose listener speaks TLS, and callers of both protocols.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
@@ -64,16 +66,7 @@ impl Secure {
 
     /// HTTP/2 as hyper speaks it.
     pub(crate) fn http2(&self) -> Http2 {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let (address, config) = (self.gateway.address(), self.authority.client(b"h2"));
-        let sender = runtime.block_on(async {
-            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            let stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), stream).await.unwrap();
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-            tokio::spawn(connection);
-            sender
-        });
-        Http2 { sender, runtime }
+        Http2::connect(self.gateway.address(), self.authority.client(b"h2"))
     }
 }
 
@@ -92,17 +85,36 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
+    /// Connects to `localhost` at this address.
+    pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Http2 {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let sender = runtime.block_on(async {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), stream).await.unwrap();
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            sender
+        });
+        Http2 { sender, runtime }
+    }
+
     /// Posts JSON to [`EXECUTE`], with these headers beside it.
     pub(crate) fn post(&mut self, headers: &[(&str, &str)], body: &str) -> hyper::Result<Response<Bytes>> {
-        let mut request =
-            Request::post(format!("https://localhost{EXECUTE}")).header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        let request = self::post(headers, body);
+        self.runtime.block_on(async { whole(self.sender.send_request(request).await?).await })
+    }
+
+    /// The same; nothing where the connection takes no further request, so that this one was not sent.
+    pub(crate) fn try_post(&mut self, body: &str) -> Option<hyper::Result<Response<Bytes>>> {
+        let request = self::post(&[], body);
         self.runtime.block_on(async {
-            let (head, body) = self.sender.send_request(request).await?.into_parts();
-            Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+            match self.sender.try_send_request(request).await {
+                Ok(response) => Some(whole(response).await),
+                Err(mut error) => match error.take_message() {
+                    Some(_unsent) => None,
+                    None => Some(Err(error.into_error())),
+                },
+            }
         })
     }
 
@@ -115,4 +127,17 @@ impl Http2 {
         };
         self.runtime.block_on(async { tokio::time::timeout(super::caller::PATIENCE, closed).await }).unwrap();
     }
+}
+
+fn post(headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::post(format!("https://localhost{EXECUTE}")).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap()
+}
+
+async fn whole(response: Response<Incoming>) -> hyper::Result<Response<Bytes>> {
+    let (head, body) = response.into_parts();
+    Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
 }

@@ -1,0 +1,125 @@
+//! Processes that replace one another behind one address, under load: no start is lost and none is doubled.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use rustls::ClientConfig;
+
+use crate::harness::balancer::Balancer;
+use crate::harness::certificates::Authority;
+use crate::harness::secure::{Http2, secured};
+use crate::harness::{Asteroid, Caller, Program, configuration};
+
+/// How many processes take each other's place.
+const GENERATIONS: usize = 4;
+
+/// Callers at once.
+const CALLERS: usize = 6;
+
+/// How many starts are answered between two replacements, at least.
+const BETWEEN: usize = 60;
+
+/// Counts what callers got, and tells them to go on.
+#[derive(Default)]
+struct Load {
+    answered: AtomicUsize,
+    enough: AtomicBool,
+}
+
+impl Load {
+    fn wait_for(&self, more: usize) {
+        let until = self.answered.load(Ordering::Relaxed) + more;
+        while self.answered.load(Ordering::Relaxed) < until {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Calls again and again; what fails ends the test.
+    fn of<'scope>(
+        self: &Arc<Self>,
+        scope: &'scope Scope<'scope, '_>,
+        mut call: impl FnMut() + Send + 'scope,
+    ) -> ScopedJoinHandle<'scope, ()> {
+        let load = Arc::clone(self);
+        scope.spawn(move || {
+            while !load.enough.load(Ordering::Relaxed) {
+                call();
+                load.answered.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+}
+
+/// Over HTTP/1.1: a connection is kept until an answer says that it closes.
+fn http1(address: SocketAddr) -> impl FnMut() + Send {
+    let mut kept: Option<Caller> = None;
+    move || {
+        let caller = kept.get_or_insert_with(|| Caller::connect(address));
+        let answer = caller.execute("{}");
+        assert_eq!(answer.status, 202, "{answer:?}");
+        if answer.header("connection").is_some() {
+            kept = None;
+        }
+    }
+}
+
+/// Over HTTP/2: a connection is kept until it takes no further request.
+fn http2(address: SocketAddr, config: Arc<ClientConfig>) -> impl FnMut() + Send {
+    let mut kept: Option<Http2> = None;
+    move || loop {
+        let connection = kept.get_or_insert_with(|| Http2::connect(address, Arc::clone(&config)));
+        match connection.try_post("{}") {
+            Some(answer) => {
+                assert_eq!(answer.unwrap().status(), 202);
+                return;
+            }
+            // Not sent: the gateway had said goodbye.
+            None => kept = None,
+        }
+    }
+}
+
+/// Replaces processes under load and compares what callers got with what ran.
+fn replace(start: impl Fn() -> Program, asteroid: &Asteroid, call: impl Fn(SocketAddr) -> Box<dyn FnMut() + Send>) {
+    let balancer = Balancer::start();
+    let mut serving = start();
+    balancer.add(&serving);
+    let load = Arc::new(Load::default());
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS).map(|_| load.of(scope, call(balancer.address()))).collect();
+        for _ in 1..GENERATIONS {
+            load.wait_for(BETWEEN);
+            let next = start();
+            balancer.add(&next);
+            let ended = std::mem::replace(&mut serving, next).stop();
+            assert!(ended.status.success(), "{}", ended.output);
+            assert!(ended.output.contains("\"message\":\"drained\""), "{}", ended.output);
+        }
+        load.wait_for(BETWEEN);
+        load.enough.store(true, Ordering::Relaxed);
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+    });
+    assert_eq!(
+        load.answered.load(Ordering::Relaxed),
+        asteroid.started(),
+        "each start was answered, and none ran twice"
+    );
+}
+
+#[test]
+fn a_rolling_replacement_loses_no_start_of_callers_that_keep_http1_connections() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "drain: { delay: 500ms }");
+    replace(|| Program::run(&text), &asteroid, |address| Box::new(http1(address)));
+}
+
+#[test]
+fn a_rolling_replacement_loses_no_start_of_callers_that_keep_http2_connections() {
+    let (asteroid, authority) = (Asteroid::start(), Authority::new());
+    let dir = tempfile::tempdir().unwrap();
+    authority.write("localhost", dir.path());
+    let text = secured(&configuration(&asteroid.url(), "drain: { delay: 500ms }"), dir.path());
+    replace(|| Program::run(&text), &asteroid, |address| Box::new(http2(address, authority.client(b"h2"))));
+}
