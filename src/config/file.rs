@@ -48,7 +48,7 @@ pub(crate) struct Gateway {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upstream {
-    /// The base URL of the Asteroid API: `https://`, or `http://` for localhost, 127.0.0.0/8 and [::1] alone. No user,
+    /// The base URL of the Asteroid API: `https://`, or `http://` for localhost, 127.0.0.0/8 and `[::1]` alone. No user,
     /// query or fragment. Over `https`, HTTP/2 or HTTP/1.1 is spoken, as the upstream chooses.
     pub(crate) url: Option<String>,
     /// The header that carries the key. Newer servers: `X-Api-Key`.
@@ -67,7 +67,7 @@ pub(crate) struct Listener {
     pub(crate) address: Option<String>,
     /// How the tenant of a request is known: `fixed` or `header`.
     pub(crate) tenant: TenantSource,
-    /// Further names that callers may use in `Host`, without port, beside localhost, 127.0.0.0/8 and [::1] on loopback.
+    /// Further names that callers may use in `Host`, without port, beside localhost, 127.0.0.0/8 and `[::1]` on loopback.
     /// Off loopback, `Host` is judged where names are given.
     pub(crate) hosts: Option<List<String>>,
     /// HTTPS, with HTTP/2 for callers that choose it; without it, HTTP/1.1 in cleartext. Both files are read again when

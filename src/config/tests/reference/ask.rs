@@ -29,11 +29,11 @@ pub(super) enum Absence {
 pub(super) enum Takes {
     /// One of these words.
     Words(Vec<String>),
-    /// A span of time, within these bounds.
+    /// A span of time, and what is said beyond its bounds.
     Time(String),
-    /// A size, within these bounds.
+    /// A size, likewise.
     Size(String),
-    /// A rate, within these bounds.
+    /// A rate, likewise.
     Rate(String),
     /// A whole number, from one bound to the other.
     Count(u64, u64),
@@ -91,8 +91,8 @@ impl Full {
             return Takes::Text(None);
         };
         let beyond = |value: &str| {
-            let refusal = self.refusal(place, json!(value)).unwrap_or_else(|| panic!("{key} takes {value}"));
-            refusal.strip_prefix("must be from ").unwrap_or_else(|| panic!("{key}: {refusal}")).to_owned()
+            let refusal = self.refusal(place, json!(value)).unwrap_or_default();
+            refusal.strip_prefix("must be from ").unwrap_or(&refusal).to_owned()
         };
         if refusal.starts_with("is not a span of time") {
             return Takes::Time(beyond("99999h"));
@@ -108,6 +108,11 @@ impl Full {
         }
         let words = self.words(place, &refusal);
         words.map_or_else(|| Takes::Text(Some(refusal.clone())), Takes::Words)
+    }
+
+    /// Whether the file has a number for a key.
+    pub(super) fn has_number(&self, key: &str) -> bool {
+        self.places(key).iter().all(|place| self.file.pointer(place).is_some_and(Json::is_number))
     }
 
     /// The words that a refusal lists, if each of them is taken.

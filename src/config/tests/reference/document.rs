@@ -74,7 +74,7 @@ fn row(text: &mut String, reference: &Reference, key: &str, schema: &Json) {
     } else if let Some((takes, _)) = say(&format!("{key}[]")) {
         (format!("a list, each {takes}"), Absence::Other)
     } else {
-        ("names with text".to_owned(), Absence::Other)
+        ("keys of your own, each with text".to_owned(), Absence::Other)
     };
     let default = match absence {
         Absence::Refused => "required".to_owned(),

@@ -134,7 +134,8 @@ fn leaf(full: &Full, key: &str, schema: &mut Json) -> String {
                 Some(asked) => asked.strip_prefix("must be ").filter(|said| !said.starts_with("text")),
                 None => None,
             };
-            (json!({ "type": "string" }), said.unwrap_or("text").to_owned())
+            let kind = if full.has_number(key) { "number" } else { "string" };
+            (json!({ "type": kind }), said.unwrap_or("text").to_owned())
         }
     };
     schema.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
