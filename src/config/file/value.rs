@@ -5,6 +5,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 
 /// A number with its unit. A bare number is taken too, so that `resolve` can say which unit to write.
 #[derive(Debug)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Quantity(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Quantity {
@@ -31,7 +32,8 @@ impl<'de> Deserialize<'de> for Quantity {
 
 /// `true` or `false`, as text, because a variable of the environment is text.
 #[derive(Debug)]
-pub(crate) struct Flag(pub(crate) String);
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Flag(#[cfg_attr(test, schemars(with = "bool"))] pub(crate) String);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -41,6 +43,7 @@ impl<'de> Deserialize<'de> for Flag {
 
 /// `off`, which YAML takes for a flag, `optional` or `required`.
 #[derive(Debug)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Mode(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Mode {
@@ -70,7 +73,8 @@ impl Visitor<'_> for Word {
 
 /// A list whose elements know their position, because a refused one leaves a gap.
 #[derive(Debug)]
-pub(crate) struct List<T>(pub(crate) Vec<(usize, T)>);
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct List<T>(#[cfg_attr(test, schemars(with = "Vec<T>"))] pub(crate) Vec<(usize, T)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

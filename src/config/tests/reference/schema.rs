@@ -2,43 +2,13 @@
 //!
 //! Draft 7, which every editor knows. Nothing is required in it: what a file leaves out may come from the environment.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value as Json, json};
 
 use super::ask::{Absence, Full, Takes};
-use crate::config::file::{Flag, Gateway, List, Mode, Quantity};
-
-macro_rules! inline {
-    ($type:ty, $name:literal, $schema:tt) => {
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
-}
-
-inline!(Quantity, "Quantity", { "type": "string" });
-inline!(Flag, "Flag", { "type": "boolean" });
-inline!(Mode, "Mode", { "type": "string" });
-
-impl<T: JsonSchema> JsonSchema for List<T> {
-    fn schema_name() -> Cow<'static, str> {
-        Vec::<T>::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Vec::<T>::json_schema(generator)
-    }
-}
+use crate::config::file::Gateway;
 
 /// Everything that there is to say of every key.
 pub(super) struct Reference {
