@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{FULL, with};
 use super::yaml;
-use crate::config::Config;
+use crate::config::{Config, Faults};
 
 /// `config/gateway.full.yaml`, with one value changed at a time.
 pub(super) struct Full {
@@ -16,7 +16,7 @@ pub(super) struct Full {
 /// What it means that a key is absent.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Absence {
-    /// Its section is refused.
+    /// It is refused.
     Refused,
     /// The same as this value.
     Default(Json),
@@ -56,14 +56,13 @@ impl Full {
     }
 
     pub(super) fn absence(&self, key: &str) -> Absence {
-        let places = self.places(key);
-        let (holder, name) = places[0].rsplit_once('/').unwrap();
+        let place = &self.places(key)[0];
+        let (holder, name) = place.rsplit_once('/').unwrap();
         let mut file = self.file.clone();
         let value = file.pointer_mut(holder).unwrap().as_object_mut().unwrap().remove(name).unwrap();
-        let sections = self.places(key.rsplit_once('.').map_or("", |(section, _)| section));
         match with(&file.to_string(), &[]) {
-            // Where another section does without it, it is one of several ways.
-            Err(_) if places.len() == sections.len() => Absence::Refused,
+            // A fault of what holds the key is about several keys, of which one is needed.
+            Err(faults) if message(&faults, place).is_some() => Absence::Refused,
             Ok(loaded) if loaded.config == self.config => Absence::Default(value),
             _ => Absence::Other,
         }
@@ -73,14 +72,7 @@ impl Full {
     pub(super) fn refusal(&self, place: &str, value: Json) -> Option<String> {
         let mut file = self.file.clone();
         *file.pointer_mut(place).unwrap() = value;
-        let steps = place.split('/').skip(1);
-        let path = steps.fold(String::new(), |path, step| match step.parse::<usize>() {
-            Ok(index) => format!("{path}[{index}]"),
-            Err(_) if path.is_empty() => step.to_owned(),
-            Err(_) => format!("{path}.{step}"),
-        });
-        let faults = with(&file.to_string(), &[]).err()?;
-        faults.iter().find(|fault| fault.path.to_string() == path).map(|fault| fault.message.clone())
+        message(&with(&file.to_string(), &[]).err()?, place)
     }
 
     pub(super) fn takes(&self, key: &str) -> Takes {
@@ -122,6 +114,16 @@ impl Full {
         let is_taken = |word: &&str| !word.contains(' ') && self.refusal(place, json!(word)).is_none();
         words.map(|word| Some(word).filter(is_taken).map(str::to_owned)).collect()
     }
+}
+
+/// What is said of a place.
+fn message(faults: &Faults, place: &str) -> Option<String> {
+    let path = place.split('/').skip(1).fold(String::new(), |path, step| match step.parse::<usize>() {
+        Ok(index) => format!("{path}[{index}]"),
+        Err(_) if path.is_empty() => step.to_owned(),
+        Err(_) => format!("{path}.{step}"),
+    });
+    faults.iter().find(|fault| fault.path.to_string() == path).map(|fault| fault.message.clone())
 }
 
 fn whole_numbers(refusal: &str) -> Option<(u64, u64)> {
