@@ -18,6 +18,7 @@ mod canary;
 mod command_line;
 mod drain;
 mod examples;
+mod fault_space;
 mod first_call;
 mod http2_upstream;
 mod idempotency;
