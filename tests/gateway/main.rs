@@ -19,6 +19,7 @@ mod command_line;
 mod drain;
 mod examples;
 mod explain;
+mod fault_space;
 mod first_call;
 mod http2_upstream;
 mod idempotency;
