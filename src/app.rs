@@ -1,5 +1,6 @@
 //! Configuration in, running program out: the only module that knows every part.
 
+mod rehearsal;
 mod reload;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::worker::Worker;
 
 use reload::Reloader;
 
+pub use rehearsal::rehearse;
 pub use reload::Source;
 
 /// Why the gateway did not start.

@@ -1,6 +1,8 @@
 //! The command line: the only place that prints.
 
 mod dev;
+mod explain;
+mod probe;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -46,6 +48,11 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Print every decision on a start and the bytes that would be sent for it, without reading a key or sending anything;
+    /// the body is read from standard input
+    Explain(explain::Explain),
+    /// Ask a URL, and exit with 0 if it answers with a 2xx: for images that have no shell
+    Probe(probe::Probe),
     /// Run the gateway and a simulated Asteroid in one process, with nothing to set up
     Dev(dev::Dev),
     /// Run the simulated Asteroid alone
@@ -102,6 +109,8 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run { config, logging } => run(&config, &logging),
         Command::Check { config } => check(&config),
+        Command::Explain(explain) => explain.run(),
+        Command::Probe(probe) => probe.run(),
         Command::Dev(dev) => dev.run(),
         Command::Simulate(simulate) => simulate.run(),
     };

@@ -8,6 +8,7 @@ mod file;
 mod finding;
 pub mod reload;
 pub mod resolve;
+pub(crate) mod suggestion;
 mod units;
 mod variables;
 mod yaml;

@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod limit;
 pub mod outgoing;
 pub mod recovery;
+pub mod rehearsal;
 pub mod snapshot;
 pub mod tenant;
 
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
@@ -74,13 +76,16 @@ impl Proxy {
         response
     }
 
-    async fn prepare(
+    async fn prepare<B>(
         &self,
         Served { listener, snapshot }: &Served,
         head: &Parts,
-        body: &mut Incoming,
+        body: &mut B,
         record: &mut Record,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Prepared, Error>
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+    {
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer.ip(), &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));

@@ -9,6 +9,7 @@ pub mod http2;
 pub mod pool;
 pub mod reach;
 pub mod tls;
+pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -103,6 +103,24 @@ impl Operation {
         self.row().method
     }
 
+    /// The target of a call, as a caller writes it below `/`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Id`].
+    pub fn target(self, id: &str) -> Result<Uri, Error> {
+        let mut path = String::new();
+        for segment in self.row().path {
+            path.push('/');
+            path.push_str(match segment {
+                Segment::Word(word) => word,
+                Segment::Id(_) if is_uuid(id) => id,
+                Segment::Id(name) => return Err(Error::Id { name }),
+            });
+        }
+        path.parse().map_err(|_| Error::Path)
+    }
+
     /// Whether it starts an execution, which costs money.
     #[must_use]
     pub fn starts_execution(self) -> bool {
@@ -209,6 +227,7 @@ mod tests {
                 let path = format!("{base}/{kind}/{ID}/execute");
                 let call = selected(&path).unwrap();
                 assert_eq!((call.operation, call.id), (operation, ID), "{path}");
+                assert_eq!(operation.target(ID).unwrap().to_string(), format!("/{kind}/{ID}/execute"));
                 assert_eq!(call.path("/base"), format!("/base/{kind}/{ID}/execute"), "{path}");
             }
         }
@@ -293,9 +312,11 @@ mod tests {
         let refused = ["", ".", "..", "%2e%2e", "%252e%252e", "x", &ID.replace('-', ""), &ID.replace('d', "g")];
         let encoded = [ID.replace('8', "%38"), format!("{{{ID}}}"), format!("..\\{ID}")];
         for id in refused.into_iter().chain(decorated.iter().chain(&encoded).map(String::as_str)) {
-            for (kind, parameter) in [("agents", "agentId"), ("workflows", "workflowId")] {
+            for (kind, parameter, initial) in [("agents", "agentId", 'A'), ("workflows", "workflowId", 'W')] {
                 let path = format!("/{kind}/{id}/execute");
                 assert!(matches!(selected(&path), Err(Error::Id { name }) if name == parameter), "{path}");
+                let operation = Operation::ALL.into_iter().find(|known| known.name().starts_with(initial)).unwrap();
+                assert!(matches!(operation.target(id), Err(Error::Id { name }) if name == parameter), "{id}");
             }
         }
     }

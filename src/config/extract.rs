@@ -13,6 +13,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserialize
 use serde::forward_to_deserialize_any;
 
 use super::finding::{Faults, Path};
+use super::suggestion;
 use super::variables::Variables;
 use super::yaml;
 
@@ -70,7 +71,10 @@ impl serde::de::Error for Mismatch {
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        let message = format!("unknown key; known here: {}", known.join(", "));
+        let message = match suggestion::nearest(field, known.iter().copied()) {
+            Some(meant) => format!("unknown key; did you mean `{meant}`? Known here: {}", known.join(", ")),
+            None => format!("unknown key; known here: {}", known.join(", ")),
+        };
         Self { key: Some(field.to_owned()), message, ..Self::default() }
     }
 

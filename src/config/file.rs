@@ -3,242 +3,236 @@
 //!
 //! Values are kept as text, because a value that does not parse must be reported beside all others; serde would stop
 //! at the first. A key that is not here is refused: no feature is configured before it exists.
+//!
+//! The comments on keys are written for operators: they are what an editor shows and what `docs/CONFIGURATION.md` says.
+//! Bounds and defaults do not stand in them; `tests/reference` asks `resolve` for those.
+
+mod value;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+
+pub(crate) use value::{Flag, List, Mode, Quantity};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Gateway {
+    /// Where requests go.
     pub(crate) upstream: Upstream,
+    /// Where requests arrive: one listener or more.
     pub(crate) listeners: Option<List<Listener>>,
+    /// Where probes arrive: `/livez`, `/readyz`. Apart from the listeners; it may be reachable from outside, as
+    /// Kubernetes needs.
     pub(crate) admin: Admin,
+    /// Where the keys are, by name: 1 to 63 of `a-z`, `0-9`, `_` and `-`. A key itself never stands in the file.
     pub(crate) credentials: BTreeMap<String, Credential>,
+    /// Who may start agents, by name: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
     pub(crate) tenants: BTreeMap<String, Tenant>,
+    /// What is written into the `metadata` of every execution.
     pub(crate) tagging: Tagging,
+    /// What this process remembers of idempotency keys, and forgets when it ends (docs/IDEMPOTENCY.md).
     pub(crate) idempotency: Idempotency,
+    /// The largest request body.
     pub(crate) body_limit: Option<Quantity>,
+    /// How long each part of an exchange may take.
     pub(crate) timeouts: Timeouts,
+    /// How the gateway ends after SIGTERM.
     pub(crate) drain: Drain,
 }
 
 /// `upstream`: where requests go.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upstream {
+    /// The base URL of the Asteroid API: `https://`, or `http://` for localhost, 127.0.0.0/8 and `[::1]` alone. No user,
+    /// query or fragment. Over `https`, HTTP/2 or HTTP/1.1 is spoken, as the upstream chooses.
     pub(crate) url: Option<String>,
+    /// The header that carries the key. Newer servers: `X-Api-Key`.
     pub(crate) credential_header: Option<String>,
+    /// Certificates (PEM) that are trusted beside the built-in roots; read again when they change.
     pub(crate) ca_file: Option<String>,
 }
 
 /// One of `listeners`: where requests arrive.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listener {
+    /// An IP address and a port; port 0 lets the system choose, and the log says which. Off loopback,
+    /// `tenant.trusted_peers` must say who may call.
     pub(crate) address: Option<String>,
+    /// How the tenant of a request is known: `fixed` or `header`.
     pub(crate) tenant: TenantSource,
+    /// Further names that callers may use in `Host`, without port, beside localhost, 127.0.0.0/8 and `[::1]` on loopback.
+    /// Off loopback, `Host` is judged where names are given.
     pub(crate) hosts: Option<List<String>>,
+    /// HTTPS, with HTTP/2 for callers that choose it; without it, HTTP/1.1 in cleartext. Both files are read again when
+    /// they change.
     pub(crate) tls: Option<ListenerTls>,
 }
 
 /// `listeners[].tls`: where a listener's certificate is.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListenerTls {
+    /// The certificate chain (PEM), the listener's own certificate first.
     pub(crate) certificate_file: Option<String>,
+    /// The certificate's private key (PEM).
     pub(crate) key_file: Option<String>,
 }
 
 /// `listeners[].tenant`: how the tenant of a request is known.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TenantSource {
+    /// Whoever reaches this listener is this tenant.
     pub(crate) fixed: Option<String>,
+    /// The name of the header that names the tenant; it must come once.
     pub(crate) header: Option<String>,
+    /// The networks and addresses that are believed; all others get 401. Needed off loopback; on loopback, everybody is
+    /// believed where it is absent.
     pub(crate) trusted_peers: Option<List<String>>,
 }
 
 /// `admin`: the listener for probes.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
+    /// An IP address and a port, none of a listener's.
     pub(crate) address: Option<String>,
 }
 
 /// One of `credentials`: where a key is kept, never the key.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
+    /// A file with the key alone on one line, read when the gateway starts, and again with each reload. A relative path
+    /// starts where the gateway started.
     pub(crate) file: Option<String>,
+    /// The name of an environment variable that holds the key: for development.
     pub(crate) env: Option<String>,
 }
 
 /// One of `tenants`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tenant {
+    /// The name of the credential whose key is sent for this tenant.
     pub(crate) credential: Option<String>,
+    /// Tags beside the tenant's name, written into the `metadata` of every execution. Both sides are text (a number
+    /// needs quotes) and not empty: at most 128 bytes for the key, 1024 for the value.
     pub(crate) metadata: BTreeMap<String, String>,
+    /// What this tenant may do, counted by this process; an absent limit is no limit. A request beyond one gets 429.
     pub(crate) limits: Limits,
+    /// Whether starts may carry an `Idempotency-Key`, so that a retry starts nothing twice: `optional`, `required` (400
+    /// without one) or `off` (400 with one).
     pub(crate) idempotency: Option<Mode>,
 }
 
 /// `tenants.*.limits`: what a tenant may do; an absent limit is no limit.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
+    /// Starts of executions, counted once they were found valid. Only time gives anything back.
     pub(crate) executions: Option<Rate>,
+    /// Requests of any kind, counted before their bodies are read.
     pub(crate) requests: Option<Rate>,
+    /// Requests at once, from their heads to the ends of their answers, also where the caller has hung up.
     pub(crate) in_flight: Option<Quantity>,
+    /// Starts in a UTC calendar day. What is known to have started nothing, because the upstream refused it (4xx) or
+    /// could not be reached, is given back.
     pub(crate) budget: Option<Budget>,
 }
 
 /// `tenants.*.limits.executions` and `requests`: how many in which span of time.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rate {
+    /// How many in which span of time: a second (`s`), minute (`m`), hour (`h`) or day (`d`).
     pub(crate) rate: Option<Quantity>,
+    /// How many may come at once after a rest; where it is absent, the number of the rate.
     pub(crate) burst: Option<Quantity>,
 }
 
 /// `tenants.*.limits.budget`: how many starts in a day.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Budget {
+    /// How many.
     pub(crate) executions: Option<Quantity>,
+    /// In which span of time: the UTC calendar day.
     pub(crate) per: Option<String>,
+    /// `true` says that it is known to be counted in this process alone, and forgotten when it ends.
     pub(crate) local: Option<Flag>,
 }
 
 /// `tagging`: what is written into a request's `metadata`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tagging {
+    /// The metadata key that carries the tenant's name; no tenant's `metadata` may name it.
     pub(crate) tenant_key: Option<String>,
+    /// What stands before the name, such as `prod/` where several gateways share one organisation's key.
     pub(crate) tenant_prefix: Option<String>,
+    /// What happens when a caller sends one of these keys with another value: `reject` (400) or `overwrite`.
     pub(crate) on_conflict: Option<String>,
+    /// The metadata key that carries the digest of an idempotency key. No caller may send it.
     pub(crate) idempotency_key: Option<String>,
 }
 
 /// `idempotency`: what is remembered of idempotency keys.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Idempotency {
+    /// How long after its end a start is remembered.
     pub(crate) retention: Option<Quantity>,
+    /// How much memory the records of all tenants may take; about 450 bytes are one start. Where it is full, the oldest
+    /// answers are forgotten first, and the log says so.
     pub(crate) memory: Option<Quantity>,
+    /// `true`: a start whose outcome is unknown here is looked up at the upstream by its digest, and so is the first
+    /// start with any key, since this process may have been restarted or be one of several: one more request for each.
     pub(crate) recovery: Option<Flag>,
 }
 
 /// `timeouts`: how long each part of an exchange may take.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Timeouts {
+    /// Connecting to the upstream, TLS and the beginning of HTTP/2 included.
     pub(crate) connect: Option<Quantity>,
+    /// From sending the request to the end of its answer. Of an answer above 64KiB: to the end of the first 64KiB, and
+    /// then from each part to the next.
     pub(crate) response: Option<Quantity>,
+    /// Reading a caller's body.
     pub(crate) body: Option<Quantity>,
+    /// How long an unused connection is kept: to the upstream, to be below the upstream's own limit; and from a caller,
+    /// until the whole head of its next request has come. Also how long a TLS handshake may take, and how long a caller
+    /// may leave an answer unread.
     pub(crate) idle: Option<Quantity>,
 }
 
 /// `drain`: how the gateway ends.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Drain {
+    /// How long the listeners go on after readiness has flipped, so that load balancers notice.
     pub(crate) delay: Option<Quantity>,
+    /// How long requests in flight may take after that.
     pub(crate) timeout: Option<Quantity>,
-}
-
-/// A number with its unit. A bare number is taken too, so that `resolve` can say which unit to write.
-#[derive(Debug)]
-pub(crate) struct Quantity(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Quantity {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bare;
-        impl Visitor<'_> for Bare {
-            type Value = Quantity;
-
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a number with its unit")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Quantity, E> {
-                Ok(Quantity(text.to_owned()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
-                Ok(Quantity(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Bare)
-    }
-}
-
-/// `true` or `false`, as text, because a variable of the environment is text.
-#[derive(Debug)]
-pub(crate) struct Flag(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Word("true or false")).map(Flag)
-    }
-}
-
-/// `off`, which YAML takes for a flag, `optional` or `required`.
-#[derive(Debug)]
-pub(crate) struct Mode(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Word("off, optional or required")).map(Mode)
-    }
-}
-
-/// One of these words, as text also where YAML takes it for a flag.
-struct Word(&'static str);
-
-impl Visitor<'_> for Word {
-    type Value = String;
-
-    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(self.0)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-}
-
-/// A list whose elements know their position, because a refused one leaves a gap.
-#[derive(Debug)]
-pub(crate) struct List<T>(pub(crate) Vec<(usize, T)>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
-            type Value = List<T>;
-
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List<T>, A::Error> {
-                let mut list = Vec::new();
-                let mut index = 0;
-                while let Some(element) = elements.next_element::<Option<T>>()? {
-                    list.extend(element.map(|element| (index, element)));
-                    index += 1;
-                }
-                Ok(List(list))
-            }
-        }
-        deserializer.deserialize_seq(Elements(std::marker::PhantomData))
-    }
 }

@@ -3,6 +3,7 @@
 mod environment;
 mod limits;
 mod model;
+mod reference;
 mod refusals;
 mod unreadable;
 
@@ -135,7 +136,7 @@ tenants:
     credental: main
     metadata: { cost_center: 4711, tenant: other, team: "" }
     idempotency: 1
-tagging: { on_conflict: maybe, idempotency_key: "a b" }
+tagging: { on_conflict: overwite, idempotency_key: "a b" }
 idempotency: { retention: 59s, memory: 1KiB, recovery: maybe }
 body_limit: 1048576
 timeouts: { response: 60, connect: 2h }
@@ -159,14 +160,15 @@ upstream:
             "idempotency.retention: must be from 1m to 30days",
             "listeners[0].hosts[1]: must be a DNS name or an IP address, without scheme and port",
             "listeners[0].hosts[2]: must be text, not a number; put it in quotes",
-            "listeners[0].tenant.fixed: there is no such tenant under `tenants`",
+            "listeners[0].tenant.fixed: there is no such tenant under `tenants`; did you mean `billing`?",
             "listeners[1]: must be a section of `key: value`, not text",
             "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
             "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` and who may send it",
-            "listeners[2].tennant: unknown key; known here: address, tenant, hosts, tls",
+            "listeners[2].tennant: unknown key; did you mean `tenant`? Known here: address, tenant, hosts, tls",
             "tagging.idempotency_key: must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -",
-            "tagging.on_conflict: must be reject or overwrite",
-            "tenants.billing.credental: unknown key; known here: credential, metadata, limits, idempotency",
+            "tagging.on_conflict: must be reject or overwrite; did you mean `overwrite`?",
+            "tenants.billing.credental: unknown key; did you mean `credential`? Known here: credential, metadata, limits, \
+             idempotency",
             "tenants.billing.credential: missing; write the name of a credential",
             "tenants.billing.idempotency: must be off, optional or required, not a number",
             "tenants.billing.metadata.cost_center: must be text, not a number; put it in quotes",

@@ -48,7 +48,10 @@ fn is_json(value: &HeaderValue) -> bool {
 ///
 /// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyTimeout`];
 /// [`Error::BodyBroken`].
-pub async fn collect(body: &mut Incoming, limit: usize, within: Duration, read: &mut usize) -> Result<Bytes, Error> {
+pub async fn collect<B>(body: &mut B, limit: usize, within: Duration, read: &mut usize) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(Error::BodyTooLarge { limit });
@@ -56,7 +59,10 @@ pub async fn collect(body: &mut Incoming, limit: usize, within: Duration, read: 
     timeout(within, frames(body, limit, announced, read)).await.unwrap_or(Err(Error::BodyTimeout(within)))
 }
 
-async fn frames(body: &mut Incoming, limit: usize, announced: usize, read: &mut usize) -> Result<Bytes, Error> {
+async fn frames<B>(body: &mut B, limit: usize, announced: usize, read: &mut usize) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Error::BodyBroken)?.into_data() else { continue };

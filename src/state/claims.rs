@@ -100,8 +100,19 @@ struct Records {
     bound: usize,
     /// How many answers were forgotten before their time.
     forgotten_early: u64,
-    /// When the log last said that there is too little memory.
-    reminded: Option<Instant>,
+    /// When the log last said what there is too little memory for.
+    reminded: [Option<Instant>; 3],
+}
+
+/// What there is too little memory for.
+#[derive(Debug, Clone, Copy)]
+enum Shortage {
+    /// Keeping answers as long as they should be.
+    Retention,
+    /// Keeping an answer at all.
+    Answer,
+    /// A further key.
+    Key,
 }
 
 #[derive(Debug)]
@@ -181,7 +192,7 @@ impl Claims {
             }
             None => {
                 if !records.make_room(IN_FLIGHT, bounds, now) {
-                    if records.is_reminder_due(now) {
+                    if records.is_reminder_due(Shortage::Key, now) {
                         tracing::error!(
                             "idempotency.memory is full of starts in flight and of unknown outcome: starts with a new \
                              Idempotency-Key are refused until idempotency.retention is over for some; give it more memory"
@@ -249,7 +260,7 @@ impl Records {
             let Some((until, oldest)) = self.answered.first().copied() else { return false };
             self.change(oldest, None);
             self.forgotten_early += u64::from(until > now);
-            if until > now && self.is_reminder_due(now) {
+            if until > now && self.is_reminder_due(Shortage::Retention, now) {
                 let early = humantime::format_duration(Duration::from_secs(until.duration_since(now).as_secs()));
                 tracing::warn!(
                     %early,
@@ -261,10 +272,11 @@ impl Records {
         true
     }
 
-    fn is_reminder_due(&mut self, now: Instant) -> bool {
-        let due = self.reminded.is_none_or(|last| now.duration_since(last) >= REMINDER);
+    fn is_reminder_due(&mut self, shortage: Shortage, now: Instant) -> bool {
+        let Some(reminded) = self.reminded.get_mut(shortage as usize) else { return false };
+        let due = reminded.is_none_or(|last| now.duration_since(last) >= REMINDER);
         if due {
-            self.reminded = Some(now);
+            *reminded = Some(now);
         }
         due
     }
@@ -280,7 +292,7 @@ impl Records {
                 let room = reply.memory().saturating_sub(RECORD);
                 if self.make_room(room, bounds, now) {
                     self.change(key, Some(State::Answered { until, reply }));
-                } else if self.is_reminder_due(now) {
+                } else if self.is_reminder_due(Shortage::Answer, now) {
                     tracing::error!(
                         "idempotency.memory is full: an answer could not be kept, and its key's outcome counts as unknown; \
                          give it more memory"

@@ -256,8 +256,15 @@ impl Connector {
     }
 }
 
+/// How HTTP/1.1 is spoken to upstreams.
+pub(super) fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER_BYTES);
+    builder
+}
+
 async fn handshake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, tasks: &Tasks) -> Result<Made, Error> {
-    let shaken = http1::Builder::new().max_buf_size(BUFFER_BYTES).handshake(TokioIo::new(stream)).await;
+    let shaken = http1().handshake(TokioIo::new(stream)).await;
     // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
     let (sender, connection) = shaken.map_err(|_| Error::Closed)?;
     // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.

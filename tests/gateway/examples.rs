@@ -126,3 +126,18 @@ fn the_curl_line_with_a_key_starts_one_execution_however_often_it_is_pasted() {
     assert!(again.ends_with(first.rsplit("\r\n\r\n").next().unwrap()), "{again}");
     assert_eq!(pair.asteroid.executions().len(), 1);
 }
+
+#[test]
+fn the_readmes_line_explains_a_start() {
+    let line = blocks("README.md", "sh").into_iter().find(|block| block.contains("explain")).unwrap();
+    let built = line.replace("target/release/asteroid-gateway", binary().get_program().to_str().unwrap());
+    assert_ne!(line, built);
+    let mut shell = std::process::Command::new("sh");
+    let output = shell.arg("-c").arg(&built).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.ends_with("{\"metadata\":{\"tenant\":\"billing\"},\"inputs\": {\"invoice\": 4711}}\n"),
+        "{printed}"
+    );
+}

@@ -5,6 +5,7 @@ pub(crate) mod balancer;
 pub(crate) mod caller;
 pub(crate) mod certificates;
 pub(crate) mod frames;
+pub(crate) mod gate;
 pub(crate) mod metrics;
 pub(crate) mod program;
 pub(crate) mod raw;

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
+use serde_json::json;
 
 use crate::harness::balancer::Balancer;
+use crate::harness::caller::PATIENCE;
 use crate::harness::certificates::Authority;
 use crate::harness::secure::{Http2, secured};
 use crate::harness::{Asteroid, Caller, Program, configuration};
@@ -31,8 +34,11 @@ struct Load {
 impl Load {
     fn wait_for(&self, more: usize) {
         let until = self.answered.load(Ordering::Relaxed) + more;
+        let patience = Instant::now() + PATIENCE;
         while self.answered.load(Ordering::Relaxed) < until {
-            std::thread::yield_now();
+            // Callers that failed answer nothing more.
+            assert!(Instant::now() < patience, "the callers are not answered any more");
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -44,11 +50,22 @@ impl Load {
     ) -> ScopedJoinHandle<'scope, ()> {
         let load = Arc::clone(self);
         scope.spawn(move || {
+            // Where one fails, the others end too.
+            let _end = End(&load);
             while !load.enough.load(Ordering::Relaxed) {
                 call();
                 load.answered.fetch_add(1, Ordering::Relaxed);
             }
         })
+    }
+}
+
+/// Tells everybody that it is enough.
+struct End<'a>(&'a Load);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.enough.store(true, Ordering::Relaxed);
     }
 }
 
@@ -88,6 +105,7 @@ fn replace(start: impl Fn() -> Program, asteroid: &Asteroid, call: impl Fn(Socke
     balancer.add(&serving);
     let load = Arc::new(Load::default());
     std::thread::scope(|scope| {
+        let _end = End(&load);
         let callers: Vec<_> = (0..CALLERS).map(|_| load.of(scope, call(balancer.address()))).collect();
         for _ in 1..GENERATIONS {
             load.wait_for(BETWEEN);
@@ -108,18 +126,32 @@ fn replace(start: impl Fn() -> Program, asteroid: &Asteroid, call: impl Fn(Socke
     );
 }
 
+/// A drain that gives load balancers time, and one that does not: then requests are in flight at its end.
+const DRAINS: [&str; 2] = ["drain: { delay: 300ms }", "drain: { delay: 0s }"];
+
+/// An upstream that takes a while, so that there is always something in flight.
+fn asteroid() -> Asteroid {
+    let asteroid = Asteroid::start();
+    asteroid.always(json!({"run": true, "delay_ms": 20}));
+    asteroid
+}
+
 #[test]
 fn a_rolling_replacement_loses_no_start_of_callers_that_keep_http1_connections() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "drain: { delay: 500ms }");
-    replace(|| Program::run(&text), &asteroid, |address| Box::new(http1(address)));
+    for drain in DRAINS {
+        let asteroid = asteroid();
+        let text = configuration(&asteroid.url(), drain);
+        replace(|| Program::run(&text), &asteroid, |address| Box::new(http1(address)));
+    }
 }
 
 #[test]
 fn a_rolling_replacement_loses_no_start_of_callers_that_keep_http2_connections() {
-    let (asteroid, authority) = (Asteroid::start(), Authority::new());
-    let dir = tempfile::tempdir().unwrap();
-    authority.write("localhost", dir.path());
-    let text = secured(&configuration(&asteroid.url(), "drain: { delay: 500ms }"), dir.path());
-    replace(|| Program::run(&text), &asteroid, |address| Box::new(http2(address, authority.client(b"h2"))));
+    for drain in DRAINS {
+        let (asteroid, authority) = (asteroid(), Authority::new());
+        let dir = tempfile::tempdir().unwrap();
+        authority.write("localhost", dir.path());
+        let text = secured(&configuration(&asteroid.url(), drain), dir.path());
+        replace(|| Program::run(&text), &asteroid, |address| Box::new(http2(address, authority.client(b"h2"))));
+    }
 }

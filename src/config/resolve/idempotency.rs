@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Idempotency, Keys, Section, is_tenant_name};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
+use crate::config::suggestion;
 use crate::state::Bounds;
 
 /// The metadata key of the digest, which no service chooses by chance.
@@ -41,6 +42,9 @@ pub(super) fn keys(written: Option<&file::Mode>, path: &Path, findings: &mut Fin
         None | Some("optional") => Some(Keys::Optional),
         Some("required") => Some(Keys::Required),
         Some("off" | "false") => Some(Keys::Off),
-        Some(_) => findings.fault(path, "must be off, optional or required"),
+        Some(other) => {
+            let question = suggestion::question(other, ["off", "optional", "required"]);
+            findings.fault(path, format!("must be off, optional or required{question}"))
+        }
     }
 }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::{Listener, ListenerTls, Tenant, TenantSource, header, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
+use crate::config::suggestion;
 
 const ADMIN: &str = "127.0.0.1:9090";
 const ADDRESS: &str = "must be an IP address and a port, such as 127.0.0.1:8080";
@@ -87,7 +88,8 @@ fn fixed(
     findings: &mut Findings,
 ) -> Option<TenantSource> {
     if !tenants.contains_key(&name) && !findings.faults.cover(&Path::default().key("tenants").key(&name)) {
-        return findings.fault(path, "there is no such tenant under `tenants`");
+        let question = suggestion::question(&name, tenants.keys().map(String::as_str));
+        return findings.fault(path, format!("there is no such tenant under `tenants`{question}"));
     }
     Some(TenantSource::Fixed(name))
 }

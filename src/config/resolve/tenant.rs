@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
+use crate::config::suggestion;
 
 const TENANT_KEY: &str = "tenant";
 
@@ -64,7 +65,10 @@ fn tagging<'a>(
     let on_conflict = match written.on_conflict.as_deref() {
         None | Some("reject") => Some(OnConflict::Reject),
         Some("overwrite") => Some(OnConflict::Overwrite),
-        Some(_) => findings.fault(&path.key("on_conflict"), "must be reject or overwrite"),
+        Some(other) => {
+            let question = suggestion::question(other, ["reject", "overwrite"]);
+            findings.fault(&path.key("on_conflict"), format!("must be reject or overwrite{question}"))
+        }
     };
     let key = written.tenant_key.unwrap_or_else(|| TENANT_KEY.to_owned());
     if let Err(message) = is_tag(&key, LONGEST_KEY) {

@@ -7,7 +7,8 @@ use serde::de::value::{Error, MapAccessDeserializer, MapDeserializer, SeqDeseria
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-pub(super) fn keys<T: for<'de> Deserialize<'de>>(known: &mut BTreeSet<String>) {
+/// In the order of the model where `known` keeps one.
+pub(super) fn keys<T: for<'de> Deserialize<'de>>(known: &mut dyn Known) {
     let known = std::cell::RefCell::new(known);
     T::deserialize(Walk { path: String::new(), known: &known }).expect("the model reads what it asks for");
 }
@@ -37,10 +38,29 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
+/// What keys are put into, each once.
+pub(super) trait Known {
+    fn put(&mut self, key: String);
+}
+
+impl Known for BTreeSet<String> {
+    fn put(&mut self, key: String) {
+        self.insert(key);
+    }
+}
+
+impl Known for Vec<String> {
+    fn put(&mut self, key: String) {
+        if !self.contains(&key) {
+            self.push(key);
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Walk<'a, 'k> {
     path: String,
-    known: &'a std::cell::RefCell<&'k mut BTreeSet<String>>,
+    known: &'a std::cell::RefCell<&'k mut dyn Known>,
 }
 
 impl<'de> IntoDeserializer<'de, Error> for Walk<'_, '_> {
@@ -80,7 +100,7 @@ impl<'de> Deserializer<'de> for Walk<'_, '_> {
     ) -> Result<V::Value, Error> {
         let fields = fields.iter().map(|field| {
             let path = join(&self.path, field);
-            self.known.borrow_mut().insert(path.clone());
+            self.known.borrow_mut().put(path.clone());
             (*field, Self { path, known: self.known })
         });
         let fields: Vec<_> = fields.collect();

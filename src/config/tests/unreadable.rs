@@ -29,11 +29,13 @@ fn nothing_under_credentials_is_echoed_and_no_url_either() {
         assert!(!all.is_empty(), "{text}");
     }
     // Shown only if it could be a misspelt key of the configuration.
-    for (key, shown) in
-        [("flie", "flie"), ("canarycanarycanarycanary0", "<hidden>"), ("canaries".repeat(4).as_str(), "<hidden>")]
-    {
+    for (key, shown, hint) in [
+        ("flie", "flie", "did you mean `file`? Known"),
+        ("canarycanarycanarycanary0", "<hidden>", "known"),
+        ("canaries".repeat(4).as_str(), "<hidden>", "known"),
+    ] {
         let found = faults(&smallest_with("{ file:", &format!("{{ {key}: x, file:")));
-        assert_eq!(found, [format!("credentials.main.{shown}: unknown key; known here: file, env")]);
+        assert_eq!(found, [format!("credentials.main.{shown}: unknown key; {hint} here: file, env")]);
     }
     let all = with(SMALLEST, &[("ASTEROID_GATEWAY__CREDENTIALS__MAIN", "sk-CANARY")]).unwrap_err();
     assert_eq!(

@@ -110,6 +110,12 @@ impl Asteroid {
         self.simulator.set_listing(serde_json::from_value(listing).unwrap());
     }
 
+    /// Lets every request fail from now on.
+    pub(crate) fn always(&self, fault: Value) {
+        let fault: Fault = serde_json::from_value(fault).unwrap();
+        self.simulator.fail_next(u32::MAX, fault);
+    }
+
     pub(crate) fn clear_faults(&self) {
         self.simulator.clear_faults();
     }

@@ -1,0 +1,236 @@
+//! `explain`: what would become of a request, down to the bytes. No key is read and nothing is sent.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::Full;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::{HeaderMap, Method, Request};
+
+use crate::asteroid::operation::Operation;
+use crate::asteroid::start::OnConflict;
+use crate::config::resolve::{Config, Keys, Scheme, Tenant};
+use crate::config::suggestion;
+use crate::error::{Error, Form};
+use crate::proxy::rehearsal::Rehearsal;
+use crate::telemetry::request_id;
+use crate::upstream::wire;
+use crate::{app, asteroid};
+
+use super::{ConfigFile, complain, load, runtime, say};
+
+/// Shown in place of the id that each request gets anew.
+const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-0000-000000000000");
+
+/// The options of `explain`.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// On whose behalf, as the listener would have found out
+    #[arg(long, value_name = "TENANT")]
+    tenant: String,
+    #[command(flatten)]
+    target: Target,
+    /// The request's Idempotency-Key
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// A further header of the request; may be given several times
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Target {
+    /// The agent to start
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+    /// The workflow to start
+    #[arg(long, value_name = "ID")]
+    workflow: Option<String>,
+}
+
+impl Explain {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let Some(config) = load(&self.config) else { return Ok(ExitCode::FAILURE) };
+        let Some(tenant) = config.tenants.get(&self.tenant) else {
+            let question = suggestion::question(&self.tenant, config.tenants.keys().map(String::as_str));
+            bail!("--tenant {}: the configuration has no such tenant{question}", self.tenant);
+        };
+        let request = self.request(&config)?;
+        let headers = request.headers().clone();
+        let came = request.body().clone();
+        runtime()?.block_on(async {
+            let rehearsal = app::rehearse(config.clone(), &self.tenant, request).await?;
+            decisions(&self.tenant, tenant, &config, &rehearsal);
+            match rehearsal.request {
+                Ok(Some(request)) => {
+                    say(field("headers", kept(&headers, request.headers())));
+                    show(&wire::written(request).await?, &came)?;
+                    Ok(ExitCode::SUCCESS)
+                }
+                Ok(None) => Err(anyhow!("an earlier request's answer would be given again")),
+                Err(error) => {
+                    refused(&error);
+                    Ok(ExitCode::FAILURE)
+                }
+            }
+        })
+    }
+
+    /// What a caller would send, with the body from standard input.
+    fn request(&self, config: &Config) -> anyhow::Result<Request<Full<Bytes>>> {
+        let target = match (&self.target.agent, &self.target.workflow) {
+            (Some(id), _) => Operation::AgentExecute.target(id).with_context(|| format!("--agent {id}"))?,
+            (None, Some(id)) => Operation::WorkflowExecute.target(id).with_context(|| format!("--workflow {id}"))?,
+            (None, None) => bail!("--agent or --workflow is missing"),
+        };
+        let mut headers = HeaderMap::new();
+        for header in &self.header {
+            let (name, value) = parsed(header).with_context(|| format!("--header {header:?}"))?;
+            headers.append(name, value);
+        }
+        if let Some(key) = &self.idempotency_key {
+            headers.append("idempotency-key", key.parse().context("--idempotency-key")?);
+        }
+        headers.insert(HOST, HeaderValue::from_static("localhost"));
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        headers.entry(request_id::NAME).or_insert(REQUEST_ID);
+        let mut request = Request::new(Full::new(body(config.body_limit)?));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = target;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+fn parsed(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
+    let (name, value) = header.split_once(':').context("write it as 'Name: value'")?;
+    let (name, value): (HeaderName, HeaderValue) = (name.trim().parse()?, value.trim().parse()?);
+    if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+        bail!("this header is between the caller and its listener, which is not asked here");
+    }
+    Ok((name, value))
+}
+
+/// Standard input, but no more than shows that it is too long.
+fn body(limit: usize) -> anyhow::Result<Bytes> {
+    if io::stdin().is_terminal() {
+        complain("the body is read from standard input; end it with Ctrl-D");
+    }
+    let mut body = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    io::stdin().take(most).read_to_end(&mut body).context("standard input")?;
+    Ok(body.into())
+}
+
+/// A line for people: a name and what there is to say.
+fn field(name: &str, value: impl fmt::Display) -> String {
+    format!("{name:<14}{value}")
+}
+
+/// What is decided without the body, and what the stages noted.
+fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) {
+    let line = &rehearsal.record.line;
+    say(field("tenant", name));
+    let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
+    let (operation, id) = (line.operation.unwrap_or("none"), id.map_or_else(String::new, |id| format!(" of {id}")));
+    say(field("operation", format_args!("{operation}{id}")));
+    if let Some(place) = config.credentials.get(&tenant.credential) {
+        let header = &config.upstream.credential_header;
+        say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
+    }
+    limits(tenant);
+    say(field("idempotency", idempotency(tenant, config, rehearsal)));
+    let conflict = match config.on_conflict {
+        OnConflict::Reject => "another value of the caller's is refused",
+        OnConflict::Overwrite => "in place of any other value of the caller's",
+    };
+    let digest = line.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
+    let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
+    say(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
+    let upstream = &config.upstream;
+    let (scheme, spoken) = match upstream.scheme {
+        Scheme::Https => ("https", "HTTP/2 where it chooses that; shown as HTTP/1.1"),
+        Scheme::Http => ("http", "HTTP/1.1"),
+    };
+    say(field("upstream", format_args!("{scheme}://{}{}, {spoken}", upstream.authority, upstream.base_path)));
+}
+
+fn limits(tenant: &Tenant) {
+    let limits = &tenant.limits;
+    let said = [
+        limits.requests.map(|rate| format!("requests {rate}")),
+        limits.in_flight.map(|most| format!("in_flight {most}")),
+        limits.executions.map(|rate| format!("executions {rate}")),
+        limits.budget.map(|most| format!("budget {most} a UTC day")),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    let said = if said.is_empty() { "none".to_owned() } else { said.join("; ") + "; nothing is counted here" };
+    say(field("limits", said));
+}
+
+fn idempotency(tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) -> String {
+    let mode = match tenant.keys {
+        Keys::Off => "off",
+        Keys::Optional => "optional",
+        Keys::Required => "required",
+    };
+    let Some(digest) = rehearsal.record.line.idempotency else {
+        return format!("{mode}; without a key, a retry is another start");
+    };
+    let retention = humantime::format_duration(config.idempotency.bounds.retention);
+    let recovery = if config.idempotency.recovery { ", and looked up at the upstream before it is sent" } else { "" };
+    format!("{mode}; the key's digest is {digest}, remembered for {retention}{recovery}")
+}
+
+/// What is kept of the caller's headers.
+fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
+    let (mut kept, mut left) = (Vec::new(), Vec::new());
+    // Both are this command's own.
+    let own = |name: &HeaderName| *name == HOST || *name == request_id::NAME && came.get(name) == Some(&REQUEST_ID);
+    for name in came.keys().filter(|name| !own(name)) {
+        let is_kept = came.get_all(name).iter().eq(sent.get_all(name).iter());
+        if is_kept { kept.push(name.as_str()) } else { left.push(name.as_str()) }
+    }
+    let mut said = format!("kept: {}", kept.join(", "));
+    if !left.is_empty() {
+        said += &format!("; not passed on: {}", left.join(", "));
+    }
+    if own(&request_id::NAME) {
+        said += "; x-request-id is a new one for each request";
+    }
+    said
+}
+
+/// The request, last and exactly as it leaves: nothing follows it but, on a terminal, a line break.
+fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
+    let came = hyper::body::Body::size_hint(came).lower();
+    let body = written.bytes.len() - written.head;
+    say(field("body", format_args!("{came} bytes came, {body} leave")));
+    let all = written.bytes.len();
+    say(field("request", format_args!("the last {all} bytes of this output, {body} of them the body\n")));
+    let mut out = io::stdout();
+    out.write_all(&written.bytes)?;
+    if out.is_terminal() {
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn refused(error: &Error) {
+    let status = error.answer("", Form::Json, false).status().as_u16();
+    match error {
+        Error::Body(asteroid::start::Refusal { faults }) => {
+            complain(format_args!("refused with {status}; faults in the body: {}", faults.len()));
+            faults.iter().for_each(|fault| complain(format_args!("  {fault}")));
+        }
+        error => complain(format_args!("refused with {status}: {error}")),
+    }
+    complain("Nothing would be sent.");
+}

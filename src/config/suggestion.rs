@@ -1,0 +1,49 @@
+//! What somebody may have meant who mistyped a word.
+
+/// The longest word that is compared: whatever is longer is no slip of the hand.
+const LONGEST: usize = 64;
+
+/// The nearest of the `known` words, if it is near: of three letters, one may be wrong.
+pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    if written.len() > LONGEST {
+        return None;
+    }
+    let written = written.to_ascii_lowercase().replace('-', "_");
+    let is_near = |distance: usize, word: &str| distance <= written.chars().count().max(word.chars().count()) / 3;
+    let distances = known.into_iter().map(|word| (strsim::osa_distance(&written, &word.to_ascii_lowercase()), word));
+    distances
+        .filter(|(distance, word)| is_near(*distance, word))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// The question at the end of a message; nothing where no known word is near.
+pub(crate) fn question<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    nearest(written, known).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_hand_is_understood_and_another_word_is_not() {
+        let known = ["url", "tenants", "body_limit", "idempotency"];
+        for (written, meant) in [
+            ("ulr", Some("url")),
+            ("tennants", Some("tenants")),
+            ("tenant", Some("tenants")),
+            ("Body-Limit", Some("body_limit")),
+            ("idempotentcy", Some("idempotency")),
+            ("", None),
+            ("ul", Some("url")),
+            ("l", None),
+            ("port", None),
+            ("shared_state", None),
+        ] {
+            assert_eq!(nearest(written, known), meant, "{written}");
+        }
+        assert_eq!(nearest("url", []), None);
+        assert_eq!(nearest(&"u".repeat(65), ["u".repeat(64).as_str()]), None);
+    }
+}

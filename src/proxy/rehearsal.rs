@@ -1,0 +1,40 @@
+//! A request that goes through every stage but the last: what would be sent for it, for people to look at.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+
+use crate::error::Error;
+use crate::telemetry::record::Record;
+use crate::telemetry::request_id::RequestId;
+use crate::upstream::body::Body;
+
+use super::snapshot::Served;
+use super::{Prepared, Proxy};
+
+/// What became of a request that was not sent.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// What the stages noted.
+    pub record: Box<Record>,
+    /// The request that would be sent; none where an earlier one's answer would be given again.
+    pub request: Result<Option<Request<Body>>, Error>,
+}
+
+impl Proxy {
+    /// Prepares a request of this machine, and drops what would be sent with it: permit, claim and reservation go back.
+    pub async fn rehearse(&self, served: &Served, request: Request<Full<Bytes>>) -> Rehearsal {
+        let (head, mut body) = request.into_parts();
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
+        let prepared = self.prepare(served, &head, &mut body, &mut record).await;
+        let request = prepared.map(|prepared| match prepared {
+            Prepared::Send(exchange) => Some(exchange.request),
+            Prepared::Replay(_) => None,
+        });
+        Rehearsal { record, request }
+    }
+}

@@ -1,0 +1,190 @@
+//! `explain` says what the gateway would do, reads no key and sends nothing.
+
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
+use std::process::{Output, Stdio};
+
+use crate::harness::{AGENT, EXECUTE, KEY, Pair, binary, configuration};
+
+/// Runs the command for the tenant `billing`.
+fn explain(configuration: &str, arguments: &[&str], body: &[u8]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.yaml");
+    // The key's file is not there.
+    std::fs::write(&file, configuration.replace("{dir}", "/nowhere")).unwrap();
+    let mut command = binary();
+    command.arg("explain").arg("--config").arg(&file).args(["--tenant", "billing"]).args(arguments).env("THE_KEY", KEY);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that is refused for its arguments does not read it.
+    drop(child.stdin.take().unwrap().write_all(body));
+    child.wait_with_output().unwrap()
+}
+
+fn of_agent(configuration: &str, body: &str) -> Output {
+    explain(configuration, &["--agent", AGENT], body.as_bytes())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The request's head and body, by the lengths that the output names.
+fn request(output: &Output) -> (String, Vec<u8>) {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = said.split_once("the last ").unwrap().1;
+    let (all, rest) = said.split_once(" bytes of this output, ").unwrap();
+    let (body, _) = rest.split_once(" of them the body").unwrap();
+    let (all, body): (usize, usize) = (all.parse().unwrap(), body.parse().unwrap());
+    let bytes = &output.stdout[output.stdout.len() - all..];
+    let (head, body) = bytes.split_at(all - body);
+    (text(head).strip_suffix("\r\n\r\n").unwrap().to_owned(), body.to_vec())
+}
+
+#[test]
+fn what_is_explained_is_what_is_sent() {
+    let pair = Pair::start();
+    let body = r#"{"inputs": {"invoice": 12345678901234567890}, "metadata": {"ticket": "T-1"}}"#;
+    let headers =
+        [("X-Request-Id", "r-1"), ("User-Agent", "billing/1.4"), ("Cookie", "a=b"), ("Idempotency-Key", "invoice-1")];
+    assert_eq!(pair.caller().post(EXECUTE, &headers, body.as_bytes()).status, 202);
+    let sent = pair.asteroid.only_request();
+
+    let mut arguments =
+        vec!["--agent".to_owned(), AGENT.to_owned(), "--idempotency-key".to_owned(), "invoice-1".to_owned()];
+    for (name, value) in &headers[..3] {
+        arguments.extend(["--header".to_owned(), format!("{name}: {value}")]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = explain(&configuration(&pair.asteroid.url(), ""), &arguments, body.as_bytes());
+    let (head, explained) = request(&output);
+    let mut lines = head.split("\r\n");
+    assert_eq!(lines.next(), Some(format!("POST {} HTTP/1.1", sent.target).as_str()));
+    let mut arrived: Vec<String> = sent.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let mut shown: Vec<String> = lines.map(|line| line.replace("<redacted>", "(the right key)")).collect();
+    // The caller of the test does not send its headers in the order of the arguments.
+    arrived.sort();
+    shown.sort();
+    assert_eq!(shown, arrived);
+    assert_eq!(text(&explained), sent.text());
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("kept: x-request-id, user-agent, content-type; not passed on: cookie, idempotency-key"),
+        "{said}"
+    );
+    assert!(
+        said.contains("tags          tenant=billing, cost_center=4711, team=billing, idempotency_digest="),
+        "{said}"
+    );
+    assert_eq!(pair.asteroid.requests().len(), 1, "nothing more was sent");
+}
+
+#[test]
+fn no_key_is_read_and_no_connection_made_also_where_starts_are_looked_up() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    upstream.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", upstream.local_addr().unwrap());
+    let of_file = configuration(&url, "idempotency: { recovery: true }");
+    let of_environment = of_file.replace("file: \"{dir}/key\"", "env: THE_KEY");
+    assert_ne!(of_environment, of_file);
+    for configuration in [of_file, of_environment] {
+        let arguments = ["--agent", AGENT, "--idempotency-key", "k"];
+        let output = explain(&configuration, &arguments, b"{}");
+        assert!(request(&output).0.contains("x-asteroid-agents-api-key: <redacted>"));
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert!(!shown.contains(KEY), "{shown}");
+        assert!(shown.contains("looked up at the upstream before it is sent"), "{shown}");
+        assert_eq!(upstream.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+}
+
+#[test]
+fn the_body_is_shown_to_the_byte() {
+    for (came, leaves) in [
+        ("{}", r#"{"metadata":{"tenant":"billing","cost_center":"4711","team":"billing"}}"#),
+        ("{}\n", "{\"metadata\":{\"tenant\":\"billing\",\"cost_center\":\"4711\",\"team\":\"billing\"}}\n"),
+        (
+            "\r\n{\"inputs\" : {\"a\":1.0,\"a\":\"\\u00e9\u{e9}\"}}\r\n\r\n",
+            "\r\n{\"metadata\":{\"tenant\":\"billing\",\"cost_center\":\"4711\",\"team\":\"billing\"},\
+             \"inputs\" : {\"a\":1.0,\"a\":\"\\u00e9\u{e9}\"}}\r\n\r\n",
+        ),
+    ] {
+        let output = of_agent(&configuration("https://odyssey.asteroid.ai/agents/v2", ""), came);
+        let (head, body) = request(&output);
+        assert_eq!(text(&body), leaves);
+        assert!(head.ends_with(&format!("content-length: {}", leaves.len())), "{head}");
+        let said = format!("{} bytes came, {} leave", came.len(), leaves.len());
+        assert!(text(&output.stdout).contains(&said), "{said}");
+    }
+    let large = format!("{{\"inputs\":{{\"text\":\"{}\"}}}}", "x".repeat(300_000));
+    let output = of_agent(&configuration("https://odyssey.asteroid.ai/agents/v2", ""), &large);
+    assert!(request(&output).1.ends_with(&large.as_bytes()[1..]));
+}
+
+#[test]
+fn a_workflow_a_prefix_and_the_limits_are_explained_the_same_way_each_time() {
+    let tagging = "tagging: { tenant_prefix: prod/, on_conflict: overwrite }";
+    let limited = configuration("http://127.0.0.1:1/base", tagging)
+        .replace("credential: main,", "credential: main, limits: { executions: { rate: 1/d }, in_flight: 2 },");
+    let explained = || explain(&limited, &["--workflow", AGENT], br#"{"metadata":{"tenant":"x"}}"#);
+    let (first, second) = (explained(), explained());
+    assert_eq!(first, second);
+    let (head, body) = request(&first);
+    assert!(head.starts_with(&format!("POST /base/workflows/{AGENT}/execute HTTP/1.1\r\n")), "{head}");
+    assert!(text(&body).contains(r#""tenant":"prod/billing""#), "{}", text(&body));
+    let said = text(&first.stdout);
+    assert!(said.contains("in_flight 2; executions 1 a day, 1 at once; nothing is counted here"), "{said}");
+}
+
+#[test]
+fn what_is_refused_is_refused_with_every_reason_and_exit_code_1() {
+    let upstream = "https://odyssey.asteroid.ai/agents/v2";
+    let plain = configuration(upstream, "body_limit: 1KiB");
+    let required = plain.replace("credential: main,", "credential: main, idempotency: required,");
+    let agent = ["--agent", AGENT];
+    let faulty = r#"{"metadata":{"tenant":"x","n":1},"version":1.5}"#;
+    let long = " ".repeat(1025);
+    for (configuration, arguments, body, reasons) in [
+        (
+            &plain,
+            &agent[..],
+            faulty,
+            &["with 400", "faults in the body: 3", "/metadata/tenant is", "/metadata/n must", "/version must"][..],
+        ),
+        (&plain, &agent, "{", &["with 400", "is not JSON", "line 1, column 2"]),
+        (&plain, &agent, &long, &["with 413", "1024 bytes"]),
+        (&required, &agent, "{}", &["with 400", "an Idempotency-Key is required"]),
+        (&plain, &["--agent", AGENT, "--header", "Origin: http://x"], "{}", &["with 403", "Origin"]),
+        (&plain, &["--agent", AGENT, "--header", "Content-Type: text/plain"], "{}", &["with 415"]),
+    ] {
+        let output = explain(configuration, arguments, body.as_bytes());
+        assert_eq!(output.status.code(), Some(1), "{body}");
+        let said = text(&output.stderr);
+        for reason in reasons.iter().chain(&["Nothing would be sent."]) {
+            assert!(said.contains(reason), "{reason} is not in:\n{said}");
+        }
+        let decided = text(&output.stdout);
+        assert!(decided.contains("tenant        billing") && !decided.contains("POST"), "{decided}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_named() {
+    let plain = configuration("https://odyssey.asteroid.ai/agents/v2", "");
+    for (arguments, code, said) in [
+        (&["--agent", "x"][..], 1, "--agent x: agentId in the path must be a hyphenated 36-character uuid"),
+        (&["--workflow", "a/b"], 1, "--workflow a/b: workflowId in the path"),
+        (&["--agent", AGENT, "--header", "Host: x"], 1, "--header \"Host: x\""),
+        (&["--agent", AGENT, "--header", "x"], 1, "write it as 'Name: value'"),
+        (&["--agent", AGENT, "--workflow", AGENT], 2, "cannot be used with"),
+        (&[], 2, "--agent <ID>|--workflow <ID>"),
+    ] {
+        let output = explain(&plain, arguments, b"{}");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+    let output = of_agent(&plain.replace("billing", "biling"), "{}");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("--tenant billing: the configuration has no such tenant; did you mean `biling`?"), "{said}");
+}

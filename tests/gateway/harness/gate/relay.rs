@@ -1,0 +1,159 @@
+//! One connection from the gateway, and its own to the upstream: HTTP/1.1, whole messages with a Content-Length.
+//!
+//! What is held waits in its thread, which ends with the gate; other threads end with their connection.
+
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write, copy, sink};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+
+use super::super::caller::{PATIENCE, connect};
+use super::{Point, Shared, Verdict};
+
+/// Why a connection carries nothing more.
+enum Stop {
+    Verdict(Verdict),
+    Broke,
+}
+
+impl From<Error> for Stop {
+    fn from(_: Error) -> Stop {
+        Stop::Broke
+    }
+}
+
+/// Passes messages on and back until either side ends the connection, or a verdict does.
+pub(super) fn task(shared: &Arc<Shared>, gateway: TcpStream, last: bool) -> impl FnOnce() + Send + use<> {
+    let shared = Arc::clone(shared);
+    move || {
+        if let Err(Stop::Verdict(verdict)) = relay(&shared, &gateway, last) {
+            // The gateway may have ended it meanwhile.
+            drop(end(&shared, gateway, verdict));
+        }
+    }
+}
+
+fn relay(shared: &Shared, gateway: &TcpStream, last: bool) -> Result<(), Stop> {
+    gateway.set_read_timeout(Some(PATIENCE))?;
+    gateway.set_nodelay(true)?;
+    let mut gateway = BufReader::new(gateway);
+    let mut upstream = BufReader::new(connect(shared.upstream));
+    upstream.get_ref().set_nodelay(true)?;
+    while let Some(head) = head(&mut gateway)? {
+        let held = shared.begin(&head);
+        shared.pause(held, Point::LookUp)?;
+        shared.pause(held, Point::Head)?;
+        let body = body(&mut gateway, &head)?;
+        let (first, second) = parts(&body, held == Some(Point::MidBody));
+        upstream.get_mut().write_all(&[head.as_bytes(), first].concat())?;
+        shared.pause(held, Point::MidBody)?;
+        upstream.get_mut().write_all(second)?;
+        let answer = answer(&mut upstream, last)?;
+        shared.pause(held, Point::Body)?;
+        let (first, second) = parts(&answer, matches!(held, Some(Point::MidAnswer | Point::LookUpMidAnswer)));
+        gateway.get_mut().write_all(first)?;
+        shared.pause(held, Point::MidAnswer)?;
+        shared.pause(held, Point::LookUpMidAnswer)?;
+        gateway.get_mut().write_all(second)?;
+        shared.pause(held, Point::Answer)?;
+        if last {
+            return Err(Stop::Verdict(Verdict::Close));
+        }
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Where an exchange that begins with this head is held, if it is the one.
+    fn begin(&self, head: &str) -> Option<Point> {
+        let mut state = self.lock();
+        let is_the_one = match state.point? {
+            Point::Refused { .. } | Point::Connecting { .. } => false,
+            Point::LookUp | Point::LookUpMidAnswer => head.starts_with("GET ") && head.contains("/executions?"),
+            Point::Head | Point::MidBody | Point::Body | Point::MidAnswer | Point::Answer => head.starts_with("POST "),
+        };
+        let begins = is_the_one && !state.begun;
+        state.begun |= is_the_one;
+        state.point.filter(|_| begins)
+    }
+
+    /// Waits for the verdict, if the exchange has come to where it is held.
+    fn pause(&self, held: Option<Point>, here: Point) -> Result<(), Stop> {
+        if held != Some(here) {
+            return Ok(());
+        }
+        self.tell(|state| state.held = true);
+        match self.verdict() {
+            Some(Verdict::Proceed) => Ok(()),
+            verdict => Err(Stop::Verdict(verdict.unwrap_or(Verdict::Close))),
+        }
+    }
+}
+
+fn end(shared: &Shared, mut gateway: TcpStream, verdict: Verdict) -> std::io::Result<()> {
+    match verdict {
+        Verdict::Reset => {
+            reset(&gateway)?;
+            drop(gateway);
+            shared.tell(|state| state.closed = true);
+            return Ok(());
+        }
+        Verdict::Stall => drop(shared.wait_until(|state| state.ended)),
+        Verdict::Answer(status) => {
+            let body = format!("{{\"code\":{status},\"message\":\"the gate says so\"}}");
+            let framing = format!("Content-Type: application/json\r\nContent-Length: {}", body.len());
+            let whole = format!("HTTP/1.1 {status} Said\r\n{framing}\r\nConnection: close\r\n\r\n{body}");
+            gateway.write_all(whole.as_bytes())?;
+        }
+        Verdict::Close | Verdict::Proceed => {}
+    }
+    // A socket that is closed with unread bytes resets its connection, so what still comes is read.
+    let closed = gateway.shutdown(Shutdown::Write);
+    shared.tell(|state| state.closed = true);
+    closed?;
+    copy(&mut gateway, &mut sink()).map(drop)
+}
+
+/// Lets the connection be reset when it is closed, which needs a socket that a runtime knows.
+fn reset(stream: &TcpStream) -> std::io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    let stream = stream.try_clone()?;
+    stream.set_nonblocking(true)?;
+    tokio::net::TcpStream::from_std(stream)?.set_zero_linger()
+}
+
+/// A head with the empty line that ends it, or nothing where the connection ends first.
+fn head(from: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if from.read_line(&mut head)? == 0 {
+            return if head.is_empty() { Ok(None) } else { Err(ErrorKind::UnexpectedEof.into()) };
+        }
+    }
+    Ok(Some(head))
+}
+
+/// What follows a head.
+fn body(from: &mut impl Read, head: &str) -> std::io::Result<Vec<u8>> {
+    let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+    let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let mut body = vec![0; length.map_or(0, |(_, length)| length.parse().unwrap())];
+    from.read_exact(&mut body).map(|()| body)
+}
+
+/// A whole answer, which announces the end of its connection where it is the last.
+fn answer(upstream: &mut BufReader<TcpStream>, last: bool) -> Result<Vec<u8>, Stop> {
+    let Some(mut head) = head(upstream)? else { return Err(Stop::Verdict(Verdict::Close)) };
+    let body = body(upstream, &head)?;
+    if last {
+        head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    }
+    Ok([head.as_bytes(), &body].concat())
+}
+
+/// Both halves of a message where it is to be parted, or all of it and nothing.
+fn parts(message: &[u8], in_halves: bool) -> (&[u8], &[u8]) {
+    message.split_at(if in_halves { message.len() / 2 } else { message.len() })
+}
