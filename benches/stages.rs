@@ -137,7 +137,7 @@ fn exchange(sinks: &Arc<Sinks>) {
 // What metrics add to a small start with a key and every limit: its four decisions, its key, the request to the upstream, and
 // the end of its record, without its line in the log.
 #[library_benchmark]
-#[bench::counted(args = (record()), config = at_most(1_000))]
+#[bench::counted(args = (record()), config = at_most(850))]
 fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Arc<Meters>, Arc<Sinks>) {
     for limit in Limit::ALL {
         meters.decided(black_box(limit), Decision::Allowed);
