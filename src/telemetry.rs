@@ -1,10 +1,14 @@
 //! What the gateway says about itself.
 
+pub mod audit;
 mod line;
 pub mod log;
 pub mod record;
 pub mod request_id;
 
+use std::sync::Arc;
+
+use audit::{Audit, Place};
 use log::Log;
 use record::Record;
 
@@ -13,10 +17,15 @@ use record::Record;
 pub struct Sinks {
     /// Its line; absent where lines of this level are not wanted.
     pub log: Option<Log>,
+    /// The audit, where there is one.
+    pub audit: Option<Arc<Audit>>,
 }
 
 impl Sinks {
-    fn close(&self, record: &Record) {
+    fn close(&self, record: &Record, place: Option<Place>) {
+        if let Some(place) = place {
+            place.fill(record);
+        }
         if let Some(log) = &self.log {
             record.write_to(log);
         }
