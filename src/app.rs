@@ -8,14 +8,16 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::admin::{self, health::Health};
-use crate::config::resolve::{Config, Listener, TenantSource};
+use crate::config::resolve::{self, Config, Listener, TenantSource};
 use crate::drain::{self, Drain, Schedule};
 use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment};
@@ -24,6 +26,7 @@ use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{self, Metrics, Page, Shown};
 use crate::upstream::connect::{self, Connector};
@@ -36,6 +39,9 @@ use reload::Reloader;
 
 pub use rehearsal::rehearse;
 pub use reload::Source;
+
+/// How long records of starts may take to be written at the end.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,14 @@ pub enum Error {
         at: usize,
         /// What stands in the way; begins with the key of the configuration.
         reason: server::tls::Error,
+    },
+    /// Records of starts cannot be kept where the configuration says.
+    #[error("audit.file {}: cannot be appended to; make its directory, and let the gateway's user write there", file.display())]
+    Audit {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -97,6 +111,7 @@ pub struct Running {
     watches: Vec<Watch>,
     state: Arc<State>,
     page: Page,
+    audit: Option<Arc<Audit>>,
 }
 
 /// Starts a gateway: reads the keys, binds every address, starts the workers. Called inside a runtime, which serves the
@@ -115,6 +130,7 @@ pub fn start(
     let state = Arc::new(State::default());
     let served = Snapshot::serve(&config, &secrets, &state)?;
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
+    let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(&config)).map(|_| connector()).collect();
@@ -129,7 +145,8 @@ pub fn start(
     let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach)));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
-    let sinks = Arc::new(Sinks { log, metrics: Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters) });
+    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
+    let sinks = Arc::new(Sinks { log, audit: audit.clone(), metrics });
     let open: Vec<_> =
         config.listeners.iter().map(|listener| sinks.metrics.listener(&listener.address.to_string())).collect();
     let page = Page::new(Shown {
@@ -186,6 +203,7 @@ pub fn start(
         watches,
         state,
         page,
+        audit,
     })
 }
 
@@ -195,14 +213,23 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Where the admin listener cannot be served or a worker failed.
-    pub async fn until(self, mut told_to_stop: impl AsyncFnMut(), told_to_reload: impl AsyncFnMut()) -> io::Result<()> {
+    /// Where the admin listener cannot be served, a worker failed, or records of starts could not be written.
+    pub async fn until(
+        self,
+        mut told_to_stop: impl AsyncFnMut(),
+        mut told_to_reload: impl AsyncFnMut(),
+    ) -> io::Result<()> {
         let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
         let admin = admin::serve(admin, self.health, self.page, tasks);
+        let audit = self.audit.clone();
+        let told_to_reload = async || {
+            told_to_reload().await;
+            audit.iter().for_each(|audit| audit.reopen());
+        };
         let reloads = async {
             match self.reloader {
                 Some(reloader) => reloader.run(told_to_reload).await,
@@ -236,8 +263,21 @@ impl Running {
         } else {
             tracing::error!(unsettled, "exchanges were cut off; their executions may run");
         }
-        if in_time { join(self.workers) } else { Ok(()) }
+        let ended = if in_time { join(self.workers) } else { Ok(()) };
+        // Also where a worker failed.
+        let written = self.audit.map_or(Ok(()), |audit| audit.close(AUDIT_PATIENCE));
+        ended.and(written.map_err(|unwritten| {
+            tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
+            io::Error::other(unwritten)
+        }))
     }
+}
+
+fn open_audit(config: &resolve::Audit) -> Result<Arc<Audit>, Error> {
+    Audit::open(config.file.as_deref(), config.stdout, config.when_full).map_err(|source| match &config.file {
+        Some(file) => Error::Audit { file: file.clone(), source },
+        None => Error::System(source),
+    })
 }
 
 fn join(workers: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {

@@ -32,6 +32,7 @@ use crate::json;
 use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
+use crate::telemetry::audit::{self, Decision, Entered};
 use crate::telemetry::metrics::Asked;
 use crate::telemetry::metrics::client::Target;
 use crate::telemetry::record::{Line, Outcome, Record};
@@ -67,7 +68,7 @@ impl Proxy {
         record.asked = Asked::new(served.listener.scheme, &head.method);
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
-            Ok(Prepared::Replay(reply)) => replayed(&reply, record),
+            Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &head, body, record),
         };
         if self.draining.is_leaving() {
@@ -94,7 +95,10 @@ impl Proxy {
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let permit = limit::admit(tenant, &mut record.standing)?;
+        let admitted = limit::admit(tenant, &mut record.standing);
+        // A start that a limit refuses is recorded, too.
+        let entered = audit::enter(record, &head.headers).await?;
+        let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
@@ -109,7 +113,8 @@ impl Proxy {
             let look_up = LookUp { upstream: &self.upstream, snapshot, tenant, permit: &permit, request_id };
             match idempotency::claim(snapshot, key, &body, &look_up, looked_up).await? {
                 Turn::Send(mine) => claim = Some(mine),
-                Turn::Replay(reply) => return Ok(Prepared::Replay(reply)),
+                Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
+                Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
             }
         }
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
@@ -117,6 +122,7 @@ impl Proxy {
         let mut request = outgoing::build(snapshot, &call, head, &record.line.request_id, tagged.into())?;
         tenant.credential.inject(&permit, &mut request);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
+        record.audit.fingerprint = Some(tenant.credential.fingerprint);
         let (upstream, credential) = (Arc::clone(&self.upstream), Arc::clone(&tenant.credential));
         let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
         let target = Target::Operation(call.operation);
@@ -125,6 +131,7 @@ impl Proxy {
             target,
             credential,
             permit,
+            entered,
             claim,
             reservation,
             upstream,
@@ -134,7 +141,8 @@ impl Proxy {
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
-    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, record: Box<Record>) -> Response<Body> {
+    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, mut record: Box<Record>) -> Response<Body> {
+        record.audit.decision = Decision::Refused;
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
@@ -148,7 +156,7 @@ impl Proxy {
 #[expect(clippy::large_enum_variant, reason = "nearly every request is the large one: a box would cost each of them")]
 enum Prepared {
     Send(Exchange),
-    Replay(Arc<Reply>),
+    Replay(Arc<Reply>, Decision),
 }
 
 /// A request that is ready to be sent, and what it is sent with.
@@ -157,6 +165,7 @@ struct Exchange {
     target: Target,
     credential: Arc<Credential>,
     permit: Permit,
+    entered: Entered,
     claim: Option<Claim>,
     reservation: Reservation,
     upstream: Arc<Upstream>,
@@ -168,9 +177,11 @@ impl Exchange {
     async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
-        let Exchange { request, target, credential, permit, claim, reservation, upstream, patience, form } = self;
+        record.audit.decision = Decision::Sent;
+        let Exchange { request, target, credential, permit, entered, claim, reservation, upstream, patience, form } =
+            self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        match send(&upstream, request, target, permit, patience).await {
+        match send(&upstream, request, target, permit, entered, patience).await {
             Ok(response) => {
                 if response.status().is_client_error() {
                     stake.nothing_started(&mut record);
@@ -228,6 +239,7 @@ async fn send(
     request: Request<upstream::body::Body>,
     target: Target,
     permit: Permit,
+    _entered: Entered,
     patience: Duration,
 ) -> Result<Response<Body>, Error> {
     let (response, sent, lease, deadline) = match upstream.send(request, target, patience).await {
@@ -256,7 +268,8 @@ fn passed_on(response: Response<Body>, record: Box<Record>) -> Response<Body> {
 }
 
 /// The answer of an earlier start with the same key.
-fn replayed(reply: &Reply, mut record: Box<Record>) -> Response<Body> {
+fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Response<Body> {
+    record.audit.decision = decision;
     record.line.replayed = true;
     answered(idempotency::replayed(reply), record)
 }

@@ -1,13 +1,15 @@
 //! What the gateway says about itself.
 
+pub mod audit;
 mod line;
 pub mod log;
 pub mod metrics;
 pub mod record;
 pub mod request_id;
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use audit::{Audit, Place};
 use log::Log;
 use metrics::Metrics;
 use record::Record;
@@ -17,15 +19,20 @@ use record::Record;
 pub struct Sinks {
     /// Its line; absent where lines of this level are not wanted.
     pub log: Option<Log>,
+    /// The audit, where there is one.
+    pub audit: Option<Arc<Audit>>,
     /// What it counts for.
     pub metrics: Metrics,
 }
 
 impl Sinks {
-    fn close(&self, record: &Record, took: Duration) {
-        self.metrics.close(record, took);
+    fn close(&self, record: &Record, place: Option<Place>) {
+        self.metrics.close(record);
+        if let Some(place) = place {
+            place.fill(record);
+        }
         if let Some(log) = &self.log {
-            record.write_to(log, took);
+            record.write_to(log);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the operator wrote → what runs. Every problem is recorded with its path, then the next section is read; no
 //! file, no name server and no environment is asked.
 
+mod audit;
 mod credential;
 mod header;
 mod idempotency;
@@ -25,6 +26,8 @@ use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
 use crate::state::{Bounds, Limits};
 
+pub use audit::Audit;
+
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -48,6 +51,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How the gateway ends.
     pub drain: Drain,
+    /// Where a record of every start is kept, if anywhere.
+    pub audit: Option<Audit>,
 }
 
 /// The Asteroid API that the gateway stands in front of.
@@ -191,6 +196,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let timeouts = timeouts(&file.timeouts, section.findings);
     let drain = drain(&file.drain, section.findings);
+    let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
     Some(Config {
         upstream: upstream?,
@@ -203,6 +209,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         body_limit: body_limit?,
         timeouts: timeouts?,
         drain: drain?,
+        audit: audit?,
     })
 }
 

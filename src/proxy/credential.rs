@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
 use crate::state::Key;
 
 use super::limit::Permit;
@@ -15,6 +15,8 @@ use super::limit::Permit;
 pub struct Credential {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// What tells the key from others.
+    pub fingerprint: Fingerprint,
     /// What is known of the key over time.
     pub key: Arc<Key>,
     header: HeaderName,
@@ -26,7 +28,8 @@ impl Credential {
     /// Makes the header once, for all requests.
     #[must_use]
     pub fn new(name: &str, key: Arc<Key>, header: HeaderName, secret: &Secret) -> Credential {
-        Credential { name: name.into(), key, header, value: secret.header_value() }
+        let (fingerprint, value) = (secret.fingerprint(), secret.header_value());
+        Credential { name: name.into(), fingerprint, key, header, value }
     }
 
     /// Sets the key on a request that was admitted, in place of any other value.

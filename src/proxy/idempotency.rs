@@ -174,6 +174,18 @@ pub enum Turn {
     Send(Claim),
     /// It was answered before.
     Replay(Arc<Reply>),
+    /// It was found at the upstream; this is the answer that it must have got.
+    Recovered(Arc<Reply>),
+}
+
+impl Turn {
+    fn keyed(&self) -> Keyed {
+        match self {
+            Turn::Send(_) => Keyed::New,
+            Turn::Replay(_) => Keyed::Replayed,
+            Turn::Recovered(_) => Keyed::Recovered,
+        }
+    }
 }
 
 /// Claims the key of a start whose body, as it was sent, is given. What is not known here is looked up where the
@@ -191,10 +203,10 @@ pub async fn claim(
     looked_up: &mut Option<&'static str>,
 ) -> Result<Turn, Error> {
     let turn = turn(snapshot, key, body, look_up, looked_up).await;
-    if let Some(keyed) = turn.as_ref().map_or_else(Error::keyed, |(_, keyed)| Some(*keyed)) {
+    if let Some(keyed) = turn.as_ref().map_or_else(Error::keyed, |turn| Some(turn.keyed())) {
         look_up.tenant.counts.meters.keyed(keyed);
     }
-    turn.map(|(turn, _)| turn)
+    turn
 }
 
 async fn turn(
@@ -203,12 +215,12 @@ async fn turn(
     body: &[u8],
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
-) -> Result<(Turn, Keyed), Error> {
+) -> Result<Turn, Error> {
     let bounds = snapshot.idempotency.bounds;
     let unknown = || Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: key };
     let (claim, first) = match snapshot.claims.claim(key, Digest::of(&[body]), bounds, Instant::now())? {
-        Claimed::Answered(reply) => return Ok((Turn::Replay(reply), Keyed::Replayed)),
-        Claimed::New(claim) if !snapshot.idempotency.recovery => return Ok((Turn::Send(claim), Keyed::New)),
+        Claimed::Answered(reply) => return Ok(Turn::Replay(reply)),
+        Claimed::New(claim) if !snapshot.idempotency.recovery => return Ok(Turn::Send(claim)),
         Claimed::Unknown(_) if !snapshot.idempotency.recovery => return Err(unknown()),
         Claimed::New(claim) => (claim, true),
         Claimed::Unknown(claim) => (claim, false),
@@ -222,9 +234,9 @@ async fn turn(
             let media_type = HeaderValue::from_static(media_type);
             let reply = Arc::new(Reply::new(status, Some(&media_type), body.as_bytes()));
             claim.found(Arc::clone(&reply), Instant::now());
-            Ok((Turn::Replay(reply), Keyed::Recovered))
+            Ok(Turn::Recovered(reply))
         }
-        Found::Nothing if first => Ok((Turn::Send(claim), Keyed::New)),
+        Found::Nothing if first => Ok(Turn::Send(claim)),
         Found::Nothing => Err(unknown()),
         Found::Several => {
             claim.unknown(Instant::now());

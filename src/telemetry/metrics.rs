@@ -14,7 +14,7 @@ mod server;
 mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::state::{Counter, Meters};
 
@@ -91,6 +91,7 @@ table! {
     RELOADED = gauge("asteroid_gateway_config_last_reload_successful", "Whether the last of them succeeded, 1 at the start");
     RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
     LOST_LINES = counter("asteroid_gateway_log_lines_lost_total", "Lines of the log that could not be written");
+    AUDIT_REFUSED = counter("asteroid_gateway_audit_refused_total", "Starts that were refused because their records found no room in the audit");
     BUILD = gauge("asteroid_gateway_build_info", "Always 1");
 }
 
@@ -163,10 +164,10 @@ impl Metrics {
     }
 
     /// Counts a request that has ended.
-    pub(super) fn close(&self, record: &Record, took: Duration) {
+    pub(super) fn close(&self, record: &Record) {
         self.in_flight.less();
         let line = &record.line;
-        self.server.observe(record.asked, line.status, line.error, took);
+        self.server.observe(record.asked, line.status, line.error, record.took());
         let meters = record.meters.as_ref().unwrap_or(&self.other);
         meters.request(line.status);
         let Some(operation) = record.asked.operation else { return };

@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::state::{Digest, Meters, Standing};
 
 use super::Sinks;
+use super::audit::{self, Audit};
 use super::line;
 use super::log::{Format, Log};
 use super::metrics::Asked;
@@ -59,6 +60,8 @@ pub struct Record {
     pub asked: Asked,
     /// Where the tenant that was identified is counted.
     pub meters: Option<Arc<Meters>>,
+    /// What the audit has of it beside the line.
+    pub audit: audit::Entry,
     /// What is written; set by the stage that learns it.
     pub line: Line,
 }
@@ -136,6 +139,7 @@ impl Record {
             standing: Standing::default(),
             asked: Asked::default(),
             meters: None,
+            audit: audit::Entry::default(),
             line,
         })
     }
@@ -146,7 +150,17 @@ impl Record {
         self.line.set_call(call);
     }
 
-    pub(super) fn write_to(&self, log: &Log, took: Duration) {
+    /// The audit, if the request asks for an operation: every one starts an execution.
+    pub(super) fn audit_of_start(&self) -> Option<&Arc<Audit>> {
+        self.line.operation.and(self.sinks.audit.as_ref())
+    }
+
+    pub(super) fn took(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    pub(super) fn write_to(&self, log: &Log) {
+        let took = self.took();
         log.append(|lines| match log.format() {
             Format::Json => line::json(lines, &self.line, took),
             Format::Text => text(lines, &self.line, took.as_secs_f64() * 1e3),
@@ -168,7 +182,8 @@ impl Line {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.sinks.close(self, self.begun.elapsed());
+        let place = self.audit.leave();
+        self.sinks.close(self, place);
     }
 }
 

@@ -6,7 +6,7 @@ use super::duration::{Histogram, Lazy};
 use super::label::{ASKED, Asked, STATUSES, name, name_index, status, status_error, status_index};
 
 /// The gateway's own errors, by the last part of their `type`; another is shown as `_OTHER`.
-const ERRORS: [&str; 27] = [
+const ERRORS: [&str; 28] = [
     "limit",
     "body",
     "unreachable",
@@ -33,6 +33,7 @@ const ERRORS: [&str; 27] = [
     "host",
     "misdirected",
     "browser",
+    "audit-full",
     "tagging",
 ];
 
