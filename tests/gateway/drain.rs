@@ -93,11 +93,14 @@ fn a_second_signal_ends_it_now() {
 }
 
 #[test]
-fn the_admin_listener_answers_probes_and_nothing_else() {
+fn the_admin_listener_answers_whoever_operates_the_gateway_and_the_others_do_not() {
     let pair = Pair::start();
     assert_eq!(pair.gateway.admin("/livez").body, b"ok\n");
-    assert_eq!(pair.gateway.admin("/metrics").status, 404);
     assert_eq!(pair.gateway.admin(EXECUTE).status, 404);
-    let data = Caller::connect(pair.gateway.address()).request("GET", "/livez");
-    data.assert_error(404, "path", "not_started");
+    assert_eq!(pair.gateway.probe().request("POST", "/metrics").status, 405);
+    for path in ["/livez", "/readyz", "/metrics", "/version"] {
+        assert_eq!(pair.gateway.admin(path).status, 200);
+        let data = Caller::connect(pair.gateway.address()).request("GET", path);
+        data.assert_error(404, "path", "not_started");
+    }
 }
