@@ -86,6 +86,22 @@ impl Operation {
         self.row().name
     }
 
+    /// The operation of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Operation> {
+        Operation::ALL.into_iter().find(|operation| operation.name() == name)
+    }
+
+    /// The path below the base as the specification writes it: `/agents/{agentId}/execute`.
+    #[must_use]
+    pub fn route(self) -> String {
+        let shown = |segment: &Segment| match segment {
+            Segment::Word(word) => format!("/{word}"),
+            Segment::Id(name) => format!("/{{{name}}}"),
+        };
+        self.row().path.iter().map(shown).collect()
+    }
+
     /// The target of a call, as a caller writes it below `/`.
     ///
     /// # Errors
@@ -181,14 +197,7 @@ fn is_path_of(template: &[Segment], path: &[&str]) -> bool {
 
 /// What is served, for those who asked for something else.
 fn served() -> String {
-    let shown = |segment: &Segment| match segment {
-        Segment::Word(word) => format!("/{word}"),
-        Segment::Id(name) => format!("/{{{name}}}"),
-    };
-    let line = |operation: Operation| {
-        let Row { method, path, .. } = operation.row();
-        format!("{method} {}", path.iter().map(shown).collect::<String>())
-    };
+    let line = |operation: Operation| format!("{} {}", operation.row().method, operation.route());
     Operation::ALL.map(line).join(" and ")
 }
 
