@@ -2,6 +2,7 @@
 
 mod rehearsal;
 mod reload;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
 use crate::telemetry::log::Log;
+use crate::telemetry::trace::export::Exporter;
 use crate::upstream::connect::{self, Connector};
 use crate::upstream::reach::Reach;
 use crate::upstream::tls;
@@ -71,6 +73,9 @@ pub enum Error {
     /// The upstream's host is no name that a certificate can have.
     #[error("upstream.url")]
     Host(#[from] connect::Unusable),
+    /// The collector's URL cannot be used.
+    #[error("traces.otlp")]
+    Traces(#[from] traces::Error),
     /// The configuration cannot serve.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
@@ -95,6 +100,7 @@ pub struct Running {
     workers_end: mpsc::Receiver<Infallible>,
     watches: Vec<Watch>,
     state: Arc<State>,
+    exporter: Option<Exporter>,
 }
 
 /// Starts a gateway: reads the keys, binds every address, starts the workers. Called inside a runtime, which serves the
@@ -127,7 +133,8 @@ pub fn start(
     let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach)));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
-    let sinks = Arc::new(Sinks { log });
+    let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
+    let sinks = Arc::new(Sinks { log, tracer });
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
@@ -173,6 +180,7 @@ pub fn start(
         workers_end,
         watches,
         state,
+        exporter,
     })
 }
 
@@ -189,6 +197,7 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
+        let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = admin::serve(admin, self.health, tasks);
         let reloads = async {
             match self.reloader {
@@ -222,6 +231,13 @@ impl Running {
             tracing::info!("drained");
         } else {
             tracing::error!(unsettled, "exchanges were cut off; their executions may run");
+        }
+        if in_time && let Some(exporting) = exporting {
+            tokio::select! {
+                never = &mut admin => match never {},
+                () = exporting.flush() => {}
+                () = told_to_stop() => {}
+            }
         }
         if in_time { join(self.workers) } else { Ok(()) }
     }

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::asteroid::start::{OnConflict, Tags};
-use crate::config::resolve::{Config, Idempotency, Keys, TenantSource};
+use crate::config::resolve::{Config, Idempotency, Keys, Scheme, TenantSource};
 use crate::secret::Secret;
 use crate::state::{Claims, Counts, Limits, Standing, State};
 
@@ -76,6 +76,8 @@ pub struct Listener {
     pub hosts: Hosts,
     /// How the tenant is identified.
     pub tenant: tenant::Source,
+    /// What callers speak.
+    pub scheme: Scheme,
 }
 
 /// On whose behalf a request is sent.
@@ -160,6 +162,7 @@ impl Snapshot {
                 }
             };
             listeners.push(Listener {
+                scheme: if listener.tls.is_some() { Scheme::Https } else { Scheme::Http },
                 hosts: Hosts::new(listener.address.ip(), &listener.hosts),
                 tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
             });

@@ -13,6 +13,8 @@ pub(super) fn json(lines: &mut Vec<u8>, line: &Line, took: Duration) -> io::Resu
     write!(lines, r#"{{"timestamp":"{now}","level":"INFO","message":"request","duration_ms":"#)?;
     milliseconds(lines, took);
     plain(lines, "request_id", Some(line.request_id.as_str()));
+    let trace_id = line.trace_id.map(|id| id.text());
+    plain(lines, "trace_id", trace_id.as_ref().and_then(|text| std::str::from_utf8(text).ok()));
     lines.extend_from_slice(br#","peer":""#);
     address(lines, line.peer)?;
     lines.push(b'"');

@@ -16,6 +16,8 @@ use super::Sinks;
 use super::line;
 use super::log::{Format, Log};
 use super::request_id::RequestId;
+use super::trace::Trace;
+use super::trace::context::TraceId;
 use crate::asteroid::operation::{Call, Operation};
 
 /// What may have been spent, as callers and operators are told.
@@ -52,6 +54,8 @@ impl Serialize for Outcome {
 pub struct Record {
     sinks: Arc<Sinks>,
     begun: Instant,
+    /// Its part in a trace.
+    pub trace: Trace,
     /// How the tenant stands with its limits.
     pub standing: Standing,
     /// What is written; set by the stage that learns it.
@@ -63,6 +67,8 @@ pub struct Record {
 pub struct Line {
     /// The `X-Request-Id` that the upstream got and the answer carries.
     pub request_id: RequestId,
+    /// The trace that it belongs to.
+    pub trace_id: Option<TraceId>,
     /// Who connected.
     pub peer: SocketAddr,
     /// The tenant that was identified.
@@ -105,6 +111,7 @@ impl Record {
     pub fn new(sinks: Arc<Sinks>, peer: SocketAddr, request_id: RequestId) -> Box<Record> {
         let line = Line {
             request_id,
+            trace_id: None,
             peer,
             tenant: None,
             operation: None,
@@ -124,7 +131,13 @@ impl Record {
             delivered: false,
         };
         // It is handed on many times, and is large.
-        Box::new(Record { sinks, begun: Instant::now(), standing: Standing::default(), line })
+        Box::new(Record { sinks, begun: Instant::now(), trace: Trace::default(), standing: Standing::default(), line })
+    }
+
+    /// Makes it a part of a trace.
+    pub fn join(&mut self, trace: Trace) {
+        self.line.trace_id = trace.id();
+        self.trace = trace;
     }
 
     pub(super) fn write_to(&self, log: &Log) {
