@@ -9,14 +9,16 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::admin::{self, health::Health};
-use crate::config::resolve::{Config, Listener, TenantSource};
+use crate::config::resolve::{self, Config, Listener, TenantSource};
 use crate::drain::{self, Drain, Schedule};
 use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment};
@@ -25,6 +27,7 @@ use crate::server::{self, accept};
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::log::Log;
 use crate::telemetry::trace::export::Exporter;
 use crate::upstream::connect::{self, Connector};
@@ -37,6 +40,9 @@ use reload::Reloader;
 
 pub use rehearsal::rehearse;
 pub use reload::Source;
+
+/// How long records of starts may take to be written at the end.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +72,14 @@ pub enum Error {
         at: usize,
         /// What stands in the way; begins with the key of the configuration.
         reason: server::tls::Error,
+    },
+    /// Records of starts cannot be kept where the configuration says.
+    #[error("audit.file {}: cannot be appended to; make its directory, and let the gateway's user write there", file.display())]
+    Audit {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -101,6 +115,7 @@ pub struct Running {
     watches: Vec<Watch>,
     state: Arc<State>,
     exporter: Option<Exporter>,
+    audit: Option<Arc<Audit>>,
 }
 
 /// Starts a gateway: reads the keys, binds every address, starts the workers. Called inside a runtime, which serves the
@@ -119,6 +134,7 @@ pub fn start(
     let state = Arc::new(State::default());
     let served = Snapshot::serve(&config, &secrets, &state)?;
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
+    let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(&config)).map(|_| connector()).collect();
@@ -134,7 +150,7 @@ pub fn start(
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
-    let sinks = Arc::new(Sinks { log, tracer });
+    let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer });
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
@@ -181,6 +197,7 @@ pub fn start(
         watches,
         state,
         exporter,
+        audit,
     })
 }
 
@@ -190,8 +207,12 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Where the admin listener cannot be served or a worker failed.
-    pub async fn until(self, mut told_to_stop: impl AsyncFnMut(), told_to_reload: impl AsyncFnMut()) -> io::Result<()> {
+    /// Where the admin listener cannot be served, a worker failed, or records of starts could not be written.
+    pub async fn until(
+        self,
+        mut told_to_stop: impl AsyncFnMut(),
+        mut told_to_reload: impl AsyncFnMut(),
+    ) -> io::Result<()> {
         let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         for watch in self.watches {
@@ -199,6 +220,11 @@ impl Running {
         }
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = admin::serve(admin, self.health, tasks);
+        let audit = self.audit.clone();
+        let told_to_reload = async || {
+            told_to_reload().await;
+            audit.iter().for_each(|audit| audit.reopen());
+        };
         let reloads = async {
             match self.reloader {
                 Some(reloader) => reloader.run(told_to_reload).await,
@@ -232,6 +258,10 @@ impl Running {
         } else {
             tracing::error!(unsettled, "exchanges were cut off; their executions may run");
         }
+        let ended = if in_time { join(self.workers) } else { Ok(()) };
+        // Also where a worker failed.
+        let written = self.audit.map_or(Ok(()), |audit| audit.close(AUDIT_PATIENCE));
+        // Last, since it is what can best be done without.
         if in_time && let Some(exporting) = exporting {
             tokio::select! {
                 never = &mut admin => match never {},
@@ -239,8 +269,18 @@ impl Running {
                 () = told_to_stop() => {}
             }
         }
-        if in_time { join(self.workers) } else { Ok(()) }
+        ended.and(written.map_err(|unwritten| {
+            tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
+            io::Error::other(unwritten)
+        }))
     }
+}
+
+fn open_audit(config: &resolve::Audit) -> Result<Arc<Audit>, Error> {
+    Audit::open(config.file.as_deref(), config.stdout, config.when_full).map_err(|source| match &config.file {
+        Some(file) => Error::Audit { file: file.clone(), source },
+        None => Error::System(source),
+    })
 }
 
 fn join(workers: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {

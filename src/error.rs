@@ -14,6 +14,7 @@ use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
 use crate::proxy::{idempotency, recovery, tenant};
 use crate::state::Limit;
+use crate::telemetry::audit;
 use crate::telemetry::record::Outcome;
 use crate::upstream;
 
@@ -53,6 +54,9 @@ pub enum Error {
     /// One of the tenant's limits.
     #[error(transparent)]
     Limit(#[from] Exceeded),
+    /// Nothing is started without a record.
+    #[error(transparent)]
+    Audit(#[from] audit::Full),
     /// The body's media type.
     #[error("the body must be JSON in UTF-8, with Content-Type: application/json once and without a Content-Encoding")]
     MediaType,
@@ -125,6 +129,9 @@ impl Error {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
             }
             Error::Operation(Operation::Query) => row(StatusCode::BAD_REQUEST, "query", "Unexpected query string", BAD),
+            Error::Audit(audit::Full) => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "audit-full", "Audit is full", "proxy_internal_error")
+            }
             Error::MediaType => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
             Error::BodyTooLarge { .. } => row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", BAD),
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
@@ -173,6 +180,7 @@ impl Error {
             | Error::Operation(_)
             | Error::Tenant(_)
             | Error::Limit(_)
+            | Error::Audit(audit::Full)
             | Error::MediaType
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
@@ -204,6 +212,8 @@ impl Error {
         use idempotency::Error::{Full, InFlight, LookUp};
         match self {
             Error::Limit(exceeded) => Some(exceeded.after),
+            // A disk is not made room on in a moment.
+            Error::Audit(audit::Full) => Some(5),
             // When the other one ends is not known: a second is worth trying.
             Error::Idempotency(InFlight) => Some(1),
             // What fills the memory goes when its time is over.

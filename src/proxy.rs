@@ -32,6 +32,7 @@ use crate::json;
 use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
+use crate::telemetry::audit::{self, Decision, Entered};
 use crate::telemetry::record::{Line, Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::telemetry::trace::Trace;
@@ -65,7 +66,7 @@ impl Proxy {
         record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
-            Ok(Prepared::Replay(reply)) => replayed(&reply, record),
+            Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &head, body, record),
         };
         if self.draining.is_leaving() {
@@ -91,7 +92,10 @@ impl Proxy {
         if let Ok(call) = &call {
             record.line.set_call(call);
         }
-        let permit = limit::admit(tenant, &mut record.standing)?;
+        let admitted = limit::admit(tenant, &mut record.standing);
+        // A start that a limit refuses is recorded, too.
+        let entered = audit::enter(record).await?;
+        let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
@@ -107,7 +111,8 @@ impl Proxy {
             let look_up = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller };
             match idempotency::claim(snapshot, key, &body, &look_up, looked_up).await? {
                 Turn::Send(mine) => claim = Some(mine),
-                Turn::Replay(reply) => return Ok(Prepared::Replay(reply)),
+                Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
+                Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
             }
         }
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
@@ -115,13 +120,15 @@ impl Proxy {
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         tenant.credential.inject(&permit, &mut request);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
+        record.audit.fingerprint = Some(tenant.credential.fingerprint);
         let upstream = Arc::clone(&self.upstream);
         let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
-        Ok(Prepared::Send(Exchange { request, permit, claim, reservation, upstream, patience, form }))
+        Ok(Prepared::Send(Exchange { request, permit, entered, claim, reservation, upstream, patience, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
-    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, record: Box<Record>) -> Response<Body> {
+    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, mut record: Box<Record>) -> Response<Body> {
+        record.audit.decision = Decision::Refused;
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
@@ -135,13 +142,14 @@ impl Proxy {
 #[expect(clippy::large_enum_variant, reason = "nearly every request is the large one: a box would cost each of them")]
 enum Prepared {
     Send(Exchange),
-    Replay(Arc<Reply>),
+    Replay(Arc<Reply>, Decision),
 }
 
 /// A request that is ready to be sent, and what it is sent with.
 struct Exchange {
     request: Request<upstream::body::Body>,
     permit: Permit,
+    entered: Entered,
     claim: Option<Claim>,
     reservation: Reservation,
     upstream: Arc<Upstream>,
@@ -153,9 +161,10 @@ impl Exchange {
     async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
-        let Exchange { request, permit, claim, reservation, upstream, patience, form } = self;
+        record.audit.decision = Decision::Sent;
+        let Exchange { request, permit, entered, claim, reservation, upstream, patience, form } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        let sent = send(&upstream, request, permit, patience, &record.trace).await;
+        let sent = send(&upstream, request, permit, entered, patience, &record.trace).await;
         record.trace.ended(sent.as_ref().err().map(Error::slug));
         match sent {
             Ok(response) => {
@@ -211,6 +220,7 @@ async fn send(
     upstream: &Upstream,
     request: Request<upstream::body::Body>,
     permit: Permit,
+    _entered: Entered,
     patience: Duration,
     trace: &Trace,
 ) -> Result<Response<Body>, Error> {
@@ -241,7 +251,8 @@ fn passed_on(response: Response<Body>, record: Box<Record>) -> Response<Body> {
 }
 
 /// The answer of an earlier start with the same key.
-fn replayed(reply: &Reply, mut record: Box<Record>) -> Response<Body> {
+fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Response<Body> {
+    record.audit.decision = decision;
     record.line.replayed = true;
     answered(idempotency::replayed(reply), record)
 }

@@ -5,6 +5,7 @@
 
 mod env;
 mod file;
+mod fingerprint;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
 
 pub use env::Environment;
+pub use fingerprint::Fingerprint;
 
 /// The longest key that is taken: 8 KiB, as much as servers commonly take of one header.
 pub const MAX_LENGTH: usize = 8 * 1024;
@@ -148,6 +150,12 @@ impl Secret {
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
         self.0.clone()
+    }
+
+    /// What the key is called where it must not be shown.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.0.as_bytes())
     }
 
     /// The bytes themselves, for the store that made the secret (is what it reads now another key?) and for the guard

@@ -1,11 +1,15 @@
 //! What the gateway says about itself.
 
+pub mod audit;
 mod line;
 pub mod log;
 pub mod record;
 pub mod request_id;
 pub mod trace;
 
+use std::sync::Arc;
+
+use audit::{Audit, Place};
 use log::Log;
 use record::Record;
 use trace::Tracer;
@@ -17,10 +21,15 @@ pub struct Sinks {
     pub log: Option<Log>,
     /// Its spans, where they are exported.
     pub tracer: Option<Tracer>,
+    /// The audit, where there is one.
+    pub audit: Option<Arc<Audit>>,
 }
 
 impl Sinks {
-    fn close(&self, record: &Record) {
+    fn close(&self, record: &Record, place: Option<Place>) {
+        if let Some(place) = place {
+            place.fill(record);
+        }
         if let Some(log) = &self.log {
             record.write_to(log);
         }

@@ -44,6 +44,8 @@ pub(crate) struct Gateway {
     /// Where spans go (docs/TRACING.md). Without this section there are none, and a caller's valid trace context is passed
     /// on as it came.
     pub(crate) traces: Option<Traces>,
+    /// Where a record of every start is kept, one JSON object a line (docs/AUDIT.md). Absent: there is no audit.
+    pub(crate) audit: Option<Audit>,
 }
 
 /// `upstream`: where requests go.
@@ -251,4 +253,18 @@ pub(crate) struct Traces {
     pub(crate) sample: Option<Number>,
     /// What `service.name` says.
     pub(crate) service_name: Option<String>,
+}
+
+/// `audit`: where a record of every start is kept.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// A file that is appended to, and followed when it is moved away (logrotate).
+    pub(crate) file: Option<String>,
+    /// `true`: records stand on standard output, between the lines of the log, as well or instead.
+    pub(crate) stdout: Option<Flag>,
+    /// What becomes of starts while their records cannot be written, because the disk is full or a reader stalls, and 8192
+    /// are waiting: `wait` (up to 5s, then 503) or `refuse` (503 at once).
+    pub(crate) when_full: Option<String>,
 }

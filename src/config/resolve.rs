@@ -1,6 +1,7 @@
 //! What the operator wrote → what runs. Every problem is recorded with its path, then the next section is read; no
 //! file, no name server and no environment is asked.
 
+mod audit;
 mod credential;
 mod header;
 mod idempotency;
@@ -25,6 +26,8 @@ use super::units;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
 use crate::state::{Bounds, Limits};
+
+pub use audit::Audit;
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Config {
     pub drain: Drain,
     /// Where spans go; absent where none are made.
     pub traces: Option<Traces>,
+    /// Where a record of every start is kept, if anywhere.
+    pub audit: Option<Audit>,
 }
 
 /// The Asteroid API that the gateway stands in front of.
@@ -225,6 +230,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let timeouts = timeouts(&file.timeouts, section.findings);
     let drain = drain(&file.drain, section.findings);
     let traces = traces::resolve(file.traces, section.findings);
+    let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
     Some(Config {
         upstream: upstream?,
@@ -238,6 +244,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         timeouts: timeouts?,
         drain: drain?,
         traces: traces?,
+        audit: audit?,
     })
 }
 

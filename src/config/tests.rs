@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{Idempotency, Keys, Ratio, Scheme, TenantSource};
+use super::resolve::{Audit, Idempotency, Keys, Ratio, Scheme, TenantSource};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
+use crate::telemetry::audit::WhenFull;
 
 const SMALLEST: &str = include_str!("../../config/gateway.yaml");
 const FULL: &str = include_str!("../../config/gateway.full.yaml");
@@ -142,6 +143,7 @@ body_limit: 1048576
 timeouts: { response: 60, connect: 2h }
 drain: [0s]
 drain_delay: 5s
+audit: { file: audit.jsonl, stdout: maybe, when_full: drop, fsync: true }
 upstream:
   url: ftp://odyssey.asteroid.ai
   credential_header: Host
@@ -150,11 +152,15 @@ upstream:
         text,
         &[
             "admin.address: must be an IP address and a port, such as 127.0.0.1:8080",
+            "audit.file: must be a path with a directory, such as /var/log/asteroid-gateway/audit.jsonl or ./audit.jsonl",
+            "audit.fsync: unknown key; known here: file, stdout, when_full",
+            "audit.stdout: must be true or false",
+            "audit.when_full: must be wait or refuse",
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
             "drain_delay: unknown key; known here: upstream, listeners, admin, credentials, tenants, tagging, \
-             idempotency, body_limit, timeouts, drain, traces",
+             idempotency, body_limit, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
             "idempotency.retention: must be from 1m to 30days",
@@ -201,6 +207,25 @@ fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
     );
     let variable = [("ASTEROID_GATEWAY__TENANTS__BILLING__IDEMPOTENCY", "off")];
     assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].keys, Keys::Off);
+}
+
+#[test]
+fn records_of_starts_go_where_the_file_says_and_an_audit_without_a_place_is_none() {
+    let audit = |written: &str| with(&format!("{SMALLEST}audit: {written}\n"), &[]).map(|loaded| loaded.config.audit);
+    assert_eq!(with(SMALLEST, &[]).unwrap().config.audit, None);
+    let (file, stdout, when_full) = (Some("/a/b".into()), false, WhenFull::Wait);
+    assert_eq!(audit("{ file: /a/b }").unwrap(), Some(Audit { file, stdout, when_full }));
+    let (file, stdout, when_full) = (None, true, WhenFull::Refuse);
+    assert_eq!(audit("{ stdout: true, when_full: refuse }").unwrap(), Some(Audit { file, stdout, when_full }));
+    for nowhere in ["{}", "{ stdout: false }", "{ when_full: wait }"] {
+        assert_faults(
+            &format!("{SMALLEST}audit: {nowhere}\n"),
+            &["audit: does not say where records go; write `file: PATH`, `stdout: true` or both"],
+        );
+    }
+    let variable = [("ASTEROID_GATEWAY__AUDIT__FILE", "./audit.jsonl"), ("ASTEROID_GATEWAY__AUDIT__STDOUT", "true")];
+    let set = with(SMALLEST, &variable).unwrap().config.audit.unwrap();
+    assert_eq!((set.file, set.stdout), (Some("./audit.jsonl".into()), true));
 }
 
 #[test]

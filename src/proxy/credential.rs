@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
 
 use super::limit::Permit;
 
@@ -14,6 +14,8 @@ use super::limit::Permit;
 pub struct Credential {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// What tells the key from others.
+    pub fingerprint: Fingerprint,
     header: HeaderName,
     // Sensitive: hyper and Debug show it as such.
     value: HeaderValue,
@@ -23,7 +25,7 @@ impl Credential {
     /// Makes the header once, for all requests.
     #[must_use]
     pub fn new(name: &str, header: HeaderName, secret: &Secret) -> Credential {
-        Credential { name: name.into(), header, value: secret.header_value() }
+        Credential { name: name.into(), fingerprint: secret.fingerprint(), header, value: secret.header_value() }
     }
 
     /// Sets the key on a request that was admitted, in place of any other value.

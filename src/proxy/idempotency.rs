@@ -160,6 +160,8 @@ pub enum Turn {
     Send(Claim),
     /// It was answered before.
     Replay(Arc<Reply>),
+    /// It was found at the upstream; this is the answer that it must have got.
+    Recovered(Arc<Reply>),
 }
 
 /// Claims the key of a start whose body, as it was sent, is given. What is not known here is looked up where the
@@ -194,7 +196,7 @@ pub async fn claim(
             let media_type = HeaderValue::from_static(media_type);
             let reply = Arc::new(Reply::new(status, Some(&media_type), body.as_bytes()));
             claim.found(Arc::clone(&reply), Instant::now());
-            Ok(Turn::Replay(reply))
+            Ok(Turn::Recovered(reply))
         }
         Found::Nothing if first => Ok(Turn::Send(claim)),
         Found::Nothing => Err(unknown()),

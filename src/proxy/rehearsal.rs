@@ -33,7 +33,7 @@ impl Proxy {
         let prepared = self.prepare(served, &head, &mut body, &mut record).await;
         let request = prepared.map(|prepared| match prepared {
             Prepared::Send(exchange) => Some(exchange.request),
-            Prepared::Replay(_) => None,
+            Prepared::Replay(..) => None,
         });
         Rehearsal { record, request }
     }

@@ -93,6 +93,11 @@ impl Standing {
         }
     }
 
+    /// What is left of each limit that was looked at.
+    pub fn left(&self) -> impl Iterator<Item = (Limit, u32)> {
+        Limit::ALL.into_iter().zip(self.left).filter_map(|(limit, left)| left.map(|left| (limit, left.count)))
+    }
+
     /// Adds the fields to an answer, beside the upstream's own if it has some.
     pub fn tell(&self, answer: &mut HeaderMap) {
         let Some(policy) = &self.policy else { return };

@@ -7,11 +7,26 @@ use std::time::{Duration, SystemTime};
 
 use super::record::Line;
 
+/// The longest detail that is written, in bytes.
+const LONGEST_DETAIL: usize = 1000;
+
 pub(super) fn json(lines: &mut Vec<u8>, line: &Line, took: Duration) -> io::Result<()> {
+    begin(lines, "request", took)?;
+    asked(lines, line)?;
+    plain(lines, "credential", line.credential.as_deref());
+    became(lines, line)
+}
+
+/// The members that every line of the log begins with, and how long the request took.
+pub(super) fn begin(lines: &mut Vec<u8>, message: &str, took: Duration) -> io::Result<()> {
     let now = humantime::format_rfc3339_micros(SystemTime::now());
-    // The first members are those of every other line of the log.
-    write!(lines, r#"{{"timestamp":"{now}","level":"INFO","message":"request","duration_ms":"#)?;
+    write!(lines, r#"{{"timestamp":"{now}","level":"INFO","message":"{message}","duration_ms":"#)?;
     milliseconds(lines, took);
+    Ok(())
+}
+
+/// Who asked for what.
+pub(super) fn asked(lines: &mut Vec<u8>, line: &Line) -> io::Result<()> {
     plain(lines, "request_id", Some(line.request_id.as_str()));
     let trace_id = line.trace_id.map(|id| id.text());
     plain(lines, "trace_id", trace_id.as_ref().and_then(|text| std::str::from_utf8(text).ok()));
@@ -22,13 +37,17 @@ pub(super) fn json(lines: &mut Vec<u8>, line: &Line, took: Duration) -> io::Resu
     plain(lines, "operation", line.operation);
     plain(lines, "agent_id", line.agent_id.as_deref());
     plain(lines, "workflow_id", line.workflow_id.as_deref());
-    plain(lines, "credential", line.credential.as_deref());
+    Ok(())
+}
+
+/// What became of it, to the line's end.
+pub(super) fn became(lines: &mut Vec<u8>, line: &Line) -> io::Result<()> {
     number(lines, "status", line.status);
     plain(lines, "outcome", Some(line.outcome.name()));
     plain(lines, "error", line.error);
     if let Some(detail) = &line.detail {
         lines.extend_from_slice(br#","detail":"#);
-        serde_json::to_writer(&mut *lines, detail)?;
+        serde_json::to_writer(&mut *lines, shortened(detail))?;
     }
     if let Some(digest) = line.idempotency {
         write!(lines, r#","idempotency_digest":"{digest}""#)?;
@@ -45,8 +64,13 @@ pub(super) fn json(lines: &mut Vec<u8>, line: &Line, took: Duration) -> io::Resu
     Ok(())
 }
 
+/// What an upstream's certificate says, for example, can be of any length.
+fn shortened(detail: &str) -> &str {
+    detail.get(..detail.floor_char_boundary(LONGEST_DETAIL)).unwrap_or(detail)
+}
+
 /// A member, if it is known, of characters that JSON does not escape: ids, and names of the code and the configuration.
-fn plain(lines: &mut Vec<u8>, name: &str, value: Option<&str>) {
+pub(super) fn plain(lines: &mut Vec<u8>, name: &str, value: Option<&str>) {
     let Some(value) = value else { return };
     debug_assert!(!value.contains(['"', '\\']) && !value.contains(char::is_control), "{name} needs escapes");
     for part in [",\"", name, "\":\"", value, "\""] {
@@ -54,7 +78,7 @@ fn plain(lines: &mut Vec<u8>, name: &str, value: Option<&str>) {
     }
 }
 
-fn number(lines: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
+pub(super) fn number(lines: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
     for part in [",\"", name, "\":", itoa::Buffer::new().format(value)] {
         lines.extend_from_slice(part.as_bytes());
     }
@@ -142,5 +166,12 @@ mod tests {
             "bytes_in": 12, "delivered": true
         });
         assert_eq!(written(all, "[::1]:65535", Duration::from_micros(61_002_034)), expected);
+    }
+
+    #[test]
+    fn a_detail_of_any_length_is_cut_between_characters() {
+        let long = |line: &mut Line| line.detail = Some(format!("x{}", "\u{e9}".repeat(600)));
+        let line = written(long, "127.0.0.1:80", Duration::ZERO);
+        assert_eq!(line["detail"], format!("x{}", "\u{e9}".repeat(499)));
     }
 }

@@ -6,13 +6,14 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
 use crate::state::{Digest, Standing};
 
 use super::Sinks;
+use super::audit::{self, Audit};
 use super::line;
 use super::log::{Format, Log};
 use super::request_id::RequestId;
@@ -58,6 +59,8 @@ pub struct Record {
     pub trace: Trace,
     /// How the tenant stands with its limits.
     pub standing: Standing,
+    /// What the audit has of it beside the line.
+    pub audit: audit::Entry,
     /// What is written; set by the stage that learns it.
     pub line: Line,
 }
@@ -131,7 +134,9 @@ impl Record {
             delivered: false,
         };
         // It is handed on many times, and is large.
-        Box::new(Record { sinks, begun: Instant::now(), trace: Trace::default(), standing: Standing::default(), line })
+        let audit = audit::Entry::default();
+        let (trace, standing) = (Trace::default(), Standing::default());
+        Box::new(Record { sinks, begun: Instant::now(), trace, standing, audit, line })
     }
 
     /// Makes it a part of a trace.
@@ -140,8 +145,17 @@ impl Record {
         self.trace = trace;
     }
 
+    /// The audit, if the request asks for an operation: every one starts an execution.
+    pub(super) fn audit_of_start(&self) -> Option<&Arc<Audit>> {
+        self.line.operation.and(self.sinks.audit.as_ref())
+    }
+
+    pub(super) fn took(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     pub(super) fn write_to(&self, log: &Log) {
-        let took = self.begun.elapsed();
+        let took = self.took();
         log.append(|lines| match log.format() {
             Format::Json => line::json(lines, &self.line, took),
             Format::Text => text(lines, &self.line, took.as_secs_f64() * 1e3),
@@ -163,7 +177,8 @@ impl Line {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.sinks.close(self);
+        let place = self.audit.leave();
+        self.sinks.close(self, place);
     }
 }
 

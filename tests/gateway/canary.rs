@@ -22,7 +22,7 @@ fn base64(bytes: &[u8]) -> String {
     digits.collect()
 }
 
-fn assert_clean(what: &str, output: &str) {
+pub(crate) fn assert_clean(what: &str, output: &str) {
     for form in forms() {
         assert!(!output.contains(&form), "{what} shows the key as {form}:\n{output}");
     }

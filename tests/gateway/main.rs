@@ -11,6 +11,7 @@ mod harness;
 
 mod answers;
 mod attacks;
+mod audit;
 mod bodies;
 mod broken_upstream;
 mod callers;

@@ -123,6 +123,7 @@ fn a_change_that_needs_a_restart_is_named_and_nothing_of_its_file_is_taken_over(
         ("timeouts.connect, timeouts.idle", changed.clone() + "timeouts: { connect: 1s, idle: 1s }\n"),
         ("drain", changed.clone() + "drain: { delay: 1s }\n"),
         ("traces", changed.clone() + "traces: { otlp: http://127.0.0.1:4318/v1/traces }\n"),
+        ("audit", changed.clone() + "audit: { stdout: true }\n"),
     ] {
         assert_ne!(text, changed);
         assert_eq!(refused(&pair.gateway.reload(&text)), format!("a restart is needed to change {keys}"));

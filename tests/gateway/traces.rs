@@ -376,6 +376,15 @@ fn requests_go_on_whatever_the_collector_does_and_the_end_is_not_held_up() {
 }
 
 #[test]
+fn the_audit_names_the_trace_that_begins_here() {
+    let collector = Collector::start();
+    let pair = Pair::with(&format!("{}\naudit: {{ stdout: true }}", collector.traces("")));
+    assert_eq!(pair.execute("{}").status, 202);
+    let record = pair.gateway.line(|line| line["message"] == "audit");
+    assert_eq!(record["trace_id"], only(&collector.spans(2), "SERVER")["trace"]);
+}
+
+#[test]
 fn the_end_flushes_what_is_waiting() {
     let collector = Collector::start();
     let pair = Pair::with(&collector.traces(""));

@@ -62,8 +62,13 @@ impl Program {
 
     /// The same in a process that may have this many files open.
     pub(crate) fn run_limited(configuration: &str, open_files: usize) -> Program {
+        Program::run_under(configuration, &format!("ulimit -n {open_files}"))
+    }
+
+    /// The same in a process that was prepared by these commands of the shell.
+    pub(crate) fn run_under(configuration: &str, preparation: &str) -> Program {
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("ulimit -n {open_files} && exec \"$@\"")).arg("sh");
+        command.arg("-c").arg(format!("{preparation} && exec \"$@\"")).arg("sh");
         command.arg(binary().get_program()).arg("run");
         Program::configured(command, configuration)
     }
@@ -99,6 +104,11 @@ impl Program {
     pub(crate) fn memory(&self) -> usize {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where the listeners are.
@@ -151,6 +161,12 @@ impl Program {
     /// The events with this message so far.
     pub(crate) fn events(&self, message: &str) -> Vec<Value> {
         parse(&self.output()).into_iter().filter(|line| line["message"] == message).collect()
+    }
+
+    /// The events so far whose messages begin so.
+    pub(crate) fn events_that_begin(&self, message: &str) -> Vec<Value> {
+        let begins = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with(message));
+        parse(&self.output()).into_iter().filter(begins).collect()
     }
 
     /// Where its key and its configuration are.

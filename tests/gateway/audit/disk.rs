@@ -1,0 +1,151 @@
+//! While records cannot be written none is lost, and no start goes out without one.
+
+use super::*;
+
+/// Lets no file grow beyond [`LIMIT`]; it can be raised again.
+const LIMITED: &str = "trap '' XFSZ && ulimit -S -f 200";
+
+/// In bytes, of which `ulimit` counts 512 as one. It nearly always falls into a record.
+const LIMIT: u64 = 200 * 512;
+
+fn start_until_full(pair: &Pair, caller: &mut Caller) {
+    while pair.gateway.events_that_begin("audit records cannot be written").is_empty() {
+        assert_eq!(caller.execute("{}").status, 202, "there is still room for records");
+    }
+}
+
+fn make_space(pair: &Pair) {
+    let mut space = Command::new("prlimit");
+    let raised = space.arg(format!("--pid={}", pair.gateway.id())).arg("--fsize=unlimited:").status();
+    assert!(raised.unwrap().success());
+}
+
+fn assert_each_once(records: &[Value], asteroid: &Asteroid) {
+    let written: Vec<Value> = records.iter().map(|record| record["execution_id"].clone()).collect();
+    let executions: Vec<Value> = asteroid.executions().iter().map(|execution| json!(execution.id)).collect();
+    assert_eq!(written, executions);
+}
+
+/// A gateway whose records go to this path.
+fn audited_to(file: &Path, when_full: &str, prepare: &str) -> Pair {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), &to(file, &format!("when_full: {when_full}")));
+    Pair { gateway: Program::run_under(&text, prepare), asteroid }
+}
+
+#[test]
+fn on_a_full_disk_starts_are_refused_once_no_more_records_can_wait_and_the_end_says_how_many_are_missing() {
+    let pair = audited_to(Path::new("/dev/full"), "refuse", "true");
+    assert_eq!(fill(pair.caller()), PLACES);
+    let answer = pair.execute("{}");
+    answer.assert_error(503, "audit-full", "not_started");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(pair.asteroid.requests().len(), 0);
+    assert_eq!(pair.caller().request("GET", EXECUTE).status, 405, "what is no start needs no record");
+    let failures = || pair.gateway.events_that_begin("audit records cannot be written");
+    assert_eq!(failures().len(), 1, "once an episode");
+    assert_eq!(failures()[0]["level"], "ERROR");
+    assert!(failures()[0]["reason"].as_str().unwrap().contains("No space left on device"));
+    let ended = pair.gateway.stop();
+    assert_eq!(ended.status.code(), Some(1));
+    let message = format!("{PLACES} records of starts are missing in the audit");
+    assert!(ended.output.contains(&message), "{}", ended.output);
+}
+
+#[test]
+fn a_start_that_may_wait_goes_out_once_there_is_room_and_is_answered_where_there_is_none_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("audit.jsonl");
+    let pair = audited_to(&file, "wait", LIMITED);
+    // The last of them has waited in vain.
+    let recorded = fill(pair.caller());
+    assert!(recorded > PLACES);
+    let mut left = pair.caller();
+    left.send_post(EXECUTE, &[("X-Request-Id", "left")], b"{}");
+    let mut waiting = pair.caller();
+    waiting.send_post(EXECUTE, &[], b"{}");
+    left.leave();
+    pair.gateway.line(|line| line["request_id"] == "left");
+    assert_eq!(pair.asteroid.requests().len(), 0);
+    make_space(&pair);
+    assert_eq!(waiting.answer().status, 202);
+    assert!(pair.gateway.stop().status.success());
+    assert_eq!(records(&file).len(), recorded + 1);
+}
+
+#[test]
+fn when_there_is_space_again_all_that_waited_is_written_once_in_whole_lines_and_starts_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("audit.jsonl");
+    let pair = audited_to(&file, "wait", LIMITED);
+    let mut caller = pair.caller();
+    start_until_full(&pair, &mut caller);
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), LIMIT);
+    make_space(&pair);
+    pair.gateway.line(|line| line["message"] == "audit records are written again");
+    assert_eq!(caller.execute("{}").status, 202);
+    let Pair { asteroid, gateway } = pair;
+    let ended = gateway.stop();
+    assert!(ended.status.success(), "{}", ended.output);
+    assert_each_once(&records(&file), &asteroid);
+}
+
+#[test]
+fn a_file_that_is_moved_away_while_it_takes_no_more_keeps_no_torn_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, moved) = (dir.path().join("audit.jsonl"), dir.path().join("audit.jsonl.1"));
+    let pair = audited_to(&file, "wait", LIMITED);
+    start_until_full(&pair, &mut pair.caller());
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), LIMIT);
+    std::fs::rename(&file, &moved).unwrap();
+    pair.gateway.line(|line| line["message"] == "audit records are written again");
+    let Pair { asteroid, gateway } = pair;
+    assert!(gateway.stop().status.success());
+    assert_each_once(&[records(&moved), records(&file)].concat(), &asteroid);
+}
+
+#[test]
+fn a_directory_that_goes_away_holds_records_back_until_it_is_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let below = dir.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let file = below.join("audit.jsonl");
+    let pair = audited_to(&file, "wait", "true");
+    std::fs::remove_dir_all(&below).unwrap();
+    assert_eq!(pair.execute("{}").status, 202);
+    wait_until(|| pair.gateway.events_that_begin("audit records cannot be written").pop());
+    std::fs::create_dir(&below).unwrap();
+    let [record] = wait_until(|| Some(records_so_far(&file)).filter(|found| !found.is_empty())).try_into().unwrap();
+    assert_eq!(record["execution_id"], pair.asteroid.executions()[0].id.as_str());
+    assert!(pair.gateway.stop().status.success());
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_keeps_the_gateway_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key"), KEY).unwrap();
+    assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+    let text = configuration("http://127.0.0.1:9", "").replace("{dir}", dir.path().to_str().unwrap());
+    for (file, reason) in
+        [("absent/audit.jsonl", "No such file"), (".", "Is a directory"), ("pipe", "not a regular file")]
+    {
+        let file = dir.path().join(file);
+        let output = crate::command_line::refused("run", &format!("{text}{}", to(&file, "")));
+        assert!(output.contains(&format!("audit.file {}: cannot be appended to", file.display())), "{output}");
+        assert!(output.contains(reason), "{output}");
+    }
+}
+
+#[test]
+fn a_line_that_was_left_without_its_end_does_not_spoil_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("audit.jsonl");
+    std::fs::write(&file, "{\"message\":\"aud").unwrap();
+    let pair = audited_to(&file, "wait", "true");
+    assert_eq!(pair.execute("{}").status, 202);
+    assert!(pair.gateway.stop().status.success());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (left, record) = text.split_once('\n').unwrap();
+    assert_eq!(left, "{\"message\":\"aud");
+    assert_eq!(crate::harness::json(record.as_bytes())["status"], 202);
+}
