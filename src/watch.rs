@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use crate::files;
 
+/// What the system says where the process, or the machine, has no descriptor left.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
 /// How often files are compared.
 pub const EVERY: Duration = Duration::from_secs(1);
 
@@ -36,10 +40,16 @@ impl Files {
         now != std::mem::replace(&mut self.seen, now.clone())
     }
 
-    /// A file that cannot be read differs from every one that can.
+    /// A file that cannot be read differs from every one that can; where the process has no descriptor left to look with,
+    /// it is what it was.
     fn read(&self) -> Vec<Option<u64>> {
-        let bytes = self.files.iter().map(|file| files::read(file).ok());
-        bytes.map(|bytes| bytes.map(|bytes| self.hasher.hash_one(bytes.as_slice()))).collect()
+        let before = self.seen.iter().copied().chain(std::iter::repeat(None));
+        let read = |(file, before): (&PathBuf, Option<u64>)| match files::read(file) {
+            Ok(bytes) => Some(self.hasher.hash_one(bytes.as_slice())),
+            Err(error) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => before,
+            Err(_) => None,
+        };
+        self.files.iter().zip(before).map(read).collect()
     }
 }
 
