@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
+use asteroid_gateway::config::resolve::Scheme;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::state::{Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
 use asteroid_gateway::telemetry::Sinks;
+use asteroid_gateway::telemetry::metrics::Asked;
 use asteroid_gateway::telemetry::metrics::client::Target;
-use asteroid_gateway::telemetry::metrics::{Asked, Scheme};
 use asteroid_gateway::telemetry::record::{Outcome, Record};
 use asteroid_gateway::telemetry::request_id::RequestId;
 use bytes::Bytes;

@@ -2,6 +2,7 @@
 
 mod rehearsal;
 mod reload;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -29,6 +30,7 @@ use crate::telemetry::Sinks;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{self, Metrics, Page, Shown};
+use crate::telemetry::trace::export::Exporter;
 use crate::upstream::connect::{self, Connector};
 use crate::upstream::reach::Reach;
 use crate::upstream::tls;
@@ -86,6 +88,9 @@ pub enum Error {
     /// The upstream's host is no name that a certificate can have.
     #[error("upstream.url")]
     Host(#[from] connect::Unusable),
+    /// The collector's URL cannot be used.
+    #[error("traces.otlp")]
+    Traces(#[from] traces::Error),
     /// The configuration cannot serve.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
@@ -111,6 +116,7 @@ pub struct Running {
     watches: Vec<Watch>,
     state: Arc<State>,
     page: Page,
+    exporter: Option<Exporter>,
     audit: Option<Arc<Audit>>,
 }
 
@@ -146,7 +152,8 @@ pub fn start(
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
-    let sinks = Arc::new(Sinks { log, audit: audit.clone(), metrics });
+    let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
+    let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let open: Vec<_> =
         config.listeners.iter().map(|listener| sinks.metrics.listener(&listener.address.to_string())).collect();
     let page = Page::new(Shown {
@@ -203,6 +210,7 @@ pub fn start(
         watches,
         state,
         page,
+        exporter,
         audit,
     })
 }
@@ -224,6 +232,7 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
+        let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = admin::serve(admin, self.health, self.page, tasks);
         let audit = self.audit.clone();
         let told_to_reload = async || {
@@ -266,6 +275,14 @@ impl Running {
         let ended = if in_time { join(self.workers) } else { Ok(()) };
         // Also where a worker failed.
         let written = self.audit.map_or(Ok(()), |audit| audit.close(AUDIT_PATIENCE));
+        // Last, since it is what can best be done without.
+        if in_time && let Some(exporting) = exporting {
+            tokio::select! {
+                never = &mut admin => match never {},
+                () = exporting.flush() => {}
+                () = told_to_stop() => {}
+            }
+        }
         ended.and(written.map_err(|unwritten| {
             tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
             io::Error::other(unwritten)

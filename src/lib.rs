@@ -22,12 +22,14 @@
 //! - [`error`]: every refusal and failure, and the table of answers.
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`]: files that
 //!   the operator names, and those that change meanwhile.
-//! - [`telemetry`]: the log, and what is counted. [`admin`]: probes and metrics. [`simulator`]: the simulated Asteroid.
+//! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
+//!   metrics. [`simulator`]: the simulated Asteroid.
 
 pub mod admin;
 pub mod app;
 pub mod asteroid;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod drain;
 pub mod error;

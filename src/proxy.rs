@@ -37,6 +37,7 @@ use crate::telemetry::metrics::Asked;
 use crate::telemetry::metrics::client::Target;
 use crate::telemetry::record::{Line, Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
+use crate::telemetry::trace::Trace;
 use crate::upstream::{self, Failure, Upstream};
 
 use answer::Body;
@@ -66,6 +67,7 @@ impl Proxy {
         let (head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.asked = Asked::new(served.listener.scheme, &head.method);
+        record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
@@ -97,7 +99,7 @@ impl Proxy {
         }
         let admitted = limit::admit(tenant, &mut record.standing);
         // A start that a limit refuses is recorded, too.
-        let entered = audit::enter(record, &head.headers).await?;
+        let entered = audit::enter(record).await?;
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
@@ -109,8 +111,9 @@ impl Proxy {
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
         if let Some(key) = key {
-            let Line { request_id, looked_up, .. } = &mut record.line;
-            let look_up = LookUp { upstream: &self.upstream, snapshot, tenant, permit: &permit, request_id };
+            let Record { line: Line { request_id, looked_up, .. }, trace, .. } = &mut *record;
+            let (upstream, permit, caller) = (&self.upstream, &permit, &head.headers);
+            let look_up = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller };
             match idempotency::claim(snapshot, key, &body, &look_up, looked_up).await? {
                 Turn::Send(mine) => claim = Some(mine),
                 Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
@@ -119,7 +122,7 @@ impl Proxy {
         }
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
-        let mut request = outgoing::build(snapshot, &call, head, &record.line.request_id, tagged.into())?;
+        let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         tenant.credential.inject(&permit, &mut request);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
         record.audit.fingerprint = Some(tenant.credential.fingerprint);
@@ -181,7 +184,9 @@ impl Exchange {
         let Exchange { request, target, credential, permit, entered, claim, reservation, upstream, patience, form } =
             self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        match send(&upstream, request, target, permit, entered, patience).await {
+        let sent = send(&upstream, request, target, permit, entered, patience, &record.trace).await;
+        record.trace.ended(sent.as_ref().err().map(Error::slug));
+        match sent {
             Ok(response) => {
                 if response.status().is_client_error() {
                     stake.nothing_started(&mut record);
@@ -241,6 +246,7 @@ async fn send(
     permit: Permit,
     _entered: Entered,
     patience: Duration,
+    trace: &Trace,
 ) -> Result<Response<Body>, Error> {
     let (response, sent, lease, deadline) = match upstream.send(request, target, patience).await {
         Ok(answered) => answered,
@@ -248,6 +254,7 @@ async fn send(
         Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
         Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(patience)),
     };
+    trace.answered(response.status(), response.version());
     if response.status().is_informational() {
         return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
     }

@@ -197,7 +197,12 @@ impl Upstream {
         }
     }
 
-    async fn try_send(
+    /// [`Upstream::send`], counted nowhere: for services that are not the upstream.
+    ///
+    /// # Errors
+    ///
+    /// See [`Upstream::send`].
+    pub async fn try_send(
         &self,
         mut request: Request<Body>,
         response: Duration,

@@ -91,6 +91,12 @@ impl Operation {
         self.row().name
     }
 
+    /// The operation of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Operation> {
+        Operation::ALL.into_iter().find(|operation| operation.name() == name)
+    }
+
     /// Its path below the base with the names of its ids, as the specification writes it.
     #[must_use]
     pub fn template(self) -> &'static str {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-pub(crate) use value::{Flag, List, Mode, Quantity};
+pub(crate) use value::{Flag, List, Mode, Number, Quantity};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +41,9 @@ pub(crate) struct Gateway {
     pub(crate) timeouts: Timeouts,
     /// How the gateway ends after SIGTERM.
     pub(crate) drain: Drain,
+    /// Where spans go (docs/TRACING.md). Without this section there are none, and a caller's valid trace context is passed
+    /// on as it came.
+    pub(crate) traces: Option<Traces>,
     /// Where a record of every start is kept, one JSON object a line (docs/AUDIT.md). Absent: there is no audit.
     pub(crate) audit: Option<Audit>,
 }
@@ -237,6 +240,19 @@ pub(crate) struct Drain {
     pub(crate) delay: Option<Quantity>,
     /// How long requests in flight may take after that.
     pub(crate) timeout: Option<Quantity>,
+}
+
+/// `traces`: where spans go.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Traces {
+    /// A collector that takes OTLP over HTTP as protobuf. Over `https` its certificate is trusted as the upstream's is.
+    pub(crate) otlp: Option<String>,
+    /// How many of the traces that begin here are sampled. Where a caller sent a valid `traceparent`, its flag decides.
+    pub(crate) sample: Option<Number>,
+    /// What `service.name` says.
+    pub(crate) service_name: Option<String>,
 }
 
 /// `audit`: where a record of every start is kept.

@@ -23,6 +23,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     differs("timeouts.connect", old.timeouts.connect != new.timeouts.connect);
     differs("timeouts.idle", old.timeouts.idle != new.timeouts.idle);
     differs("drain", old.drain != new.drain);
+    differs("traces", old.traces != new.traces);
     differs("audit", old.audit != new.audit);
     keys
 }

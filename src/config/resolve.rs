@@ -8,6 +8,7 @@ mod idempotency;
 mod limits;
 mod listener;
 mod tenant;
+mod traces;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How the gateway ends.
     pub drain: Drain,
+    /// Where spans go; absent where none are made.
+    pub traces: Option<Traces>,
     /// Where a record of every start is kept, if anywhere.
     pub audit: Option<Audit>,
 }
@@ -73,6 +76,36 @@ pub struct Upstream {
     /// Certificates (PEM) that are trusted beside the built-in roots.
     pub ca_file: Option<PathBuf>,
 }
+
+/// Which requests have spans, and where these go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// Who takes them.
+    pub collector: Collector,
+    /// How many of the traces that begin here are sampled.
+    pub sample: Ratio,
+    /// `service.name`: 1 to 255 bytes.
+    pub service_name: String,
+}
+
+/// A collector of spans that speaks OTLP over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collector {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// A DNS name in lower case, or an IP address without brackets.
+    pub host: String,
+    /// The port, written or the scheme's own.
+    pub port: u16,
+    /// The `Host` header.
+    pub authority: String,
+    /// Where spans are posted: `/v1/traces`, as a rule.
+    pub path: String,
+}
+
+/// A part of the whole, in units of 2^-56: 0 to 2^56.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ratio(u64);
 
 /// Cleartext or TLS. Cleartext is always to loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +229,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let timeouts = timeouts(&file.timeouts, section.findings);
     let drain = drain(&file.drain, section.findings);
+    let traces = traces::resolve(file.traces, section.findings);
     let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
     Some(Config {
@@ -209,6 +243,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         body_limit: body_limit?,
         timeouts: timeouts?,
         drain: drain?,
+        traces: traces?,
         audit: audit?,
     })
 }

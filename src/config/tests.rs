@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{Audit, Idempotency, Keys, Scheme, TenantSource};
+use super::resolve::{Audit, Idempotency, Keys, Ratio, Scheme, TenantSource};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
@@ -160,7 +160,7 @@ upstream:
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
             "drain_delay: unknown key; known here: upstream, listeners, admin, credentials, tenants, tagging, \
-             idempotency, body_limit, timeouts, drain, audit",
+             idempotency, body_limit, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
             "idempotency.retention: must be from 1m to 30days",

@@ -8,14 +8,14 @@ use hyper::{HeaderMap, Method, Request, Uri};
 
 use crate::asteroid::operation::{self, Call};
 use crate::json::Pieces;
+use crate::telemetry::record::Record;
 use crate::telemetry::request_id::{self, RequestId};
 use crate::upstream::body::Body;
 
 use super::snapshot::Snapshot;
 
-/// What a caller's request keeps. Everything else of it, credentials of any name among it, stays behind.
-const KEPT: [HeaderName; 5] =
-    [ACCEPT, CONTENT_TYPE, USER_AGENT, HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+/// What a caller's request keeps, beside its trace context. Everything else of it, credentials of any name among it, stays behind.
+const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
 
 /// The request for a call, without the key.
 ///
@@ -26,7 +26,7 @@ pub fn build(
     snapshot: &Snapshot,
     call: &Call<'_>,
     caller: &Parts,
-    request_id: &RequestId,
+    record: &Record,
     body: Body,
 ) -> Result<Request<Body>, operation::Error> {
     let path = match caller.uri.path_and_query() {
@@ -37,14 +37,15 @@ pub fn build(
             PathAndQuery::from_maybe_shared(path).map_err(|_| operation::Error::Path)?
         }
     };
-    let mut request = request(snapshot, caller.method.clone(), path, request_id, body);
+    let mut request = request(snapshot, caller.method.clone(), path, &record.line.request_id, body);
     for (name, value) in caller.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
         request.headers_mut().append(name, value.clone());
     }
+    record.trace.pass_on(&caller.headers, &mut request);
     Ok(request)
 }
 
-/// A question of the gateway's own, below the base and without the key.
+/// A question of the gateway's own below the base and without the key.
 ///
 /// # Errors
 ///

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::StatusCode;
 use hyper::header::RETRY_AFTER;
+use hyper::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use crate::asteroid::execution::{self, Filter, Listed, Tag};
 use crate::state::Digest;
 use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
+use crate::telemetry::trace::Trace;
 use crate::upstream::{Failure, Upstream, connect};
 
 use super::limit::Permit;
@@ -79,6 +80,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a span calls it.
+    fn name(&self) -> &'static str {
+        match self {
+            Error::Unreachable(_) => "unreachable",
+            Error::Broke(_) => "broke",
+            Error::Timeout => "timeout",
+            Error::Refused { .. } => "refused",
+            Error::Denied(_) => "denied",
+            Error::Unreadable => "unreadable",
+            Error::Unfiltered => "unfiltered",
+        }
+    }
+
     /// After how many seconds another look-up is worth a try, where it is one.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
@@ -103,6 +117,10 @@ pub struct LookUp<'a> {
     pub permit: &'a Permit,
     /// On whose behalf.
     pub request_id: &'a RequestId,
+    /// The part of that in a trace.
+    pub trace: &'a Trace,
+    /// What the caller sent, of which the trace context is passed on.
+    pub caller: &'a HeaderMap,
 }
 
 impl LookUp<'_> {
@@ -113,7 +131,11 @@ impl LookUp<'_> {
     /// [`Error`]: then nothing is known.
     pub async fn find(&self, digest: Digest) -> Result<Found, Error> {
         let digest = digest.to_string();
-        timeout(self.snapshot.response_timeout, self.ask(&digest)).await.unwrap_or(Err(Error::Timeout))
+        let found = timeout(self.snapshot.response_timeout, self.ask(&digest)).await;
+        found.unwrap_or_else(|_| {
+            self.trace.ended(Some(Error::Timeout.name()));
+            Err(Error::Timeout)
+        })
     }
 
     async fn ask(&self, digest: &str) -> Result<Found, Error> {
@@ -156,7 +178,14 @@ impl LookUp<'_> {
     }
 
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
+        let got = self.exchange(path, target).await;
+        self.trace.ended(got.as_ref().err().map(Error::name));
+        got
+    }
+
+    async fn exchange(&self, path: &str, target: Target) -> Result<Bytes, Error> {
         let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
+        self.trace.pass_on(self.caller, &mut request);
         self.tenant.credential.inject(self.permit, &mut request);
         let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
         let (response, mut sent, lease, _) = match answered {
@@ -166,6 +195,7 @@ impl LookUp<'_> {
             Err(Failure::Timeout) => return Err(Error::Timeout),
         };
         let status = response.status();
+        self.trace.answered(status, response.version());
         let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body =

@@ -8,10 +8,9 @@ use arc_swap::ArcSwap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::asteroid::start::{OnConflict, Tags};
-use crate::config::resolve::{Config, Idempotency, Keys, TenantSource};
+use crate::config::resolve::{Config, Idempotency, Keys, Scheme, TenantSource};
 use crate::secret::Secret;
 use crate::state::{Claims, Counts, Limits, Standing, State};
-use crate::telemetry::metrics::Scheme;
 
 use super::caller::Hosts;
 use super::credential::Credential;
@@ -73,12 +72,12 @@ pub struct Snapshot {
 /// Who may call on one address, and as whom.
 #[derive(Debug)]
 pub struct Listener {
-    /// How it is spoken to.
-    pub scheme: Scheme,
     /// The names it answers for.
     pub hosts: Hosts,
     /// How the tenant is identified.
     pub tenant: tenant::Source,
+    /// What callers speak.
+    pub scheme: Scheme,
 }
 
 /// On whose behalf a request is sent.

@@ -8,7 +8,6 @@ mod journal;
 mod line;
 mod output;
 mod room;
-mod trace;
 
 use std::io;
 use std::path::Path;
@@ -16,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::HeaderMap;
 use tokio::time::timeout;
 
 use super::record::Record;
@@ -24,7 +22,6 @@ use crate::secret::Fingerprint;
 use journal::Journal;
 use output::Output;
 use room::Room;
-use trace::TraceId;
 
 pub use room::PLACES;
 
@@ -83,7 +80,6 @@ pub struct Entered(());
 #[derive(Debug, Default)]
 pub struct Entry {
     place: Option<Place>,
-    trace_id: Option<TraceId>,
     /// What was decided.
     pub decision: Decision,
     /// Of the key that was injected.
@@ -102,11 +98,10 @@ impl Entry {
 /// # Errors
 ///
 /// [`Full`].
-pub async fn enter(record: &mut Record, headers: &HeaderMap) -> Result<Entered, Full> {
+pub async fn enter(record: &mut Record) -> Result<Entered, Full> {
     if let Some(audit) = record.audit_of_start() {
         let place = audit.place().await?;
         record.audit.place = Some(place);
-        record.audit.trace_id = TraceId::of(headers);
     }
     Ok(Entered(()))
 }

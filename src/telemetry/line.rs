@@ -28,6 +28,8 @@ pub(super) fn begin(lines: &mut Vec<u8>, message: &str, took: Duration) -> io::R
 /// Who asked for what.
 pub(super) fn asked(lines: &mut Vec<u8>, line: &Line) -> io::Result<()> {
     plain(lines, "request_id", Some(line.request_id.as_str()));
+    let trace_id = line.trace_id.map(|id| id.text());
+    plain(lines, "trace_id", trace_id.as_ref().and_then(|text| std::str::from_utf8(text).ok()));
     lines.extend_from_slice(br#","peer":""#);
     address(lines, line.peer)?;
     lines.push(b'"');

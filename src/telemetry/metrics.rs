@@ -21,7 +21,7 @@ use crate::state::{Counter, Meters};
 use super::record::{Outcome, Record};
 
 pub use gauge::{Gauge, Open};
-pub use label::{Asked, Scheme};
+pub use label::Asked;
 pub use page::{Page, Shown};
 pub use reload::Reloads;
 pub use text::Form;

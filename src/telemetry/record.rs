@@ -18,6 +18,8 @@ use super::line;
 use super::log::{Format, Log};
 use super::metrics::Asked;
 use super::request_id::RequestId;
+use super::trace::Trace;
+use super::trace::context::TraceId;
 use crate::asteroid::operation::{Call, Operation};
 
 /// What may have been spent, as callers and operators are told.
@@ -54,6 +56,8 @@ impl Serialize for Outcome {
 pub struct Record {
     sinks: Arc<Sinks>,
     begun: Instant,
+    /// Its part in a trace.
+    pub trace: Trace,
     /// How the tenant stands with its limits.
     pub standing: Standing,
     /// What was asked for, as it is counted.
@@ -71,6 +75,8 @@ pub struct Record {
 pub struct Line {
     /// The `X-Request-Id` that the upstream got and the answer carries.
     pub request_id: RequestId,
+    /// The trace that it belongs to.
+    pub trace_id: Option<TraceId>,
     /// Who connected.
     pub peer: SocketAddr,
     /// The tenant that was identified.
@@ -113,6 +119,7 @@ impl Record {
     pub fn new(sinks: Arc<Sinks>, peer: SocketAddr, request_id: RequestId) -> Box<Record> {
         let line = Line {
             request_id,
+            trace_id: None,
             peer,
             tenant: None,
             operation: None,
@@ -136,6 +143,7 @@ impl Record {
         Box::new(Record {
             sinks,
             begun: Instant::now(),
+            trace: Trace::default(),
             standing: Standing::default(),
             asked: Asked::default(),
             meters: None,
@@ -148,6 +156,12 @@ impl Record {
     pub fn set_call(&mut self, call: &Call<'_>) {
         self.asked.operation = Some(call.operation);
         self.line.set_call(call);
+    }
+
+    /// Makes it a part of a trace.
+    pub fn join(&mut self, trace: Trace) {
+        self.line.trace_id = trace.id();
+        self.trace = trace;
     }
 
     /// The audit, if the request asks for an operation: every one starts an execution.

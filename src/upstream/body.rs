@@ -23,6 +23,12 @@ impl From<Pieces> for Body {
     }
 }
 
+impl From<Bytes> for Body {
+    fn from(body: Bytes) -> Body {
+        Body { left: body.len() as u64, pieces: vec![body].into_iter() }
+    }
+}
+
 impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;

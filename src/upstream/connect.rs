@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::config::resolve::{Scheme, Upstream};
+use crate::config::resolve::{Collector, Scheme, Upstream};
 use crate::tasks::Tasks;
 
 use super::body::Body;
@@ -159,12 +159,37 @@ impl Connector {
     ///
     /// [`Unusable`], which `config::resolve` has ruled out.
     pub fn new(upstream: &Upstream, client: &Arc<tls::Client>, within: Duration) -> Result<Connector, Unusable> {
-        let host = upstream.host.clone();
-        let tls = match upstream.scheme {
+        let Upstream { scheme, host, port, authority, .. } = upstream;
+        Connector::of((*scheme, host, *port), authority, client, within)
+    }
+
+    /// The same for a collector of spans. It is trusted as the upstream is: who may sign for that, which gets the key, may
+    /// sign for this.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Connector::new`].
+    pub fn to_collector(
+        collector: &Collector,
+        client: &Arc<tls::Client>,
+        within: Duration,
+    ) -> Result<Connector, Unusable> {
+        let Collector { scheme, host, port, authority, .. } = collector;
+        Connector::of((*scheme, host, *port), authority, client, within)
+    }
+
+    fn of(
+        (scheme, host, port): (Scheme, &str, u16),
+        authority: &str,
+        client: &Arc<tls::Client>,
+        within: Duration,
+    ) -> Result<Connector, Unusable> {
+        let host = host.to_owned();
+        let tls = match scheme {
             Scheme::Https => Some(Tls {
                 client: Arc::clone(client),
                 name: ServerName::try_from(host.clone())?,
-                authority: upstream.authority.parse()?,
+                authority: authority.parse()?,
             }),
             Scheme::Http => None,
         };
@@ -173,7 +198,7 @@ impl Connector {
             (Err(_), "localhost") => Place::Loopback,
             (Err(_), name) => Place::Name(name.to_owned()),
         };
-        Ok(Connector { place, host, port: upstream.port, tls, within })
+        Ok(Connector { place, host, port, tls, within })
     }
 
     /// How long a connection may take.

@@ -4,6 +4,7 @@ pub(crate) mod asteroid;
 pub(crate) mod balancer;
 pub(crate) mod caller;
 pub(crate) mod certificates;
+pub(crate) mod collector;
 pub(crate) mod frames;
 pub(crate) mod gate;
 pub(crate) mod metrics;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub(crate) use asteroid::Asteroid;
 pub(crate) use caller::{Answer, Caller};
+pub(crate) use collector::Collector;
 pub(crate) use program::{Program, binary};
 pub(crate) use secure::Secure;
 

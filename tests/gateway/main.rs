@@ -38,4 +38,5 @@ mod simulated;
 mod slow;
 mod streams;
 mod tls;
+mod traces;
 mod upstream;

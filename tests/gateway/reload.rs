@@ -122,6 +122,7 @@ fn a_change_that_needs_a_restart_is_named_and_nothing_of_its_file_is_taken_over(
         ("admin.address", changed.replace("admin: { address: 127.0.0.1:0", "admin: { address: 127.0.0.2:0")),
         ("timeouts.connect, timeouts.idle", changed.clone() + "timeouts: { connect: 1s, idle: 1s }\n"),
         ("drain", changed.clone() + "drain: { delay: 1s }\n"),
+        ("traces", changed.clone() + "traces: { otlp: http://127.0.0.1:4318/v1/traces }\n"),
         ("audit", changed.clone() + "audit: { stdout: true }\n"),
     ] {
         assert_ne!(text, changed);

@@ -30,6 +30,41 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
+/// A number without a unit, as text, because a variable of the environment may be text.
+#[derive(Debug)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Number(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bare;
+        impl Visitor<'_> for Bare {
+            type Value = Number;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a number")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Number, E> {
+                Ok(Number(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+                Ok(Number(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+                Ok(Number(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Bare)
+    }
+}
+
 /// `true` or `false`, as text, because a variable of the environment is text.
 #[derive(Debug)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -58,16 +58,16 @@ fn credential_header(name: &str) -> Result<HeaderName, &'static str> {
     }
 }
 
-struct Url {
-    scheme: Scheme,
-    host: String,
-    port: u16,
-    authority: String,
-    base_path: String,
+pub(super) struct Url {
+    pub(super) scheme: Scheme,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) authority: String,
+    pub(super) base_path: String,
 }
 
 /// No message quotes the URL: somebody may have written a password or a key into it.
-fn parse(text: &str) -> Result<Url, &'static str> {
+pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     const SHAPE: &str = "must be a URL such as https://odyssey.asteroid.ai/agents/v2";
     // `Uri` drops a fragment silently.
     if text.contains('#') {

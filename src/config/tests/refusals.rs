@@ -147,3 +147,33 @@ tenants: { a: { credential: main }, b: { credential: main } }
         &["upstream.ca_file: has no use with an http:// upstream; leave it out"],
     );
 }
+
+#[test]
+fn spans_go_to_a_collector_whose_url_is_whole_and_a_ratio_is_one() {
+    let traces = |traces: &str| format!("{SMALLEST}traces: {{ {traces} }}");
+    let otlp = "otlp: http://127.0.0.1:4318/v1/traces";
+    let Loaded { config, .. } = with(&traces(otlp), &[]).unwrap();
+    let read = config.traces.unwrap();
+    assert_eq!((read.sample, read.service_name.as_str()), (Ratio::ALL, "asteroid-gateway"));
+    for (sample, ratio) in [("0.25", 0.25), ("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("'0.5'", 0.5), ("1e-3", 0.001)] {
+        let Loaded { config, .. } = with(&traces(&format!("{otlp}, sample: {sample}")), &[]).unwrap();
+        assert_eq!(config.traces.unwrap().sample, Ratio::new(ratio).unwrap(), "{sample}");
+    }
+    let variables = [("ASTEROID_GATEWAY__TRACES__SAMPLE", "0.5"), ("ASTEROID_GATEWAY__TRACES__SERVICE_NAME", "other")];
+    let Loaded { config, .. } = with(&traces(otlp), &variables).unwrap();
+    let read = config.traces.unwrap();
+    assert_eq!((read.sample, read.service_name.as_str()), (Ratio::new(0.5).unwrap(), "other"));
+    for sample in ["-1", "-0.1", "1.01", "2", "10%", "true", "''", ".nan", ".inf"] {
+        let found = faults(&traces(&format!("{otlp}, sample: {sample}")));
+        assert!(found.len() == 1 && found[0].starts_with("traces.sample: must be"), "{found:?}");
+    }
+    for otlp in ["", "otlp: http://CANARY.example:4318/v1/traces", "otlp: https://CANARY@a.example/v1/traces"] {
+        let found = faults(&traces(otlp));
+        assert!(found.len() == 1 && found[0].starts_with("traces.otlp: ") && !found[0].contains("CANARY"), "{found:?}");
+    }
+    for name in ["''", "\"a\\nb\""] {
+        let found = faults(&traces(&format!("{otlp}, service_name: {name}")));
+        assert!(found.len() == 1 && found[0].starts_with("traces.service_name: must be"), "{found:?}");
+    }
+    assert!(faults(&traces(&format!("{otlp}, headers: x")))[0].starts_with("traces.headers: unknown key"));
+}

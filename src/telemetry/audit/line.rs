@@ -8,9 +8,6 @@ use super::super::record::Record;
 pub(super) fn json(line: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     begin(line, "audit", record.took())?;
     asked(line, &record.line)?;
-    if let Some(trace_id) = &record.audit.trace_id {
-        plain(line, "trace_id", Some(trace_id.as_str()));
-    }
     plain(line, "decision", Some(record.audit.decision.name()));
     plain(line, "credential", record.line.credential.as_deref());
     if let Some(fingerprint) = record.audit.fingerprint {
@@ -37,16 +34,16 @@ mod tests {
     use hyper::HeaderMap;
     use serde_json::Value;
 
-    use super::super::{Decision, trace};
+    use super::super::Decision;
     use super::*;
     use crate::secret::Secret;
     use crate::state::{Digest, Limit};
     use crate::telemetry::request_id::RequestId;
+    use crate::telemetry::trace::context::Context;
 
     fn full() -> Box<Record> {
         let mut record = Record::new(Arc::default(), "[::1]:80".parse().unwrap(), RequestId::of(&HeaderMap::new()));
-        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap();
-        record.audit.trace_id = trace::TraceId::of(&HeaderMap::from_iter([(trace::TRACEPARENT, traceparent)]));
+        record.line.trace_id = Some(Context::begin(|_| false).trace_id);
         record.audit.decision = Decision::Sent;
         record.audit.fingerprint = Some(Secret::new("key").unwrap().fingerprint());
         let line = &mut record.line;

@@ -5,20 +5,10 @@ use std::borrow::Cow;
 use hyper::Method;
 
 use crate::asteroid::operation::Operation;
+use crate::config::resolve::Scheme;
 
 /// How callers of a listener speak to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Scheme {
-    /// In cleartext.
-    #[default]
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    pub(super) const ALL: [(Scheme, &'static str); 2] = [(Scheme::Http, "http"), (Scheme::Https, "https")];
-}
+const SCHEMES: [(Scheme, &str); 2] = [(Scheme::Http, "http"), (Scheme::Https, "https")];
 
 /// The methods that OpenTelemetry knows; the last stands for every other.
 const METHODS: [(Method, &str); 9] = [
@@ -37,7 +27,7 @@ const METHODS: [(Method, &str); 9] = [
 const OTHER: &str = "_OTHER";
 
 /// What a caller asked for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Asked {
     scheme: Scheme,
     method: usize,
@@ -46,7 +36,13 @@ pub struct Asked {
 }
 
 /// How many combinations there are.
-pub(super) const ASKED: usize = Scheme::ALL.len() * (METHODS.len() + 1) * (Operation::ALL.len() + 1);
+pub(super) const ASKED: usize = SCHEMES.len() * (METHODS.len() + 1) * (Operation::ALL.len() + 1);
+
+impl Default for Asked {
+    fn default() -> Asked {
+        Asked::new(Scheme::Http, &Method::POST)
+    }
+}
 
 impl Asked {
     /// Begins with what every request has.
@@ -66,7 +62,7 @@ impl Asked {
         let routes = Operation::ALL.len() + 1;
         let route = Operation::ALL.get(index % routes).map(|operation| operation.template());
         let method = METHODS.get(index / routes % (METHODS.len() + 1)).map_or(OTHER, |(_, name)| *name);
-        let scheme = Scheme::ALL.get(index / routes / (METHODS.len() + 1)).map_or(OTHER, |(_, name)| *name);
+        let scheme = SCHEMES.get(index / routes / (METHODS.len() + 1)).map_or(OTHER, |(_, name)| *name);
         (scheme, method, route)
     }
 }
@@ -121,7 +117,7 @@ mod tests {
     #[test]
     fn every_combination_has_its_own_index_and_is_shown_as_what_it_is() {
         let mut indices = Vec::new();
-        for (scheme, scheme_name) in Scheme::ALL {
+        for (scheme, scheme_name) in SCHEMES {
             for (method, method_name) in METHODS.into_iter().chain([(Method::from_bytes(b"BREW").unwrap(), OTHER)]) {
                 for operation in Operation::ALL.into_iter().map(Some).chain([None]) {
                     let asked = Asked { operation, ..Asked::new(scheme, &method) };

@@ -1,0 +1,94 @@
+//! A plain client for the gateway's own questions to services that are not the upstream: one at a time over a kept
+//! connection, every one bounded in time and in the size of its answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
+use tokio::time::timeout;
+
+use crate::upstream::{Failure, Upstream, connect};
+
+/// The longest answer that is read, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+const AGENT: &str = concat!("asteroid-gateway/", env!("CARGO_PKG_VERSION"));
+
+/// Asks one service at one address.
+#[derive(Debug)]
+pub struct Client {
+    connections: Upstream,
+    authority: HeaderValue,
+    target: PathAndQuery,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, whole.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing was sent.
+    #[error("no connection: {0}")]
+    Unreachable(connect::Error),
+    /// The connection broke before the answer's end.
+    #[error("the connection broke: {0}")]
+    Broke(String),
+    /// The answer is longer than 64 KiB.
+    #[error("the answer is too long")]
+    TooLong,
+    /// No answer came in time.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+}
+
+impl Client {
+    /// A client that asks for `target` over these connections, with `authority` as its `Host`.
+    #[must_use]
+    pub fn new(connections: Upstream, authority: HeaderValue, target: PathAndQuery) -> Client {
+        Client { connections, authority, target }
+    }
+
+    /// Posts a body and reads the answer, within `patience` in all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; only [`Error::Unreachable`] proves that nothing was sent.
+    pub async fn post(&self, media_type: &'static str, body: Bytes, patience: Duration) -> Result<Answer, Error> {
+        let mut request = Request::new(body.into());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from(self.target.clone());
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.authority.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let exchange = async {
+            let (response, lease, _) = match self.connections.try_send(request, patience).await {
+                Ok(answered) => answered,
+                Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+                Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
+                Err(Failure::Timeout) => return Err(Error::Timeout(patience)),
+            };
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, LONGEST).collect().await;
+            let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+                Some(_) => Error::TooLong,
+                None => Error::Broke(error.to_string()),
+            })?;
+            lease.release();
+            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        };
+        timeout(patience, exchange).await.unwrap_or(Err(Error::Timeout(patience)))
+    }
+}

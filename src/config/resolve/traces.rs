@@ -1,0 +1,121 @@
+//! `traces`: where spans go and which requests have any.
+
+use super::{Collector, Ratio, Scheme, Traces, upstream};
+use crate::config::file;
+use crate::config::finding::{Findings, Path};
+
+const SERVICE_NAME: &str = "asteroid-gateway";
+
+/// No message quotes the URL: somebody may have written a password or a token into it.
+const SHAPE: &str = "must be a URL such as http://127.0.0.1:4318/v1/traces: https://, or http:// for localhost, \
+                     127.0.0.0/8 and [::1]; with its path, and without user, query and fragment";
+
+pub(super) fn resolve(written: Option<file::Traces>, findings: &mut Findings) -> Option<Option<Traces>> {
+    let Some(written) = written else { return Some(None) };
+    let path = Path::default().key("traces");
+    let collector = match written.otlp.as_deref() {
+        None => findings.fault(&path.key("otlp"), format!("is missing; it {SHAPE}")),
+        Some(url) => collector(url).or_else(|| findings.fault(&path.key("otlp"), SHAPE)),
+    };
+    let sample = match written.sample.as_ref().map_or(Some(Ratio::ALL), |file::Number(text)| ratio(text)) {
+        None => findings.fault(&path.key("sample"), "must be a number from 0 to 1"),
+        sample => sample,
+    };
+    let service_name = written.service_name.unwrap_or_else(|| SERVICE_NAME.to_owned());
+    let is_name = (1..=255).contains(&service_name.len()) && !service_name.contains(char::is_control);
+    let service_name = if is_name {
+        Some(service_name)
+    } else {
+        findings.fault(&path.key("service_name"), "must be 1 to 255 bytes of text without control characters")
+    };
+    Some(Some(Traces { collector: collector?, sample: sample?, service_name: service_name? }))
+}
+
+fn collector(url: &str) -> Option<Collector> {
+    let upstream::Url { scheme, host, port, authority, base_path } = upstream::parse(url).ok()?;
+    (!base_path.is_empty()).then_some(Collector { scheme, host, port, authority, path: base_path })
+}
+
+fn ratio(text: &str) -> Option<Ratio> {
+    let ratio: f64 = text.trim().parse().ok()?;
+    Ratio::new(ratio)
+}
+
+impl Ratio {
+    /// Every trace.
+    pub const ALL: Ratio = Ratio(1 << 56);
+
+    /// A ratio of 0 to 1.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a ratio of 0 to 1 is at most 2^56 of 2^56"
+    )]
+    pub fn new(ratio: f64) -> Option<Ratio> {
+        // 2^56, which a float holds exactly.
+        const WHOLE: f64 = 72_057_594_037_927_936.0;
+        (0.0..=1.0).contains(&ratio).then_some(Ratio((ratio * WHOLE) as u64))
+    }
+
+    /// Whether a trace with these 56 random bits is one of them: those with the highest, as OpenTelemetry samples.
+    #[must_use]
+    pub fn takes(self, random: u64) -> bool {
+        random >= Ratio::ALL.0 - self.0
+    }
+}
+
+impl Scheme {
+    /// What stands in a URL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_takes_its_part_of_the_random_numbers() {
+        let most = (1 << 56) - 1;
+        for (ratio, least) in
+            [("1", Some(0)), ("1.0", Some(0)), ("0.5", Some(1 << 55)), ("0.25", Some(3 << 54)), ("0", None)]
+        {
+            let read = self::ratio(ratio).unwrap();
+            match least {
+                None => assert!(!read.takes(most)),
+                Some(least) => {
+                    assert!(read.takes(least) && read.takes(most), "{ratio}");
+                    assert!(least == 0 || !read.takes(least - 1), "{ratio}");
+                }
+            }
+        }
+        for text in ["", "x", "-0.1", "1.1", "10%", "NaN", "inf", "1/2"] {
+            assert_eq!(self::ratio(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_collector_is_a_whole_url_and_in_cleartext_on_this_machine() {
+        let read = collector("https://otlp.example:4318/v1/traces").unwrap();
+        assert_eq!((read.authority.as_str(), read.path.as_str()), ("otlp.example:4318", "/v1/traces"));
+        assert_eq!(collector("http://localhost:4318/v1/traces").unwrap().scheme, Scheme::Http);
+        for url in [
+            "",
+            "localhost:4318",
+            "http://127.0.0.1:4318",
+            "http://127.0.0.1:4318/",
+            "http://otel-collector:4318/v1/traces",
+            "https://token@otlp.example/v1/traces",
+            "https://otlp.example/v1/traces?token=x",
+            "grpc://127.0.0.1:4317/v1/traces",
+        ] {
+            assert_eq!(collector(url), None, "{url}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A collector of spans on a real socket that answers as it is told. What it got is read by OpenTelemetry's own classes.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+
+use serde_json::Value;
+
+use super::caller::PATIENCE;
+
+/// A running collector; its threads end with the test.
+pub(crate) struct Collector {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    posts: Vec<Post>,
+    replies: VecDeque<Reply>,
+    always: Option<Reply>,
+}
+
+/// What was posted.
+#[derive(Clone)]
+pub(crate) struct Post {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    /// Whether it was answered with 200.
+    taken: bool,
+}
+
+/// What a collector does.
+#[derive(Clone)]
+pub(crate) enum Reply {
+    /// This status, further header lines, this body.
+    Answer(u16, &'static str, Vec<u8>),
+    /// No answer, as long as the test runs.
+    Hang,
+    /// It hangs up.
+    Close,
+}
+
+impl Collector {
+    pub(crate) fn start() -> Collector {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let collector = Collector { address: listener.local_addr().unwrap(), shared: Arc::default() };
+        let shared = Arc::clone(&collector.shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || while serve(&stream, &shared).is_some() {});
+            }
+        });
+        collector
+    }
+
+    /// The configuration that names it, with further keys.
+    pub(crate) fn traces(&self, more: &str) -> String {
+        format!("traces: {{ otlp: \"http://{}/v1/traces\"{more} }}", self.address)
+    }
+
+    /// What it does with the next posts, before it takes them again.
+    pub(crate) fn next(&self, replies: &[Reply]) {
+        self.shared.state.lock().unwrap().replies.extend(replies.iter().cloned());
+    }
+
+    /// What it does with every post from now on.
+    pub(crate) fn always(&self, reply: Reply) {
+        self.shared.state.lock().unwrap().always = Some(reply);
+    }
+
+    /// Waits for this many posts.
+    pub(crate) fn posts(&self, count: usize) -> Vec<Post> {
+        let state = self.shared.state.lock().unwrap();
+        let waited = self.shared.changed.wait_timeout_while(state, PATIENCE, |state| state.posts.len() < count);
+        let posts = waited.unwrap().0.posts.clone();
+        assert!(posts.len() >= count, "{} posts of {count} came", posts.len());
+        posts
+    }
+
+    /// Waits until it has taken this many spans, and returns all.
+    pub(crate) fn spans(&self, count: usize) -> Vec<Value> {
+        let mut seen = 1;
+        loop {
+            let posts = self.posts(seen);
+            let taken = posts.iter().filter(|post| post.taken);
+            let spans = decode(taken.map(|post| post.body.as_slice()));
+            if spans.len() >= count {
+                return spans;
+            }
+            seen = posts.len() + 1;
+        }
+    }
+}
+
+fn serve(mut stream: &TcpStream, shared: &Shared) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let lower = head.to_ascii_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let reply = {
+        let mut state = shared.state.lock().unwrap();
+        let reply = state.replies.pop_front().or_else(|| state.always.clone());
+        let reply = reply.unwrap_or(Reply::Answer(200, "", Vec::new()));
+        state.posts.push(Post { head, body, taken: matches!(reply, Reply::Answer(200, ..)) });
+        shared.changed.notify_all();
+        reply
+    };
+    match reply {
+        Reply::Answer(status, headers, body) => {
+            let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+            stream.write_all(&[head.as_bytes(), &body].concat()).ok()
+        }
+        Reply::Hang => stream.read(&mut [0]).ok().filter(|read| *read > 0).map(drop),
+        Reply::Close => None,
+    }
+}
+
+/// The spans of all posts' bodies, as `tests/otlp.py` prints them.
+pub(crate) fn decode<'a>(bodies: impl IntoIterator<Item = &'a [u8]>) -> Vec<Value> {
+    let python =
+        std::env::var("ASTEROID_OTLP_PYTHON").expect("tests/run installs opentelemetry-proto and names its Python");
+    let mut command = Command::new(python);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/otlp.py"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for body in bodies {
+        let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+        writeln!(input, "{hex}").unwrap();
+    }
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
