@@ -2,35 +2,31 @@
 
 mod rehearsal;
 mod reload;
+mod running;
 mod traces;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
-use crate::admin::{self, health::Health};
+use crate::admin::health::Health;
 use crate::config::resolve::{self, Config, Listener, TenantSource};
-use crate::drain::{self, Drain, Schedule};
+use crate::drain::{self, Schedule};
 use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment};
 use crate::server::capacity::Capacity;
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
-use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{self, Metrics, Page, Shown};
-use crate::telemetry::trace::export::Exporter;
 use crate::upstream::connect::{self, Connector};
 use crate::upstream::reach::Reach;
 use crate::upstream::tls;
@@ -41,9 +37,7 @@ use reload::Reloader;
 
 pub use rehearsal::rehearse;
 pub use reload::Source;
-
-/// How long records of starts may take to be written at the end.
-const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
+pub use running::Running;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -99,27 +93,6 @@ pub enum Error {
     System(#[from] io::Error),
 }
 
-/// A gateway that listens and has not been told to stop.
-#[derive(Debug)]
-pub struct Running {
-    /// What is listened on, in the order of the configuration; a port that was left open is filled in.
-    pub addresses: Vec<SocketAddr>,
-    /// Where the admin listener is.
-    pub admin: SocketAddr,
-    admin_socket: TcpListener,
-    drain: Drain,
-    health: Arc<Health>,
-    reloader: Option<Reloader>,
-    schedule: Schedule,
-    workers: Vec<JoinHandle<io::Result<()>>>,
-    workers_end: mpsc::Receiver<Infallible>,
-    watches: Vec<Watch>,
-    state: Arc<State>,
-    page: Page,
-    exporter: Option<Exporter>,
-    audit: Option<Arc<Audit>>,
-}
-
 /// Starts a gateway: reads the keys, binds every address, starts the workers. Called inside a runtime, which serves the
 /// probes. Where the configuration has a `source`, changes of it are taken over.
 ///
@@ -143,9 +116,7 @@ pub fn start(
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches)?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
-    let bound = config.listeners.iter().enumerate();
-    let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
-    let (addresses, sockets): (Vec<_>, Vec<_>) = bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
+    let (addresses, sockets) = listen(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
     let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach)));
@@ -179,13 +150,7 @@ pub fn start(
         };
         workers.push(worker.start(number, end.clone())?);
     }
-    for (listener, address) in config.listeners.iter().zip(&addresses) {
-        let scheme = if listener.tls.is_some() { "https" } else { "http" };
-        match &listener.tenant {
-            TenantSource::Fixed(tenant) => tracing::info!(%address, scheme, tenant, "listening"),
-            TenantSource::Header(header) => tracing::info!(%address, scheme, tenant_header = %header, "listening"),
-        }
-    }
+    announce(&config.listeners, &addresses);
     tracing::info!(address = %admin, workers = workers.len(), "ready");
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {
@@ -215,94 +180,11 @@ pub fn start(
     })
 }
 
-impl Running {
-    /// Serves until `told_to_stop` resolves, then drains; where it resolves a second time, the drain ends at once. Each time
-    /// that `told_to_reload` resolves before that, the configuration is read again.
-    ///
-    /// # Errors
-    ///
-    /// Where the admin listener cannot be served, a worker failed, or records of starts could not be written.
-    pub async fn until(
-        self,
-        mut told_to_stop: impl AsyncFnMut(),
-        mut told_to_reload: impl AsyncFnMut(),
-    ) -> io::Result<()> {
-        let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
-        let tasks = Tasks::new(tokio::runtime::Handle::current());
-        for watch in self.watches {
-            tasks.spawn_unwaited(async { match watch.run().await {} });
-        }
-        let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
-        let admin = admin::serve(admin, self.health, self.page, tasks);
-        let audit = self.audit.clone();
-        let told_to_reload = async || {
-            told_to_reload().await;
-            audit.iter().for_each(|audit| audit.reopen());
-        };
-        let reloads = async {
-            match self.reloader {
-                Some(reloader) => reloader.run(told_to_reload).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(admin);
-        tokio::select! {
-            never = &mut admin => match never {},
-            never = reloads => match never {},
-            () = told_to_stop() => {}
-        }
-        tracing::info!(delay = ?self.schedule.delay, timeout = ?self.schedule.timeout, "draining");
-        let mut workers_end = self.workers_end;
-        let drained = async {
-            self.drain.begin(self.schedule).await;
-            // Nothing is ever sent: the channel closes when the last worker has dropped its end.
-            workers_end.recv().await;
-        };
-        let in_time = tokio::select! {
-            never = &mut admin => match never {},
-            () = drained => true,
-            () = told_to_stop() => false,
-        };
-        if !in_time {
-            tracing::error!("told to stop a second time; what remains is cut off");
-        }
-        let unsettled = self.state.unsettled();
-        if unsettled.is_empty() {
-            tracing::info!("drained");
-        } else {
-            tracing::error!(unsettled, "exchanges were cut off; their executions may run");
-        }
-        let ended = if in_time { join(self.workers) } else { Ok(()) };
-        // Also where a worker failed.
-        let written = self.audit.map_or(Ok(()), |audit| audit.close(AUDIT_PATIENCE));
-        // Last, since it is what can best be done without.
-        if in_time && let Some(exporting) = exporting {
-            tokio::select! {
-                never = &mut admin => match never {},
-                () = exporting.flush() => {}
-                () = told_to_stop() => {}
-            }
-        }
-        ended.and(written.map_err(|unwritten| {
-            tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
-            io::Error::other(unwritten)
-        }))
-    }
-}
-
 fn open_audit(config: &resolve::Audit) -> Result<Arc<Audit>, Error> {
     Audit::open(config.file.as_deref(), config.stdout, config.when_full).map_err(|source| match &config.file {
         Some(file) => Error::Audit { file: file.clone(), source },
         None => Error::System(source),
     })
-}
-
-fn join(workers: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
-    let ended =
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked"))));
-    // All are waited for, also where one failed.
-    let ended: Vec<io::Result<()>> = ended.collect();
-    ended.into_iter().collect()
 }
 
 fn read_secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<String, secret::Secret>, Error> {
@@ -327,6 +209,22 @@ fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Option<A
 fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
     let bound = accept::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket)));
     bound.map_err(|source| Error::Bind { key, address, source })
+}
+
+fn listen(listeners: &[Listener]) -> Result<(Vec<SocketAddr>, Vec<TcpListener>), Error> {
+    let bound = listeners.iter().enumerate();
+    let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
+    Ok(bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip())
+}
+
+fn announce(listeners: &[Listener], addresses: &[SocketAddr]) {
+    for (listener, address) in listeners.iter().zip(addresses) {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        match &listener.tenant {
+            TenantSource::Fixed(tenant) => tracing::info!(%address, scheme, tenant, "listening"),
+            TenantSource::Header(header) => tracing::info!(%address, scheme, tenant_header = %header, "listening"),
+        }
+    }
 }
 
 /// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.

@@ -92,6 +92,7 @@ table! {
     RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
     LOST_LINES = counter("asteroid_gateway_log_lines_lost_total", "Lines of the log that could not be written");
     AUDIT_REFUSED = counter("asteroid_gateway_audit_refused_total", "Starts that were refused because their records found no room in the audit");
+    SPANS_DROPPED = counter("asteroid_gateway_trace_spans_dropped_total", "Spans that the collector did not take, or that found no place to wait");
     BUILD = gauge("asteroid_gateway_build_info", "Always 1");
 }
 

@@ -143,6 +143,7 @@ impl Shown {
         out.gauge(&super::RELOADED_AT, &reloads.seconds())?;
         out.counter(&super::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
         out.counter(&super::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
+        out.counter(&super::SPANS_DROPPED, self.sinks.tracer.as_ref().map_or(0, |tracer| tracer.dropped()))?;
         out.gauges(&super::BUILD, [([("version", env!("CARGO_PKG_VERSION"))], 1_u32)])
     }
 }

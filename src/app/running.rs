@@ -1,0 +1,147 @@
+//! A gateway from its start to its end: serving, reloading, draining, and what is written last.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::admin::{self, health::Health};
+use crate::drain::{Drain, Schedule};
+use crate::state::State;
+use crate::tasks::Tasks;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::metrics::Page;
+use crate::telemetry::trace::export::Exporter;
+use crate::watch::Watch;
+
+use super::reload::Reloader;
+
+/// How long records of starts may take to be written at the end.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A gateway that listens and has not been told to stop.
+#[derive(Debug)]
+pub struct Running {
+    /// What is listened on, in the order of the configuration; a port that was left open is filled in.
+    pub addresses: Vec<SocketAddr>,
+    /// Where the admin listener is.
+    pub admin: SocketAddr,
+    pub(super) admin_socket: TcpListener,
+    pub(super) drain: Drain,
+    pub(super) health: Arc<Health>,
+    pub(super) reloader: Option<Reloader>,
+    pub(super) schedule: Schedule,
+    pub(super) workers: Vec<JoinHandle<io::Result<()>>>,
+    pub(super) workers_end: mpsc::Receiver<Infallible>,
+    pub(super) watches: Vec<Watch>,
+    pub(super) state: Arc<State>,
+    pub(super) page: Page,
+    pub(super) exporter: Option<Exporter>,
+    pub(super) audit: Option<Arc<Audit>>,
+}
+
+impl Running {
+    /// Serves until `told_to_stop` resolves, then drains; where it resolves a second time, the drain ends at once. Each time
+    /// that `told_to_reload` resolves before that, the configuration is read again.
+    ///
+    /// # Errors
+    ///
+    /// Where the admin listener cannot be served, a worker failed, or records of starts could not be written.
+    pub async fn until(
+        self,
+        mut told_to_stop: impl AsyncFnMut(),
+        mut told_to_reload: impl AsyncFnMut(),
+    ) -> io::Result<()> {
+        let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
+        let tasks = Tasks::new(Handle::current());
+        for watch in self.watches {
+            tasks.spawn_unwaited(async { match watch.run().await {} });
+        }
+        let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
+        let admin = pin!(admin::serve(admin, self.health, self.page, tasks));
+        let audit = self.audit.clone();
+        let told_to_reload = async || {
+            told_to_reload().await;
+            audit.iter().for_each(|audit| audit.reopen());
+        };
+        let reloads = async {
+            match self.reloader {
+                Some(reloader) => reloader.run(told_to_reload).await,
+                None => pending().await,
+            }
+        };
+        let ending = async {
+            tokio::select! {
+                never = reloads => match never {},
+                () = told_to_stop() => {}
+            }
+            let drained = drain(&self.drain, self.schedule, self.workers_end, &mut told_to_stop).await;
+            say_what_is_left(&self.state);
+            let ended = if drained { join(self.workers) } else { Ok(()) };
+            // Also where a worker failed.
+            let written = self.audit.map_or(Ok(()), |audit| audit.close(AUDIT_PATIENCE));
+            // Last, since it is what can best be done without.
+            if drained && let Some(exporting) = exporting {
+                tokio::select! {
+                    () = exporting.flush() => {}
+                    () = told_to_stop() => {}
+                }
+            }
+            ended.and(written.map_err(|unwritten| {
+                tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
+                io::Error::other(unwritten)
+            }))
+        };
+        // Probes are answered to the end.
+        tokio::select! {
+            never = admin => match never {},
+            ended = ending => ended,
+        }
+    }
+}
+
+/// Whether the drain came to its end, rather than being told to stop a second time.
+async fn drain(
+    drain: &Drain,
+    schedule: Schedule,
+    mut workers_end: mpsc::Receiver<Infallible>,
+    told_to_stop: &mut impl AsyncFnMut(),
+) -> bool {
+    tracing::info!(delay = ?schedule.delay, timeout = ?schedule.timeout, "draining");
+    let drained = async {
+        drain.begin(schedule).await;
+        // Nothing is ever sent: the channel closes when the last worker has dropped its end.
+        workers_end.recv().await;
+    };
+    tokio::select! {
+        () = drained => true,
+        () = told_to_stop() => {
+            tracing::error!("told to stop a second time; what remains is cut off");
+            false
+        }
+    }
+}
+
+fn say_what_is_left(state: &State) {
+    let unsettled = state.unsettled();
+    if unsettled.is_empty() {
+        tracing::info!("drained");
+    } else {
+        tracing::error!(unsettled, "exchanges were cut off; their executions may run");
+    }
+}
+
+fn join(workers: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    let ended =
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked"))));
+    // All are waited for, also where one failed.
+    let ended: Vec<io::Result<()>> = ended.collect();
+    ended.into_iter().collect()
+}
