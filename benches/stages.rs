@@ -160,8 +160,8 @@ fn answer_of(body: Bytes, more: bool) -> (Echo, Bytes, bool) {
 const STARTED: Bytes = Bytes::from_static(br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#);
 
 #[library_benchmark]
-#[bench::of_a_start(args = (answer_of(STARTED, false)), config = at_most(1_000))]
-#[bench::rows(args = (answer_of(rows().0, true)), config = at_most(100_000))]
+#[bench::of_a_start(args = (answer_of(STARTED, false)), config = at_most(700))]
+#[bench::rows(args = (answer_of(rows().0, true)), config = at_most(30_000))]
 fn mask((mut echo, body, more): (Echo, Bytes, bool)) -> (Echo, Bytes) {
     let passed = echo.pass(black_box(body), more);
     (echo, passed)

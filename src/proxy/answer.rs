@@ -227,6 +227,8 @@ impl Rest {
             let bytes = match ready!(self.receive(context)).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(bytes))) => self.echo.pass(bytes, !self.incoming.is_end_stream()),
                 Some(Ok(Err(frame))) => {
+                    // Nothing comes behind trailers, and nobody asks.
+                    self.ended = true;
                     self.trailers = frame.into_trailers().ok();
                     if let Some(trailers) = &mut self.trailers {
                         self.echo.clean_headers(trailers);

@@ -1,9 +1,12 @@
 //! A key that the upstream sends back is overwritten, wherever it is in an answer and however it is cut.
 
+use hyper::HeaderMap;
 use serde_json::json;
 
 use crate::canary::assert_clean;
+use crate::harness::certificates::Authority;
 use crate::harness::raw::{First, Raw, Then};
+use crate::harness::secure::{Http2, secured};
 use crate::harness::unruly::{Act, Frames};
 use crate::harness::{Answer, Caller, EXECUTE, KEY, Pair, Program, configuration};
 
@@ -32,12 +35,13 @@ fn chunk(bytes: &str) -> String {
     format!("{:x}\r\n{bytes}\r\n", bytes.len())
 }
 
-/// Parts of a body, cut at every place of a key.
+/// Parts of a body, cut at every place of a key; the last may be the beginning of one.
 fn parts() -> Vec<String> {
     let cut = |at| [format!("<{}", KEY.split_at(at).0), format!("{}>", KEY.split_at(at).1)];
     let beginnings = (1..KEY.len()).map(|at| KEY.split_at(at).0.to_owned());
     let bytes = format!("{KEY}{KEY}");
-    (0..=KEY.len()).flat_map(cut).chain(beginnings).chain(bytes.chars().map(String::from)).collect()
+    let parts = (0..=KEY.len()).flat_map(cut).chain(beginnings).chain(bytes.chars().map(String::from));
+    parts.chain(["ak-can".to_owned()]).collect()
 }
 
 fn assert_covered(answer: &Answer, body: &str, what: &str) {
@@ -186,6 +190,24 @@ fn a_key_in_the_reason_is_overwritten() {
     let answer = String::from_utf8(caller.rest().unwrap()).unwrap();
     assert!(answer.starts_with(&covered(&format!("HTTP/1.1 202 Not {KEY}\r\n"))), "{answer}");
     assert_clean("an answer", &answer);
+}
+
+#[test]
+fn a_key_in_a_trailer_is_overwritten_and_what_was_held_back_comes_before_it() {
+    let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
+    authority.write("localhost", certificates.path());
+    let body = "x".repeat(STREAMED) + "ak-can";
+    let head = "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = format!("{head}{}0\r\nx-echo: {KEY}!\r\nx-kept: yes\r\n\r\n", chunk(&body));
+    let upstream = Raw::start(First { answer: answer.into_bytes(), ..First::default() });
+    let text = configuration(&format!("http://{}", upstream.address), "");
+    let gateway = Program::run(&secured(&text, certificates.path()));
+    let answer = Http2::connect(gateway.address(), authority.client(b"h2")).post(&[], "{}").unwrap();
+    assert!(answer.body() == body.as_bytes());
+    let trailers = answer.extensions().get::<HeaderMap>().unwrap();
+    assert_eq!(trailers["x-echo"], covered(&format!("{KEY}!")));
+    assert_eq!(trailers["x-kept"], "yes");
+    gateway.line(|line| line["key_echoed"] == true && line["delivered"] == true);
 }
 
 #[test]
