@@ -18,6 +18,7 @@ mod callers;
 mod canary;
 mod command_line;
 mod drain;
+mod dump;
 mod examples;
 mod explain;
 mod fault_space;
