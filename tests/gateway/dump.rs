@@ -15,7 +15,7 @@ const NOBODY: u32 = 65534;
 
 #[test]
 fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
-    let [run, dev] = [unprivileged("run"), unprivileged("dev")];
+    let [run, dev] = ["run", "dev"].map(|command| unprivileged(command, &configuration("http://127.0.0.1:1", "")));
     run.line(|line| line["message"] == "ready");
     dev.wait_for(|text| text.find(" for development: "));
     for (command, gateway) in [("run", &run), ("dev", &dev)] {
@@ -24,7 +24,7 @@ fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
         }
     }
     // Which is the gateway's doing, and not the system's.
-    let simulator = unprivileged("simulate");
+    let simulator = unprivileged("simulate", "");
     simulator.wait_for(|text| text.find("simulated Asteroid on"));
     for part in ["environ", "maps", "fd/"] {
         assert!(is_readable(&simulator, part), "{part}");
@@ -46,8 +46,8 @@ fn a_gateway_that_crashes_leaves_no_core_dump() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
-/// A command of the program, as somebody who is not root.
-fn unprivileged(command: &str) -> Program {
+/// A command of the program, as somebody who is not root; `run` with this configuration.
+pub(crate) fn unprivileged(command: &str, configuration: &str) -> Program {
     let dir = tempfile::tempdir().unwrap();
     readable(dir.path());
     // Where the program was built may be closed to others; one that cannot be read cannot be dumped either.
@@ -58,7 +58,7 @@ fn unprivileged(command: &str) -> Program {
     match command {
         "run" => {
             write(&dir, "key", KEY);
-            let text = configuration("http://127.0.0.1:1", "").replace("{dir}", dir.path().to_str().unwrap());
+            let text = configuration.replace("{dir}", dir.path().to_str().unwrap());
             arguments.arg("--config").arg(write(&dir, "gateway.yaml", &text));
         }
         "dev" => drop(arguments.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])),
@@ -82,7 +82,7 @@ fn readable(path: &Path) {
 }
 
 /// As the test's own user, who is not root, where it runs so.
-fn as_nobody(command: &mut Command) {
+pub(crate) fn as_nobody(command: &mut Command) {
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
         command.uid(NOBODY).gid(NOBODY);
     }
