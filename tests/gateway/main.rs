@@ -35,6 +35,7 @@ mod recovery;
 mod reload;
 mod rolling;
 mod sdk;
+mod security;
 mod simulated;
 mod slow;
 mod streams;
