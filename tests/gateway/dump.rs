@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::harness::{KEY, Program, binary, configuration};
+use crate::harness::{Asteroid, KEY, Pair, Program, binary, configuration};
 
 /// A user that is not root, as which tests that run as root run what they start.
 const NOBODY: u32 = 65534;
@@ -44,6 +44,26 @@ fn a_gateway_that_crashes_leaves_no_core_dump() {
     assert_eq!(ended.status.signal(), Some(6), "{}", ended.output);
     assert!(!ended.status.core_dumped(), "{}", ended.status);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves() {
+    let refusing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/refusing.py");
+    let asteroid = Asteroid::start();
+    let preparation = format!("set -- python3 \"{refusing}\" \"$@\"");
+    let gateway = Program::run_under(&configuration(&asteroid.url(), ""), &preparation);
+    let pair = Pair { asteroid, gateway };
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
+    pair.gateway.request_line(202);
+    let told = pair.gateway.events_that_begin("a core dump of this process");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["level"], "WARN");
+    assert!(told[0]["error"].as_str().unwrap().starts_with("it cannot be marked as not dumpable: "), "{told:?}");
+    assert!(
+        Pair::start().gateway.events_that_begin("a core dump").is_empty(),
+        "where it is not refused, nothing is said"
+    );
 }
 
 /// A command of the program, as somebody who is not root; `run` with this configuration.
