@@ -1,13 +1,14 @@
 //! Whoever is not root cannot look into a running gateway, and a gateway that crashes leaves nothing to look into.
 
 use std::fs::{Permissions, set_permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::harness::program::{is_root, unprotected};
 use crate::harness::{Asteroid, KEY, Pair, Program, binary, configuration};
 
 /// A user that is not root, as which tests that run as root run what they start.
@@ -48,10 +49,8 @@ fn a_gateway_that_crashes_leaves_no_core_dump() {
 
 #[test]
 fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves() {
-    let refusing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/refusing.py");
     let asteroid = Asteroid::start();
-    let preparation = format!("set -- python3 \"{refusing}\" \"$@\"");
-    let gateway = Program::run_under(&configuration(&asteroid.url(), ""), &preparation);
+    let gateway = Program::run_under(&configuration(&asteroid.url(), ""), &unprotected());
     let pair = Pair { asteroid, gateway };
     assert_eq!(pair.execute("{}").status, 202);
     pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
@@ -103,7 +102,7 @@ fn readable(path: &Path) {
 
 /// As the test's own user, who is not root, where it runs so.
 pub(crate) fn as_nobody(command: &mut Command) {
-    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+    if is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
 }
