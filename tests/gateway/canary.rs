@@ -4,11 +4,13 @@ mod commands;
 mod forms;
 mod outputs;
 
+use std::net::SocketAddr;
+
 use serde_json::json;
 
 pub(crate) use forms::assert_clean;
 
-use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
 
 #[test]
 fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_key() {
@@ -76,4 +78,39 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
             assert_clean(command, &output);
         }
     }
+}
+
+#[test]
+fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
+    for format in ["json", "text"] {
+        let asteroid = Asteroid::start_tls("localhost");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), KEY).unwrap();
+        let text = configuration(&format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file()), "");
+        let file = dir.path().join("gateway.yaml");
+        std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+        let mut run = binary();
+        run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
+        let gateway = Program::start(run, dir);
+        let address = gateway.wait_for(address_of_the_listener);
+        let execute = || Caller::connect(address).execute("{}").status;
+        assert_eq!(execute(), 202);
+        for then in ["reset", "close_mid_answer"] {
+            asteroid.next(json!({"then": then}));
+            assert_eq!(execute(), 504, "{then}");
+        }
+        asteroid.replace_key("ak-other");
+        assert_eq!(execute(), 502);
+        assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
+        let output = gateway.stop().output;
+        assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
+        assert_clean("the log", &output);
+    }
+}
+
+/// Of the line that says so, however lines look.
+fn address_of_the_listener(output: &str) -> Option<SocketAddr> {
+    let (listening, _) = output.lines().find(|line| line.contains("listening"))?.split_once("scheme")?;
+    let (_, address) = listening.split_once("address")?;
+    address.trim_matches(['=', ':', '"', ',', ' ']).parse().ok()
 }
