@@ -4,6 +4,7 @@
 mod budget;
 mod claims;
 mod digest;
+mod echoes;
 mod in_flight;
 mod key;
 mod meters;
@@ -21,6 +22,7 @@ use crate::secret::Secret;
 pub use budget::{Budget, Day, Spent};
 pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
 pub use digest::Digest;
+pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
 pub use key::Key;
 pub use meters::{Counter, Decision, Keyed, Meters};

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::drain::Draining;
+use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.
@@ -20,6 +21,7 @@ pub struct Tried {
 pub struct Health {
     draining: Draining,
     reach: Arc<Reach>,
+    audit: Option<Arc<Audit>>,
     configuration: Mutex<Configuration>,
 }
 
@@ -34,9 +36,9 @@ struct Configuration {
 impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
-    pub fn new(draining: Draining, reach: Arc<Reach>) -> Health {
+    pub fn new(draining: Draining, reach: Arc<Reach>, audit: Option<Arc<Audit>>) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), refused: None };
-        Health { draining, reach, configuration: Mutex::new(configuration) }
+        Health { draining, reach, audit, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -70,7 +72,16 @@ impl Health {
         let mark = if failed > answered { "[!]" } else { "[+]" };
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
-        format!("{serving}\n{loaded}\n{upstream}\n")
+        format!("{serving}\n{loaded}\n{upstream}\n{}", self.audited())
+    }
+
+    /// How full the audit is, where there is one.
+    fn audited(&self) -> String {
+        let Some(audit) = &self.audit else { return String::new() };
+        let waiting = audit.waiting();
+        // As many starts are seldom under way: records wait to be written.
+        let mark = if waiting > audit::PLACES / 4 { "[!]" } else { "[+]" };
+        format!("{mark}audit: {waiting} of {} places for records are taken\n", audit::PLACES)
     }
 
     fn lock(&self) -> MutexGuard<'_, Configuration> {

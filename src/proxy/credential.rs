@@ -42,6 +42,6 @@ impl Credential {
     /// What looks for the key in the answer to a request that it was injected into.
     #[must_use]
     pub fn echo(&self) -> Echo {
-        Echo::new(self.mask.clone(), Arc::clone(&self.key), Arc::clone(&self.name))
+        Echo::new(self.mask.clone(), Arc::clone(&self.key.echoes), Arc::clone(&self.name))
     }
 }

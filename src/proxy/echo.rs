@@ -13,13 +13,13 @@ use hyper::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 
 use crate::secret::Mask;
-use crate::state::Key;
+use crate::state::Echoes;
 
 /// Looks for the key of one exchange in its answer.
 #[derive(Debug)]
 pub struct Echo {
     mask: Mask,
-    key: Arc<Key>,
+    echoes: Arc<Echoes>,
     /// The credential's name in the configuration.
     credential: Arc<str>,
     /// The end of what was read, as it may be the beginning of the key.
@@ -30,8 +30,8 @@ pub struct Echo {
 impl Echo {
     /// Nothing read yet of the answer to a request that carried this key.
     #[must_use]
-    pub fn new(mask: Mask, key: Arc<Key>, credential: Arc<str>) -> Echo {
-        Echo { mask, key, credential, held: Bytes::new(), found: false }
+    pub fn new(mask: Mask, echoes: Arc<Echoes>, credential: Arc<str>) -> Echo {
+        Echo { mask, echoes, credential, held: Bytes::new(), found: false }
     }
 
     /// Overwrites the key in the head of the answer.
@@ -46,7 +46,7 @@ impl Echo {
             self.tell();
         }
         if is_coded(&head.headers) {
-            self.key.coded.add();
+            self.echoes.coded.add();
         }
     }
 
@@ -109,7 +109,7 @@ impl Echo {
         if std::mem::replace(&mut self.found, true) {
             return;
         }
-        if self.key.echoed(Instant::now()) {
+        if self.echoes.add(Instant::now()) {
             tracing::error!(
                 credential = &*self.credential,
                 "the upstream sent the key back in an answer, where it was overwritten: its logs may have it, too; report it \
@@ -209,7 +209,7 @@ mod tests {
         let mut echo = echo("sk-1");
         assert_eq!(echo.pass("sk-1".into(), true), "****");
         assert_eq!(echo.pass(" sk-1".into(), false), " ****");
-        assert_eq!(echo.key.echoes.count(), 1);
+        assert_eq!(echo.echoes.found.count(), 1);
     }
 
     #[test]
