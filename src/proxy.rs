@@ -7,6 +7,7 @@ pub mod answer;
 pub mod body;
 pub mod caller;
 pub mod credential;
+pub mod echo;
 pub mod idempotency;
 pub mod limit;
 pub mod outgoing;
@@ -42,6 +43,7 @@ use crate::upstream::{self, Failure, Upstream};
 
 use answer::Body;
 use credential::Credential;
+use echo::Echo;
 use idempotency::Turn;
 use limit::{Expense, Permit, Reservation};
 use recovery::LookUp;
@@ -184,7 +186,8 @@ impl Exchange {
         let Exchange { request, target, credential, permit, entered, claim, reservation, upstream, patience, form } =
             self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        let sent = send(&upstream, request, target, permit, entered, patience, &record.trace).await;
+        let (admitted, echo) = ((permit, entered), credential.echo());
+        let sent = send(&upstream, request, target, admitted, echo, patience, &record.trace).await;
         record.trace.ended(sent.as_ref().err().map(Error::slug));
         match sent {
             Ok(response) => {
@@ -243,8 +246,8 @@ async fn send(
     upstream: &Upstream,
     request: Request<upstream::body::Body>,
     target: Target,
-    permit: Permit,
-    _entered: Entered,
+    (permit, _entered): (Permit, Entered),
+    mut echo: Echo,
     patience: Duration,
     trace: &Trace,
 ) -> Result<Response<Body>, Error> {
@@ -261,8 +264,9 @@ async fn send(
     if asteroid_answer::refuses_key(response.status()) {
         return Err(Error::KeyRefused);
     }
-    let (head, body) = response.into_parts();
-    let body = Body::begin(body, sent, lease, permit, deadline, patience).await?;
+    let (mut head, body) = response.into_parts();
+    echo.clean(&mut head);
+    let body = Body::begin(body, echo, sent, lease, permit, deadline, patience).await?;
     Ok(Response::from_parts(head, body))
 }
 

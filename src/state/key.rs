@@ -12,7 +12,16 @@ pub struct Key {
     held: Mutex<Option<(u64, Instant)>>,
     /// How often the upstream refused it.
     pub refusals: Counter,
+    /// How many of its answers had it in them.
+    pub echoes: Counter,
+    /// How many of its answers were content-coded, so that it could not be searched for in them.
+    pub coded: Counter,
+    /// When it was last in one.
+    last_echo: Mutex<Option<Instant>>,
 }
+
+/// An episode of echoes is over when there was none for so long.
+const QUIET: Duration = Duration::from_secs(60);
 
 impl Key {
     /// A key with this hash was read; the same one again changes nothing.
@@ -28,6 +37,14 @@ impl Key {
     pub fn age(&self, now: Instant) -> Option<Duration> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.map(|(_, since)| now.saturating_duration_since(since))
+    }
+
+    /// An answer had the key in it. Returns whether that begins an episode, of which operators are to hear.
+    #[must_use]
+    pub fn echoed(&self, now: Instant) -> bool {
+        self.echoes.add();
+        let last = self.last_echo.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) >= QUIET)
     }
 }
 
@@ -45,5 +62,13 @@ mod tests {
         assert_eq!(key.age(at(60)), Some(Duration::from_secs(60)));
         key.read(2, at(70));
         assert_eq!(key.age(at(71)), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn an_episode_of_echoes_begins_after_a_minute_without_one() {
+        let (key, start) = (Key::default(), Instant::now());
+        let begins: Vec<u64> =
+            [0, 1, 60, 120, 179, 300].into_iter().filter(|at| key.echoed(start + Duration::from_secs(*at))).collect();
+        assert_eq!((begins, key.echoes.count()), (vec![0, 120, 300], 6));
     }
 }

@@ -81,6 +81,8 @@ table! {
     FORGOTTEN = counter("asteroid_gateway_idempotency_forgotten_early_total", "Answers that were forgotten before idempotency.retention was over");
     AGE = gauge("asteroid_gateway_credential_age_seconds", "Since the key of a credential was first read or last changed");
     AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests whose key the upstream refused");
+    ECHOES = counter("asteroid_gateway_key_echoes_total", "Answers in which the upstream sent the key back, where it was overwritten");
+    CODED = counter("asteroid_gateway_content_coded_answers_total", "Answers that were content-coded, so that they could not be searched for the key");
     IDLE = gauge("asteroid_gateway_upstream_idle_connections", "Unused HTTP/1.1 connections to the upstream");
     SHARED = gauge("asteroid_gateway_upstream_http2_connections", "HTTP/2 connections to the upstream");
     STREAMS = gauge("asteroid_gateway_upstream_http2_streams", "Requests on them");

@@ -19,6 +19,7 @@ mod canary;
 mod command_line;
 mod drain;
 mod dump;
+mod echo;
 mod examples;
 mod explain;
 mod fault_space;

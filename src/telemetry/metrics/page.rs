@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::state::{Keyed, Meters, State};
+use crate::state::{Counter, Key, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
@@ -118,8 +118,13 @@ impl Shown {
         let ages =
             keys.iter().filter_map(|(name, key)| Some(([("credential", name.as_str())], key.age(now)?.as_secs_f64())));
         out.gauges(&super::AGE, ages)?;
-        let refusals = keys.iter().map(|(name, key)| ([("credential", name.as_str())], key.refusals.count()));
-        out.counters(&super::AUTH_FAILURES, refusals)
+        let of_each = |count: fn(&Key) -> &Counter| {
+            let keys = keys.iter();
+            keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
+        };
+        out.counters(&super::AUTH_FAILURES, of_each(|key| &key.refusals))?;
+        out.counters(&super::ECHOES, of_each(|key| &key.echoes))?;
+        out.counters(&super::CODED, of_each(|key| &key.coded))
     }
 
     fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
