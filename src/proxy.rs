@@ -103,6 +103,7 @@ impl Proxy {
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
+        tenant.credential.check()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
@@ -123,9 +124,8 @@ impl Proxy {
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
-        tenant.credential.inject(&permit, &mut request);
+        record.audit.fingerprint = Some(tenant.credential.inject(&permit, &mut request)?);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
-        record.audit.fingerprint = Some(tenant.credential.fingerprint);
         let (upstream, credential) = (Arc::clone(&self.upstream), Arc::clone(&tenant.credential));
         let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
         let target = Target::Operation(call.operation);

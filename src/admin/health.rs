@@ -1,9 +1,10 @@
 //! How the gateway is, for probes and for the engineer who looks: `/readyz` and `/readyz?verbose`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::drain::Draining;
+use crate::state::{Condition, Shown, State};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.
@@ -20,12 +21,13 @@ pub struct Tried {
 pub struct Health {
     draining: Draining,
     reach: Arc<Reach>,
+    state: Arc<State>,
     configuration: Mutex<Configuration>,
 }
 
 #[derive(Debug)]
 struct Configuration {
-    /// When the one that serves was loaded, its keys with it.
+    /// When the one that serves was loaded.
     loaded: SystemTime,
     /// The last try since.
     refused: Option<(SystemTime, String)>,
@@ -34,9 +36,9 @@ struct Configuration {
 impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
-    pub fn new(draining: Draining, reach: Arc<Reach>) -> Health {
+    pub fn new(draining: Draining, reach: Arc<Reach>, state: Arc<State>) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), refused: None };
-        Health { draining, reach, configuration: Mutex::new(configuration) }
+        Health { draining, reach, state, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -48,19 +50,22 @@ impl Health {
         }
     }
 
-    /// Whether callers may come.
+    /// Why callers may not come; nothing where they may.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !self.draining.is_leaving()
+    pub fn obstacle(&self) -> Option<&'static str> {
+        if self.draining.is_leaving() {
+            return Some("draining");
+        }
+        self.state.keys().values().any(|key| key.held().is_none()).then_some("a key is missing")
     }
 
     /// A line for each part, `[+]` where it is well, `[-]` where it keeps callers away, `[!]` where somebody should look.
     #[must_use]
     pub fn report(&self) -> String {
         let at = humantime::format_rfc3339_seconds;
-        let serving = if self.is_ready() { "[+]serving" } else { "[-]draining" };
+        let serving = self.obstacle().map_or("[+]serving".to_owned(), |obstacle| format!("[-]{obstacle}"));
         let configuration = self.lock();
-        let loaded = format!("configuration and keys loaded {}", at(configuration.loaded));
+        let loaded = format!("configuration loaded {}", at(configuration.loaded));
         let loaded = match &configuration.refused {
             None => format!("[+]{loaded}"),
             Some((when, reason)) => format!("[!]{loaded}; the reload of {} was refused: {reason}", at(*when)),
@@ -70,10 +75,29 @@ impl Health {
         let mark = if failed > answered { "[!]" } else { "[+]" };
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
-        format!("{serving}\n{loaded}\n{upstream}\n")
+        let keys: String =
+            self.state.keys().iter().map(|(name, key)| credential(name, &key.shown(Instant::now()))).collect();
+        format!("{serving}\n{loaded}\n{keys}{upstream}\n")
     }
 
     fn lock(&self) -> MutexGuard<'_, Configuration> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn credential(name: &str, shown: &Shown) -> String {
+    let mark = match shown.condition {
+        Condition::Fresh => "[+]",
+        Condition::Stale => "[!]",
+        Condition::Missing => "[-]",
+    };
+    let mut line = format!("{mark}credential {name}: {}", shown.condition.name());
+    if let Some((fingerprint, age)) = shown.held {
+        let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+        line += &format!(", key {fingerprint} for {age}");
+    }
+    if let Some(trouble) = &shown.trouble {
+        line += &format!("; {trouble}");
+    }
+    line + "\n"
 }

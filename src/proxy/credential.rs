@@ -3,37 +3,52 @@
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 
-use crate::secret::{Fingerprint, Secret};
+use crate::secret::Fingerprint;
 use crate::state::Key;
 
 use super::limit::Permit;
 
-/// A key, ready to be sent.
+/// A key, and how it is sent.
 #[derive(Debug)]
 pub struct Credential {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// What tells the key from others.
-    pub fingerprint: Fingerprint,
-    /// What is known of the key over time.
+    /// The key that it is at a time.
     pub key: Arc<Key>,
     header: HeaderName,
-    // Sensitive: hyper and Debug show it as such.
-    value: HeaderValue,
 }
 
+/// There is no key yet.
+#[derive(Debug, thiserror::Error)]
+#[error("this gateway has no key for this tenant yet; its operator has to see to that. Try again later")]
+pub struct Missing;
+
 impl Credential {
-    /// Makes the header once, for all requests.
+    /// Of this key, sent in this header.
     #[must_use]
-    pub fn new(name: &str, key: Arc<Key>, header: HeaderName, secret: &Secret) -> Credential {
-        let (fingerprint, value) = (secret.fingerprint(), secret.header_value());
-        Credential { name: name.into(), fingerprint, key, header, value }
+    pub fn new(name: &str, key: Arc<Key>, header: HeaderName) -> Credential {
+        Credential { name: name.into(), key, header }
     }
 
-    /// Sets the key on a request that was admitted, in place of any other value.
-    pub fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) {
-        request.headers_mut().insert(self.header.clone(), self.value.clone());
+    /// Whether there is a key: judged before anything is begun that needs one.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`].
+    pub fn check(&self) -> Result<(), Missing> {
+        self.key.held().map(drop).ok_or(Missing)
+    }
+
+    /// Sets the present key on a request that was admitted, in place of any other value, and says which it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`].
+    pub fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) -> Result<Fingerprint, Missing> {
+        let held = self.key.held().ok_or(Missing)?;
+        request.headers_mut().insert(self.header.clone(), held.secret.header_value());
+        Ok(held.fingerprint)
     }
 }

@@ -15,6 +15,7 @@ use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
 use crate::upstream::{Failure, Upstream, connect};
 
+use super::credential;
 use super::limit::Permit;
 use super::outgoing;
 use super::snapshot::{Snapshot, Tenant};
@@ -48,6 +49,9 @@ impl Found {
 /// Why nobody knows.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no key to ask with.
+    #[error(transparent)]
+    NoKey(#[from] credential::Missing),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}. Try again with the same key")]
     Unreachable(connect::Error),
@@ -83,6 +87,7 @@ impl Error {
     /// What a span calls it.
     fn name(&self) -> &'static str {
         match self {
+            Error::NoKey(_) => "no-key",
             Error::Unreachable(_) => "unreachable",
             Error::Broke(_) => "broke",
             Error::Timeout => "timeout",
@@ -97,7 +102,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Error::Unreachable(_) | Error::Broke(_) | Error::Timeout => Some(1),
+            Error::NoKey(_) | Error::Unreachable(_) | Error::Broke(_) | Error::Timeout => Some(1),
             Error::Refused { after, .. } => Some(after.unwrap_or(1)),
             Error::Denied(_) | Error::Unreadable | Error::Unfiltered => None,
         }
@@ -186,7 +191,7 @@ impl LookUp<'_> {
     async fn exchange(&self, path: &str, target: Target) -> Result<Bytes, Error> {
         let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
         self.trace.pass_on(self.caller, &mut request);
-        self.tenant.credential.inject(self.permit, &mut request);
+        self.tenant.credential.inject(self.permit, &mut request)?;
         let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
         let (response, mut sent, lease, _) = match answered {
             Ok(answered) => answered,
