@@ -106,7 +106,7 @@ pub fn start(
     log: Option<Log>,
 ) -> Result<Running, Error> {
     let state = Arc::new(State::default());
-    let keys = keys::at_start(&config, &environment)?;
+    let keys = keys::at_start(&config, &environment, &state)?;
     let served = Snapshot::serve(&config, &keys, &state)?;
     state.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();

@@ -34,11 +34,11 @@ use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::audit::{self, Decision, Entered};
 use crate::telemetry::metrics::Asked;
-use crate::telemetry::metrics::client::Target;
+use crate::telemetry::metrics::client::{self, Target};
 use crate::telemetry::record::{Line, Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::telemetry::trace::Trace;
-use crate::upstream::{self, Failure, Upstream};
+use crate::upstream::{self, Failure, Lease, Upstream};
 
 use answer::Body;
 use credential::Credential;
@@ -181,11 +181,21 @@ impl Exchange {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
         record.audit.decision = Decision::Sent;
-        let Exchange { request, target, credential, permit, entered, claim, reservation, upstream, patience, form } =
-            self;
+        let Exchange {
+            request,
+            target,
+            credential,
+            permit,
+            entered: _entered,
+            claim,
+            reservation,
+            upstream,
+            patience,
+            form,
+        } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        let sent = send(&upstream, request, target, permit, entered, patience, &record.trace).await;
-        record.trace.ended(sent.as_ref().err().map(Error::slug));
+        let way = Way { upstream: &upstream, target, patience };
+        let sent = way.send(request, &credential, permit, &mut record).await;
         match sent {
             Ok(response) => {
                 if response.status().is_client_error() {
@@ -239,31 +249,72 @@ impl Stake {
     }
 }
 
-async fn send(
-    upstream: &Upstream,
-    request: Request<upstream::body::Body>,
+/// How an exchange's request goes out.
+struct Way<'a> {
+    upstream: &'a Upstream,
     target: Target,
-    permit: Permit,
-    _entered: Entered,
     patience: Duration,
-    trace: &Trace,
-) -> Result<Response<Body>, Error> {
-    let (response, sent, lease, deadline) = match upstream.send(request, target, patience).await {
-        Ok(answered) => answered,
-        Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-        Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-        Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(patience)),
-    };
-    trace.answered(response.status(), response.version());
-    if response.status().is_informational() {
-        return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
+}
+
+impl Way<'_> {
+    /// Sends a request, and once more where the upstream refused its key and another is there by then: a refused key did no
+    /// work (`asteroid::answer`).
+    async fn send(
+        &self,
+        request: Request<upstream::body::Body>,
+        credential: &Credential,
+        permit: Permit,
+        record: &mut Record,
+    ) -> Result<Response<Body>, Error> {
+        let mut again = request.clone();
+        let mut answered = self.exchange(request, &record.trace).await;
+        if let (Err(Error::KeyRefused), Some(refused)) = (&answered, record.audit.fingerprint)
+            // Boxed, as few requests need it and all would carry its future around.
+            && Box::pin(credential.key.is_replaced(refused)).await
+        {
+            record.audit.fingerprint = Some(credential.inject(&permit, &mut again)?);
+            record.trace.pass_on_again(&mut again);
+            answered = self.exchange(again, &record.trace).await;
+        }
+        let Answered { response, sent, lease, deadline } = answered?;
+        let (head, body) = response.into_parts();
+        let body = Body::begin(body, sent, lease, permit, deadline, self.patience).await;
+        record.trace.ended(body.as_ref().err().map(Error::slug));
+        Ok(Response::from_parts(head, body?))
     }
-    if asteroid_answer::refuses_key(response.status()) {
-        return Err(Error::KeyRefused);
+
+    async fn exchange(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
+        let answered = self.ask(request, trace).await;
+        if let Err(error) = &answered {
+            trace.ended(Some(error.slug()));
+        }
+        answered
     }
-    let (head, body) = response.into_parts();
-    let body = Body::begin(body, sent, lease, permit, deadline, patience).await?;
-    Ok(Response::from_parts(head, body))
+
+    async fn ask(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
+        let (response, sent, lease, deadline) = match self.upstream.send(request, self.target, self.patience).await {
+            Ok(answered) => answered,
+            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
+            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.patience)),
+        };
+        trace.answered(response.status(), response.version());
+        if response.status().is_informational() {
+            return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
+        }
+        if asteroid_answer::refuses_key(response.status()) {
+            return Err(Error::KeyRefused);
+        }
+        Ok(Answered { response, sent, lease, deadline })
+    }
+}
+
+/// The head of the upstream's answer, and what its body is read with.
+struct Answered {
+    response: Response<Incoming>,
+    sent: client::Sent,
+    lease: Lease,
+    deadline: tokio::time::Instant,
 }
 
 /// The upstream's answer as the caller gets it.

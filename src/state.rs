@@ -18,7 +18,7 @@ pub use budget::{Budget, Day, Spent};
 pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
 pub use digest::Digest;
 pub use in_flight::{Full, InFlight};
-pub use key::{Condition, Held, Keeper, Key, Shown};
+pub use key::{Condition, Held, Keeper, Key, Looks, Shown};
 pub use meters::{Counter, Decision, Keyed, Meters};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
@@ -41,6 +41,8 @@ pub struct Limits {
 pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
     keys: Mutex<Keys>,
+    /// Asks for a look at the places of keys.
+    pub looks: Arc<Looks>,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
 }

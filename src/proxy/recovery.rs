@@ -7,7 +7,6 @@ use hyper::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::execution::{self, Filter, Listed, Tag};
 use crate::state::Digest;
 use crate::telemetry::metrics::client::{BROKEN, Target};
@@ -183,12 +182,27 @@ impl LookUp<'_> {
     }
 
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
-        let got = self.exchange(path, target).await;
-        self.trace.ended(got.as_ref().err().map(Error::name));
+        let key = &self.tenant.credential.key;
+        let used = key.held().map(|held| held.fingerprint);
+        let mut got = self.exchange(path, target).await;
+        if let (Err(Error::Denied(StatusCode::UNAUTHORIZED)), Some(used)) = (&got, used) {
+            if key.is_replaced(used).await {
+                got = self.exchange(path, target).await;
+            }
+            if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
+                key.refusals.add();
+            }
+        }
         got
     }
 
     async fn exchange(&self, path: &str, target: Target) -> Result<Bytes, Error> {
+        let got = self.ask_once(path, target).await;
+        self.trace.ended(got.as_ref().err().map(Error::name));
+        got
+    }
+
+    async fn ask_once(&self, path: &str, target: Target) -> Result<Bytes, Error> {
         let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
         self.trace.pass_on(self.caller, &mut request);
         self.tenant.credential.inject(self.permit, &mut request)?;
@@ -206,9 +220,6 @@ impl LookUp<'_> {
         let body =
             body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
         lease.release();
-        if asteroid_answer::refuses_key(status) {
-            self.tenant.credential.key.refusals.add();
-        }
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Denied(status)),

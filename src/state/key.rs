@@ -1,6 +1,7 @@
 //! A credential's key over the life of the process, whichever key it is at a time.
 
 mod keeper;
+mod looks;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,12 +13,19 @@ use crate::secret::{Environment, Error, Fingerprint, Secret, SecretRef};
 use super::Counter;
 
 pub use keeper::Keeper;
+pub use looks::Looks;
+
+/// How long after a look that a refusal led to the next refusal leads to none.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Where a key comes from, and what came from there. Read without a lock.
 #[derive(Debug)]
 pub struct Key {
     place: SecretRef,
     environment: Environment,
+    looks: Arc<Looks>,
+    /// When a refusal last led to a look. Held during that, so that there is one at a time.
+    looked: tokio::sync::Mutex<Option<Instant>>,
     held: ArcSwapOption<Held>,
     /// Why the last reading brought no key, where it did not. Held while a reading is taken in.
     trouble: Mutex<Option<Error>>,
@@ -88,16 +96,17 @@ enum Change {
 impl Key {
     /// Nothing read yet. What the credential had `before`, with its key at another place, is kept until something is.
     #[must_use]
-    pub fn new(place: SecretRef, environment: Environment, before: Option<&Key>) -> Key {
+    pub fn new(place: SecretRef, environment: Environment, looks: Arc<Looks>, before: Option<&Key>) -> Key {
         let held = ArcSwapOption::new(before.and_then(|before| before.held.load_full()));
         let refusals = before.map(|before| Arc::clone(&before.refusals)).unwrap_or_default();
-        Key { place, environment, held, trouble: Mutex::default(), refusals }
+        let (looked, trouble) = (tokio::sync::Mutex::default(), Mutex::default());
+        Key { place, environment, looks, looked, held, trouble, refusals }
     }
 
     /// A key that comes from nowhere and stays what it is.
     #[must_use]
     pub fn fixed(secret: Secret) -> Key {
-        let key = Key::new(SecretRef::Env(String::new()), Environment::process(), None);
+        let key = Key::new(SecretRef::Env(String::new()), Environment::process(), Arc::default(), None);
         key.change(Ok(secret), Instant::now());
         key
     }
@@ -147,6 +156,21 @@ impl Key {
         }
     }
 
+    /// Whether another key is there in place of one that the upstream refused. If it is not known, the place is looked at
+    /// once, for all that ask, and at most once in five seconds.
+    pub async fn is_replaced(&self, refused: Fingerprint) -> bool {
+        let replaced = || self.held.load().as_ref().is_some_and(|held| held.fingerprint != refused);
+        if replaced() || !matches!(self.place, SecretRef::File(_)) {
+            return replaced();
+        }
+        let mut looked = self.looked.lock().await;
+        if !replaced() && looked.is_none_or(|at| at.elapsed() >= AGAIN) {
+            *looked = Some(Instant::now());
+            self.looks.ask().await;
+        }
+        replaced()
+    }
+
     fn holds(&self, secret: &Secret) -> bool {
         self.held.load().as_ref().is_some_and(|held| held.secret.expose() == secret.expose())
     }
@@ -180,7 +204,7 @@ mod tests {
     use super::*;
 
     fn key(before: Option<&Key>) -> Key {
-        Key::new(SecretRef::File("/nowhere".into()), Environment::process(), before)
+        Key::new(SecretRef::File("/nowhere".into()), Environment::process(), Arc::default(), before)
     }
 
     fn secret(key: &str) -> Result<Secret, Error> {
@@ -217,5 +241,32 @@ mod tests {
         assert_eq!((key.change(missing(), now), condition()), (Change::Nothing, Condition::Stale));
         assert_eq!(key.held().unwrap().secret.expose(), b"one");
         assert_eq!((key.change(secret("one"), now), condition()), (Change::Back, Condition::Fresh));
+    }
+
+    #[tokio::test]
+    async fn however_many_are_refused_at_once_there_is_one_look_and_no_other_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let state = Arc::new(crate::state::State::default());
+        let place = SecretRef::File(path.clone());
+        let key = Arc::new(Key::new(place, Environment::process(), Arc::clone(&state.looks), None));
+        key.change(secret("one"), Instant::now());
+        state.hold([("main".to_owned(), Arc::clone(&key))].into());
+        let one = key.held().unwrap().fingerprint;
+        std::fs::write(&path, "two").unwrap();
+        let looks = Arc::clone(&state.looks);
+        let keeper = Keeper::new(state);
+        let refused = async { tokio::join!(key.is_replaced(one), key.is_replaced(one), key.is_replaced(one)) };
+        tokio::select! {
+            all = refused => assert_eq!(all, (true, true, true)),
+            never = keeper.run() => match never {},
+        }
+        // The first is the keeper's own, at its start.
+        assert!(looks.begin() <= 3, "more than one look was asked for");
+        let two = key.held().unwrap().fingerprint;
+        assert!(
+            !tokio::time::timeout(Duration::from_millis(500), key.is_replaced(two)).await.unwrap(),
+            "not looked again"
+        );
     }
 }

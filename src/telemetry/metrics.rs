@@ -81,7 +81,7 @@ table! {
     FORGOTTEN = counter("asteroid_gateway_idempotency_forgotten_early_total", "Answers that were forgotten before idempotency.retention was over");
     AGE = gauge("asteroid_gateway_credential_age_seconds", "Since the key of a credential was first read or last changed");
     CREDENTIAL_STATE = gauge("asteroid_gateway_credential_state", "1 for the state that the credential is in, 0 for the others");
-    AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests whose key the upstream refused");
+    AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests that failed because the upstream refused their key");
     IDLE = gauge("asteroid_gateway_upstream_idle_connections", "Unused HTTP/1.1 connections to the upstream");
     SHARED = gauge("asteroid_gateway_upstream_http2_connections", "HTTP/2 connections to the upstream");
     STREAMS = gauge("asteroid_gateway_upstream_http2_streams", "Requests on them");

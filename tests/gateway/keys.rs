@@ -181,3 +181,75 @@ fn a_place_that_a_reload_names_anew_must_hold_a_key_and_the_old_place_may_lose_i
     assert!(pair.gateway.reload(&moved)["refused"].is_null(), "what is in use goes on");
     assert_eq!(pair.execute("{}").status, 202);
 }
+
+/// The statuses of many starts at once.
+fn starts(pair: &Pair, count: usize) -> Vec<u16> {
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..count).map(|_| scope.spawn(|| pair.execute("{}").status)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_one() {
+    let pair = Pair::with("audit: { stdout: true }");
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.replace_key("ak-second");
+    // A new key is in use 100 ms after it was seen at the earliest, so that these are refused first.
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    assert_eq!(starts(&pair, 16), [202; 16]);
+    assert_eq!(pair.asteroid.started(), 17);
+    let second = said(&pair.gateway, READ, 2)["fingerprint"].clone();
+    assert_eq!(said(&pair.gateway, "audit", 17)["credential_fingerprint"], second, "the key that was accepted");
+    let metrics = pair.gateway.metrics();
+    let refused = metrics.find("http_client_request_duration_seconds_count", &[("http_response_status_code", "401")]);
+    assert!(refused.is_some_and(|refused| (1.0..=16.0).contains(&refused)), "{refused:?}");
+    assert_eq!(
+        metrics.find("asteroid_gateway_upstream_auth_failures_total", &[]),
+        Some(0.0),
+        "none was refused for good"
+    );
+}
+
+#[test]
+fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_was() {
+    let asteroid = Asteroid::start();
+    let limits = "limits: { budget: { executions: 1, per: day, local: true } },";
+    let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
+    pair.asteroid.replace_key("ak-third");
+    keyed().assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), 1, "there is no other key");
+
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    said(&pair.gateway, READ, 2);
+    keyed().assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), 2);
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(2.0));
+
+    write(pair.gateway.dir().join("key"), "ak-third").unwrap();
+    said(&pair.gateway, READ, 3);
+    assert_eq!(keyed().status, 202, "neither the key nor the budget was taken");
+    assert_eq!(pair.asteroid.started(), 1);
+}
+
+#[test]
+fn a_start_whose_second_key_is_refused_too_is_not_sent_a_third_time() {
+    let pair = Pair::start();
+    pair.asteroid.replace_key("ak-third");
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), 2);
+}
+
+#[test]
+fn a_look_up_whose_key_was_just_replaced_is_asked_again_with_the_new_one() {
+    let pair = Pair::with("idempotency: { recovery: true }");
+    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
+    assert_eq!(keyed("a"), 202);
+    pair.asteroid.replace_key("ak-second");
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    assert_eq!(keyed("b"), 202);
+    assert_eq!(pair.asteroid.started(), 2);
+}

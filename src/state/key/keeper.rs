@@ -25,12 +25,17 @@ impl Keeper {
         Keeper(state)
     }
 
-    /// Looks [`watch::EVERY`] so often; never ends.
+    /// Looks [`watch::EVERY`] so often, and when somebody asks; never ends.
     pub async fn run(self) -> Infallible {
         let mut tick = tokio::time::interval(watch::EVERY);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.0.looks.asked() => {}
+            }
+            let number = self.0.looks.begin();
             self.look().await;
+            self.0.looks.over(number);
         }
     }
 
@@ -95,7 +100,7 @@ mod tests {
     async fn a_file_that_is_being_written_is_taken_in_when_it_has_settled() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let key = Arc::new(Key::new(SecretRef::File(path.clone()), Environment::process(), None));
+        let key = Arc::new(Key::new(SecretRef::File(path.clone()), Environment::process(), Arc::default(), None));
         let state = Arc::new(State::default());
         state.hold([("main".to_owned(), Arc::clone(&key))].into());
         let keeper = Keeper::new(state);
