@@ -270,13 +270,17 @@ impl Way<'_> {
         let mut answered = self.exchange(request, &record.trace).await;
         if let (Err(Error::KeyRefused), Some(refused)) = (&answered, record.audit.fingerprint)
             // Boxed, as few requests need it and all would carry its future around.
-            && Box::pin(credential.key.is_replaced(refused)).await
+            && let Some(other) = Box::pin(credential.replace(refused, &mut again)).await
         {
-            record.audit.fingerprint = Some(credential.inject(&permit, &mut again)?);
+            record.audit.fingerprint = Some(other);
             record.trace.pass_on_again(&mut again);
             answered = self.exchange(again, &record.trace).await;
         }
         let Answered { response, sent, lease, deadline } = answered?;
+        // Others may come from something in front of the API that looks at no key.
+        if let (true, Some(accepted)) = (response.status().is_success(), record.audit.fingerprint) {
+            credential.key.accepted(accepted);
+        }
         let (head, body) = response.into_parts();
         let body = Body::begin(body, sent, lease, permit, deadline, self.patience).await;
         record.trace.ended(body.as_ref().err().map(Error::slug));

@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::header::HeaderName;
 
 use crate::secret::Fingerprint;
-use crate::state::Key;
+use crate::state::{Held, Key};
 
 use super::limit::Permit;
 
@@ -47,8 +47,17 @@ impl Credential {
     ///
     /// [`Missing`].
     pub fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) -> Result<Fingerprint, Missing> {
-        let held = self.key.held().ok_or(Missing)?;
+        Ok(self.set(&*self.key.held().ok_or(Missing)?, request))
+    }
+
+    /// Sets another key in place of one that the upstream refused, where there is another.
+    pub async fn replace<B>(&self, refused: Fingerprint, request: &mut Request<B>) -> Option<Fingerprint> {
+        let other = self.key.other_than(refused).await?;
+        Some(self.set(&other, request))
+    }
+
+    fn set<B>(&self, held: &Held, request: &mut Request<B>) -> Fingerprint {
         request.headers_mut().insert(self.header.clone(), held.secret.header_value());
-        Ok(held.fingerprint)
+        held.fingerprint
     }
 }

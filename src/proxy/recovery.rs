@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::header::RETRY_AFTER;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use crate::state::Digest;
 use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
+use crate::upstream::body::Body;
 use crate::upstream::{Failure, Upstream, connect};
 
 use super::credential;
@@ -182,30 +183,30 @@ impl LookUp<'_> {
     }
 
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
-        let key = &self.tenant.credential.key;
-        let used = key.held().map(|held| held.fingerprint);
-        let mut got = self.exchange(path, target).await;
-        if let (Err(Error::Denied(StatusCode::UNAUTHORIZED)), Some(used)) = (&got, used) {
-            if key.is_replaced(used).await {
-                got = self.exchange(path, target).await;
+        let credential = &self.tenant.credential;
+        let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
+        let used = credential.inject(self.permit, &mut request)?;
+        let mut again = request.clone();
+        let mut got = self.exchange(request, target).await;
+        if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
+            if credential.replace(used, &mut again).await.is_some() {
+                got = self.exchange(again, target).await;
             }
             if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
-                key.refusals.add();
+                credential.key.refusals.add();
             }
         }
         got
     }
 
-    async fn exchange(&self, path: &str, target: Target) -> Result<Bytes, Error> {
-        let got = self.ask_once(path, target).await;
+    async fn exchange(&self, mut request: Request<Body>, target: Target) -> Result<Bytes, Error> {
+        self.trace.pass_on(self.caller, &mut request);
+        let got = self.ask_once(request, target).await;
         self.trace.ended(got.as_ref().err().map(Error::name));
         got
     }
 
-    async fn ask_once(&self, path: &str, target: Target) -> Result<Bytes, Error> {
-        let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
-        self.trace.pass_on(self.caller, &mut request);
-        self.tenant.credential.inject(self.permit, &mut request)?;
+    async fn ask_once(&self, request: Request<Body>, target: Target) -> Result<Bytes, Error> {
         let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
         let (response, mut sent, lease, _) = match answered {
             Ok(answered) => answered,

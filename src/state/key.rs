@@ -27,6 +27,8 @@ pub struct Key {
     /// When a refusal last led to a look. Held during that, so that there is one at a time.
     looked: tokio::sync::Mutex<Option<Instant>>,
     held: ArcSwapOption<Held>,
+    /// The last key that was in use before this one, until the upstream has accepted this one once.
+    previous: ArcSwapOption<Held>,
     /// Why the last reading brought no key, where it did not. Held while a reading is taken in.
     trouble: Mutex<Option<Error>>,
     /// How often the upstream refused it.
@@ -100,7 +102,7 @@ impl Key {
         let held = ArcSwapOption::new(before.and_then(|before| before.held.load_full()));
         let refusals = before.map(|before| Arc::clone(&before.refusals)).unwrap_or_default();
         let (looked, trouble) = (tokio::sync::Mutex::default(), Mutex::default());
-        Key { place, environment, looks, looked, held, trouble, refusals }
+        Key { place, environment, looks, looked, held, previous: ArcSwapOption::empty(), trouble, refusals }
     }
 
     /// A key that comes from nowhere and stays what it is.
@@ -150,15 +152,35 @@ impl Key {
                     return if back { Change::Back } else { Change::Nothing };
                 }
                 let fingerprint = secret.fingerprint();
+                // A key that was itself never accepted is not gone back to.
+                if self.previous.load().is_none() {
+                    self.previous.store(self.held.load_full());
+                }
                 self.held.store(Some(Arc::new(Held { secret, fingerprint, since: now })));
                 Change::Replaced
             }
         }
     }
 
-    /// Whether another key is there in place of one that the upstream refused. If it is not known, the place is looked at
-    /// once, for all that ask, and at most once in five seconds.
-    pub async fn is_replaced(&self, refused: Fingerprint) -> bool {
+    /// The upstream accepted a key. If it is the present one, the one before is forgotten.
+    pub fn accepted(&self, fingerprint: Fingerprint) {
+        if self.previous.load().is_some()
+            && self.held.load().as_ref().is_some_and(|held| held.fingerprint == fingerprint)
+        {
+            self.previous.store(None);
+        }
+    }
+
+    /// Another key than one that the upstream refused: a newer one, or else the one before, where the newer was never accepted.
+    pub async fn other_than(&self, refused: Fingerprint) -> Option<Arc<Held>> {
+        self.is_replaced(refused).await;
+        let other = |held: &Arc<Held>| held.fingerprint != refused;
+        self.held.load_full().filter(other).or_else(|| self.previous.load_full().filter(other))
+    }
+
+    /// Whether a newer key is there in place of one. If none is known, the place is looked at once, for all that ask, and at
+    /// most once in five seconds.
+    async fn is_replaced(&self, refused: Fingerprint) -> bool {
         let replaced = || self.held.load().as_ref().is_some_and(|held| held.fingerprint != refused);
         if replaced() || !matches!(self.place, SecretRef::File(_)) {
             return replaced();

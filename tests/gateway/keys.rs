@@ -225,7 +225,7 @@ fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_
     write(pair.gateway.dir().join("key"), "ak-second").unwrap();
     said(&pair.gateway, READ, 2);
     keyed().assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.requests().len(), 2);
+    assert_eq!(pair.asteroid.requests().len(), 3, "the new key, and the one before");
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(2.0));
 
     write(pair.gateway.dir().join("key"), "ak-third").unwrap();
@@ -252,4 +252,27 @@ fn a_look_up_whose_key_was_just_replaced_is_asked_again_with_the_new_one() {
     write(pair.gateway.dir().join("key"), "ak-second").unwrap();
     assert_eq!(keyed("b"), 202);
     assert_eq!(pair.asteroid.started(), 2);
+}
+
+#[test]
+fn the_key_before_serves_until_the_new_one_was_accepted_once_and_is_then_forgotten() {
+    let pair = Pair::with("idempotency: { recovery: true }");
+    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
+    assert_eq!(pair.execute("{}").status, 202);
+    write(pair.gateway.dir().join("key"), "ak-early").unwrap();
+    said(&pair.gateway, READ, 2);
+    assert_eq!(starts(&pair, 8), [202; 8], "the upstream knows the old key alone");
+    assert_eq!(keyed("before"), 202);
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    said(&pair.gateway, READ, 3);
+    assert_eq!(pair.execute("{}").status, 202, "a key that was never accepted is not gone back to");
+
+    pair.asteroid.replace_key("ak-second");
+    assert_eq!(starts(&pair, 8), [202; 8]);
+    assert_eq!(keyed("after"), 202);
+    assert_eq!(pair.asteroid.started(), 20);
+    let before = pair.asteroid.requests().len();
+    pair.asteroid.replace_key(KEY);
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), before + 1, "the key before is forgotten");
 }
