@@ -14,6 +14,9 @@ use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
 use asteroid_gateway::config::resolve::Scheme;
 use asteroid_gateway::json::{self, Pieces};
+use asteroid_gateway::proxy::echo::Echo;
+use asteroid_gateway::secret::{Mask, Secret};
+use asteroid_gateway::state::Key;
 use asteroid_gateway::state::{Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
 use asteroid_gateway::telemetry::Sinks;
 use asteroid_gateway::telemetry::metrics::Asked;
@@ -149,5 +152,21 @@ fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Ar
     (meters, sinks)
 }
 
-library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close]);
+/// What looks for a key of usual length in an answer without it, which came whole or is still to go on.
+fn answer_of(body: Bytes, more: bool) -> (Echo, Bytes, bool) {
+    let secret = Secret::new("ak_live_0c1f6b7e5d3a4928b1e07f66a5d4c3b2").unwrap();
+    (Echo::new(Mask::new(&secret), Arc::new(Key::fixed(secret)), "main".into()), body, more)
+}
+
+const STARTED: Bytes = Bytes::from_static(br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#);
+
+#[library_benchmark]
+#[bench::of_a_start(args = (answer_of(STARTED, false)), config = at_most(700))]
+#[bench::rows(args = (answer_of(rows().0, true)), config = at_most(30_000))]
+fn mask((mut echo, body, more): (Echo, Bytes, bool)) -> (Echo, Bytes) {
+    let passed = echo.pass(black_box(body), more);
+    (echo, passed)
+}
+
+library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close, mask]);
 main!(library_benchmark_groups = stages);

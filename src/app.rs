@@ -120,7 +120,7 @@ pub fn start(
     let (addresses, sockets) = listen(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&state)));
+    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&state), audit.clone()));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);

@@ -20,7 +20,7 @@ use crate::config::{self, resolve::Config};
 use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
 use crate::telemetry::log::{Format, Log};
-use crate::{app, telemetry};
+use crate::{app, dump, telemetry};
 
 /// How long the log may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -124,9 +124,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
+    let protected = dump::forbid();
     let source = app::Source::new(file.path.clone());
     let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
     let log = begin_log(logging)?;
+    say_if_unprotected(protected);
     let ended = runtime()?.block_on(serve(config, source, logging.records().then(|| log.clone())));
     log.close(LAST_WORDS);
     ended.map(|()| ExitCode::SUCCESS)
@@ -240,6 +242,14 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
         complain(format_args!("a fault of the gateway, please report it: {panic}"));
     }));
     Ok(log)
+}
+
+/// Said once, in the log: what runs without this protection serves nevertheless.
+fn say_if_unprotected(protected: Result<(), dump::Error>) {
+    if let Err(error) = protected {
+        let error = format!("{:#}", anyhow::Error::from(error));
+        tracing::warn!(error, "a core dump of this process, or whoever may look into it, can show the key");
+    }
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

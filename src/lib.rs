@@ -15,7 +15,7 @@
 //! # The modules
 //!
 //! - [`cli`] is the only one that prints, [`app`] the only one that knows every part.
-//! - [`config`]: what the operator writes, what runs. [`secret`]: where the key is.
+//! - [`config`]: what the operator writes, what runs. [`secret`]: where the key is. [`dump`]: who may look into the process.
 //! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
 //! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted and
 //!   remembered.
@@ -32,6 +32,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod drain;
+pub mod dump;
 pub mod error;
 pub mod files;
 pub mod json;

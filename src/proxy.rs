@@ -7,6 +7,7 @@ pub mod answer;
 pub mod body;
 pub mod caller;
 pub mod credential;
+pub mod echo;
 pub mod idempotency;
 pub mod limit;
 pub mod outgoing;
@@ -29,7 +30,7 @@ use crate::asteroid::{answer as asteroid_answer, operation, start};
 use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
-use crate::state::{Claim, Reply, Sent};
+use crate::state::{Claim, Held, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::audit::{self, Decision, Entered};
@@ -124,7 +125,8 @@ impl Proxy {
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
-        record.audit.fingerprint = Some(tenant.credential.inject(&permit, &mut request)?);
+        let key = tenant.credential.inject(&permit, &mut request)?;
+        record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
         let (upstream, credential) = (Arc::clone(&self.upstream), Arc::clone(&tenant.credential));
         let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
@@ -133,6 +135,7 @@ impl Proxy {
             request,
             target,
             credential,
+            key,
             permit,
             entered,
             claim,
@@ -167,6 +170,7 @@ struct Exchange {
     request: Request<upstream::body::Body>,
     target: Target,
     credential: Arc<Credential>,
+    key: Arc<Held>,
     permit: Permit,
     entered: Entered,
     claim: Option<Claim>,
@@ -185,6 +189,7 @@ impl Exchange {
             request,
             target,
             credential,
+            key,
             permit,
             entered: _entered,
             claim,
@@ -195,7 +200,7 @@ impl Exchange {
         } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
         let way = Way { upstream: &upstream, target, patience };
-        let sent = way.send(request, &credential, permit, &mut record).await;
+        let sent = way.send(request, &credential, key, permit, &mut record).await;
         match sent {
             Ok(response) => {
                 if response.status().is_client_error() {
@@ -263,26 +268,30 @@ impl Way<'_> {
         &self,
         request: Request<upstream::body::Body>,
         credential: &Credential,
+        mut key: Arc<Held>,
         permit: Permit,
         record: &mut Record,
     ) -> Result<Response<Body>, Error> {
         let mut again = request.clone();
         let mut answered = self.exchange(request, &record.trace).await;
-        if let (Err(Error::KeyRefused), Some(refused)) = (&answered, record.audit.fingerprint)
+        if let Err(Error::KeyRefused) = answered
             // Boxed, as few requests need it and all would carry its future around.
-            && let Some(other) = Box::pin(credential.replace(refused, &mut again)).await
+            && let Some(other) = Box::pin(credential.replace(key.fingerprint, &mut again)).await
         {
-            record.audit.fingerprint = Some(other);
+            record.audit.fingerprint = Some(other.fingerprint);
+            key = other;
             record.trace.pass_on_again(&mut again);
             answered = self.exchange(again, &record.trace).await;
         }
         let Answered { response, sent, lease, deadline } = answered?;
         // Others may come from something in front of the API that looks at no key.
-        if let (true, Some(accepted)) = (response.status().is_success(), record.audit.fingerprint) {
-            credential.key.accepted(accepted);
+        if response.status().is_success() {
+            credential.key.accepted(key.fingerprint);
         }
-        let (head, body) = response.into_parts();
-        let body = Body::begin(body, sent, lease, permit, deadline, self.patience).await;
+        let (mut head, body) = response.into_parts();
+        let mut echo = credential.echo(&key);
+        echo.clean(&mut head);
+        let body = Body::begin(body, echo, sent, lease, permit, deadline, self.patience).await;
         record.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }

@@ -6,6 +6,7 @@
 mod env;
 mod file;
 mod fingerprint;
+mod mask;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 pub use env::Environment;
 pub use fingerprint::Fingerprint;
+pub use mask::{Covered, Mask};
 
 /// The longest key that is taken: 8 KiB, as much as servers commonly take of one header.
 pub const MAX_LENGTH: usize = 8 * 1024;

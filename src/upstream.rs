@@ -185,7 +185,7 @@ impl Upstream {
         let mut sent = self.requests.begin(target);
         match self.try_send(request, response).await {
             Ok((answer, lease, deadline)) => {
-                self.reach.has_answered();
+                self.reach.has_answered(answer.status());
                 sent.answered(answer.status());
                 Ok((answer, sent, lease, deadline))
             }

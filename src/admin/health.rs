@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::drain::Draining;
 use crate::state::{Condition, Shown, State};
+use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.
@@ -22,6 +23,7 @@ pub struct Health {
     draining: Draining,
     reach: Arc<Reach>,
     state: Arc<State>,
+    audit: Option<Arc<Audit>>,
     configuration: Mutex<Configuration>,
 }
 
@@ -36,9 +38,9 @@ struct Configuration {
 impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
-    pub fn new(draining: Draining, reach: Arc<Reach>, state: Arc<State>) -> Health {
+    pub fn new(draining: Draining, reach: Arc<Reach>, state: Arc<State>, audit: Option<Arc<Audit>>) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), refused: None };
-        Health { draining, reach, state, configuration: Mutex::new(configuration) }
+        Health { draining, reach, state, audit, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -77,7 +79,16 @@ impl Health {
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
         let keys: String =
             self.state.keys().iter().map(|(name, key)| credential(name, &key.shown(Instant::now()))).collect();
-        format!("{serving}\n{loaded}\n{keys}{upstream}\n")
+        format!("{serving}\n{loaded}\n{keys}{upstream}\n{}", self.audited())
+    }
+
+    /// How full the audit is, where there is one.
+    fn audited(&self) -> String {
+        let Some(audit) = &self.audit else { return String::new() };
+        let waiting = audit.waiting();
+        // As many starts are seldom under way: records wait to be written.
+        let mark = if waiting > audit::PLACES / 4 { "[!]" } else { "[+]" };
+        format!("{mark}audit: {waiting} of {} places for records are taken\n", audit::PLACES)
     }
 
     fn lock(&self) -> MutexGuard<'_, Configuration> {

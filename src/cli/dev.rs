@@ -13,9 +13,9 @@ use crate::config::{self, DEVELOPMENT_KEY};
 use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
 use crate::telemetry::log::Format;
-use crate::{app, asteroid};
+use crate::{app, asteroid, dump};
 
-use super::{LAST_WORDS, Logging, Signals, begin_log, complain, runtime, say};
+use super::{LAST_WORDS, Logging, Signals, begin_log, complain, runtime, say, say_if_unprotected};
 
 /// The options of `dev`.
 #[derive(Debug, Args)]
@@ -30,7 +30,9 @@ pub(super) struct Dev {
 
 impl Dev {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let protected = dump::forbid();
         let log = begin_log(&Logging { log_level: "warn".to_owned(), log_format: Format::Text })?;
+        say_if_unprotected(protected);
         let ended = runtime()?.block_on(async {
             let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the simulated Asteroid")?;
             let upstream = socket.local_addr()?;

@@ -19,6 +19,7 @@ use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
 use crate::telemetry::record::Record;
 use crate::upstream::Lease;
 
+use super::echo::Echo;
 use super::limit::Permit;
 
 /// How much of a start's answer is read before it is passed on: the execution id is in it.
@@ -57,12 +58,18 @@ pub struct Body {
     buffered: Option<Bytes>,
     rest: Option<Box<Rest>>,
     record: Option<Box<Record>>,
+    /// Whether the key was in what was read of it.
+    echoed: bool,
 }
 
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
 #[derive(Debug)]
 struct Rest {
     incoming: Incoming,
+    echo: Echo,
+    /// What comes behind bytes that were held back.
+    trailers: Option<HeaderMap>,
+    ended: bool,
     sent: Sent,
     lease: Option<Lease>,
     _permit: Permit,
@@ -74,7 +81,7 @@ impl Body {
     /// A body that is complete.
     #[must_use]
     pub fn whole(body: Bytes) -> Body {
-        Body { buffered: Some(body), rest: None, record: None }
+        Body { buffered: Some(body), rest: None, record: None, echoed: false }
     }
 
     /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
@@ -85,6 +92,7 @@ impl Body {
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
         mut incoming: Incoming,
+        mut echo: Echo,
         mut sent: Sent,
         lease: Lease,
         permit: Permit,
@@ -95,13 +103,16 @@ impl Body {
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
+        let (buffered, echoed) = (Some(echo.pass(buffered, !ended)), echo.found());
         if ended {
             lease.release();
-            return Ok(Body { buffered: Some(buffered), rest: None, record: None });
+            return Ok(Body { buffered, rest: None, record: None, echoed });
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
-        let rest = Rest { incoming, sent, lease: Some(lease), _permit: permit, patience, stalled };
-        Ok(Body { buffered: Some(buffered), rest: Some(Box::new(rest)), record: None })
+        let lease = Some(lease);
+        let rest =
+            Rest { incoming, echo, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
+        Ok(Body { buffered, rest: Some(Box::new(rest)), record: None, echoed })
     }
 
     /// What was read of it before it is passed on.
@@ -118,7 +129,8 @@ impl Body {
 
     /// Ties the record to the end of this body.
     #[must_use]
-    pub fn closing(mut self, record: Box<Record>) -> Body {
+    pub fn closing(mut self, mut record: Box<Record>) -> Body {
+        record.line.key_echoed = self.echoed;
         self.record = Some(record);
         self
     }
@@ -166,10 +178,13 @@ impl hyper::body::Body for Body {
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
+        let Body { rest: Some(rest), record, .. } = &mut *self else { return Poll::Ready(None) };
         let frame = ready!(rest.poll(context));
+        if let (true, Some(record)) = (rest.echo.found(), record) {
+            record.line.key_echoed = true;
+        }
         // Whoever knows the length does not ask again after the last frame.
-        if frame.is_none() || rest.incoming.is_end_stream() {
+        if rest.is_over() {
             if let Some(lease) = rest.lease.take() {
                 lease.release();
             }
@@ -189,12 +204,50 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         let buffered = self.buffered().len() as u64;
         let Some(rest) = &self.rest else { return SizeHint::with_exact(buffered) };
-        rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(buffered + left))
+        let read = buffered + rest.echo.held() as u64;
+        rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(read + left))
     }
 }
 
 impl Rest {
+    /// Whether nothing comes any more.
+    fn is_over(&self) -> bool {
+        self.trailers.is_none() && (self.ended || self.incoming.is_end_stream())
+    }
+
+    /// What comes next, without the key. A part of an answer that breaks off stays held back: it may be most of the key.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        loop {
+            if let Some(trailers) = self.trailers.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let bytes = match ready!(self.receive(context)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(bytes))) => self.echo.pass(bytes, !self.incoming.is_end_stream()),
+                Some(Ok(Err(frame))) => {
+                    // Nothing comes behind trailers, and nobody asks.
+                    self.ended = true;
+                    self.trailers = frame.into_trailers().ok();
+                    if let Some(trailers) = &mut self.trailers {
+                        self.echo.clean_headers(trailers);
+                    }
+                    self.echo.rest()
+                }
+                Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                None => {
+                    self.ended = true;
+                    self.echo.rest()
+                }
+            };
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+    }
+
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
             ready!(self.stalled.as_mut().poll(context));
             self.sent.failed(TIMED_OUT);

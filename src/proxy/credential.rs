@@ -5,9 +5,10 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::header::HeaderName;
 
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Mask};
 use crate::state::{Held, Key};
 
+use super::echo::Echo;
 use super::limit::Permit;
 
 /// A key, and how it is sent.
@@ -46,18 +47,24 @@ impl Credential {
     /// # Errors
     ///
     /// [`Missing`].
-    pub fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) -> Result<Fingerprint, Missing> {
-        Ok(self.set(&*self.key.held().ok_or(Missing)?, request))
+    pub fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) -> Result<Arc<Held>, Missing> {
+        Ok(self.set(self.key.held().ok_or(Missing)?, request))
     }
 
     /// Sets another key in place of one that the upstream refused, where there is another.
-    pub async fn replace<B>(&self, refused: Fingerprint, request: &mut Request<B>) -> Option<Fingerprint> {
+    pub async fn replace<B>(&self, refused: Fingerprint, request: &mut Request<B>) -> Option<Arc<Held>> {
         let other = self.key.other_than(refused).await?;
-        Some(self.set(&other, request))
+        Some(self.set(other, request))
     }
 
-    fn set<B>(&self, held: &Held, request: &mut Request<B>) -> Fingerprint {
+    fn set<B>(&self, held: Arc<Held>, request: &mut Request<B>) -> Arc<Held> {
         request.headers_mut().insert(self.header.clone(), held.secret.header_value());
-        held.fingerprint
+        held
+    }
+
+    /// What looks for a key in the answer to a request that it was injected into.
+    #[must_use]
+    pub fn echo(&self, injected: &Held) -> Echo {
+        Echo::new(Mask::new(&injected.secret), Arc::clone(&self.key), Arc::clone(&self.name))
     }
 }

@@ -185,7 +185,7 @@ impl LookUp<'_> {
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
         let credential = &self.tenant.credential;
         let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
-        let used = credential.inject(self.permit, &mut request)?;
+        let used = credential.inject(self.permit, &mut request)?.fingerprint;
         let mut again = request.clone();
         let mut got = self.exchange(request, target).await;
         if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {

@@ -10,6 +10,7 @@ use hyper::Request;
 use crate::error::Error;
 use crate::telemetry::record::Record;
 use crate::telemetry::request_id::RequestId;
+use crate::telemetry::trace::Trace;
 use crate::upstream::body::Body;
 
 use super::snapshot::Served;
@@ -30,6 +31,7 @@ impl Proxy {
         let (head, mut body) = request.into_parts();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
+        record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
         let prepared = self.prepare(served, &head, &mut body, &mut record).await;
         let request = prepared.map(|prepared| match prepared {
             Prepared::Send(exchange) => Some(exchange.request),

@@ -33,6 +33,12 @@ pub struct Key {
     trouble: Mutex<Option<Error>>,
     /// How often the upstream refused it.
     pub refusals: Arc<Counter>,
+    /// How many of its answers had it in them.
+    pub echoes: Arc<Counter>,
+    /// How many of its answers were content-coded, so that it could not be searched for in them.
+    pub coded: Arc<Counter>,
+    /// When it was last in one.
+    last_echo: Mutex<Option<Instant>>,
 }
 
 /// The present key.
@@ -95,6 +101,9 @@ enum Change {
     Back,
 }
 
+/// An episode of echoes is over when there was none for so long.
+const QUIET: Duration = Duration::from_secs(60);
+
 impl Key {
     /// Nothing read yet. What the credential had `before`, with its key at another place, is kept until something is.
     #[must_use]
@@ -102,7 +111,19 @@ impl Key {
         let held = ArcSwapOption::new(before.and_then(|before| before.held.load_full()));
         let refusals = before.map(|before| Arc::clone(&before.refusals)).unwrap_or_default();
         let (looked, trouble) = (tokio::sync::Mutex::default(), Mutex::default());
-        Key { place, environment, looks, looked, held, previous: ArcSwapOption::empty(), trouble, refusals }
+        Key {
+            place,
+            environment,
+            looks,
+            looked,
+            held,
+            previous: ArcSwapOption::empty(),
+            trouble,
+            refusals,
+            echoes: before.map(|before| Arc::clone(&before.echoes)).unwrap_or_default(),
+            coded: before.map(|before| Arc::clone(&before.coded)).unwrap_or_default(),
+            last_echo: Mutex::default(),
+        }
     }
 
     /// A key that comes from nowhere and stays what it is.
@@ -219,6 +240,14 @@ impl Key {
         };
         Shown { condition, held, trouble }
     }
+
+    /// An answer had the key in it. Returns whether that begins an episode, of which operators are to hear.
+    #[must_use]
+    pub fn echoed(&self, now: Instant) -> bool {
+        self.echoes.add();
+        let last = self.last_echo.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) >= QUIET)
+    }
 }
 
 #[cfg(test)]
@@ -290,5 +319,13 @@ mod tests {
             !tokio::time::timeout(Duration::from_millis(500), key.is_replaced(two)).await.unwrap(),
             "not looked again"
         );
+    }
+
+    #[test]
+    fn an_episode_of_echoes_begins_after_a_minute_without_one() {
+        let (key, start) = (key(None), Instant::now());
+        let begins: Vec<u64> =
+            [0, 1, 60, 120, 179, 300].into_iter().filter(|at| key.echoed(start + Duration::from_secs(*at))).collect();
+        assert_eq!((begins, key.echoes.count()), (vec![0, 120, 300], 6));
     }
 }

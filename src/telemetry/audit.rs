@@ -137,6 +137,12 @@ impl Audit {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// How many places for records are taken, of [`PLACES`].
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.room.taken()
+    }
+
     /// Looks at once whether the file is still where it was opened, and opens it anew where it is not. What is written next
     /// does so by itself.
     pub fn reopen(&self) {

@@ -57,6 +57,9 @@ pub(super) fn became(lines: &mut Vec<u8>, line: &Line) -> io::Result<()> {
     if line.replayed {
         lines.extend_from_slice(br#","replayed":true"#);
     }
+    if line.key_echoed {
+        lines.extend_from_slice(br#","key_echoed":true"#);
+    }
     plain(lines, "execution_id", line.execution_id.as_deref());
     number(lines, "bytes_in", line.bytes_in);
     let delivered: &[u8] = if line.delivered { b",\"delivered\":true}\n" } else { b",\"delivered\":false}\n" };
@@ -153,6 +156,7 @@ mod tests {
             line.key = Some("unknown");
             line.looked_up = Some("none");
             line.replayed = true;
+            line.key_echoed = true;
             line.execution_id = Some("e".to_owned());
             line.bytes_in = 12;
             line.delivered = true;
@@ -162,7 +166,7 @@ mod tests {
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
             "idempotency_digest": Digest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
-            "replayed": true, "execution_id": "e",
+            "replayed": true, "key_echoed": true, "execution_id": "e",
             "bytes_in": 12, "delivered": true
         });
         assert_eq!(written(all, "[::1]:65535", Duration::from_micros(61_002_034)), expected);

@@ -72,7 +72,7 @@ table! {
     IN_FLIGHT = gauge("asteroid_gateway_requests_in_flight", "Requests that are not settled, also those whose caller has left");
     REQUESTS = counter("asteroid_gateway_requests_total", "Requests by tenant and class of status");
     STARTED = counter("asteroid_gateway_executions_started_total", "Starts that the upstream answered with a 2xx");
-    UNKNOWN = counter("asteroid_gateway_executions_unknown_total", "Starts that were sent and got no complete answer");
+    UNKNOWN = counter("asteroid_gateway_executions_unknown_total", "Starts that were sent and got no complete answer, or one that says neither that they run nor that they do not");
     DECISIONS = counter("asteroid_gateway_ratelimit_decisions_total", "Decisions of each limit");
     KEYED = counter("asteroid_gateway_idempotency_total", "Starts with an idempotency key, by what the key meant");
     KEY_RECORDS = gauge("asteroid_gateway_idempotency_records", "Idempotency keys that are remembered");
@@ -82,6 +82,8 @@ table! {
     AGE = gauge("asteroid_gateway_credential_age_seconds", "Since the key of a credential was first read or last changed");
     CREDENTIAL_STATE = gauge("asteroid_gateway_credential_state", "1 for the state that the credential is in, 0 for the others");
     AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests that failed because the upstream refused their key");
+    ECHOES = counter("asteroid_gateway_key_echoes_total", "Answers in which the upstream sent the key back, where it was overwritten");
+    CODED = counter("asteroid_gateway_content_coded_answers_total", "Answers that were content-coded, so that they could not be searched for the key");
     IDLE = gauge("asteroid_gateway_upstream_idle_connections", "Unused HTTP/1.1 connections to the upstream");
     SHARED = gauge("asteroid_gateway_upstream_http2_connections", "HTTP/2 connections to the upstream");
     STREAMS = gauge("asteroid_gateway_upstream_http2_streams", "Requests on them");
@@ -93,6 +95,8 @@ table! {
     RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
     LOST_LINES = counter("asteroid_gateway_log_lines_lost_total", "Lines of the log that could not be written");
     AUDIT_REFUSED = counter("asteroid_gateway_audit_refused_total", "Starts that were refused because their records found no room in the audit");
+    AUDIT_WAITING = gauge("asteroid_gateway_audit_records_waiting", "Places for audit records that are taken: starts under way, and records that are not written");
+    AUDIT_LIMIT = gauge("asteroid_gateway_audit_records_limit", "How many there are");
     SPANS_DROPPED = counter("asteroid_gateway_trace_spans_dropped_total", "Spans that the collector did not take, or that found no place to wait");
     BUILD = gauge("asteroid_gateway_build_info", "Always 1");
 }
@@ -175,6 +179,10 @@ impl Metrics {
         let Some(operation) = record.asked.operation else { return };
         match line.outcome {
             Outcome::Answered if (200..300).contains(&line.status) && !line.replayed => meters.started(operation),
+            // A redirect or a 5xx is no proof that nothing runs.
+            Outcome::Answered if !(200..300).contains(&line.status) && !(400..500).contains(&line.status) => {
+                meters.unknown()
+            }
             // Where no key was injected, the doubt is an earlier start's, which was counted then.
             Outcome::Unknown if line.credential.is_some() => meters.unknown(),
             Outcome::Answered | Outcome::Unknown | Outcome::NotStarted => {}

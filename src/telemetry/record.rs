@@ -105,6 +105,8 @@ pub struct Line {
     pub looked_up: Option<&'static str>,
     /// Whether the answer is that of an earlier start with the same key.
     pub replayed: bool,
+    /// Whether the upstream sent the injected key back, which was overwritten.
+    pub key_echoed: bool,
     /// The execution that the upstream says it started.
     pub execution_id: Option<String>,
     /// Bytes of the caller's body that were read.
@@ -134,6 +136,7 @@ impl Record {
             key: None,
             looked_up: None,
             replayed: false,
+            key_echoed: false,
             execution_id: None,
             bytes_in: 0,
             delivered: false,
@@ -216,6 +219,9 @@ fn text(lines: &mut Vec<u8>, line: &Line, duration_ms: f64) -> io::Result<()> {
     }
     if line.replayed {
         write!(lines, " (replayed)")?;
+    }
+    if line.key_echoed {
+        write!(lines, " (sent the key back)")?;
     }
     if line.outcome == Outcome::Unknown {
         write!(lines, " outcome=unknown")?;

@@ -1,7 +1,9 @@
-//! When the upstream last answered and last failed to, for people: nothing is decided by it.
+//! When the upstream last answered well and last failed to, for people: nothing is decided by it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+
+use hyper::StatusCode;
 
 /// Shared by all workers; in milliseconds since 1970, 0 for never.
 #[derive(Debug, Default)]
@@ -11,9 +13,13 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// It sent the head of an answer, whatever the status.
-    pub fn has_answered(&self) {
-        self.answered.store(now(), Ordering::Relaxed);
+    /// It sent the head of an answer. A 5xx, or a 401, which is about the gateway's key, is a failure to those who look.
+    pub fn has_answered(&self, status: StatusCode) {
+        if status.is_server_error() || status == StatusCode::UNAUTHORIZED {
+            self.has_failed();
+        } else {
+            self.answered.store(now(), Ordering::Relaxed);
+        }
     }
 
     /// It could not be reached, broke off or was too slow.

@@ -1,74 +1,16 @@
 //! The key is in the header that is injected, and in no output of any kind.
 
+mod commands;
+mod forms;
+mod outputs;
+
+use std::net::SocketAddr;
+
 use serde_json::json;
 
-use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
+pub(crate) use forms::assert_clean;
 
-/// The key in every form in which it could leak unnoticed.
-fn forms() -> Vec<String> {
-    let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let bytes = format!("{:?}", KEY.as_bytes());
-    let list = bytes.trim_matches(['[', ']']).to_owned();
-    vec![KEY.to_owned(), base64(KEY.as_bytes()), hex.to_uppercase(), hex, list, KEY.replace('-', "%2D")]
-}
-
-/// Of the three ways to cut a text for base64, the one that begins at a boundary, without its incomplete end.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = bytes.chunks_exact(3).flat_map(|chunk| {
-        let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte));
-        [18, 12, 6, 0].map(|shift| char::from(DIGITS[bits >> shift & 63]))
-    });
-    digits.collect()
-}
-
-pub(crate) fn assert_clean(what: &str, output: &str) {
-    for form in forms() {
-        assert!(!output.contains(&form), "{what} shows the key as {form}:\n{output}");
-    }
-}
-
-#[test]
-fn no_answer_and_no_line_of_any_level_shows_the_key() {
-    let asteroid = Asteroid::start();
-    let gateway = Program::run_with(
-        &configuration(&asteroid.url(), "timeouts: { response: 300ms, body: 300ms }\nbody_limit: 4KiB"),
-        &["--log-level", "debug"],
-        &[],
-    );
-    let pair = Pair { asteroid, gateway };
-    let mut answers = Vec::new();
-    let faults = [
-        json!({"then": "close"}),
-        json!({"then": "reset"}),
-        json!({"then": "stall"}),
-        json!({"then": "close_mid_answer"}),
-        json!({"when": "connected", "then": "close"}),
-        json!({"then": {"answer": {"status": 500, "headers": [], "body": "oops"}}}),
-        json!({"then": {"answer": {"status": 401, "headers": [], "body": "{}"}}}),
-    ];
-    answers.push(pair.execute("{}"));
-    for fault in faults {
-        pair.asteroid.next(fault);
-        answers.push(pair.execute("{}"));
-    }
-    pair.asteroid.clear_faults();
-    for body in ["", "[]", r#"{"metadata":{"tenant":"x"}}"#, &"x".repeat(5000)] {
-        answers.push(pair.execute(body));
-    }
-    answers.push(pair.caller().request("GET", EXECUTE));
-    answers.push(pair.caller().post(EXECUTE, &[("Origin", "http://x")], b"{}"));
-    answers.push(pair.caller().post(EXECUTE, &[("Accept", "application/problem+json")], b"1"));
-    answers.extend(["/livez", "/readyz", "/readyz?verbose", "/metrics"].map(|path| pair.gateway.admin(path)));
-    for answer in &answers {
-        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
-    }
-    pair.asteroid.replace_key("ak-other");
-    answers.push(pair.execute("{}"));
-    let ended = pair.gateway.stop();
-    assert!(ended.output.lines().count() > 10, "the log was read");
-    assert_clean("the log", &ended.output);
-}
+use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
 
 #[test]
 fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_key() {
@@ -120,14 +62,6 @@ fn no_replay_no_look_up_and_none_that_fails_shows_the_key() {
 }
 
 #[test]
-fn the_development_mode_and_the_simulator_do_not_print_a_key_either() {
-    let pair = Pair::start();
-    assert_eq!(pair.execute("{}").status, 202);
-    assert_clean("what the simulator remembers", &format!("{:?}", pair.asteroid.requests()));
-    assert_clean("what the simulator shows", &pair.asteroid.shown());
-}
-
-#[test]
 fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
     for configuration in [
         format!("credentials: {{ main: {KEY} }}"),
@@ -144,4 +78,39 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
             assert_clean(command, &output);
         }
     }
+}
+
+#[test]
+fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
+    for format in ["json", "text"] {
+        let asteroid = Asteroid::start_tls("localhost");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), KEY).unwrap();
+        let text = configuration(&format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file()), "");
+        let file = dir.path().join("gateway.yaml");
+        std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+        let mut run = binary();
+        run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
+        let gateway = Program::start(run, dir);
+        let address = gateway.wait_for(address_of_the_listener);
+        let execute = || Caller::connect(address).execute("{}").status;
+        assert_eq!(execute(), 202);
+        for then in ["reset", "close_mid_answer"] {
+            asteroid.next(json!({"then": then}));
+            assert_eq!(execute(), 504, "{then}");
+        }
+        asteroid.replace_key("ak-other");
+        assert_eq!(execute(), 502);
+        assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
+        let output = gateway.stop().output;
+        assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
+        assert_clean("the log", &output);
+    }
+}
+
+/// Of the line that says so, however lines look.
+fn address_of_the_listener(output: &str) -> Option<SocketAddr> {
+    let (listening, _) = output.lines().find(|line| line.contains("listening"))?.split_once("scheme")?;
+    let (_, address) = listening.split_once("address")?;
+    address.trim_matches(['=', ':', '"', ',', ' ']).parse().ok()
 }

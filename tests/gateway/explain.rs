@@ -41,18 +41,25 @@ fn request(output: &Output) -> (String, Vec<u8>) {
     (text(head).strip_suffix("\r\n\r\n").unwrap().to_owned(), body.to_vec())
 }
 
+const TRACE: (&str, &str) = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+
 #[test]
 fn what_is_explained_is_what_is_sent() {
     let pair = Pair::start();
     let body = r#"{"inputs": {"invoice": 12345678901234567890}, "metadata": {"ticket": "T-1"}}"#;
-    let headers =
-        [("X-Request-Id", "r-1"), ("User-Agent", "billing/1.4"), ("Cookie", "a=b"), ("Idempotency-Key", "invoice-1")];
+    let headers = [
+        ("X-Request-Id", "r-1"),
+        ("User-Agent", "billing/1.4"),
+        ("Cookie", "a=b"),
+        TRACE,
+        ("Idempotency-Key", "invoice-1"),
+    ];
     assert_eq!(pair.caller().post(EXECUTE, &headers, body.as_bytes()).status, 202);
     let sent = pair.asteroid.only_request();
 
     let mut arguments =
         vec!["--agent".to_owned(), AGENT.to_owned(), "--idempotency-key".to_owned(), "invoice-1".to_owned()];
-    for (name, value) in &headers[..3] {
+    for (name, value) in &headers[..4] {
         arguments.extend(["--header".to_owned(), format!("{name}: {value}")]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -69,7 +76,9 @@ fn what_is_explained_is_what_is_sent() {
     assert_eq!(text(&explained), sent.text());
     let said = text(&output.stdout);
     assert!(
-        said.contains("kept: x-request-id, user-agent, content-type; not passed on: cookie, idempotency-key"),
+        said.contains(
+            "kept: x-request-id, user-agent, traceparent, content-type; not passed on: cookie, idempotency-key"
+        ),
         "{said}"
     );
     assert!(

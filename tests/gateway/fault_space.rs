@@ -90,7 +90,7 @@ fn gateway(upstream: &str, recovery: bool, more: &str) -> Program {
     let recovery = if recovery { "idempotency: { recovery: true }" } else { "" };
     let limits = format!("in_flight: 8, budget: {{ executions: {BUDGET}, per: day, local: true }}");
     let text = configuration(upstream, &format!("{recovery}\n{more}"));
-    Program::run(&text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},")))
+    Program::run_watched(&text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},")))
 }
 
 /// Starts with this key.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::harness::program::unprotected;
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
 
 /// An answer that does not fit into the sockets' buffers.
@@ -67,7 +68,8 @@ fn listeners_do_not_keep_places_from_each_other() {
 #[test]
 fn a_gateway_without_a_descriptor_left_says_so_once_and_accepts_again_when_it_has_one() {
     let asteroid = Asteroid::start();
-    let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 40);
+    let preparation = format!("{} && ulimit -n 40", unprotected());
+    let gateway = Program::run_under(&configuration(&asteroid.url(), ""), &preparation);
     let unused = gateway.open_files();
     let probes: Vec<Caller> = (0..40).map(|_| gateway.probe()).collect();
     while gateway.open_files() < 40 {

@@ -54,6 +54,7 @@ mod tests {
             .for_each(|text| *text = Some("x".to_owned()));
         line.idempotency = Some(Digest::of(&[b"k"]));
         line.replayed = true;
+        line.key_echoed = true;
         record
     }
 

@@ -10,8 +10,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::state::{Condition, Keyed, Meters, State};
-use crate::telemetry::Sinks;
+use crate::state::{Condition, Counter, Key, Keyed, Meters, State};
+use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
 use super::text::prometheus;
@@ -123,8 +123,13 @@ impl Shown {
             Condition::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
         });
         out.gauges(&super::CREDENTIAL_STATE, states)?;
-        let refusals = keys.iter().map(|(name, key)| ([("credential", name.as_str())], key.refusals.count()));
-        out.counters(&super::AUTH_FAILURES, refusals)
+        let of_each = |count: fn(&Key) -> &Counter| {
+            let keys = keys.iter();
+            keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
+        };
+        out.counters(&super::AUTH_FAILURES, of_each(|key| &key.refusals))?;
+        out.counters(&super::ECHOES, of_each(|key| &key.echoes))?;
+        out.counters(&super::CODED, of_each(|key| &key.coded))
     }
 
     fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
@@ -148,6 +153,8 @@ impl Shown {
         out.gauge(&super::RELOADED_AT, &reloads.seconds())?;
         out.counter(&super::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
         out.counter(&super::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
+        out.gauge(&super::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.waiting()))?;
+        out.gauge(&super::AUDIT_LIMIT, &audit::PLACES)?;
         out.counter(&super::SPANS_DROPPED, self.sinks.tracer.as_ref().map_or(0, |tracer| tracer.dropped()))?;
         out.gauges(&super::BUILD, [([("version", env!("CARGO_PKG_VERSION"))], 1_u32)])
     }

@@ -137,7 +137,12 @@ fn post(headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap()
 }
 
+/// With the trailers as an extension, where there are any.
 async fn whole(response: Response<Incoming>) -> hyper::Result<Response<Bytes>> {
-    let (head, body) = response.into_parts();
-    Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+    let (mut head, body) = response.into_parts();
+    let body = body.collect().await?;
+    if let Some(trailers) = body.trailers() {
+        head.extensions.insert(trailers.clone());
+    }
+    Ok(Response::from_parts(head, body.to_bytes()))
 }

@@ -53,6 +53,8 @@ pub(crate) enum Act {
     HalfThen(u32),
     /// The head, half of the body, and END_STREAM.
     Half,
+    /// The head of a 202 without a length, these parts of a body, a frame each, and END_STREAM.
+    Parts(&'static [Vec<u8>]),
     /// A frame that may not come.
     Garbage,
     Silence,
@@ -202,6 +204,13 @@ impl Peer {
                 Act::Half => {
                     self.head(stream).await?;
                     self.frame(DATA, END_STREAM, stream, b"{").await?;
+                }
+                Act::Parts(parts) => {
+                    self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202").await?;
+                    for part in parts {
+                        self.frame(DATA, 0, stream, part).await?;
+                    }
+                    self.frame(DATA, END_STREAM, stream, b"").await?;
                 }
                 Act::Garbage => self.frame(DATA, 0, 0, b"garbage").await?,
                 Act::Silence => {}

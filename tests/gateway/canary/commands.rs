@@ -1,0 +1,115 @@
+//! The commands, keys that cannot be used, and a panic.
+
+use std::process::{Command, Output};
+
+use super::assert_clean;
+use crate::dump::{as_nobody, unprivileged};
+use crate::harness::{AGENT, Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
+
+/// What a key's file may hold and no header can carry.
+fn unusable() -> [String; 5] {
+    [format!("{KEY} {KEY}"), format!("{KEY}\n\n"), format!("{KEY}\u{e9}"), format!("\u{feff}{KEY}"), KEY.repeat(400)]
+}
+
+fn printed(output: &Output) -> String {
+    [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_not_repeated_by_a_start_or_a_reload() {
+    let pair = Pair::start();
+    let key = pair.gateway.dir().join("key");
+    for content in unusable() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key");
+        std::fs::write(&file, &content).unwrap();
+        let text = configuration("http://127.0.0.1:1", "");
+        let from_a_file = text.replace("{dir}/key", file.to_str().unwrap());
+        let waiting = crate::harness::Program::run(&from_a_file);
+        assert_clean("/readyz", &String::from_utf8_lossy(&waiting.admin("/readyz?verbose").body));
+        assert_clean("run", &waiting.stop().output);
+        std::fs::write(dir.path().join("gateway.yaml"), text.replace("file: \"{dir}/key\"", "env: THE_KEY")).unwrap();
+        let mut run = binary();
+        run.args(["run", "--log-level", "debug", "--config"]).arg(dir.path().join("gateway.yaml"));
+        let output = run.env("THE_KEY", &content).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(printed(&output).contains("credentials.main: THE_KEY: "), "{}", printed(&output));
+        assert_clean("run", &printed(&output));
+
+        std::fs::write(&key, &content).unwrap();
+        let line = pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
+        assert_eq!(line["level"], "INFO", "{line}");
+        for path in ["/readyz?verbose", "/metrics"] {
+            assert_clean(path, &String::from_utf8_lossy(&pair.gateway.admin(path).body));
+        }
+    }
+    assert_eq!(pair.execute("{}").status, 202, "the key before goes on");
+    assert_clean("the log", &pair.gateway.stop().output);
+}
+
+#[test]
+fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
+    let pair = Pair::start();
+    let dir = pair.gateway.dir();
+    let body = dir.join("body");
+    std::fs::write(&body, "{}").unwrap();
+    let text = configuration(&pair.asteroid.url(), "").replace("{dir}", dir.to_str().unwrap());
+    let of_environment = text.replace(&format!("file: \"{}/key\"", dir.display()), "env: THE_KEY");
+    for (name, text) in [("of_file", text), ("of_environment", of_environment)] {
+        let file = dir.join(name);
+        std::fs::write(&file, text).unwrap();
+        for arguments in [&["check"][..], &["explain", "--tenant", "billing", "--agent", AGENT]] {
+            let mut command = binary();
+            command.args(arguments).arg("--config").arg(&file).env("THE_KEY", KEY);
+            let output = command.stdin(std::fs::File::open(&body).unwrap()).output().unwrap();
+            assert!(output.status.success(), "{}", printed(&output));
+            assert_clean(arguments[0], &printed(&output));
+        }
+    }
+    let ready = format!("http://{}/readyz?verbose", pair.gateway.admin_address());
+    let output = binary().args(["probe", "--url", &ready]).env("THE_KEY", KEY).output().unwrap();
+    assert!(output.status.success());
+    assert_clean("probe", &printed(&output));
+}
+
+#[test]
+fn the_development_mode_does_not_print_the_key_that_it_makes() {
+    let mut command = binary();
+    command.args(["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let dev = Program::start(command, tempfile::tempdir().unwrap());
+    let address = |begins: &str, ends: char| {
+        let found = |text: &str| text.split_once(begins)?.1.split_once(ends).map(|(address, _)| address.to_owned());
+        dev.wait_for(found).parse().unwrap()
+    };
+    let gateway = address("gateway             http://", ' ');
+    assert_eq!(Caller::connect(gateway).execute("{}").status, 202);
+    let simulator = Caller::connect(address("simulated Asteroid  http://", '/')).request("GET", "/_simulator/requests");
+    let shown = String::from_utf8(simulator.body).unwrap();
+    assert!(shown.contains(AGENT), "{shown}");
+    dev.wait_for(|text| text.find("the right key"));
+    for output in [shown, dev.stop().output] {
+        // It is 32 hexadecimal digits, which nothing else there is.
+        let mut words = output.split(|character: char| !character.is_ascii_hexdigit());
+        assert!(!words.any(|word| word.len() == 32), "{output}");
+    }
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
+    let asteroid = Asteroid::start();
+    let named = asteroid.url().replace("http://127.0.0.1", "https://upstream.invalid");
+    let gateway = unprivileged("run", &configuration(&named, ""));
+    let listening = gateway.line(|line| line["message"] == "listening");
+    gateway.line(|line| line["message"] == "ready");
+    // Looking up a name takes a thread, and the runtime panics where the system gives it none.
+    let mut limit = Command::new("prlimit");
+    as_nobody(limit.args(["--nproc=1:1", "--pid", &gateway.id().to_string()]).current_dir("/"));
+    assert!(limit.status().unwrap().success());
+    let mut caller = Caller::connect(listening["address"].as_str().unwrap().parse().unwrap());
+    caller.send_post(EXECUTE, &[], b"{}");
+    assert!(caller.try_answer().is_none(), "the connection ends");
+    let panic = gateway.line(|line| line["message"] == "a fault of the gateway: please report it");
+    assert!(panic["panic"].as_str().unwrap().contains("panicked at"), "{panic}");
+    gateway.wait_for(|text| text.find("a fault of the gateway, please report it: "));
+    assert_clean("the log", &gateway.stop().output);
+}

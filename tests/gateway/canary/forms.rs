@@ -1,0 +1,70 @@
+//! The key in every form in which it could leak unnoticed.
+
+use crate::harness::KEY;
+
+const STANDARD: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const FOR_URLS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Checks that the key is in no form in what somebody can read.
+#[track_caller]
+pub(crate) fn assert_clean(what: &str, output: &str) {
+    for form in forms() {
+        assert!(!output.contains(&form), "{what} shows the key as {form}:\n{output}");
+    }
+}
+
+fn forms() -> Vec<String> {
+    let each = |form: &dyn Fn(u8) -> String| KEY.bytes().map(form).collect::<String>();
+    let unusual = |escape: &str| KEY.replace('-', escape);
+    let list = format!("{:?}", KEY.as_bytes());
+    let mut forms = vec![
+        KEY.to_owned(),
+        KEY.to_uppercase(),
+        list.trim_matches(['[', ']']).to_owned(),
+        list.trim_matches(['[', ']']).replace(' ', ""),
+        each(&|byte| format!("{byte:02x}")),
+        each(&|byte| format!("{byte:02X}")),
+        each(&|byte| format!("\\x{byte:02x}")),
+        each(&|byte| format!("%{byte:02x}")),
+        each(&|byte| format!("%{byte:02X}")),
+        each(&|byte| format!("\\u{byte:04x}")),
+        each(&|byte| format!("\\u{byte:04X}")),
+    ];
+    forms.extend(["%2D", "%2d", "\\u002d", "\\u002D", "\\-", "&#45;", "&#x2d;"].map(unusual));
+    for before in 0..3 {
+        forms.extend([STANDARD, FOR_URLS].map(|digits| base64(KEY.as_bytes(), before, digits)));
+    }
+    forms
+}
+
+/// What base64 makes of a text behind `before` other bytes, without the ends that depend on what is around it.
+fn base64(text: &[u8], before: usize, digits: &str) -> String {
+    let triples = text[(3 - before) % 3..].chunks_exact(3);
+    let encoded = triples.flat_map(|triple| {
+        let bits = triple.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte));
+        [18, 12, 6, 0].map(|shift| char::from(digits.as_bytes()[bits >> shift & 63]))
+    });
+    encoded.collect()
+}
+
+#[test]
+fn the_search_knows_what_others_make_of_the_key() {
+    // By `base64`, wherever it stands in what is encoded.
+    for (encoded, before) in [
+        ("YWstY2FuYXJ5LTVmMWM5ZDdlM2IyYTQ2ODA=", ""),
+        ("eGFrLWNhbmFyeS01ZjFjOWQ3ZTNiMmE0Njgw", "x"),
+        ("eHlhay1jYW5hcnktNWYxYzlkN2UzYjJhNDY4MA==", "xy"),
+    ] {
+        assert!(forms().iter().any(|form| encoded.contains(form)), "{encoded} is {before}{KEY}");
+    }
+    for shown in [
+        "{\"key\":\"ak-canary-5f1c9d7e3b2a4680\"}",
+        "616b2d63616e6172792d35663163396437653362326134363830",
+        "616B2D63616E6172792D35663163396437653362326134363830",
+        "[97, 107, 45, 99, 97, 110, 97, 114, 121, 45, 53, 102, 49, 99, 57, 100, 55, 101, 51, 98, 50, 97, 52, 54, 56, 48]",
+        "?key=ak%2Dcanary%2D5f1c9d7e3b2a4680",
+        "ak\\u002dcanary\\u002d5f1c9d7e3b2a4680",
+    ] {
+        assert!(forms().iter().any(|form| shown.contains(form)), "{shown}");
+    }
+}

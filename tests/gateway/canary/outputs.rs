@@ -1,0 +1,225 @@
+//! One gateway with every output there is, driven through every operation and nearly every failure.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use asteroid_gateway::asteroid::operation::Operation;
+use serde_json::{Value, json};
+
+use super::assert_clean;
+use crate::harness::{AGENT, Answer, Asteroid, Caller, Collector, Pair, Program, configuration};
+
+/// The failures that must have been seen. Of the table in `src/error.rs`, a full audit, a full memory of idempotency keys and
+/// a fault of the gateway's own are left out, which know nothing of a request; `unreachable` is beside this, over TLS.
+const FAILURES: [&str; 24] = [
+    "body",
+    "body-broken",
+    "body-timeout",
+    "body-too-large",
+    "browser",
+    "host",
+    "id",
+    "idempotency-in-flight",
+    "idempotency-key",
+    "idempotency-lookup",
+    "idempotency-mismatch",
+    "idempotency-unknown",
+    "key-refused",
+    "limit",
+    "malformed",
+    "media-type",
+    "method",
+    "misdirected",
+    "path",
+    "query",
+    "target",
+    "tenant",
+    "upstream-broke",
+    "upstream-timeout",
+];
+
+/// A gateway, and everything that it has said to anybody.
+struct Watched {
+    pair: Pair,
+    collector: Collector,
+    audit: PathBuf,
+    _dir: tempfile::TempDir,
+    text: String,
+    answers: String,
+}
+
+impl Watched {
+    fn start() -> Watched {
+        let (asteroid, collector, dir) = (Asteroid::start(), Collector::start(), tempfile::tempdir().unwrap());
+        let audit = dir.path().join("audit.jsonl");
+        let more = format!(
+            "{}
+audit: {{ file: \"{}\", stdout: true }}
+idempotency: {{ recovery: true }}
+timeouts: {{ response: 1s, body: 300ms }}
+body_limit: 4KiB",
+            collector.traces(""),
+            audit.display()
+        );
+        let named = "listeners: [{ address: 127.0.0.1:0, tenant: { header: X-Tenant-Id } }, ";
+        let limited = "tenants: { limited: { credential: main, limits: { executions: { rate: 1/d } } }, ";
+        let text = configuration(&asteroid.url(), &more);
+        let text = text.replace("listeners: [", named).replace("tenants: { ", limited);
+        let gateway = Program::run_with(&text, &["--log-level", "debug"], &[]);
+        Watched { pair: Pair { asteroid, gateway }, collector, audit, _dir: dir, text, answers: String::new() }
+    }
+
+    /// Keeps an answer for the search.
+    fn got(&mut self, answer: &Answer) {
+        writeln!(self.answers, "{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)).unwrap();
+    }
+
+    fn fixed(&self) -> Caller {
+        Caller::connect(self.pair.gateway.addresses()[1])
+    }
+
+    fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &str) {
+        let answer = self.fixed().post(path, headers, body.as_bytes());
+        self.got(&answer);
+    }
+
+    fn send(&mut self, bytes: &str) {
+        let mut caller = self.fixed();
+        caller.send(bytes.as_bytes());
+        let answer = caller.answer();
+        self.got(&answer);
+    }
+
+    fn ask_admin(&mut self) {
+        for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics", "/version", "/other"] {
+            let answer = self.pair.gateway.admin(path);
+            self.got(&answer);
+        }
+        let mut caller = self.pair.gateway.probe();
+        caller.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n");
+        let answer = caller.answer();
+        assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+        self.got(&answer);
+    }
+}
+
+fn path(operation: Operation) -> String {
+    operation.target(AGENT).unwrap().to_string()
+}
+
+/// Each way to fail at the upstream, with and without a key under which the start is looked up.
+fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
+    let faults = [
+        json!({"method": "POST", "then": "close"}),
+        json!({"method": "POST", "then": "reset"}),
+        json!({"method": "POST", "run": true, "then": "stall"}),
+        json!({"method": "POST", "then": "close_mid_answer"}),
+        json!({"when": "connected", "then": "close"}),
+        json!({"method": "POST", "then": {"answer": {"status": 500, "headers": [], "body": "oops"}}}),
+        json!({"method": "POST", "then": {"answer": {"status": 401, "headers": [["WWW-Authenticate", "Basic"]], "body": ""}}}),
+        json!({"method": "POST", "then": {"answer": {"status": 307, "headers": [["Location", "http://127.0.0.1:1/"]], "body": ""}}}),
+    ];
+    for (n, fault) in faults.into_iter().enumerate() {
+        let key = format!("{path}{n}");
+        let keyed = [("Idempotency-Key", key.as_str())];
+        for headers in [&[][..], &keyed] {
+            // A connection that is made anew can fail, too.
+            watched.pair.asteroid.close_connections();
+            watched.pair.asteroid.next(fault.clone());
+            watched.post(path, headers, "{}");
+            watched.pair.asteroid.clear_faults();
+        }
+        watched.pair.asteroid.next(json!({"method": "GET", "then": "close"}));
+        watched.post(path, &keyed, "{}");
+        watched.pair.asteroid.clear_faults();
+        watched.post(path, &keyed, "{}");
+    }
+}
+
+/// What is refused before anything is sent.
+fn be_refused(watched: &mut Watched, path: &str) {
+    watched.post(path, &[("Idempotency-Key", "once")], "{}");
+    watched.post(path, &[("Idempotency-Key", "once")], "{}");
+    watched.post(path, &[("Idempotency-Key", "once")], "{\"inputs\":{}}");
+    watched.post(path, &[("Idempotency-Key", "")], "{}");
+    for body in ["", "[]", r#"{"metadata":{"tenant":"x"}}"#, &"x".repeat(5000)] {
+        watched.post(path, &[("Accept", "application/problem+json")], body);
+    }
+    for header in [("Origin", "http://x"), ("Host", "example.com"), ("Content-Type", "text/plain")] {
+        watched.post(path, &[header], "{}");
+    }
+    for other in ["/agents/x/execute", "/other", &format!("{path}?a=b")] {
+        watched.post(other, &[], "{}");
+    }
+    for request in [
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        format!("POST http://localhost{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"),
+        format!("POST {path} HTTP/1.1\r\nHost: a b\r\nContent-Length: 0\r\n\r\n"),
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: magic\r\nContent-Length: 0\r\n\r\n"),
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"
+        ),
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{"
+        ),
+        "GET / HTTP/1.1\r\nX : y\r\n\r\n".to_owned(),
+    ] {
+        watched.send(&request);
+    }
+    for tenant in ["nobody", "limited", "limited"] {
+        let answer = watched.pair.caller().post(path, &[("X-Tenant-Id", tenant)], b"{}");
+        watched.got(&answer);
+    }
+    watched.pair.asteroid.next(json!({"method": "POST", "then": "stall"}));
+    let before = watched.pair.asteroid.requests().len();
+    let mut held = watched.fixed();
+    held.send_post(path, &[("Idempotency-Key", "held")], b"{}");
+    watched.pair.asteroid.wait_for_requests(before + 1);
+    watched.post(path, &[("Idempotency-Key", "held")], "{}");
+    held.leave();
+}
+
+#[test]
+fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
+    let mut watched = Watched::start();
+    for operation in Operation::ALL {
+        let path = path(operation);
+        watched.post(&path, &[], "{\"inputs\":{}}");
+        fail_at_the_upstream(&mut watched, &path);
+        be_refused(&mut watched, &path);
+    }
+    watched.ask_admin();
+    watched.pair.gateway.reload(&watched.text.replace("team: billing", "team: [billing"));
+    watched.ask_admin();
+    watched.pair.gateway.reload(&watched.text);
+    watched.pair.asteroid.replace_key("ak-other");
+    for operation in Operation::ALL {
+        watched.post(&path(operation), &[], "{}");
+        watched.post(&path(operation), &[("Idempotency-Key", "refused")], "{}");
+    }
+    watched.ask_admin();
+
+    let ended = watched.pair.gateway.stop();
+    let lines: Vec<Value> = ended.output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for failure in FAILURES {
+        assert!(lines.iter().any(|line| line["error"] == failure), "{failure} was not seen");
+    }
+    let audit = std::fs::read_to_string(&watched.audit).unwrap();
+    assert_eq!(audit.lines().count(), lines.iter().filter(|line| line["message"] == "audit").count());
+    let posts = watched.collector.posts(1);
+    let spans: Vec<u8> = posts.iter().flat_map(|post| [post.head.as_bytes(), &post.body].concat()).collect();
+    let spans = String::from_utf8_lossy(&spans);
+    for said in ["asteroid_gateway.tenant", "key-refused", "idempotency-lookup"] {
+        assert!(spans.contains(said), "no span says {said}");
+    }
+    assert!(watched.answers.contains("asteroid_gateway_upstream_auth_failures_total"));
+    for (what, output) in [
+        ("an answer", watched.answers.as_str()),
+        ("the log", &ended.output),
+        ("the audit", &audit),
+        ("a span", &spans),
+        ("what the simulator shows", &watched.pair.asteroid.shown()),
+    ] {
+        assert_clean(what, output);
+    }
+}

@@ -1,0 +1,121 @@
+//! Whoever is not root cannot look into a running gateway, and a gateway that crashes leaves nothing to look into.
+
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::harness::program::{is_root, unprotected};
+use crate::harness::{Asteroid, KEY, Pair, Program, binary, configuration};
+
+/// A user that is not root, as which tests that run as root run what they start.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
+    let [run, dev] = ["run", "dev"].map(|command| unprivileged(command, &configuration("http://127.0.0.1:1", "")));
+    run.line(|line| line["message"] == "ready");
+    dev.wait_for(|text| text.find(" for development: "));
+    for (command, gateway) in [("run", &run), ("dev", &dev)] {
+        for part in ["environ", "maps", "mem", "fd/"] {
+            assert!(!is_readable(gateway, part), "{part} of {command}");
+        }
+    }
+    // Which is the gateway's doing, and not the system's.
+    let simulator = unprivileged("simulate", "");
+    simulator.wait_for(|text| text.find("simulated Asteroid on"));
+    for part in ["environ", "maps", "fd/"] {
+        assert!(is_readable(&simulator, part), "{part}");
+    }
+}
+
+#[test]
+fn a_gateway_that_crashes_leaves_no_core_dump() {
+    let dir = tempfile::tempdir().unwrap();
+    let preparation = format!("ulimit -c \"$(ulimit -H -c)\" && cd \"{}\"", dir.path().display());
+    let gateway = Program::run_under(&configuration("http://127.0.0.1:1", ""), &preparation);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.id())).unwrap();
+    let of_cores = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(of_cores.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"]);
+    gateway.signal("ABRT");
+    let ended = gateway.end();
+    assert_eq!(ended.status.signal(), Some(6), "{}", ended.output);
+    assert!(!ended.status.core_dumped(), "{}", ended.status);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves() {
+    let asteroid = Asteroid::start();
+    let gateway = Program::run_under(&configuration(&asteroid.url(), ""), &unprotected());
+    let pair = Pair { asteroid, gateway };
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
+    pair.gateway.request_line(202);
+    let told = pair.gateway.events_that_begin("a core dump of this process");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["level"], "WARN");
+    assert!(told[0]["error"].as_str().unwrap().starts_with("it cannot be marked as not dumpable: "), "{told:?}");
+    assert!(
+        Pair::start().gateway.events_that_begin("a core dump").is_empty(),
+        "where it is not refused, nothing is said"
+    );
+}
+
+/// A command of the program, as somebody who is not root; `run` with this configuration.
+pub(crate) fn unprivileged(command: &str, configuration: &str) -> Program {
+    let dir = tempfile::tempdir().unwrap();
+    readable(dir.path());
+    // Where the program was built may be closed to others; one that cannot be read cannot be dumped either.
+    let program = dir.path().join("program");
+    std::fs::copy(binary().get_program(), &program).unwrap();
+    let mut arguments = binary();
+    arguments.arg(command);
+    match command {
+        "run" => {
+            write(&dir, "key", KEY);
+            let text = configuration.replace("{dir}", dir.path().to_str().unwrap());
+            arguments.arg("--config").arg(write(&dir, "gateway.yaml", &text));
+        }
+        "dev" => drop(arguments.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])),
+        _ => drop(arguments.args(["--listen", "127.0.0.1:0"])),
+    }
+    let mut started = Command::new(program);
+    started.args(arguments.get_args());
+    as_nobody(&mut started);
+    Program::start(started, dir)
+}
+
+fn write(dir: &TempDir, name: &str, content: &str) -> std::path::PathBuf {
+    let path = dir.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    readable(&path);
+    path
+}
+
+fn readable(path: &Path) {
+    set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+}
+
+/// As the test's own user, who is not root, where it runs so.
+pub(crate) fn as_nobody(command: &mut Command) {
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+/// Whether the same user can read this of a program.
+fn is_readable(program: &Program, part: &str) -> bool {
+    let path = format!("/proc/{}/{part}", program.id());
+    // Opened, not read: the first page of memory is never there.
+    let mut open = Command::new("sh");
+    match part.ends_with('/') {
+        true => open.args(["-c", "ls -- \"$1\"", "sh"]),
+        false => open.args(["-c", "exec < \"$1\"", "sh"]),
+    };
+    as_nobody(open.arg(path).current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()));
+    open.status().unwrap().success()
+}

@@ -1,0 +1,224 @@
+//! A key that the upstream sends back is overwritten, wherever it is in an answer and however it is cut.
+
+use hyper::HeaderMap;
+use serde_json::json;
+
+use crate::canary::assert_clean;
+use crate::harness::certificates::Authority;
+use crate::harness::raw::{First, Raw, Then};
+use crate::harness::secure::{Http2, secured};
+use crate::harness::unruly::{Act, Frames};
+use crate::harness::{Answer, Caller, EXECUTE, KEY, Pair, Program, configuration};
+
+/// More than is read of an answer before it is passed on.
+const STREAMED: usize = 70_000;
+
+const ECHOES: &str = "asteroid_gateway_key_echoes_total";
+const CODED: &str = "asteroid_gateway_content_coded_answers_total";
+
+/// What the log says of it.
+const EVENT: &str = "the upstream sent the key back";
+
+/// What a text becomes.
+fn covered(text: &str) -> String {
+    text.replace(KEY, &"*".repeat(KEY.len()))
+}
+
+/// A gateway in front of an upstream that first answers with these bytes.
+fn before(answer: Vec<u8>, then: Then) -> (Raw, Program) {
+    let upstream = Raw::start(First { answer, then, ..First::default() });
+    let gateway = Program::run(&configuration(&format!("http://{}", upstream.address), ""));
+    (upstream, gateway)
+}
+
+fn chunk(bytes: &str) -> String {
+    format!("{:x}\r\n{bytes}\r\n", bytes.len())
+}
+
+/// Parts of a body, cut at every place of a key; the last may be the beginning of one.
+fn parts() -> Vec<String> {
+    let cut = |at| [format!("<{}", KEY.split_at(at).0), format!("{}>", KEY.split_at(at).1)];
+    let beginnings = (1..KEY.len()).map(|at| KEY.split_at(at).0.to_owned());
+    let bytes = format!("{KEY}{KEY}");
+    let parts = (0..=KEY.len()).flat_map(cut).chain(beginnings).chain(bytes.chars().map(String::from));
+    parts.chain(["ak-can".to_owned()]).collect()
+}
+
+fn assert_covered(answer: &Answer, body: &str, what: &str) {
+    assert!(answer.body == covered(body).as_bytes(), "{what}: {}", String::from_utf8_lossy(&answer.body));
+}
+
+#[test]
+fn a_key_in_a_header_or_a_body_is_overwritten_counted_and_logged() {
+    for (pair, protocol) in [(Pair::start(), "HTTP/1.1"), (Pair::tls(""), "HTTP/2")] {
+        let body = format!(r#"{{"executionId": "8d0f7a52-1c5e-4b8e-9f59-000000000001", "a{KEY}": ["{KEY}{KEY}"]}}"#);
+        let headers = json!([
+            ["content-type", format!("application/json; key={KEY}")],
+            ["x-echo", format!("Bearer {KEY},{KEY}")],
+            ["x-echo", "kept"],
+            ["x-other", KEY],
+            [KEY, "a name"],
+            ["content-encoding", "identity"],
+        ]);
+        for status in [202, 404, 500] {
+            pair.asteroid.next(json!({"then": {"answer": {"status": status, "headers": headers, "body": body}}}));
+            let answer = pair.execute("{}");
+            assert_eq!(answer.status, status);
+            assert_covered(&answer, &body, protocol);
+            assert_eq!(answer.header("content-type"), Some(&*covered(&format!("application/json; key={KEY}"))));
+            assert_eq!(answer.header("x-other"), Some(&*covered(KEY)));
+            let echoes: Vec<&str> =
+                answer.headers.iter().filter(|(name, _)| name == "x-echo").map(|(_, value)| value.as_str()).collect();
+            assert_eq!(echoes, [&covered(&format!("Bearer {KEY},{KEY}")), "kept"]);
+            assert_clean("an answer", &format!("{:?}", answer.headers));
+            assert_eq!(pair.gateway.request_line(status)["key_echoed"], true);
+        }
+        assert_eq!(pair.execute("{}").status, 202);
+        let line = pair.gateway.line(|line| line["message"] == "request" && line["key_echoed"].is_null());
+        assert_eq!(line["status"], 202);
+        let metrics = pair.gateway.metrics();
+        assert_eq!(metrics.find(ECHOES, &[("credential", "main")]), Some(3.0));
+        assert_eq!(metrics.find(CODED, &[("credential", "main")]), Some(0.0));
+        let events = pair.gateway.events_that_begin(EVENT);
+        assert_eq!(events.len(), 1, "one an episode: {events:?}");
+        assert_eq!((&events[0]["level"], &events[0]["credential"]), (&json!("ERROR"), &json!("main")));
+        assert_clean("the log", &pair.gateway.stop().output);
+    }
+}
+
+#[test]
+fn what_is_kept_for_retries_has_no_key_in_it() {
+    let pair = Pair::start();
+    let body = format!(r#"{{"executionId": "8d0f7a52-1c5e-4b8e-9f59-000000000001", "key": "{KEY}"}}"#);
+    let headers = json!([["content-type", format!("application/json; key={KEY}")]]);
+    pair.asteroid.next(json!({"then": {"answer": {"status": 202, "headers": headers, "body": body}}}));
+    let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "order-4711")], b"{}");
+    for replayed in [None, Some("true")] {
+        let answer = keyed();
+        assert_eq!(answer.header("idempotent-replayed"), replayed);
+        assert_covered(&answer, &body, "a replay");
+        assert_eq!(answer.header("content-type"), Some(&*covered(&format!("application/json; key={KEY}"))));
+    }
+}
+
+#[test]
+fn a_long_answer_is_streamed_without_the_key_and_its_length_stays() {
+    for (pair, protocol) in [(Pair::start(), "HTTP/1.1"), (Pair::tls(""), "HTTP/2")] {
+        for pad in [0, 7] {
+            // Wherever it is cut, there is a key.
+            let body = " ".repeat(pad) + &KEY.repeat(STREAMED / 5) + "ak-can";
+            pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": body}}}));
+            let answer = pair.execute("{}");
+            assert_eq!(answer.header("content-length"), Some(&*body.len().to_string()));
+            assert_covered(&answer, &body, protocol);
+        }
+        pair.gateway.wait_for_metrics(|metrics| metrics.find(ECHOES, &[]), &Some(2.0));
+        pair.gateway.line(|line| line["key_echoed"] == true && line["delivered"] == true);
+    }
+}
+
+#[test]
+fn a_key_that_is_cut_into_chunks_or_frames_is_overwritten_at_every_place() {
+    for before_it in [0, STREAMED] {
+        let parts = [vec!["x".repeat(before_it / 5); 5], parts()].concat();
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let body = parts.concat();
+        let chunks: String = parts.iter().map(|part| chunk(part)).collect();
+        let head = "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (_raw, gateway) = before(format!("{head}{chunks}0\r\n\r\n").into_bytes(), Then::Keep);
+        assert_covered(&Caller::connect(gateway.address()).execute("{}"), &body, "chunks");
+        assert_eq!(gateway.metrics().find(ECHOES, &[]), Some(1.0));
+
+        let frames: Vec<Vec<u8>> = parts.into_iter().map(String::into_bytes).collect();
+        let acts = vec![Act::Parts(Vec::leak(frames)), Act::Answer];
+        let upstream = Frames::start(Some(&[]), Vec::leak(acts));
+        let gateway = Program::run(&configuration(&upstream.upstream(), ""));
+        assert_covered(&Caller::connect(gateway.address()).execute("{}"), &body, "frames");
+        assert_eq!(gateway.metrics().find(ECHOES, &[]), Some(1.0));
+        assert_eq!(Caller::connect(gateway.address()).execute("{}").body, b"{}", "the next call is served as ever");
+    }
+}
+
+/// A call whose answer's head was read.
+fn begun(gateway: &Program) -> Caller {
+    let mut caller = Caller::connect(gateway.address());
+    caller.send_post(EXECUTE, &[], b"{}");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(caller.bytes(1).unwrap());
+    }
+    caller
+}
+
+#[test]
+fn nothing_is_held_back_but_what_may_be_the_beginning_of_the_key() {
+    let (first, later) = ("x".repeat(STREAMED), ["ak-can", "ary-no key", "ak-", KEY.split_at(3).1, "ak-can"]);
+    let length = first.len() + later.concat().len();
+    let head = format!("HTTP/1.1 202 Accepted\r\nContent-Length: {length}\r\n\r\n");
+    let (raw, gateway) = before(format!("{head}{first}").into_bytes(), Then::Keep);
+    let mut caller = begun(&gateway);
+    assert!(caller.bytes(first.len()).unwrap() == first.as_bytes());
+    raw.write(later[0].as_bytes());
+    raw.write(later[1].as_bytes());
+    let read = caller.bytes("ak-canary-no key".len()).unwrap();
+    assert_eq!(String::from_utf8(read).unwrap(), "ak-canary-no key", "before anything else has come");
+    raw.write(later[2].as_bytes());
+    raw.write(later[3].as_bytes());
+    assert_eq!(String::from_utf8(caller.bytes(KEY.len()).unwrap()).unwrap(), covered(KEY));
+    raw.write(later[4].as_bytes());
+    assert_eq!(caller.bytes(6).unwrap(), b"ak-can", "the end of an answer is no beginning");
+}
+
+#[test]
+fn of_a_key_at_which_an_answer_breaks_off_nothing_is_passed_on() {
+    let first = "x".repeat(STREAMED);
+    let (cut, _) = KEY.split_at(KEY.len() - 1);
+    let head = "HTTP/1.1 202 Accepted\r\nContent-Length: 100000\r\n\r\n";
+    let (_raw, gateway) = before(format!("{head}{first}{cut}").into_bytes(), Then::Close);
+    let mut caller = begun(&gateway);
+    let rest = caller.rest().unwrap_or_default();
+    assert!(!String::from_utf8_lossy(&rest).contains("ak"), "{} bytes", rest.len());
+    assert_eq!(gateway.request_line(202)["error"], "upstream-broke");
+}
+
+#[test]
+fn a_key_in_the_reason_is_overwritten() {
+    let answer = format!("HTTP/1.1 202 Not {KEY}\r\nContent-Length: 2\r\n\r\n{{}}");
+    let (_raw, gateway) = before(answer.into_bytes(), Then::Keep);
+    let mut caller = Caller::connect(gateway.address());
+    caller.send_post(EXECUTE, &[("Connection", "close")], b"{}");
+    let answer = String::from_utf8(caller.rest().unwrap()).unwrap();
+    assert!(answer.starts_with(&covered(&format!("HTTP/1.1 202 Not {KEY}\r\n"))), "{answer}");
+    assert_clean("an answer", &answer);
+}
+
+#[test]
+fn a_key_in_a_trailer_is_overwritten_and_what_was_held_back_comes_before_it() {
+    let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
+    authority.write("localhost", certificates.path());
+    let body = "x".repeat(STREAMED) + "ak-can";
+    let head = "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = format!("{head}{}0\r\nx-echo: {KEY}!\r\nx-kept: yes\r\n\r\n", chunk(&body));
+    let upstream = Raw::start(First { answer: answer.into_bytes(), ..First::default() });
+    let text = configuration(&format!("http://{}", upstream.address), "");
+    let gateway = Program::run(&secured(&text, certificates.path()));
+    let answer = Http2::connect(gateway.address(), authority.client(b"h2")).post(&[], "{}").unwrap();
+    assert!(answer.body() == body.as_bytes());
+    let trailers = answer.extensions().get::<HeaderMap>().unwrap();
+    assert_eq!(trailers["x-echo"], covered(&format!("{KEY}!")));
+    assert_eq!(trailers["x-kept"], "yes");
+    gateway.line(|line| line["key_echoed"] == true && line["delivered"] == true);
+}
+
+#[test]
+fn an_answer_that_is_content_coded_is_passed_on_and_counted() {
+    let pair = Pair::start();
+    for (coding, count) in [("gzip", 1.0), ("identity", 1.0), ("identity, br", 2.0)] {
+        let headers = json!([["content-encoding", coding]]);
+        pair.asteroid.next(json!({"then": {"answer": {"status": 202, "headers": headers, "body": "as it came"}}}));
+        let answer = pair.execute("{}");
+        assert_eq!((answer.header("content-encoding"), &*answer.body), (Some(coding), &b"as it came"[..]));
+        assert_eq!(pair.gateway.metrics().find(CODED, &[("credential", "main")]), Some(count));
+    }
+    assert_eq!(pair.gateway.metrics().find(ECHOES, &[]), Some(0.0));
+}
