@@ -69,11 +69,11 @@ fn answer(request: &Request<Incoming>, health: &Health, page: &Page) -> Response
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/readyz" => {
             let verbose = request.uri().query() == Some("verbose");
-            let (status, word) = match health.is_ready() {
-                true => (StatusCode::OK, "ok\n"),
-                false => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            let (status, word) = match health.obstacle() {
+                None => (StatusCode::OK, "ok"),
+                Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle),
             };
-            text(status, if verbose { health.report() + word } else { word.to_owned() })
+            text(status, if verbose { health.report() } else { String::new() } + word + "\n")
         }
         "/metrics" => {
             body(StatusCode::OK, Form::of(request.headers()).media_type(), page.text(Form::of(request.headers())))

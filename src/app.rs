@@ -1,11 +1,11 @@
 //! Configuration in, running program out: the only module that knows every part.
 
+mod keys;
 mod rehearsal;
 mod reload;
 mod running;
 mod traces;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
@@ -105,9 +105,10 @@ pub fn start(
     source: Option<Source>,
     log: Option<Log>,
 ) -> Result<Running, Error> {
-    let secrets = read_secrets(&config, &environment)?;
     let state = Arc::new(State::default());
-    let served = Snapshot::serve(&config, &secrets, &state)?;
+    let keys = keys::at_start(&config, &environment, &state)?;
+    let served = Snapshot::serve(&config, &keys, &state)?;
+    state.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
@@ -119,7 +120,7 @@ pub fn start(
     let (addresses, sockets) = listen(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), audit.clone()));
+    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&state), audit.clone()));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
@@ -185,14 +186,6 @@ fn open_audit(config: &resolve::Audit) -> Result<Arc<Audit>, Error> {
         Some(file) => Error::Audit { file: file.clone(), source },
         None => Error::System(source),
     })
-}
-
-fn read_secrets(config: &Config, environment: &Environment) -> Result<BTreeMap<String, secret::Secret>, Error> {
-    let read = config.credentials.iter().map(|(name, secret)| match secret.read(environment) {
-        Ok(secret) => Ok((name.clone(), secret)),
-        Err(source) => Err(Error::Secret { name: name.clone(), source }),
-    });
-    read.collect()
 }
 
 /// What speaks TLS on each listener that has it; `watches` keep the certificates up to date.

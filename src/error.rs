@@ -12,7 +12,7 @@ use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
 use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
-use crate::proxy::{idempotency, recovery, tenant};
+use crate::proxy::{credential, idempotency, recovery, tenant};
 use crate::state::Limit;
 use crate::telemetry::audit;
 use crate::telemetry::record::Outcome;
@@ -84,6 +84,9 @@ pub enum Error {
     /// The upstream could not be reached; it has seen nothing.
     #[error("the upstream could not be reached: {0}")]
     Unreachable(upstream::connect::Error),
+    /// There is no key to send.
+    #[error(transparent)]
+    NoKey(#[from] credential::Missing),
     /// The upstream did not accept the gateway's key.
     #[error("the upstream refused the key of this gateway; its operator has to replace it")]
     KeyRefused,
@@ -143,6 +146,9 @@ impl Error {
             Error::Unreachable(reason) => {
                 row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", reason.kind())
             }
+            Error::NoKey(_) => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "no-key", "No key yet", "proxy_configuration_error")
+            }
             Error::KeyRefused => {
                 row(StatusCode::BAD_GATEWAY, "key-refused", "Upstream refused the key", "proxy_configuration_error")
             }
@@ -189,6 +195,7 @@ impl Error {
             )
             | Error::Tagging(_)
             | Error::Unreachable(_)
+            | Error::NoKey(_)
             | Error::KeyRefused => Outcome::NotStarted,
         }
     }
@@ -206,6 +213,8 @@ impl Error {
             Error::Limit(exceeded) => Some(exceeded.after),
             // A disk is not made room on in a moment.
             Error::Audit(audit::Full) => Some(5),
+            // A file that comes is seen within a second or two.
+            Error::NoKey(_) => Some(2),
             // When the other one ends is not known: a second is worth trying.
             Error::Idempotency(InFlight) => Some(1),
             // What fills the memory goes when its time is over.

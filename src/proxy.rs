@@ -30,20 +30,19 @@ use crate::asteroid::{answer as asteroid_answer, operation, start};
 use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
-use crate::state::{Claim, Reply, Sent};
+use crate::state::{Claim, Held, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::audit::{self, Decision, Entered};
 use crate::telemetry::metrics::Asked;
-use crate::telemetry::metrics::client::Target;
+use crate::telemetry::metrics::client::{self, Target};
 use crate::telemetry::record::{Line, Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::telemetry::trace::Trace;
-use crate::upstream::{self, Failure, Upstream};
+use crate::upstream::{self, Failure, Lease, Upstream};
 
 use answer::Body;
 use credential::Credential;
-use echo::Echo;
 use idempotency::Turn;
 use limit::{Expense, Permit, Reservation};
 use recovery::LookUp;
@@ -105,6 +104,7 @@ impl Proxy {
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
+        tenant.credential.check()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
@@ -125,9 +125,9 @@ impl Proxy {
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
-        tenant.credential.inject(&permit, &mut request);
+        let key = tenant.credential.inject(&permit, &mut request)?;
+        record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
-        record.audit.fingerprint = Some(tenant.credential.fingerprint);
         let (upstream, credential) = (Arc::clone(&self.upstream), Arc::clone(&tenant.credential));
         let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
         let target = Target::Operation(call.operation);
@@ -135,6 +135,7 @@ impl Proxy {
             request,
             target,
             credential,
+            key,
             permit,
             entered,
             claim,
@@ -169,6 +170,7 @@ struct Exchange {
     request: Request<upstream::body::Body>,
     target: Target,
     credential: Arc<Credential>,
+    key: Arc<Held>,
     permit: Permit,
     entered: Entered,
     claim: Option<Claim>,
@@ -183,12 +185,22 @@ impl Exchange {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
         record.audit.decision = Decision::Sent;
-        let Exchange { request, target, credential, permit, entered, claim, reservation, upstream, patience, form } =
-            self;
+        let Exchange {
+            request,
+            target,
+            credential,
+            key,
+            permit,
+            entered: _entered,
+            claim,
+            reservation,
+            upstream,
+            patience,
+            form,
+        } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        let (admitted, echo) = ((permit, entered), credential.echo());
-        let sent = send(&upstream, request, target, admitted, echo, patience, &record.trace).await;
-        record.trace.ended(sent.as_ref().err().map(Error::slug));
+        let way = Way { upstream: &upstream, target, patience };
+        let sent = way.send(request, &credential, key, permit, &mut record).await;
         match sent {
             Ok(response) => {
                 if response.status().is_client_error() {
@@ -242,32 +254,80 @@ impl Stake {
     }
 }
 
-async fn send(
-    upstream: &Upstream,
-    request: Request<upstream::body::Body>,
+/// How an exchange's request goes out.
+struct Way<'a> {
+    upstream: &'a Upstream,
     target: Target,
-    (permit, _entered): (Permit, Entered),
-    mut echo: Echo,
     patience: Duration,
-    trace: &Trace,
-) -> Result<Response<Body>, Error> {
-    let (response, sent, lease, deadline) = match upstream.send(request, target, patience).await {
-        Ok(answered) => answered,
-        Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-        Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-        Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(patience)),
-    };
-    trace.answered(response.status(), response.version());
-    if response.status().is_informational() {
-        return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
+}
+
+impl Way<'_> {
+    /// Sends a request, and once more where the upstream refused its key and another is there by then: a refused key did no
+    /// work (`asteroid::answer`).
+    async fn send(
+        &self,
+        request: Request<upstream::body::Body>,
+        credential: &Credential,
+        mut key: Arc<Held>,
+        permit: Permit,
+        record: &mut Record,
+    ) -> Result<Response<Body>, Error> {
+        let mut again = request.clone();
+        let mut answered = self.exchange(request, &record.trace).await;
+        if let Err(Error::KeyRefused) = answered
+            // Boxed, as few requests need it and all would carry its future around.
+            && let Some(other) = Box::pin(credential.replace(key.fingerprint, &mut again)).await
+        {
+            record.audit.fingerprint = Some(other.fingerprint);
+            key = other;
+            record.trace.pass_on_again(&mut again);
+            answered = self.exchange(again, &record.trace).await;
+        }
+        let Answered { response, sent, lease, deadline } = answered?;
+        // Others may come from something in front of the API that looks at no key.
+        if response.status().is_success() {
+            credential.key.accepted(key.fingerprint);
+        }
+        let (mut head, body) = response.into_parts();
+        let mut echo = credential.echo(&key);
+        echo.clean(&mut head);
+        let body = Body::begin(body, echo, sent, lease, permit, deadline, self.patience).await;
+        record.trace.ended(body.as_ref().err().map(Error::slug));
+        Ok(Response::from_parts(head, body?))
     }
-    if asteroid_answer::refuses_key(response.status()) {
-        return Err(Error::KeyRefused);
+
+    async fn exchange(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
+        let answered = self.ask(request, trace).await;
+        if let Err(error) = &answered {
+            trace.ended(Some(error.slug()));
+        }
+        answered
     }
-    let (mut head, body) = response.into_parts();
-    echo.clean(&mut head);
-    let body = Body::begin(body, echo, sent, lease, permit, deadline, patience).await?;
-    Ok(Response::from_parts(head, body))
+
+    async fn ask(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
+        let (response, sent, lease, deadline) = match self.upstream.send(request, self.target, self.patience).await {
+            Ok(answered) => answered,
+            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
+            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.patience)),
+        };
+        trace.answered(response.status(), response.version());
+        if response.status().is_informational() {
+            return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
+        }
+        if asteroid_answer::refuses_key(response.status()) {
+            return Err(Error::KeyRefused);
+        }
+        Ok(Answered { response, sent, lease, deadline })
+    }
+}
+
+/// The head of the upstream's answer, and what its body is read with.
+struct Answered {
+    response: Response<Incoming>,
+    sent: client::Sent,
+    lease: Lease,
+    deadline: tokio::time::Instant,
 }
 
 /// The upstream's answer as the caller gets it.

@@ -9,7 +9,6 @@ mod fingerprint;
 mod mask;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -145,12 +144,6 @@ impl Secret {
         let mut value = HeaderValue::from_maybe_shared(shared).map_err(|_| Invalid::NotVisible)?;
         value.set_sensitive(true);
         Ok(Self(value))
-    }
-
-    /// Tells two keys apart, and nothing of either without the hasher, which no two processes share.
-    #[must_use]
-    pub fn hash_by(&self, hasher: &RandomState) -> u64 {
-        hasher.hash_one(self.0.as_bytes())
     }
 
     /// The header value that carries the key, marked as sensitive. Cheap: it shares the secret's bytes.

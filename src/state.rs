@@ -12,19 +12,15 @@ mod rate;
 mod standing;
 
 use std::collections::BTreeMap;
-use std::hash::RandomState;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-
-use crate::secret::Secret;
 
 pub use budget::{Budget, Day, Spent};
 pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
 pub use digest::Digest;
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
-pub use key::Key;
+pub use key::{Condition, Held, Keeper, Key, Looks, Shown};
 pub use meters::{Counter, Decision, Keyed, Meters};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
@@ -46,12 +42,15 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
-    keys: Mutex<BTreeMap<String, Arc<Key>>>,
-    /// Makes a hash say nothing of its key outside this process.
-    hasher: RandomState,
+    keys: Mutex<Keys>,
+    /// Asks for a look at the places of keys.
+    pub looks: Arc<Looks>,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
 }
+
+/// The keys by the names of their credentials.
+pub type Keys = BTreeMap<String, Arc<Key>>;
 
 /// The counts of one tenant.
 #[derive(Debug, Clone, Default)]
@@ -86,20 +85,15 @@ impl State {
         tenants.iter().map(|(tenant, counts)| (tenant.clone(), Arc::clone(&counts.meters))).collect()
     }
 
-    /// What is known of a credential, the same for every snapshot that names it; `secret` is what was read for it now.
-    #[must_use]
-    pub fn key(&self, credential: &str, secret: &Secret) -> Arc<Key> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = Arc::clone(keys.entry(credential.to_owned()).or_default());
-        key.read(secret.hash_by(&self.hasher), Instant::now());
-        key
+    /// The keys that are in use from now on; others are forgotten.
+    pub fn hold(&self, keys: Keys) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// What is known of every credential that was ever configured.
+    /// The keys that are in use.
     #[must_use]
-    pub fn keys(&self) -> Vec<(String, Arc<Key>)> {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().map(|(credential, key)| (credential.clone(), Arc::clone(key))).collect()
+    pub fn keys(&self) -> Keys {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The tenants that have exchanges in flight, and how many, for the log.

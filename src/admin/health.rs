@@ -1,9 +1,10 @@
 //! How the gateway is, for probes and for the engineer who looks: `/readyz` and `/readyz?verbose`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::drain::Draining;
+use crate::state::{Condition, Shown, State};
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
@@ -21,13 +22,14 @@ pub struct Tried {
 pub struct Health {
     draining: Draining,
     reach: Arc<Reach>,
+    state: Arc<State>,
     audit: Option<Arc<Audit>>,
     configuration: Mutex<Configuration>,
 }
 
 #[derive(Debug)]
 struct Configuration {
-    /// When the one that serves was loaded, its keys with it.
+    /// When the one that serves was loaded.
     loaded: SystemTime,
     /// The last try since.
     refused: Option<(SystemTime, String)>,
@@ -36,9 +38,9 @@ struct Configuration {
 impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
-    pub fn new(draining: Draining, reach: Arc<Reach>, audit: Option<Arc<Audit>>) -> Health {
+    pub fn new(draining: Draining, reach: Arc<Reach>, state: Arc<State>, audit: Option<Arc<Audit>>) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), refused: None };
-        Health { draining, reach, audit, configuration: Mutex::new(configuration) }
+        Health { draining, reach, state, audit, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -50,19 +52,22 @@ impl Health {
         }
     }
 
-    /// Whether callers may come.
+    /// Why callers may not come; nothing where they may.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !self.draining.is_leaving()
+    pub fn obstacle(&self) -> Option<&'static str> {
+        if self.draining.is_leaving() {
+            return Some("draining");
+        }
+        self.state.keys().values().any(|key| key.held().is_none()).then_some("a key is missing")
     }
 
     /// A line for each part, `[+]` where it is well, `[-]` where it keeps callers away, `[!]` where somebody should look.
     #[must_use]
     pub fn report(&self) -> String {
         let at = humantime::format_rfc3339_seconds;
-        let serving = if self.is_ready() { "[+]serving" } else { "[-]draining" };
+        let serving = self.obstacle().map_or("[+]serving".to_owned(), |obstacle| format!("[-]{obstacle}"));
         let configuration = self.lock();
-        let loaded = format!("configuration and keys loaded {}", at(configuration.loaded));
+        let loaded = format!("configuration loaded {}", at(configuration.loaded));
         let loaded = match &configuration.refused {
             None => format!("[+]{loaded}"),
             Some((when, reason)) => format!("[!]{loaded}; the reload of {} was refused: {reason}", at(*when)),
@@ -72,7 +77,9 @@ impl Health {
         let mark = if failed > answered { "[!]" } else { "[+]" };
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
-        format!("{serving}\n{loaded}\n{upstream}\n{}", self.audited())
+        let keys: String =
+            self.state.keys().iter().map(|(name, key)| credential(name, &key.shown(Instant::now()))).collect();
+        format!("{serving}\n{loaded}\n{keys}{upstream}\n{}", self.audited())
     }
 
     /// How full the audit is, where there is one.
@@ -87,4 +94,21 @@ impl Health {
     fn lock(&self) -> MutexGuard<'_, Configuration> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn credential(name: &str, shown: &Shown) -> String {
+    let mark = match shown.condition {
+        Condition::Fresh => "[+]",
+        Condition::Stale => "[!]",
+        Condition::Missing => "[-]",
+    };
+    let mut line = format!("{mark}credential {name}: {}", shown.condition.name());
+    if let Some((fingerprint, age)) = shown.held {
+        let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+        line += &format!(", key {fingerprint} for {age}");
+    }
+    if let Some(trouble) = &shown.trouble {
+        line += &format!("; {trouble}");
+    }
+    line + "\n"
 }

@@ -1,6 +1,5 @@
 //! A gateway for one request that is not sent: no key is read, nothing is looked up, nothing listens.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use crate::proxy::Proxy;
 use crate::proxy::rehearsal::Rehearsal;
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::Secret;
-use crate::state::State;
+use crate::state::{Key, Keys, State};
 use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
 use crate::upstream::connect::Connector;
@@ -62,7 +61,8 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     Ok(proxy.rehearse(&served, request).await)
 }
 
-fn placeholders(config: &Config) -> BTreeMap<String, Secret> {
+fn placeholders(config: &Config) -> Keys {
     // Visible ASCII, as a key is, so that each is there.
-    config.credentials.keys().filter_map(|name| Some((name.clone(), Secret::new(REDACTED).ok()?))).collect()
+    let placeholder = |name: &String| Some((name.clone(), Arc::new(Key::fixed(Secret::new(REDACTED).ok()?))));
+    config.credentials.keys().filter_map(placeholder).collect()
 }

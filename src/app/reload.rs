@@ -106,14 +106,15 @@ impl Reloader {
         if !keys.is_empty() {
             return Err(Refused::NeedsRestart(keys));
         }
-        let secrets = super::read_secrets(&config, &self.environment)?;
-        let served = Snapshot::serve(&config, &secrets, &self.state).map_err(super::Error::from)?;
+        let keys = super::keys::at_reload(&config, &self.environment, &self.state)?;
+        let served = Snapshot::serve(&config, &keys, &self.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(%warning, "the configuration is allowed but risky");
         }
         for (current, served) in self.current.iter().zip(served) {
             current.replace(served);
         }
+        self.state.hold(keys);
         self.config = config;
         Ok(())
     }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::{self, health::Health};
 use crate::drain::{Drain, Schedule};
-use crate::state::State;
+use crate::state::{Keeper, State};
 use crate::tasks::Tasks;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Page;
@@ -64,6 +64,8 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
+        let keeper = Keeper::new(Arc::clone(&self.state));
+        tasks.spawn_unwaited(async { match keeper.run().await {} });
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = pin!(admin::serve(admin, self.health, self.page, tasks));
         let audit = self.audit.clone();

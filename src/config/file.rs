@@ -119,8 +119,8 @@ pub(crate) struct Admin {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    /// A file with the key alone on one line, read when the gateway starts, and again with each reload. A relative path
-    /// starts where the gateway started.
+    /// A file with the key alone on one line. It is looked at every second: another key in it serves the next request, and
+    /// where it holds none, the last one stays in use. A relative path starts where the gateway started.
     pub(crate) file: Option<String>,
     /// The name of an environment variable that holds the key: for development.
     pub(crate) env: Option<String>,

@@ -3,18 +3,19 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::header::RETRY_AFTER;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::execution::{self, Filter, Listed, Tag};
 use crate::state::Digest;
 use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
+use crate::upstream::body::Body;
 use crate::upstream::{Failure, Upstream, connect};
 
+use super::credential;
 use super::limit::Permit;
 use super::outgoing;
 use super::snapshot::{Snapshot, Tenant};
@@ -48,6 +49,9 @@ impl Found {
 /// Why nobody knows.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no key to ask with.
+    #[error(transparent)]
+    NoKey(#[from] credential::Missing),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}. Try again with the same key")]
     Unreachable(connect::Error),
@@ -83,6 +87,7 @@ impl Error {
     /// What a span calls it.
     fn name(&self) -> &'static str {
         match self {
+            Error::NoKey(_) => "no-key",
             Error::Unreachable(_) => "unreachable",
             Error::Broke(_) => "broke",
             Error::Timeout => "timeout",
@@ -97,7 +102,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Error::Unreachable(_) | Error::Broke(_) | Error::Timeout => Some(1),
+            Error::NoKey(_) | Error::Unreachable(_) | Error::Broke(_) | Error::Timeout => Some(1),
             Error::Refused { after, .. } => Some(after.unwrap_or(1)),
             Error::Denied(_) | Error::Unreadable | Error::Unfiltered => None,
         }
@@ -178,15 +183,30 @@ impl LookUp<'_> {
     }
 
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
-        let got = self.exchange(path, target).await;
+        let credential = &self.tenant.credential;
+        let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
+        let used = credential.inject(self.permit, &mut request)?.fingerprint;
+        let mut again = request.clone();
+        let mut got = self.exchange(request, target).await;
+        if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
+            if credential.replace(used, &mut again).await.is_some() {
+                got = self.exchange(again, target).await;
+            }
+            if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
+                credential.key.refusals.add();
+            }
+        }
+        got
+    }
+
+    async fn exchange(&self, mut request: Request<Body>, target: Target) -> Result<Bytes, Error> {
+        self.trace.pass_on(self.caller, &mut request);
+        let got = self.ask_once(request, target).await;
         self.trace.ended(got.as_ref().err().map(Error::name));
         got
     }
 
-    async fn exchange(&self, path: &str, target: Target) -> Result<Bytes, Error> {
-        let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
-        self.trace.pass_on(self.caller, &mut request);
-        self.tenant.credential.inject(self.permit, &mut request);
+    async fn ask_once(&self, request: Request<Body>, target: Target) -> Result<Bytes, Error> {
         let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
         let (response, mut sent, lease, _) = match answered {
             Ok(answered) => answered,
@@ -201,9 +221,6 @@ impl LookUp<'_> {
         let body =
             body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
         lease.release();
-        if asteroid_answer::refuses_key(status) {
-            self.tenant.credential.key.refusals.add();
-        }
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Denied(status)),

@@ -9,8 +9,7 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{Config, Idempotency, Keys, Scheme, TenantSource};
-use crate::secret::Secret;
-use crate::state::{Claims, Counts, Limits, Standing, State};
+use crate::state::{Claims, Counts, Keys as Held, Limits, Standing, State};
 
 use super::caller::Hosts;
 use super::credential::Credential;
@@ -120,18 +119,18 @@ pub enum Error {
 }
 
 impl Snapshot {
-    /// Makes a configuration ready, for each listener in its order; `secrets` holds what was read for each credential, `state`
-    /// what outlives a snapshot.
+    /// Makes a configuration ready, for each listener in its order; `keys` holds one for each credential, `state` what
+    /// else outlives a snapshot.
     ///
     /// # Errors
     ///
     /// Where names do not match, which `config::resolve` has ruled out.
-    pub fn serve(config: &Config, secrets: &BTreeMap<String, Secret>, state: &State) -> Result<Vec<Served>, Error> {
+    pub fn serve(config: &Config, keys: &Held, state: &State) -> Result<Vec<Served>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut credentials = BTreeMap::new();
-        for (name, secret) in secrets {
+        for (name, key) in keys {
             let header = config.upstream.credential_header.clone();
-            credentials.insert(name.as_str(), Arc::new(Credential::new(name, state.key(name, secret), header, secret)));
+            credentials.insert(name.as_str(), Arc::new(Credential::new(name, Arc::clone(key), header)));
         }
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {

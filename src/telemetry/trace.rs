@@ -181,6 +181,13 @@ impl Trace {
         }
     }
 
+    /// A request that is sent once more is an exchange of its own.
+    pub fn pass_on_again<B>(&self, request: &mut Request<B>) {
+        let Trace::Recorded(recording) = self else { return };
+        let parent = recording.begin(request).header_value();
+        request.headers_mut().insert(context::PARENT, parent);
+    }
+
     /// The head of the answer came.
     pub fn answered(&self, status: StatusCode, version: Version) {
         self.last(|exchange, _| exchange.answer = Some((status, version)));

@@ -68,11 +68,21 @@ fn a_configuration_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_key_that_cannot_be_read_keeps_the_gateway_from_starting_and_says_what_to_do() {
-    for (file, said) in [("/nowhere/key", "/nowhere/key"), ("/dev/null", "/dev/null"), ("/", "/")] {
-        let missing = configuration("http://127.0.0.1:1", "").replace("{dir}/key", file);
-        let printed = refused("run", &missing);
-        assert!(printed.contains("credentials.main") && printed.contains(said), "{printed}");
+fn a_key_that_can_never_come_keeps_the_gateway_from_starting_and_says_what_to_do() {
+    let unset = configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
+    let printed = refused("run", &unset);
+    assert!(printed.contains("credentials.main") && printed.contains("NO_SUCH_VARIABLE is not set"), "{printed}");
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_key_is_said_while_it_is_waited_for() {
+    for (file, said) in
+        [("/nowhere/key", "no such file"), ("/dev/null", "it is not a regular file"), ("/", "this is a directory")]
+    {
+        let gateway = Program::run(&configuration("http://127.0.0.1:1", "").replace("{dir}/key", file));
+        let line = gateway.line(|line| line["credential"] == "main");
+        assert!(line["reason"].as_str().unwrap().contains(said), "{line}");
+        assert_eq!(gateway.admin("/readyz").status, 503, "{file}");
     }
 }
 

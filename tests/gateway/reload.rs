@@ -81,7 +81,7 @@ fn a_request_keeps_to_the_configuration_that_it_began_with() {
 #[test]
 fn a_bad_file_changes_nothing_and_says_so_until_it_is_mended() {
     let (pair, text) = start(str::to_owned);
-    assert!(verbose(&pair).contains("[+]configuration and keys loaded"), "{}", verbose(&pair));
+    assert!(verbose(&pair).contains("[+]configuration loaded"), "{}", verbose(&pair));
     let bad = text.replace("team: billing", "team: invoices").replace("credential: main", "credental: main");
     let why = refused(&pair.gateway.reload(&bad));
     assert!(
@@ -159,7 +159,7 @@ fn a_reload_refills_nothing_and_forgets_nothing() {
 }
 
 #[test]
-fn sighup_reads_the_keys_again_and_one_that_cannot_be_read_changes_nothing() {
+fn sighup_reads_the_keys_again_at_once_and_one_that_cannot_be_read_changes_nothing() {
     let (pair, _) = start(str::to_owned);
     let key = pair.gateway.dir().join("key");
     let hup = || pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
@@ -170,8 +170,7 @@ fn sighup_reads_the_keys_again_and_one_that_cannot_be_read_changes_nothing() {
     assert_eq!(pair.execute("{}").status, 202);
 
     std::fs::write(&key, "").unwrap();
-    let why = refused(&hup());
-    assert!(why.starts_with("credentials.main: ") && why.contains("is empty"), "{why}");
+    assert_applied(&hup());
     assert_eq!(pair.execute("{}").status, 202, "the key before goes on");
     assert!(!pair.gateway.stop().output.contains(KEY));
 }

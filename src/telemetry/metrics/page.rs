@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::state::{Counter, Key, Keyed, Meters, State};
+use crate::state::{Condition, Counter, Key, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
@@ -115,9 +115,14 @@ impl Shown {
         out.gauge(&super::KEY_BOUND, &usage.bound)?;
         out.counter(&super::FORGOTTEN, usage.forgotten_early)?;
         let (keys, now) = (self.state.keys(), Instant::now());
-        let ages =
-            keys.iter().filter_map(|(name, key)| Some(([("credential", name.as_str())], key.age(now)?.as_secs_f64())));
+        let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.shown(now))).collect();
+        let ages = shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.held?.1.as_secs_f64())));
         out.gauges(&super::AGE, ages)?;
+        let states = shown.iter().flat_map(|(name, key)| {
+            let is = |state: Condition| u32::from(state == key.condition);
+            Condition::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
+        });
+        out.gauges(&super::CREDENTIAL_STATE, states)?;
         let of_each = |count: fn(&Key) -> &Counter| {
             let keys = keys.iter();
             keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))

@@ -6,11 +6,12 @@ use super::duration::{Histogram, Lazy};
 use super::label::{ASKED, Asked, STATUSES, name, name_index, status, status_error, status_index};
 
 /// The gateway's own errors, by the last part of their `type`; another is shown as `_OTHER`.
-const ERRORS: [&str; 28] = [
+const ERRORS: [&str; 29] = [
     "limit",
     "body",
     "unreachable",
     "key-refused",
+    "no-key",
     "upstream-timeout",
     "upstream-broke",
     "idempotency-key",

@@ -1,0 +1,278 @@
+//! Keys are files that change under the gateway: every new one serves, and what is none changes nothing.
+
+use std::fs::{create_dir, remove_dir, remove_file, rename, write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
+
+const READ: &str = "a key was read that was not known before";
+const LOST: &str = "no key can be read; the last one stays in use";
+const BACK: &str = "the key can be read again";
+
+/// Waits until the log has said this for the `nth` time, from 1.
+fn said(gateway: &Program, message: &str, nth: usize) -> Value {
+    gateway.wait_for(|text| {
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == message).nth(nth - 1)
+    })
+}
+
+/// A key, and how its file comes to hold it.
+type Put<'a> = (&'a str, &'a dyn Fn(&str));
+
+fn wait_for_state(gateway: &Program, credential: &str, state: &str) {
+    let labels = [("credential", credential), ("state", state)];
+    gateway.wait_for_metrics(|metrics| metrics.find("asteroid_gateway_credential_state", &labels), &Some(1.0));
+}
+
+fn verbose(gateway: &Program) -> String {
+    String::from_utf8(gateway.admin("/readyz?verbose").body).unwrap()
+}
+
+/// Puts a key where the kubelet would: behind a link that is swapped.
+fn mount(dir: &Path, version: &str, key: &str) {
+    create_dir(dir.join(version)).unwrap();
+    write(dir.join(version).join("key"), key).unwrap();
+    symlink(version, dir.join("..new")).unwrap();
+    rename(dir.join("..new"), dir.join("..data")).unwrap();
+}
+
+#[test]
+fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
+    let pair = Pair::with("audit: { stdout: true }");
+    let dir = pair.gateway.dir();
+    let key = dir.join("key");
+    let first = said(&pair.gateway, READ, 1)["fingerprint"].clone();
+    let put: [Put<'_>; 4] = [
+        ("ak-in-place", &|value| write(&key, value).unwrap()),
+        ("ak-with-a-line-break", &|value| write(&key, format!("{value}\n")).unwrap()),
+        ("ak-renamed", &|value| {
+            write(dir.join("new"), value).unwrap();
+            rename(dir.join("new"), &key).unwrap();
+        }),
+        ("ak-mounted", &|value| {
+            mount(dir, "v1", value);
+            symlink("..data/key", dir.join("link")).unwrap();
+            rename(dir.join("link"), &key).unwrap();
+        }),
+    ];
+    let mut seen = vec![first];
+    let mut caller = pair.caller();
+    for (nth, (value, put)) in put.into_iter().enumerate() {
+        pair.asteroid.replace_key(value);
+        put(value);
+        let fingerprint = said(&pair.gateway, READ, nth + 2)["fingerprint"].clone();
+        assert_eq!(caller.execute("{}").status, 202);
+        let audited = said(&pair.gateway, "audit", nth + 1);
+        assert_eq!(audited["credential_fingerprint"], fingerprint, "{value}");
+        let shown = format!("[+]credential main: fresh, key {} for ", fingerprint.as_str().unwrap());
+        assert!(verbose(&pair.gateway).contains(&shown), "{}", verbose(&pair.gateway));
+        assert!(!seen.contains(&fingerprint), "{value}");
+        seen.push(fingerprint);
+    }
+    pair.asteroid.replace_key("ak-swapped");
+    mount(dir, "v2", "ak-swapped");
+    said(&pair.gateway, READ, 6);
+    assert_eq!(caller.execute("{}").status, 202);
+    let ended = pair.gateway.stop();
+    assert!(!ended.output.contains("the configuration was reloaded"), "{}", ended.output);
+    assert!(!ended.output.contains("ak-"), "{}", ended.output);
+}
+
+#[test]
+fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
+    let pair = Pair::start();
+    let key = pair.gateway.dir().join("key");
+    let gone = || remove_file(&key).unwrap();
+    let cases: [(&str, &dyn Fn()); 4] = [
+        ("is empty", &|| write(&key, "").unwrap()),
+        ("a space or a line break", &|| write(&key, format!("{KEY} {KEY}")).unwrap()),
+        ("there is no such file", &gone),
+        ("this is a directory", &|| {
+            gone();
+            create_dir(&key).unwrap();
+        }),
+    ];
+    for (nth, (why, spoil)) in cases.into_iter().enumerate() {
+        spoil();
+        wait_for_state(&pair.gateway, "main", "stale");
+        assert_eq!(pair.execute("{}").status, 202, "{why}");
+        let report = verbose(&pair.gateway);
+        let line = report.lines().find(|line| line.starts_with("[!]credential main: stale, key ")).unwrap();
+        assert!(line.contains(why) && report.starts_with("[+]serving\n"), "{report}");
+        assert_eq!(pair.gateway.admin("/readyz").status, 200, "what serves, serves");
+        let lost = said(&pair.gateway, LOST, nth + 1);
+        assert_eq!(
+            (&lost["level"], &lost["credential"], &lost["state"]),
+            (&json!("WARN"), &json!("main"), &json!("stale"))
+        );
+        assert!(lost["reason"].as_str().unwrap().contains(why), "{lost}");
+
+        if key.is_dir() {
+            remove_dir(&key).unwrap();
+        }
+        write(&key, KEY).unwrap();
+        wait_for_state(&pair.gateway, "main", "fresh");
+        said(&pair.gateway, BACK, nth + 1);
+        assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
+    }
+    assert_eq!((pair.gateway.events(LOST).len(), pair.gateway.events(READ).len()), (4, 1), "each change is said once");
+    assert!(!pair.gateway.stop().output.contains(KEY));
+}
+
+#[test]
+fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "")
+        .replace("tenant: { fixed: billing }", "tenant: { header: X-Tenant-Id }")
+        .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
+        .replace(
+            "tenants: {",
+            "tenants: { sales: { credential: late, limits: { budget: { executions: 1, per: day, local: true } } },",
+        );
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let sales = || pair.caller().post(EXECUTE, &[("X-Tenant-Id", "sales"), ("Idempotency-Key", "k")], b"{}");
+    let line = pair.gateway.line(|line| line["credential"] == "late");
+    assert_eq!((&line["level"], &line["state"]), (&json!("ERROR"), &json!("missing")), "{line}");
+    let (ready, report) = (pair.gateway.admin("/readyz"), verbose(&pair.gateway));
+    assert_eq!((ready.status, ready.body.as_slice()), (503, &b"a key is missing\n"[..]));
+    assert!(
+        report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
+        "{report}"
+    );
+    assert!(report.contains("/late: there is no such file"), "{report}");
+    assert!(report.contains("[+]credential main: fresh"), "{report}");
+    assert_eq!(pair.gateway.admin("/livez").status, 200);
+
+    let refused = sales();
+    refused.assert_error(503, "no-key", "not_started");
+    assert_eq!(refused.header("retry-after"), Some("2"));
+    assert_eq!(pair.asteroid.requests().len(), 0, "nothing is sent without a key");
+    let billing = pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
+    assert_eq!(billing.status, 202, "another credential serves");
+
+    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    wait_for_state(&pair.gateway, "late", "fresh");
+    assert_eq!(pair.gateway.admin("/readyz").status, 200);
+    assert_eq!(sales().status, 202, "the refused start took neither the key nor the budget");
+}
+
+#[test]
+fn a_place_that_a_reload_names_anew_must_hold_a_key_and_the_old_place_may_lose_it() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let moved = text.replace("{dir}/key", "{dir}/other");
+    let refused = pair.gateway.reload(&moved);
+    let why = refused["refused"].as_str().unwrap();
+    assert!(why.starts_with("credentials.main: ") && why.contains("/other: there is no such file"), "{why}");
+    assert_eq!(pair.execute("{}").status, 202);
+
+    write(pair.gateway.dir().join("other"), "ak-other").unwrap();
+    pair.asteroid.replace_key("ak-other");
+    assert!(pair.gateway.reload(&format!("{moved}body_limit: 1KiB\n"))["refused"].is_null());
+    assert_eq!(pair.execute("{}").status, 202);
+    write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
+    remove_file(pair.gateway.dir().join("other")).unwrap();
+    wait_for_state(&pair.gateway, "main", "stale");
+    assert!(pair.gateway.reload(&moved)["refused"].is_null(), "what is in use goes on");
+    assert_eq!(pair.execute("{}").status, 202);
+}
+
+/// The statuses of many starts at once.
+fn starts(pair: &Pair, count: usize) -> Vec<u16> {
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..count).map(|_| scope.spawn(|| pair.execute("{}").status)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_one() {
+    let pair = Pair::with("audit: { stdout: true }");
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.replace_key("ak-second");
+    // A new key is in use 100 ms after it was seen at the earliest, so that these are refused first.
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    assert_eq!(starts(&pair, 16), [202; 16]);
+    assert_eq!(pair.asteroid.started(), 17);
+    let second = said(&pair.gateway, READ, 2)["fingerprint"].clone();
+    assert_eq!(said(&pair.gateway, "audit", 17)["credential_fingerprint"], second, "the key that was accepted");
+    let metrics = pair.gateway.metrics();
+    let refused = metrics.find("http_client_request_duration_seconds_count", &[("http_response_status_code", "401")]);
+    assert!(refused.is_some_and(|refused| (1.0..=16.0).contains(&refused)), "{refused:?}");
+    assert_eq!(
+        metrics.find("asteroid_gateway_upstream_auth_failures_total", &[]),
+        Some(0.0),
+        "none was refused for good"
+    );
+}
+
+#[test]
+fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_was() {
+    let asteroid = Asteroid::start();
+    let limits = "limits: { budget: { executions: 1, per: day, local: true } },";
+    let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
+    pair.asteroid.replace_key("ak-third");
+    keyed().assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), 1, "there is no other key");
+
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    said(&pair.gateway, READ, 2);
+    keyed().assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), 3, "the new key, and the one before");
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(2.0));
+
+    write(pair.gateway.dir().join("key"), "ak-third").unwrap();
+    said(&pair.gateway, READ, 3);
+    assert_eq!(keyed().status, 202, "neither the key nor the budget was taken");
+    assert_eq!(pair.asteroid.started(), 1);
+}
+
+#[test]
+fn a_start_whose_second_key_is_refused_too_is_not_sent_a_third_time() {
+    let pair = Pair::start();
+    pair.asteroid.replace_key("ak-third");
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), 2);
+}
+
+#[test]
+fn a_look_up_whose_key_was_just_replaced_is_asked_again_with_the_new_one() {
+    let pair = Pair::with("idempotency: { recovery: true }");
+    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
+    assert_eq!(keyed("a"), 202);
+    pair.asteroid.replace_key("ak-second");
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    assert_eq!(keyed("b"), 202);
+    assert_eq!(pair.asteroid.started(), 2);
+}
+
+#[test]
+fn the_key_before_serves_until_the_new_one_was_accepted_once_and_is_then_forgotten() {
+    let pair = Pair::with("idempotency: { recovery: true }");
+    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
+    assert_eq!(pair.execute("{}").status, 202);
+    write(pair.gateway.dir().join("key"), "ak-early").unwrap();
+    said(&pair.gateway, READ, 2);
+    assert_eq!(starts(&pair, 8), [202; 8], "the upstream knows the old key alone");
+    assert_eq!(keyed("before"), 202);
+    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    said(&pair.gateway, READ, 3);
+    assert_eq!(pair.execute("{}").status, 202, "a key that was never accepted is not gone back to");
+
+    pair.asteroid.replace_key("ak-second");
+    assert_eq!(starts(&pair, 8), [202; 8]);
+    assert_eq!(keyed("after"), 202);
+    assert_eq!(pair.asteroid.started(), 20);
+    let before = pair.asteroid.requests().len();
+    pair.asteroid.replace_key(KEY);
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    assert_eq!(pair.asteroid.requests().len(), before + 1, "the key before is forgotten");
+}
