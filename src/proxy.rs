@@ -13,12 +13,13 @@ pub mod limit;
 pub mod outgoing;
 pub mod recovery;
 pub mod rehearsal;
+mod sending;
 pub mod snapshot;
 pub mod tenant;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -30,22 +31,22 @@ use crate::asteroid::{answer as asteroid_answer, operation, start};
 use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
-use crate::state::{Claim, Held, Reply, Sent};
+use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
-use crate::telemetry::audit::{self, Decision, Entered};
+use crate::telemetry::audit::{self, Decision};
 use crate::telemetry::metrics::Asked;
-use crate::telemetry::metrics::client::{self, Target};
+use crate::telemetry::metrics::client::Target;
 use crate::telemetry::record::{Line, Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::telemetry::trace::Trace;
-use crate::upstream::{self, Failure, Lease, Upstream};
+use crate::upstream::{self, Upstream};
 
 use answer::Body;
-use credential::Credential;
 use idempotency::Turn;
-use limit::{Expense, Permit, Reservation};
+use limit::{Expense, Reservation};
 use recovery::LookUp;
+use sending::Sending;
 use snapshot::{Current, Served};
 
 /// One worker's proxy.
@@ -128,22 +129,17 @@ impl Proxy {
         let key = tenant.credential.inject(&permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
-        let (upstream, credential) = (Arc::clone(&self.upstream), Arc::clone(&tenant.credential));
-        let (patience, form) = (snapshot.response_timeout, Form::of(&head.headers));
-        let target = Target::Operation(call.operation);
-        Ok(Prepared::Send(Exchange {
-            request,
-            target,
-            credential,
+        let sending = Sending {
+            upstream: Arc::clone(&self.upstream),
+            target: Target::Operation(call.operation),
+            patience: snapshot.response_timeout,
+            credential: Arc::clone(&tenant.credential),
             key,
             permit,
-            entered,
-            claim,
-            reservation,
-            upstream,
-            patience,
-            form,
-        }))
+            _entered: entered,
+        };
+        let form = Form::of(&head.headers);
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -168,15 +164,9 @@ enum Prepared {
 /// A request that is ready to be sent, and what it is sent with.
 struct Exchange {
     request: Request<upstream::body::Body>,
-    target: Target,
-    credential: Arc<Credential>,
-    key: Arc<Held>,
-    permit: Permit,
-    entered: Entered,
+    sending: Sending,
     claim: Option<Claim>,
     reservation: Reservation,
-    upstream: Arc<Upstream>,
-    patience: Duration,
     form: Form,
 }
 
@@ -185,23 +175,9 @@ impl Exchange {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
         record.audit.decision = Decision::Sent;
-        let Exchange {
-            request,
-            target,
-            credential,
-            key,
-            permit,
-            entered: _entered,
-            claim,
-            reservation,
-            upstream,
-            patience,
-            form,
-        } = self;
+        let Exchange { request, sending, claim, reservation, form } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        let way = Way { upstream: &upstream, target, patience };
-        let sent = way.send(request, &credential, key, permit, &mut record).await;
-        match sent {
+        match sending.send(request, &mut record).await {
             Ok(response) => {
                 if response.status().is_client_error() {
                     stake.nothing_started(&mut record);
@@ -211,9 +187,6 @@ impl Exchange {
                 passed_on(response, record)
             }
             Err(error) => {
-                if let Error::KeyRefused = error {
-                    credential.key.refusals.add();
-                }
                 if error.outcome() == Outcome::NotStarted {
                     stake.nothing_started(&mut record);
                 } else {
@@ -252,82 +225,6 @@ impl Stake {
             None => sent.unknown(now),
         }
     }
-}
-
-/// How an exchange's request goes out.
-struct Way<'a> {
-    upstream: &'a Upstream,
-    target: Target,
-    patience: Duration,
-}
-
-impl Way<'_> {
-    /// Sends a request, and once more where the upstream refused its key and another is there by then: a refused key did no
-    /// work (`asteroid::answer`).
-    async fn send(
-        &self,
-        request: Request<upstream::body::Body>,
-        credential: &Credential,
-        mut key: Arc<Held>,
-        permit: Permit,
-        record: &mut Record,
-    ) -> Result<Response<Body>, Error> {
-        let mut again = request.clone();
-        let mut answered = self.exchange(request, &record.trace).await;
-        if let Err(Error::KeyRefused) = answered
-            // Boxed, as few requests need it and all would carry its future around.
-            && let Some(other) = Box::pin(credential.replace(key.fingerprint, &mut again)).await
-        {
-            record.audit.fingerprint = Some(other.fingerprint);
-            key = other;
-            record.trace.pass_on_again(&mut again);
-            answered = self.exchange(again, &record.trace).await;
-        }
-        let Answered { response, sent, lease, deadline } = answered?;
-        // Others may come from something in front of the API that looks at no key.
-        if response.status().is_success() {
-            credential.key.accepted(key.fingerprint);
-        }
-        let (mut head, body) = response.into_parts();
-        let mut echo = credential.echo(&key);
-        echo.clean(&mut head);
-        let body = Body::begin(body, echo, sent, lease, permit, deadline, self.patience).await;
-        record.trace.ended(body.as_ref().err().map(Error::slug));
-        Ok(Response::from_parts(head, body?))
-    }
-
-    async fn exchange(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
-        let answered = self.ask(request, trace).await;
-        if let Err(error) = &answered {
-            trace.ended(Some(error.slug()));
-        }
-        answered
-    }
-
-    async fn ask(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
-        let (response, sent, lease, deadline) = match self.upstream.send(request, self.target, self.patience).await {
-            Ok(answered) => answered,
-            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.patience)),
-        };
-        trace.answered(response.status(), response.version());
-        if response.status().is_informational() {
-            return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
-        }
-        if asteroid_answer::refuses_key(response.status()) {
-            return Err(Error::KeyRefused);
-        }
-        Ok(Answered { response, sent, lease, deadline })
-    }
-}
-
-/// The head of the upstream's answer, and what its body is read with.
-struct Answered {
-    response: Response<Incoming>,
-    sent: client::Sent,
-    lease: Lease,
-    deadline: tokio::time::Instant,
 }
 
 /// The upstream's answer as the caller gets it.

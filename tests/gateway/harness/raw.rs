@@ -129,7 +129,7 @@ fn serve(stream: &TcpStream, mut first: Option<First>) -> std::io::Result<()> {
 }
 
 /// Closes with a reset, which needs a socket that a runtime knows.
-fn reset(stream: &TcpStream) -> std::io::Result<()> {
+pub(super) fn reset(stream: &TcpStream) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _inside = runtime.enter();
     let stream = stream.try_clone()?;

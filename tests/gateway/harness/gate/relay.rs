@@ -6,9 +6,8 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write, copy, sink};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use tokio::runtime::Builder;
-
 use super::super::caller::{PATIENCE, connect};
+use super::super::raw::reset;
 use super::{Point, Shared, Verdict};
 
 /// Why a connection carries nothing more.
@@ -113,15 +112,6 @@ fn end(shared: &Shared, mut gateway: TcpStream, verdict: Verdict) -> std::io::Re
     shared.tell(|state| state.closed = true);
     closed?;
     copy(&mut gateway, &mut sink()).map(drop)
-}
-
-/// Lets the connection be reset when it is closed, which needs a socket that a runtime knows.
-fn reset(stream: &TcpStream) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
-    let _inside = runtime.enter();
-    let stream = stream.try_clone()?;
-    stream.set_nonblocking(true)?;
-    tokio::net::TcpStream::from_std(stream)?.set_zero_linger()
 }
 
 /// A head with the empty line that ends it, or nothing where the connection ends first.
