@@ -55,3 +55,8 @@ fn the_chart_replaces_pods_for_what_needs_a_restart_and_for_nothing_else() {
 fn rules_and_patches_that_stand_twice_are_the_same_twice() {
     manifests("copies");
 }
+
+#[test]
+fn what_the_guide_tells_to_write_and_to_run_on_kubernetes_does_as_it_says() {
+    manifests("walk");
+}

@@ -11,6 +11,7 @@ import equality
 import pods
 import restart
 import scanners
+import walk
 
 PROMISES = {
     "chart": scanners.chart,
@@ -21,6 +22,7 @@ PROMISES = {
     "pods": pods.check,
     "restart": restart.check,
     "schema": scanners.schema,
+    "walk": walk.check,
 }
 
 faults = list(PROMISES[sys.argv[1]](sys.argv[2]))
