@@ -10,6 +10,7 @@ use serde_json::json;
 
 pub(crate) use forms::assert_clean;
 
+use crate::harness::unruly::{Act, Frames};
 use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
 
 #[test]
@@ -105,6 +106,32 @@ fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
         let output = gateway.stop().output;
         assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
         assert_clean("the log", &output);
+    }
+}
+
+#[test]
+fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
+    for format in ["json", "text"] {
+        let said: &str = Box::leak(format!("go away with {KEY}").into_boxed_str());
+        let upstream = Frames::start(Some(&[]), Vec::leak(vec![Act::GoAwaySaying(said), Act::Answer]));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), KEY).unwrap();
+        let file = dir.path().join("gateway.yaml");
+        let text = configuration(&upstream.upstream(), "").replace("{dir}", dir.path().to_str().unwrap());
+        std::fs::write(&file, text).unwrap();
+        let mut run = binary();
+        run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
+        let gateway = Program::start(run, dir);
+        let address = gateway.wait_for(address_of_the_listener);
+        let answer = Caller::connect(address).execute("{}");
+        assert_eq!(answer.status, 504);
+        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+        assert_eq!(Caller::connect(address).execute("{}").status, 202);
+        let output = gateway.stop().output;
+        assert!(output.contains("Headers { stream_id"), "h2 tells what quotes nobody: {output}");
+        assert_clean("the log", &output);
+        let end: Vec<String> = KEY.bytes().skip(KEY.len() - 8).map(|byte| byte.to_string()).collect();
+        assert!(!output.contains(&end.join(", ")), "the end of the key came in a PING: {output}");
     }
 }
 
