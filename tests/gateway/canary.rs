@@ -1,17 +1,30 @@
 //! The key is in the header that is injected, and in no output of any kind.
 
 mod commands;
+mod echoes;
+mod failures;
 mod forms;
 mod outputs;
 
 use std::net::SocketAddr;
 
+use asteroid_gateway::asteroid::operation::Operation;
 use serde_json::json;
 
 pub(crate) use forms::assert_clean;
 
 use crate::harness::unruly::{Act, Frames};
-use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
+use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
+
+#[track_caller]
+fn assert_answer_clean(answer: &Answer) {
+    assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+}
+
+/// Where an operation is called.
+fn path(operation: Operation) -> String {
+    operation.target(AGENT).unwrap().to_string()
+}
 
 #[test]
 fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_key() {
@@ -28,7 +41,7 @@ fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_
     malformed.send(b"GET / HTTP/1.1\r\nX : y\r\n\r\n");
     answers.push(malformed.answer());
     for answer in &answers {
-        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+        assert_answer_clean(answer);
     }
     let ended = pair.gateway.stop();
     assert!(ended.output.contains("malformed") && ended.output.contains("\"limit\""), "{}", ended.output);
@@ -50,7 +63,7 @@ fn no_replay_no_look_up_and_none_that_fails_shows_the_key() {
     }
     answers.push(keyed(""));
     for answer in &answers {
-        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+        assert_answer_clean(answer);
     }
     assert_clean("what the simulator shows", &pair.asteroid.shown());
     let ended = pair.gateway.stop();
@@ -125,7 +138,7 @@ fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
         let address = gateway.wait_for(address_of_the_listener);
         let answer = Caller::connect(address).execute("{}");
         assert_eq!(answer.status, 504);
-        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+        assert_answer_clean(&answer);
         assert_eq!(Caller::connect(address).execute("{}").status, 202);
         let output = gateway.stop().output;
         assert!(output.contains("Headers { stream_id"), "h2 tells what quotes nobody: {output}");

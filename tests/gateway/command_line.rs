@@ -57,7 +57,8 @@ fn a_good_configuration_passes_check_and_what_is_risky_is_said() {
     let risky = good.replace("file: \"{dir}/key\"", "env: ASTEROID_API_KEY");
     let output = on("check", &risky);
     assert!(output.status.success());
-    assert!(printed(&output).contains("warning: credentials.main"), "{}", printed(&output));
+    let warning = "warning: credentials.main.env: a key in the environment is for development";
+    assert!(printed(&output).contains(warning), "{}", printed(&output));
 }
 
 #[test]

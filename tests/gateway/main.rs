@@ -20,6 +20,7 @@ mod command_line;
 mod drain;
 mod dump;
 mod echo;
+mod elsewhere;
 mod examples;
 mod explain;
 mod fault_space;
