@@ -152,7 +152,7 @@ pub fn start(
         workers.push(worker.start(number, end.clone())?);
     }
     announce(&config.listeners, &addresses);
-    tracing::info!(address = %admin, workers = workers.len(), "ready");
+    say_how_it_stands(admin, workers.len(), capacity.most(), &health);
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {
         source,
@@ -217,6 +217,19 @@ fn announce(listeners: &[Listener], addresses: &[SocketAddr]) {
             TenantSource::Fixed(tenant) => tracing::info!(%address, scheme, tenant, "listening"),
             TenantSource::Header(header) => tracing::info!(%address, scheme, tenant_header = %header, "listening"),
         }
+    }
+}
+
+/// Few callers at once are a limit of open files that nobody meant for this process.
+const FEW_CALLERS: usize = 16;
+
+fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health: &Health) {
+    if callers < FEW_CALLERS {
+        tracing::warn!(callers, "so few callers can be connected at once; let more files be open (ulimit -Hn)");
+    }
+    match health.obstacle() {
+        None => tracing::info!(%address, workers, "ready"),
+        Some(obstacle) => tracing::warn!(%address, workers, obstacle, "started, but not ready yet"),
     }
 }
 

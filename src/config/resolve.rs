@@ -221,6 +221,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let tag = idempotency::tag(&file.tagging, findings);
     let tenants = tenant::resolve(file.tenants, file.tagging, tag.as_deref(), &file.credentials, findings);
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
+    if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
+        idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
+    }
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
         listener::warn_of_idle_tenants(listeners, tenants, findings);
     }
