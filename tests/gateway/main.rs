@@ -36,6 +36,7 @@ mod prometheus;
 mod recovery;
 mod reload;
 mod rolling;
+mod rotation;
 mod sdk;
 mod security;
 mod simulated;
