@@ -37,6 +37,7 @@ mod prometheus;
 mod recovery;
 mod reload;
 mod rolling;
+mod rotation;
 mod sdk;
 mod security;
 mod simulated;
