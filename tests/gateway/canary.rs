@@ -96,30 +96,36 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
 
 #[test]
 fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
-    for format in ["json", "text"] {
-        let asteroid = Asteroid::start_tls("localhost");
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("key"), KEY).unwrap();
-        let text = configuration(&format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file()), "");
-        let file = dir.path().join("gateway.yaml");
-        std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
-        let mut run = binary();
-        run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
-        let gateway = Program::start(run, dir);
-        let address = gateway.wait_for(address_of_the_listener);
-        let execute = || Caller::connect(address).execute("{}").status;
-        assert_eq!(execute(), 202);
-        for then in ["reset", "close_mid_answer"] {
-            asteroid.next(json!({"then": then}));
-            assert_eq!(execute(), 504, "{then}");
-        }
-        asteroid.replace_key("ak-other");
-        assert_eq!(execute(), 502);
-        assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
-        let output = gateway.stop().output;
-        assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
-        assert_clean("the log", &output);
+    // At once: a key that is refused is waited for.
+    let each = ["json", "text"].map(|format| std::thread::spawn(move || show_no_key_over_http2(format)));
+    for thread in each {
+        thread.join().unwrap();
     }
+}
+
+fn show_no_key_over_http2(format: &str) {
+    let asteroid = Asteroid::start_tls("localhost");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key"), KEY).unwrap();
+    let text = configuration(&format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file()), "");
+    let file = dir.path().join("gateway.yaml");
+    std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    let mut run = binary();
+    run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
+    let gateway = Program::start(run, dir);
+    let address = gateway.wait_for(address_of_the_listener);
+    let execute = || Caller::connect(address).execute("{}").status;
+    assert_eq!(execute(), 202);
+    for then in ["reset", "close_mid_answer"] {
+        asteroid.next(json!({"then": then}));
+        assert_eq!(execute(), 504, "{then}");
+    }
+    asteroid.replace_key("ak-other");
+    assert_eq!(execute(), 502);
+    assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
+    let output = gateway.stop().output;
+    assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
+    assert_clean("the log", &output);
 }
 
 #[test]
