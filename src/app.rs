@@ -172,6 +172,7 @@ pub async fn start(
         keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         sinks,
+        waits: None,
     });
     Ok(Running {
         addresses,

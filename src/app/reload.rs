@@ -42,6 +42,8 @@ pub(super) struct Reloader {
     pub(super) keyring: Arc<Keyring>,
     pub(super) health: Arc<Health>,
     pub(super) sinks: Arc<Sinks>,
+    /// Why the file was not taken over, where nothing but a key is missing that may still come.
+    pub(super) waits: Option<String>,
 }
 
 /// Why everything stays as it is.
@@ -75,6 +77,9 @@ impl Reloader {
             };
             // Looked at in any case, so that what was told of is not found once more.
             if self.source.seen.have_changed() || told {
+                self.waits = None;
+                self.reload().await;
+            } else if self.waits.is_some() {
                 self.reload().await;
             }
         }
@@ -84,7 +89,16 @@ impl Reloader {
     async fn reload(&mut self) {
         let now = SystemTime::now();
         let reloads = &Arc::clone(&self.sinks).metrics.reloads;
-        let refused = match self.take_over().await {
+        let taken = self.take_over().await;
+        let waits = match &taken {
+            Err(refused @ Refused::Unusable(super::Error::Secret { .. })) => Some(refused.to_string()),
+            _ => None,
+        };
+        if waits.is_some() && waits == self.waits {
+            return;
+        }
+        self.waits = waits;
+        let refused = match taken {
             Ok(()) => {
                 reloads.applied(now);
                 tracing::info!(tenants = self.config.tenants.len(), "the configuration was reloaded");

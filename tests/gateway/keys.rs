@@ -161,7 +161,7 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
 }
 
 #[test]
-fn a_place_that_a_reload_names_anew_must_hold_a_key_and_the_old_place_may_lose_it() {
+fn a_place_that_a_reload_names_anew_is_waited_for_and_the_old_place_may_lose_its_key() {
     let asteroid = Asteroid::start();
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
@@ -173,12 +173,15 @@ fn a_place_that_a_reload_names_anew_must_hold_a_key_and_the_old_place_may_lose_i
 
     write(pair.gateway.dir().join("other"), "ak-other").unwrap();
     pair.asteroid.replace_key("ak-other");
-    assert!(pair.gateway.reload(&format!("{moved}body_limit: 1KiB\n"))["refused"].is_null());
-    assert_eq!(pair.execute("{}").status, 202);
+    said(&pair.gateway, "the configuration was reloaded", 1);
+    assert_eq!(pair.execute("{}").status, 202, "it is tried again without being told");
+    let refusals = pair.gateway.events("the configuration was not reloaded; the one before goes on unchanged");
+    assert_eq!(refusals.len(), 1, "and refused once");
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
     remove_file(pair.gateway.dir().join("other")).unwrap();
     wait_for_state(&pair.gateway, "main", "stale");
-    assert!(pair.gateway.reload(&moved)["refused"].is_null(), "what is in use goes on");
+    let reloaded = pair.gateway.reload(&format!("{moved}body_limit: 1KiB\n"));
+    assert!(reloaded["refused"].is_null(), "what is in use goes on");
     assert_eq!(pair.execute("{}").status, 202);
 }
 
