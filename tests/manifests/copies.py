@@ -1,10 +1,11 @@
 """What stands twice, because a tool reads only its own directory, is the same twice. REGENERATE=1 makes it anew."""
 
+import json
 import os
 
 import yaml
 
-from rendered import CHART, DEPLOY
+from rendered import CHART, DEPLOY, ROOT
 
 RULES = DEPLOY / "kustomize" / "central" / "monitoring" / "prometheusrule.yaml"
 
@@ -37,8 +38,18 @@ def cron_job(component):
     return head + indented(spec, 4)
 
 
+def values_schema():
+    """With the sections that a configuration may have; what is in them is for the gateway's `check` to say."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    written = schema["properties"]["config"]["anyOf"][1]["properties"]
+    known = json.loads((ROOT / "config" / "gateway.schema.json").read_text())["properties"]
+    schema["properties"]["config"]["anyOf"][1]["properties"] = {key: written.get(key, {}) for key in sorted(known)}
+    return json.dumps(schema, indent=2) + "\n"
+
+
 def check(_):
     yield from again(RULES, rules())
+    yield from again(CHART / "values.schema.json", values_schema())
     for component in ("sidecar", "sidecar-unix"):
         directory = DEPLOY / "kustomize" / component
         yield from again(directory / "cronjob.yaml", cron_job(directory))

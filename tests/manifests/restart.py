@@ -10,7 +10,7 @@ import threading
 
 import yaml
 
-from rendered import helm
+from rendered import ROOT, helm
 
 CONFIGURATION = """
 upstream: { url: "http://127.0.0.1:9/agents/v2" }
@@ -45,6 +45,7 @@ CHANGES = [
     "drain: { delay: 3s }",
     "traces: { otlp: 'http://127.0.0.1:9/v1/traces' }",
     "audit: { stdout: true }",
+    "fingerprint_salt: production",
 ]
 
 
@@ -103,6 +104,10 @@ def check(program):
     base = yaml.safe_load(CONFIGURATION)
     before = annotation(base)
     said = set()
+    sections = set(json.loads((ROOT / "config" / "gateway.schema.json").read_text())["properties"])
+    untried = sections - {section for change in CHANGES for section in yaml.safe_load(change)}
+    if untried:
+        yield f"no change of {untried} is tried"
     for change in CHANGES:
         changed = copy.deepcopy(base) | yaml.safe_load(change)
         gateway = Gateway(program, base)
