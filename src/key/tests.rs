@@ -194,6 +194,8 @@ async fn a_request_waits_for_another_key_until_there_is_one_or_the_one_that_it_h
     for good in [true, false] {
         let mut waiting = pin!(key.other_than(&one));
         assert!(poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context))).await.is_pending());
+        let asked = poll_fn(|context| Poll::Ready(pin!(key.looks.asked()).poll(context))).await.is_ready();
+        assert_eq!(asked, good, "the first refusal has the store looked at, at once");
         // What was asked before the refusal says nothing.
         key.lock().confirmed = Some(now);
         key.judged(&ring, None, true);
