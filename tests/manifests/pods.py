@@ -1,6 +1,10 @@
 """The restricted Pod Security Standard, who sees the key, and that nothing is mounted in a way that never changes."""
 
-from rendered import containers, everything, gateway, name, pod_specs
+import os
+import pathlib
+import tempfile
+
+from rendered import DEPLOY, containers, everything, gateway, kustomize, name, pod_specs
 
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
@@ -76,7 +80,35 @@ def of_a_sidecar(own):
         yield "the sidecar's start is not probed"
 
 
+WORKLOADS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: without, labels: { asteroid-gateway/sidecar: none } }
+spec: { template: { spec: { containers: [{ name: application }] } } }
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: with }
+spec: { template: { spec: { initContainers: [{ name: migrate }], containers: [{ name: application }] } } }
+"""
+
+
+def chosen():
+    """A label keeps the sidecar out; elsewhere it comes before what the pod has of its own, so that this can call it."""
+    with tempfile.TemporaryDirectory() as directory:
+        here = pathlib.Path(directory)
+        component = os.path.relpath(DEPLOY / "kustomize" / "sidecar", here.resolve())
+        (here / "workloads.yaml").write_text(WORKLOADS)
+        (here / "kustomization.yaml").write_text(f"resources: [workloads.yaml]\ncomponents: [{component}]\n")
+        found = {each["metadata"]["name"]: pod for each, pod in pod_specs(kustomize(here))}
+    if set(found["without"]) != {"containers"}:
+        yield "a pod that asked for no sidecar was changed"
+    if [each["name"] for each in containers(found["with"])] != ["asteroid-gateway", "migrate", "application"]:
+        yield "the sidecar is not the first"
+
+
 def check(_):
+    yield from chosen()
     sidecars = 0
     for rendering, rendered in everything().items():
         pods = list(pod_specs(rendered))

@@ -1,4 +1,4 @@
-"""The chart's annotation `asteroid-gateway/restart` changes where the running gateway says that it needs a restart, and else not."""
+"""The chart's annotation `asteroid-gateway/restart` changes where a running gateway asks for a restart, and else not."""
 
 import copy
 import json
@@ -25,7 +25,8 @@ CALLERS = [{"name": "billing", "port": 8080, "from": [{"podSelector": {}}]}]
 CHANGES = [
     "upstream: { url: 'http://127.0.0.1:10/agents/v2' }",
     "upstream: { url: 'http://127.0.0.1:9/agents/v2', credential_header: X-Api-Key }",
-    "listeners: [{ address: '127.0.0.1:8080', tenant: { fixed: billing } }, { address: '127.0.0.1:0', tenant: { fixed: billing } }]",
+    "listeners: ["
+    "{ address: '127.0.0.1:8080', tenant: { fixed: billing } }, { address: '127.0.0.1:0', tenant: { fixed: billing } }]",
     "listeners: [{ address: '127.0.0.2:8080', tenant: { fixed: billing } }]",
     "listeners: [{ address: '127.0.0.1:8080', tenant: { fixed: billing, trusted_peers: [127.0.0.1] } }]",
     "listeners: [{ address: '127.0.0.1:8080', tenant: { header: X-Tenant-Id } }]",
@@ -117,6 +118,6 @@ def check(program):
             gateway.end()
         said.add(needed)
         if (annotation(changed) != before) != needed:
-            yield f"{change}: the gateway {'needs a' if needed else 'needs no'} restart, the chart's annotation says otherwise"
+            yield f"{change}: the gateway {'needs a' if needed else 'needs no'} restart, the chart says otherwise"
     if said != {True, False}:
         yield "the gateway says the same of every change"

@@ -55,8 +55,9 @@ def check(program):
             command = command.split(" | ")[0]
             if not command.startswith(RUN) or command.endswith(" --config gateway.yaml"):
                 continue
+            environment = {"PATH": path, "HOME": directory}
             ended = subprocess.run(
-                command, shell=True, cwd=here, env={"PATH": path, "HOME": directory}, capture_output=True, text=True, timeout=60
+                command, shell=True, cwd=here, env=environment, capture_output=True, text=True, timeout=60
             )
             ran.append(command.split()[0])
             if ended.returncode != 0 or "warning" in ended.stderr:
