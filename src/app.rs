@@ -21,6 +21,7 @@ use crate::drain::{self, Schedule};
 use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment};
 use crate::server::capacity::Capacity;
+use crate::server::socket::Bound;
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::telemetry::Sinks;
@@ -137,7 +138,7 @@ pub fn start(
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
-            sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+            sockets: sockets.iter().map(Bound::try_clone).collect::<io::Result<_>>()?,
             tls: tls_servers.clone(),
             capacity: capacity.clone(),
             current: current.clone(),
@@ -204,9 +205,11 @@ fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), E
     bound.map_err(|source| Error::Bind { key, address, source })
 }
 
-fn listen(listeners: &[Listener]) -> Result<(Vec<SocketAddr>, Vec<TcpListener>), Error> {
-    let bound = listeners.iter().enumerate();
-    let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
+fn listen(listeners: &[Listener]) -> Result<(Vec<SocketAddr>, Vec<Bound>), Error> {
+    let bound = listeners.iter().enumerate().map(|(at, listener)| {
+        let (address, socket) = bind(format!("listeners[{at}].address"), listener.address)?;
+        Ok((address, Bound::Tcp(socket)))
+    });
     Ok(bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip())
 }
 

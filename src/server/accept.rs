@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
+use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
 use crate::tasks::Kind;
@@ -17,6 +18,7 @@ use crate::telemetry::metrics::Gauge;
 
 use super::capacity::{Capacity, Place};
 use super::connection;
+use super::socket::{Socket, Stream};
 
 /// Connections that wait to be accepted, beyond which the kernel refuses more.
 const BACKLOG: u32 = 1024;
@@ -39,7 +41,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// Who accepts on one listener for one worker.
 pub struct Acceptor {
     /// This worker's clone of the listening socket.
-    pub socket: TcpListener,
+    pub socket: Socket,
     /// What speaks TLS, where callers do.
     pub tls: Option<TlsAcceptor>,
     /// How many callers the process takes.
@@ -103,7 +105,7 @@ impl Acceptor {
         self.capacity.place().await
     }
 
-    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Option<Place>) {
+    fn serve(&self, stream: Stream, peer: Peer, place: Option<Place>) {
         let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
         // Boxed, because each future that only wraps another holds its memory twice.
         let served = Box::pin(connection::serve(stream, peer, current, proxy, self.tls.clone()));
@@ -116,7 +118,7 @@ impl Acceptor {
 }
 
 /// A connection that is already in the queue.
-async fn queued(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+async fn queued(socket: &Socket) -> Option<(Stream, Peer)> {
     poll_fn(|context| match socket.poll_accept(context) {
         Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
         Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
