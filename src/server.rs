@@ -8,3 +8,4 @@ pub mod http2;
 pub mod patient;
 pub mod socket;
 pub mod tls;
+pub mod unix;

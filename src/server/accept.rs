@@ -21,7 +21,7 @@ use super::connection;
 use super::socket::{Socket, Stream};
 
 /// Connections that wait to be accepted, beyond which the kernel refuses more.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: u32 = 1024;
 
 /// How long accepting pauses where the process has no descriptor left: the queue holds meanwhile.
 const EXHAUSTED: Duration = Duration::from_millis(100);
