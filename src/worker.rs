@@ -86,14 +86,13 @@ impl Worker {
         for (((socket, tls), current), open) in listeners {
             let socket = Socket::new(socket)?;
             let acceptor = Acceptor {
-                socket,
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
                 current,
                 open,
                 proxy: Arc::clone(&proxy),
             };
-            tasks.spawn(Kind::Accept, acceptor.run());
+            tasks.spawn(Kind::Accept, acceptor.run(socket));
         }
         let mut draining = self.draining;
         draining.closing().await;

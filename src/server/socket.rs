@@ -34,6 +34,28 @@ impl Bound {
     }
 }
 
+impl Bound {
+    /// A connection that is in the queue already, and who made it. Called inside a runtime.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where the queue is empty; else what speaks against that connection, or against any.
+    pub fn queued(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Bound::Tcp(socket) => {
+                let (stream, peer) = socket.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok((Stream::Tcp(TcpStream::from_std(stream)?), Peer::Tcp(peer)))
+            }
+            Bound::Unix(socket) => {
+                let (stream, _) = socket.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok(Stream::unix(UnixStream::from_std(stream)?))
+            }
+        }
+    }
+}
+
 /// The same inside a runtime.
 #[derive(Debug)]
 pub enum Socket {
@@ -66,10 +88,21 @@ impl Socket {
             Socket::Unix(socket) => {
                 // Nearly every caller's own socket has no name.
                 let (stream, _) = ready!(socket.poll_accept(context))?;
-                let peer = Peer::Unix(stream.peer_cred().ok().map(|credentials| credentials.uid()));
-                (Stream::Unix(stream), peer)
+                Stream::unix(stream)
             }
         }))
+    }
+
+    /// Takes it from the runtime, which may not know yet of what has come last.
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not let go of it.
+    pub fn into_bound(self) -> io::Result<Bound> {
+        match self {
+            Socket::Tcp(socket) => socket.into_std().map(Bound::Tcp),
+            Socket::Unix(socket) => socket.into_std().map(Bound::Unix),
+        }
     }
 }
 
@@ -83,6 +116,11 @@ pub enum Stream {
 }
 
 impl Stream {
+    fn unix(stream: UnixStream) -> (Stream, Peer) {
+        let peer = Peer::Unix(stream.peer_cred().ok().map(|credentials| credentials.uid()));
+        (Stream::Unix(stream), peer)
+    }
+
     /// Has what is written sent at once.
     ///
     /// # Errors
