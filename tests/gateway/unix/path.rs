@@ -15,6 +15,25 @@ use crate::harness::caller::PATIENCE;
 use crate::harness::program::is_root;
 use crate::harness::{Asteroid, Caller, EXECUTE, Program};
 
+/// Prints what comes to be in a directory, and how, until `billing.sock` is there.
+const WATCH: &str = r#"
+import ctypes, os, struct, sys
+
+libc = ctypes.CDLL(None)
+watching = libc.inotify_init()
+CREATED, MOVED_THERE = 0x100, 0x80
+libc.inotify_add_watch(watching, sys.argv[1].encode(), CREATED | MOVED_THERE)
+print("watching", flush=True)
+name = ""
+while name != "billing.sock":
+    events = os.read(watching, 4096)
+    while events:
+        _, mask, _, length = struct.unpack_from("iIII", events)
+        name = events[16 : 16 + length].rstrip(b"\0").decode()
+        events = events[16 + length :]
+        print("moved" if mask & MOVED_THERE else "created", name, flush=True)
+"#;
+
 fn wait_until(done: impl Fn() -> bool) {
     let patience = Instant::now() + PATIENCE;
     while !done() {
@@ -61,6 +80,20 @@ fn the_socket_has_its_mode_whatever_the_umask_and_whoever_finds_it_can_connect()
             assert_eq!(names(dir.path()), ["billing.sock"], "nothing else is left there");
         });
     }
+}
+
+#[test]
+fn the_socket_comes_to_its_path_when_it_has_its_mode_and_listens() {
+    let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
+    let mut command = Command::new("python3");
+    command.args(["-c", WATCH]).arg(dir.path());
+    let watch = Program::start(command, tempfile::tempdir().unwrap());
+    watch.wait_for(|text| text.contains("watching").then_some(()));
+    let _gateway = Program::run(&text(&asteroid, &dir.path().join("billing.sock"), "", ""));
+    let seen = watch.end().output;
+    let [_, room, socket] = seen.lines().collect::<Vec<_>>().try_into().expect("two things came to be");
+    assert!(room.starts_with("created ."), "{seen}");
+    assert_eq!(socket, "moved billing.sock");
 }
 
 #[test]
