@@ -1,5 +1,6 @@
 //! Configuration in, running program out: the only module that knows every part.
 
+mod confirmation;
 mod keys;
 mod rehearsal;
 mod reload;
@@ -18,8 +19,9 @@ use tokio::sync::mpsc;
 use crate::admin::health::Health;
 use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
 use crate::drain::{self, Schedule};
+use crate::key::Keyring;
 use crate::proxy::snapshot::{self, Current, Snapshot};
-use crate::secret::{self, Environment};
+use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
 use crate::server::socket::Bound;
 use crate::server::unix::{self, Name};
@@ -35,6 +37,7 @@ use crate::upstream::tls;
 use crate::watch::Watch;
 use crate::worker::Worker;
 
+use confirmation::Confirmation;
 use reload::Reloader;
 
 pub use rehearsal::rehearse;
@@ -97,6 +100,9 @@ pub enum Error {
     /// The collector's URL cannot be used.
     #[error("traces.otlp")]
     Traces(#[from] traces::Error),
+    /// The path of the upstream's URL is none; `config::resolve` promises that this does not happen.
+    #[error("upstream.url: its path is none")]
+    BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
@@ -111,16 +117,17 @@ pub enum Error {
 /// # Errors
 ///
 /// Whatever keeps it from serving; nothing is left running then.
-pub fn start(
+pub async fn start(
     config: Config,
     environment: Environment,
     source: Option<Source>,
     log: Option<Log>,
 ) -> Result<Running, Error> {
     let state = Arc::new(State::default());
-    let keys = keys::at_start(&config, &environment, &state)?;
+    let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
+    let keys = keys::at_start(&config, &environment, &keyring).await?;
     let served = Snapshot::serve(&config, &keys, &state)?;
-    state.hold(keys);
+    keyring.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
@@ -132,10 +139,11 @@ pub fn start(
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&state), audit.clone()));
+    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
+    let confirmation = Confirmation::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let open: Vec<_> =
@@ -143,6 +151,7 @@ pub fn start(
     let page = Page::new(Shown {
         sinks: Arc::clone(&sinks),
         state: Arc::clone(&state),
+        keyring: Arc::clone(&keyring),
         capacity: capacity.most(),
         upstream: (config.upstream.host.clone(), config.upstream.port),
     });
@@ -164,7 +173,7 @@ pub fn start(
         workers.push(worker.start(number, end.clone())?);
     }
     announce(&config.listeners, &addresses);
-    tracing::info!(address = %admin, workers = workers.len(), "ready");
+    say_how_it_stands(admin, workers.len(), capacity.most(), &health);
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {
         source,
@@ -172,8 +181,10 @@ pub fn start(
         config,
         current,
         state: Arc::clone(&state),
+        keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         sinks,
+        waits: None,
     });
     Ok(Running {
         addresses,
@@ -188,6 +199,8 @@ pub fn start(
         workers_end,
         watches,
         state,
+        keyring,
+        confirmation,
         page,
         exporter,
         audit,
@@ -264,6 +277,19 @@ fn announce(listeners: &[Listener], addresses: &[Address]) {
                 tracing::info!(%address, mode, scheme, tenant_header = %header, "listening");
             }
         }
+    }
+}
+
+/// Few callers at once are a limit of open files that nobody meant for this process.
+const FEW_CALLERS: usize = 16;
+
+fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health: &Health) {
+    if callers < FEW_CALLERS {
+        tracing::warn!(callers, "so few callers can be connected at once; let more files be open (ulimit -Hn)");
+    }
+    match health.obstacle() {
+        None => tracing::info!(%address, workers, "ready"),
+        Some(obstacle) => tracing::warn!(%address, workers, obstacle, "started, but not ready yet"),
     }
 }
 

@@ -204,6 +204,25 @@ fn tags_are_made_of_the_prefix_the_tenant_and_its_metadata() {
 }
 
 #[test]
+fn a_recovery_that_no_start_can_need_is_warned_of() {
+    let one = "a: { credential: main, idempotency: off }";
+    let tenants = |more: &str| {
+        format!(
+            "idempotency: {{ recovery: true }}
+listeners: [{{ address: '127.0.0.1:0', tenant: {{ fixed: a }} }}, {{ address: '127.0.0.1:0', tenant: {{ fixed: b }} }}]
+credentials: {{ main: {{ file: /run/key }} }}
+tenants: {{ {one}, {more} }}"
+        )
+    };
+    let warnings = |more: &str| with(&tenants(more), &[]).unwrap().warnings.to_string();
+    assert_eq!(
+        warnings("b: { credential: main, idempotency: off }"),
+        "idempotency.recovery: has no effect: `idempotency` is off for every tenant"
+    );
+    assert_eq!(warnings("b: { credential: main }"), "");
+}
+
+#[test]
 fn what_is_risky_is_warned_of() {
     let text = "
 upstream: { url: 'http://localhost:9000' }

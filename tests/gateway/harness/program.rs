@@ -85,7 +85,8 @@ impl Program {
         command.arg("--config").arg(dir.path().join("gateway.yaml"));
         write(&dir, configuration);
         let mut program = Program::start(command, dir);
-        program.admin = Some(address(&program.line(|line| line["message"] == "ready")));
+        let started = |line: &Value| line["message"] == "ready" || line["message"] == "started, but not ready yet";
+        program.admin = Some(address(&program.line(started)));
         program.addresses = program.events("listening").iter().filter_map(tcp).collect();
         program
     }
