@@ -149,6 +149,7 @@ fn a_start_that_the_key_before_serves_after_a_refusal_puts_it_first_and_one_with
     key.take(fetched("new"), now);
     key.judged(&key.ring.load_full().unwrap(), Some(Trial::Unclear), false);
     let new = key.first().unwrap();
+    key.refused(true);
     key.accepted(&old, false);
     assert_eq!(first(&key), "new", "it may have been sent before there was another");
     key.accepted(&old, true);

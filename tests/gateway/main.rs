@@ -46,4 +46,5 @@ mod slow;
 mod streams;
 mod tls;
 mod traces;
+mod unix;
 mod upstream;

@@ -12,26 +12,29 @@ import yaml
 
 from rendered import ROOT, helm
 
-CONFIGURATION = """
-upstream: { url: "http://127.0.0.1:9/agents/v2" }
-listeners:
-  - { address: "127.0.0.1:8080", tenant: { fixed: billing } }
-admin: { address: "0.0.0.0:9090" }
-credentials: { main: { file: ./key } }
-tenants: { billing: { credential: main } }
+PORT = "{ address: '127.0.0.1:8080', tenant: { fixed: billing } }"
+SOCKET = "{ address: 'unix:./a.sock', tenant: { fixed: billing } }"
+CONFIGURATION = f"""
+upstream: {{ url: "http://127.0.0.1:9/agents/v2" }}
+listeners: [{PORT}, {SOCKET}]
+admin: {{ address: "0.0.0.0:9090" }}
+credentials: {{ main: {{ file: ./key }} }}
+tenants: {{ billing: {{ credential: main }} }}
 """
 CALLERS = [{"name": "billing", "port": 8080, "from": [{"podSelector": {}}]}]
 # Sections that are laid over the configuration, one at a time.
 CHANGES = [
     "upstream: { url: 'http://127.0.0.1:10/agents/v2' }",
     "upstream: { url: 'http://127.0.0.1:9/agents/v2', credential_header: X-Api-Key }",
-    "listeners: ["
-    "{ address: '127.0.0.1:8080', tenant: { fixed: billing } }, { address: '127.0.0.1:0', tenant: { fixed: billing } }]",
-    "listeners: [{ address: '127.0.0.2:8080', tenant: { fixed: billing } }]",
-    "listeners: [{ address: '127.0.0.1:8080', tenant: { fixed: billing, trusted_peers: [127.0.0.1] } }]",
-    "listeners: [{ address: '127.0.0.1:8080', tenant: { header: X-Tenant-Id } }]",
-    "listeners: [{ address: '127.0.0.1:8080', tenant: { fixed: billing }, hosts: [gateway.internal] }]",
-    "listeners: [{ address: '127.0.0.1:8080', tenant: { fixed: billing }, tls: { certificate_file: /a, key_file: /b } }]",
+    f"listeners: [{PORT}]",
+    f"listeners: [{{ address: '127.0.0.2:8080', tenant: {{ fixed: billing }} }}, {SOCKET}]",
+    f"listeners: [{{ address: '127.0.0.1:8080', tenant: {{ fixed: billing, trusted_peers: [127.0.0.1] }} }}, {SOCKET}]",
+    f"listeners: [{{ address: '127.0.0.1:8080', tenant: {{ header: X-Tenant-Id }} }}, {SOCKET}]",
+    f"listeners: [{{ address: '127.0.0.1:8080', tenant: {{ fixed: billing }}, hosts: [gateway.internal] }}, {SOCKET}]",
+    "listeners: [{ address: '127.0.0.1:8080', tls: { certificate_file: /a, key_file: /b }, tenant: { fixed: billing } }, "
+    f"{SOCKET}]",
+    f"listeners: [{PORT}, {SOCKET.replace('a.sock', 'b.sock')}]",
+    f"listeners: [{PORT}, {{ address: 'unix:./a.sock', mode: '0600', tenant: {{ fixed: billing }} }}]",
     "admin: { address: '0.0.0.0:9091' }",
     "credentials: { main: { file: ./key }, other: { file: ./key } }",
     "tenants: { billing: { credential: main, limits: { in_flight: 5 } } }",

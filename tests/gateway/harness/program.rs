@@ -87,8 +87,18 @@ impl Program {
         let mut program = Program::start(command, dir);
         let started = |line: &Value| line["message"] == "ready" || line["message"] == "started, but not ready yet";
         program.admin = Some(address(&program.line(started)));
-        program.addresses = program.events("listening").iter().map(address).collect();
+        program.addresses = program.events("listening").iter().filter_map(tcp).collect();
         program
+    }
+
+    /// `run` that is not waited for: it may not get to listen.
+    pub(crate) fn try_run(configuration: &str) -> Program {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
+        write(&dir, configuration);
+        let mut command = binary();
+        command.arg("run").arg("--config").arg(dir.path().join("gateway.yaml"));
+        Program::start(command, dir)
     }
 
     /// Any command of the program.
@@ -118,7 +128,7 @@ impl Program {
         self.child.id()
     }
 
-    /// Where the listeners are.
+    /// Where the listeners over TCP are.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -268,5 +278,10 @@ fn parse(text: &str) -> Vec<Value> {
 }
 
 fn address(line: &Value) -> SocketAddr {
-    line["address"].as_str().unwrap().parse().unwrap()
+    tcp(line).unwrap()
+}
+
+/// Unix sockets have paths that the test knows.
+fn tcp(line: &Value) -> Option<SocketAddr> {
+    line["address"].as_str().unwrap().parse().ok()
 }

@@ -43,7 +43,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{/* Each port that callers reach is a listener's. */}}
 {{- define "checkPorts" -}}
 {{- $ports := list -}}
-{{- range (include "config" . | fromYaml).listeners }}{{ $ports = append $ports (regexFind "[0-9]+$" .address) }}{{ end -}}
+{{- range (include "config" . | fromYaml).listeners }}{{ $ports = append $ports (regexFind "^[^/]*:[0-9]+$" .address | splitList ":" | last) }}{{ end -}}
 {{- range .Values.callers -}}
 {{- if not (has (toString .port) $ports) -}}
 {{- fail (printf "callers: no listener of config has port %v" .port) -}}
