@@ -42,6 +42,13 @@ NONSENSE = [
     ({"terminationGracePeriodSeconds": 0}, "terminationGracePeriodSeconds"),
 ]
 
+# Addresses in a configuration that is good in itself, but not for the chart.
+MISPLACED = [
+    ("admin", None, "127.0.0.1:9090", "config.admin.address must be on the pod's address"),
+    ("listeners", 0, "0.0.0.0:8444", "no listener of config has port 8443"),
+    ("listeners", 0, "unix:/run/8443", "no listener of config has port 8443"),
+]
+
 
 def chart(_):
     for values in ([], ["--values", ALL_VALUES]):
@@ -52,11 +59,12 @@ def chart(_):
         code, _, errors = template(values=values)
         if code == 0 or word not in errors:
             yield f"{values} is not refused for {word}: {errors}"
-    on_loopback = copy.deepcopy(yaml.safe_load(ALL_VALUES.read_text())["config"])
-    on_loopback["admin"]["address"] = "127.0.0.1:9090"
-    code, _, errors = template("--values", ALL_VALUES, values={"config": on_loopback})
-    if code == 0 or "config.admin.address must be on the pod's address" not in errors:
-        yield f"an admin listener that no probe reaches is not refused: {errors}"
+    for section, place, address, word in MISPLACED:
+        config = copy.deepcopy(yaml.safe_load(ALL_VALUES.read_text())["config"])
+        (config[section][place] if section == "listeners" else config[section])["address"] = address
+        code, _, errors = template("--values", ALL_VALUES, values={"config": config})
+        if code == 0 or word not in errors:
+            yield f"{section} at {address} is not refused: {errors}"
 
 
 def schema(_):
