@@ -89,7 +89,7 @@ pub enum Error {
     #[error(transparent)]
     NoKey(#[from] Unusable),
     /// The upstream did not accept the gateway's key.
-    #[error("the upstream refused the key of this gateway; its operator has to replace it")]
+    #[error("the upstream refused the key of this gateway; its operator has to see to that")]
     KeyRefused,
     /// The upstream did not answer in time.
     #[error("the upstream did not answer within {}; an execution may have been started", humantime::format_duration(*.0))]

@@ -105,6 +105,21 @@ struct Known {
     rejected: bool,
     /// When a read call began that it accepted.
     confirmed: Option<Instant>,
+    /// Why a read call did not tell, where that is needed.
+    unclear: Option<String>,
+}
+
+/// What is known of the keys of a ring together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Judgement {
+    /// One of them was accepted, by a read call that began then; or by a start, of which nobody knows when it was looked at.
+    Accepted(Option<Instant>),
+    /// A read call was refused with each of them.
+    Rejected,
+    /// A read call did not tell, for this reason.
+    Unclear(String),
+    /// Nothing new.
+    Open,
 }
 
 /// There is no key that may be sent.
@@ -252,7 +267,7 @@ impl Key {
             return;
         }
         let trial = if is_newest { Some(Trial::Accepted) } else { instead.then_some(Trial::Refused) };
-        self.judged(ring, trial, true);
+        self.judged(ring, trial, Judgement::Accepted(None));
     }
 
     /// A request failed because the upstream refused its key, perhaps the second one, sent `instead` of the first.
@@ -271,27 +286,43 @@ impl Key {
         since
     }
 
-    /// What came out about the newest key of a ring, if that is still the one; and whether a key of it was accepted.
-    fn judged(&self, ring: &Ring, trial: Option<Trial>, accepted: bool) {
+    /// What came out about the newest key of a ring, and about its keys together, if that is still the newest.
+    fn judged(&self, ring: &Ring, trial: Option<Trial>, judgement: Judgement) {
         let mut known = self.lock();
         let present = self.ring.load();
         let Some(present) = present.as_ref().filter(|present| Arc::ptr_eq(present.newest(), ring.newest())) else {
             return;
         };
-        if accepted {
-            known.doubted = None;
-            self.doubted.store(false, Ordering::Release);
-            if std::mem::take(&mut known.rejected) {
-                say::line(self, Event::AcceptedAgain, &known);
-            }
-        }
-        if let Some(trial) = trial.filter(|trial| *trial != present.trial()) {
+        let changed = trial.filter(|trial| *trial != present.trial());
+        if let Some(trial) = changed {
             self.ring.store(Some(Arc::new(present.tried(trial))));
-            match trial {
-                Trial::Accepted if present.before().is_some() => say::line(self, Event::NewestAccepted, &known),
-                Trial::Refused if present.before().is_some() => say::line(self, Event::NewestRefused, &known),
-                _ => {}
+        }
+        let was_rejected = known.rejected;
+        let was_unclear = known.unclear.take().is_some();
+        match judgement {
+            Judgement::Accepted(begun) => {
+                (known.doubted, known.rejected) = (None, false);
+                known.confirmed = begun.or(known.confirmed);
+                self.doubted.store(false, Ordering::Release);
             }
+            // Unless it accepted a start meanwhile.
+            Judgement::Rejected => known.rejected = known.doubted.is_some(),
+            Judgement::Unclear(reason) => {
+                known.unclear = Some(reason);
+                known.rejected &= trial.is_none();
+            }
+            Judgement::Open => {}
+        }
+        let event = match changed.filter(|_| present.before().is_some()) {
+            Some(Trial::Accepted) => Some(Event::NewestAccepted),
+            Some(Trial::Refused) if was_rejected && known.rejected => Some(Event::NewestRejected),
+            Some(Trial::Refused) if !known.rejected => Some(Event::NewestRefused),
+            _ if known.rejected && !was_rejected => Some(Event::Rejected),
+            _ if was_rejected && known.doubted.is_none() => Some(Event::AcceptedAgain),
+            _ => (known.unclear.is_some() && !was_unclear).then_some(Event::Unclear),
+        };
+        if let Some(event) = event {
+            say::line(self, event, &known);
         }
         drop(known);
         self.changed.send_replace(());

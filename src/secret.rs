@@ -69,7 +69,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The system refused to read the file.
-    #[error("{path}: cannot be read ({reason}); give the gateway's user the right to read it", path = .path.display())]
+    #[error("{path}: cannot be read ({reason}); put a regular file there that the gateway's user may read", path = .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -98,7 +98,7 @@ impl Health {
 
 fn credential(name: &str, shown: &Shown) -> String {
     let mark = match shown.condition {
-        Condition::Fresh if shown.trouble.is_none() && !shown.waits => "[+]",
+        Condition::Fresh if shown.error().is_empty() => "[+]",
         Condition::Fresh | Condition::Stale | Condition::Rejected | Condition::Expired => "[!]",
         Condition::Missing => "[-]",
     };
@@ -108,8 +108,11 @@ fn credential(name: &str, shown: &Shown) -> String {
         line += &format!(", key {} for {age}", newest.fingerprint);
     }
     if let Some(before) = shown.before {
-        let order = if shown.waits { "goes first, as the upstream does not know that key" } else { "is held, too" };
+        let order = if shown.waits { "goes first, as the upstream refuses that key" } else { "is held, too" };
         line += &format!("; {before} {order}");
+    }
+    if let Some(unclear) = &shown.unclear {
+        line += &format!("; the upstream did not say whether it is valid: {unclear}");
     }
     if let Some(trouble) = &shown.trouble {
         line += &format!("; {trouble}");

@@ -45,7 +45,8 @@ impl Confirmation {
         match self.0.status(request, PATIENCE).await {
             Ok(status) if status.is_success() => Verdict::Accepted,
             Ok(status) if answer::refuses_key(status) => Verdict::Refused,
-            Ok(_) | Err(_) => Verdict::Unclear,
+            Ok(status) => Verdict::Unclear(format!("GET {} was answered with {status}", execution::ANY)),
+            Err(error) => Verdict::Unclear(error.to_string()),
         }
     }
 }

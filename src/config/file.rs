@@ -126,13 +126,14 @@ pub(crate) struct Admin {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    /// A file with the key alone on one line. It is looked at every second: another key in it serves the next request, and
-    /// where it holds none, the last one stays in use. A relative path starts where the gateway started.
+    /// A file with the key alone on one line. It is looked at every second: another key in it serves from the next request on,
+    /// or as soon as the upstream accepts it; where it holds none, the last one stays in use. A relative path starts where the
+    /// gateway started.
     pub(crate) file: Option<String>,
     /// Another file, for the key before: it is held, too, until the upstream has accepted the one in `file` once, so that a
-    /// gateway which starts in the middle of a rotation has both. It may be absent or empty.
+    /// gateway which starts in the middle of a rotation has both. It may be absent or empty, and is never used alone.
     pub(crate) previous_file: Option<String>,
-    /// How long a key stays in use that `file` does not hold any more: `10s` to `365days`. After that, starts get 503. Absent:
+    /// How long a key stays in use that `file` does not hold any more: `10s` to `30days`. After that, starts get 503. Absent:
     /// for ever.
     pub(crate) max_stale: Option<Quantity>,
     /// The name of an environment variable that holds the key: for development.

@@ -50,10 +50,25 @@ pub struct Shown {
     pub newest: Option<ShownKey>,
     /// The key before, while it is held.
     pub before: Option<Fingerprint>,
-    /// Whether the key before goes first, because the upstream does not know the newest.
+    /// Whether the key before goes first, because the upstream refuses the newest.
     pub waits: bool,
+    /// Why a read call of the gateway's own did not tell whether a key is valid that is in question.
+    pub unclear: Option<String>,
     /// Why the last look brought no key, or not the one before.
     pub trouble: Option<Error>,
+}
+
+impl Shown {
+    /// What is wrong, for a metric: the store's error, what the upstream makes of the newest key, or nothing.
+    #[must_use]
+    pub fn error(&self) -> &'static str {
+        match &self.trouble {
+            Some(trouble) => trouble.name(),
+            None if self.waits || self.condition == Condition::Rejected => "refused",
+            None if self.unclear.is_some() => "unclear",
+            None => "",
+        }
+    }
 }
 
 /// A key as it is shown.
@@ -90,6 +105,7 @@ impl Key {
             newest,
             before: ring.as_ref().and_then(|ring| Some(ring.before()?.fingerprint)),
             waits: ring.as_ref().is_some_and(|ring| ring.before().is_some() && ring.trial() == Trial::Refused),
+            unclear: known.unclear.clone(),
             trouble: known.trouble.clone().or_else(|| known.trouble_before.clone()),
         }
     }

@@ -15,20 +15,23 @@ use crate::secret::{Error, Fetched, Pace, Secret};
 use super::looks::AGAIN;
 use super::ring::{Ring, Trial};
 use super::say::{self, Event};
-use super::{Held, Key, Keyring};
+use super::{Held, Judgement, Key, Keyring};
 
-/// How often the upstream is asked about a key that is in question.
+/// How often the upstream is asked about a key that it was asked about in vain.
 const QUESTIONS: Pace = Pace { every: AGAIN, longest: Duration::from_secs(60) };
 
+/// How often it is asked about a key that it has accepted each time.
+const DOUBTS: Duration = Duration::from_secs(1);
+
 /// What the upstream makes of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It answered a read call.
     Accepted,
     /// It refused the key.
     Refused,
-    /// It could not be reached, or answered something that says neither.
-    Unclear,
+    /// It could not be reached, or answered something that says neither: this.
+    Unclear(String),
 }
 
 /// Keeps the credentials of a keyring, whichever they are at a time.
@@ -101,20 +104,21 @@ impl Key {
                 let unusable = trouble_before.is_some() && known.trouble_before.is_none();
                 known.trouble_before = trouble_before;
                 let replaced = self.renew(fetched);
-                if replaced {
-                    (known.rejected, known.doubted) = (false, None);
-                    self.doubted.store(false, Ordering::Release);
-                }
                 if unusable {
                     say::line(self, Event::BeforeUnusable, &known);
                 }
                 if replaced { Some(Event::Replaced) } else { lost.then_some(Event::Back) }
             }
             Err(error) => {
-                let lost = known.trouble.replace(error).is_none();
+                let name = error.name();
+                let news = known.trouble.replace(error).is_none_or(|before| before.name() != name);
                 let over = self.until_expiry_of(known.seen, now) == Some(Duration::ZERO);
-                let expired = over & !self.expired.swap(over, Ordering::AcqRel);
-                if expired { Some(Event::Expired) } else { lost.then_some(Event::Lost) }
+                let was_over = self.expired.swap(over, Ordering::AcqRel);
+                match (was_over, over) {
+                    (false, true) => Some(Event::Expired),
+                    (true, false) => Some(Event::Lost),
+                    _ => news.then_some(Event::Lost),
+                }
             }
         };
         if let Some(event) = event {
@@ -179,7 +183,7 @@ impl Key {
     }
 
     /// When the upstream is to be asked, if at all.
-    fn question_due(&self, asked: Option<Instant>, failures: u32) -> Option<Instant> {
+    pub(super) fn question_due(&self, asked: Option<Instant>, failures: u32) -> Option<Instant> {
         let ring = self.ring.load();
         let ring = ring.as_ref()?;
         let now = Instant::now();
@@ -187,7 +191,8 @@ impl Key {
             return Some(now);
         }
         let in_question = ring.before().is_some() || self.doubted.load(Ordering::Acquire);
-        in_question.then(|| asked.map_or(now, |asked| asked + QUESTIONS.after(failures.saturating_sub(1))))
+        let wait = failures.checked_sub(1).map_or(DOUBTS, |failures| QUESTIONS.after(failures));
+        in_question.then(|| asked.map_or(now, |asked| asked + wait))
     }
 
     /// Asks about the newest key, and where requests were refused with both, about the one before.
@@ -199,30 +204,20 @@ impl Key {
             Some(before) if doubted && newest == Verdict::Refused => Some(ask(self, before).await),
             _ => None,
         };
-        let accepted = [Some(newest), before].contains(&Some(Verdict::Accepted));
-        let refused =
-            newest == Verdict::Refused && matches!((ring.before(), before), (None, _) | (_, Some(Verdict::Refused)));
-        let trial = match newest {
+        let all_refused = newest == Verdict::Refused && (ring.before().is_none() || before == Some(Verdict::Refused));
+        let trial = match &newest {
             Verdict::Accepted => Some(Trial::Accepted),
-            Verdict::Refused if ring.before().is_some() => Some(Trial::Refused),
-            Verdict::Unclear if ring.trial() == Trial::Due => Some(Trial::Unclear),
-            Verdict::Refused | Verdict::Unclear => None,
+            Verdict::Refused => ring.before().map(|_| Trial::Refused),
+            Verdict::Unclear(_) => (ring.trial() == Trial::Due).then_some(Trial::Unclear),
         };
-        if accepted {
-            self.lock().confirmed = Some(now);
-        }
-        if doubted && refused {
-            self.reject(&ring);
-        }
-        self.judged(&ring, trial, accepted);
-    }
-
-    /// The upstream refuses every key of a ring, if it is still the one.
-    pub(super) fn reject(&self, ring: &Ring) {
-        let mut known = self.lock();
-        let stays = self.ring.load().as_ref().is_some_and(|present| Arc::ptr_eq(present.newest(), ring.newest()));
-        if stays && known.doubted.is_some() && !std::mem::replace(&mut known.rejected, true) {
-            say::line(self, Event::Rejected, &known);
-        }
+        let judgement = match [Some(&newest), before.as_ref()] {
+            [Some(Verdict::Accepted), _] | [_, Some(Verdict::Accepted)] => Judgement::Accepted(Some(now)),
+            _ if doubted && all_refused => Judgement::Rejected,
+            [Some(Verdict::Unclear(reason)), _] | [_, Some(Verdict::Unclear(reason))] => {
+                Judgement::Unclear(reason.clone())
+            }
+            _ => Judgement::Open,
+        };
+        self.judged(&ring, trial, judgement);
     }
 }

@@ -23,6 +23,10 @@ pub(super) enum Event {
     NewestRefused,
     /// The upstream refuses whatever is held.
     Rejected,
+    /// It did, and refuses the newest key, too.
+    NewestRejected,
+    /// It could not be asked.
+    Unclear,
     /// It does so no longer.
     AcceptedAgain,
 }
@@ -39,7 +43,7 @@ pub(super) fn line(key: &Key, event: Event, known: &Known) {
         };
     }
     match event {
-        Event::Replaced => say!(info, "a key was read that was not known before"),
+        Event::Replaced => say!(info, "a new key was read"),
         Event::Back => say!(info, "the key can be read again"),
         Event::Lost if fingerprint.is_some() => say!(warn, "no key can be read; the last one stays in use"),
         Event::Lost => say!(error, "no key can be read; the gateway is not ready until there is one"),
@@ -48,8 +52,13 @@ pub(super) fn line(key: &Key, event: Event, known: &Known) {
         }
         Event::BeforeUnusable => say!(warn, "the key in previous_file cannot be used"),
         Event::NewestAccepted => say!(info, "the upstream accepts the new key; the one before is forgotten"),
-        Event::NewestRefused => say!(warn, "the upstream does not know the new key; the one before goes on"),
+        Event::NewestRefused => say!(
+            warn,
+            "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file"
+        ),
         Event::Rejected => say!(error, "the upstream refuses the key; replace it"),
+        Event::NewestRejected => say!(error, "the upstream refuses the new key, too; replace it"),
+        Event::Unclear => say!(warn, "a key is in question, and the upstream does not say whether it is valid"),
         Event::AcceptedAgain => say!(info, "the upstream accepts the key again"),
     }
 }

@@ -88,11 +88,11 @@ fn only_a_read_call_of_the_gateways_own_makes_a_key_a_rejected_one() {
         Condition::Fresh,
         "requests of one tenant may be refused for a reason of theirs"
     );
-    key.reject(&ring);
+    key.judged(&ring, None, Judgement::Rejected);
     assert_eq!(key.shown(now).condition, Condition::Rejected);
     key.accepted(ring.newest(), false);
     assert_eq!(key.shown(now).condition, Condition::Fresh);
-    key.reject(&ring);
+    key.judged(&ring, None, Judgement::Rejected);
     assert_eq!(
         key.shown(now).condition,
         Condition::Fresh,
@@ -100,28 +100,55 @@ fn only_a_read_call_of_the_gateways_own_makes_a_key_a_rejected_one() {
     );
 }
 
-#[test]
-fn a_rejected_key_is_not_what_the_next_one_is_judged_by() {
+#[tokio::test]
+async fn after_a_rejected_key_the_next_one_is_rejected_only_if_the_upstream_refuses_it_too() {
+    for (verdict, condition) in
+        [(Verdict::Accepted, Condition::Fresh), (Verdict::Refused, Condition::Rejected), (unclear(), Condition::Fresh)]
+    {
+        let (key, now) = (key(None, None), Instant::now());
+        key.take(fetched("one"), now);
+        let ring = key.ring.load_full().unwrap();
+        key.refused(true);
+        key.judged(&ring, None, Judgement::Rejected);
+        key.take(fetched("two"), now);
+        assert_eq!(key.shown(now).condition, Condition::Rejected, "until the upstream was asked");
+        key.judged(&ring, None, Judgement::Accepted(Some(now)));
+        assert_eq!(key.shown(now).condition, Condition::Rejected, "an answer about the key before comes too late");
+        let ask = async |_: &Key, held: &Held| {
+            if held.secret.header_value() == "two" { verdict.clone() } else { Verdict::Refused }
+        };
+        key.judge(&ask, now).await;
+        assert_eq!(key.shown(now).condition, condition, "{verdict:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_upstream_does_not_say_whether_a_key_is_valid_the_reason_is_shown_until_it_does() {
     let (key, now) = (key(None, None), Instant::now());
     key.take(fetched("one"), now);
-    let ring = key.ring.load_full().unwrap();
     key.refused(true);
-    key.reject(&ring);
-    key.take(fetched("two"), now);
-    assert_eq!(key.shown(now).condition, Condition::Fresh);
-    key.judged(&ring, Some(Trial::Refused), false);
-    assert_eq!(key.ring.load_full().unwrap().trial(), Trial::Due, "an answer about the key before comes too late");
+    key.judge(&async |_: &Key, _: &Held| unclear(), now).await;
+    let shown = key.shown(now);
+    assert_eq!((shown.condition, shown.error(), shown.unclear.as_deref()), (Condition::Fresh, "unclear", Some("403")));
+    assert!(key.question_due(Some(now), 1).is_some(), "it is asked again");
+    key.judge(&async |_: &Key, _: &Held| Verdict::Refused, now).await;
+    let shown = key.shown(now);
+    assert_eq!((shown.condition, shown.error(), shown.unclear), (Condition::Rejected, "refused", None));
+}
+
+fn unclear() -> Verdict {
+    Verdict::Unclear("403".to_owned())
 }
 
 #[tokio::test]
 async fn whatever_the_upstream_says_of_a_new_key_decides_which_goes_first() {
-    for (verdict, expected) in [(Verdict::Accepted, "new"), (Verdict::Refused, "old"), (Verdict::Unclear, "new")] {
+    for (verdict, expected) in [(Verdict::Accepted, "new"), (Verdict::Refused, "old"), (unclear(), "new")] {
         let (key, now) = (key(None, None), Instant::now());
         key.take(fetched("old"), now);
         key.accepted(&key.first().unwrap(), false);
         key.take(fetched("new"), now);
         assert_eq!(first(&key), "old", "as long as the upstream is being asked");
-        key.judge(&async |_: &Key, _: &Held| verdict, now).await;
+        key.judge(&async |_: &Key, _: &Held| verdict.clone(), now).await;
         assert_eq!(first(&key), expected, "{verdict:?}");
         assert_eq!(key.shown(now).before.is_none(), verdict == Verdict::Accepted, "{verdict:?}");
     }
@@ -135,7 +162,9 @@ async fn with_two_keys_refused_both_are_asked_about() {
         key.take(fetched("old"), now);
         key.take(fetched("new"), now);
         key.refused(true);
-        let ask = async |_: &Key, held: &Held| if held.secret.header_value() == "old" { old } else { Verdict::Refused };
+        let ask = async |_: &Key, held: &Held| {
+            if held.secret.header_value() == "old" { old.clone() } else { Verdict::Refused }
+        };
         key.judge(&ask, now).await;
         assert_eq!((key.shown(now).condition, first(&key).as_str()), (condition, "old"), "{old:?}");
     }
@@ -147,7 +176,7 @@ fn a_start_that_the_key_before_serves_after_a_refusal_puts_it_first_and_one_with
     key.take(fetched("old"), now);
     let old = key.first().unwrap();
     key.take(fetched("new"), now);
-    key.judged(&key.ring.load_full().unwrap(), Some(Trial::Unclear), false);
+    key.judged(&key.ring.load_full().unwrap(), Some(Trial::Unclear), Judgement::Open);
     let new = key.first().unwrap();
     key.refused(true);
     key.accepted(&old, false);
@@ -183,7 +212,7 @@ fn a_key_is_as_old_as_its_last_change_also_at_another_place() {
     moved.take(fetched("one"), now);
     assert_eq!(moved.first().unwrap().since, since);
     moved.take(fetched("two"), now);
-    moved.judged(&moved.ring.load_full().unwrap(), Some(Trial::Accepted), true);
+    moved.judged(&moved.ring.load_full().unwrap(), Some(Trial::Accepted), Judgement::Accepted(None));
     assert!(moved.first().unwrap().since > since);
 }
 
@@ -198,12 +227,10 @@ async fn a_request_waits_for_another_key_until_there_is_one_or_the_one_that_it_h
         let asked = poll_fn(|context| Poll::Ready(pin!(key.looks.asked()).poll(context))).await.is_ready();
         assert_eq!(asked, good, "the first refusal has the store looked at, at once");
         // What was asked before the refusal says nothing.
-        key.lock().confirmed = Some(now);
-        key.judged(&ring, None, true);
+        key.judged(&ring, None, Judgement::Accepted(Some(now)));
         assert!(poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context))).await.is_pending());
         if good {
-            key.lock().confirmed = Some(Instant::now());
-            key.judged(&ring, None, true);
+            key.judged(&ring, None, Judgement::Accepted(Some(Instant::now())));
         } else {
             key.take(fetched("two"), now);
         }

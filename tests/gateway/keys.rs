@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
 
-const READ: &str = "a key was read that was not known before";
+const READ: &str = "a new key was read";
 const LOST: &str = "no key can be read; the last one stays in use";
 const BACK: &str = "the key can be read again";
 
@@ -388,9 +388,44 @@ fn while_the_upstream_does_not_know_the_new_key_each_start_is_sent_once_with_the
     let pair = Pair::start();
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-early").unwrap();
-    said(&pair.gateway, "the upstream does not know the new key; the one before goes on", 1);
+    said(
+        &pair.gateway,
+        "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file",
+        1,
+    );
     let report = verbose(&pair.gateway);
-    assert!(report.contains("goes first, as the upstream does not know that key"), "{report}");
+    assert!(report.contains("goes first, as the upstream refuses that key"), "{report}");
     assert_eq!(starts(&pair, 8), [202; 8]);
     assert_eq!(pair.asteroid.starts().len(), 9);
+}
+
+#[test]
+fn a_wrong_key_in_place_of_a_rejected_one_leaves_it_rejected_and_the_right_one_serves() {
+    let pair = Pair::start();
+    let put = |key: &str| write(pair.gateway.dir().join("key"), key).unwrap();
+    pair.asteroid.replace_key("ak-right");
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    wait_for_state(&pair.gateway, "main", "rejected");
+    put("ak-wrong");
+    said(&pair.gateway, "the upstream refuses the new key, too; replace it", 1);
+    assert_eq!(state(&pair, "main"), "rejected");
+    put("ak-right");
+    said(&pair.gateway, READ, 3);
+    assert_eq!(pair.execute("{}").status, 202);
+    wait_for_state(&pair.gateway, "main", "fresh");
+}
+
+#[test]
+fn where_a_read_call_does_not_tell_whether_the_key_is_refused_it_is_said_what_came_back() {
+    let pair = Pair::start();
+    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
+    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 403}}}));
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    let unclear = "GET /executions?pageSize=1 was answered with 403 Forbidden";
+    assert!(verbose(&pair.gateway).contains(unclear), "{}", verbose(&pair.gateway));
+    said(&pair.gateway, "a key is in question, and the upstream does not say whether it is valid", 1);
+    let labels = [("credential", "main"), ("error", "unclear")];
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_credential_info", &labels), Some(1.0));
+    assert_eq!(pair.execute("{}").status, 202);
+    assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
 }

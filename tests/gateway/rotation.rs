@@ -107,7 +107,7 @@ fn the_upstream_learns_the_new_key_long_after_the_file_and_takes_both_for_a_whil
     let pair = Pair::start();
     under_load(&pair, |load| {
         file_changes(&pair);
-        pair.gateway.line(|line| line["message"] == "the upstream does not know the new key; the one before goes on");
+        pair.gateway.line(|line| line["message"] == "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file");
         let before = pair.asteroid.starts().len();
         load.wait_for(BETWEEN);
         assert!(pair.asteroid.starts().len() >= before);

@@ -14,7 +14,7 @@ use crate::secret::SecretRef;
 
 /// The store is looked at every second, and may take some to answer.
 const LEAST_STALE: Duration = Duration::from_secs(10);
-const MOST_STALE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MOST_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The credentials; `header` carries their keys.
 pub(super) fn resolve(

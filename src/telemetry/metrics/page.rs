@@ -11,7 +11,6 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::key::{Condition, Key, Keyring};
-use crate::secret;
 use crate::state::{Counter, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
 
@@ -136,7 +135,7 @@ impl Shown {
             .iter()
             .map(|(name, key)| {
                 let fingerprint = key.newest.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
-                (*name, fingerprint, key.trouble.as_ref().map_or("", secret::Error::name))
+                (*name, fingerprint, key.error())
             })
             .collect();
         let infos = named.iter().map(|(name, fingerprint, error)| {
