@@ -34,6 +34,7 @@ mod metrics;
 mod probe;
 mod prometheus;
 mod recovery;
+mod release;
 mod reload;
 mod rolling;
 mod sdk;
