@@ -1,5 +1,6 @@
 //! Configuration in, running program out: the only module that knows every part.
 
+mod confirmation;
 mod keys;
 mod rehearsal;
 mod reload;
@@ -18,8 +19,9 @@ use tokio::sync::mpsc;
 use crate::admin::health::Health;
 use crate::config::resolve::{self, Config, Listener, TenantSource};
 use crate::drain::{self, Schedule};
+use crate::key::Keyring;
 use crate::proxy::snapshot::{self, Current, Snapshot};
-use crate::secret::{self, Environment};
+use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
@@ -33,6 +35,7 @@ use crate::upstream::tls;
 use crate::watch::Watch;
 use crate::worker::Worker;
 
+use confirmation::Confirmation;
 use reload::Reloader;
 
 pub use rehearsal::rehearse;
@@ -85,6 +88,9 @@ pub enum Error {
     /// The collector's URL cannot be used.
     #[error("traces.otlp")]
     Traces(#[from] traces::Error),
+    /// The path of the upstream's URL is none; `config::resolve` promises that this does not happen.
+    #[error("upstream.url: its path is none")]
+    BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
@@ -99,16 +105,17 @@ pub enum Error {
 /// # Errors
 ///
 /// Whatever keeps it from serving; nothing is left running then.
-pub fn start(
+pub async fn start(
     config: Config,
     environment: Environment,
     source: Option<Source>,
     log: Option<Log>,
 ) -> Result<Running, Error> {
     let state = Arc::new(State::default());
-    let keys = keys::at_start(&config, &environment, &state)?;
+    let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
+    let keys = keys::at_start(&config, &environment, &keyring).await?;
     let served = Snapshot::serve(&config, &keys, &state)?;
-    state.hold(keys);
+    keyring.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
@@ -120,10 +127,11 @@ pub fn start(
     let (addresses, sockets) = listen(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&state), audit.clone()));
+    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
+    let confirmation = Confirmation::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let open: Vec<_> =
@@ -131,6 +139,7 @@ pub fn start(
     let page = Page::new(Shown {
         sinks: Arc::clone(&sinks),
         state: Arc::clone(&state),
+        keyring: Arc::clone(&keyring),
         capacity: capacity.most(),
         upstream: (config.upstream.host.clone(), config.upstream.port),
     });
@@ -160,8 +169,10 @@ pub fn start(
         config,
         current,
         state: Arc::clone(&state),
+        keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         sinks,
+        waits: None,
     });
     Ok(Running {
         addresses,
@@ -175,6 +186,8 @@ pub fn start(
         workers_end,
         watches,
         state,
+        keyring,
+        confirmation,
         page,
         exporter,
         audit,

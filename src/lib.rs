@@ -36,6 +36,7 @@ pub mod dump;
 pub mod error;
 pub mod files;
 pub mod json;
+pub mod key;
 pub mod proxy;
 pub mod secret;
 pub mod server;

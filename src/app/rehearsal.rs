@@ -10,11 +10,12 @@ use tokio::runtime::Handle;
 
 use crate::config::resolve::{Config, Listener, TenantSource};
 use crate::drain;
+use crate::key::{Definition, Key, Keys};
 use crate::proxy::Proxy;
 use crate::proxy::rehearsal::Rehearsal;
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::Secret;
-use crate::state::{Key, Keys, State};
+use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
 use crate::upstream::connect::Connector;
@@ -63,6 +64,9 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
 
 fn placeholders(config: &Config) -> Keys {
     // Visible ASCII, as a key is, so that each is there.
-    let placeholder = |name: &String| Some((name.clone(), Arc::new(Key::fixed(Secret::new(REDACTED).ok()?))));
-    config.credentials.keys().filter_map(placeholder).collect()
+    let placeholder = |(name, definition): (&String, &Definition)| {
+        let secret = Secret::new(REDACTED).ok()?;
+        Some((name.clone(), Arc::new(Key::fixed(name, secret, definition.header.clone()))))
+    };
+    config.credentials.iter().filter_map(placeholder).collect()
 }

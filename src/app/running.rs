@@ -14,13 +14,15 @@ use tokio::sync::mpsc;
 
 use crate::admin::{self, health::Health};
 use crate::drain::{Drain, Schedule};
-use crate::state::{Keeper, State};
+use crate::key::{Keeper, Keyring};
+use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Page;
 use crate::telemetry::trace::export::Exporter;
 use crate::watch::Watch;
 
+use super::confirmation::Confirmation;
 use super::reload::Reloader;
 
 /// How long records of starts may take to be written at the end.
@@ -42,6 +44,8 @@ pub struct Running {
     pub(super) workers_end: mpsc::Receiver<Infallible>,
     pub(super) watches: Vec<Watch>,
     pub(super) state: Arc<State>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) confirmation: Confirmation,
     pub(super) page: Page,
     pub(super) exporter: Option<Exporter>,
     pub(super) audit: Option<Arc<Audit>>,
@@ -64,8 +68,7 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
-        let keeper = Keeper::new(Arc::clone(&self.state));
-        tasks.spawn_unwaited(async { match keeper.run().await {} });
+        let keeper = pin!(Keeper(self.keyring).run(async |key, held| self.confirmation.ask(key, held).await));
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = pin!(admin::serve(admin, self.health, self.page, tasks));
         let audit = self.audit.clone();
@@ -104,6 +107,7 @@ impl Running {
         // Probes are answered to the end.
         tokio::select! {
             never = admin => match never {},
+            never = keeper => match never {},
             ended = ending => ended,
         }
     }

@@ -54,12 +54,12 @@ impl Dev {
                 Options { keys: vec![SecretString::from(key)], on_request: Some(Box::new(|request| say(request))) };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
-            let running = app::start(config, environment, None, Some(log.clone())).map_err(|error| match error {
-                app::Error::Bind { .. } => {
-                    anyhow!(error).context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0")
-                }
-                error => error.into(),
-            })?;
+            let running =
+                app::start(config, environment, None, Some(log.clone())).await.map_err(|error| match error {
+                    app::Error::Bind { .. } => anyhow!(error)
+                        .context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0"),
+                    error => error.into(),
+                })?;
             greet(&running, upstream);
             tokio::select! {
                 never = simulator.serve(socket, None) => match never {},

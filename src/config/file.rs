@@ -27,6 +27,9 @@ pub(crate) struct Gateway {
     /// Where probes arrive: `/livez`, `/readyz`. Apart from the listeners; it may be reachable from outside, as
     /// Kubernetes needs.
     pub(crate) admin: Admin,
+    /// What the fingerprints of keys in logs, metrics and the audit are made with: 1 to 128 characters. Gateways with the same
+    /// salt call a key the same. Absent: each process has its own.
+    pub(crate) fingerprint_salt: Option<String>,
     /// Where the keys are, by name: 1 to 63 of `a-z`, `0-9`, `_` and `-`. A key itself never stands in the file.
     pub(crate) credentials: BTreeMap<String, Credential>,
     /// Who may start agents, by name: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
@@ -122,6 +125,12 @@ pub(crate) struct Credential {
     /// A file with the key alone on one line. It is looked at every second: another key in it serves the next request, and
     /// where it holds none, the last one stays in use. A relative path starts where the gateway started.
     pub(crate) file: Option<String>,
+    /// Another file, for the key before: it is held, too, until the upstream has accepted the one in `file` once, so that a
+    /// gateway which starts in the middle of a rotation has both. It may be absent or empty.
+    pub(crate) previous_file: Option<String>,
+    /// How long a key stays in use that `file` does not hold any more: `10s` to `365days`. After that, starts get 503. Absent:
+    /// for ever.
+    pub(crate) max_stale: Option<Quantity>,
     /// The name of an environment variable that holds the key: for development.
     pub(crate) env: Option<String>,
 }

@@ -19,6 +19,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         differs(&format!("listeners[{at}].address"), old.address != new.address);
         differs(&format!("listeners[{at}].tls"), old.tls != new.tls);
     }
+    differs("fingerprint_salt", old.fingerprint_salt != new.fingerprint_salt);
     differs("admin.address", old.admin != new.admin);
     differs("timeouts.connect", old.timeouts.connect != new.timeouts.connect);
     differs("timeouts.idle", old.timeouts.idle != new.timeouts.idle);

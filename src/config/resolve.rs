@@ -24,7 +24,7 @@ use super::file;
 use super::finding::{Findings, Path};
 use super::units;
 use crate::asteroid::start::OnConflict;
-use crate::secret::SecretRef;
+use crate::key::Definition;
 use crate::state::{Bounds, Limits};
 
 pub use audit::Audit;
@@ -38,8 +38,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where probes arrive; apart from every listener.
     pub admin: SocketAddr,
+    /// What the fingerprints of keys are made with; absent where each process has its own.
+    pub fingerprint_salt: Option<String>,
     /// Where the keys are, by name.
-    pub credentials: BTreeMap<String, SecretRef>,
+    pub credentials: BTreeMap<String, Definition>,
     /// The tenants, by name.
     pub tenants: BTreeMap<String, Tenant>,
     /// What happens to a caller's tag that is one of the gateway's.
@@ -224,7 +226,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
         listener::warn_of_idle_tenants(listeners, tenants, findings);
     }
-    let credentials = credential::resolve(file.credentials, tenants.as_ref().map(|(tenants, _)| tenants), findings);
+    let used = tenants.as_ref().map(|(tenants, _)| tenants);
+    let credentials = credential::resolve(file.credentials, credential_header, used, findings);
+    let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let timeouts = timeouts(&file.timeouts, section.findings);
@@ -236,6 +240,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         upstream: upstream?,
         listeners: listeners?,
         admin: admin?,
+        fingerprint_salt: fingerprint_salt?,
         credentials: credentials?,
         tenants,
         on_conflict,

@@ -59,7 +59,10 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!(config.listeners[0].address, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.listeners[0].tenant, TenantSource::Fixed("billing".to_owned()));
     assert_eq!(config.admin, "127.0.0.1:9090".parse().unwrap());
-    assert_eq!(config.credentials["main"], SecretRef::File("/var/run/secrets/asteroid/api-key".into()));
+    assert_eq!(
+        config.credentials["main"].place,
+        SecretRef::File { path: "/var/run/secrets/asteroid/api-key".into(), previous: None }
+    );
     assert_eq!(config.tenants["billing"].tags, [("tenant".to_owned(), "billing".to_owned())]);
     assert_eq!(config.on_conflict, OnConflict::Reject);
     let Idempotency { bounds, recovery, tag } = config.idempotency;
@@ -112,7 +115,7 @@ fn the_development_file_runs_in_front_of_any_loopback_url() {
     let tenant = &config.tenants["billing"];
     let tags: Vec<_> = tenant.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(tags, [("tenant", "billing"), ("cost_center", "4711"), ("team", "billing")]);
-    assert_eq!(config.credentials[&tenant.credential], SecretRef::Env(DEVELOPMENT_KEY.to_owned()));
+    assert_eq!(config.credentials[&tenant.credential].place, SecretRef::Env(DEVELOPMENT_KEY.to_owned()));
     assert_eq!(warnings.iter().count(), 2, "{warnings}");
 }
 
@@ -159,8 +162,8 @@ upstream:
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown key; known here: upstream, listeners, admin, credentials, tenants, tagging, \
-             idempotency, body_limit, timeouts, drain, traces, audit",
+            "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, tenants, \
+             tagging, idempotency, body_limit, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
             "idempotency.retention: must be from 1m to 30days",

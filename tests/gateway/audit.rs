@@ -123,11 +123,12 @@ fn without_times(mut record: Value) -> Value {
 
 #[test]
 fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_in_both_places() {
-    let audited = Audited::with("stdout: true", "");
+    let audited = Audited::with("stdout: true", "fingerprint_salt: pepper");
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let record = audited.recorded("all", &[("traceparent", trace), ("Idempotency-Key", "k")], b"{ }");
     let execution = &audited.pair.asteroid.executions()[0];
-    let fingerprint = Command::new("sh").arg("-c").arg(format!("printf %s '{KEY}' | sha256sum | cut -c1-16")).output();
+    let sign = format!("printf %s '{KEY}' | openssl dgst -sha256 -hmac pepper -r | cut -c1-8");
+    let fingerprint = Command::new("sh").arg("-c").arg(sign).output();
     let expected = json!({
         "level": "INFO", "message": "audit", "request_id": "all", "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "tenant": "billing", "operation": "AgentExecutePost", "agent_id": AGENT, "decision": "sent",

@@ -37,6 +37,7 @@ mod recovery;
 mod release;
 mod reload;
 mod rolling;
+mod rotation;
 mod sdk;
 mod security;
 mod simulated;
