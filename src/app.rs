@@ -17,12 +17,14 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::admin::health::Health;
-use crate::config::resolve::{self, Config, Listener, TenantSource};
+use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
 use crate::drain::{self, Schedule};
 use crate::key::Keyring;
 use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
+use crate::server::socket::Bound;
+use crate::server::unix::{self, Name};
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::telemetry::Sinks;
@@ -54,6 +56,16 @@ pub enum Error {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// A path cannot be listened on.
+    #[error("{key} {address}")]
+    Socket {
+        /// The key of the configuration.
+        key: String,
+        /// The address.
+        address: Address,
+        /// What stands in the way.
+        source: unix::Error,
     },
     /// A key cannot be read.
     #[error("credentials.{name}")]
@@ -124,7 +136,7 @@ pub async fn start(
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches)?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
-    let (addresses, sockets) = listen(&config.listeners)?;
+    let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
     let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
@@ -146,7 +158,7 @@ pub async fn start(
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
-            sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+            sockets: sockets.iter().map(Bound::try_clone).collect::<io::Result<_>>()?,
             tls: tls_servers.clone(),
             capacity: capacity.clone(),
             current: current.clone(),
@@ -161,7 +173,7 @@ pub async fn start(
         workers.push(worker.start(number, end.clone())?);
     }
     announce(&config.listeners, &addresses);
-    tracing::info!(address = %admin, workers = workers.len(), "ready");
+    say_how_it_stands(admin, workers.len(), capacity.most(), &health);
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {
         source,
@@ -178,6 +190,7 @@ pub async fn start(
         addresses,
         admin,
         admin_socket,
+        names,
         drain,
         health,
         reloader,
@@ -217,25 +230,72 @@ fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), E
     bound.map_err(|source| Error::Bind { key, address, source })
 }
 
-fn listen(listeners: &[Listener]) -> Result<(Vec<SocketAddr>, Vec<TcpListener>), Error> {
-    let bound = listeners.iter().enumerate();
-    let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
-    Ok(bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip())
+/// What listens, in the order of the configuration.
+#[derive(Default)]
+struct Listening {
+    addresses: Vec<Address>,
+    sockets: Vec<Bound>,
+    /// Those of Unix sockets.
+    names: Vec<Name>,
 }
 
-fn announce(listeners: &[Listener], addresses: &[SocketAddr]) {
+impl Listening {
+    fn at(listeners: &[Listener]) -> Result<Listening, Error> {
+        let mut listening = Listening::default();
+        for (at, listener) in listeners.iter().enumerate() {
+            let key = format!("listeners[{at}].address");
+            match &listener.address {
+                Address::Tcp(address) => {
+                    let (address, socket) = bind(key, *address)?;
+                    listening.addresses.push(Address::Tcp(address));
+                    listening.sockets.push(Bound::Tcp(socket));
+                }
+                address @ Address::Unix { path, mode } => {
+                    let bound = unix::bind(path, *mode);
+                    let (socket, name) =
+                        bound.map_err(|source| Error::Socket { key, address: address.clone(), source })?;
+                    listening.addresses.push(address.clone());
+                    listening.sockets.push(Bound::Unix(socket));
+                    listening.names.push(name);
+                }
+            }
+        }
+        Ok(listening)
+    }
+}
+
+fn announce(listeners: &[Listener], addresses: &[Address]) {
     for (listener, address) in listeners.iter().zip(addresses) {
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        let mode = match address {
+            Address::Tcp(_) => None,
+            Address::Unix { mode, .. } => Some(format!("{mode:04o}")),
+        };
         match &listener.tenant {
-            TenantSource::Fixed(tenant) => tracing::info!(%address, scheme, tenant, "listening"),
-            TenantSource::Header(header) => tracing::info!(%address, scheme, tenant_header = %header, "listening"),
+            TenantSource::Fixed(tenant) => tracing::info!(%address, mode, scheme, tenant, "listening"),
+            TenantSource::Header(header) => {
+                tracing::info!(%address, mode, scheme, tenant_header = %header, "listening");
+            }
         }
+    }
+}
+
+/// Few callers at once are a limit of open files that nobody meant for this process.
+const FEW_CALLERS: usize = 16;
+
+fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health: &Health) {
+    if callers < FEW_CALLERS {
+        tracing::warn!(callers, "so few callers can be connected at once; let more files be open (ulimit -Hn)");
+    }
+    match health.obstacle() {
+        None => tracing::info!(%address, workers, "ready"),
+        Some(obstacle) => tracing::warn!(%address, workers, obstacle, "started, but not ready yet"),
     }
 }
 
 /// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.
 fn worker_count(config: &Config) -> usize {
-    if config.listeners.iter().all(|listener| listener.address.ip().is_loopback()) {
+    if config.listeners.iter().all(|listener| listener.address.is_local()) {
         return 1;
     }
     std::thread::available_parallelism().map_or(1, NonZero::get)

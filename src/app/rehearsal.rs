@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::Request;
 use tokio::runtime::Handle;
 
-use crate::config::resolve::{Config, Listener, TenantSource};
+use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::drain;
 use crate::key::{Definition, Key, Keys};
 use crate::proxy::Proxy;
@@ -33,7 +33,7 @@ const REDACTED: &str = "<redacted>";
 /// Where the configuration names no such tenant, or TLS cannot be set up. A request that is refused is no error.
 pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<Bytes>>) -> Result<Rehearsal, Error> {
     config.listeners = vec![Listener {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         tenant: TenantSource::Fixed(tenant.to_owned()),
         trusted_peers: Vec::new(),
         hosts: Vec::new(),

@@ -71,15 +71,19 @@ pub(crate) struct Upstream {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listener {
     /// An IP address and a port; port 0 lets the system choose, and the log says which. Off loopback,
-    /// `tenant.trusted_peers` must say who may call.
+    /// `tenant.trusted_peers` must say who may call. Or a Unix socket, for processes of this machine: HTTP/1.1 in cleartext,
+    /// at a path of at most 99 bytes in a directory that is there. One that nobody listens on is replaced.
     pub(crate) address: Option<String>,
+    /// Who may call at a Unix socket: its permissions in octal, whatever the umask. It gets the directory's group where that
+    /// has the setgid bit.
+    pub(crate) mode: Option<Number>,
     /// How the tenant of a request is known: `fixed` or `header`.
     pub(crate) tenant: TenantSource,
     /// Further names that callers may use in `Host`, without port, beside localhost, 127.0.0.0/8 and `[::1]` on loopback.
-    /// Off loopback, `Host` is judged where names are given.
+    /// Off loopback and at a Unix socket, `Host` is judged where names are given.
     pub(crate) hosts: Option<List<String>>,
     /// HTTPS, with HTTP/2 for callers that choose it; without it, HTTP/1.1 in cleartext. Both files are read again when
-    /// they change.
+    /// they change. Not at a Unix socket.
     pub(crate) tls: Option<ListenerTls>,
 }
 
@@ -104,7 +108,7 @@ pub(crate) struct TenantSource {
     /// The name of the header that names the tenant; it must come once.
     pub(crate) header: Option<String>,
     /// The networks and addresses that are believed; all others get 401. Needed off loopback; on loopback, everybody is
-    /// believed where it is absent.
+    /// believed where it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
     pub(crate) trusted_peers: Option<List<String>>,
 }
 
@@ -113,7 +117,7 @@ pub(crate) struct TenantSource {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
-    /// An IP address and a port, none of a listener's.
+    /// An IP address and a port, none of a listener's; no Unix socket.
     pub(crate) address: Option<String>,
 }
 

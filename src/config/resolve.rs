@@ -1,6 +1,7 @@
 //! What the operator wrote → what runs. Every problem is recorded with its path, then the next section is read; no
 //! file, no name server and no environment is asked.
 
+mod address;
 mod audit;
 mod credential;
 mod header;
@@ -27,6 +28,7 @@ use crate::asteroid::start::OnConflict;
 use crate::key::Definition;
 use crate::state::{Bounds, Limits};
 
+pub use address::Address;
 pub use audit::Audit;
 
 /// A configuration that can run. Holds no secret and may be shown.
@@ -121,11 +123,11 @@ pub enum Scheme {
 /// A socket on which requests arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Port 0 lets the system choose.
-    pub address: SocketAddr,
+    /// Where it is.
+    pub address: Address,
     /// How the tenant of a request is known.
     pub tenant: TenantSource,
-    /// Who is believed; where it is empty, everybody who reaches the address, which then is on loopback.
+    /// Who is believed; where it is empty, everybody who reaches the address, which then is local.
     pub trusted_peers: Vec<IpNet>,
     /// Further names for `Host`: lower case, no port, IPv6 without brackets.
     pub hosts: Vec<String>,
@@ -223,6 +225,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let tag = idempotency::tag(&file.tagging, findings);
     let tenants = tenant::resolve(file.tenants, file.tagging, tag.as_deref(), &file.credentials, findings);
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
+    if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
+        idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
+    }
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
         listener::warn_of_idle_tenants(listeners, tenants, findings);
     }

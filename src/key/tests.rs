@@ -1,9 +1,12 @@
 //! What becomes of keys that are read, accepted and refused.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 
 use crate::secret::{Environment, Error, Fetched, Salt, Secret, SecretRef};
 
@@ -146,6 +149,7 @@ fn a_start_that_the_key_before_serves_after_a_refusal_puts_it_first_and_one_with
     key.take(fetched("new"), now);
     key.judged(&key.ring.load_full().unwrap(), Some(Trial::Unclear), false);
     let new = key.first().unwrap();
+    key.refused(true);
     key.accepted(&old, false);
     assert_eq!(first(&key), "new", "it may have been sent before there was another");
     key.accepted(&old, true);
@@ -181,4 +185,30 @@ fn a_key_is_as_old_as_its_last_change_also_at_another_place() {
     moved.take(fetched("two"), now);
     moved.judged(&moved.ring.load_full().unwrap(), Some(Trial::Accepted), true);
     assert!(moved.first().unwrap().since > since);
+}
+
+#[tokio::test]
+async fn a_request_waits_for_another_key_until_there_is_one_or_the_one_that_it_had_turns_out_to_be_good() {
+    let (key, now) = (key(None, None), Instant::now());
+    key.take(fetched("one"), now);
+    let (ring, one) = (key.ring.load_full().unwrap(), key.first().unwrap());
+    for good in [true, false] {
+        let mut waiting = pin!(key.other_than(&one));
+        assert!(poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context))).await.is_pending());
+        let asked = poll_fn(|context| Poll::Ready(pin!(key.looks.asked()).poll(context))).await.is_ready();
+        assert_eq!(asked, good, "the first refusal has the store looked at, at once");
+        // What was asked before the refusal says nothing.
+        key.lock().confirmed = Some(now);
+        key.judged(&ring, None, true);
+        assert!(poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context))).await.is_pending());
+        if good {
+            key.lock().confirmed = Some(Instant::now());
+            key.judged(&ring, None, true);
+        } else {
+            key.take(fetched("two"), now);
+        }
+        let found = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context))).await;
+        let Poll::Ready(found) = found else { panic!("it waits for nothing") };
+        assert_eq!(found.map(|held| held.secret.header_value()), (!good).then(|| HeaderValue::from_static("two")));
+    }
 }

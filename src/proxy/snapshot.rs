@@ -156,7 +156,7 @@ impl Snapshot {
             };
             listeners.push(Listener {
                 scheme: if listener.tls.is_some() { Scheme::Https } else { Scheme::Http },
-                hosts: Hosts::new(listener.address.ip(), &listener.hosts),
+                hosts: Hosts::new(&listener.address, &listener.hosts),
                 tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
             });
         }

@@ -1,7 +1,6 @@
 //! HTTP/1.1 on one connection, until it closes, is unused for too long, or the drain ends it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
+use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::snapshot::Current;
@@ -23,7 +23,7 @@ use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
 const NEXT_REQUEST: Duration = Duration::from_millis(200);
 
 /// Serves a connection to its end.
-pub async fn serve<S>(mut stream: S, peer: SocketAddr, current: &Arc<Current>, proxy: &Arc<Proxy>)
+pub async fn serve<S>(mut stream: S, peer: Peer, current: &Arc<Current>, proxy: &Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

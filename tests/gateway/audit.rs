@@ -97,7 +97,7 @@ fn refused_start(id: usize) -> Vec<u8> {
 }
 
 /// Sends refused starts until there is room for none; how many were recorded.
-fn fill(mut caller: Caller) -> usize {
+pub(crate) fn fill(mut caller: Caller) -> usize {
     const AT_ONCE: usize = 64;
     for n in (0..3 * PLACES).step_by(AT_ONCE) {
         let starts: Vec<u8> = (n..n + AT_ONCE).flat_map(refused_start).collect();
