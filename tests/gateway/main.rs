@@ -31,6 +31,7 @@ mod identity;
 mod keys;
 mod limits;
 mod malformed;
+mod manifests;
 mod metrics;
 mod probe;
 mod prometheus;
