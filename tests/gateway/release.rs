@@ -155,6 +155,20 @@ fn the_bill_of_materials_names_every_crate_that_is_linked_and_no_path_of_this_ma
     assert!(linked.len() > 50 && missing.is_empty(), "{missing:?}");
 }
 
+#[test]
+fn the_chart_of_a_release_is_packed_under_its_version() {
+    let python = std::env::var("ASTEROID_MANIFESTS_PYTHON").expect("ASTEROID_MANIFESTS_PYTHON: run tests/run");
+    let dir = tempfile::tempdir().unwrap();
+    let helm = Path::new(&python).parent().unwrap();
+    let path = format!("{}:{}", helm.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(Path::new(ROOT).join("deploy/release"));
+    let output = command.arg("chart").arg(dir.path()).env("PATH", path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let packed = dir.path().join(format!("asteroid-gateway-{VERSION}.tgz"));
+    let list = Command::new("tar").arg("tzf").arg(packed).output().unwrap();
+    assert!(String::from_utf8(list.stdout).unwrap().lines().any(|name| name == "asteroid-gateway/values.schema.json"));
+}
+
 /// Runs a program of the tests' installation.
 fn lint(name: &str, arguments: &[&str]) {
     let linters = std::env::var("ASTEROID_LINTERS").expect("ASTEROID_LINTERS: run tests/run, which installs them");
