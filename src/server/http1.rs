@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::peer::Peer;
 use crate::proxy::Proxy;
@@ -19,16 +19,18 @@ use crate::proxy::snapshot::Current;
 
 use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
 
+/// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
+const NEXT_REQUEST: Duration = Duration::from_millis(200);
+
 /// Serves a connection to its end.
 pub async fn serve<S>(mut stream: S, peer: Peer, current: &Arc<Current>, proxy: &Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    // Holds a permit from the first request on.
-    let begun = Notify::new();
+    let used = AtomicBool::new(false);
     let closing_answer = AtomicBool::new(false);
     let service = service_fn(|request| {
-        begun.notify_one();
+        used.store(true, Ordering::Relaxed);
         let closing_answer = &closing_answer;
         async move {
             let response = proxy.handle(current, peer, request).await;
@@ -46,8 +48,8 @@ where
         let mut draining = proxy.draining.clone();
         let closing = async {
             draining.closing().await;
-            // A connection that was just taken from the queue may carry a request that nobody has read yet.
-            drop(timeout(FIRST_REQUEST, begun.notified()).await);
+            // A request may be on its way that nobody has read yet; its answer ends the connection by itself.
+            sleep(if used.load(Ordering::Relaxed) { NEXT_REQUEST } else { FIRST_REQUEST }).await;
         };
         tokio::pin!(connection, closing);
         tokio::select! {

@@ -54,6 +54,19 @@ fn readiness_turns_while_the_delay_is_served_and_answers_tell_callers_to_leave()
 }
 
 #[test]
+fn a_request_that_crosses_the_end_of_accepting_on_a_kept_connection_is_answered() {
+    let pair = Pair::start();
+    let mut kept = pair.caller();
+    assert_eq!(kept.execute("{}").header("connection"), None);
+    pair.gateway.signal("TERM");
+    // With no delay, it has stopped to accept by now; no answer has told this caller to leave.
+    pair.gateway.line(|line| line["message"] == "draining");
+    let answer = kept.execute("{}");
+    assert_eq!((answer.status, answer.header("connection")), (202, Some("close")));
+    assert!(pair.gateway.end().status.success());
+}
+
+#[test]
 fn an_idle_connection_does_not_hold_up_the_end() {
     let pair = Pair::start();
     let mut used = pair.caller();

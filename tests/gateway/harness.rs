@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod frames;
 pub(crate) mod gate;
+pub(crate) mod haproxy;
 pub(crate) mod metrics;
 pub(crate) mod program;
 pub(crate) mod raw;

@@ -36,6 +36,7 @@ mod metrics;
 mod probe;
 mod prometheus;
 mod recovery;
+mod release;
 mod reload;
 mod rolling;
 mod rotation;

@@ -1,5 +1,7 @@
 //! Processes that replace one another behind one address, under load: no start is lost and none is doubled.
 
+mod haproxy;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -68,8 +68,19 @@ impl Caller {
         self.answer()
     }
 
+    /// The same, where the connection may be about to end.
+    pub(crate) fn try_post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+        let request = self.posting(path, headers, body);
+        self.stream.get_mut().write_all(&request).ok()?;
+        self.try_answer()
+    }
+
     /// The first half of [`Caller::post`].
     pub(crate) fn send_post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+        self.send(&self.posting(path, headers, body));
+    }
+
+    fn posting(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
         let given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         let mut head = format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
         if !given("host") {
@@ -81,7 +92,7 @@ impl Caller {
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        self.send(&[head.as_bytes(), b"\r\n", body].concat());
+        [head.as_bytes(), b"\r\n", body].concat()
     }
 
     /// Sends a request without a body.
