@@ -14,6 +14,7 @@ use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
 use asteroid_gateway::config::resolve::Scheme;
 use asteroid_gateway::json::{self, Pieces};
+use asteroid_gateway::peer::Peer;
 use asteroid_gateway::proxy::echo::Echo;
 use asteroid_gateway::secret::{Mask, Secret};
 use asteroid_gateway::state::{Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
@@ -120,7 +121,8 @@ fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<C
 fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
     let (sinks, meters) = (Arc::<Sinks>::default(), Arc::<Meters>::default());
     let record = || {
-        let mut record = Record::new(Arc::clone(&sinks), ([127, 0, 0, 1], 1).into(), RequestId::of(&HeaderMap::new()));
+        let mut record =
+            Record::new(Arc::clone(&sinks), Peer::Tcp(([127, 0, 0, 1], 1).into()), RequestId::of(&HeaderMap::new()));
         record.asked = Asked::new(Scheme::Http, &Method::POST);
         record.asked.operation = Some(Operation::AgentExecute);
         record.meters = Some(Arc::clone(&meters));

@@ -1,5 +1,6 @@
 //! Configuration in, running program out: the only module that knows every part.
 
+mod confirmation;
 mod keys;
 mod rehearsal;
 mod reload;
@@ -16,11 +17,14 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc;
 
 use crate::admin::health::Health;
-use crate::config::resolve::{self, Config, Listener, TenantSource};
+use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
 use crate::drain::{self, Schedule};
+use crate::key::Keyring;
 use crate::proxy::snapshot::{self, Current, Snapshot};
-use crate::secret::{self, Environment};
+use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
+use crate::server::socket::Bound;
+use crate::server::unix::{self, Name};
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::telemetry::Sinks;
@@ -33,6 +37,7 @@ use crate::upstream::tls;
 use crate::watch::Watch;
 use crate::worker::Worker;
 
+use confirmation::Confirmation;
 use reload::Reloader;
 
 pub use rehearsal::rehearse;
@@ -51,6 +56,16 @@ pub enum Error {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// A path cannot be listened on.
+    #[error("{key} {address}")]
+    Socket {
+        /// The key of the configuration.
+        key: String,
+        /// The address.
+        address: Address,
+        /// What stands in the way.
+        source: unix::Error,
     },
     /// A key cannot be read.
     #[error("credentials.{name}")]
@@ -85,6 +100,9 @@ pub enum Error {
     /// The collector's URL cannot be used.
     #[error("traces.otlp")]
     Traces(#[from] traces::Error),
+    /// The path of the upstream's URL is none; `config::resolve` promises that this does not happen.
+    #[error("upstream.url: its path is none")]
+    BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
@@ -99,16 +117,17 @@ pub enum Error {
 /// # Errors
 ///
 /// Whatever keeps it from serving; nothing is left running then.
-pub fn start(
+pub async fn start(
     config: Config,
     environment: Environment,
     source: Option<Source>,
     log: Option<Log>,
 ) -> Result<Running, Error> {
     let state = Arc::new(State::default());
-    let keys = keys::at_start(&config, &environment, &state)?;
+    let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
+    let keys = keys::at_start(&config, &environment, &keyring).await?;
     let served = Snapshot::serve(&config, &keys, &state)?;
-    state.hold(keys);
+    keyring.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
@@ -117,13 +136,14 @@ pub fn start(
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches)?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
-    let (addresses, sockets) = listen(&config.listeners)?;
+    let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&state), audit.clone()));
+    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
+    let confirmation = Confirmation::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let open: Vec<_> =
@@ -131,13 +151,14 @@ pub fn start(
     let page = Page::new(Shown {
         sinks: Arc::clone(&sinks),
         state: Arc::clone(&state),
+        keyring: Arc::clone(&keyring),
         capacity: capacity.most(),
         upstream: (config.upstream.host.clone(), config.upstream.port),
     });
     let mut workers = Vec::new();
     for (number, connector) in connectors?.into_iter().enumerate() {
         let worker = Worker {
-            sockets: sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+            sockets: sockets.iter().map(Bound::try_clone).collect::<io::Result<_>>()?,
             tls: tls_servers.clone(),
             capacity: capacity.clone(),
             current: current.clone(),
@@ -152,7 +173,7 @@ pub fn start(
         workers.push(worker.start(number, end.clone())?);
     }
     announce(&config.listeners, &addresses);
-    tracing::info!(address = %admin, workers = workers.len(), "ready");
+    say_how_it_stands(admin, workers.len(), capacity.most(), &health);
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {
         source,
@@ -160,13 +181,16 @@ pub fn start(
         config,
         current,
         state: Arc::clone(&state),
+        keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         sinks,
+        waits: None,
     });
     Ok(Running {
         addresses,
         admin,
         admin_socket,
+        names,
         drain,
         health,
         reloader,
@@ -175,6 +199,8 @@ pub fn start(
         workers_end,
         watches,
         state,
+        keyring,
+        confirmation,
         page,
         exporter,
         audit,
@@ -204,25 +230,72 @@ fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), E
     bound.map_err(|source| Error::Bind { key, address, source })
 }
 
-fn listen(listeners: &[Listener]) -> Result<(Vec<SocketAddr>, Vec<TcpListener>), Error> {
-    let bound = listeners.iter().enumerate();
-    let bound = bound.map(|(at, listener)| bind(format!("listeners[{at}].address"), listener.address));
-    Ok(bound.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip())
+/// What listens, in the order of the configuration.
+#[derive(Default)]
+struct Listening {
+    addresses: Vec<Address>,
+    sockets: Vec<Bound>,
+    /// Those of Unix sockets.
+    names: Vec<Name>,
 }
 
-fn announce(listeners: &[Listener], addresses: &[SocketAddr]) {
+impl Listening {
+    fn at(listeners: &[Listener]) -> Result<Listening, Error> {
+        let mut listening = Listening::default();
+        for (at, listener) in listeners.iter().enumerate() {
+            let key = format!("listeners[{at}].address");
+            match &listener.address {
+                Address::Tcp(address) => {
+                    let (address, socket) = bind(key, *address)?;
+                    listening.addresses.push(Address::Tcp(address));
+                    listening.sockets.push(Bound::Tcp(socket));
+                }
+                address @ Address::Unix { path, mode } => {
+                    let bound = unix::bind(path, *mode);
+                    let (socket, name) =
+                        bound.map_err(|source| Error::Socket { key, address: address.clone(), source })?;
+                    listening.addresses.push(address.clone());
+                    listening.sockets.push(Bound::Unix(socket));
+                    listening.names.push(name);
+                }
+            }
+        }
+        Ok(listening)
+    }
+}
+
+fn announce(listeners: &[Listener], addresses: &[Address]) {
     for (listener, address) in listeners.iter().zip(addresses) {
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        let mode = match address {
+            Address::Tcp(_) => None,
+            Address::Unix { mode, .. } => Some(format!("{mode:04o}")),
+        };
         match &listener.tenant {
-            TenantSource::Fixed(tenant) => tracing::info!(%address, scheme, tenant, "listening"),
-            TenantSource::Header(header) => tracing::info!(%address, scheme, tenant_header = %header, "listening"),
+            TenantSource::Fixed(tenant) => tracing::info!(%address, mode, scheme, tenant, "listening"),
+            TenantSource::Header(header) => {
+                tracing::info!(%address, mode, scheme, tenant_header = %header, "listening");
+            }
         }
+    }
+}
+
+/// Few callers at once are a limit of open files that nobody meant for this process.
+const FEW_CALLERS: usize = 16;
+
+fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health: &Health) {
+    if callers < FEW_CALLERS {
+        tracing::warn!(callers, "so few callers can be connected at once; let more files be open (ulimit -Hn)");
+    }
+    match health.obstacle() {
+        None => tracing::info!(%address, workers, "ready"),
+        Some(obstacle) => tracing::warn!(%address, workers, obstacle, "started, but not ready yet"),
     }
 }
 
 /// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.
 fn worker_count(config: &Config) -> usize {
-    if config.listeners.iter().all(|listener| listener.address.ip().is_loopback()) {
+    if config.listeners.iter().all(|listener| listener.address.is_local()) {
         return 1;
     }
     std::thread::available_parallelism().map_or(1, NonZero::get)

@@ -129,7 +129,10 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
     let log = begin_log(logging)?;
     say_if_unprotected(protected);
-    let ended = runtime()?.block_on(serve(config, source, logging.records().then(|| log.clone())));
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(config, source, logging.records().then(|| log.clone())));
+    // A file system that hangs must not hold up the exit.
+    runtime.shutdown_background();
     log.close(LAST_WORDS);
     ended.map(|()| ExitCode::SUCCESS)
 }
@@ -165,7 +168,7 @@ fn load(file: &ConfigFile) -> Option<Config> {
 async fn serve(config: Config, source: app::Source, log: Option<Log>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be received")?;
-    let running = app::start(config, Environment::process(), Some(source), log)?;
+    let running = app::start(config, Environment::process(), Some(source), log).await?;
     let told_to_reload = async || {
         hangup.recv().await;
     };

@@ -1,16 +1,18 @@
-//! A plain client for the gateway's own questions to services that are not the upstream: one at a time over a kept
-//! connection, every one bounded in time and in the size of its answer.
+//! A plain client for the gateway's own questions: one at a time over a kept connection, every one bounded in time and in the
+//! size of its answer.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
-use crate::upstream::{Failure, Upstream, connect};
+use crate::upstream::body::Body;
+use crate::upstream::{Failure, Lease, Upstream, connect};
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -66,20 +68,10 @@ impl Client {
     ///
     /// [`Error`]; only [`Error::Unreachable`] proves that nothing was sent.
     pub async fn post(&self, media_type: &'static str, body: Bytes, patience: Duration) -> Result<Answer, Error> {
-        let mut request = Request::new(body.into());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from(self.target.clone());
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.authority.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        let mut request = self.request(Method::POST, body);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         let exchange = async {
-            let (response, lease, _) = match self.connections.try_send(request, patience).await {
-                Ok(answered) => answered,
-                Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-                Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
-                Err(Failure::Timeout) => return Err(Error::Timeout(patience)),
-            };
+            let (response, lease) = self.send(request, patience).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, LONGEST).collect().await;
             let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
@@ -90,5 +82,43 @@ impl Client {
             Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
         timeout(patience, exchange).await.unwrap_or(Err(Error::Timeout(patience)))
+    }
+
+    /// A question without a body, to be completed and sent.
+    #[must_use]
+    pub fn get(&self) -> Request<Body> {
+        let mut request = self.request(Method::GET, Bytes::new());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        request
+    }
+
+    /// Sends a question, and reads no more of its answer than the status, within `patience`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::post`].
+    pub async fn status(&self, request: Request<Body>, patience: Duration) -> Result<StatusCode, Error> {
+        // With its body unread, the answer's connection closes.
+        let exchange = async { Ok(self.send(request, patience).await?.0.status()) };
+        timeout(patience, exchange).await.unwrap_or(Err(Error::Timeout(patience)))
+    }
+
+    fn request(&self, method: Method, body: Bytes) -> Request<Body> {
+        let mut request = Request::new(body.into());
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from(self.target.clone());
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.authority.clone());
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        request
+    }
+
+    async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<Incoming>, Lease), Error> {
+        match self.connections.try_send(request, patience).await {
+            Ok((response, lease, _)) => Ok((response, lease)),
+            Err(Failure::NotSent(reason)) => Err(Error::Unreachable(reason)),
+            Err(Failure::Broke(reason)) => Err(Error::Broke(reason.to_string())),
+            Err(Failure::Timeout) => Err(Error::Timeout(patience)),
+        }
     }
 }

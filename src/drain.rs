@@ -39,10 +39,12 @@ pub fn channel() -> (Drain, Draining) {
 }
 
 impl Drain {
-    /// Signals `Leaving`, and `Closing` after the schedule's delay.
-    pub async fn begin(&self, schedule: Schedule) {
+    /// Signals `Leaving`, and `Closing` after the schedule's delay; just before that, `names` are dropped.
+    pub async fn begin<N>(&self, schedule: Schedule, names: N) {
         self.0.send_replace(Phase::Leaving);
         tokio::time::sleep(schedule.delay).await;
+        // Who finds no name is refused at once; who found it is in a queue that will be emptied.
+        drop(names);
         self.0.send_replace(Phase::Closing);
     }
 }

@@ -11,8 +11,9 @@ use serde::Serialize;
 use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
 use crate::json::Misplaced;
+use crate::key::Unusable;
 use crate::proxy::limit::Exceeded;
-use crate::proxy::{credential, idempotency, recovery, tenant};
+use crate::proxy::{idempotency, recovery, tenant};
 use crate::state::Limit;
 use crate::telemetry::audit;
 use crate::telemetry::record::Outcome;
@@ -86,7 +87,7 @@ pub enum Error {
     Unreachable(upstream::connect::Error),
     /// There is no key to send.
     #[error(transparent)]
-    NoKey(#[from] credential::Missing),
+    NoKey(#[from] Unusable),
     /// The upstream did not accept the gateway's key.
     #[error("the upstream refused the key of this gateway; its operator has to replace it")]
     KeyRefused,

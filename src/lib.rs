@@ -19,7 +19,7 @@
 //! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
 //! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted and
 //!   remembered.
-//! - [`error`]: every refusal and failure, and the table of answers.
+//! - [`peer`]: who connected. [`error`]: every refusal and failure, and the table of answers.
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`]: files that
 //!   the operator names, and those that change meanwhile.
 //! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
@@ -36,6 +36,8 @@ pub mod dump;
 pub mod error;
 pub mod files;
 pub mod json;
+pub mod key;
+pub mod peer;
 pub mod proxy;
 pub mod secret;
 pub mod server;

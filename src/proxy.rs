@@ -17,7 +17,6 @@ mod sending;
 pub mod snapshot;
 pub mod tenant;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -31,6 +30,7 @@ use crate::asteroid::{answer as asteroid_answer, operation, start};
 use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
+use crate::peer::Peer;
 use crate::state::{Claim, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
@@ -64,7 +64,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle(&self, current: &Current, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle(&self, current: &Current, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let served = current.load();
         let (head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
@@ -92,7 +92,7 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
         caller::check(&listener.hosts, head)?;
-        let tenant = listener.tenant.identify(record.line.peer.ip(), &head.headers)?;
+        let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));
         record.meters = Some(Arc::clone(&tenant.counts.meters));
         let call = operation::select(&head.method, &head.uri);
@@ -126,7 +126,7 @@ impl Proxy {
         let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
-        let key = tenant.credential.inject(&permit, &mut request)?;
+        let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
         let sending = Sending {

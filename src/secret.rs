@@ -7,9 +7,11 @@ mod env;
 mod file;
 mod fingerprint;
 mod mask;
+mod store;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -17,8 +19,9 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
 
 pub use env::Environment;
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, Salt};
 pub use mask::{Covered, Mask};
+pub use store::{Pace, Store};
 
 /// The longest key that is taken: 8 KiB, as much as servers commonly take of one header.
 pub const MAX_LENGTH: usize = 8 * 1024;
@@ -28,12 +31,26 @@ pub const MAX_LENGTH: usize = 8 * 1024;
 pub struct Secret(HeaderValue);
 
 /// Where a secret is kept. Says nothing of the secret itself and may be shown.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretRef {
     /// A file that holds the key and at most one line break after it.
-    File(PathBuf),
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Another one, for the key before.
+        previous: Option<PathBuf>,
+    },
     /// An environment variable: for development, because it is inherited and can be read by others.
     Env(String),
+}
+
+/// What a store holds at a time.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The key.
+    pub key: Secret,
+    /// The key before, or why it cannot be had; nothing where the store has none.
+    pub previous: Option<Result<Secret, Error>>,
 }
 
 /// Why a secret could not be read. No message holds anything of the secret.
@@ -58,6 +75,20 @@ pub enum Error {
         path: PathBuf,
         /// The system's reason.
         reason: String,
+    },
+    /// The file differs each time that it is read.
+    #[error("{path}: does not hold still; write the key in one go, or rename a file that holds it", path = .path.display())]
+    Restless {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store does not answer.
+    #[error("{place}: no answer within {}; see what it waits for", humantime::format_duration(*.after))]
+    Slow {
+        /// What was asked.
+        place: String,
+        /// For how long.
+        after: Duration,
     },
     /// No such environment variable.
     #[error("the environment variable {name} is not set; set it to the key")]
@@ -92,16 +123,16 @@ pub enum Invalid {
     NotVisible,
 }
 
-impl SecretRef {
-    /// Reads the secret as it is now. Blocks on the file system.
-    ///
-    /// # Errors
-    ///
-    /// Where nothing can be read, or what was read cannot be a key.
-    pub fn read(&self, environment: &Environment) -> Result<Secret, Error> {
+impl Error {
+    /// What a metric calls it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::File(path) => file::read(path),
-            Self::Env(name) => environment.read(name),
+            Self::Missing { .. } | Self::Unset { .. } => "missing",
+            Self::Directory { .. } | Self::Unreadable { .. } => "unreadable",
+            Self::Restless { .. } => "restless",
+            Self::Slow { .. } => "slow",
+            Self::Invalid { .. } => "invalid",
         }
     }
 }
@@ -109,7 +140,7 @@ impl SecretRef {
 impl fmt::Display for SecretRef {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(out, "file {}", path.display()),
+            Self::File { path, .. } => write!(out, "file {}", path.display()),
             Self::Env(name) => write!(out, "environment variable {name}"),
         }
     }
@@ -156,14 +187,18 @@ impl Secret {
 
     /// What the key is called where it must not be shown.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(self.0.as_bytes())
+    pub fn fingerprint(&self, salt: &Salt) -> Fingerprint {
+        Fingerprint::of(self.0.as_bytes(), salt)
     }
 
-    /// The bytes themselves, for the store that made the secret (is what it reads now another key?) and for the guard
-    /// that keeps them out of answers. Nothing else may call this.
+    /// Whether two are the same key.
     #[must_use]
-    pub fn expose(&self) -> &[u8] {
+    pub fn is(&self, other: &Secret) -> bool {
+        self.expose() == other.expose()
+    }
+
+    /// The bytes themselves, for stores and the guard that keeps them out of answers.
+    fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }

@@ -6,4 +6,6 @@ pub mod connection;
 pub mod http1;
 pub mod http2;
 pub mod patient;
+pub mod socket;
 pub mod tls;
+pub mod unix;

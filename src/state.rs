@@ -6,7 +6,6 @@ mod claims;
 mod digest;
 mod echoes;
 mod in_flight;
-mod key;
 mod meters;
 mod rate;
 mod standing;
@@ -20,7 +19,6 @@ pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
 pub use digest::Digest;
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
-pub use key::{Condition, Held, Keeper, Key, Looks, Shown};
 pub use meters::{Counter, Decision, Keyed, Meters};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
@@ -42,15 +40,9 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
-    keys: Mutex<Keys>,
-    /// Asks for a look at the places of keys.
-    pub looks: Arc<Looks>,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
 }
-
-/// The keys by the names of their credentials.
-pub type Keys = BTreeMap<String, Arc<Key>>;
 
 /// The counts of one tenant.
 #[derive(Debug, Clone, Default)]
@@ -83,17 +75,6 @@ impl State {
     pub fn meters(&self) -> Vec<(String, Arc<Meters>)> {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.iter().map(|(tenant, counts)| (tenant.clone(), Arc::clone(&counts.meters))).collect()
-    }
-
-    /// The keys that are in use from now on; others are forgotten.
-    pub fn hold(&self, keys: Keys) {
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
-    }
-
-    /// The keys that are in use.
-    #[must_use]
-    pub fn keys(&self) -> Keys {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The tenants that have exchanges in flight, and how many, for the log.

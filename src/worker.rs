@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
+use crate::server::socket::{Bound, Socket};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::metrics::Gauge;
@@ -30,7 +30,7 @@ use crate::upstream::reach::Reach;
 #[derive(Debug)]
 pub struct Worker {
     /// Its clone of each listening socket, in the order of the listeners.
-    pub sockets: Vec<TcpListener>,
+    pub sockets: Vec<Bound>,
     /// What speaks TLS on each of them, where it does.
     pub tls: Vec<Option<Arc<ServerConfig>>>,
     /// How many callers the process takes.
@@ -84,16 +84,15 @@ impl Worker {
         });
         let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
         for (((socket, tls), current), open) in listeners {
-            let socket = tokio::net::TcpListener::from_std(socket)?;
+            let socket = Socket::new(socket)?;
             let acceptor = Acceptor {
-                socket,
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
                 current,
                 open,
                 proxy: Arc::clone(&proxy),
             };
-            tasks.spawn(Kind::Accept, acceptor.run());
+            tasks.spawn(Kind::Accept, acceptor.run(socket));
         }
         let mut draining = self.draining;
         draining.closing().await;

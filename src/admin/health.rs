@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::drain::Draining;
-use crate::state::{Condition, Shown, State};
+use crate::key::{Condition, Keyring, Shown};
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
@@ -22,7 +22,7 @@ pub struct Tried {
 pub struct Health {
     draining: Draining,
     reach: Arc<Reach>,
-    state: Arc<State>,
+    keyring: Arc<Keyring>,
     audit: Option<Arc<Audit>>,
     configuration: Mutex<Configuration>,
 }
@@ -38,9 +38,9 @@ struct Configuration {
 impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
-    pub fn new(draining: Draining, reach: Arc<Reach>, state: Arc<State>, audit: Option<Arc<Audit>>) -> Health {
+    pub fn new(draining: Draining, reach: Arc<Reach>, keyring: Arc<Keyring>, audit: Option<Arc<Audit>>) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), refused: None };
-        Health { draining, reach, state, audit, configuration: Mutex::new(configuration) }
+        Health { draining, reach, keyring, audit, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -58,7 +58,7 @@ impl Health {
         if self.draining.is_leaving() {
             return Some("draining");
         }
-        self.state.keys().values().any(|key| key.held().is_none()).then_some("a key is missing")
+        self.keyring.keys().values().any(|key| key.is_missing()).then_some("a key is missing")
     }
 
     /// A line for each part, `[+]` where it is well, `[-]` where it keeps callers away, `[!]` where somebody should look.
@@ -78,7 +78,7 @@ impl Health {
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
         let keys: String =
-            self.state.keys().iter().map(|(name, key)| credential(name, &key.shown(Instant::now()))).collect();
+            self.keyring.keys().iter().map(|(name, key)| credential(name, &key.shown(Instant::now()))).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{}", self.audited())
     }
 
@@ -98,14 +98,18 @@ impl Health {
 
 fn credential(name: &str, shown: &Shown) -> String {
     let mark = match shown.condition {
-        Condition::Fresh => "[+]",
-        Condition::Stale => "[!]",
+        Condition::Fresh if shown.trouble.is_none() && !shown.waits => "[+]",
+        Condition::Fresh | Condition::Stale | Condition::Rejected | Condition::Expired => "[!]",
         Condition::Missing => "[-]",
     };
     let mut line = format!("{mark}credential {name}: {}", shown.condition.name());
-    if let Some((fingerprint, age)) = shown.held {
-        let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
-        line += &format!(", key {fingerprint} for {age}");
+    if let Some(newest) = shown.newest {
+        let age = humantime::format_duration(Duration::from_secs(newest.age.as_secs()));
+        line += &format!(", key {} for {age}", newest.fingerprint);
+    }
+    if let Some(before) = shown.before {
+        let order = if shown.waits { "goes first, as the upstream does not know that key" } else { "is held, too" };
+        line += &format!("; {before} {order}");
     }
     if let Some(trouble) = &shown.trouble {
         line += &format!("; {trouble}");

@@ -3,42 +3,44 @@
 use std::sync::Arc;
 
 use crate::config::resolve::Config;
+use crate::key::{Key, Keyring, Keys};
 use crate::secret::{Environment, SecretRef};
-use crate::state::{Key, Keys, State};
 
 use super::Error;
 
-/// Reads all keys. Files that hold none yet are waited for while the gateway runs.
-pub(super) fn at_start(config: &Config, environment: &Environment, state: &State) -> Result<Keys, Error> {
+/// Reads all keys. Stores that hold none yet are waited for while the gateway runs.
+pub(super) async fn at_start(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
     // A variable never comes while the process runs.
-    read(config, environment, state, |place| matches!(place, SecretRef::File(_)))
+    read(config, environment, keyring, |place| !matches!(place, SecretRef::Env(_))).await
 }
 
 /// Reads all keys again. A credential keeps what it has while its place is the same; what is named anew must be there.
-pub(super) fn at_reload(config: &Config, environment: &Environment, state: &State) -> Result<Keys, Error> {
-    read(config, environment, state, |_| false)
+pub(super) async fn at_reload(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
+    read(config, environment, keyring, |_| false).await
 }
 
-fn read(
+async fn read(
     config: &Config,
     environment: &Environment,
-    state: &State,
+    keyring: &Keyring,
     waits: impl Fn(&SecretRef) -> bool,
 ) -> Result<Keys, Error> {
-    let (known, mut keys) = (state.keys(), Keys::new());
-    for (name, place) in &config.credentials {
+    let (known, mut keys) = (keyring.keys(), Keys::new());
+    for (name, definition) in &config.credentials {
         let before = known.get(name);
-        let stays = before.filter(|key| key.place() == place);
-        let new = || {
-            let (place, environment, looks) = (place.clone(), environment.clone(), Arc::clone(&state.looks));
-            Arc::new(Key::new(place, environment, looks, before.map(|key| &**key)))
+        let is_known = before.is_some_and(|key| key.definition().place == definition.place);
+        let key = match before.filter(|key| key.definition() == definition) {
+            Some(same) => Arc::clone(same),
+            None => {
+                let before = before.map(|key| &**key);
+                Arc::new(Key::new(name, definition.clone(), environment, &keyring.salt, before))
+            }
         };
-        let key = stays.map_or_else(new, Arc::clone);
-        match key.read() {
-            Err(source) if stays.is_none() && !waits(place) => {
+        match key.fetch().await {
+            Err(source) if !is_known && !waits(&definition.place) => {
                 return Err(Error::Secret { name: name.clone(), source });
             }
-            read => key.take(name, read),
+            fetched => key.take(fetched, std::time::Instant::now()),
         }
         keys.insert(name.clone(), key);
     }

@@ -8,13 +8,14 @@ use http_body_util::Full;
 use hyper::Request;
 use tokio::runtime::Handle;
 
-use crate::config::resolve::{Config, Listener, TenantSource};
+use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::drain;
+use crate::key::{Definition, Key, Keys};
 use crate::proxy::Proxy;
 use crate::proxy::rehearsal::Rehearsal;
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::Secret;
-use crate::state::{Key, Keys, State};
+use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::Sinks;
 use crate::upstream::connect::Connector;
@@ -32,7 +33,7 @@ const REDACTED: &str = "<redacted>";
 /// Where the configuration names no such tenant, or TLS cannot be set up. A request that is refused is no error.
 pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<Bytes>>) -> Result<Rehearsal, Error> {
     config.listeners = vec![Listener {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         tenant: TenantSource::Fixed(tenant.to_owned()),
         trusted_peers: Vec::new(),
         hosts: Vec::new(),
@@ -63,6 +64,9 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
 
 fn placeholders(config: &Config) -> Keys {
     // Visible ASCII, as a key is, so that each is there.
-    let placeholder = |name: &String| Some((name.clone(), Arc::new(Key::fixed(Secret::new(REDACTED).ok()?))));
-    config.credentials.keys().filter_map(placeholder).collect()
+    let placeholder = |(name, definition): (&String, &Definition)| {
+        let secret = Secret::new(REDACTED).ok()?;
+        Some((name.clone(), Arc::new(Key::fixed(name, secret, definition.header.clone()))))
+    };
+    config.credentials.iter().filter_map(placeholder).collect()
 }

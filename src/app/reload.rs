@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use crate::admin::health::{Health, Tried};
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
+use crate::key::Keyring;
 use crate::proxy::snapshot::{Current, Snapshot};
 use crate::secret::Environment;
 use crate::state::State;
@@ -38,8 +39,11 @@ pub(super) struct Reloader {
     pub(super) config: Config,
     pub(super) current: Vec<Arc<Current>>,
     pub(super) state: Arc<State>,
+    pub(super) keyring: Arc<Keyring>,
     pub(super) health: Arc<Health>,
     pub(super) sinks: Arc<Sinks>,
+    /// Why the file was not taken over, where nothing but a key is missing that may still come.
+    pub(super) waits: Option<String>,
 }
 
 /// Why everything stays as it is.
@@ -73,16 +77,28 @@ impl Reloader {
             };
             // Looked at in any case, so that what was told of is not found once more.
             if self.source.seen.have_changed() || told {
-                self.reload();
+                self.waits = None;
+                self.reload().await;
+            } else if self.waits.is_some() {
+                self.reload().await;
             }
         }
     }
 
     /// Reads the file and the keys, and takes them over if nothing speaks against it.
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         let now = SystemTime::now();
         let reloads = &Arc::clone(&self.sinks).metrics.reloads;
-        let refused = match self.take_over() {
+        let taken = self.take_over().await;
+        let waits = match &taken {
+            Err(refused @ Refused::Unusable(super::Error::Secret { .. })) => Some(refused.to_string()),
+            _ => None,
+        };
+        if waits.is_some() && waits == self.waits {
+            return;
+        }
+        self.waits = waits;
+        let refused = match taken {
             Ok(()) => {
                 reloads.applied(now);
                 tracing::info!(tenants = self.config.tenants.len(), "the configuration was reloaded");
@@ -100,13 +116,13 @@ impl Reloader {
         self.health.tried(Tried { at: now, refused });
     }
 
-    fn take_over(&mut self) -> Result<(), Refused> {
+    async fn take_over(&mut self) -> Result<(), Refused> {
         let Loaded { config, warnings } = config::load(&self.source.path)?;
         let keys = config::reload::needs_restart(&self.config, &config);
         if !keys.is_empty() {
             return Err(Refused::NeedsRestart(keys));
         }
-        let keys = super::keys::at_reload(&config, &self.environment, &self.state)?;
+        let keys = super::keys::at_reload(&config, &self.environment, &self.keyring).await?;
         let served = Snapshot::serve(&config, &keys, &self.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(%warning, "the configuration is allowed but risky");
@@ -114,7 +130,7 @@ impl Reloader {
         for (current, served) in self.current.iter().zip(served) {
             current.replace(served);
         }
-        self.state.hold(keys);
+        self.keyring.hold(keys);
         self.config = config;
         Ok(())
     }

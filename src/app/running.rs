@@ -13,14 +13,18 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::admin::{self, health::Health};
+use crate::config::resolve::Address;
 use crate::drain::{Drain, Schedule};
-use crate::state::{Keeper, State};
+use crate::key::{Keeper, Keyring};
+use crate::server::unix::Name;
+use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Page;
 use crate::telemetry::trace::export::Exporter;
 use crate::watch::Watch;
 
+use super::confirmation::Confirmation;
 use super::reload::Reloader;
 
 /// How long records of starts may take to be written at the end.
@@ -30,10 +34,11 @@ const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Running {
     /// What is listened on, in the order of the configuration; a port that was left open is filled in.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Address>,
     /// Where the admin listener is.
     pub admin: SocketAddr,
     pub(super) admin_socket: TcpListener,
+    pub(super) names: Vec<Name>,
     pub(super) drain: Drain,
     pub(super) health: Arc<Health>,
     pub(super) reloader: Option<Reloader>,
@@ -42,6 +47,8 @@ pub struct Running {
     pub(super) workers_end: mpsc::Receiver<Infallible>,
     pub(super) watches: Vec<Watch>,
     pub(super) state: Arc<State>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) confirmation: Confirmation,
     pub(super) page: Page,
     pub(super) exporter: Option<Exporter>,
     pub(super) audit: Option<Arc<Audit>>,
@@ -64,8 +71,7 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
-        let keeper = Keeper::new(Arc::clone(&self.state));
-        tasks.spawn_unwaited(async { match keeper.run().await {} });
+        let keeper = pin!(Keeper(self.keyring).run(async |key, held| self.confirmation.ask(key, held).await));
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = pin!(admin::serve(admin, self.health, self.page, tasks));
         let audit = self.audit.clone();
@@ -84,7 +90,7 @@ impl Running {
                 never = reloads => match never {},
                 () = told_to_stop() => {}
             }
-            let drained = drain(&self.drain, self.schedule, self.workers_end, &mut told_to_stop).await;
+            let drained = drain(&self.drain, self.schedule, self.names, self.workers_end, &mut told_to_stop).await;
             say_what_is_left(&self.state);
             let ended = if drained { join(self.workers) } else { Ok(()) };
             // Also where a worker failed.
@@ -104,6 +110,7 @@ impl Running {
         // Probes are answered to the end.
         tokio::select! {
             never = admin => match never {},
+            never = keeper => match never {},
             ended = ending => ended,
         }
     }
@@ -113,12 +120,13 @@ impl Running {
 async fn drain(
     drain: &Drain,
     schedule: Schedule,
+    names: Vec<Name>,
     mut workers_end: mpsc::Receiver<Infallible>,
     told_to_stop: &mut impl AsyncFnMut(),
 ) -> bool {
     tracing::info!(delay = ?schedule.delay, timeout = ?schedule.timeout, "draining");
     let drained = async {
-        drain.begin(schedule).await;
+        drain.begin(schedule, names).await;
         // Nothing is ever sent: the channel closes when the last worker has dropped its end.
         workers_end.recv().await;
     };

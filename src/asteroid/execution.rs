@@ -11,6 +11,9 @@ use uuid::Uuid;
 /// The path of a listing, as the specification writes it.
 pub const LISTING: &str = "/executions";
 
+/// Path and query, below the base, of the smallest listing of both eras: whoever may ask for it has a valid key.
+pub const ANY: &str = "/executions?pageSize=1";
+
 /// The path of one execution, as the specification writes it.
 pub const ONE: &str = "/executions/{executionId}";
 

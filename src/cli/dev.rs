@@ -9,6 +9,7 @@ use clap::Args;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
+use crate::config::resolve::Address;
 use crate::config::{self, DEVELOPMENT_KEY};
 use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
@@ -44,7 +45,7 @@ impl Dev {
                 }
             };
             if let (Some(address), Some(listener)) = (self.listen, config.listeners.first_mut()) {
-                listener.address = address;
+                listener.address = Address::Tcp(address);
             }
             config.admin = self.admin.unwrap_or(config.admin);
             // A key that has never existed before and is worth nothing afterwards.
@@ -54,12 +55,12 @@ impl Dev {
                 Options { keys: vec![SecretString::from(key)], on_request: Some(Box::new(|request| say(request))) };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
-            let running = app::start(config, environment, None, Some(log.clone())).map_err(|error| match error {
-                app::Error::Bind { .. } => {
-                    anyhow!(error).context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0")
-                }
-                error => error.into(),
-            })?;
+            let running =
+                app::start(config, environment, None, Some(log.clone())).await.map_err(|error| match error {
+                    app::Error::Bind { .. } | app::Error::Socket { .. } => anyhow!(error)
+                        .context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0"),
+                    error => error.into(),
+                })?;
             greet(&running, upstream);
             tokio::select! {
                 never = simulator.serve(socket, None) => match never {},
@@ -72,17 +73,24 @@ impl Dev {
 }
 
 fn greet(running: &app::Running, upstream: SocketAddr) {
-    let gateway = running.addresses.first().copied().unwrap_or(upstream);
+    let (gateway, curl) = match running.addresses.first() {
+        Some(Address::Unix { path, .. }) => {
+            let path = path.display();
+            (format!("unix:{path}"), format!("curl --unix-socket '{path}' -sSi http://localhost"))
+        }
+        Some(Address::Tcp(address)) => (format!("http://{address}"), format!("curl -sSi http://{address}")),
+        None => Default::default(),
+    };
     say(format_args!(
         "asteroid-gateway {version} for development: nothing leaves this machine, Ctrl-C ends it
 
-  gateway             http://{gateway}  (tenant billing; no credential needed)
+  gateway             {gateway}  (tenant billing; no credential needed)
   simulated Asteroid  http://{upstream}/agents/v2  (the only one who checks the key)
   probes              http://{admin}/readyz
 
 Start an execution, from another terminal:
 
-  curl -sSi http://{gateway}/agents/{agent}/execute -H 'Content-Type: application/json' -d '{{\"inputs\":{{\"invoice\":4711}}}}'
+  {curl}/agents/{agent}/execute -H 'Content-Type: application/json' -d '{{\"inputs\":{{\"invoice\":4711}}}}'
 
 See what arrived at the simulated Asteroid, or how to make it fail:
 

@@ -16,6 +16,7 @@ use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, Keys, Scheme, Tenant};
 use crate::config::suggestion;
 use crate::error::{Error, Form};
+use crate::key::Definition;
 use crate::proxy::rehearsal::Rehearsal;
 use crate::telemetry::request_id;
 use crate::upstream::wire;
@@ -141,8 +142,7 @@ fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal
     let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
     let (operation, id) = (line.operation.unwrap_or("none"), id.map_or_else(String::new, |id| format!(" of {id}")));
     say(field("operation", format_args!("{operation}{id}")));
-    if let Some(place) = config.credentials.get(&tenant.credential) {
-        let header = &config.upstream.credential_header;
+    if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
         say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
     }
     limits(tenant);

@@ -27,6 +27,9 @@ pub(crate) struct Gateway {
     /// Where probes arrive: `/livez`, `/readyz`. Apart from the listeners; it may be reachable from outside, as
     /// Kubernetes needs.
     pub(crate) admin: Admin,
+    /// What the fingerprints of keys in logs, metrics and the audit are made with: 1 to 128 characters. Gateways with the same
+    /// salt call a key the same. Absent: each process has its own.
+    pub(crate) fingerprint_salt: Option<String>,
     /// Where the keys are, by name: 1 to 63 of `a-z`, `0-9`, `_` and `-`. A key itself never stands in the file.
     pub(crate) credentials: BTreeMap<String, Credential>,
     /// Who may start agents, by name: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
@@ -68,15 +71,19 @@ pub(crate) struct Upstream {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listener {
     /// An IP address and a port; port 0 lets the system choose, and the log says which. Off loopback,
-    /// `tenant.trusted_peers` must say who may call.
+    /// `tenant.trusted_peers` must say who may call. Or a Unix socket, for processes of this machine: HTTP/1.1 in cleartext,
+    /// at a path of at most 99 bytes in a directory that is there. One that nobody listens on is replaced.
     pub(crate) address: Option<String>,
+    /// Who may call at a Unix socket: its permissions in octal, whatever the umask. It gets the directory's group where that
+    /// has the setgid bit.
+    pub(crate) mode: Option<Number>,
     /// How the tenant of a request is known: `fixed` or `header`.
     pub(crate) tenant: TenantSource,
     /// Further names that callers may use in `Host`, without port, beside localhost, 127.0.0.0/8 and `[::1]` on loopback.
-    /// Off loopback, `Host` is judged where names are given.
+    /// Off loopback and at a Unix socket, `Host` is judged where names are given.
     pub(crate) hosts: Option<List<String>>,
     /// HTTPS, with HTTP/2 for callers that choose it; without it, HTTP/1.1 in cleartext. Both files are read again when
-    /// they change.
+    /// they change. Not at a Unix socket.
     pub(crate) tls: Option<ListenerTls>,
 }
 
@@ -101,7 +108,7 @@ pub(crate) struct TenantSource {
     /// The name of the header that names the tenant; it must come once.
     pub(crate) header: Option<String>,
     /// The networks and addresses that are believed; all others get 401. Needed off loopback; on loopback, everybody is
-    /// believed where it is absent.
+    /// believed where it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
     pub(crate) trusted_peers: Option<List<String>>,
 }
 
@@ -110,7 +117,7 @@ pub(crate) struct TenantSource {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
-    /// An IP address and a port, none of a listener's.
+    /// An IP address and a port, none of a listener's; no Unix socket.
     pub(crate) address: Option<String>,
 }
 
@@ -122,6 +129,12 @@ pub(crate) struct Credential {
     /// A file with the key alone on one line. It is looked at every second: another key in it serves the next request, and
     /// where it holds none, the last one stays in use. A relative path starts where the gateway started.
     pub(crate) file: Option<String>,
+    /// Another file, for the key before: it is held, too, until the upstream has accepted the one in `file` once, so that a
+    /// gateway which starts in the middle of a rotation has both. It may be absent or empty.
+    pub(crate) previous_file: Option<String>,
+    /// How long a key stays in use that `file` does not hold any more: `10s` to `365days`. After that, starts get 503. Absent:
+    /// for ever.
+    pub(crate) max_stale: Option<Quantity>,
     /// The name of an environment variable that holds the key: for development.
     pub(crate) env: Option<String>,
 }

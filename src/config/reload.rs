@@ -1,6 +1,6 @@
 //! What of a changed configuration can be taken over while the gateway runs.
 
-use super::resolve::Config;
+use super::resolve::{Address, Config};
 
 /// The keys that differ and are only read when the gateway starts. Where there is none, `new` can take the place of `old`.
 #[must_use]
@@ -16,9 +16,15 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     differs("upstream", reloaded(old) != reloaded(new));
     differs("listeners", old.listeners.len() != new.listeners.len());
     for (at, (old, new)) in old.listeners.iter().zip(&new.listeners).enumerate() {
-        differs(&format!("listeners[{at}].address"), old.address != new.address);
+        let both_are_at_one_path = matches!(
+            (&old.address, &new.address),
+            (Address::Unix { path: old, .. }, Address::Unix { path: new, .. }) if old == new
+        );
+        let key = if both_are_at_one_path { "mode" } else { "address" };
+        differs(&format!("listeners[{at}].{key}"), old.address != new.address);
         differs(&format!("listeners[{at}].tls"), old.tls != new.tls);
     }
+    differs("fingerprint_salt", old.fingerprint_salt != new.fingerprint_salt);
     differs("admin.address", old.admin != new.admin);
     differs("timeouts.connect", old.timeouts.connect != new.timeouts.connect);
     differs("timeouts.idle", old.timeouts.idle != new.timeouts.idle);

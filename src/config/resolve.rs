@@ -1,6 +1,7 @@
 //! What the operator wrote → what runs. Every problem is recorded with its path, then the next section is read; no
 //! file, no name server and no environment is asked.
 
+mod address;
 mod audit;
 mod credential;
 mod header;
@@ -24,9 +25,10 @@ use super::file;
 use super::finding::{Findings, Path};
 use super::units;
 use crate::asteroid::start::OnConflict;
-use crate::secret::SecretRef;
+use crate::key::Definition;
 use crate::state::{Bounds, Limits};
 
+pub use address::Address;
 pub use audit::Audit;
 
 /// A configuration that can run. Holds no secret and may be shown.
@@ -38,8 +40,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Where probes arrive; apart from every listener.
     pub admin: SocketAddr,
+    /// What the fingerprints of keys are made with; absent where each process has its own.
+    pub fingerprint_salt: Option<String>,
     /// Where the keys are, by name.
-    pub credentials: BTreeMap<String, SecretRef>,
+    pub credentials: BTreeMap<String, Definition>,
     /// The tenants, by name.
     pub tenants: BTreeMap<String, Tenant>,
     /// What happens to a caller's tag that is one of the gateway's.
@@ -119,11 +123,11 @@ pub enum Scheme {
 /// A socket on which requests arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Port 0 lets the system choose.
-    pub address: SocketAddr,
+    /// Where it is.
+    pub address: Address,
     /// How the tenant of a request is known.
     pub tenant: TenantSource,
-    /// Who is believed; where it is empty, everybody who reaches the address, which then is on loopback.
+    /// Who is believed; where it is empty, everybody who reaches the address, which then is local.
     pub trusted_peers: Vec<IpNet>,
     /// Further names for `Host`: lower case, no port, IPv6 without brackets.
     pub hosts: Vec<String>,
@@ -221,10 +225,15 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let tag = idempotency::tag(&file.tagging, findings);
     let tenants = tenant::resolve(file.tenants, file.tagging, tag.as_deref(), &file.credentials, findings);
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
+    if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
+        idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
+    }
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
         listener::warn_of_idle_tenants(listeners, tenants, findings);
     }
-    let credentials = credential::resolve(file.credentials, tenants.as_ref().map(|(tenants, _)| tenants), findings);
+    let used = tenants.as_ref().map(|(tenants, _)| tenants);
+    let credentials = credential::resolve(file.credentials, credential_header, used, findings);
+    let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let timeouts = timeouts(&file.timeouts, section.findings);
@@ -236,6 +245,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         upstream: upstream?,
         listeners: listeners?,
         admin: admin?,
+        fingerprint_salt: fingerprint_salt?,
         credentials: credentials?,
         tenants,
         on_conflict,

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{Audit, Idempotency, Keys, Ratio, Scheme, TenantSource};
+use super::resolve::{Address, Audit, Idempotency, Keys, Ratio, Scheme, TenantSource};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
@@ -56,10 +56,13 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!(config.upstream.base_path, "/agents/v2");
     assert_eq!(config.upstream.credential_header, "x-asteroid-agents-api-key");
     assert_eq!(config.upstream.ca_file, None);
-    assert_eq!(config.listeners[0].address, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
     assert_eq!(config.listeners[0].tenant, TenantSource::Fixed("billing".to_owned()));
     assert_eq!(config.admin, "127.0.0.1:9090".parse().unwrap());
-    assert_eq!(config.credentials["main"], SecretRef::File("/var/run/secrets/asteroid/api-key".into()));
+    assert_eq!(
+        config.credentials["main"].place,
+        SecretRef::File { path: "/var/run/secrets/asteroid/api-key".into(), previous: None }
+    );
     assert_eq!(config.tenants["billing"].tags, [("tenant".to_owned(), "billing".to_owned())]);
     assert_eq!(config.on_conflict, OnConflict::Reject);
     let Idempotency { bounds, recovery, tag } = config.idempotency;
@@ -108,11 +111,11 @@ fn the_full_file_names_every_key_there_is_and_no_other() {
 fn the_development_file_runs_in_front_of_any_loopback_url() {
     let Loaded { config, warnings } = development("http://127.0.0.1:4711/agents/v2").unwrap();
     assert_eq!((config.upstream.scheme, config.upstream.authority.as_str()), (Scheme::Http, "127.0.0.1:4711"));
-    assert_eq!(config.listeners[0].address, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
     let tenant = &config.tenants["billing"];
     let tags: Vec<_> = tenant.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(tags, [("tenant", "billing"), ("cost_center", "4711"), ("team", "billing")]);
-    assert_eq!(config.credentials[&tenant.credential], SecretRef::Env(DEVELOPMENT_KEY.to_owned()));
+    assert_eq!(config.credentials[&tenant.credential].place, SecretRef::Env(DEVELOPMENT_KEY.to_owned()));
     assert_eq!(warnings.iter().count(), 2, "{warnings}");
 }
 
@@ -151,7 +154,7 @@ upstream:
     assert_faults(
         text,
         &[
-            "admin.address: must be an IP address and a port, such as 127.0.0.1:8080",
+            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, where probes and Prometheus can come",
             "audit.file: must be a path with a directory, such as /var/log/asteroid-gateway/audit.jsonl or ./audit.jsonl",
             "audit.fsync: unknown key; known here: file, stdout, when_full",
             "audit.stdout: must be true or false",
@@ -159,8 +162,8 @@ upstream:
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown key; known here: upstream, listeners, admin, credentials, tenants, tagging, \
-             idempotency, body_limit, timeouts, drain, traces, audit",
+            "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, tenants, \
+             tagging, idempotency, body_limit, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
             "idempotency.retention: must be from 1m to 30days",
@@ -170,7 +173,7 @@ upstream:
             "listeners[1]: must be a section of `key: value`, not text",
             "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
             "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` and who may send it",
-            "listeners[2].tennant: unknown key; did you mean `tenant`? Known here: address, tenant, hosts, tls",
+            "listeners[2].tennant: unknown key; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls",
             "tagging.idempotency_key: must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -",
             "tagging.on_conflict: must be reject or overwrite; did you mean `overwrite`?",
             "tenants.billing.credental: unknown key; did you mean `credential`? Known here: credential, metadata, limits, \
@@ -257,7 +260,6 @@ fn unknown_keys_are_refused_at_every_level_also_those_of_later_features() {
             "listeners[0].tls.client_ca_file",
             smallest_with("tenant: {", "tls: { certificate_file: c, key_file: k, client_ca_file: a }\n    tenant: {"),
         ),
-        ("listeners[0].mode", smallest_with("tenant: {", "mode: 0660\n    tenant: {")),
         ("listeners[0].tenant.spiffe", smallest_with("{ fixed:", "{ spiffe: {}, fixed:")),
         ("listeners[0].tenant.service_account", smallest_with("{ fixed:", "{ service_account: {}, fixed:")),
         ("credentials.main.vault", smallest_with("{ file:", "{ vault: {}, file:")),

@@ -11,6 +11,7 @@ use hyper::header::{EXPECT, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
+use crate::config::resolve::Address;
 use crate::error::Error;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -24,10 +25,12 @@ pub struct Hosts {
 
 impl Hosts {
     /// Loopback listeners answer to the names of loopback and to `named`; others to `named`, or to all where it is empty.
-    /// Names are in lower case and IPv6 addresses without brackets.
+    /// Names are in lower case and IPv6 addresses without brackets. No browser reaches a Unix socket, and callers there
+    /// write whatever their clients need for a URL.
     #[must_use]
-    pub fn new(address: IpAddr, named: &[String]) -> Hosts {
-        Hosts { loopback: address.is_loopback(), named: named.iter().cloned().collect() }
+    pub fn new(address: &Address, named: &[String]) -> Hosts {
+        let loopback = matches!(address, Address::Tcp(address) if address.ip().is_loopback());
+        Hosts { loopback, named: named.iter().cloned().collect() }
     }
 
     /// Whether `Host` says one of the names as nearly every caller writes it, so that nothing has to be parsed.

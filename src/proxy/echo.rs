@@ -58,7 +58,7 @@ impl Echo {
             *value = HeaderValue::from_maybe_shared(covered).unwrap_or(HeaderValue::from_static(""));
             found = true;
         }
-        let is_named = |name: &&HeaderName| self.mask.is_in(name.as_str().as_bytes());
+        let is_named = |name: &&HeaderName| self.mask.is_in_name(name);
         let named: Vec<HeaderName> = headers.keys().filter(is_named).cloned().collect();
         for name in &named {
             headers.remove(name);

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::asteroid::execution::{self, Filter, Listed, Tag};
+use crate::key::Unusable;
 use crate::state::Digest;
 use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
@@ -51,7 +52,7 @@ impl Found {
 pub enum Error {
     /// There is no key to ask with.
     #[error(transparent)]
-    NoKey(#[from] credential::Missing),
+    NoKey(#[from] Unusable),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}. Try again with the same key")]
     Unreachable(connect::Error),
@@ -185,16 +186,20 @@ impl LookUp<'_> {
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
         let credential = &self.tenant.credential;
         let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
-        let used = credential.inject(self.permit, &mut request)?.fingerprint;
+        let used = credential::inject(credential, self.permit, &mut request)?;
         let mut again = request.clone();
         let mut got = self.exchange(request, target).await;
+        let mut other = None;
         if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
-            if credential.replace(used, &mut again).await.is_some() {
-                got = self.exchange(again, target).await;
-            }
-            if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
-                credential.key.refusals.add();
-            }
+            other = credential::replace(credential, &used, &mut again).await;
+        }
+        if other.is_some() {
+            got = self.exchange(again, target).await;
+        }
+        match &got {
+            Ok(_) => credential.accepted(other.as_ref().unwrap_or(&used), other.is_some()),
+            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.refused(other.is_some()),
+            Err(_) => {}
         }
         got
     }

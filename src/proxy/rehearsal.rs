@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::Request;
 
 use crate::error::Error;
+use crate::peer::Peer;
 use crate::telemetry::record::Record;
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
@@ -29,7 +30,7 @@ impl Proxy {
     /// Prepares a request of this machine, and drops what would be sent with it: permit, claim and reservation go back.
     pub async fn rehearse(&self, served: &Served, request: Request<Full<Bytes>>) -> Rehearsal {
         let (head, mut body) = request.into_parts();
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
         let prepared = self.prepare(served, &head, &mut body, &mut record).await;

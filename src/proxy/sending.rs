@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::error::Error;
-use crate::state::Held;
+use crate::key::{Held, Key};
 use crate::telemetry::audit::Entered;
 use crate::telemetry::metrics::client::{Sent, Target};
 use crate::telemetry::record::Record;
@@ -17,7 +17,7 @@ use crate::telemetry::trace::Trace;
 use crate::upstream::{self, Failure, Lease, Upstream};
 
 use super::answer::Body;
-use super::credential::Credential;
+use super::credential;
 use super::limit::Permit;
 
 /// How a request goes out, and the proofs that it may.
@@ -25,7 +25,7 @@ pub(super) struct Sending {
     pub(super) upstream: Arc<Upstream>,
     pub(super) target: Target,
     pub(super) patience: Duration,
-    pub(super) credential: Arc<Credential>,
+    pub(super) credential: Arc<Key>,
     /// The key that was injected.
     pub(super) key: Arc<Held>,
     pub(super) permit: Permit,
@@ -50,25 +50,28 @@ impl Sending {
     ) -> Result<Response<Body>, Error> {
         let mut again = request.clone();
         let mut answered = self.exchange(request, &record.trace).await;
-        if let Err(Error::KeyRefused) = answered
+        let mut other = None;
+        if let Err(Error::KeyRefused) = answered {
             // Boxed, as few requests need it and all would carry its future around.
-            && let Some(other) = Box::pin(self.credential.replace(self.key.fingerprint, &mut again)).await
-        {
+            other = Box::pin(credential::replace(&self.credential, &self.key, &mut again)).await;
+        }
+        let is_other = other.is_some();
+        if let Some(other) = other {
             record.audit.fingerprint = Some(other.fingerprint);
             self.key = other;
             record.trace.pass_on_again(&mut again);
             answered = self.exchange(again, &record.trace).await;
         }
         if let Err(Error::KeyRefused) = answered {
-            self.credential.key.refusals.add();
+            self.credential.refused(is_other);
         }
         let Answered { response, sent, lease, deadline } = answered?;
         // Others may come from something in front of the API that looks at no key.
         if response.status().is_success() {
-            self.credential.key.accepted(self.key.fingerprint);
+            self.credential.accepted(&self.key, is_other);
         }
         let (mut head, body) = response.into_parts();
-        let mut echo = self.credential.echo(&self.key);
+        let mut echo = credential::echo(&self.credential, &self.key);
         echo.clean(&mut head);
         let body = Body::begin(body, echo, sent, lease, self.permit, deadline, self.patience).await;
         record.trace.ended(body.as_ref().err().map(Error::slug));

@@ -1,6 +1,5 @@
 //! One generation of the configuration, made ready for the hot path: what a request needs is a reference away.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{Config, Idempotency, Keys, Scheme, TenantSource};
-use crate::state::{Claims, Counts, Keys as Held, Limits, Standing, State};
+use crate::key::{self, Key};
+use crate::state::{Claims, Counts, Limits, Standing, State};
 
 use super::caller::Hosts;
-use super::credential::Credential;
 use super::tenant::{self, NamedBy, Tenants};
 
 /// What a listener serves by at present. A request takes it once and keeps to it, whatever comes meanwhile.
@@ -91,7 +90,7 @@ pub struct Tenant {
     /// What happens where a caller sent another value for a tag.
     pub on_conflict: OnConflict,
     /// What is injected.
-    pub credential: Arc<Credential>,
+    pub credential: Arc<Key>,
     /// What it may do.
     pub limits: Limits,
     /// What callers are told of its limits.
@@ -125,16 +124,11 @@ impl Snapshot {
     /// # Errors
     ///
     /// Where names do not match, which `config::resolve` has ruled out.
-    pub fn serve(config: &Config, keys: &Held, state: &State) -> Result<Vec<Served>, Error> {
+    pub fn serve(config: &Config, keys: &key::Keys, state: &State) -> Result<Vec<Served>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
-        let mut credentials = BTreeMap::new();
-        for (name, key) in keys {
-            let header = config.upstream.credential_header.clone();
-            credentials.insert(name.as_str(), Arc::new(Credential::new(name, Arc::clone(key), header)));
-        }
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {
-            let credential = credentials.get(tenant.credential.as_str());
+            let credential = keys.get(&tenant.credential);
             let tenant = Tenant {
                 name: name.as_str().into(),
                 tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
@@ -162,7 +156,7 @@ impl Snapshot {
             };
             listeners.push(Listener {
                 scheme: if listener.tls.is_some() { Scheme::Https } else { Scheme::Http },
-                hosts: Hosts::new(listener.address.ip(), &listener.hosts),
+                hosts: Hosts::new(&listener.address, &listener.hosts),
                 tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
             });
         }

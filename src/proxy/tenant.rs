@@ -3,7 +3,6 @@
 mod fixed;
 mod header;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::HeaderMap;
@@ -11,6 +10,7 @@ use hyper::header::HeaderName;
 use ipnet::IpNet;
 
 use super::snapshot::Tenant;
+use crate::peer::Peer;
 
 pub use fixed::Fixed;
 pub use header::{Header, Tenants};
@@ -20,7 +20,7 @@ pub use header::{Header, Tenants};
 pub enum Error {
     /// The peer is none of the trusted ones.
     #[error("this listener does not take the word of {0} for a tenant; its operator has to add it to `trusted_peers`")]
-    Peer(IpAddr),
+    Peer(String),
     /// The header that names the tenant is absent.
     #[error("the header {0} must name a tenant")]
     Missing(HeaderName),
@@ -56,11 +56,12 @@ impl Source {
     /// # Errors
     ///
     /// [`Error`]: the request must not be served on anybody's account.
-    pub fn identify(&self, peer: IpAddr, headers: &HeaderMap) -> Result<&Arc<Tenant>, Error> {
-        // A socket of both families shows IPv4 peers as mapped addresses.
-        let peer = peer.to_canonical();
-        if !self.trusted_peers.is_empty() && !self.trusted_peers.iter().any(|network| network.contains(&peer)) {
-            return Err(Error::Peer(peer));
+    pub fn identify(&self, peer: Peer, headers: &HeaderMap) -> Result<&Arc<Tenant>, Error> {
+        if !self.trusted_peers.is_empty() {
+            let trusted = peer.ip().is_some_and(|ip| self.trusted_peers.iter().any(|network| network.contains(&ip)));
+            if !trusted {
+                return Err(Error::Peer(peer.ip().map_or_else(|| peer.to_string(), |ip| ip.to_string())));
+            }
         }
         match &self.named_by {
             NamedBy::Fixed(fixed) => Ok(fixed.identify()),

@@ -3,7 +3,7 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{Error, Secret, without_line_break};
+use super::{Error, Fetched, Secret, without_line_break};
 
 /// The environment that secrets are read from: the process's own, and perhaps one variable for development, so that
 /// `dev` needs neither a file nor a change of the process's environment.
@@ -25,7 +25,7 @@ impl Environment {
         Self { development: Some((name.into(), secret)) }
     }
 
-    pub(super) fn read(&self, name: &str) -> Result<Secret, Error> {
+    fn read(&self, name: &str) -> Result<Secret, Error> {
         if let Some((_, secret)) = self.development.as_ref().filter(|(known, _)| known == name) {
             return Ok(secret.clone());
         }
@@ -36,13 +36,29 @@ impl Environment {
     }
 }
 
+/// One variable, which nobody changes while the process runs.
+#[derive(Debug)]
+pub struct Store {
+    name: String,
+    environment: Environment,
+}
+
+impl Store {
+    pub(super) fn new(name: &str, environment: &Environment) -> Store {
+        Store { name: name.to_owned(), environment: environment.clone() }
+    }
+
+    pub(super) fn fetch(&self) -> Result<Fetched, Error> {
+        Ok(Fetched { key: self.environment.read(&self.name)?, previous: None })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::SecretRef;
     use super::*;
 
     fn read(environment: &Environment, name: &str) -> Result<Secret, Error> {
-        SecretRef::Env(name.to_owned()).read(environment)
+        Store::new(name, environment).fetch().map(|fetched| fetched.key)
     }
 
     #[test]

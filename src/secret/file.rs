@@ -1,16 +1,103 @@
-//! A key in a file, as Kubernetes, Docker and systemd mount it.
+//! A key in a file, as Kubernetes, Docker and systemd mount it, and perhaps the key before in another.
 
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
-use crate::files;
+use crate::{files, tasks, watch};
 
-use super::{Error, MAX_LENGTH, Secret, without_line_break};
+use super::store::Pace;
+use super::{Error, Fetched, Invalid, MAX_LENGTH, Secret, without_line_break};
+
+/// A file that cannot be read may be there a second later.
+pub(super) const PACE: Pace = Pace { every: watch::EVERY, longest: watch::EVERY };
+
+/// How long the files must hold the same for it to be taken in: a file that is written in place is half a key for a moment,
+/// and an empty one.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// How often they are looked at for that.
+const LOOKS: usize = 10;
+
+/// Looks at one file, or two.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    previous: Option<PathBuf>,
+    /// What they held when that was last handed on.
+    known: Option<Found>,
+    /// A mounted file system may hang: one thread at most waits for it.
+    looking: Option<JoinHandle<Found>>,
+}
+
+type Found = Result<Fetched, Error>;
+
+impl Store {
+    pub(super) fn new(path: &Path, previous: Option<&Path>) -> Store {
+        Store { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None, looking: None }
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// What the files hold; where that is news, once it has settled.
+    pub(super) async fn fetch(&mut self) -> Found {
+        let mut found = self.look().await;
+        for _ in 0..LOOKS {
+            if self.known.as_ref().is_none_or(|known| same(known, &found)) {
+                self.known = Some(found.clone());
+                return found;
+            }
+            sleep(SETTLED).await;
+            let before = std::mem::replace(&mut found, self.look().await);
+            if same(&before, &found) {
+                self.known = None;
+            }
+        }
+        Err(Error::Restless { path: self.path.clone() })
+    }
+
+    async fn look(&mut self) -> Found {
+        let (path, previous) = (self.path.clone(), self.previous.clone());
+        let looking = self.looking.get_or_insert_with(|| tasks::blocking(move || look(&path, previous.as_deref())));
+        let found = looking.await;
+        self.looking = None;
+        found.unwrap_or_else(|_| {
+            Err(Error::Unreadable { path: self.path.clone(), reason: "the look failed".to_owned() })
+        })
+    }
+}
+
+/// Two reasons for a missing key are not told apart: neither is a key.
+fn same(one: &Found, other: &Found) -> bool {
+    let (one, other) = match (one, other) {
+        (Ok(one), Ok(other)) => (one, other),
+        (one, other) => return one.is_err() == other.is_err(),
+    };
+    let before = match (&one.previous, &other.previous) {
+        (Some(Ok(one)), Some(Ok(other))) => one.is(other),
+        (Some(Err(_)), Some(Err(_))) | (None, None) => true,
+        _ => false,
+    };
+    before && one.key.is(&other.key)
+}
+
+fn look(path: &Path, previous: Option<&Path>) -> Found {
+    let key = read(path)?;
+    let previous = previous.map(read).filter(|found| {
+        // Between two rotations there is no key before.
+        !matches!(found, Err(Error::Missing { .. } | Error::Invalid { invalid: Invalid::Empty, .. }))
+    });
+    Ok(Fetched { key, previous })
+}
 
 /// Reads the whole file; one line break at its end is not part of the key.
-pub(super) fn read(path: &Path) -> Result<Secret, Error> {
+fn read(path: &Path) -> Result<Secret, Error> {
     let failed = |error: &std::io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing { path: path.to_owned() },
         ErrorKind::IsADirectory => Error::Directory { path: path.to_owned() },
@@ -26,29 +113,78 @@ pub(super) fn read(path: &Path) -> Result<Secret, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Invalid, SecretRef};
+    use std::fs::write;
+
     use super::*;
 
-    fn file(content: impl AsRef<[u8]>) -> (tempfile::TempDir, SecretRef) {
+    fn file(content: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        std::fs::write(&path, content).unwrap();
-        (directory, SecretRef::File(path))
+        write(&path, content).unwrap();
+        (directory, path)
     }
 
-    fn read_at(place: &SecretRef) -> Result<Secret, Error> {
-        place.read(&Environment::process())
+    async fn fetched(store: &mut Store) -> Result<String, Error> {
+        let fetched = store.fetch().await?;
+        Ok(String::from_utf8(fetched.key.expose().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_being_written_is_taken_in_when_it_has_settled() {
+        let (_directory, path) = file("whole");
+        let mut store = Store::new(&path, None);
+        for (first, then) in [("", "another"), ("anot", "another"), ("", "")] {
+            write(&path, "whole").unwrap();
+            assert_eq!(fetched(&mut store).await.unwrap(), "whole");
+            write(&path, first).unwrap();
+            // The first look at the file comes before what is written then.
+            let later = async {
+                sleep(SETTLED / 2).await;
+                write(&path, then).unwrap();
+            };
+            let (fetched, ()) = tokio::join!(fetched(&mut store), later);
+            assert_eq!(fetched.ok(), (!then.is_empty()).then(|| then.to_owned()), "{first:?}, then {then:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_that_never_holds_still_is_no_key() {
+        // The system makes another one for each reader.
+        let mut store = Store::new(Path::new("/proc/sys/kernel/random/uuid"), None);
+        assert!(store.fetch().await.is_ok());
+        let fetched = store.fetch().await;
+        assert!(matches!(fetched, Err(Error::Restless { .. })), "{fetched:?}");
+    }
+
+    #[tokio::test]
+    async fn the_key_before_may_be_absent_and_what_else_is_wrong_with_it_is_said() {
+        let (directory, path) = file("new");
+        let before = directory.path().join("before");
+        let mut store = Store::new(&path, Some(&before));
+        let mut previous = async |content: Option<&str>| {
+            if let Some(content) = content {
+                write(&before, content).unwrap();
+            }
+            let previous = store.fetch().await.unwrap().previous;
+            previous.map(|previous| previous.map(|key| key.expose().to_vec()).map_err(|error| error.name()))
+        };
+        assert_eq!(previous(None).await, None);
+        assert_eq!(previous(Some("")).await, None);
+        assert_eq!(previous(Some("old\n")).await, Some(Ok(b"old".to_vec())));
+        assert_eq!(previous(Some("older")).await, Some(Ok(b"older".to_vec())));
+        assert_eq!(previous(Some("two words")).await, Some(Err("invalid")));
     }
 
     #[test]
     fn one_line_break_at_the_end_is_not_part_of_the_key() {
         for content in ["sk-1", "sk-1\n", "sk-1\r\n"] {
-            let (_directory, place) = file(content);
-            assert_eq!(read_at(&place).unwrap().expose(), b"sk-1", "{content:?}");
+            let (_directory, path) = file(content);
+            assert_eq!(read(&path).unwrap().expose(), b"sk-1", "{content:?}");
         }
         let longest = "k".repeat(MAX_LENGTH);
-        let (_directory, place) = file(format!("{longest}\r\n"));
-        assert_eq!(read_at(&place).unwrap().expose(), longest.as_bytes());
+        let (_directory, path) = file(format!("{longest}\r\n"));
+        assert_eq!(read(&path).unwrap().expose(), longest.as_bytes());
     }
 
     #[test]
@@ -62,9 +198,8 @@ mod tests {
             ("CANARY".repeat(2000), Invalid::TooLong),
             (format!("{}\n\n", "k".repeat(MAX_LENGTH)), Invalid::TooLong),
         ] {
-            let (_directory, place) = file(content);
-            let error = read_at(&place).unwrap_err();
-            let SecretRef::File(path) = &place else { panic!("not a file") };
+            let (_directory, path) = file(content);
+            let error = read(&path).unwrap_err();
             assert!(matches!(&error, Error::Invalid { invalid, .. } if *invalid == expected), "{error:?}");
             assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
@@ -73,8 +208,8 @@ mod tests {
 
     #[test]
     fn a_path_without_a_readable_file_says_what_to_do() {
-        let (directory, _place) = file("sk-1");
-        let at = |path: &str| read_at(&SecretRef::File(directory.path().join(path))).unwrap_err();
+        let (directory, _path) = file("sk-1");
+        let at = |path: &str| read(&directory.path().join(path)).unwrap_err();
         assert!(matches!(at("absent"), Error::Missing { .. }));
         assert!(matches!(at("key/below"), Error::Missing { .. }));
         assert!(matches!(at("."), Error::Directory { .. }));

@@ -4,6 +4,7 @@
 //! copy of the key that nobody zeroes. Short texts, as nearly all answers are, are searched without one.
 
 use bytes::{Bytes, BytesMut};
+use hyper::header::HeaderName;
 use memchr::{memchr_iter, memmem};
 
 use super::Secret;
@@ -37,6 +38,13 @@ impl Mask {
         let key = self.0.expose();
         // Most headers are shorter than a key, and even a short search looks at the whole key first.
         bytes.len() >= key.len() && memmem::find(bytes, key).is_some()
+    }
+
+    /// Whether the key is in the name of a header, of which no case is known: hyper writes all in lower case.
+    #[must_use]
+    pub fn is_in_name(&self, name: &HeaderName) -> bool {
+        let (key, name) = (self.0.expose(), name.as_str().as_bytes());
+        name.windows(key.len().max(1)).any(|part| part.eq_ignore_ascii_case(key))
     }
 
     /// Overwrites the key wherever it is, from the left; without a key among them, the bytes are not touched.
@@ -108,6 +116,13 @@ mod tests {
         assert_eq!(held, "a sk-1");
         let untouched = mask("sk-2").cover(held.clone());
         assert_eq!((untouched.bytes.as_ptr(), untouched.after), (held.as_ptr(), 0), "nothing is copied without need");
+    }
+
+    #[test]
+    fn the_name_of_a_header_has_the_key_in_it_in_whatever_case() {
+        for (name, expected) in [("x-sk-aa-y", true), ("sk-aa", true), ("sk-a", false), ("x-sk-a-a", false)] {
+            assert_eq!(mask("sK-Aa").is_in_name(&HeaderName::from_static(name)), expected, "{name}");
+        }
     }
 
     #[test]

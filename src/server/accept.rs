@@ -4,12 +4,12 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
+use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
 use crate::tasks::Kind;
@@ -17,9 +17,10 @@ use crate::telemetry::metrics::Gauge;
 
 use super::capacity::{Capacity, Place};
 use super::connection;
+use super::socket::{Bound, Socket, Stream};
 
 /// Connections that wait to be accepted, beyond which the kernel refuses more.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: u32 = 1024;
 
 /// How long accepting pauses where the process has no descriptor left: the queue holds meanwhile.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -38,8 +39,6 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Who accepts on one listener for one worker.
 pub struct Acceptor {
-    /// This worker's clone of the listening socket.
-    pub socket: TcpListener,
     /// What speaks TLS, where callers do.
     pub tls: Option<TlsAcceptor>,
     /// How many callers the process takes.
@@ -53,10 +52,11 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts until the drain closes the listener; what was queued by then is accepted too.
+    /// Accepts on this worker's clone of the listening socket until the drain closes it; what was queued by then is
+    /// accepted too.
     ///
     /// Where no place is free, one caller waits for it here and the others in the queue.
-    pub async fn run(self) {
+    pub async fn run(self, socket: Socket) {
         let mut draining = self.proxy.draining.clone();
         let closing = draining.closing();
         tokio::pin!(closing);
@@ -64,7 +64,7 @@ impl Acceptor {
         let (mut crowded, mut exhausted) = (false, false);
         loop {
             let next = poll_fn(|context| {
-                let accepted = self.socket.poll_accept(context);
+                let accepted = socket.poll_accept(context);
                 crowded &= accepted.is_ready();
                 accepted
             });
@@ -82,7 +82,8 @@ impl Acceptor {
                 Err(error) => failed(&error, &mut exhausted).await,
             }
         }
-        while let Some((stream, peer)) = queued(&self.socket).await {
+        let Ok(socket) = socket.into_bound() else { return };
+        while let Some((stream, peer)) = queued(&socket) {
             let place = self.capacity.place().await;
             self.serve(stream, peer, place);
         }
@@ -103,7 +104,7 @@ impl Acceptor {
         self.capacity.place().await
     }
 
-    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Option<Place>) {
+    fn serve(&self, stream: Stream, peer: Peer, place: Option<Place>) {
         let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
         // Boxed, because each future that only wraps another holds its memory twice.
         let served = Box::pin(connection::serve(stream, peer, current, proxy, self.tls.clone()));
@@ -115,18 +116,24 @@ impl Acceptor {
     }
 }
 
-/// A connection that is already in the queue.
-async fn queued(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    poll_fn(|context| match socket.poll_accept(context) {
-        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
-    })
-    .await
+/// A connection that is already in the queue. The system is asked: the runtime learns of one only when it next waits.
+fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
+    loop {
+        match socket.queued() {
+            Ok(accepted) => return Some(accepted),
+            Err(error) if has_left(&error) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// A caller that left the queue is its own affair; anything else is this machine's.
+fn has_left(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
 async fn failed(error: &io::Error, exhausted: &mut bool) {
-    // A caller that left the queue is its own affair; anything else is this machine's.
-    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+    if has_left(error) {
         return;
     }
     if !*exhausted {

@@ -1,17 +1,17 @@
 //! One caller's connection: TLS where the listener has it, then HTTP/2 if the caller chose it there, else HTTP/1.1.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
 
 use super::patient::Patient;
+use super::socket::Stream;
 use super::{http1, http2, tls};
 
 /// How long a drain waits for the first request of a connection that has not brought one.
@@ -24,14 +24,8 @@ pub(super) const HEAD_BYTES: u16 = 16 * 1024;
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
-pub async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    current: Arc<Current>,
-    proxy: Arc<Proxy>,
-    tls: Option<TlsAcceptor>,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
+pub async fn serve(stream: Stream, peer: Peer, current: Arc<Current>, proxy: Arc<Proxy>, tls: Option<TlsAcceptor>) {
+    if let Err(error) = stream.set_nodelay() {
         tracing::debug!(%peer, %error, "the caller left before it was served");
         return;
     }
@@ -45,8 +39,8 @@ pub async fn serve(
 
 async fn encrypted(
     acceptor: TlsAcceptor,
-    stream: Patient<TcpStream>,
-    peer: SocketAddr,
+    stream: Patient<Stream>,
+    peer: Peer,
     current: Arc<Current>,
     proxy: Arc<Proxy>,
 ) {

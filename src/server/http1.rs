@@ -1,7 +1,6 @@
 //! HTTP/1.1 on one connection, until it closes, is unused for too long, or the drain ends it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::snapshot::Current;
@@ -20,7 +20,7 @@ use crate::proxy::snapshot::Current;
 use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
 
 /// Serves a connection to its end.
-pub async fn serve<S>(mut stream: S, peer: SocketAddr, current: &Arc<Current>, proxy: &Arc<Proxy>)
+pub async fn serve<S>(mut stream: S, peer: Peer, current: &Arc<Current>, proxy: &Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

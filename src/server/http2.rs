@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::answer::{Body, Broken};
 use crate::proxy::snapshot::Current;
@@ -48,7 +48,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves a connection to its end.
-pub async fn serve<S>(stream: S, peer: SocketAddr, current: Arc<Current>, proxy: Arc<Proxy>)
+pub async fn serve<S>(stream: S, peer: Peer, current: Arc<Current>, proxy: Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

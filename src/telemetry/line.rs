@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::record::Line;
+use crate::peer::Peer;
 
 /// The longest detail that is written, in bytes.
 const LONGEST_DETAIL: usize = 1000;
@@ -97,8 +98,8 @@ fn milliseconds(lines: &mut Vec<u8>, took: Duration) {
     lines.extend_from_slice(digits.format(1000 + micros % 1000).get(1..).unwrap_or_default().as_bytes());
 }
 
-fn address(lines: &mut Vec<u8>, peer: SocketAddr) -> io::Result<()> {
-    let SocketAddr::V4(peer) = peer else { return write!(lines, "{peer}") };
+fn address(lines: &mut Vec<u8>, peer: Peer) -> io::Result<()> {
+    let Peer::Tcp(SocketAddr::V4(peer)) = peer else { return write!(lines, "{peer}") };
     let mut digits = itoa::Buffer::new();
     let mut end = [b'.', b'.', b'.', b':'].iter();
     for octet in peer.ip().octets() {
@@ -122,7 +123,8 @@ mod tests {
     use crate::telemetry::request_id::RequestId;
 
     fn written(change: impl FnOnce(&mut Line), peer: &str, took: Duration) -> Value {
-        let mut record = Record::new(Arc::default(), peer.parse().unwrap(), RequestId::of(&HeaderMap::new()));
+        let peer = Peer::Tcp(peer.parse().unwrap());
+        let mut record = Record::new(Arc::default(), peer, RequestId::of(&HeaderMap::new()));
         change(&mut record.line);
         let mut lines = Vec::new();
         json(&mut lines, &record.line, took).unwrap();

@@ -81,6 +81,7 @@ table! {
     FORGOTTEN = counter("asteroid_gateway_idempotency_forgotten_early_total", "Answers that were forgotten before idempotency.retention was over");
     AGE = gauge("asteroid_gateway_credential_age_seconds", "Since the key of a credential was first read or last changed");
     CREDENTIAL_STATE = gauge("asteroid_gateway_credential_state", "1 for the state that the credential is in, 0 for the others");
+    CREDENTIAL_INFO = gauge("asteroid_gateway_credential_info", "Always 1: the fingerprint of the newest key, and what is wrong with its store, if anything");
     AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests that failed because the upstream refused their key");
     ECHOES = counter("asteroid_gateway_key_echoes_total", "Answers in which the upstream sent the key back, where it was overwritten");
     CODED = counter("asteroid_gateway_content_coded_answers_total", "Answers that were content-coded, so that they could not be searched for the key");

@@ -4,7 +4,6 @@
 //! there is a line for every request, however it ends.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use super::request_id::RequestId;
 use super::trace::Trace;
 use super::trace::context::TraceId;
 use crate::asteroid::operation::{Call, Operation};
+use crate::peer::Peer;
 
 /// What may have been spent, as callers and operators are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct Line {
     /// The trace that it belongs to.
     pub trace_id: Option<TraceId>,
     /// Who connected.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The tenant that was identified.
     pub tenant: Option<Arc<str>>,
     /// The operation's name in the specification.
@@ -118,7 +118,7 @@ pub struct Line {
 impl Record {
     /// Begins the record of a request.
     #[must_use]
-    pub fn new(sinks: Arc<Sinks>, peer: SocketAddr, request_id: RequestId) -> Box<Record> {
+    pub fn new(sinks: Arc<Sinks>, peer: Peer, request_id: RequestId) -> Box<Record> {
         let line = Line {
             request_id,
             trace_id: None,

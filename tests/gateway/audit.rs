@@ -97,7 +97,7 @@ fn refused_start(id: usize) -> Vec<u8> {
 }
 
 /// Sends refused starts until there is room for none; how many were recorded.
-fn fill(mut caller: Caller) -> usize {
+pub(crate) fn fill(mut caller: Caller) -> usize {
     const AT_ONCE: usize = 64;
     for n in (0..3 * PLACES).step_by(AT_ONCE) {
         let starts: Vec<u8> = (n..n + AT_ONCE).flat_map(refused_start).collect();
@@ -123,11 +123,12 @@ fn without_times(mut record: Value) -> Value {
 
 #[test]
 fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_in_both_places() {
-    let audited = Audited::with("stdout: true", "");
+    let audited = Audited::with("stdout: true", "fingerprint_salt: pepper");
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let record = audited.recorded("all", &[("traceparent", trace), ("Idempotency-Key", "k")], b"{ }");
     let execution = &audited.pair.asteroid.executions()[0];
-    let fingerprint = Command::new("sh").arg("-c").arg(format!("printf %s '{KEY}' | sha256sum | cut -c1-16")).output();
+    let sign = format!("printf %s '{KEY}' | openssl dgst -sha256 -hmac pepper -r | cut -c1-8");
+    let fingerprint = Command::new("sh").arg("-c").arg(sign).output();
     let expected = json!({
         "level": "INFO", "message": "audit", "request_id": "all", "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "tenant": "billing", "operation": "AgentExecutePost", "agent_id": AGENT, "decision": "sent",

@@ -1,16 +1,30 @@
 //! The key is in the header that is injected, and in no output of any kind.
 
 mod commands;
+mod echoes;
+mod failures;
 mod forms;
 mod outputs;
 
 use std::net::SocketAddr;
 
+use asteroid_gateway::asteroid::operation::Operation;
 use serde_json::json;
 
 pub(crate) use forms::assert_clean;
 
-use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
+use crate::harness::unruly::{Act, Frames};
+use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
+
+#[track_caller]
+fn assert_answer_clean(answer: &Answer) {
+    assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+}
+
+/// Where an operation is called.
+fn path(operation: Operation) -> String {
+    operation.target(AGENT).unwrap().to_string()
+}
 
 #[test]
 fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_key() {
@@ -27,7 +41,7 @@ fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_
     malformed.send(b"GET / HTTP/1.1\r\nX : y\r\n\r\n");
     answers.push(malformed.answer());
     for answer in &answers {
-        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+        assert_answer_clean(answer);
     }
     let ended = pair.gateway.stop();
     assert!(ended.output.contains("malformed") && ended.output.contains("\"limit\""), "{}", ended.output);
@@ -49,7 +63,7 @@ fn no_replay_no_look_up_and_none_that_fails_shows_the_key() {
     }
     answers.push(keyed(""));
     for answer in &answers {
-        assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+        assert_answer_clean(answer);
     }
     assert_clean("what the simulator shows", &pair.asteroid.shown());
     let ended = pair.gateway.stop();
@@ -82,29 +96,61 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
 
 #[test]
 fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
+    // At once: a key that is refused is waited for.
+    let each = ["json", "text"].map(|format| std::thread::spawn(move || show_no_key_over_http2(format)));
+    for thread in each {
+        thread.join().unwrap();
+    }
+}
+
+fn show_no_key_over_http2(format: &str) {
+    let asteroid = Asteroid::start_tls("localhost");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key"), KEY).unwrap();
+    let text = configuration(&format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file()), "");
+    let file = dir.path().join("gateway.yaml");
+    std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    let mut run = binary();
+    run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
+    let gateway = Program::start(run, dir);
+    let address = gateway.wait_for(address_of_the_listener);
+    let execute = || Caller::connect(address).execute("{}").status;
+    assert_eq!(execute(), 202);
+    for then in ["reset", "close_mid_answer"] {
+        asteroid.next(json!({"then": then}));
+        assert_eq!(execute(), 504, "{then}");
+    }
+    asteroid.replace_key("ak-other");
+    assert_eq!(execute(), 502);
+    assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
+    let output = gateway.stop().output;
+    assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
+    assert_clean("the log", &output);
+}
+
+#[test]
+fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
     for format in ["json", "text"] {
-        let asteroid = Asteroid::start_tls("localhost");
+        let said: &str = Box::leak(format!("go away with {KEY}").into_boxed_str());
+        let upstream = Frames::start(Some(&[]), Vec::leak(vec![Act::GoAwaySaying(said), Act::Answer]));
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), KEY).unwrap();
-        let text = configuration(&format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file()), "");
         let file = dir.path().join("gateway.yaml");
-        std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+        let text = configuration(&upstream.upstream(), "").replace("{dir}", dir.path().to_str().unwrap());
+        std::fs::write(&file, text).unwrap();
         let mut run = binary();
         run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
         let gateway = Program::start(run, dir);
         let address = gateway.wait_for(address_of_the_listener);
-        let execute = || Caller::connect(address).execute("{}").status;
-        assert_eq!(execute(), 202);
-        for then in ["reset", "close_mid_answer"] {
-            asteroid.next(json!({"then": then}));
-            assert_eq!(execute(), 504, "{then}");
-        }
-        asteroid.replace_key("ak-other");
-        assert_eq!(execute(), 502);
-        assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
+        let answer = Caller::connect(address).execute("{}");
+        assert_eq!(answer.status, 504);
+        assert_answer_clean(&answer);
+        assert_eq!(Caller::connect(address).execute("{}").status, 202);
         let output = gateway.stop().output;
-        assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
+        assert!(output.contains("Headers { stream_id"), "h2 tells what quotes nobody: {output}");
         assert_clean("the log", &output);
+        let end: Vec<String> = KEY.bytes().skip(KEY.len() - 8).map(|byte| byte.to_string()).collect();
+        assert!(!output.contains(&end.join(", ")), "the end of the key came in a PING: {output}");
     }
 }
 

@@ -57,7 +57,8 @@ fn a_good_configuration_passes_check_and_what_is_risky_is_said() {
     let risky = good.replace("file: \"{dir}/key\"", "env: ASTEROID_API_KEY");
     let output = on("check", &risky);
     assert!(output.status.success());
-    assert!(printed(&output).contains("warning: credentials.main"), "{}", printed(&output));
+    let warning = "warning: credentials.main.env: a key in the environment is for development";
+    assert!(printed(&output).contains(warning), "{}", printed(&output));
 }
 
 #[test]
@@ -83,6 +84,9 @@ fn what_stands_in_the_way_of_a_key_is_said_while_it_is_waited_for() {
         let line = gateway.line(|line| line["credential"] == "main");
         assert!(line["reason"].as_str().unwrap().contains(said), "{line}");
         assert_eq!(gateway.admin("/readyz").status, 503, "{file}");
+        let started = gateway.line(|line| line["message"] == "started, but not ready yet");
+        assert_eq!(started["obstacle"], "a key is missing");
+        assert!(gateway.events("ready").is_empty(), "nobody is told that it is ready");
     }
 }
 
@@ -109,6 +113,15 @@ fn environment_variables_override_the_file() {
     let answer = caller.execute(&" ".repeat(2049));
     answer.assert_error(413, "body-too-large", "not_started");
     assert!(answer.json()["detail"].as_str().unwrap().contains("2048"));
+}
+
+#[test]
+fn a_limit_of_open_files_that_lets_hardly_anybody_in_is_told_of() {
+    const TOLD: &str = "so few callers can be connected at once";
+    let gateway = Program::run_limited(&configuration("http://127.0.0.1:1", ""), 130);
+    assert_eq!(gateway.events_that_begin(TOLD)[0]["callers"], 1);
+    let gateway = Program::run(&configuration("http://127.0.0.1:1", ""));
+    assert!(gateway.events_that_begin(TOLD).is_empty());
 }
 
 #[test]

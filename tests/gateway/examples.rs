@@ -42,7 +42,7 @@ fn the_smallest_configuration_is_the_one_that_the_readme_shows_and_runs() {
 
 #[test]
 fn the_readmes_tenants_are_limited_as_it_says() {
-    let shown = &blocks("README.md", "yaml")[1];
+    let shown = &blocks("README.md", "yaml")[2];
     let pair = run_here(&shown.replace("10.0.12.4:8081", "127.0.0.1:0").replace("10.0.12.7/32", "127.0.0.1"));
     let answer = pair.caller().post(crate::harness::EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
     assert_eq!(answer.status, 202);
@@ -53,6 +53,19 @@ fn the_readmes_tenants_are_limited_as_it_says() {
     let file = dir.path().join("gateway.yaml");
     std::fs::write(&file, shown).unwrap();
     assert!(binary().arg("check").arg("--config").arg(file).output().unwrap().status.success());
+}
+
+#[test]
+fn the_readmes_unix_socket_takes_its_curl_line() {
+    let yaml = blocks("README.md", "yaml");
+    let rest = yaml[0].split_once("credentials:").unwrap().1;
+    let dir = tempfile::tempdir().unwrap();
+    let here = |text: &str| text.replace("/run/asteroid", dir.path().to_str().unwrap());
+    let pair = run_here(&here(&format!("{}credentials:{rest}", yaml[1])));
+    let shell = blocks("README.md", "sh");
+    let curl = here(shell.iter().find(|block| block.contains("--unix-socket")).unwrap());
+    assert!(std::process::Command::new("sh").arg("-c").arg(curl).output().unwrap().status.success());
+    assert_eq!(pair.asteroid.executions()[0].metadata["tenant"], "billing");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
     let refused = sales();
     refused.assert_error(503, "no-key", "not_started");
     assert_eq!(refused.header("retry-after"), Some("2"));
-    assert_eq!(pair.asteroid.requests().len(), 0, "nothing is sent without a key");
+    assert_eq!(pair.asteroid.starts().len(), 0, "nothing is sent without a key");
     let billing = pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
     assert_eq!(billing.status, 202, "another credential serves");
 
@@ -161,7 +161,7 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
 }
 
 #[test]
-fn a_place_that_a_reload_names_anew_must_hold_a_key_and_the_old_place_may_lose_it() {
+fn a_place_that_a_reload_names_anew_is_waited_for_and_the_old_place_may_lose_its_key() {
     let asteroid = Asteroid::start();
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
@@ -173,12 +173,15 @@ fn a_place_that_a_reload_names_anew_must_hold_a_key_and_the_old_place_may_lose_i
 
     write(pair.gateway.dir().join("other"), "ak-other").unwrap();
     pair.asteroid.replace_key("ak-other");
-    assert!(pair.gateway.reload(&format!("{moved}body_limit: 1KiB\n"))["refused"].is_null());
-    assert_eq!(pair.execute("{}").status, 202);
+    said(&pair.gateway, "the configuration was reloaded", 1);
+    assert_eq!(pair.execute("{}").status, 202, "it is tried again without being told");
+    let refusals = pair.gateway.events("the configuration was not reloaded; the one before goes on unchanged");
+    assert_eq!(refusals.len(), 1, "and refused once");
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
     remove_file(pair.gateway.dir().join("other")).unwrap();
     wait_for_state(&pair.gateway, "main", "stale");
-    assert!(pair.gateway.reload(&moved)["refused"].is_null(), "what is in use goes on");
+    let reloaded = pair.gateway.reload(&format!("{moved}body_limit: 1KiB\n"));
+    assert!(reloaded["refused"].is_null(), "what is in use goes on");
     assert_eq!(pair.execute("{}").status, 202);
 }
 
@@ -220,12 +223,12 @@ fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_
     let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
     pair.asteroid.replace_key("ak-third");
     keyed().assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.requests().len(), 1, "there is no other key");
+    assert_eq!(pair.asteroid.starts().len(), 1, "there is no other key");
 
     write(pair.gateway.dir().join("key"), "ak-second").unwrap();
     said(&pair.gateway, READ, 2);
     keyed().assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.requests().len(), 3, "the new key, and the one before");
+    assert_eq!(pair.asteroid.starts().len(), 3, "the new key, and the one before");
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(2.0));
 
     write(pair.gateway.dir().join("key"), "ak-third").unwrap();
@@ -240,7 +243,7 @@ fn a_start_whose_second_key_is_refused_too_is_not_sent_a_third_time() {
     pair.asteroid.replace_key("ak-third");
     write(pair.gateway.dir().join("key"), "ak-second").unwrap();
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.requests().len(), 2);
+    assert_eq!(pair.asteroid.starts().len(), 2);
 }
 
 #[test]
@@ -271,8 +274,123 @@ fn the_key_before_serves_until_the_new_one_was_accepted_once_and_is_then_forgott
     assert_eq!(starts(&pair, 8), [202; 8]);
     assert_eq!(keyed("after"), 202);
     assert_eq!(pair.asteroid.started(), 20);
-    let before = pair.asteroid.requests().len();
+    let before = pair.asteroid.starts().len();
     pair.asteroid.replace_key(KEY);
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.requests().len(), before + 1, "the key before is forgotten");
+    assert_eq!(pair.asteroid.starts().len(), before + 1, "the key before is forgotten");
+}
+
+fn state(pair: &Pair, credential: &str) -> String {
+    let report = verbose(&pair.gateway);
+    let line = report.lines().find_map(|line| line.split_once(&format!("credential {credential}: ")));
+    line.unwrap().1.split([',', ';']).next().unwrap().to_owned()
+}
+
+#[test]
+fn one_request_that_is_refused_for_a_reason_of_its_own_does_not_mark_the_key_and_does_not_wait_for_another() {
+    let pair = Pair::start();
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    let asked: Vec<_> = pair.asteroid.requests().into_iter().filter(|request| request.method == "GET").collect();
+    let [asked] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!(
+        asked.target, "/agents/v2/executions?pageSize=1",
+        "the read call was answered, so nobody waits for a key"
+    );
+    assert_eq!(state(&pair, "main"), "fresh");
+    assert_eq!(pair.execute("{}").status, 202);
+    assert!(pair.gateway.events("the upstream refuses the key; replace it").is_empty());
+}
+
+#[test]
+fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_one_is_accepted() {
+    let pair = Pair::start();
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.replace_key("ak-second");
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    wait_for_state(&pair.gateway, "main", "rejected");
+    let rejected = said(&pair.gateway, "the upstream refuses the key; replace it", 1);
+    assert_eq!((&rejected["level"], &rejected["state"]), (&json!("ERROR"), &json!("rejected")));
+    assert!(verbose(&pair.gateway).contains("\n[!]credential main: rejected, key "), "{}", verbose(&pair.gateway));
+    assert_eq!(pair.gateway.admin("/readyz").status, 200, "other tenants may be served");
+
+    pair.asteroid.replace_key(KEY);
+    // Without any traffic.
+    wait_for_state(&pair.gateway, "main", "fresh");
+    said(&pair.gateway, "the upstream accepts the key again", 1);
+    assert_eq!(pair.execute("{}").status, 202);
+}
+
+#[test]
+fn a_key_that_cannot_be_read_for_longer_than_max_stale_is_sent_no_more_until_it_is_there_again() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "").replace("{dir}/key\"", "{dir}/key\", max_stale: 10s");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let key = pair.gateway.dir().join("key");
+    remove_file(&key).unwrap();
+    wait_for_state(&pair.gateway, "main", "stale");
+    assert_eq!(pair.execute("{}").status, 202);
+    wait_for_state(&pair.gateway, "main", "expired");
+    let refused = pair.execute("{}");
+    refused.assert_error(503, "no-key", "not_started");
+    assert!(String::from_utf8_lossy(&refused.body).contains("for too long"), "{refused:?}");
+    assert_eq!(pair.asteroid.started(), 1, "closed");
+    let expired =
+        said(&pair.gateway, "no key could be read for longer than max_stale; starts are refused until there is one", 1);
+    assert!(expired["reason"].as_str().unwrap().contains("there is no such file"), "{expired}");
+    write(&key, KEY).unwrap();
+    wait_for_state(&pair.gateway, "main", "fresh");
+    assert_eq!(pair.execute("{}").status, 202);
+}
+
+#[test]
+fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
+    let asteroid = Asteroid::start();
+    let text =
+        configuration(&asteroid.url(), "").replace("{dir}/key\"", "{dir}/key\", previous_file: \"{dir}/before\"");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    assert!(!verbose(&pair.gateway).contains("[!]"), "between rotations there is none");
+    write(pair.gateway.dir().join("before"), "two words").unwrap();
+    let unusable = said(&pair.gateway, "the key in previous_file cannot be used", 1);
+    assert_eq!((&unusable["level"], &unusable["state"]), (&json!("WARN"), &json!("fresh")));
+    let report = verbose(&pair.gateway);
+    assert!(
+        report.contains("[!]credential main: fresh, key ") && report.contains("/before: holds a space"),
+        "{report}"
+    );
+    let labels = [("credential", "main"), ("error", "invalid")];
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_credential_info", &labels), Some(1.0));
+    assert_eq!(pair.execute("{}").status, 202);
+
+    write(pair.gateway.dir().join("before"), "ak-before").unwrap();
+    pair.gateway.wait_for_metrics(
+        |metrics| metrics.find("asteroid_gateway_credential_info", &[("credential", "main"), ("error", "")]),
+        &Some(1.0),
+    );
+    assert!(!pair.gateway.stop().output.contains("ak-before"));
+}
+
+#[test]
+fn each_process_calls_a_key_something_else_unless_they_share_a_salt() {
+    let fingerprint = |more: &str| {
+        let pair = Pair::with(more);
+        said(&pair.gateway, READ, 1)["fingerprint"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(fingerprint(""), fingerprint(""));
+    let salted = fingerprint("fingerprint_salt: one");
+    assert_eq!((salted.len(), &salted), (8, &fingerprint("fingerprint_salt: one")));
+    assert_ne!(salted, fingerprint("fingerprint_salt: other"));
+}
+
+#[test]
+fn while_the_upstream_does_not_know_the_new_key_each_start_is_sent_once_with_the_one_before() {
+    let pair = Pair::start();
+    assert_eq!(pair.execute("{}").status, 202);
+    write(pair.gateway.dir().join("key"), "ak-early").unwrap();
+    said(&pair.gateway, "the upstream does not know the new key; the one before goes on", 1);
+    let report = verbose(&pair.gateway);
+    assert!(report.contains("goes first, as the upstream does not know that key"), "{report}");
+    assert_eq!(starts(&pair, 8), [202; 8]);
+    assert_eq!(pair.asteroid.starts().len(), 9);
 }

@@ -26,13 +26,13 @@ const BETWEEN: usize = 60;
 
 /// Counts what callers got, and tells them to go on.
 #[derive(Default)]
-struct Load {
-    answered: AtomicUsize,
-    enough: AtomicBool,
+pub(crate) struct Load {
+    pub(crate) answered: AtomicUsize,
+    pub(crate) enough: AtomicBool,
 }
 
 impl Load {
-    fn wait_for(&self, more: usize) {
+    pub(crate) fn wait_for(&self, more: usize) {
         let until = self.answered.load(Ordering::Relaxed) + more;
         let patience = Instant::now() + PATIENCE;
         while self.answered.load(Ordering::Relaxed) < until {
@@ -43,7 +43,7 @@ impl Load {
     }
 
     /// Calls again and again; what fails ends the test.
-    fn of<'scope>(
+    pub(crate) fn of<'scope>(
         self: &Arc<Self>,
         scope: &'scope Scope<'scope, '_>,
         mut call: impl FnMut() + Send + 'scope,
@@ -61,7 +61,7 @@ impl Load {
 }
 
 /// Tells everybody that it is enough.
-struct End<'a>(&'a Load);
+pub(crate) struct End<'a>(pub(crate) &'a Load);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
@@ -70,7 +70,7 @@ impl Drop for End<'_> {
 }
 
 /// Over HTTP/1.1: a connection is kept until an answer says that it closes.
-fn http1(address: SocketAddr) -> impl FnMut() + Send {
+pub(crate) fn http1(address: SocketAddr) -> impl FnMut() + Send {
     let mut kept: Option<Caller> = None;
     move || {
         let caller = kept.get_or_insert_with(|| Caller::connect(address));

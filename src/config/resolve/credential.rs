@@ -2,33 +2,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::header::HeaderName;
 
 use super::Tenant;
-use crate::config::file;
 use crate::config::finding::{Findings, Path, is_credential_name};
+use crate::config::{file, units};
+use crate::key::Definition;
 use crate::secret::SecretRef;
 
+/// The store is looked at every second, and may take some to answer.
+const LEAST_STALE: Duration = Duration::from_secs(10);
+const MOST_STALE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The credentials; `header` carries their keys.
 pub(super) fn resolve(
     written: BTreeMap<String, file::Credential>,
+    header: Option<&HeaderName>,
     tenants: Option<&BTreeMap<String, Tenant>>,
     findings: &mut Findings,
-) -> Option<BTreeMap<String, SecretRef>> {
+) -> Option<BTreeMap<String, Definition>> {
     let mut credentials = Some(BTreeMap::new());
     let section = Path::default().key("credentials");
     let used: Option<BTreeSet<&str>> =
         tenants.map(|tenants| tenants.values().map(|tenant| tenant.credential.as_str()).collect());
     for (name, credential) in written {
         let path = section.key(&name);
+        let max_stale = max_stale(&credential, &path, findings);
         let place = place(credential, &path, findings);
         if !is_credential_name(&name) {
             findings.fault::<()>(&path, "a credential's name is 1 to 63 of a-z, 0-9, _ and -; a key never stands here");
             credentials = None;
-        } else if let Some(place) = place {
+        } else if let (Some(place), Some(max_stale)) = (place, max_stale) {
             if used.as_ref().is_some_and(|used| !used.contains(name.as_str())) {
                 findings.warnings.push(&path, "no tenant uses it");
             }
-            credentials = credentials.map(|mut credentials| {
-                credentials.insert(name, place);
+            credentials = credentials.zip(header).map(|(mut credentials, header)| {
+                credentials.insert(name, Definition { place, max_stale, header: header.clone() });
                 credentials
             });
         } else {
@@ -38,19 +49,53 @@ pub(super) fn resolve(
     credentials
 }
 
+/// What fingerprints are made with.
+pub(super) fn salt(written: Option<String>, findings: &mut Findings) -> Option<Option<String>> {
+    if written.as_ref().is_some_and(|salt| !(1..=128).contains(&salt.chars().count())) {
+        return findings.fault(&Path::default().key("fingerprint_salt"), "must be 1 to 128 characters");
+    }
+    Some(written)
+}
+
+fn max_stale(credential: &file::Credential, path: &Path, findings: &mut Findings) -> Option<Option<Duration>> {
+    let Some(file::Quantity(text)) = &credential.max_stale else { return Some(None) };
+    let path = path.key("max_stale");
+    if credential.env.is_some() {
+        return findings
+            .fault(&path, "has no use with `env`, which never changes while the gateway runs; leave it out");
+    }
+    match units::duration(text, LEAST_STALE, MOST_STALE) {
+        Ok(max_stale) => Some(Some(max_stale)),
+        Err(message) => findings.fault(&path, message),
+    }
+}
+
+/// A bare word is more likely a pasted key than a file, and would be shown when it cannot be read.
+fn file(written: String, path: &Path, findings: &mut Findings) -> Option<PathBuf> {
+    if !written.contains('/') || written.contains('\0') {
+        return findings.fault(path, "must be a path with a directory, such as /run/secrets/key or ./key");
+    }
+    Some(PathBuf::from(written))
+}
+
 /// Messages here quote nothing: the key may have been pasted in place of where it is.
 fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> Option<SecretRef> {
     match (credential.file, credential.env) {
         (Some(_), Some(_)) => findings.fault(path, "names both `file` and `env`; keep one"),
-        (Some(file), None) => {
-            // A bare word is more likely a pasted key than a file, and would be shown when it cannot be read.
-            if !file.contains('/') || file.contains('\0') {
-                return findings
-                    .fault(&path.key("file"), "must be a path with a directory, such as /run/secrets/key or ./key");
+        (Some(written), None) => {
+            let current = file(written, &path.key("file"), findings);
+            let path = path.key("previous_file");
+            let previous = credential.previous_file.map(|written| file(written, &path, findings));
+            let (current, previous) = (current?, previous.map_or(Some(None), |previous| previous.map(Some))?);
+            if previous.as_ref() == Some(&current) {
+                return findings.fault(&path, "is the same as `file`; it is for the key before");
             }
-            Some(SecretRef::File(PathBuf::from(file)))
+            Some(SecretRef::File { path: current, previous })
         }
         (None, Some(name)) => {
+            if credential.previous_file.is_some() {
+                return findings.fault(&path.key("previous_file"), "goes with `file` alone; leave it out");
+            }
             let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
                 return findings

@@ -1,8 +1,9 @@
 //! `idempotency`, `tenants.*.idempotency` and `tagging.idempotency_key`: which starts are remembered, how long and where.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Idempotency, Keys, Section, is_tenant_name};
+use super::{Idempotency, Keys, Section, Tenant, is_tenant_name};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::suggestion;
@@ -25,6 +26,18 @@ pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings:
     };
     let bounds = Bounds { retention: retention?, memory: memory? };
     Some(Idempotency { bounds, recovery: recovery?, tag: tag? })
+}
+
+/// A start without a key is never looked up.
+pub(super) fn warn_of_needless_recovery(
+    idempotency: &Idempotency,
+    tenants: &BTreeMap<String, Tenant>,
+    findings: &mut Findings,
+) {
+    if idempotency.recovery && tenants.values().all(|tenant| tenant.keys == Keys::Off) {
+        let path = Path::default().key("idempotency").key("recovery");
+        findings.warnings.push(&path, "has no effect: `idempotency` is off for every tenant");
+    }
 }
 
 /// The upstream is asked for it in a query, so it consists of what needs no encoding there.

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
-use super::{Listener, ListenerTls, Tenant, TenantSource, header, upstream};
+use super::{Address, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::suggestion;
 
 const ADMIN: &str = "127.0.0.1:9090";
-const ADDRESS: &str = "must be an IP address and a port, such as 127.0.0.1:8080";
+const ADMIN_ADDRESS: &str =
+    "must be an IP address and a port, such as 127.0.0.1:9090, where probes and Prometheus can come";
 
 pub(super) fn resolve(
     written: Option<file::List<file::Listener>>,
@@ -34,7 +35,7 @@ pub(super) fn resolve(
         let path = section.index(index);
         match one(listener, tenants, credential_header, &path, findings) {
             Some(listener) => {
-                if listeners.iter().any(|other| overlap(other.address, listener.address)) {
+                if listeners.iter().any(|other| other.address.overlaps(&listener.address)) {
                     findings.fault::<()>(&path.key("address"), "another listener has this address already");
                 }
                 listeners.push(listener);
@@ -63,22 +64,45 @@ fn one(
     };
     let hosts = hosts(written.hosts, &path.key("hosts"), findings);
     let tls = tls(written.tls, &path.key("tls"), findings);
-    let at = path.key("address");
-    let address: SocketAddr = match written.address.map(|address| address.parse()) {
-        Some(Ok(address)) => address,
-        Some(Err(_)) => return findings.fault(&at, ADDRESS),
-        None => return findings.missing(&at, format!("missing; it {ADDRESS}")),
-    };
-    let trusted_peers = trusted_peers?;
-    if !address.ip().is_loopback() && trusted_peers.is_empty() {
+    let address = address::resolve(written.address, written.mode.as_ref(), path, findings)?;
+    let (trusted_peers, tls) = (trusted_peers?, tls?);
+    let names_any = matches!(tenant, Some(TenantSource::Header(_)));
+    who_may_call(&address, trusted_peers.is_empty(), names_any, path, findings)?;
+    if tls.is_some() && matches!(address, Address::Unix { .. }) {
+        return findings.fault(&path.key("tls"), "has no use at a Unix socket, where nobody listens in; leave it out");
+    }
+    Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts?, tls })
+}
+
+/// Nothing is answered where those who can reach the address are not known to be those who may call.
+fn who_may_call(
+    address: &Address,
+    believes_all: bool,
+    names_any: bool,
+    path: &Path,
+    findings: &mut Findings,
+) -> Option<()> {
+    let warning = match address {
         // Anybody who reaches the port would be the tenant, or any tenant.
-        return findings
-            .fault(&at, "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call");
+        Address::Tcp(address) if !address.ip().is_loopback() && believes_all => {
+            return findings.fault(
+                &path.key("address"),
+                "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
+            );
+        }
+        Address::Unix { .. } if !believes_all => {
+            return findings.fault(
+                &path.key("tenant").key("trusted_peers"),
+                "callers at a Unix socket have no address; leave it out, and say by `mode` who may call",
+            );
+        }
+        Address::Tcp(_) => "any process on this machine can name any tenant",
+        Address::Unix { .. } => "any process that may connect can name any tenant",
+    };
+    if believes_all && names_any {
+        findings.warnings.push(&path.key("tenant"), warning);
     }
-    if trusted_peers.is_empty() && matches!(tenant, Some(TenantSource::Header(_))) {
-        findings.warnings.push(&path.key("tenant"), "any process on this machine can name any tenant");
-    }
-    Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts?, tls: tls? })
+    Some(())
 }
 
 fn fixed(
@@ -171,9 +195,9 @@ fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings)
 pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<SocketAddr> {
     let path = Path::default().key("admin").key("address");
     let Ok(address) = written.address.as_deref().unwrap_or(ADMIN).parse() else {
-        return findings.fault(&path, ADDRESS);
+        return findings.fault(&path, ADMIN_ADDRESS);
     };
-    if listeners.iter().any(|listener| overlap(listener.address, address)) {
+    if listeners.iter().any(|listener| listener.address.overlaps(&Address::Tcp(address))) {
         return findings.fault(&path, "a listener has this address already; probes need one of their own");
     }
     Some(address)
@@ -196,10 +220,4 @@ pub(super) fn warn_of_idle_tenants(
     for name in tenants.keys().filter(|name| !fixed.contains(name)) {
         findings.warnings.push(&section.key(name), "no listener is for this tenant");
     }
-}
-
-/// Whether both cannot be bound at once: an unspecified address takes its port on every interface.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || everywhere)
 }

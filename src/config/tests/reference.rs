@@ -101,6 +101,8 @@ fn the_schema_refuses_wrong_words_wrong_kinds_and_what_has_no_unit() {
         ("/timeouts/connect", Json::Null),
         ("/listeners", json!("127.0.0.1:8080")),
         ("/listeners/0/hosts/0", json!(7)),
+        ("/listeners/2/mode", json!("660rw")),
+        ("/listeners/2/mode", json!(432)),
     ] {
         let mut file = yaml(FULL);
         *file.pointer_mut(place).unwrap() = wrong.clone();
@@ -111,6 +113,8 @@ fn the_schema_refuses_wrong_words_wrong_kinds_and_what_has_no_unit() {
         ("/tenants/billing/idempotency", json!(false)),
         ("/tenants/billing/idempotency", json!("required")),
         ("/timeouts/connect", json!("1m 30s")),
+        ("/listeners/2/mode", json!("640")),
+        ("/listeners/2/mode", json!(660)),
         ("/body_limit", json!("1.5 MiB")),
         ("/tenants/billing/limits/executions/rate", json!("1 / d")),
     ] {

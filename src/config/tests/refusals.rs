@@ -20,7 +20,7 @@ fn addresses_are_checked_against_each_other() {
         );
     }
     assert!(with(&format!("{SMALLEST}admin: {{ address: 0.0.0.0:9090 }}"), &[]).is_ok());
-    for address in ["localhost:8080", "127.0.0.1", ":8080", "unix:/run/gateway.sock", "127.0.0.1:65536"] {
+    for address in ["localhost:8080", "127.0.0.1", ":8080", "unix:gateway.sock", "127.0.0.1:65536"] {
         let found = faults(&smallest_with("127.0.0.1:8080", address));
         assert!(found[0].starts_with("listeners[0].address: must be an IP address and a port"), "{found:?}");
     }
@@ -28,6 +28,83 @@ fn addresses_are_checked_against_each_other() {
         let found = faults(&smallest_with("127.0.0.1:8080", address));
         assert!(found[0].starts_with("listeners[0].address: must be on loopback"), "{found:?}");
     }
+}
+
+/// A listener at a Unix socket, with further keys.
+fn unix(address: &str, more: &str) -> String {
+    smallest_with("127.0.0.1:8080", &format!("{address}\n    {more}"))
+}
+
+#[test]
+fn a_unix_socket_has_a_path_with_a_directory_and_permissions_that_are_read_as_they_are_written() {
+    let address =
+        |address: &str, more: &str| with(&unix(address, more), &[]).unwrap().config.listeners[0].address.clone();
+    let at = |path: &str, mode| Address::Unix { path: path.into(), mode };
+    assert_eq!(address("unix:/run/a.sock", ""), at("/run/a.sock", 0o660));
+    assert_eq!(address("unix:./a.sock", ""), at("./a.sock", 0o660));
+    assert_eq!(address("unix:/run//a/./b.sock/", ""), at("/run/a/b.sock", 0o660));
+    for (written, mode) in [("0660", 0o660), ("660", 0o660), ("'0600'", 0o600), ("0777", 0o777), ("\"0640\"", 0o640)] {
+        assert_eq!(address("unix:/run/a.sock", &format!("mode: {written}")), at("/run/a.sock", mode), "{written}");
+    }
+    for wrong in ["0o660", "432", "0400", "0060", "0680", "'00660'", "1660", "rw", "-660", "6.60", "''", "0x1b0"] {
+        assert_faults(
+            &unix("unix:/run/a.sock", &format!("mode: {wrong}")),
+            &["listeners[0].mode: must be octal digits from 0600 to 0777, such as 0660"],
+        );
+    }
+    for wrong in ["unix:", "unix:a.sock", "unix:@a", "unix:/", "unix:/run/..", "unix:/run/\\n", "Unix:/run/a", "/run/a"]
+    {
+        let found = faults(&unix(&format!("\"{wrong}\""), ""));
+        assert!(found[0].starts_with("listeners[0].address: must be an IP"), "{wrong}: {found:?}");
+    }
+    let long = format!("unix:/{}", "x".repeat(99));
+    assert_faults(
+        &unix(&long, ""),
+        &["listeners[0].address: is too long for the system: the path of a Unix socket may have 99 bytes here"],
+    );
+    assert!(with(&unix(long.strip_suffix('x').unwrap(), ""), &[]).is_ok());
+}
+
+#[test]
+fn what_has_no_meaning_at_a_unix_socket_or_away_from_one_is_refused() {
+    assert_faults(
+        &unix("127.0.0.1:8080", "mode: 0660"),
+        &["listeners[0].mode: is for a Unix socket alone; leave it out"],
+    );
+    assert_faults(
+        &unix("unix:/run/a.sock", "tls: { certificate_file: c, key_file: k }"),
+        &["listeners[0].tls: has no use at a Unix socket, where nobody listens in; leave it out"],
+    );
+    let trusting = "{ fixed: billing, trusted_peers: [127.0.0.1] }";
+    assert_faults(
+        &unix("unix:/run/a.sock", "").replace("{ fixed: billing }", trusting),
+        &[
+            "listeners[0].tenant.trusted_peers: callers at a Unix socket have no address; leave it out, and say by `mode` \
+             who may call",
+        ],
+    );
+    assert_faults(
+        &format!("{SMALLEST}admin: {{ address: 'unix:/run/admin.sock' }}"),
+        &[
+            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, where probes and Prometheus can come",
+        ],
+    );
+    let twice = "  - address: unix:/run/./a.sock\n    tenant: { fixed: billing }\ncredentials:";
+    assert_faults(
+        &unix("unix:/run/a.sock", "").replace("credentials:", twice),
+        &["listeners[1].address: another listener has this address already"],
+    );
+}
+
+#[test]
+fn a_unix_socket_needs_no_trusted_peers_and_what_opens_it_wide_is_warned_of() {
+    let warnings = |text: &str| with(text, &[]).unwrap().warnings.to_string();
+    assert_eq!(warnings(&unix("unix:/run/a.sock", "mode: 0660")), "");
+    assert_eq!(
+        warnings(&unix("unix:/run/a.sock", "mode: 0666").replace("{ fixed: billing }", "{ header: X-Tenant-Id }")),
+        "listeners[0].mode: every user of this machine who can enter the socket's directory may call\n\
+         listeners[0].tenant: any process that may connect can name any tenant"
+    );
 }
 
 #[test]
@@ -124,6 +201,25 @@ fn tags_are_made_of_the_prefix_the_tenant_and_its_metadata() {
     }
     let found = faults(&text.replace("owner", "''").replace("prod/", "\"a\\tb\""));
     assert!(found[0].starts_with("tagging.tenant_key: must not") && found[1].starts_with("tagging.tenant_prefix: "));
+}
+
+#[test]
+fn a_recovery_that_no_start_can_need_is_warned_of() {
+    let one = "a: { credential: main, idempotency: off }";
+    let tenants = |more: &str| {
+        format!(
+            "idempotency: {{ recovery: true }}
+listeners: [{{ address: '127.0.0.1:0', tenant: {{ fixed: a }} }}, {{ address: '127.0.0.1:0', tenant: {{ fixed: b }} }}]
+credentials: {{ main: {{ file: /run/key }} }}
+tenants: {{ {one}, {more} }}"
+        )
+    };
+    let warnings = |more: &str| with(&tenants(more), &[]).unwrap().warnings.to_string();
+    assert_eq!(
+        warnings("b: { credential: main, idempotency: off }"),
+        "idempotency.recovery: has no effect: `idempotency` is off for every tenant"
+    );
+    assert_eq!(warnings("b: { credential: main }"), "");
 }
 
 #[test]

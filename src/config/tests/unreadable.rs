@@ -35,7 +35,10 @@ fn nothing_under_credentials_is_echoed_and_no_url_either() {
         ("canaries".repeat(4).as_str(), "<hidden>", "known"),
     ] {
         let found = faults(&smallest_with("{ file:", &format!("{{ {key}: x, file:")));
-        assert_eq!(found, [format!("credentials.main.{shown}: unknown key; {hint} here: file, env")]);
+        assert_eq!(
+            found,
+            [format!("credentials.main.{shown}: unknown key; {hint} here: file, previous_file, max_stale, env")]
+        );
     }
     let all = with(SMALLEST, &[("ASTEROID_GATEWAY__CREDENTIALS__MAIN", "sk-CANARY")]).unwrap_err();
     assert_eq!(

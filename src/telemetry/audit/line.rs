@@ -36,16 +36,18 @@ mod tests {
 
     use super::super::Decision;
     use super::*;
-    use crate::secret::Secret;
+    use crate::peer::Peer;
+    use crate::secret::{Salt, Secret};
     use crate::state::{Digest, Limit};
     use crate::telemetry::request_id::RequestId;
     use crate::telemetry::trace::context::Context;
 
     fn full() -> Box<Record> {
-        let mut record = Record::new(Arc::default(), "[::1]:80".parse().unwrap(), RequestId::of(&HeaderMap::new()));
+        let mut record =
+            Record::new(Arc::default(), Peer::Tcp("[::1]:80".parse().unwrap()), RequestId::of(&HeaderMap::new()));
         record.line.trace_id = Some(Context::begin(|_| false).trace_id);
         record.audit.decision = Decision::Sent;
-        record.audit.fingerprint = Some(Secret::new("key").unwrap().fingerprint());
+        record.audit.fingerprint = Some(Secret::new("key").unwrap().fingerprint(&Salt::new("salt")));
         let line = &mut record.line;
         [line.operation, line.error, line.key, line.looked_up] = [Some("x"); 4];
         [line.tenant, line.credential] = [Some("x".into()), Some("x".into())];

@@ -10,7 +10,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::state::{Condition, Counter, Key, Keyed, Meters, State};
+use crate::key::{Condition, Key, Keyring};
+use crate::secret;
+use crate::state::{Counter, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
@@ -29,8 +31,10 @@ pub struct Page(Arc<Shown>);
 pub struct Shown {
     /// What is counted of the process.
     pub sinks: Arc<Sinks>,
-    /// What is counted of tenants and credentials.
+    /// What is counted of tenants.
     pub state: Arc<State>,
+    /// The credentials.
+    pub keyring: Arc<Keyring>,
     /// How many callers may be connected.
     pub capacity: usize,
     /// The upstream's host and port.
@@ -64,7 +68,8 @@ impl Collector for Page {
         let mut out = Out(encoder);
         self.0.requests(&mut out)?;
         self.0.tenants(&mut out)?;
-        self.0.keys(&mut out)?;
+        self.0.idempotency(&mut out)?;
+        self.0.credentials(&mut out)?;
         self.0.connections(&mut out)?;
         self.0.process(&mut out)
     }
@@ -108,21 +113,36 @@ impl Shown {
         })
     }
 
-    fn keys(&self, out: &mut Out<'_>) -> fmt::Result {
+    fn idempotency(&self, out: &mut Out<'_>) -> fmt::Result {
         let usage = self.state.claims.usage();
         out.gauge(&super::KEY_RECORDS, &usage.records)?;
         out.gauge(&super::KEY_MEMORY, &usage.memory)?;
         out.gauge(&super::KEY_BOUND, &usage.bound)?;
-        out.counter(&super::FORGOTTEN, usage.forgotten_early)?;
-        let (keys, now) = (self.state.keys(), Instant::now());
+        out.counter(&super::FORGOTTEN, usage.forgotten_early)
+    }
+
+    fn credentials(&self, out: &mut Out<'_>) -> fmt::Result {
+        let (keys, now) = (self.keyring.keys(), Instant::now());
         let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.shown(now))).collect();
-        let ages = shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.held?.1.as_secs_f64())));
+        let ages =
+            shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.newest?.age.as_secs_f64())));
         out.gauges(&super::AGE, ages)?;
         let states = shown.iter().flat_map(|(name, key)| {
             let is = |state: Condition| u32::from(state == key.condition);
             Condition::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
         });
         out.gauges(&super::CREDENTIAL_STATE, states)?;
+        let named: Vec<_> = shown
+            .iter()
+            .map(|(name, key)| {
+                let fingerprint = key.newest.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
+                (*name, fingerprint, key.trouble.as_ref().map_or("", secret::Error::name))
+            })
+            .collect();
+        let infos = named.iter().map(|(name, fingerprint, error)| {
+            ([("credential", *name), ("fingerprint", fingerprint.as_str()), ("error", *error)], 1_u32)
+        });
+        out.gauges(&super::CREDENTIAL_INFO, infos)?;
         let of_each = |count: fn(&Key) -> &Counter| {
             let keys = keys.iter();
             keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))

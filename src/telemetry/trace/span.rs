@@ -7,6 +7,7 @@ use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, 
 use super::{Exchange, Place, Recording};
 use crate::asteroid::operation::Operation;
 use crate::config::resolve::Scheme;
+use crate::peer::Peer;
 use crate::telemetry::record::{Line, Outcome};
 
 /// The version of the conventions that the attributes follow.
@@ -32,10 +33,7 @@ fn server(line: &Line, recording: &Recording) -> Span {
     attributes.push(attribute("url.scheme", scheme));
     attributes.push(attribute("url.path", cut(recording.uri.path())));
     attributes.extend(route.map(|route| attribute("http.route", route)));
-    for name in ["client.address", "network.peer.address"] {
-        attributes.push(attribute(name, line.peer.ip().to_string()));
-    }
-    attributes.push(attribute("network.peer.port", line.peer.port()));
+    peer(line.peer, &mut attributes);
     // A request that was cut off, or whose caller left before the answer, has none.
     let status = Some(line.status).filter(|status| *status != 0);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status)));
@@ -55,6 +53,18 @@ fn server(line: &Line, recording: &Recording) -> Span {
         end_time_unix_nano: recording.clock.now(),
         ..common(recording, attributes, error, recording.parent.is_some())
     }
+}
+
+/// Who called. A process at a Unix socket has no address and no port.
+fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
+    let Peer::Tcp(address) = peer else {
+        attributes.push(attribute("network.transport", "unix"));
+        return;
+    };
+    for name in ["client.address", "network.peer.address"] {
+        attributes.push(attribute(name, address.ip().to_string()));
+    }
+    attributes.push(attribute("network.peer.port", address.port()));
 }
 
 /// What is the gateway's own to tell, under the names of the log.

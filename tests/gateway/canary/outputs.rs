@@ -1,4 +1,4 @@
-//! One gateway with every output there is, driven through every operation and nearly every failure.
+//! One gateway with every output there is, driven through every operation and every failure.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -6,37 +6,12 @@ use std::path::PathBuf;
 use asteroid_gateway::asteroid::operation::Operation;
 use serde_json::{Value, json};
 
-use super::assert_clean;
-use crate::harness::{AGENT, Answer, Asteroid, Caller, Collector, Pair, Program, configuration};
+use super::{assert_clean, failures, path};
+use crate::harness::{Answer, Asteroid, Caller, Collector, KEY, Pair, Program, configuration};
 
-/// The failures that must have been seen. Of the table in `src/error.rs`, a full audit, a full memory of idempotency keys and
-/// a fault of the gateway's own are left out, which know nothing of a request; `unreachable` is beside this, over TLS.
-const FAILURES: [&str; 24] = [
-    "body",
-    "body-broken",
-    "body-timeout",
-    "body-too-large",
-    "browser",
-    "host",
-    "id",
-    "idempotency-in-flight",
-    "idempotency-key",
-    "idempotency-lookup",
-    "idempotency-mismatch",
-    "idempotency-unknown",
-    "key-refused",
-    "limit",
-    "malformed",
-    "media-type",
-    "method",
-    "misdirected",
-    "path",
-    "query",
-    "target",
-    "tenant",
-    "upstream-broke",
-    "upstream-timeout",
-];
+/// What dependencies of programs like this read, and this one does not: none of it makes it say more.
+const ENVIRONMENT: [(&str, &str); 4] =
+    [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full"), ("RUST_LIB_BACKTRACE", "full"), ("H2_LOG", "trace")];
 
 /// A gateway, and everything that it has said to anybody.
 struct Watched {
@@ -65,7 +40,7 @@ body_limit: 4KiB",
         let limited = "tenants: { limited: { credential: main, limits: { executions: { rate: 1/d } } }, ";
         let text = configuration(&asteroid.url(), &more);
         let text = text.replace("listeners: [", named).replace("tenants: { ", limited);
-        let gateway = Program::run_with(&text, &["--log-level", "debug"], &[]);
+        let gateway = Program::run_with(&text, &["--log-level", "debug"], &ENVIRONMENT);
         Watched { pair: Pair { asteroid, gateway }, collector, audit, _dir: dir, text, answers: String::new() }
     }
 
@@ -103,12 +78,11 @@ body_limit: 4KiB",
     }
 }
 
-fn path(operation: Operation) -> String {
-    operation.target(AGENT).unwrap().to_string()
-}
-
 /// Each way to fail at the upstream, with and without a key under which the start is looked up.
 fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
+    let answer = |status: u16, headers: Value, body: &str| json!({"status": status, "headers": headers, "body": body});
+    let echo = json!([["Location", format!("http://127.0.0.1:1/?{KEY}")], ["Content-Type", KEY], ["X-Echo", KEY]]);
+    let executed = format!("{{\"executionId\":\"{KEY}\",\"id\":\"{KEY}\"}}");
     let faults = [
         json!({"method": "POST", "then": "close"}),
         json!({"method": "POST", "then": "reset"}),
@@ -116,8 +90,10 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
         json!({"method": "POST", "then": "close_mid_answer"}),
         json!({"when": "connected", "then": "close"}),
         json!({"method": "POST", "then": {"answer": {"status": 500, "headers": [], "body": "oops"}}}),
-        json!({"method": "POST", "then": {"answer": {"status": 401, "headers": [["WWW-Authenticate", "Basic"]], "body": ""}}}),
         json!({"method": "POST", "then": {"answer": {"status": 307, "headers": [["Location", "http://127.0.0.1:1/"]], "body": ""}}}),
+        json!({"method": "POST", "then": {"answer": answer(202, echo.clone(), &executed)}}),
+        json!({"method": "POST", "then": {"answer": answer(307, echo.clone(), KEY)}}),
+        json!({"method": "POST", "then": {"answer": answer(500, echo.clone(), KEY)}}),
     ];
     for (n, fault) in faults.into_iter().enumerate() {
         let key = format!("{path}{n}");
@@ -129,9 +105,20 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
             watched.post(path, headers, "{}");
             watched.pair.asteroid.clear_faults();
         }
-        watched.pair.asteroid.next(json!({"method": "GET", "then": "close"}));
-        watched.post(path, &keyed, "{}");
-        watched.pair.asteroid.clear_faults();
+        let listing =
+            json!({"items": [{"id": KEY, "metadata": {"idempotency_digest": [KEY]}}], "total": KEY}).to_string();
+        for then in [
+            json!("close"),
+            json!({"answer": answer(200, echo.clone(), &listing)}),
+            json!({"answer": answer(200, echo.clone(), KEY)}),
+            json!({"answer": answer(301, echo.clone(), KEY)}),
+            json!({"answer": answer(403, json!([["Retry-After", KEY]]), KEY)}),
+            json!({"answer": answer(503, json!([["Retry-After", KEY]]), KEY)}),
+        ] {
+            watched.pair.asteroid.next(json!({"method": "GET", "then": then}));
+            watched.post(path, &keyed, "{}");
+            watched.pair.asteroid.clear_faults();
+        }
         watched.post(path, &keyed, "{}");
     }
 }
@@ -181,31 +168,48 @@ fn be_refused(watched: &mut Watched, path: &str) {
 
 #[test]
 fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
+    let apart = std::thread::spawn(failures::apart);
     let mut watched = Watched::start();
     for operation in Operation::ALL {
         let path = path(operation);
         watched.post(&path, &[], "{\"inputs\":{}}");
-        fail_at_the_upstream(&mut watched, &path);
         be_refused(&mut watched, &path);
     }
+    for operation in Operation::ALL {
+        fail_at_the_upstream(&mut watched, &path(operation));
+    }
     watched.ask_admin();
-    watched.pair.gateway.reload(&watched.text.replace("team: billing", "team: [billing"));
-    watched.ask_admin();
+    for (good, bad) in [
+        ("team: billing", "team: [billing"),
+        ("file: \"{dir}/key\"", KEY),
+        ("credentials: { main: {", &format!("credentials: {{ {KEY}: {{ file: [{KEY}] }}, main: {{")),
+        ("{dir}/key", &format!("{KEY} {KEY}")),
+    ] {
+        watched.pair.gateway.reload(&watched.text.replace(good, bad));
+        watched.ask_admin();
+    }
     watched.pair.gateway.reload(&watched.text);
     watched.pair.asteroid.replace_key("ak-other");
-    for operation in Operation::ALL {
-        watched.post(&path(operation), &[], "{}");
-        watched.post(&path(operation), &[("Idempotency-Key", "refused")], "{}");
+    // All at once: each waits for another key.
+    let refused = Operation::ALL
+        .into_iter()
+        .flat_map(|operation| [(operation, &[][..]), (operation, &[("Idempotency-Key", "k")])]);
+    let refused = refused.map(|(operation, headers)| {
+        let mut caller = watched.fixed();
+        caller.send_post(&path(operation), headers, b"{}");
+        caller
+    });
+    for mut caller in refused.collect::<Vec<_>>() {
+        let answer = caller.answer();
+        watched.got(&answer);
     }
     watched.ask_admin();
 
     let ended = watched.pair.gateway.stop();
-    let lines: Vec<Value> = ended.output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    for failure in FAILURES {
-        assert!(lines.iter().any(|line| line["error"] == failure), "{failure} was not seen");
-    }
+    failures::assert_all_driven(&(ended.output.clone() + &apart.join().unwrap()));
+    let audited = ended.output.lines().filter(|line| line.contains("\"message\":\"audit\"")).count();
     let audit = std::fs::read_to_string(&watched.audit).unwrap();
-    assert_eq!(audit.lines().count(), lines.iter().filter(|line| line["message"] == "audit").count());
+    assert_eq!(audit.lines().count(), audited);
     let posts = watched.collector.posts(1);
     let spans: Vec<u8> = posts.iter().flat_map(|post| [post.head.as_bytes(), &post.body].concat()).collect();
     let spans = String::from_utf8_lossy(&spans);

@@ -93,6 +93,11 @@ impl Asteroid {
         self.simulator.requests()
     }
 
+    /// The starts among the requests.
+    pub(crate) fn starts(&self) -> Vec<Received> {
+        self.requests().into_iter().filter(|request| request.method == "POST").collect()
+    }
+
     pub(crate) fn only_request(&self) -> Received {
         let [request] = self.requests().try_into().expect("one request");
         request
@@ -140,7 +145,12 @@ impl Asteroid {
     }
 
     pub(crate) fn replace_key(&self, key: &str) {
-        self.simulator.set_keys(vec![key.into()]);
+        self.accept(&[key]);
+    }
+
+    /// Accepts these keys, and no other.
+    pub(crate) fn accept(&self, keys: &[&str]) {
+        self.simulator.set_keys(keys.iter().map(|key| (*key).into()).collect());
     }
 
     /// Waits until this many requests have arrived.

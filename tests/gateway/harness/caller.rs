@@ -1,7 +1,9 @@
 //! A caller that writes the bytes it is told to, and reads one answer at a time.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +37,14 @@ pub(crate) struct Answer {
 impl Caller {
     pub(crate) fn connect(address: SocketAddr) -> Caller {
         Caller { stream: BufReader::new(Box::new(connect(address))), address }
+    }
+
+    /// At a Unix socket, if somebody listens there. Its `Host` is a made-up address.
+    pub(crate) fn connect_unix(path: &Path) -> std::io::Result<Caller> {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Caller { stream: BufReader::new(Box::new(stream)), address: (Ipv4Addr::LOCALHOST, 80).into() })
     }
 
     /// HTTP/1.1 over TLS, with a server that is `localhost`.

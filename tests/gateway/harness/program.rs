@@ -85,9 +85,20 @@ impl Program {
         command.arg("--config").arg(dir.path().join("gateway.yaml"));
         write(&dir, configuration);
         let mut program = Program::start(command, dir);
-        program.admin = Some(address(&program.line(|line| line["message"] == "ready")));
-        program.addresses = program.events("listening").iter().map(address).collect();
+        let started = |line: &Value| line["message"] == "ready" || line["message"] == "started, but not ready yet";
+        program.admin = Some(address(&program.line(started)));
+        program.addresses = program.events("listening").iter().filter_map(tcp).collect();
         program
+    }
+
+    /// `run` that is not waited for: it may not get to listen.
+    pub(crate) fn try_run(configuration: &str) -> Program {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
+        write(&dir, configuration);
+        let mut command = binary();
+        command.arg("run").arg("--config").arg(dir.path().join("gateway.yaml"));
+        Program::start(command, dir)
     }
 
     /// Any command of the program.
@@ -117,7 +128,7 @@ impl Program {
         self.child.id()
     }
 
-    /// Where the listeners are.
+    /// Where the listeners over TCP are.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -267,5 +278,10 @@ fn parse(text: &str) -> Vec<Value> {
 }
 
 fn address(line: &Value) -> SocketAddr {
-    line["address"].as_str().unwrap().parse().unwrap()
+    tcp(line).unwrap()
+}
+
+/// Unix sockets have paths that the test knows.
+fn tcp(line: &Value) -> Option<SocketAddr> {
+    line["address"].as_str().unwrap().parse().ok()
 }

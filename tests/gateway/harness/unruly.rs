@@ -18,6 +18,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -46,6 +47,8 @@ pub(crate) enum Act {
     GoAwayAndAnswerTogether,
     /// GOAWAY whose last stream is this one, and the end.
     GoAwayAndClose,
+    /// The same with an error and this text, which HTTP/2 calls debug data; a PING before it has the text's end.
+    GoAwaySaying(&'static str),
     Close,
     /// The head of a 202, and RST_STREAM or, without a code, the end of the connection.
     HeadThen(Option<u32>),
@@ -188,6 +191,7 @@ impl Peer {
                     self.answer(stream).await?;
                 }
                 Act::GoAwayAndClose => return self.go_away(stream, NO_ERROR).await,
+                Act::GoAwaySaying(text) => return self.say(stream, text.as_bytes()).await,
                 Act::Close => return Ok(()),
                 Act::HeadThen(code) => {
                     self.head(stream).await?;
@@ -230,6 +234,12 @@ impl Peer {
 
     async fn reset(&mut self, stream: u32, code: u32) -> std::io::Result<()> {
         self.frame(RST_STREAM, 0, stream, &code.to_be_bytes()).await
+    }
+
+    async fn say(&mut self, last: u32, text: &[u8]) -> std::io::Result<()> {
+        self.frame(PING, 0, 0, text.last_chunk::<8>().unwrap()).await?;
+        let payload = [&last.to_be_bytes(), &INTERNAL_ERROR.to_be_bytes(), text].concat();
+        self.frame(GOAWAY, 0, 0, &payload).await
     }
 
     async fn go_away(&mut self, last: u32, code: u32) -> std::io::Result<()> {

@@ -37,6 +37,8 @@ pub(super) enum Takes {
     Rate(String),
     /// A whole number, from one bound to the other.
     Count(u64, u64),
+    /// Permissions of a file, likewise.
+    Permissions(String),
     /// Text, of which this is asked.
     Text(Option<String>),
 }
@@ -94,6 +96,9 @@ impl Full {
         }
         if refusal.starts_with("must be a number and its span of time") {
             return Takes::Rate(beyond("0/s").replace(" in its span of time", ""));
+        }
+        if let Some(digits) = refusal.strip_prefix("must be octal digits") {
+            return Takes::Permissions(format!("octal digits{digits}"));
         }
         if let Some((least, most)) = whole_numbers(&refusal) {
             return Takes::Count(least, most);

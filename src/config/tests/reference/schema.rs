@@ -99,6 +99,10 @@ fn leaf(full: &Full, key: &str, schema: &mut Json) -> String {
             json!({ "type": "integer", "minimum": least, "maximum": most }),
             format!("a whole number, {least} to {most}"),
         ),
+        Takes::Permissions(said) => (
+            json!({ "type": ["string", "integer"], "pattern": "^0?[67][0-7]{2}$", "minimum": 600, "maximum": 777 }),
+            said,
+        ),
         Takes::Text(asked) => {
             let said = match &asked {
                 Some(asked) => asked.strip_prefix("must be ").filter(|said| !said.starts_with("text")),

@@ -1,0 +1,51 @@
+//! Asking the upstream about a key, by a read call of the gateway's own: no start is a test of a key, and no tenant's request
+//! tells anything about a key that others use, too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+use hyper::http::uri::PathAndQuery;
+use tokio::runtime::Handle;
+
+use crate::asteroid::{answer, execution};
+use crate::client::Client;
+use crate::config::resolve::Config;
+use crate::key::{Held, Key, Verdict};
+use crate::tasks::Tasks;
+use crate::upstream::connect::Connector;
+use crate::upstream::{Upstream, tls};
+
+use super::Error;
+
+/// How long the upstream may take. Meanwhile the key before goes first.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks the upstream.
+#[derive(Debug)]
+pub(super) struct Confirmation(Client);
+
+impl Confirmation {
+    /// Over connections of its own. Called inside the runtime that asks.
+    pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<Confirmation, Error> {
+        let upstream = &config.upstream;
+        let connector = Connector::new(upstream, tls, config.timeouts.connect)?;
+        let tasks = Tasks::new(Handle::current());
+        let connections = Upstream::new(connector, config.timeouts.idle, Arc::default(), tasks, Arc::default());
+        let authority =
+            HeaderValue::try_from(upstream.authority.as_str()).map_err(crate::proxy::snapshot::Error::from)?;
+        let path = [&upstream.base_path, execution::ANY].concat();
+        let path = PathAndQuery::try_from(path).map_err(|_| Error::BasePath)?;
+        Ok(Confirmation(Client::new(connections, authority, path)))
+    }
+
+    pub(super) async fn ask(&self, key: &Key, held: &Held) -> Verdict {
+        let mut request = self.0.get();
+        held.inject(&key.definition().header, &mut request);
+        match self.0.status(request, PATIENCE).await {
+            Ok(status) if status.is_success() => Verdict::Accepted,
+            Ok(status) if answer::refuses_key(status) => Verdict::Refused,
+            Ok(_) | Err(_) => Verdict::Unclear,
+        }
+    }
+}

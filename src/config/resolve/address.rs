@@ -1,0 +1,116 @@
+//! Where a listener is: at an IP address and a port, or at a path of the file system.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::file;
+use crate::config::finding::{Findings, Path};
+
+const ADDRESS: &str = "must be an IP address and a port, such as 127.0.0.1:8080, or unix: and a path with a directory, such \
+                       as unix:/run/asteroid/billing.sock";
+const MODE: &str = "must be octal digits from 0600 to 0777, such as 0660";
+
+/// What stands before the path of a Unix socket.
+const UNIX: &str = "unix:";
+
+/// The longest path of a Unix socket, in bytes: the system takes 107, and [`crate::server::unix`] needs 8 of them.
+const LONGEST: usize = 99;
+
+/// The owner and the group may connect, nobody else: a sidecar's application often has another user and the same group.
+const DEFAULT_MODE: u32 = 0o660;
+
+/// Where a listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix {
+        /// At most 99 bytes, with a directory.
+        path: PathBuf,
+        /// Who may connect: the permissions of the file, 0600 to 0777.
+        mode: u32,
+    },
+}
+
+impl Address {
+    /// Whether only processes of this machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Tcp(address) => address.ip().is_loopback(),
+            Address::Unix { .. } => true,
+        }
+    }
+
+    /// Whether both cannot be bound at once: an unspecified address takes its port on every interface.
+    pub(super) fn overlaps(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::Tcp(one), Address::Tcp(other)) => {
+                let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+                one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || everywhere)
+            }
+            (Address::Unix { path: one, .. }, Address::Unix { path: other, .. }) => one == other,
+            (Address::Tcp(_), Address::Unix { .. }) | (Address::Unix { .. }, Address::Tcp(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(out),
+            Address::Unix { path, .. } => write!(out, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+/// Reads `address` and `mode` of the listener at `listener`.
+pub(super) fn resolve(
+    address: Option<String>,
+    mode: Option<&file::Number>,
+    listener: &Path,
+    findings: &mut Findings,
+) -> Option<Address> {
+    let at = listener.key("address");
+    let Some(address) = address else { return findings.missing(&at, format!("missing; it {ADDRESS}")) };
+    let Some(path) = address.strip_prefix(UNIX) else {
+        if mode.is_some() {
+            findings.fault::<()>(&listener.key("mode"), "is for a Unix socket alone; leave it out");
+        }
+        return address.parse().map(Address::Tcp).or_else(|_| findings.fault(&at, ADDRESS).ok_or(())).ok();
+    };
+    let path = path_of(path, &at, findings);
+    let mode = match mode {
+        None => Some(DEFAULT_MODE),
+        Some(file::Number(digits)) => permissions(digits, &listener.key("mode"), findings),
+    };
+    Some(Address::Unix { path: path?, mode: mode? })
+}
+
+fn path_of(text: &str, at: &Path, findings: &mut Findings) -> Option<PathBuf> {
+    // So that two spellings of one path are found out.
+    let path: PathBuf = std::path::Path::new(text).components().collect();
+    if !text.contains('/') || text.contains(char::is_control) || path.file_name().is_none() {
+        return findings.fault(at, ADDRESS);
+    }
+    if path.as_os_str().len() > LONGEST {
+        let said = format!("is too long for the system: the path of a Unix socket may have {LONGEST} bytes here");
+        return findings.fault(at, said);
+    }
+    Some(path)
+}
+
+/// YAML takes digits without quotes for a decimal number, which they are not: they are read as they stand. One that was
+/// written as `0o660` comes as 432; no such number is taken, since the owner must be allowed to read and write.
+fn permissions(digits: &str, at: &Path, findings: &mut Findings) -> Option<u32> {
+    let digits = digits.strip_prefix('0').unwrap_or(digits);
+    let is_octal = digits.len() == 3 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| is_octal && mode & 0o600 == 0o600);
+    let Some(mode) = mode else { return findings.fault(at, MODE) };
+    if mode & 0o002 != 0 {
+        findings.warnings.push(at, "every user of this machine who can enter the socket's directory may call");
+    }
+    Some(mode)
+}

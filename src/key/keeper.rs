@@ -1,0 +1,228 @@
+//! Keeps every credential up to date: asks its store, and asks the upstream about keys that are in question.
+
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, sleep_until};
+
+use crate::secret::{Error, Fetched, Pace, Secret};
+
+use super::looks::AGAIN;
+use super::ring::{Ring, Trial};
+use super::say::{self, Event};
+use super::{Held, Key, Keyring};
+
+/// How often the upstream is asked about a key that is in question.
+const QUESTIONS: Pace = Pace { every: AGAIN, longest: Duration::from_secs(60) };
+
+/// What the upstream makes of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It answered a read call.
+    Accepted,
+    /// It refused the key.
+    Refused,
+    /// It could not be reached, or answered something that says neither.
+    Unclear,
+}
+
+/// Keeps the credentials of a keyring, whichever they are at a time.
+#[derive(Debug)]
+pub struct Keeper(pub Arc<Keyring>);
+
+type Kept<'a> = Pin<Box<dyn Future<Output = Infallible> + 'a>>;
+
+impl Keeper {
+    /// Keeps them, and never ends. `ask` makes a read call with one key of a credential.
+    pub async fn run(self, ask: impl AsyncFn(&Key, &Held) -> Verdict) -> Infallible {
+        let mut keys = self.0.subscribe();
+        loop {
+            let present = keys.borrow_and_update().clone();
+            let kept = |key| -> [Kept<'_>; 2] { [Box::pin(Key::keep(key)), Box::pin(Key::confirm(key, &ask))] };
+            let mut kept: Vec<_> = present.values().flat_map(|key| kept(&**key)).collect();
+            let all = poll_fn(|context| {
+                for one in &mut kept {
+                    if let Poll::Ready(never) = one.as_mut().poll(context) {
+                        match never {}
+                    }
+                }
+                Poll::<Infallible>::Pending
+            });
+            // With another configuration all are begun anew, and so looked at at once.
+            tokio::select! {
+                never = all => match never {},
+                _ = keys.changed() => {}
+            }
+        }
+    }
+}
+
+impl Key {
+    async fn keep(&self) -> Infallible {
+        let Some(pace) = self.pace else { return pending().await };
+        let mut failures = 0_u32;
+        loop {
+            self.looks.begin();
+            let fetched = self.fetch().await;
+            failures = if fetched.is_ok() { 0 } else { failures.saturating_add(1) };
+            self.take(fetched, Instant::now());
+            self.looks.end();
+            self.changed.send_replace(());
+            tokio::select! {
+                () = sleep(pace.after(failures).min(self.until_expiry(Instant::now()))) => {}
+                () = self.looks.asked() => {}
+            }
+        }
+    }
+
+    /// Asks its store.
+    ///
+    /// # Errors
+    ///
+    /// Where no key is there at present.
+    pub async fn fetch(&self) -> Result<Fetched, Error> {
+        self.store.lock().await.fetch().await
+    }
+
+    /// Takes in what the store said. What holds no key changes no key.
+    pub fn take(&self, fetched: Result<Fetched, Error>, now: Instant) {
+        let mut known = self.lock();
+        let event = match fetched {
+            Ok(fetched) => {
+                let lost = known.trouble.take().is_some();
+                known.seen = Some(now);
+                self.expired.store(false, Ordering::Release);
+                let trouble_before = fetched.previous.as_ref().and_then(|previous| previous.as_ref().err().cloned());
+                let unusable = trouble_before.is_some() && known.trouble_before.is_none();
+                known.trouble_before = trouble_before;
+                let replaced = self.renew(fetched);
+                if replaced {
+                    (known.rejected, known.doubted) = (false, None);
+                    self.doubted.store(false, Ordering::Release);
+                }
+                if unusable {
+                    say::line(self, Event::BeforeUnusable, &known);
+                }
+                if replaced { Some(Event::Replaced) } else { lost.then_some(Event::Back) }
+            }
+            Err(error) => {
+                let lost = known.trouble.replace(error).is_none();
+                let over = self.until_expiry_of(known.seen, now) == Some(Duration::ZERO);
+                let expired = over & !self.expired.swap(over, Ordering::AcqRel);
+                if expired { Some(Event::Expired) } else { lost.then_some(Event::Lost) }
+            }
+        };
+        if let Some(event) = event {
+            say::line(self, event, &known);
+            drop(known);
+            self.changed.send_replace(());
+            self.questions.notify_one();
+        }
+    }
+
+    /// Whether there is another key now than before.
+    fn renew(&self, Fetched { key, previous }: Fetched) -> bool {
+        let ring = self.ring.load_full();
+        let hold = |secret: Secret| {
+            let known = ring.as_ref().and_then(|ring| ring.held().find(|held| held.secret.is(&secret)).cloned());
+            known.unwrap_or_else(|| Held::new(secret, &self.salt))
+        };
+        let newest = hold(key);
+        let stored = previous.and_then(Result::ok).map(hold).filter(|stored| !stored.is(&newest));
+        let (ring, replaced) = match ring.as_deref() {
+            None => (Ring::new(newest, stored), true),
+            Some(ring) if !Arc::ptr_eq(ring.newest(), &newest) => (ring.renewed(newest, stored), true),
+            Some(ring) if ring.lacks_before() && stored.is_some() => (Ring::new(newest, stored), false),
+            Some(_) => return false,
+        };
+        self.ring.store(Some(Arc::new(ring)));
+        self.questions.notify_one();
+        replaced
+    }
+
+    /// How long until the key is too old, if its store stays away.
+    pub(super) fn until_expiry(&self, now: Instant) -> Duration {
+        let known = self.lock();
+        let until = known.trouble.as_ref().and_then(|_| self.until_expiry_of(known.seen, now));
+        until.filter(|until| !until.is_zero()).unwrap_or(Duration::MAX)
+    }
+
+    fn until_expiry_of(&self, seen: Option<Instant>, now: Instant) -> Option<Duration> {
+        let end = seen?.checked_add(self.definition.max_stale?)?;
+        Some(end.saturating_duration_since(now))
+    }
+
+    /// Asks the upstream whenever a key is in question: at once where one is new, else seldom.
+    async fn confirm(&self, ask: &impl AsyncFn(&Key, &Held) -> Verdict) -> Infallible {
+        let (mut asked, mut failures) = (None, 0_u32);
+        loop {
+            let due = self.question_due(asked, failures);
+            tokio::select! {
+                () = async {
+                    match due {
+                        Some(due) => sleep_until(due.into()).await,
+                        None => pending().await,
+                    }
+                } => {}
+                () = self.questions.notified() => continue,
+            }
+            let now = Instant::now();
+            self.judge(ask, now).await;
+            asked = Some(now);
+            failures = if self.question_due(None, 0).is_some() { failures.saturating_add(1) } else { 0 };
+        }
+    }
+
+    /// When the upstream is to be asked, if at all.
+    fn question_due(&self, asked: Option<Instant>, failures: u32) -> Option<Instant> {
+        let ring = self.ring.load();
+        let ring = ring.as_ref()?;
+        let now = Instant::now();
+        if ring.before().is_some() && ring.trial() == Trial::Due {
+            return Some(now);
+        }
+        let in_question = ring.before().is_some() || self.doubted.load(Ordering::Acquire);
+        in_question.then(|| asked.map_or(now, |asked| asked + QUESTIONS.after(failures.saturating_sub(1))))
+    }
+
+    /// Asks about the newest key, and where requests were refused with both, about the one before.
+    pub(super) async fn judge(&self, ask: &impl AsyncFn(&Key, &Held) -> Verdict, now: Instant) {
+        let Some(ring) = self.ring.load_full() else { return };
+        let doubted = self.doubted.load(Ordering::Acquire);
+        let newest = ask(self, ring.newest()).await;
+        let before = match ring.before() {
+            Some(before) if doubted && newest == Verdict::Refused => Some(ask(self, before).await),
+            _ => None,
+        };
+        let accepted = [Some(newest), before].contains(&Some(Verdict::Accepted));
+        let refused =
+            newest == Verdict::Refused && matches!((ring.before(), before), (None, _) | (_, Some(Verdict::Refused)));
+        let trial = match newest {
+            Verdict::Accepted => Some(Trial::Accepted),
+            Verdict::Refused if ring.before().is_some() => Some(Trial::Refused),
+            Verdict::Unclear if ring.trial() == Trial::Due => Some(Trial::Unclear),
+            Verdict::Refused | Verdict::Unclear => None,
+        };
+        if accepted {
+            self.lock().confirmed = Some(now);
+        }
+        if doubted && refused {
+            self.reject(&ring);
+        }
+        self.judged(&ring, trial, accepted);
+    }
+
+    /// The upstream refuses every key of a ring, if it is still the one.
+    pub(super) fn reject(&self, ring: &Ring) {
+        let mut known = self.lock();
+        let stays = self.ring.load().as_ref().is_some_and(|present| Arc::ptr_eq(present.newest(), ring.newest()));
+        if stays && known.doubted.is_some() && !std::mem::replace(&mut known.rejected, true) {
+            say::line(self, Event::Rejected, &known);
+        }
+    }
+}

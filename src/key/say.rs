@@ -1,0 +1,55 @@
+//! What the log says of a credential when something changes.
+
+use std::time::Instant;
+
+use super::{Key, Known};
+
+/// What has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// There is another key, or the first.
+    Replaced,
+    /// No key could be read; before, one could.
+    Lost,
+    /// The same key is there again.
+    Back,
+    /// It was away for too long.
+    Expired,
+    /// The key before, which its store has, cannot be used.
+    BeforeUnusable,
+    /// The upstream takes the newest key.
+    NewestAccepted,
+    /// The upstream does not know the newest key, but the one before.
+    NewestRefused,
+    /// The upstream refuses whatever is held.
+    Rejected,
+    /// It does so no longer.
+    AcceptedAgain,
+}
+
+pub(super) fn line(key: &Key, event: Event, known: &Known) {
+    let shown = key.shown_with(known, Instant::now());
+    let (credential, state) = (&*key.name, shown.condition.name());
+    let fingerprint = shown.newest.map(|newest| tracing::field::display(newest.fingerprint));
+    let before = shown.before.map(tracing::field::display);
+    let reason = shown.trouble.as_ref().map(tracing::field::display);
+    macro_rules! say {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(credential, state, fingerprint, before, reason, $message)
+        };
+    }
+    match event {
+        Event::Replaced => say!(info, "a key was read that was not known before"),
+        Event::Back => say!(info, "the key can be read again"),
+        Event::Lost if fingerprint.is_some() => say!(warn, "no key can be read; the last one stays in use"),
+        Event::Lost => say!(error, "no key can be read; the gateway is not ready until there is one"),
+        Event::Expired => {
+            say!(error, "no key could be read for longer than max_stale; starts are refused until there is one")
+        }
+        Event::BeforeUnusable => say!(warn, "the key in previous_file cannot be used"),
+        Event::NewestAccepted => say!(info, "the upstream accepts the new key; the one before is forgotten"),
+        Event::NewestRefused => say!(warn, "the upstream does not know the new key; the one before goes on"),
+        Event::Rejected => say!(error, "the upstream refuses the key; replace it"),
+        Event::AcceptedAgain => say!(info, "the upstream accepts the key again"),
+    }
+}

@@ -1,0 +1,99 @@
+//! Every error of the table: brought about with every output searched, or with the reason why it cannot be.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use asteroid_gateway::asteroid::operation::Operation;
+use serde_json::{Value, json};
+
+use super::{assert_answer_clean, assert_clean, path};
+use crate::harness::{Asteroid, Caller, KEY, Program, configuration};
+
+/// Errors that no request and no upstream brings about, and why.
+const NOT_DRIVEN: [(&str, &str); 1] = [(
+    "tagging",
+    "the changes come from the same pass over the body that they are made to: only a fault there misplaces one",
+)];
+
+/// The names in the table of `src/error.rs`.
+fn table() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/error.rs")).unwrap();
+    let rows = text.split("row(").skip(1).filter(|row| row.trim_start().starts_with("StatusCode::"));
+    let names: Vec<String> = rows.map(|row| row.split('"').nth(1).unwrap().to_owned()).collect();
+    assert!(names.len() > 25, "the rows were read: {names:?}");
+    names.into_iter().collect()
+}
+
+/// Checks that each error of the table is among these lines of logs.
+pub(super) fn assert_all_driven(output: &str) {
+    let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let seen: BTreeSet<String> = lines.filter_map(|line| line["error"].as_str().map(str::to_owned)).collect();
+    for name in table() {
+        let reason = NOT_DRIVEN.iter().find(|(not, _)| *not == name);
+        assert!(seen.contains(&name) != reason.is_some(), "{name}: driven, or not with a reason: {reason:?}");
+    }
+    for (name, _) in NOT_DRIVEN {
+        assert!(table().contains(name), "{name} is no error");
+    }
+}
+
+/// Those failures that take a gateway of their own; what each has logged.
+pub(super) fn apart() -> String {
+    [without_a_key(), unreachable(), with_a_full_audit(), with_a_full_memory()].concat()
+}
+
+fn run(text: &str) -> Program {
+    Program::run_with(text, &["--log-level", "debug"], &[])
+}
+
+/// Sends each operation under this idempotency key, which must fail so; searches what everybody is told.
+fn fail(gateway: Program, key: &str, error: &str) -> String {
+    for operation in Operation::ALL {
+        let answer =
+            Caller::connect(gateway.address()).post(&path(operation), &[("Idempotency-Key", key)], b"{\"inputs\":{}}");
+        assert_eq!(answer.json()["type"], format!("urn:asteroid-gateway:error:{error}"));
+        assert_answer_clean(&answer);
+    }
+    for path in ["/readyz?verbose", "/metrics"] {
+        assert_answer_clean(&gateway.admin(path));
+    }
+    let output = gateway.stop().output;
+    assert_clean("the log", &output);
+    output
+}
+
+/// The file holds what cannot be a key, and the key in it.
+fn without_a_key() -> String {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key"), format!("{KEY} {KEY}")).unwrap();
+    let text = configuration("http://127.0.0.1:1", "").replace("{dir}", dir.path().to_str().unwrap());
+    fail(run(&text), "k", "no-key")
+}
+
+/// Nothing listens there; and who listens there has a certificate that does not verify.
+fn unreachable() -> String {
+    let (refusing, _held) = crate::harness::asteroid::refusing();
+    let untrusted = Asteroid::start_tls("localhost");
+    let each = [format!("http://{refusing}/agents/v2"), untrusted.url()];
+    each.map(|url| fail(run(&configuration(&url, "")), "k", "unreachable")).concat()
+}
+
+fn with_a_full_audit() -> String {
+    let text = configuration("http://127.0.0.1:1", "audit: { file: /dev/full, when_full: refuse }");
+    let gateway = run(&text);
+    crate::audit::fill(Caller::connect(gateway.address()));
+    fail(gateway, "k", "audit-full")
+}
+
+fn with_a_full_memory() -> String {
+    let asteroid = Asteroid::start();
+    asteroid.always(json!({"then": {"answer": {"status": 500, "body": KEY}}}));
+    let gateway = run(&configuration(&asteroid.url(), "idempotency: { memory: 1MiB }"));
+    let mut caller = Caller::connect(gateway.address());
+    let mut start = |n: u32| {
+        caller.post(&path(Operation::AgentExecute), &[("Idempotency-Key", &format!("k{n}"))], b"{}").status == 500
+    };
+    assert!(!(0..4000).all(&mut start), "the memory has an end");
+    drop(caller);
+    fail(gateway, "another", "idempotency-full")
+}
