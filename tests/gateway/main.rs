@@ -32,6 +32,7 @@ mod image;
 mod keys;
 mod limits;
 mod malformed;
+mod manifests;
 mod metrics;
 mod probe;
 mod prometheus;

@@ -13,11 +13,11 @@ use crate::harness::names::Names;
 use crate::harness::network::Network;
 use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, KEY};
 
-/// The configuration of a gateway beside one service: a file of the repository.
-pub(super) const SIDECAR: &str = "tests/gateway/image/sidecar.yaml";
+/// What the manifests configure beside one service.
+pub(super) const SIDECAR: &str = "deploy/kustomize/examples/sidecar/gateway.yaml";
 
-/// That of one in front of many.
-pub(super) const CENTRAL: &str = "tests/gateway/image/central.yaml";
+/// What they configure in front of many.
+pub(super) const CENTRAL: &str = "deploy/kustomize/central/gateway.yaml";
 
 /// The tenant of both.
 const TENANT: &str = "billing";

@@ -1,0 +1,31 @@
+"""The promises of deploy/kustomize and deploy/helm, each by its name: python tests/manifests PROMISE GATEWAY.
+
+GATEWAY is the built program. Ends with 1 and says what is broken. tests/gateway/manifests.rs runs each as a test.
+"""
+
+import sys
+
+import configuration
+import copies
+import equality
+import pods
+import restart
+import scanners
+import walk
+
+PROMISES = {
+    "chart": scanners.chart,
+    "checkov": scanners.checkov,
+    "configuration": configuration.check,
+    "copies": copies.check,
+    "equality": equality.check,
+    "pods": pods.check,
+    "restart": restart.check,
+    "schema": scanners.schema,
+    "walk": walk.check,
+}
+
+faults = list(PROMISES[sys.argv[1]](sys.argv[2]))
+for fault in faults:
+    print(fault)
+sys.exit(1 if faults else 0)

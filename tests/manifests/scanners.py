@@ -1,0 +1,103 @@
+"""What Helm, Kubernetes' schemas and checkov say."""
+
+import copy
+import fnmatch
+import json
+import pathlib
+import tempfile
+
+import kubernetes_validate
+import yaml
+
+from rendered import ALL_VALUES, CHART, everything, name, run, template
+
+# A finding of checkov and the objects that it may be about, with the reason. One that no longer finds anything is a fault.
+REASONS = {
+    ("CKV_K8S_15", "Deployment.asteroid-gateway.asteroid-gateway"):
+        "a digest or a version is the same image whenever it was pulled; Always makes each start need the registry",
+    ("CKV_K8S_43", "Deployment.asteroid-gateway.asteroid-gateway"):
+        "the base and the chart's defaults name no registry; whoever installs sets the digest, as the examples do",
+    ("CKV2_K8S_6", "Pod.billing.*"):
+        "the sidecar listens within its pod alone; what else may reach a service's pod is for its team to say",
+}
+
+# Values that must be refused, each with a word of the refusal.
+NONSENSE = [
+    ({"replica": 3}, "replica"),
+    ({"replicas": 0}, "replicas"),
+    ({"replicas": "2"}, "replicas"),
+    ({"config": {"listener": []}}, "config"),
+    ({"config": "upstream: {}"}, "config"),
+    ({"image": {"digest": "sha256:abc"}}, "digest"),
+    ({"image": {"tag": "latest"}}, "tag"),
+    ({"image": {"repository": ""}}, "repository"),
+    ({"keySecret": "No_Secret"}, "keySecret"),
+    ({"callers": []}, "callers"),
+    ({"callers": [{"name": "admin", "port": 8080, "from": [{}]}]}, "callers"),
+    ({"callers": [{"name": "billing", "port": 8080, "from": []}]}, "from"),
+    ({"callers": [{"name": "billing", "port": 8080}]}, "from"),
+    ({"callers": [{"name": "billing", "port": 9999, "from": [{"podSelector": {}}]}]}, "no listener of config has port 9999"),
+    ({"resources": {"limits": {"memory": None}}}, "limits"),
+    ({"volumeMounts": [{"name": "x", "mountPath": "/x", "subPath": "y"}]}, "volumeMounts"),
+    ({"terminationGracePeriodSeconds": 0}, "terminationGracePeriodSeconds"),
+]
+
+# Addresses in a configuration that is good in itself, but not for the chart.
+MISPLACED = [
+    ("admin", None, "127.0.0.1:9090", "config.admin.address must be on the pod's address"),
+    ("listeners", 0, "0.0.0.0:8444", "no listener of config has port 8443"),
+    ("listeners", 0, "unix:/run/8443", "no listener of config has port 8443"),
+]
+
+
+def chart(_):
+    for values in ([], ["--values", ALL_VALUES]):
+        code, said, errors = run("helm", "lint", "--strict", *values, CHART)
+        if code != 0:
+            yield said + errors
+    for values, word in NONSENSE:
+        code, _, errors = template(values=values)
+        if code == 0 or word not in errors:
+            yield f"{values} is not refused for {word}: {errors}"
+    for section, place, address, word in MISPLACED:
+        config = copy.deepcopy(yaml.safe_load(ALL_VALUES.read_text())["config"])
+        (config[section][place] if section == "listeners" else config[section])["address"] = address
+        code, _, errors = template("--values", ALL_VALUES, values={"config": config})
+        if code == 0 or word not in errors:
+            yield f"{section} at {address} is not refused: {errors}"
+
+
+def schema(_):
+    custom = set()
+    for rendering, rendered in everything().items():
+        for each in rendered:
+            try:
+                kubernetes_validate.validate(each, "1.33", strict=True)
+            except kubernetes_validate.SchemaNotFoundError:
+                custom.add(each["kind"])
+            except kubernetes_validate.ValidationError as error:
+                yield f"{rendering}: {name(each)}: {'.'.join(map(str, error.path))}: {error.message}"
+    # The Prometheus operator's, whose schemas Kubernetes does not have.
+    if custom != {"ServiceMonitor", "PrometheusRule"}:
+        yield f"no schema for {custom}"
+
+
+def checkov(_):
+    unused = dict(REASONS)
+    with tempfile.TemporaryDirectory() as directory:
+        for rendering, rendered in everything().items():
+            file = pathlib.Path(directory) / (rendering.replace(" ", "-").replace("/", "-") + ".yaml")
+            file.write_text(yaml.safe_dump_all(rendered))
+        arguments = ["--framework", "kubernetes", "--output", "json", "--compact", "--quiet", "--skip-download"]
+        _, said, errors = run("checkov", "--directory", directory, *arguments)
+    report = json.loads(said)
+    if report["summary"]["passed"] < 500 or report["summary"]["parsing_errors"]:
+        yield f"checkov did not look: {report['summary']} {errors}"
+    for finding in report["results"]["failed_checks"]:
+        of = [key for key in REASONS if key[0] == finding["check_id"] and fnmatch.fnmatch(finding["resource"], key[1])]
+        for key in of:
+            unused.pop(key, None)
+        if not of:
+            yield f"{finding['check_id']} {finding['file_path']} {finding['resource']}: {finding['check_name']}"
+    for key in unused:
+        yield f"{key} finds nothing any more"
