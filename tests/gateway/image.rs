@@ -3,6 +3,7 @@
 
 mod cluster;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
@@ -44,6 +45,18 @@ fn the_image_is_one_static_binary_of_roots_that_runs_as_nobody_in_particular() {
     assert_eq!(config["Labels"]["org.opencontainers.image.version"], "0.0.0-test");
     let health = ["CMD", "/asteroid-gateway", "probe", "--url", "http://127.0.0.1:9090/livez"];
     assert_eq!(config["Healthcheck"]["Test"], json!(health), "there is no shell for it");
+}
+
+#[test]
+fn nothing_that_lies_beside_the_sources_gets_into_the_build() {
+    let names = |dir: &str| {
+        let entries = std::fs::read_dir(built(dir)).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.map(|name| name.into_string().unwrap()).collect::<BTreeSet<String>>()
+    };
+    let top = ["Cargo.lock", "Cargo.toml", "benches", "config", "deploy", "src"];
+    assert_eq!(names("source"), top.map(str::to_owned).into());
+    assert_eq!(names("source/config"), ["dev.yaml".to_owned()].into());
+    assert_eq!(names("source/deploy"), ["static".to_owned()].into());
 }
 
 #[test]
