@@ -28,6 +28,7 @@ mod first_call;
 mod http2_upstream;
 mod idempotency;
 mod identity;
+mod image;
 mod keys;
 mod limits;
 mod malformed;

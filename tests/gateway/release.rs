@@ -116,6 +116,49 @@ fn an_archive_is_the_same_twice_and_what_was_changed_after_the_checksums_is_foun
     refused("No such file");
 }
 
+#[test]
+fn the_image_of_a_release_is_one_index_of_both_architectures_and_names_version_and_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for arch in ["x86_64", "aarch64"] {
+        // The image holds whatever is in the archive: that of the other architecture cannot be built here.
+        let name = format!("asteroid-gateway-{VERSION}-linux-{arch}");
+        std::fs::create_dir_all(dir.path().join(&name)).unwrap();
+        std::fs::write(dir.path().join(&name).join("asteroid-gateway"), arch).unwrap();
+        let archive = at(&format!("{name}.tar.gz"));
+        assert!(Command::new("tar").args(["czf", &archive, "-C", &at(""), &name]).status().unwrap().success());
+    }
+    // Storage of its own, which needs no overlay file system.
+    let storage =
+        format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n", at("storage"), at("run"));
+    std::fs::write(at("storage.conf"), storage).unwrap();
+    let mut command = Command::new(Path::new(ROOT).join("deploy/release"));
+    command.args(["image", &at(""), &format!("oci:{}:release", at("layout"))]);
+    let output = command.env("CONTAINERS_STORAGE_CONF", at("storage.conf")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let digest = String::from_utf8(output.stdout).unwrap();
+    let blob = |digest: &str| -> Value {
+        let path = dir.path().join("layout/blobs/sha256").join(digest.trim().strip_prefix("sha256:").unwrap());
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let index = blob(&digest);
+    let platforms: Vec<&str> = index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["platform"]["architecture"].as_str().unwrap())
+        .collect();
+    assert_eq!(platforms.iter().collect::<BTreeSet<_>>(), BTreeSet::from([&"amd64", &"arm64"]));
+    for manifest in index["manifests"].as_array().unwrap() {
+        let config = blob(blob(manifest["digest"].as_str().unwrap())["config"]["digest"].as_str().unwrap());
+        assert_eq!(config["architecture"], manifest["platform"]["architecture"]);
+        assert_eq!(config["config"]["User"], "65532:65532");
+        let labels = &config["config"]["Labels"];
+        assert_eq!(labels["org.opencontainers.image.version"], VERSION);
+        assert_eq!(labels["org.opencontainers.image.revision"].as_str().unwrap().len(), 40);
+    }
+}
+
 /// The crates that are linked into the binary of this machine's kind, as `name version`.
 fn linked() -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));

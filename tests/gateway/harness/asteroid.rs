@@ -17,6 +17,9 @@ use super::caller::PATIENCE;
 use super::certificates::Authority;
 use super::{Answer, Caller, KEY};
 
+/// A port of the system's choice.
+const LOOPBACK: &str = "127.0.0.1:0";
+
 /// A running simulator that accepts [`KEY`].
 pub(crate) struct Asteroid {
     simulator: Arc<Simulator>,
@@ -29,26 +32,31 @@ pub(crate) struct Asteroid {
 
 impl Asteroid {
     pub(crate) fn start() -> Asteroid {
-        Asteroid::serve(None, false)
+        Asteroid::serve(LOOPBACK, None, false)
     }
 
     /// With a certificate for this name from a CA of its own; over HTTP/2.
     pub(crate) fn start_tls(name: &str) -> Asteroid {
-        Asteroid::serve(Some(("localhost".to_owned(), certificates(name))), false)
+        Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), false)
+    }
+
+    /// With a certificate for the name by which it is called, at this address.
+    pub(crate) fn start_tls_at(address: &str, name: &str) -> Asteroid {
+        Asteroid::serve(address, Some((name.to_owned(), certificates(name))), false)
     }
 
     /// The same over HTTP/1.1.
     pub(crate) fn start_tls_http1(name: &str) -> Asteroid {
-        Asteroid::serve(Some(("localhost".to_owned(), certificates(name))), true)
+        Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), true)
     }
 
-    fn serve(certificates: Option<(String, TempDir)>, http1_only: bool) -> Asteroid {
+    fn serve(address: &str, certificates: Option<(String, TempDir)>, http1_only: bool) -> Asteroid {
         let tls = certificates.as_ref().map(|(_, dir)| {
             tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem"), http1_only).unwrap()
         });
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let simulator = Simulator::new(Options { keys: vec![KEY.into()], on_request: None });
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<Infallible>();
         let handle = runtime.handle().clone();

@@ -1,0 +1,170 @@
+//! The image of `tests/image`, run by an OCI runtime as a kubelet has it run.
+
+use std::fs::{create_dir, create_dir_all, read, write};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::network::Network;
+use super::program::{Ended, Program};
+
+/// As whom the image runs.
+pub(crate) const USER: u32 = 65532;
+
+/// Where `tests/image` puts what it builds.
+pub(crate) fn built(file: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/image").join(file);
+    assert!(path.exists(), "there is no {}: tests/image builds the image", path.display());
+    path
+}
+
+/// Unpacks the image into a bundle; its `rootfs` and its `config.json` are below it.
+pub(crate) fn unpack(bundle: &Path) {
+    let image = format!("{}:gateway", built("layout").display());
+    let output = Command::new("umoci").args(["unpack", "--image", &image]).arg(bundle).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A directory whose files change all at once, as those of a mounted Secret or ConfigMap do.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    dir: TempDir,
+    versions: AtomicU32,
+}
+
+impl Volume {
+    /// With these files, as name and content.
+    pub(crate) fn new(files: &[(&str, &str)]) -> Volume {
+        let volume = Volume { dir: tempfile::tempdir().unwrap(), versions: AtomicU32::new(0) };
+        allow(volume.dir.path(), 0o755);
+        for (name, _) in files {
+            symlink(format!("..data/{name}"), volume.dir.path().join(name)).unwrap();
+        }
+        volume.publish(files);
+        volume
+    }
+
+    /// Puts other files in their place: they are the group's of the image's user, and nobody else's.
+    pub(crate) fn publish(&self, files: &[(&str, &str)]) {
+        let root = self.dir.path();
+        let version = format!("..version_{}", self.versions.fetch_add(1, Ordering::Relaxed));
+        create_dir(root.join(&version)).unwrap();
+        allow(&root.join(&version), 0o755);
+        for (name, content) in files {
+            let file = root.join(&version).join(name);
+            write(&file, content).unwrap();
+            chown(&file, None, Some(USER)).unwrap();
+            allow(&file, 0o440);
+        }
+        let before = std::fs::read_link(root.join("..data")).ok();
+        symlink(version, root.join("..data_tmp")).unwrap();
+        std::fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+        if let Some(before) = before {
+            std::fs::remove_dir_all(root.join(before)).unwrap();
+        }
+    }
+}
+
+fn allow(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// What a container is given beside the image.
+pub(crate) struct Pod<'a> {
+    /// As arguments of a container are.
+    pub(crate) arguments: &'a [&'a str],
+    pub(crate) environment: &'a [(&'a str, &'a str)],
+    /// Where each volume is mounted, for reading.
+    pub(crate) volumes: &'a [(&'a str, &'a Volume)],
+    /// Files as a kubelet writes them for a pod, such as `/etc/resolv.conf`.
+    pub(crate) files: &'a [(&'a str, &'a str)],
+}
+
+/// A running container.
+pub(crate) struct Container<'a> {
+    network: &'a Network,
+    /// What it prints; signals go to [`Container::signal`].
+    pub(crate) program: Program,
+    state: PathBuf,
+}
+
+impl Pod<'_> {
+    /// Starts a container in a network.
+    pub(crate) fn start<'a>(&self, network: &'a Network) -> Container<'a> {
+        let dir = tempfile::tempdir().unwrap();
+        let bundle = dir.path().join("bundle");
+        unpack(&bundle);
+        let file = bundle.join("config.json");
+        let mut configuration = serde_json::from_slice(&read(&file).unwrap()).unwrap();
+        self.configure(&mut configuration, dir.path());
+        write(&file, configuration.to_string()).unwrap();
+        let state = dir.path().join("state");
+        let mut command = runtime(network, &state);
+        command.args(["run", "--bundle"]).arg(&bundle).arg("gateway");
+        Container { network, program: Program::start(command, dir), state }
+    }
+
+    /// What the restricted Pod Security Standard asks for, and `readOnlyRootFilesystem`; the rest is as the image says.
+    fn configure(&self, configuration: &mut Value, dir: &Path) {
+        let process = &mut configuration["process"];
+        process["terminal"] = false.into();
+        process["noNewPrivileges"] = true.into();
+        process["capabilities"] =
+            json!({ "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": [] });
+        process["args"].as_array_mut().unwrap().extend(self.arguments.iter().map(|argument| json!(argument)));
+        let environment = self.environment.iter().map(|(name, value)| json!(format!("{name}={value}")));
+        process["env"].as_array_mut().unwrap().extend(environment);
+        configuration["root"]["readonly"] = true.into();
+        // Of the network's namespace, this one was made before.
+        configuration["linux"]["namespaces"].as_array_mut().unwrap().retain(|kind| kind["type"] != "network");
+        let mounts = configuration["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["type"] != "cgroup");
+        let bind = |at: &str, from: &Path| json!({ "destination": at, "type": "bind", "source": from, "options": ["rbind", "ro", "nosuid", "nodev"] });
+        mounts.extend(self.volumes.iter().map(|(at, volume)| bind(at, volume.dir.path())));
+        for (at, content) in self.files {
+            let file = dir.join(format!("files{at}"));
+            create_dir_all(file.parent().unwrap()).unwrap();
+            write(&file, content).unwrap();
+            mounts.push(bind(at, &file));
+        }
+    }
+}
+
+impl Container<'_> {
+    /// Runs a program inside, as an exec probe is run.
+    pub(crate) fn execute(&self, arguments: &[&str]) -> Output {
+        let mut command = runtime(self.network, &self.state);
+        command.args(["exec", "gateway"]).args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Sends a signal by its name to the container's first process, as its runtime does.
+    pub(crate) fn signal(&self, name: &str) {
+        let output = runtime(self.network, &self.state).args(["kill", "gateway", name]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// SIGTERM, and what there is to see of the end.
+    pub(crate) fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.program.end()
+    }
+
+    /// A file below `/proc` of its first process, as root sees it.
+    pub(crate) fn process(&self, file: &str) -> String {
+        let state = runtime(self.network, &self.state).args(["state", "gateway"]).output().unwrap();
+        let id = super::json(&state.stdout)["pid"].to_string();
+        let output = self.network.command("cat").arg(format!("/proc/{id}/{file}")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn runtime(network: &Network, state: &Path) -> Command {
+    let mut command = network.command("crun");
+    command.args(["--cgroup-manager", "disabled", "--root"]).arg(state);
+    command
+}
