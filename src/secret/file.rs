@@ -157,6 +157,20 @@ mod tests {
         assert!(matches!(fetched, Err(Error::Restless { .. })), "{fetched:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_file_system_that_hangs_is_said_to_be_slow_and_one_look_at_most_waits_for_it() {
+        let (_directory, path) = file("key");
+        let (go, hangs) = tokio::sync::oneshot::channel();
+        let mut store = Store::new(&path, None);
+        store.looking = Some(tokio::spawn(async { hangs.await.unwrap() }));
+        let mut store = super::super::Store::File(store);
+        for _ in 0..2 {
+            assert!(matches!(store.fetch().await, Err(Error::Slow { .. })));
+        }
+        go.send(Ok(Fetched { key: Secret::new("late").unwrap(), previous: None })).unwrap();
+        assert_eq!(store.fetch().await.unwrap().key.expose(), b"late");
+    }
+
     #[tokio::test]
     async fn the_key_before_may_be_absent_and_what_else_is_wrong_with_it_is_said() {
         let (directory, path) = file("new");

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::canary::assert_clean;
 use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
 
 const READ: &str = "a new key was read";
@@ -416,16 +417,21 @@ fn a_wrong_key_in_place_of_a_rejected_one_leaves_it_rejected_and_the_right_one_s
 }
 
 #[test]
-fn where_a_read_call_does_not_tell_whether_the_key_is_refused_it_is_said_what_came_back() {
-    let pair = Pair::start();
+fn where_a_read_call_does_not_tell_whether_the_key_is_refused_it_is_said_what_came_back_without_the_key() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "");
+    let pair = Pair { gateway: Program::run_with(&text, &["--log-level", "debug"], &[]), asteroid };
     pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
-    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 403}}}));
+    let echo = json!({"answer": {"status": 403, "headers": [["x-echo", KEY]], "body": KEY}});
+    pair.asteroid.next(json!({"method": "GET", "then": echo}));
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     let unclear = "GET /executions?pageSize=1 was answered with 403 Forbidden";
     assert!(verbose(&pair.gateway).contains(unclear), "{}", verbose(&pair.gateway));
     said(&pair.gateway, "a key is in question, and the upstream does not say whether it is valid", 1);
     let labels = [("credential", "main"), ("error", "unclear")];
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_credential_info", &labels), Some(1.0));
+    assert_clean("the report", &verbose(&pair.gateway));
     assert_eq!(pair.execute("{}").status, 202);
     assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
+    assert_clean("the log", &pair.gateway.stop().output);
 }
