@@ -165,7 +165,7 @@ fn a_secret_that_the_kubelet_swaps_serves_at_once_and_after_the_next_start() {
     cluster.replace_key("ak-third");
     let container = cluster.run(CENTRAL);
     assert_eq!(cluster.execute().status, 202);
-    assert_eq!(container.program.events("a key was read that was not known before").len(), 1);
+    assert_eq!(container.program.events("a new key was read").len(), 1);
 }
 
 #[test]

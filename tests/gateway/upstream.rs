@@ -108,7 +108,7 @@ fn a_key_that_the_upstream_refuses_is_the_gateways_affair_and_never_the_callers_
     answer.assert_error(502, "key-refused", "not_started");
     assert_eq!(answer.header("www-authenticate"), None);
     assert_eq!(pair.asteroid.executions().len(), 0);
-    assert_eq!(pair.asteroid.requests().len(), 1);
+    assert_eq!(pair.asteroid.starts().len(), 1);
 }
 
 #[test]
