@@ -31,7 +31,7 @@ const NAME: &str = "odyssey.asteroid.ai";
 /// What a container that is not told anything else knows of names.
 const RESOLVER: (&str, &str) = ("/etc/resolv.conf", "nameserver 10.77.0.53\n");
 
-const READ: &str = "a key was read that was not known before";
+const READ: &str = "a new key was read";
 
 /// Executes an agent for the tenant that is named, and prints the execution's id.
 const SDK: &str = r#"
