@@ -64,6 +64,9 @@ fn a_key_that_was_away_for_longer_than_max_stale_is_sent_no_more_until_it_is_bac
     old.take(missing(), at(109));
     assert_eq!(first(&old), "one", "it was there nine seconds ago");
     assert_eq!(old.until_expiry(at(109)), Duration::from_secs(1));
+    let redefined = key(Some(10), Some(&old));
+    redefined.take(missing(), at(110));
+    assert_eq!(first(&redefined), "Expired", "what was seen before a reload counts on");
     old.take(missing(), at(110));
     assert_eq!((first(&old).as_str(), old.shown(at(110)).condition), ("Expired", Condition::Expired));
     let moved = key(Some(10), Some(&old));
