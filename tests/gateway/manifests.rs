@@ -27,6 +27,11 @@ fn helm_finds_nothing_to_complain_of_and_nonsensical_values_are_refused() {
 }
 
 #[test]
+fn the_chart_warns_where_its_policy_does_not_tell_tenants_apart() {
+    manifests("notes");
+}
+
+#[test]
 fn every_manifest_keeps_to_the_schema_of_its_kind_to_the_last_key() {
     manifests("schema");
 }

@@ -8,6 +8,7 @@ import sys
 import configuration
 import copies
 import equality
+import notes
 import pods
 import restart
 import scanners
@@ -19,6 +20,7 @@ PROMISES = {
     "configuration": configuration.check,
     "copies": copies.check,
     "equality": equality.check,
+    "notes": notes.check,
     "pods": pods.check,
     "restart": restart.check,
     "schema": scanners.schema,

@@ -1,6 +1,10 @@
 {{/* The release's name, which is that of all objects. */}}
 {{- define "name" -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- $name := .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "the release %q cannot name a Service: take lower case letters, digits and hyphens, a letter first" $name) -}}
+{{- end -}}
+{{- $name -}}
 {{- end }}
 
 {{- define "selector" -}}
@@ -20,10 +24,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if .Values.config }}{{ toYaml .Values.config }}{{ else }}{{ .Files.Get "files/gateway.yaml" }}{{ end }}
 {{- end }}
 
+{{/* Says something of an address that nobody outside of the pod reaches. */}}
+{{- define "loopback" -}}
+{{- if regexMatch "^(127[.]|localhost:|\\[::1\\]|\\[::ffff:127[.])" . }}loopback{{ end -}}
+{{- end }}
+
 {{/* The port of the admin listener, which must be on the pod's address. */}}
 {{- define "adminPort" -}}
 {{- $address := dig "admin" "address" "127.0.0.1:9090" (include "config" . | fromYaml) -}}
-{{- if or (hasPrefix "127." $address) (hasPrefix "[::1]" $address) -}}
+{{- if include "loopback" $address -}}
 {{- fail "config.admin.address must be on the pod's address, such as 0.0.0.0:9090: probes and Prometheus come from outside" -}}
 {{- end -}}
 {{- regexFind "[0-9]+$" $address -}}
@@ -38,15 +47,4 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $upstream := omit ($config.upstream | default dict) "credential_header" -}}
 {{- $rest := pick $config "admin" "drain" "traces" "audit" "fingerprint_salt" -}}
 {{- dict "listeners" $listeners "timeouts" $timeouts "upstream" $upstream "rest" $rest | toJson | sha256sum -}}
-{{- end }}
-
-{{/* Each port that callers reach is a listener's. */}}
-{{- define "checkPorts" -}}
-{{- $ports := list -}}
-{{- range (include "config" . | fromYaml).listeners }}{{ $ports = append $ports (regexFind "^[^/]*:[0-9]+$" .address | splitList ":" | last) }}{{ end -}}
-{{- range .Values.callers -}}
-{{- if not (has (toString .port) $ports) -}}
-{{- fail (printf "callers: no listener of config has port %v" .port) -}}
-{{- end -}}
-{{- end -}}
 {{- end }}
