@@ -5,6 +5,11 @@
 {{- include "checkPorts" . -}}
 {{- include "checkGrace" . -}}
 {{- include "checkPolicy" . -}}
+{{- range $label, $_ := include "selector" . | fromYaml -}}
+{{- if hasKey ($.Values.podLabels | default dict) $label -}}
+{{- fail (printf "podLabels: %s is the chart's own, by which the Service finds the pods: take another label" $label) -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.autoscaling -}}
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
 {{- fail (printf "autoscaling: minReplicas %v is more than maxReplicas %v: raise maxReplicas" .minReplicas .maxReplicas) -}}

@@ -1,0 +1,122 @@
+"""Values that the chart refuses, each with what it says: they would fail only in the cluster, or mean something else."""
+
+import copy
+
+import yaml
+
+from rendered import ALL_VALUES, CHART, run, template
+
+BILLING = {"name": "billing", "port": 8080, "from": [{"podSelector": {}}]}
+
+
+def caller(**members):
+    return {"callers": [BILLING | members]}
+
+
+def peer(member):
+    return caller(**{"from": [member]})
+
+
+# Values that must be refused, each with a word of the refusal.
+NONSENSE = [
+    ({"replica": 3}, "replica"),
+    ({"replicas": 0}, "replicas"),
+    ({"replicas": "2"}, "replicas"),
+    ({"config": {"listener": []}}, "config"),
+    ({"config": "upstream: {}"}, "config"),
+    ({"image": {"digest": "sha256:abc"}}, "digest"),
+    ({"image": {"tag": "latest"}}, "tag"),
+    ({"image": {"repository": ""}}, "repository"),
+    ({"keySecret": "No_Secret"}, "keySecret"),
+    ({"callers": []}, "callers"),
+    ({"callers": [{"name": "admin", "port": 8080, "from": [{}]}]}, "callers"),
+    ({"callers": [{"name": "billing", "port": 8080, "from": []}]}, "from"),
+    ({"callers": [{"name": "billing", "port": 8080}]}, "from"),
+    ({"callers": [{"name": "billing", "port": 9999, "from": [{"podSelector": {}}]}]}, "no listener of config has port 9999"),
+    ({"resources": {"limits": {"memory": None}}}, "limits"),
+    ({"volumeMounts": [{"name": "x", "mountPath": "/x", "subPath": "y"}]}, "volumeMounts"),
+    ({"terminationGracePeriodSeconds": 0}, "terminationGracePeriodSeconds"),
+    ({"terminationGracePeriodSeconds": 94}, "write at least 95"),
+    ({"autoscaling": {"enabled": True, "minReplicas": 5}}, "raise maxReplicas"),
+    ({"callers": [BILLING, BILLING | {"port": 8081}]}, "give each a name of its own"),
+    ({"callers": [BILLING, BILLING | {"name": "sales"}]}, "port 8080 is billing's already"),
+    (caller(port=9090), "port 9090 is admin's already"),
+    *(
+        (caller(name=name), "is no name of a port")
+        for name in ("", "8080", "8-0", "a--b", "-a", "a-", "Billing", "a.b", "a-name-of-16-let")
+    ),
+    *(
+        (peer(member), "/callers/0/from/0")
+        for member in (
+            {},
+            {"serviceAccount": {}},
+            {"namespaceSelector": {"matchLabel": {"team": "billing"}}},
+            {"namespaceSelector": {"team": "billing"}},
+            {"podSelector": {"matchExpressions": [{"key": "team", "operator": "Is"}]}},
+            {"podSelector": None},
+            {"ipBlock": {"except": ["10.0.0.0/8"]}},
+            {"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}},
+        )
+    ),
+    ({"networkPolicy": {"dns": [{}]}}, "/networkPolicy/dns/0"),
+    ({"networkPolicy": {"upstream": [{"cidr": "10.0.0.0/8"}]}}, "/networkPolicy/upstream/0"),
+    ({"networkPolicy": {"enabled": False}}, "leave the policy on"),
+    ({"podLabels": {"app.kubernetes.io/name": "other"}}, "take another label"),
+    ({"podLabels": {"team": 4711}}, "/podLabels/team"),
+    ({"dnsConfig": {"option": []}}, "dnsConfig"),
+    ({"image": {"tag": "0.1.0", "digest": "sha256:" + "0" * 64}}, "the digest decides"),
+]
+
+# Names of releases that Helm takes, but of which none can be a Service's.
+RELEASES = ["1a", "a.b"]
+
+# Spans of the drain, and the least grace period that is taken.
+DRAINS = [
+    (None, 40),
+    ({}, 40),
+    ({"delay": "1m"}, 100),
+    ({"delay": "5s", "timeout": "2m"}, 135),
+    # Other forms are for the gateway to read.
+    ({"delay": "5s", "timeout": "1m 30s"}, 15),
+    ({"delay": "500ms"}, 40),
+]
+
+# Addresses in a configuration that is good in itself, but not for the chart.
+MISPLACED = [
+    ("admin", None, "127.0.0.1:9090", "config.admin.address must be on the pod's address"),
+    ("admin", None, "localhost:9090", "config.admin.address must be on the pod's address"),
+    ("listeners", 0, "127.0.0.1:8443", "write 0.0.0.0:8443"),
+    ("listeners", 0, "localhost:8443", "write 0.0.0.0:8443"),
+    ("listeners", 0, "[::1]:8443", "write 0.0.0.0:8443"),
+    ("listeners", 0, "0.0.0.0:8444", "no listener of config has port 8443"),
+    ("listeners", 0, "unix:/run/8443", "no listener of config has port 8443"),
+]
+
+
+def check():
+    for values, word in NONSENSE:
+        code, _, errors = template(values=values)
+        if code == 0 or word not in errors:
+            yield f"{values} is not refused for {word}: {errors}"
+    for section, place, address, word in MISPLACED:
+        config = copy.deepcopy(yaml.safe_load(ALL_VALUES.read_text())["config"])
+        (config[section][place] if section == "listeners" else config[section])["address"] = address
+        code, _, errors = template("--values", ALL_VALUES, values={"config": config})
+        if code == 0 or word not in errors:
+            yield f"{section} at {address} is not refused: {errors}"
+    for release in RELEASES:
+        code, _, errors = run("helm", "template", release, CHART)
+        if code == 0 or "cannot name a Service" not in errors:
+            yield f"the release {release} is not refused: {errors}"
+    yield from grace()
+
+
+def grace():
+    """Less than the drain takes is refused, and what is enough is taken."""
+    for drain, least in DRAINS:
+        values = yaml.safe_load(ALL_VALUES.read_text())
+        values["config"]["drain"] = drain
+        for given, taken in ((least, True), (least - 1, False)):
+            code, _, errors = template(values=values | {"terminationGracePeriodSeconds": given})
+            if (code == 0) != taken:
+                yield f"{given} for {drain} is {'refused' if taken else 'taken'}: {errors}"
