@@ -171,6 +171,11 @@ fn a_place_that_a_reload_names_anew_is_waited_for_and_the_old_place_may_lose_its
     let why = refused["refused"].as_str().unwrap();
     assert!(why.starts_with("credentials.main: ") && why.contains("/other: there is no such file"), "{why}");
     assert_eq!(pair.execute("{}").status, 202);
+    // Each takes a second at least, in which the file is tried again.
+    remove_file(pair.gateway.dir().join("key")).unwrap();
+    wait_for_state(&pair.gateway, "main", "stale");
+    write(pair.gateway.dir().join("key"), KEY).unwrap();
+    wait_for_state(&pair.gateway, "main", "fresh");
 
     write(pair.gateway.dir().join("other"), "ak-other").unwrap();
     pair.asteroid.replace_key("ak-other");
