@@ -30,6 +30,8 @@ CASES = [
     ({"config": CONFIG, "callers": callers(SOMEBODY, ANYBODY)}, "be their tenants: research."),
     ({"config": CONFIG, "callers": callers(ANYBODY, ANYBODY)}, "be their tenants: billing, research."),
     ({"config": ALONE, "callers": callers(ANYBODY)}, None),
+    # What is wrong in a listener is for the gateway's check to say.
+    ({"config": CONFIG | {"listeners": [{"address": "0.0.0.0:8080", "tenant": "billing"}]}, "callers": callers(ANYBODY)}, None),
     (
         {"config": CONFIG, "callers": callers(SOMEBODY, SOMEBODY), "networkPolicy": {"enabled": False}},
         "what tells tenants apart",

@@ -92,7 +92,7 @@
 {{- $tenants := dict -}}
 {{- range (include "config" . | fromYaml).listeners -}}
 {{- $port := regexFind "^[^/]*:[0-9]+$" .address | splitList ":" | last -}}
-{{- with .tenant.fixed }}{{ $_ := set $tenants $port . }}{{ end -}}
+{{- if kindIs "map" .tenant }}{{ with .tenant.fixed }}{{ $_ := set $tenants $port . }}{{ end }}{{ end -}}
 {{- end -}}
 {{- $open := list -}}
 {{- range $caller := .Values.callers -}}
