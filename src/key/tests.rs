@@ -10,6 +10,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use crate::secret::{Environment, Error, Fetched, Salt, Secret, SecretRef};
 
+use super::ring::Trial;
 use super::*;
 
 pub(super) fn held(key: &str) -> Arc<Held> {
