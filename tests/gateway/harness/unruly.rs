@@ -20,6 +20,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -159,6 +160,10 @@ impl Peer {
         }
         loop {
             let (kind, flags, stream) = self.read().await?;
+            if kind == SETTINGS && flags & ACK == 0 {
+                // The windows that the gateway opens hold from then on.
+                self.frame(SETTINGS, ACK, 0, &[]).await?;
+            }
             if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 {
                 continue;
             }
