@@ -188,10 +188,7 @@ impl Key {
     ///
     /// [`Unusable`].
     pub fn check(&self) -> Result<(), Unusable> {
-        if self.expired.load(Ordering::Acquire) {
-            return Err(Unusable::Expired);
-        }
-        if self.is_missing() { Err(Unusable::Missing) } else { Ok(()) }
+        self.first().map(drop)
     }
 
     /// The key that goes first.
@@ -200,7 +197,9 @@ impl Key {
     ///
     /// [`Unusable`].
     pub fn first(&self) -> Result<Arc<Held>, Unusable> {
-        self.check()?;
+        if self.expired.load(Ordering::Acquire) {
+            return Err(Unusable::Expired);
+        }
         self.ring.load().as_ref().map(|ring| Arc::clone(ring.first())).ok_or(Unusable::Missing)
     }
 

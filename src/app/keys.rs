@@ -1,6 +1,7 @@
 //! The keys of a configuration, as they are when it is taken over.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::resolve::Config;
 use crate::key::{Key, Keyring, Keys};
@@ -25,7 +26,7 @@ async fn read(
     keyring: &Keyring,
     waits: impl Fn(&SecretRef) -> bool,
 ) -> Result<Keys, Error> {
-    let (known, mut keys) = (keyring.keys(), Keys::new());
+    let (known, mut read) = (keyring.keys(), Vec::new());
     for (name, definition) in &config.credentials {
         let before = known.get(name);
         let is_known = before.is_some_and(|key| key.definition().place == definition.place);
@@ -40,9 +41,13 @@ async fn read(
             Err(source) if !is_known && !waits(&definition.place) => {
                 return Err(Error::Secret { name: name.clone(), source });
             }
-            fetched => key.take(fetched, std::time::Instant::now()),
+            fetched => read.push((name, key, fetched)),
         }
-        keys.insert(name.clone(), key);
     }
-    Ok(keys)
+    // Only when none is missing: what is refused is tried again each second.
+    let taken = read.into_iter().map(|(name, key, fetched)| {
+        key.take(fetched, Instant::now());
+        (name.clone(), key)
+    });
+    Ok(taken.collect())
 }

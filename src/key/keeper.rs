@@ -123,9 +123,6 @@ impl Key {
         };
         if let Some(event) = event {
             say::line(self, event, &known);
-            drop(known);
-            self.changed.send_replace(());
-            self.questions.notify_one();
         }
     }
 
@@ -145,6 +142,7 @@ impl Key {
             Some(_) => return false,
         };
         self.ring.store(Some(Arc::new(ring)));
+        self.changed.send_replace(());
         self.questions.notify_one();
         replaced
     }

@@ -9,6 +9,7 @@ pub(crate) mod container;
 pub(crate) mod frames;
 pub(crate) mod gate;
 pub(crate) mod haproxy;
+pub(crate) mod load;
 pub(crate) mod metrics;
 pub(crate) mod names;
 pub(crate) mod network;

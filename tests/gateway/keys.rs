@@ -1,12 +1,13 @@
 //! Keys are files that change under the gateway: every new one serves, and what is none changes nothing.
 
+mod refused;
+
 use std::fs::{create_dir, remove_dir, remove_file, rename, write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::canary::assert_clean;
 use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
 
 const READ: &str = "a new key was read";
@@ -191,143 +192,6 @@ fn a_place_that_a_reload_names_anew_is_waited_for_and_the_old_place_may_lose_its
     assert_eq!(pair.execute("{}").status, 202);
 }
 
-/// The statuses of many starts at once.
-fn starts(pair: &Pair, count: usize) -> Vec<u16> {
-    std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..count).map(|_| scope.spawn(|| pair.execute("{}").status)).collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
-    })
-}
-
-#[test]
-fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_one() {
-    let pair = Pair::with("audit: { stdout: true }");
-    assert_eq!(pair.execute("{}").status, 202);
-    pair.asteroid.replace_key("ak-second");
-    // A new key is in use 100 ms after it was seen at the earliest, so that these are refused first.
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
-    assert_eq!(starts(&pair, 16), [202; 16]);
-    assert_eq!(pair.asteroid.started(), 17);
-    let second = said(&pair.gateway, READ, 2)["fingerprint"].clone();
-    assert_eq!(said(&pair.gateway, "audit", 17)["credential_fingerprint"], second, "the key that was accepted");
-    let metrics = pair.gateway.metrics();
-    let refused = metrics.find("http_client_request_duration_seconds_count", &[("http_response_status_code", "401")]);
-    assert!(refused.is_some_and(|refused| (1.0..=16.0).contains(&refused)), "{refused:?}");
-    assert_eq!(
-        metrics.find("asteroid_gateway_upstream_auth_failures_total", &[]),
-        Some(0.0),
-        "none was refused for good"
-    );
-}
-
-#[test]
-fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_was() {
-    let asteroid = Asteroid::start();
-    let limits = "limits: { budget: { executions: 1, per: day, local: true } },";
-    let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
-    let pair = Pair { gateway: Program::run(&text), asteroid };
-    let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
-    pair.asteroid.replace_key("ak-third");
-    keyed().assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.starts().len(), 1, "there is no other key");
-
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
-    said(&pair.gateway, READ, 2);
-    keyed().assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.starts().len(), 3, "the new key, and the one before");
-    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(2.0));
-
-    write(pair.gateway.dir().join("key"), "ak-third").unwrap();
-    said(&pair.gateway, READ, 3);
-    assert_eq!(keyed().status, 202, "neither the key nor the budget was taken");
-    assert_eq!(pair.asteroid.started(), 1);
-}
-
-#[test]
-fn a_start_whose_second_key_is_refused_too_is_not_sent_a_third_time() {
-    let pair = Pair::start();
-    pair.asteroid.replace_key("ak-third");
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
-    pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.starts().len(), 2);
-}
-
-#[test]
-fn a_look_up_whose_key_was_just_replaced_is_asked_again_with_the_new_one() {
-    let pair = Pair::with("idempotency: { recovery: true }");
-    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
-    assert_eq!(keyed("a"), 202);
-    pair.asteroid.replace_key("ak-second");
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
-    assert_eq!(keyed("b"), 202);
-    assert_eq!(pair.asteroid.started(), 2);
-}
-
-#[test]
-fn the_key_before_serves_until_the_new_one_was_accepted_once_and_is_then_forgotten() {
-    let pair = Pair::with("idempotency: { recovery: true }");
-    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
-    assert_eq!(pair.execute("{}").status, 202);
-    write(pair.gateway.dir().join("key"), "ak-early").unwrap();
-    said(&pair.gateway, READ, 2);
-    assert_eq!(starts(&pair, 8), [202; 8], "the upstream knows the old key alone");
-    assert_eq!(keyed("before"), 202);
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
-    said(&pair.gateway, READ, 3);
-    assert_eq!(pair.execute("{}").status, 202, "a key that was never accepted is not gone back to");
-
-    pair.asteroid.replace_key("ak-second");
-    assert_eq!(starts(&pair, 8), [202; 8]);
-    assert_eq!(keyed("after"), 202);
-    assert_eq!(pair.asteroid.started(), 20);
-    let before = pair.asteroid.starts().len();
-    pair.asteroid.replace_key(KEY);
-    pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    assert_eq!(pair.asteroid.starts().len(), before + 1, "the key before is forgotten");
-}
-
-fn state(pair: &Pair, credential: &str) -> String {
-    let report = verbose(&pair.gateway);
-    let line = report.lines().find_map(|line| line.split_once(&format!("credential {credential}: ")));
-    line.unwrap().1.split([',', ';']).next().unwrap().to_owned()
-}
-
-#[test]
-fn one_request_that_is_refused_for_a_reason_of_its_own_does_not_mark_the_key_and_does_not_wait_for_another() {
-    let pair = Pair::start();
-    assert_eq!(pair.execute("{}").status, 202);
-    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
-    pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    let asked: Vec<_> = pair.asteroid.requests().into_iter().filter(|request| request.method == "GET").collect();
-    let [asked] = asked.as_slice() else { panic!("{asked:?}") };
-    assert_eq!(
-        asked.target, "/agents/v2/executions?pageSize=1",
-        "the read call was answered, so nobody waits for a key"
-    );
-    assert_eq!(state(&pair, "main"), "fresh");
-    assert_eq!(pair.execute("{}").status, 202);
-    assert!(pair.gateway.events("the upstream refuses the key; replace it").is_empty());
-}
-
-#[test]
-fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_one_is_accepted() {
-    let pair = Pair::start();
-    assert_eq!(pair.execute("{}").status, 202);
-    pair.asteroid.replace_key("ak-second");
-    pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    wait_for_state(&pair.gateway, "main", "rejected");
-    let rejected = said(&pair.gateway, "the upstream refuses the key; replace it", 1);
-    assert_eq!((&rejected["level"], &rejected["state"]), (&json!("ERROR"), &json!("rejected")));
-    assert!(verbose(&pair.gateway).contains("\n[!]credential main: rejected, key "), "{}", verbose(&pair.gateway));
-    assert_eq!(pair.gateway.admin("/readyz").status, 200, "other tenants may be served");
-
-    pair.asteroid.replace_key(KEY);
-    // Without any traffic.
-    wait_for_state(&pair.gateway, "main", "fresh");
-    said(&pair.gateway, "the upstream accepts the key again", 1);
-    assert_eq!(pair.execute("{}").status, 202);
-}
-
 #[test]
 fn a_key_that_cannot_be_read_for_longer_than_max_stale_is_sent_no_more_until_it_is_there_again() {
     let asteroid = Asteroid::start();
@@ -390,53 +254,22 @@ fn each_process_calls_a_key_something_else_unless_they_share_a_salt() {
 }
 
 #[test]
-fn while_the_upstream_does_not_know_the_new_key_each_start_is_sent_once_with_the_one_before() {
-    let pair = Pair::start();
-    assert_eq!(pair.execute("{}").status, 202);
-    write(pair.gateway.dir().join("key"), "ak-early").unwrap();
-    said(
-        &pair.gateway,
-        "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file",
-        1,
-    );
-    let report = verbose(&pair.gateway);
-    assert!(report.contains("goes first, as the upstream refuses that key"), "{report}");
-    assert_eq!(starts(&pair, 8), [202; 8]);
-    assert_eq!(pair.asteroid.starts().len(), 9);
-}
-
-#[test]
-fn a_wrong_key_in_place_of_a_rejected_one_leaves_it_rejected_and_the_right_one_serves() {
-    let pair = Pair::start();
-    let put = |key: &str| write(pair.gateway.dir().join("key"), key).unwrap();
-    pair.asteroid.replace_key("ak-right");
-    pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    wait_for_state(&pair.gateway, "main", "rejected");
-    put("ak-wrong");
-    said(&pair.gateway, "the upstream refuses the new key, too; replace it", 1);
-    assert_eq!(state(&pair, "main"), "rejected");
-    put("ak-right");
-    said(&pair.gateway, READ, 3);
-    assert_eq!(pair.execute("{}").status, 202);
-    wait_for_state(&pair.gateway, "main", "fresh");
-}
-
-#[test]
-fn where_a_read_call_does_not_tell_whether_the_key_is_refused_it_is_said_what_came_back_without_the_key() {
+fn a_reload_that_waits_for_one_key_takes_in_no_other() {
     let asteroid = Asteroid::start();
     let text = configuration(&asteroid.url(), "");
-    let pair = Pair { gateway: Program::run_with(&text, &["--log-level", "debug"], &[]), asteroid };
-    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
-    let echo = json!({"answer": {"status": 403, "headers": [["x-echo", KEY]], "body": KEY}});
-    pair.asteroid.next(json!({"method": "GET", "then": echo}));
-    pair.execute("{}").assert_error(502, "key-refused", "not_started");
-    let unclear = "GET /executions?pageSize=1 was answered with 403 Forbidden";
-    assert!(verbose(&pair.gateway).contains(unclear), "{}", verbose(&pair.gateway));
-    said(&pair.gateway, "a key is in question, and the upstream does not say whether it is valid", 1);
-    let labels = [("credential", "main"), ("error", "unclear")];
-    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_credential_info", &labels), Some(1.0));
-    assert_clean("the report", &verbose(&pair.gateway));
-    assert_eq!(pair.execute("{}").status, 202);
-    assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
-    assert_clean("the log", &pair.gateway.stop().output);
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let dir = pair.gateway.dir();
+    write(dir.join("other"), "ak-other").unwrap();
+    let late = "credentials: { late: { file: \"{dir}/late\" },";
+    let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", late);
+    assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("/late: there is no such file"));
+    // Each takes a second at least, in which the file is tried again.
+    remove_file(dir.join("key")).unwrap();
+    wait_for_state(&pair.gateway, "main", "stale");
+    write(dir.join("key"), KEY).unwrap();
+    wait_for_state(&pair.gateway, "main", "fresh");
+    assert_eq!(pair.gateway.events(READ).len(), 1, "{}", pair.gateway.output());
+    write(dir.join("late"), KEY).unwrap();
+    said(&pair.gateway, "the configuration was reloaded", 1);
+    assert_eq!(pair.gateway.events(READ).len(), 3, "the one that moved, and the late one");
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::harness::load::{End, Load, http1};
 use crate::harness::{Asteroid, KEY, Pair, Program, configuration};
-use crate::rolling::{End, Load, http1};
 
 const NEW: &str = "ak-new";
 

@@ -10,23 +10,7 @@ pub(crate) struct Quantity(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bare;
-        impl Visitor<'_> for Bare {
-            type Value = Quantity;
-
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a number with its unit")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Quantity, E> {
-                Ok(Quantity(text.to_owned()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
-                Ok(Quantity(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Bare)
+        deserializer.deserialize_any(Bare("a number with its unit")).map(Quantity)
     }
 }
 
@@ -37,31 +21,34 @@ pub(crate) struct Number(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bare;
-        impl Visitor<'_> for Bare {
-            type Value = Number;
+        deserializer.deserialize_any(Bare("a number")).map(Number)
+    }
+}
 
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a number")
-            }
+/// A number, as text also where YAML takes it for one.
+struct Bare(&'static str);
 
-            fn visit_str<E>(self, text: &str) -> Result<Number, E> {
-                Ok(Number(text.to_owned()))
-            }
+impl Visitor<'_> for Bare {
+    type Value = String;
 
-            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
-                Ok(Number(number.to_string()))
-            }
+    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.0)
+    }
 
-            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
-                Ok(Number(number.to_string()))
-            }
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
 
-            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
-                Ok(Number(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Bare)
+    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 }
 
