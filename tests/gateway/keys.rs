@@ -260,7 +260,8 @@ fn a_reload_that_waits_for_one_key_takes_in_no_other() {
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let dir = pair.gateway.dir();
     write(dir.join("other"), "ak-other").unwrap();
-    let late = "credentials: { late: { file: \"{dir}/late\" },";
+    // Read after the one that moved.
+    let late = "credentials: { z: { file: \"{dir}/late\" },";
     let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", late);
     assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("/late: there is no such file"));
     // Each takes a second at least, in which the file is tried again.
