@@ -140,7 +140,13 @@ pub async fn start(
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
+    let health = Arc::new(Health::new(
+        draining.clone(),
+        Arc::clone(&reach),
+        Arc::clone(&keyring),
+        audit.clone(),
+        Arc::clone(&state),
+    ));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
@@ -175,6 +181,12 @@ pub async fn start(
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.most(), &health);
+    for (credential, _) in state.controls() {
+        tracing::info!(
+            credential,
+            "recovery is unproven until a start with an Idempotency-Key is found at the upstream"
+        );
+    }
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {
         source,

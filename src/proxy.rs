@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 pub mod caller;
+mod control;
 pub mod credential;
 pub mod echo;
 pub mod idempotency;
@@ -43,11 +44,12 @@ use crate::telemetry::trace::Trace;
 use crate::upstream::{self, Upstream};
 
 use answer::Body;
-use idempotency::Turn;
+use control::Control;
+use idempotency::{Keyed, Turn};
 use limit::{Expense, Reservation};
 use recovery::LookUp;
 use sending::Sending;
-use snapshot::{Current, Served};
+use snapshot::{Current, Served, Snapshot, Tenant};
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -107,23 +109,20 @@ impl Proxy {
         let call = call?;
         tenant.credential.check()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
-        record.line.idempotency = key;
+        record.line.idempotency = key.as_ref().map(|key| key.digest);
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;
         let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
-        let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
-        let mut claim = None;
-        if let Some(key) = key {
-            let Record { line: Line { request_id, looked_up, .. }, trace, .. } = &mut *record;
-            let (upstream, permit, caller) = (&self.upstream, &permit, &head.headers);
-            let look_up = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller };
-            match idempotency::claim(snapshot, key, &body, &look_up, looked_up).await? {
-                Turn::Send(mine) => claim = Some(mine),
-                Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
-                Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
-            }
-        }
-        let reservation = limit::reserve(tenant, limit::Now::read(), &mut record.standing)?;
+        let keyed = key.map(|key| key.with(&body));
+        let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
+        let Record { line: Line { request_id, looked_up, .. }, trace, standing, .. } = &mut *record;
+        let (upstream, caller) = (&self.upstream, &head.headers);
+        let look_up = LookUp { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
+        let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, standing).await? {
+            Turn::Send(claim, reservation) => (claim, reservation),
+            Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
+            Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
+        };
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
@@ -139,7 +138,18 @@ impl Proxy {
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, form }))
+        let control = keyed.and_then(|keyed| self.control(snapshot, tenant, keyed));
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, control, form }))
+    }
+
+    /// Returns the positive control that a start can serve as, if one is due.
+    fn control(&self, snapshot: &Arc<Snapshot>, tenant: &Arc<Tenant>, keyed: Keyed) -> Option<Box<Control>> {
+        let is_due = snapshot.idempotency.recovery && tenant.control.is_due(Instant::now());
+        is_due.then(|| {
+            let (upstream, tasks) = (Arc::clone(&self.upstream), self.tasks.clone());
+            let (snapshot, tenant) = (Arc::clone(snapshot), Arc::clone(tenant));
+            Box::new(Control { upstream, snapshot, tenant, digest: keyed.digest, tasks })
+        })
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -167,6 +177,7 @@ struct Exchange {
     sending: Sending,
     claim: Option<Claim>,
     reservation: Reservation,
+    control: Option<Box<Control>>,
     form: Form,
 }
 
@@ -175,8 +186,8 @@ impl Exchange {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
         record.audit.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, form } = self;
-        let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
+        let Exchange { request, sending, claim, reservation, control, form } = self;
+        let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send), control };
         match sending.send(request, &mut record).await {
             Ok(response) => {
                 if response.status().is_client_error() {
@@ -202,6 +213,7 @@ impl Exchange {
 struct Stake {
     expense: Expense,
     sent: Option<Sent>,
+    control: Option<Box<Control>>,
 }
 
 impl Stake {
@@ -221,7 +233,10 @@ impl Stake {
         let now = Instant::now();
         record.line.key = Some(if reply.is_some() { "answered" } else { "unknown" });
         match reply {
-            Some(reply) => sent.answered(reply, now),
+            Some(reply) => {
+                sent.answered(reply, now);
+                self.control.into_iter().for_each(Control::begin);
+            }
             None => sent.unknown(now),
         }
     }

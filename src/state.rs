@@ -3,6 +3,7 @@
 
 mod budget;
 mod claims;
+mod control;
 mod digest;
 mod echoes;
 mod in_flight;
@@ -17,7 +18,8 @@ use std::time::Instant;
 
 pub use budget::{Budget, Day, Exhausted, Spent};
 pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
-pub use digest::Digest;
+pub use control::{Control, ControlState};
+pub use digest::{BodyDigest, Digest};
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
 pub use meters::{Counter, Decision, Keyed, Meters};
@@ -43,6 +45,7 @@ pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
+    controls: Mutex<BTreeMap<String, Arc<Control>>>,
 }
 
 /// The counts of one tenant, each counted with or without a limit.
@@ -70,6 +73,26 @@ impl State {
             rate.into_iter().for_each(|rate| bucket.define(rate, now));
         }
         counts.clone()
+    }
+
+    /// Returns the positive control of a credential.
+    #[must_use]
+    pub fn control(&self, credential: &str) -> Arc<Control> {
+        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(controls.entry(credential.to_owned()).or_default())
+    }
+
+    /// Forgets the controls of credentials that recovery is not wanted with.
+    pub fn retain_controls(&self, is_wanted: impl Fn(&str) -> bool) {
+        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        controls.retain(|credential, _| is_wanted(credential));
+    }
+
+    /// Returns how each control stands, by credential.
+    #[must_use]
+    pub fn controls(&self) -> Vec<(String, ControlState)> {
+        let controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        controls.iter().map(|(credential, control)| (credential.clone(), control.state())).collect()
     }
 
     /// What its requests came to, of every tenant that was ever configured.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::BODY_TAG;
 use super::{OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
@@ -77,6 +78,9 @@ fn tagging<'a>(
     if digest == Some(&key) {
         findings.fault::<()>(&path.key("idempotency_key"), "must be another key than `tenant_key`");
     }
+    if key == BODY_TAG {
+        findings.fault::<()>(&path.key("tenant_key"), "must be another key: this one carries the digest of the body");
+    }
     let prefix = written.tenant_prefix.unwrap_or_default();
     if !prefix.is_empty()
         && let Err(message) = is_tag(&prefix, LONGEST_KEY)
@@ -117,6 +121,8 @@ fn tags(
             Err("this key carries the tenant's name (`tagging.tenant_key`); choose another".to_owned())
         } else if Some(key.as_str()) == tagging.digest {
             Err("this key carries idempotency digests (`tagging.idempotency_key`); choose another".to_owned())
+        } else if key == BODY_TAG {
+            Err("this key carries the digests of bodies that come with an idempotency key; choose another".to_owned())
         } else {
             is_tag(&key, LONGEST_KEY)
                 .map_err(|message| format!("the key {message}"))
