@@ -89,7 +89,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Prepared, Error>
     where
-        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
@@ -110,7 +110,7 @@ impl Proxy {
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;
-        let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
+        let body = body::collect(body, head.version, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
         if let Some(key) = key {
@@ -252,7 +252,8 @@ fn answered(response: Response<Body>, mut record: Box<Record>) -> Response<Body>
 /// The gateway's own answer.
 fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
     let response = error.answer(record.line.request_id.as_str(), form, close);
-    record.line.status = response.status().as_u16();
+    // A caller that has left is told nothing.
+    record.line.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());

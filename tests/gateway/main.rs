@@ -13,6 +13,7 @@ mod answers;
 mod attacks;
 mod audit;
 mod bodies;
+mod broken_bodies;
 mod broken_upstream;
 mod callers;
 mod canary;
