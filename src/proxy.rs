@@ -7,6 +7,7 @@ pub mod answer;
 pub mod body;
 pub mod caller;
 pub mod credential;
+pub mod delivery;
 pub mod echo;
 pub mod idempotency;
 pub mod limit;
@@ -75,6 +76,7 @@ impl Proxy {
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &head, body, record),
         };
+        answer::omit_content(&head.method, &mut response);
         if self.draining.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -18,6 +18,7 @@ mod broken_upstream;
 mod callers;
 mod canary;
 mod command_line;
+mod delivery;
 mod drain;
 mod dump;
 mod echo;
