@@ -36,6 +36,7 @@ mod limits;
 mod malformed;
 mod manifests;
 mod metrics;
+mod preferences;
 mod probe;
 mod prometheus;
 mod recovery;
