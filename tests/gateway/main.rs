@@ -27,6 +27,7 @@ mod examples;
 mod explain;
 mod fault_space;
 mod first_call;
+mod hosts;
 mod http2_upstream;
 mod idempotency;
 mod identity;
