@@ -30,6 +30,7 @@ use crate::state::{Bounds, Limits};
 
 pub use address::Address;
 pub use audit::Audit;
+pub use upstream::port;
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
