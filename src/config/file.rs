@@ -126,7 +126,7 @@ pub(crate) struct Admin {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    /// A file with the key alone on one line. It is looked at every second: another key in it serves from the next request on,
+    /// A file with the key alone on one line, 16 to 8192 visible ASCII characters. It is looked at every second: another key in it serves from the next request on,
     /// or as soon as the upstream accepts it; where it holds none, the last one stays in use. A relative path starts where the
     /// gateway started.
     pub(crate) file: Option<String>,
@@ -136,7 +136,7 @@ pub(crate) struct Credential {
     /// How long a key stays in use that `file` does not hold any more: `10s` to `30days`. After that, starts get 503. Absent:
     /// for ever.
     pub(crate) max_stale: Option<Quantity>,
-    /// The name of an environment variable that holds the key: for development.
+    /// The name of an environment variable that holds the key, of 16 characters or more: for development.
     pub(crate) env: Option<String>,
 }
 

@@ -247,7 +247,7 @@ fn an_upstream_that_refuses_or_cannot_be_reached_stands_in_the_record() {
     audited.pair.asteroid.next(json!({"then": {"answer": {"status": 422, "body": "{}"}}}));
     let refused = audited.recorded("refused", &[], b"{}");
     assert_eq!((&refused["status"], &refused["outcome"]), (&json!(422), &json!("answered")));
-    audited.pair.asteroid.replace_key("ak-other");
+    audited.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     let key = audited.recorded("key", &[], b"{}");
     assert_eq!((&key["error"], &key["outcome"]), (&json!("key-refused"), &json!("not_started")));
     assert_eq!((&key["decision"], &key["credential"]), (&json!("sent"), &json!("main")));

@@ -49,7 +49,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
 fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
     let asteroid = Asteroid::start();
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), "sk-1").unwrap();
+    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
     let authority = crate::harness::certificates::Authority::new();
     let text = crate::harness::secure::secured(&configuration(&asteroid.url(), ""), dir.path());
     std::fs::write(dir.path().join("gateway.yaml"), text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
