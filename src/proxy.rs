@@ -18,7 +18,7 @@ pub mod snapshot;
 pub mod tenant;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -31,7 +31,7 @@ use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
 use crate::peer::Peer;
-use crate::state::{Claim, Reply, Sent};
+use crate::state::{Claim, Limit, Reply, Sent};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::audit::{self, Decision};
@@ -99,7 +99,7 @@ impl Proxy {
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = limit::admit(tenant, &mut record.standing);
+        let admitted = limit::admit(tenant, Instant::now(), &mut record.standing);
         // A start that a limit refuses is recorded, too.
         let entered = audit::enter(record).await?;
         let permit = admitted?;
@@ -123,7 +123,7 @@ impl Proxy {
                 Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
             }
         }
-        let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
+        let reservation = limit::reserve(tenant, limit::Now::read(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
@@ -208,7 +208,7 @@ impl Stake {
     /// The budget is as it was before, and the key is free.
     fn nothing_started(self, record: &mut Record) {
         self.expense.give_back();
-        record.standing.give_back();
+        record.standing.give_back(Limit::Budget);
         if let Some(sent) = self.sent {
             record.line.key = Some("free");
             sent.nothing_started();

@@ -168,8 +168,8 @@ pub(crate) struct Limits {
     pub(crate) requests: Option<Rate>,
     /// Requests at once, from their heads to the ends of their answers, also where the caller has hung up.
     pub(crate) in_flight: Option<Quantity>,
-    /// Starts in a UTC calendar day. What is known to have started nothing, because the upstream refused it (4xx) or
-    /// could not be reached, is given back.
+    /// Starts in a UTC calendar day, counted in this process alone and forgotten when it ends. What is known to have started
+    /// nothing, because the upstream refused it (4xx) or could not be reached, is given back.
     pub(crate) budget: Option<Budget>,
 }
 
@@ -193,7 +193,8 @@ pub(crate) struct Budget {
     pub(crate) executions: Option<Quantity>,
     /// In which span of time: the UTC calendar day.
     pub(crate) per: Option<String>,
-    /// `true` says that it is known to be counted in this process alone, and forgotten when it ends.
+    /// Has no effect: budgets are counted in this process alone, and forgotten when it ends. Earlier versions wanted `true`
+    /// here.
     pub(crate) local: Option<Flag>,
 }
 

@@ -152,7 +152,7 @@ fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_i
 
 #[test]
 fn a_refused_start_s_record_says_why_and_nothing_of_its_body() {
-    let limits = "executions: { rate: 3/d }, requests: { rate: 7/d }, budget: { executions: 9, per: day, local: true }";
+    let limits = "executions: { rate: 3/d }, requests: { rate: 7/d }, budget: { executions: 9, per: day }";
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("audit.jsonl");
     let asteroid = Asteroid::start();

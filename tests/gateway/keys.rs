@@ -133,7 +133,7 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
         .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
         .replace(
             "tenants: {",
-            "tenants: { sales: { credential: late, limits: { budget: { executions: 1, per: day, local: true } } },",
+            "tenants: { sales: { credential: late, limits: { budget: { executions: 1, per: day } } },",
         );
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let sales = || pair.caller().post(EXECUTE, &[("X-Tenant-Id", "sales"), ("Idempotency-Key", "k")], b"{}");

@@ -40,7 +40,7 @@ fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_
 #[test]
 fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_was() {
     let asteroid = Asteroid::start();
-    let limits = "limits: { budget: { executions: 1, per: day, local: true } },";
+    let limits = "limits: { budget: { executions: 1, per: day } },";
     let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
