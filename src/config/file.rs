@@ -240,10 +240,12 @@ pub(crate) struct Timeouts {
     pub(crate) response: Option<Quantity>,
     /// Reading a caller's body.
     pub(crate) body: Option<Quantity>,
-    /// How long an unused connection is kept: to the upstream, to be below the upstream's own limit; and from a caller,
-    /// until the whole head of its next request has come. Also how long a TLS handshake may take, and how long a caller
-    /// may leave an answer unread.
+    /// How long an unused connection to the upstream is kept: less than the upstream keeps it.
     pub(crate) idle: Option<Quantity>,
+    /// How long a caller's connection is kept without a request: longer than a load balancer in front of the gateway keeps
+    /// it. The whole head of the next request must have come by then. Also how long a TLS handshake may take, and how long
+    /// a caller may leave an answer unread.
+    pub(crate) caller_idle: Option<Quantity>,
 }
 
 /// `drain`: how the gateway ends.

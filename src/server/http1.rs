@@ -42,7 +42,7 @@ where
     let mut server = http1::Builder::new();
     server.max_header_size(HEAD_BYTES.into()).max_buf_size(BUFFER_BYTES);
     // Runs from the end of one request to the end of the next one's head.
-    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.idle_timeout);
+    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.caller_idle);
     let ended = {
         let connection = server.serve_connection(TokioIo::new(&mut stream), service);
         let mut draining = proxy.draining.clone();

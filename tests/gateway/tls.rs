@@ -115,7 +115,7 @@ fn callers_that_bring_no_handshake_no_preface_or_no_request_do_not_hold_up_a_dra
 
 #[test]
 fn a_handshake_that_does_not_begin_or_a_connection_that_brings_no_request_is_cut_off() {
-    let secure = Secure::with("timeouts: { idle: 1s }");
+    let secure = Secure::with("timeouts: { caller_idle: 1s }");
     let mut silent = Caller::connect(secure.gateway.address());
     let mut used = secure.http2();
     assert_eq!(used.post(&[], "{}").unwrap().status(), 202);
