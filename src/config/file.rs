@@ -168,7 +168,7 @@ pub(crate) struct Limits {
     pub(crate) requests: Option<Rate>,
     /// Requests at once, from their heads to the ends of their answers, also where the caller has hung up.
     pub(crate) in_flight: Option<Quantity>,
-    /// Starts in a UTC calendar day. What is known to have started nothing, because the upstream refused it (4xx) or
+    /// Starts in a UTC calendar day. What is known to have started nothing, because the upstream refused it or
     /// could not be reached, is given back.
     pub(crate) budget: Option<Budget>,
 }

@@ -36,6 +36,7 @@ mod manifests;
 mod metrics;
 mod probe;
 mod prometheus;
+mod proofs;
 mod recovery;
 mod release;
 mod reload;
