@@ -246,7 +246,7 @@ fn an_upstream_that_refuses_or_cannot_be_reached_stands_in_the_record() {
     let audited = Audited::start();
     audited.pair.asteroid.next(json!({"then": {"answer": {"status": 422, "body": "{}"}}}));
     let refused = audited.recorded("refused", &[], b"{}");
-    assert_eq!((&refused["status"], &refused["outcome"]), (&json!(422), &json!("answered")));
+    assert_eq!((&refused["status"], &refused["outcome"]), (&json!(422), &json!("not_started")));
     audited.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     let key = audited.recorded("key", &[], b"{}");
     assert_eq!((&key["error"], &key["outcome"]), (&json!("key-refused"), &json!("not_started")));

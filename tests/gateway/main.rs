@@ -37,6 +37,7 @@ mod metrics;
 mod pem;
 mod probe;
 mod prometheus;
+mod proofs;
 mod recovery;
 mod release;
 mod reload;
