@@ -48,6 +48,15 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     for name in DROPPED.iter().chain(&named) {
         headers.remove(name);
     }
+    let of_limits: Vec<HeaderName> = headers.keys().filter(|name| tells_of_limits(name)).cloned().collect();
+    for name in &of_limits {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field tells of the upstream's own limits: what others have left of the shared key is not the caller's business.
+fn tells_of_limits(name: &HeaderName) -> bool {
+    ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
 fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {

@@ -244,6 +244,28 @@ fn the_log_names_what_broke_a_connection() {
 }
 
 #[test]
+fn what_the_upstream_says_of_its_own_limits_reaches_no_caller() {
+    let headers = [
+        ["RateLimit", "\"all\";r=7"],
+        ["RateLimit-Policy", "\"all\";q=100;w=60"],
+        ["RateLimit-Limit", "100"],
+        ["X-RateLimit-Remaining", "7"],
+        ["x-ratelimit-reset", "60"],
+        ["X-Rate-Limit-Remaining", "7"],
+        ["X-Kept", "yes"],
+    ];
+    for pair in over_both() {
+        for status in [202, 429, 500] {
+            pair.asteroid.next(json!({"then": {"answer": {"status": status, "headers": headers, "body": "{}"}}}));
+            let answer = pair.execute("{}");
+            assert_eq!((answer.status, answer.header("x-kept")), (status, Some("yes")));
+            let limits = answer.headers.iter().filter(|(name, _)| name.contains("rate"));
+            assert_eq!(limits.count(), 0, "{answer:?}");
+        }
+    }
+}
+
+#[test]
 fn callers_who_do_not_read_hold_up_nobody_else_on_their_http2_connection() {
     let pair = Pair::tls("");
     let body = "x".repeat(12 * 1024 * 1024);
