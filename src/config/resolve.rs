@@ -30,6 +30,7 @@ use crate::state::{Bounds, Limits};
 
 pub use address::Address;
 pub use audit::Audit;
+pub use upstream::port;
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,6 +229,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
     if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
         idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
+    }
+    if let Some((tenants, _)) = &tenants {
+        limits::warn_of_local_budgets(tenants, findings);
     }
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
         listener::warn_of_idle_tenants(listeners, tenants, findings);

@@ -1,5 +1,7 @@
 //! The answer on its way back: headers that are the caller's business, and a body that ends the record with it.
 
+pub mod outcome;
+
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,7 +18,7 @@ use tokio::time::{Instant, Sleep, timeout_at};
 
 use crate::error::Error;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
-use crate::telemetry::record::Record;
+use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
 use crate::upstream::cause::Cause;
 use crate::upstream::response::ResponseBody;
@@ -137,10 +139,10 @@ impl Body {
         self.buffered.as_deref().unwrap_or_default()
     }
 
-    /// All of it, where it is complete.
+    /// Returns all of it, if it is complete and not longer than what is kept of an answer.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered())
+        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= BUFFERED)
     }
 
     /// Ties the record to the end of this body.
@@ -164,7 +166,10 @@ impl Body {
             Broken::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
             Broken::Stalled(patience) => Error::UpstreamTimeout(*patience),
         };
-        record.line.outcome = error.outcome();
+        // A head that proves that nothing was started proves it without its body.
+        if record.line.outcome != Outcome::NotStarted {
+            record.line.outcome = error.outcome();
+        }
         record.line.error = Some(error.slug());
         record.line.detail = Some(error.logged());
     }

@@ -1,7 +1,7 @@
 //! One generation of the configuration, made ready for the hot path: what a request needs is a reference away.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
@@ -136,7 +136,7 @@ impl Snapshot {
                 keys: tenant.keys,
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
-                counts: state.counts(name, &tenant.limits),
+                counts: state.counts(name, &tenant.limits, Instant::now()),
                 policy: Standing::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
             };
