@@ -53,6 +53,8 @@ pub struct Counts {
     pub executions: Option<Arc<Bucket>>,
     /// Counted with or without a limit.
     pub in_flight: Arc<InFlight>,
+    /// Those of them that are read on although their callers were answered.
+    pub overdue: Arc<InFlight>,
     /// Counted where there is a limit.
     pub budget: Arc<Budget>,
     /// What its requests came to.

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod http2;
 pub mod pool;
 pub mod reach;
+pub mod timer;
 pub mod tls;
 pub mod wire;
 
@@ -31,6 +32,7 @@ use body::Body;
 use connect::{Connector, Made};
 use pool::Pool;
 use reach::Reach;
+use timer::ResponseTimer;
 
 /// How often a request is sent again that the upstream said it did not look at.
 const REFUSALS: usize = 3;
@@ -168,8 +170,8 @@ impl Upstream {
         move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
     }
 
-    /// Sends a request and waits for the head of its answer, until `response` has passed since it was first handed to a
-    /// connection; returns the deadline for the rest of the answer. What comes with it is to be held until then.
+    /// Sends a request and waits for the head of its answer, as long as the timer allows. What comes with it is to be held
+    /// until the rest was read.
     ///
     /// Nothing is ever sent twice, unless the upstream cannot have seen it or says that it has not looked at it.
     ///
@@ -180,14 +182,14 @@ impl Upstream {
         &self,
         request: Request<Body>,
         target: Target,
-        response: Duration,
-    ) -> Result<(Response<Incoming>, Sent, Lease, Instant), Failure> {
+        timer: &ResponseTimer,
+    ) -> Result<(Response<Incoming>, Sent, Lease), Failure> {
         let mut sent = self.requests.begin(target);
-        match self.try_send(request, response).await {
-            Ok((answer, lease, deadline)) => {
+        match self.try_send(request, timer).await {
+            Ok((answer, lease)) => {
                 self.reach.has_answered(answer.status());
                 sent.answered(answer.status());
-                Ok((answer, sent, lease, deadline))
+                Ok((answer, sent, lease))
             }
             Err(failure) => {
                 self.reach.has_failed();
@@ -205,23 +207,20 @@ impl Upstream {
     pub async fn try_send(
         &self,
         mut request: Request<Body>,
-        response: Duration,
-    ) -> Result<(Response<Incoming>, Lease, Instant), Failure> {
-        let mut deadline = None;
+        timer: &ResponseTimer,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut refusals = 0;
         loop {
             let (mut connection, reused) = self.connection().await.map_err(Failure::NotSent)?;
-            let deadline = match deadline {
-                None => *deadline.insert(Instant::now() + response),
-                Some(deadline) if Instant::now() < deadline => deadline,
-                // Sent again now, nobody would wait for the answer.
-                Some(_) => return Err(Failure::NotSent(connect::Error::Timeout { after: response })),
-            };
-            let failed = match timeout_at(deadline, connection.send(request)).await {
+            // Sent again after that, nobody would wait for the answer.
+            if !timer.begin() {
+                return Err(Failure::NotSent(connect::Error::Timeout { after: timer.response() }));
+            }
+            let failed = match timer.run(connection.send(request)).await {
                 Err(_elapsed) => return Err(Failure::Timeout),
                 Ok(Ok(answer)) => {
                     let reusable = has_one_length(&answer);
-                    return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }, deadline));
+                    return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }));
                 }
                 Ok(Err(failed)) => failed,
             };

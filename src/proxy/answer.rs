@@ -14,12 +14,13 @@ use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use tokio::time::{Instant, Sleep, timeout_at};
+use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
 use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
+use crate::upstream::timer::ResponseTimer;
 
 use super::echo::Echo;
 use super::limit::Permit;
@@ -86,8 +87,8 @@ impl Body {
         Body { buffered: Some(body), rest: None, record: None, echoed: false }
     }
 
-    /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
-    /// longer than `patience`.
+    /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
+    /// longer than the time-out.
     ///
     /// # Errors
     ///
@@ -98,10 +99,10 @@ impl Body {
         mut sent: Sent,
         lease: Lease,
         permit: Permit,
-        deadline: Instant,
-        patience: Duration,
+        timer: &ResponseTimer,
     ) -> Result<Body, Error> {
-        let reading = timeout_at(deadline, buffer(&mut incoming)).await;
+        let patience = timer.response();
+        let reading = timer.run(buffer(&mut incoming)).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;

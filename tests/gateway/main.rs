@@ -34,6 +34,7 @@ mod limits;
 mod malformed;
 mod manifests;
 mod metrics;
+mod overtime;
 mod probe;
 mod prometheus;
 mod proofs;
