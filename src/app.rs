@@ -12,6 +12,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
@@ -142,7 +143,7 @@ pub async fn start(
     let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
-    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
+    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let confirmation = Confirmation::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod body;
 pub mod caller;
 pub mod credential;
+pub mod delivery;
 pub mod echo;
 mod exchange;
 pub mod idempotency;
@@ -20,7 +21,7 @@ pub mod snapshot;
 pub mod tenant;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -79,6 +80,7 @@ impl Proxy {
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &head, body, record),
         };
+        answer::omit_content(&head.method, &mut response);
         if self.draining.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -93,7 +95,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Prepared, Error>
     where
-        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
@@ -103,7 +105,7 @@ impl Proxy {
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = limit::admit(tenant, &mut record.standing);
+        let admitted = limit::admit(tenant, Instant::now(), &mut record.standing);
         // A start that a limit refuses is recorded, too.
         let entered = audit::enter(record).await?;
         let permit = admitted?;
@@ -114,7 +116,7 @@ impl Proxy {
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;
-        let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
+        let body = body::collect(body, head.version, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
         if let Some(key) = key {
@@ -127,7 +129,7 @@ impl Proxy {
                 Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
             }
         }
-        let reservation = limit::reserve(tenant, SystemTime::now(), &mut record.standing)?;
+        let reservation = limit::reserve(tenant, limit::Now::read(), &mut record.standing)?;
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
@@ -194,7 +196,8 @@ fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Respo
 /// The gateway's own answer.
 fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
     let response = error.answer(record.line.request_id.as_str(), form, close);
-    record.line.status = response.status().as_u16();
+    // A caller that has left is told nothing.
+    record.line.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());

@@ -65,7 +65,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
 fn placeholders(config: &Config) -> Keys {
     // Visible ASCII, as a key is, so that each is there.
     let placeholder = |(name, definition): (&String, &Definition)| {
-        let secret = Secret::new(REDACTED).ok()?;
+        let secret = Secret::placeholder(REDACTED).ok()?;
         Some((name.clone(), Arc::new(Key::fixed(name, secret, definition.header.clone()))))
     };
     config.credentials.iter().filter_map(placeholder).collect()

@@ -4,16 +4,18 @@ pub mod outcome;
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
+use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
@@ -22,6 +24,7 @@ use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
 use crate::upstream::timer::ResponseTimer;
 
+use super::delivery::Deliveries;
 use super::echo::Echo;
 use super::limit::Permit;
 
@@ -51,6 +54,17 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     }
 }
 
+/// Ends an answer with its head where HTTP has no content: for HEAD, 204 and 304, and where it is empty.
+pub fn omit_content(method: &Method, response: &mut Response<Body>) {
+    let length = response.body().size_hint().exact();
+    let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    response.body_mut().head_only = method == Method::HEAD || has_none || length == Some(0);
+    // What the length of the content would have been.
+    if let (&Method::HEAD, false, Some(length)) = (method, has_none, length) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
 fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
     value.split(|byte| *byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
 }
@@ -63,6 +77,10 @@ pub struct Body {
     record: Option<Box<Record>>,
     /// Whether the key was in what was read of it.
     echoed: bool,
+    /// Whether the answer ends with its head.
+    head_only: bool,
+    /// What says later whether the connection took it; without it, an answer that is complete is delivered.
+    deliveries: Option<Arc<Deliveries>>,
 }
 
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
@@ -84,7 +102,11 @@ impl Body {
     /// A body that is complete.
     #[must_use]
     pub fn whole(body: Bytes) -> Body {
-        Body { buffered: Some(body), rest: None, record: None, echoed: false }
+        Body::new(body, None, false)
+    }
+
+    fn new(buffered: Bytes, rest: Option<Box<Rest>>, echoed: bool) -> Body {
+        Body { buffered: Some(buffered), rest, record: None, echoed, head_only: false, deliveries: None }
     }
 
     /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
@@ -106,16 +128,16 @@ impl Body {
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
-        let (buffered, echoed) = (Some(echo.pass(buffered, !ended)), echo.found());
+        let (buffered, echoed) = (echo.pass(buffered, !ended), echo.found());
         if ended {
             lease.release();
-            return Ok(Body { buffered, rest: None, record: None, echoed });
+            return Ok(Body::new(buffered, None, echoed));
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
         let rest =
             Rest { incoming, echo, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
-        Ok(Body { buffered, rest: Some(Box::new(rest)), record: None, echoed })
+        Ok(Body::new(buffered, Some(Box::new(rest)), echoed))
     }
 
     /// What was read of it before it is passed on.
@@ -138,9 +160,18 @@ impl Body {
         self
     }
 
+    /// Has the caller's connection say whether it took the answer.
+    #[must_use]
+    pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> Body {
+        self.deliveries = Some(deliveries);
+        self
+    }
+
     fn delivered(&mut self) {
-        if let Some(mut record) = self.record.take() {
-            record.line.delivered = true;
+        let Some(mut record) = self.record.take() else { return };
+        match &self.deliveries {
+            Some(deliveries) => deliveries.push(record),
+            None => record.line.delivered = true,
         }
     }
 
@@ -204,7 +235,7 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.buffered.is_none() && self.rest.is_none()
+        self.head_only || self.buffered.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -212,6 +243,15 @@ impl hyper::body::Body for Body {
         let Some(rest) = &self.rest else { return SizeHint::with_exact(buffered) };
         let read = buffered + rest.echo.held() as u64;
         rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(read + left))
+    }
+}
+
+impl Drop for Body {
+    /// A server does not ask for a body that cannot be sent.
+    fn drop(&mut self) {
+        if self.head_only {
+            self.delivered();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use hyper::{Request, Response};
 
 use crate::asteroid::answer::Proof;
 use crate::error::{Error, Form};
-use crate::state::{Claim, Sent};
+use crate::state::{Claim, Limit, Sent};
 use crate::telemetry::audit::Decision;
 use crate::telemetry::record::{Outcome, Record};
 use crate::upstream;
@@ -56,7 +56,7 @@ impl Exchange {
         let proof = proof(&ended);
         record.line.key = stake.settle(proof, ended.as_ref().ok());
         if proof == Proof::NotStarted {
-            record.standing.give_back();
+            record.standing.give_back(Limit::Budget);
         }
         match ended {
             Ok(response) => passed_on(response, proof, record),

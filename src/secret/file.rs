@@ -117,6 +117,9 @@ mod tests {
 
     use super::*;
 
+    const WHOLE: &str = "whole-0123456789";
+    const ANOTHER: &str = "another-0123456789";
+
     fn file(content: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
@@ -131,11 +134,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_being_written_is_taken_in_when_it_has_settled() {
-        let (_directory, path) = file("whole");
+        let (_directory, path) = file(WHOLE);
         let mut store = Store::new(&path, None);
-        for (first, then) in [("", "another"), ("anot", "another"), ("", "")] {
-            write(&path, "whole").unwrap();
-            assert_eq!(fetched(&mut store).await.unwrap(), "whole");
+        for (first, then) in [("", ANOTHER), ("anot", ANOTHER), ("another-01234567", ANOTHER), ("", "")] {
+            write(&path, WHOLE).unwrap();
+            assert_eq!(fetched(&mut store).await.unwrap(), WHOLE);
             write(&path, first).unwrap();
             // The first look at the file comes before what is written then.
             let later = async {
@@ -167,13 +170,13 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(store.fetch().await, Err(Error::Slow { .. })));
         }
-        go.send(Ok(Fetched { key: Secret::new("late").unwrap(), previous: None })).unwrap();
+        go.send(Ok(Fetched { key: Secret::placeholder("late").unwrap(), previous: None })).unwrap();
         assert_eq!(store.fetch().await.unwrap().key.expose(), b"late");
     }
 
     #[tokio::test]
     async fn the_key_before_may_be_absent_and_what_else_is_wrong_with_it_is_said() {
-        let (directory, path) = file("new");
+        let (directory, path) = file("new-0123456789abc");
         let before = directory.path().join("before");
         let mut store = Store::new(&path, Some(&before));
         let mut previous = async |content: Option<&str>| {
@@ -185,16 +188,18 @@ mod tests {
         };
         assert_eq!(previous(None).await, None);
         assert_eq!(previous(Some("")).await, None);
-        assert_eq!(previous(Some("old\n")).await, Some(Ok(b"old".to_vec())));
-        assert_eq!(previous(Some("older")).await, Some(Ok(b"older".to_vec())));
-        assert_eq!(previous(Some("two words")).await, Some(Err("invalid")));
+        assert_eq!(previous(Some("old-0123456789abc\n")).await, Some(Ok(b"old-0123456789abc".to_vec())));
+        assert_eq!(previous(Some("older-0123456789")).await, Some(Ok(b"older-0123456789".to_vec())));
+        for invalid in ["two words", "short"] {
+            assert_eq!(previous(Some(invalid)).await, Some(Err("invalid")));
+        }
     }
 
     #[test]
     fn one_line_break_at_the_end_is_not_part_of_the_key() {
-        for content in ["sk-1", "sk-1\n", "sk-1\r\n"] {
+        for content in ["sk-0123456789abc", "sk-0123456789abc\n", "sk-0123456789abc\r\n"] {
             let (_directory, path) = file(content);
-            assert_eq!(read(&path).unwrap().expose(), b"sk-1", "{content:?}");
+            assert_eq!(read(&path).unwrap().expose(), b"sk-0123456789abc", "{content:?}");
         }
         let longest = "k".repeat(MAX_LENGTH);
         let (_directory, path) = file(format!("{longest}\r\n"));
@@ -206,6 +211,8 @@ mod tests {
         for (content, expected) in [
             (String::new(), Invalid::Empty),
             ("\n".to_owned(), Invalid::Empty),
+            ("CANARY\n".to_owned(), Invalid::TooShort),
+            ("CANARY-01234567".to_owned(), Invalid::TooShort),
             ("CANARY\n\n".to_owned(), Invalid::Space),
             ("CANARY CANARY".to_owned(), Invalid::Space),
             ("CANARY\u{e9}".to_owned(), Invalid::NotVisible),
@@ -222,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_path_without_a_readable_file_says_what_to_do() {
-        let (directory, _path) = file("sk-1");
+        let (directory, _path) = file("sk-0123456789abc");
         let at = |path: &str| read(&directory.path().join(path)).unwrap_err();
         assert!(matches!(at("absent"), Error::Missing { .. }));
         assert!(matches!(at("key/below"), Error::Missing { .. }));

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
-use crate::files;
 use crate::watch::Watch;
+use crate::{files, pem};
 
 const CERTIFICATE: &str = "certificate_file";
 const KEY: &str = "key_file";
@@ -105,18 +103,21 @@ fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, 
     let (certificate_file, key_file) = (&named.certificate_file, &named.key_file);
     let unreadable = |key, file: &Path, reason| Error::Read { key, file: file.to_owned(), reason };
     let chain = files::read(certificate_file).map_err(|reason| unreadable(CERTIFICATE, certificate_file, reason))?;
-    let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&chain).collect();
-    // Nothing is said of what was read instead: it may be a key.
-    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
-        invalid(CERTIFICATE, certificate_file, "it must hold certificates in PEM form, the listener's own first")
+    let chain = pem::certificates(&chain).map_err(|error| {
+        invalid(CERTIFICATE, certificate_file, format!("{error}; it must hold the listener's own certificate first"))
     })?;
     let key = files::read(key_file).map_err(|reason| unreadable(KEY, key_file, reason))?;
-    let key = PrivateKeyDer::from_pem_slice(&key)
-        .map_err(|_| invalid(KEY, key_file, "it must hold the certificate's private key in PEM form"))?;
+    let key = pem::private_key(&key)
+        .map_err(|error| invalid(KEY, key_file, format!("{error}; it must hold the certificate's private key")))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InvalidCertificate(_) => invalid(CERTIFICATE, certificate_file, error.to_string()),
+        // No reason of the library is passed on: what it could not read may be anything.
+        rustls::Error::InvalidCertificate(_) => invalid(
+            CERTIFICATE,
+            certificate_file,
+            "its first certificate cannot be read; write it again from its source",
+        ),
         rustls::Error::InconsistentKeys(_) => invalid(KEY, key_file, "it is not the key of the certificate"),
-        _ => invalid(KEY, key_file, format!("it cannot be used: {error}")),
+        _ => invalid(KEY, key_file, "it cannot be used; it must hold an RSA, ECDSA or Ed25519 key without a password"),
     })
 }
 

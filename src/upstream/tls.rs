@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, pem};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::files;
 use crate::watch::Watch;
+use crate::{files, pem};
 
 /// Why `upstream.ca_file` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,13 +113,10 @@ fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
 fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), Error> {
     let invalid = |reason: String| Error::Invalid { file: file.to_owned(), reason };
     let read = files::read(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
-    let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&read).collect();
-    let certificates = certificates.map_err(|error| invalid(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(invalid("there is no certificate in it".to_owned()));
-    }
-    for certificate in certificates {
-        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+    let certificates = pem::certificates(&read).map_err(|error| invalid(error.to_string()))?;
+    for (at, certificate) in certificates.into_iter().enumerate() {
+        // The library's reason is left out: what it could not read may be anything.
+        roots.add(certificate).map_err(|_| invalid(format!("certificate {} in it is none", at + 1)))?;
     }
     Ok(())
 }

@@ -231,7 +231,7 @@ fn an_answer_of_64_kib_is_kept() {
 
 #[test]
 fn a_replay_spends_neither_rate_nor_budget_and_is_a_request_all_the_same() {
-    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 1/d }, budget: { executions: 1, per: day, local: true } },";
+    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 1/d }, budget: { executions: 1, per: day } },";
     let pair = tenant(limits);
     assert_eq!(keyed(&pair, "k", "{}").status, 202);
     for left in (1..8).rev() {

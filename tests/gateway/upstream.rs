@@ -103,7 +103,7 @@ fn a_kept_connection_that_the_upstream_has_closed_is_replaced_without_the_caller
 #[test]
 fn a_key_that_the_upstream_refuses_is_the_gateways_affair_and_never_the_callers_401() {
     let pair = Pair::start();
-    pair.asteroid.replace_key("ak-another");
+    pair.asteroid.replace_key("ak-another-7d3e9f1a52");
     let answer = pair.execute("{}");
     answer.assert_error(502, "key-refused", "not_started");
     assert_eq!(answer.header("www-authenticate"), None);

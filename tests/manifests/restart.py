@@ -46,6 +46,7 @@ CHANGES = [
     "timeouts: { body: 90s }",
     "timeouts: { connect: 7s }",
     "timeouts: { idle: 40s }",
+    "timeouts: { caller_idle: 40s }",
     "drain: { delay: 3s }",
     "traces: { otlp: 'http://127.0.0.1:9/v1/traces' }",
     "audit: { stdout: true }",
