@@ -37,6 +37,7 @@ mod limits;
 mod malformed;
 mod manifests;
 mod metrics;
+mod overtime;
 mod pem;
 mod probe;
 mod prometheus;
