@@ -169,7 +169,7 @@ pub(crate) struct Limits {
     /// Requests at once, from their heads to the ends of their answers, also where the caller has hung up.
     pub(crate) in_flight: Option<Quantity>,
     /// Starts in a UTC calendar day, counted in this process alone and forgotten when it ends. What is known to have started
-    /// nothing, because the upstream refused it (4xx) or could not be reached, is given back.
+    /// nothing, because the upstream refused it or could not be reached, is given back.
     pub(crate) budget: Option<Budget>,
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio::time::Instant;
 
@@ -14,6 +13,7 @@ use crate::telemetry::audit::Entered;
 use crate::telemetry::metrics::client::{Sent, Target};
 use crate::telemetry::record::Record;
 use crate::telemetry::trace::Trace;
+use crate::upstream::response::ResponseBody;
 use crate::upstream::{self, Failure, Lease, Upstream};
 
 use super::answer::Body;
@@ -34,7 +34,7 @@ pub(super) struct Sending {
 
 /// The head of the upstream's answer, and what its body is read with.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<ResponseBody>,
     sent: Sent,
     lease: Lease,
     deadline: Instant,

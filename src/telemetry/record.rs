@@ -27,16 +27,16 @@ use crate::peer::Peer;
 pub enum Outcome {
     /// No execution was started.
     NotStarted,
-    /// Bytes were sent and no complete answer came: an execution may run.
+    /// Bytes were sent, and no complete answer came or one that proves nothing: an execution may run.
     Unknown,
-    /// The upstream answered.
+    /// The answer names the execution that was started.
     Answered,
 }
 
 impl Outcome {
     /// What it is called in answers and in the log.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Outcome::NotStarted => "not_started",
             Outcome::Unknown => "unknown",

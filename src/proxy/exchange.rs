@@ -1,0 +1,89 @@
+//! A start on its way: sent, answered, and settled by what its answer proves.
+
+use std::time::Instant;
+
+use hyper::{Request, Response};
+
+use crate::asteroid::answer::Proof;
+use crate::error::{Error, Form};
+use crate::state::{Claim, Limit, Sent};
+use crate::telemetry::audit::Decision;
+use crate::telemetry::record::{Outcome, Record};
+use crate::upstream;
+
+use super::answer::Body;
+use super::limit::{Expense, Reservation};
+use super::sending::Sending;
+use super::{failed, idempotency, passed_on};
+
+/// A request that is ready to be sent, and what it is sent with.
+pub(super) struct Exchange {
+    pub(super) request: Request<upstream::body::Body>,
+    pub(super) sending: Sending,
+    pub(super) claim: Option<Claim>,
+    pub(super) reservation: Reservation,
+    pub(super) form: Form,
+}
+
+impl Exchange {
+    /// Sends the start and returns the answer for its caller. Budget and key are settled then.
+    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
+        // Stands in the record if nothing else gets to be written there.
+        record.line.outcome = Outcome::Unknown;
+        record.audit.decision = Decision::Sent;
+        let Exchange { request, sending, claim, reservation, form } = self;
+        let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
+        let ended = sending.send(request, &mut record).await;
+        let proof = proof(&ended);
+        record.line.key = stake.settle(proof, ended.as_ref().ok());
+        if proof == Proof::NotStarted {
+            record.standing.give_back(Limit::Budget);
+        }
+        match ended {
+            Ok(response) => passed_on(response, proof, record),
+            Err(error) => failed(&error, form, false, record),
+        }
+    }
+}
+
+/// Judges how a start ended.
+fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
+    match ended {
+        Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
+        Err(error) if error.outcome() == Outcome::NotStarted => Proof::NotStarted,
+        Err(_) => Proof::Inconclusive,
+    }
+}
+
+/// What hangs on a start that was sent. Dropped, it counts as one that may run: spent, and its key's outcome unknown.
+struct Stake {
+    expense: Expense,
+    sent: Option<Sent>,
+}
+
+impl Stake {
+    /// Settles budget and key; returns what became of the key, as the log calls it.
+    ///
+    /// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next
+    /// start with the key gets the same answer, if that names the execution.
+    fn settle(self, proof: Proof, answer: Option<&Response<Body>>) -> Option<&'static str> {
+        if proof == Proof::NotStarted {
+            self.expense.give_back();
+        }
+        let (sent, now) = (self.sent?, Instant::now());
+        Some(match (proof, answer) {
+            (Proof::NotStarted, _) => {
+                sent.nothing_started();
+                "free"
+            }
+            (Proof::Started(_), Some(answer)) => {
+                sent.answered(idempotency::reply(answer), now);
+                "answered"
+            }
+            (Proof::Started(_) | Proof::Inconclusive, _) => {
+                sent.unknown(now);
+                "unknown"
+            }
+        })
+    }
+}
