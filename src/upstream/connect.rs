@@ -321,7 +321,7 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_is_this_machine_and_nobody_is_asked_for_it() {
-        let (client, _) = tls::Client::new(None).unwrap();
+        let (client, _) = tls::Client::new(None).await.unwrap();
         let connector = Connector::of((Scheme::Http, "localhost", 8), "localhost:8", &client, Duration::ZERO).unwrap();
         assert!(matches!(connector.place, Place::Loopback), "it is no name to look up");
         let expected = ["127.0.0.1:8", "[::1]:8"].map(|address| address.parse().unwrap());

@@ -27,6 +27,7 @@ mod elsewhere;
 mod examples;
 mod explain;
 mod fault_space;
+mod files;
 mod first_call;
 mod http2_upstream;
 mod idempotency;
