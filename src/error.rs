@@ -235,7 +235,7 @@ impl Error {
 
     /// After how many seconds another try is worth it.
     fn retry_after(&self) -> Option<u64> {
-        use idempotency::Error::{Full, InFlight, LookUp};
+        use idempotency::Error::{Full, InFlight};
         match self {
             Error::Limit(exceeded) => Some(exceeded.after),
             // A disk is not made room on in a moment.
@@ -246,7 +246,6 @@ impl Error {
             Error::Idempotency(InFlight) => Some(1),
             // What fills the memory goes when its time is over.
             Error::Idempotency(Full) => Some(60),
-            Error::Idempotency(LookUp(error)) => error.retry_after(),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! The answer on its way back: headers that are the caller's business, and a body that ends the record with it.
 
+pub mod outcome;
+
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,18 +10,21 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
-use tokio::time::{Instant, Sleep, timeout_at};
+use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
-use crate::telemetry::record::Record;
+use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
+use crate::upstream::cause::Cause;
+use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::ResponseTimer;
 
 use super::delivery::Deliveries;
 use super::echo::Echo;
@@ -49,6 +54,15 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     for name in DROPPED.iter().chain(&named) {
         headers.remove(name);
     }
+    let of_limits: Vec<HeaderName> = headers.keys().filter(|name| tells_of_limits(name)).cloned().collect();
+    for name in &of_limits {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field tells of the upstream's own limits: what others have left of the shared key is not the caller's business.
+fn tells_of_limits(name: &HeaderName) -> bool {
+    ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
 /// Ends an answer with its head where HTTP has no content: for HEAD, 204 and 304, and where it is empty.
@@ -83,7 +97,7 @@ pub struct Body {
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
 #[derive(Debug)]
 struct Rest {
-    incoming: Incoming,
+    incoming: ResponseBody,
     echo: Echo,
     /// What comes behind bytes that were held back.
     trailers: Option<HeaderMap>,
@@ -106,22 +120,22 @@ impl Body {
         Body { buffered: Some(buffered), rest, record: None, echoed, head_only: false, deliveries: None }
     }
 
-    /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
-    /// longer than `patience`.
+    /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
+    /// longer than the time-out.
     ///
     /// # Errors
     ///
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
-        mut incoming: Incoming,
+        mut incoming: ResponseBody,
         mut echo: Echo,
         mut sent: Sent,
         lease: Lease,
         permit: Permit,
-        deadline: Instant,
-        patience: Duration,
+        timer: &ResponseTimer,
     ) -> Result<Body, Error> {
-        let reading = timeout_at(deadline, buffer(&mut incoming)).await;
+        let patience = timer.response();
+        let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
@@ -143,10 +157,10 @@ impl Body {
         self.buffered.as_deref().unwrap_or_default()
     }
 
-    /// All of it, where it is complete.
+    /// Returns all of it, if it is complete and not longer than what is kept of an answer.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered())
+        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= BUFFERED)
     }
 
     /// Ties the record to the end of this body.
@@ -179,13 +193,16 @@ impl Body {
             Broken::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
             Broken::Stalled(patience) => Error::UpstreamTimeout(*patience),
         };
-        record.line.outcome = error.outcome();
+        // A head that proves that nothing was started proves it without its body.
+        if record.line.outcome != Outcome::NotStarted {
+            record.line.outcome = error.outcome();
+        }
         record.line.error = Some(error.slug());
         record.line.detail = Some(error.logged());
     }
 }
 
-async fn buffer(incoming: &mut Incoming) -> Result<(Bytes, bool), Error> {
+async fn buffer(incoming: &mut ResponseBody) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
     while !incoming.is_end_stream() && whole.len() < BUFFERED {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
@@ -290,6 +307,9 @@ impl Rest {
     fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
             ready!(self.stalled.as_mut().poll(context));
+            if let Some(lease) = &self.lease {
+                lease.retire();
+            }
             self.sent.failed(TIMED_OUT);
             return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
         };
@@ -307,7 +327,7 @@ impl Rest {
 pub enum Broken {
     /// The upstream's connection broke.
     #[error("the upstream broke off its answer: {0}")]
-    Upstream(hyper::Error),
+    Upstream(Cause),
     /// Nothing came.
     #[error("the upstream sent nothing for {}", humantime::format_duration(*.0))]
     Stalled(Duration),

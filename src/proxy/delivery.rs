@@ -13,7 +13,7 @@ use crate::telemetry::record::Record;
 pub struct Deliveries {
     /// Whether the caller has ended its side: it still waits for the answer, or it has left.
     in_doubt: AtomicBool,
-    kept: Mutex<Vec<Box<Record>>>,
+    kept: Mutex<Vec<Record>>,
 }
 
 impl Deliveries {
@@ -25,7 +25,7 @@ impl Deliveries {
     /// Writes down that the connection took an answer, or keeps its record until that is known.
     pub fn push(&self, mut record: Box<Record>) {
         if self.in_doubt.load(Ordering::Relaxed) {
-            self.lock().push(record);
+            self.lock().push(*record);
         } else {
             record.line.delivered = true;
         }
@@ -39,8 +39,8 @@ impl Deliveries {
 
     /// Writes down that the caller got every answer that was kept.
     pub fn confirm(&self) {
-        let delivered = mem::take(&mut *self.lock());
-        for mut record in delivered {
+        let mut delivered = mem::take(&mut *self.lock());
+        for record in &mut delivered {
             record.line.delivered = true;
         }
     }
@@ -50,7 +50,7 @@ impl Deliveries {
         drop(mem::take(&mut *self.lock()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<Record>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,7 +29,7 @@ pub async fn serve(stream: Stream, peer: Peer, current: Arc<Current>, proxy: Arc
         tracing::debug!(%peer, %error, "the caller left before it was served");
         return;
     }
-    let stream = Patient::new(stream, current.load().snapshot.idle_timeout);
+    let stream = Patient::new(stream, current.load().snapshot.caller_idle);
     match tls {
         None => http1::serve(stream, peer, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
@@ -51,7 +51,7 @@ async fn encrypted(
     };
     let shaken = tokio::select! {
         biased;
-        shaken = timeout(current.load().snapshot.idle_timeout, acceptor.accept(stream)) => shaken,
+        shaken = timeout(current.load().snapshot.caller_idle, acceptor.accept(stream)) => shaken,
         () = closing => {
             tracing::debug!(%peer, "the drain ended a TLS handshake");
             return;

@@ -51,7 +51,7 @@ pub async fn serve<S: Connection>(mut stream: S, peer: Peer, current: &Arc<Curre
     // A caller that has sent all it wants to may end its sending side, and still waits for the answer.
     server.half_close(true);
     // Runs from the end of one request to the end of the next one's head.
-    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.idle_timeout);
+    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.caller_idle);
     let ended = {
         let connection =
             server.serve_connection(TokioIo::new(Watched::new(&mut stream, Arc::clone(&deliveries))), service);

@@ -53,7 +53,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
-    let idle = activity.idle(current.load().snapshot.idle_timeout);
+    let idle = activity.idle(current.load().snapshot.caller_idle);
     let mut draining = proxy.draining.clone();
     let mut server = http2::Builder::new(proxy.tasks.clone());
     server
