@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -22,6 +22,8 @@ use crate::error::Error;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
 use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
+use crate::upstream::cause::Cause;
+use crate::upstream::response::ResponseBody;
 use crate::upstream::timer::ResponseTimer;
 
 use super::delivery::Deliveries;
@@ -52,6 +54,15 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     for name in DROPPED.iter().chain(&named) {
         headers.remove(name);
     }
+    let of_limits: Vec<HeaderName> = headers.keys().filter(|name| tells_of_limits(name)).cloned().collect();
+    for name in &of_limits {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field tells of the upstream's own limits: what others have left of the shared key is not the caller's business.
+fn tells_of_limits(name: &HeaderName) -> bool {
+    ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
 /// Ends an answer with its head where HTTP has no content: for HEAD, 204 and 304, and where it is empty.
@@ -86,7 +97,7 @@ pub struct Body {
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
 #[derive(Debug)]
 struct Rest {
-    incoming: Incoming,
+    incoming: ResponseBody,
     echo: Echo,
     /// What comes behind bytes that were held back.
     trailers: Option<HeaderMap>,
@@ -116,7 +127,7 @@ impl Body {
     ///
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
-        mut incoming: Incoming,
+        mut incoming: ResponseBody,
         mut echo: Echo,
         mut sent: Sent,
         lease: Lease,
@@ -124,7 +135,7 @@ impl Body {
         timer: &ResponseTimer,
     ) -> Result<Body, Error> {
         let patience = timer.response();
-        let reading = timer.run(buffer(&mut incoming)).await;
+        let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
@@ -191,7 +202,7 @@ impl Body {
     }
 }
 
-async fn buffer(incoming: &mut Incoming) -> Result<(Bytes, bool), Error> {
+async fn buffer(incoming: &mut ResponseBody) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
     while !incoming.is_end_stream() && whole.len() < BUFFERED {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
@@ -296,6 +307,9 @@ impl Rest {
     fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
             ready!(self.stalled.as_mut().poll(context));
+            if let Some(lease) = &self.lease {
+                lease.retire();
+            }
             self.sent.failed(TIMED_OUT);
             return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
         };
@@ -313,7 +327,7 @@ impl Rest {
 pub enum Broken {
     /// The upstream's connection broke.
     #[error("the upstream broke off its answer: {0}")]
-    Upstream(hyper::Error),
+    Upstream(Cause),
     /// Nothing came.
     #[error("the upstream sent nothing for {}", humantime::format_duration(*.0))]
     Stalled(Duration),

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
@@ -13,6 +12,7 @@ use crate::secret::Fingerprint;
 use crate::telemetry::audit::Entered;
 use crate::telemetry::metrics::client::{Sent, Target};
 use crate::telemetry::trace::Trace;
+use crate::upstream::response::ResponseBody;
 use crate::upstream::timer::{Overtime, ResponseTimer};
 use crate::upstream::{self, Failure, Lease, Upstream};
 
@@ -71,7 +71,7 @@ impl Progress {
 
 /// The head of the upstream's answer, and what its body is read with.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<ResponseBody>,
     sent: Sent,
     lease: Lease,
     timer: ResponseTimer,

@@ -75,14 +75,15 @@ impl ResponseTimer {
         Instant::now() < *self.begun.get_or_init(Instant::now) + self.response
     }
 
-    /// Runs a part of the exchange until the time is over.
+    /// Runs a part of the exchange until the time is over. Calls `overdue` when the time-out has passed without its end, also if
+    /// there is overtime.
     ///
     /// What has arrived by then is still read: a process that stood still finds its answer in the socket.
     ///
     /// # Errors
     ///
     /// [`Elapsed`].
-    pub async fn run<F: Future>(&self, part: F) -> Result<F::Output, Elapsed> {
+    pub async fn run<F: Future>(&self, part: F, overdue: impl FnOnce()) -> Result<F::Output, Elapsed> {
         let deadline = *self.begun.get_or_init(Instant::now) + self.response;
         let mut part = pin!(part);
         let in_overtime = |overtime: &Arc<Overtime>| overtime.has_begun();
@@ -97,6 +98,7 @@ impl ResponseTimer {
                     return Ok(output);
                 }
             }
+            overdue();
         }
         let Some(overtime) = &self.overtime else { return timeout_at(deadline, part).await };
         overtime.start();
@@ -114,17 +116,18 @@ mod tests {
     async fn what_takes_longer_than_the_time_out_is_given_up_unless_there_is_overtime() {
         let timer = ResponseTimer::new(SECOND, None);
         assert!(timer.begin());
-        assert!(timer.run(std::future::pending::<()>()).await.is_err());
+        assert!(timer.run(std::future::pending::<()>(), || ()).await.is_err());
         assert!(!timer.begin());
 
         let overtime = Arc::new(Overtime::new(SECOND));
         let timer = ResponseTimer::new(SECOND, Some(Arc::clone(&overtime)));
-        timer.run(tokio::time::sleep(SECOND / 2)).await.unwrap();
+        timer.run(tokio::time::sleep(SECOND / 2), || ()).await.unwrap();
         assert!(!overtime.has_begun());
-        timer.run(tokio::time::sleep(SECOND)).await.unwrap();
-        assert!(overtime.has_begun() && !timer.begin());
+        let mut is_overdue = false;
+        timer.run(tokio::time::sleep(SECOND), || is_overdue = true).await.unwrap();
+        assert!(is_overdue && overtime.has_begun() && !timer.begin());
         overtime.begun().await;
-        assert!(timer.run(std::future::pending::<()>()).await.is_err());
+        assert!(timer.run(std::future::pending::<()>(), || ()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
@@ -137,6 +140,6 @@ mod tests {
                 yield_now().await;
             }
         };
-        assert!(timer.run(answer).await.is_ok());
+        assert!(timer.run(answer, || ()).await.is_ok());
     }
 }
