@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod echo;
 mod exchange;
 pub mod idempotency;
+mod inquiry;
 pub mod limit;
 pub mod outgoing;
 mod overtime;
@@ -49,6 +50,7 @@ use crate::upstream::Upstream;
 use answer::{Body, outcome};
 use exchange::Exchange;
 use idempotency::Turn;
+use inquiry::Inquiry;
 use overtime::Overtime;
 use recovery::LookUp;
 use sending::{Progress, Sending};
@@ -144,6 +146,7 @@ impl Proxy {
             key,
             permit,
             trace: record.trace.clone(),
+            inquiry: Inquiry::new(snapshot, tenant, head, record),
             progress: Progress::new(overtime.is_some()),
             _entered: entered,
         };
