@@ -70,9 +70,14 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the body did not arrive within {}", humantime::format_duration(*.0))]
     BodyTimeout(Duration),
-    /// The body's framing is broken.
-    #[error("the body could not be read: its transfer coding or length is broken")]
-    BodyBroken,
+    /// The body's framing is broken; the cause is for the log.
+    #[error(
+        "the body could not be read: its transfer coding or length is broken, or it has trailers; send it without trailers"
+    )]
+    BodyBroken(String),
+    /// The caller ended its connection or its stream in the middle of the body; the cause is for the log.
+    #[error("the connection ended before the body was complete; send the whole body")]
+    CallerLeft(String),
     /// The body is not what the operation takes.
     #[error(transparent)]
     Body(#[from] Refusal),
@@ -138,7 +143,8 @@ impl Error {
             Error::MediaType => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
             Error::BodyTooLarge { .. } => row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", BAD),
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
-            Error::BodyBroken => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
+            Error::BodyBroken(_) => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
+            Error::CallerLeft(_) => row(StatusCode::BAD_REQUEST, "caller-left", "Incomplete body", BAD),
             Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
             Error::Idempotency(error) => idempotency_row(error),
             Error::Tagging(_) => {
@@ -183,7 +189,8 @@ impl Error {
             | Error::MediaType
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
-            | Error::BodyBroken
+            | Error::BodyBroken(_)
+            | Error::CallerLeft(_)
             | Error::Body(_)
             | Error::Idempotency(
                 idempotency::Error::Off
@@ -204,7 +211,7 @@ impl Error {
     /// Whether the request was malformed, so that nothing that follows it on its connection can be trusted.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken)
+        matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken(_) | Error::CallerLeft(_))
     }
 
     /// After how many seconds another try is worth it.
@@ -235,6 +242,8 @@ impl Error {
     pub fn logged(&self) -> String {
         match self {
             Error::Body(refusal) => format!("faults in the body: {}", refusal.faults.len()),
+            Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
+            Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
             Error::Idempotency(idempotency::Error::LookUp(recovery::Error::Broke(cause))) => {
                 format!("the upstream broke off its answer to a look-up: {cause}")

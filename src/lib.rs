@@ -20,8 +20,8 @@
 //! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted and
 //!   remembered.
 //! - [`peer`]: who connected. [`error`]: every refusal and failure, and the table of answers.
-//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`], [`pem`]: files that
-//!   the operator names, those that change meanwhile, and certificates in them.
+//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
+//!   that the operator names and that may change meanwhile, and certificates in them.
 //! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
 //!   metrics. [`simulator`]: the simulated Asteroid.
 
@@ -47,5 +47,4 @@ pub mod state;
 pub mod tasks;
 pub mod telemetry;
 pub mod upstream;
-pub mod watch;
 pub mod worker;

@@ -7,11 +7,13 @@ pub mod answer;
 pub mod body;
 pub mod caller;
 pub mod credential;
+pub mod delivery;
 pub mod echo;
 mod exchange;
 pub mod idempotency;
 pub mod limit;
 pub mod outgoing;
+mod overtime;
 pub mod recovery;
 pub mod rehearsal;
 mod sending;
@@ -47,8 +49,9 @@ use crate::upstream::Upstream;
 use answer::{Body, outcome};
 use exchange::Exchange;
 use idempotency::Turn;
+use overtime::Overtime;
 use recovery::LookUp;
-use sending::Sending;
+use sending::{Progress, Sending};
 use snapshot::{Current, Served};
 
 /// One worker's proxy.
@@ -77,6 +80,7 @@ impl Proxy {
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &head, body, record),
         };
+        answer::omit_content(&head.method, &mut response);
         if self.draining.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -91,7 +95,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Prepared, Error>
     where
-        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
@@ -112,7 +116,7 @@ impl Proxy {
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
         let read = &mut record.line.bytes_in;
-        let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
+        let body = body::collect(body, head.version, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
         if let Some(key) = key {
@@ -131,17 +135,20 @@ impl Proxy {
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
+        let overtime = claim.is_some().then(|| Overtime::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
             target: Target::Operation(call.operation),
-            patience: snapshot.response_timeout,
+            timeout: snapshot.response_timeout,
             credential: Arc::clone(&tenant.credential),
             key,
             permit,
+            trace: record.trace.clone(),
+            progress: Progress::new(overtime.is_some()),
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, form }))
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, overtime, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -169,13 +176,8 @@ fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) ->
     head.version = Version::HTTP_11;
     answer::end_to_end(&mut head.headers);
     head.headers.remove(idempotency::REPLAYED);
-    let named = || execution_id(body.buffered());
-    let (outcome, execution) = match proof {
-        Proof::Started(id) => (Outcome::Answered, Some(id)),
-        Proof::NotStarted => (Outcome::NotStarted, named()),
-        Proof::Inconclusive => (Outcome::Unknown, named()),
-    };
-    record.line.outcome = outcome;
+    let execution = proof.execution().or_else(|| execution_id(body.buffered()));
+    record.line.outcome = Outcome::of(proof);
     record.line.execution_id = execution.map(|id| id.to_string());
     record.line.status = head.status.as_u16();
     closing(Response::from_parts(head, body), record)
@@ -194,7 +196,8 @@ fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Respo
 /// The gateway's own answer.
 fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
     let response = error.answer(record.line.request_id.as_str(), form, close);
-    record.line.status = response.status().as_u16();
+    // A caller that has left is told nothing.
+    record.line.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());

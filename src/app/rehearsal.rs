@@ -45,7 +45,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     let served = Snapshot::serve(&config, &placeholders(&config), &State::default())?.pop().ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read: no connection is ever made.
-    let (tls, _) = tls::Client::new(None)?;
+    let (tls, _) = tls::Client::new(None).await?;
     let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
     let proxy = Proxy {
         upstream: Arc::new(Upstream::new(

@@ -4,17 +4,19 @@ pub mod outcome;
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
 use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
-use tokio::time::{Instant, Sleep, timeout_at};
+use hyper::{HeaderMap, Method, Response, StatusCode};
+use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
@@ -22,7 +24,9 @@ use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
 use crate::upstream::cause::Cause;
 use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::ResponseTimer;
 
+use super::delivery::Deliveries;
 use super::echo::Echo;
 use super::limit::Permit;
 
@@ -61,6 +65,17 @@ fn tells_of_limits(name: &HeaderName) -> bool {
     ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
+/// Ends an answer with its head where HTTP has no content: for HEAD, 204 and 304, and where it is empty.
+pub fn omit_content(method: &Method, response: &mut Response<Body>) {
+    let length = response.body().size_hint().exact();
+    let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    response.body_mut().head_only = method == Method::HEAD || has_none || length == Some(0);
+    // What the length of the content would have been.
+    if let (&Method::HEAD, false, Some(length)) = (method, has_none, length) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
 fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
     value.split(|byte| *byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
 }
@@ -73,6 +88,10 @@ pub struct Body {
     record: Option<Box<Record>>,
     /// Whether the key was in what was read of it.
     echoed: bool,
+    /// Whether the answer ends with its head.
+    head_only: bool,
+    /// What says later whether the connection took it; without it, an answer that is complete is delivered.
+    deliveries: Option<Arc<Deliveries>>,
 }
 
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
@@ -94,11 +113,15 @@ impl Body {
     /// A body that is complete.
     #[must_use]
     pub fn whole(body: Bytes) -> Body {
-        Body { buffered: Some(body), rest: None, record: None, echoed: false }
+        Body::new(body, None, false)
     }
 
-    /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
-    /// longer than `patience`.
+    fn new(buffered: Bytes, rest: Option<Box<Rest>>, echoed: bool) -> Body {
+        Body { buffered: Some(buffered), rest, record: None, echoed, head_only: false, deliveries: None }
+    }
+
+    /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
+    /// longer than the time-out.
     ///
     /// # Errors
     ///
@@ -109,28 +132,23 @@ impl Body {
         mut sent: Sent,
         lease: Lease,
         permit: Permit,
-        deadline: Instant,
-        patience: Duration,
+        timer: &ResponseTimer,
     ) -> Result<Body, Error> {
-        let reading = timeout_at(deadline, buffer(&mut incoming)).await;
+        let patience = timer.response();
+        let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
-            if let Error::UpstreamTimeout(_) = error {
-                lease.retire();
-                sent.failed(TIMED_OUT);
-            } else {
-                sent.failed(BROKEN);
-            }
+            sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
-        let (buffered, echoed) = (Some(echo.pass(buffered, !ended)), echo.found());
+        let (buffered, echoed) = (echo.pass(buffered, !ended), echo.found());
         if ended {
             lease.release();
-            return Ok(Body { buffered, rest: None, record: None, echoed });
+            return Ok(Body::new(buffered, None, echoed));
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
         let rest =
             Rest { incoming, echo, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
-        Ok(Body { buffered, rest: Some(Box::new(rest)), record: None, echoed })
+        Ok(Body::new(buffered, Some(Box::new(rest)), echoed))
     }
 
     /// What was read of it before it is passed on.
@@ -153,9 +171,18 @@ impl Body {
         self
     }
 
+    /// Has the caller's connection say whether it took the answer.
+    #[must_use]
+    pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> Body {
+        self.deliveries = Some(deliveries);
+        self
+    }
+
     fn delivered(&mut self) {
-        if let Some(mut record) = self.record.take() {
-            record.line.delivered = true;
+        let Some(mut record) = self.record.take() else { return };
+        match &self.deliveries {
+            Some(deliveries) => deliveries.push(record),
+            None => record.line.delivered = true,
         }
     }
 
@@ -219,7 +246,7 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.buffered.is_none() && self.rest.is_none()
+        self.head_only || self.buffered.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -227,6 +254,15 @@ impl hyper::body::Body for Body {
         let Some(rest) = &self.rest else { return SizeHint::with_exact(buffered) };
         let read = buffered + rest.echo.held() as u64;
         rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(read + left))
+    }
+}
+
+impl Drop for Body {
+    /// A server does not ask for a body that cannot be sent.
+    fn drop(&mut self) {
+        if self.head_only {
+            self.delivered();
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Reading a caller's body: whole, within a limit and a time-out, and only if its media type is the operation's.
 
+use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Version};
 use tokio::time::timeout;
 
 use crate::error::Error;
@@ -15,6 +17,17 @@ use crate::error::Error;
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
 /// How long that may take.
 pub const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// Why a body cannot be read on.
+pub type Failure = Box<dyn StdError + Send + Sync>;
+
+/// Errors of a connection that its caller has ended.
+const HUNG_UP: [io::ErrorKind; 4] = [
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+];
 
 /// Refuses what is not said to be JSON.
 ///
@@ -42,30 +55,45 @@ fn is_json(value: &HeaderValue) -> bool {
     is_json && !parts.any(other_charset)
 }
 
-/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also where it fails.
+/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also if it fails.
 ///
 /// # Errors
 ///
-/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyTimeout`];
-/// [`Error::BodyBroken`].
-pub async fn collect<B>(body: &mut B, limit: usize, within: Duration, read: &mut usize) -> Result<Bytes, Error>
+/// [`Error::BodyTooLarge`], before anything is read if the length is announced; [`Error::BodyTimeout`];
+/// [`Error::BodyBroken`]; [`Error::CallerLeft`].
+pub async fn collect<B>(
+    body: &mut B,
+    version: Version,
+    limit: usize,
+    within: Duration,
+    read: &mut usize,
+) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
 {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(Error::BodyTooLarge { limit });
     }
-    timeout(within, frames(body, limit, announced, read)).await.unwrap_or(Err(Error::BodyTimeout(within)))
+    let whole =
+        timeout(within, frames(body, limit, announced, read)).await.unwrap_or(Err(Error::BodyTimeout(within)))?;
+    // hyper takes a stream that is reset with NO_ERROR for one that has ended.
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
+    }
+    Ok(whole)
 }
 
 async fn frames<B>(body: &mut B, limit: usize, announced: usize, read: &mut usize) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
 {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Error::BodyBroken)?.into_data() else { continue };
+        // hyper's trailers may begin where another reader sees the end of the message, and go on to the end of the next
+        // request's head: the body of that request would then be read as a request.
+        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line behind the last chunk".to_owned());
+        let data = frame.map_err(|failure| broken(failure.into()))?.into_data().map_err(trailers)?;
         *read += data.len();
         if *read > limit {
             return Err(Error::BodyTooLarge { limit });
@@ -81,6 +109,21 @@ where
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// Tells a caller that hung up in the middle of its body from a body that is malformed.
+fn broken(failure: Failure) -> Error {
+    let left = sources(&*failure).any(|cause| {
+        let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HUNG_UP.contains(&error.kind()));
+        by_io || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_remote() || error.is_io())
+    });
+    let cause = sources(&*failure).last().map(ToString::to_string).unwrap_or_default();
+    if left { Error::CallerLeft(cause) } else { Error::BodyBroken(cause) }
+}
+
+/// An error and what caused it, the outermost first.
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Whether a refused request has a rest that must be read before its sender reads the answer.

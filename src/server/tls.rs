@@ -12,8 +12,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
-use crate::watch::Watch;
-use crate::{files, pem};
+use crate::files::{self, Changes, Watch};
+use crate::pem;
 
 const CERTIFICATE: &str = "certificate_file";
 const KEY: &str = "key_file";
@@ -54,15 +54,16 @@ pub enum Error {
 /// # Errors
 ///
 /// Where the files hold no certificate and key that belong together.
-pub fn server(files: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
+pub async fn server(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let changes = Changes::of([named.certificate_file.clone(), named.key_file.clone()], files::PEM_LIMIT);
     let current = Arc::new(Current(ArcSwapOption::empty()));
-    let changed = {
-        let (files, current, provider) = (files.clone(), Arc::clone(&current), Arc::clone(&provider));
-        move || replace(&current, &files, &provider)
-    };
-    let watch = Watch::new(vec![files.certificate_file.clone(), files.key_file.clone()], changed);
-    current.0.store(Some(Arc::new(read(files, &provider)?)));
+    current.0.store(Some(Arc::new(read(named, &provider).await?)));
+    let parts = (Arc::new(named.clone()), Arc::clone(&current), Arc::clone(&provider));
+    let watch = Watch::new(changes, move || {
+        let (named, current, provider) = parts.clone();
+        async move { replace(&current, &named, &provider).await }
+    });
     let versions =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
     let mut config = versions.with_no_client_auth().with_cert_resolver(current);
@@ -85,9 +86,9 @@ impl ResolvesServerCert for Current {
     }
 }
 
-fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
+async fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
     let certificate_file = named.certificate_file.display();
-    match read(named, provider) {
+    match read(named, provider).await {
         Ok(key) => {
             current.0.store(Some(Arc::new(key)));
             tracing::info!(%certificate_file, "the certificate was replaced; new connections get it");
@@ -99,14 +100,16 @@ fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
     }
 }
 
-fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+async fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
     let (certificate_file, key_file) = (&named.certificate_file, &named.key_file);
     let unreadable = |key, file: &Path, reason| Error::Read { key, file: file.to_owned(), reason };
-    let chain = files::read(certificate_file).map_err(|reason| unreadable(CERTIFICATE, certificate_file, reason))?;
+    let chain = files::read(certificate_file, files::PEM_LIMIT).await;
+    let chain = chain.map_err(|reason| unreadable(CERTIFICATE, certificate_file, reason))?;
     let chain = pem::certificates(&chain).map_err(|error| {
         invalid(CERTIFICATE, certificate_file, format!("{error}; it must hold the listener's own certificate first"))
     })?;
-    let key = files::read(key_file).map_err(|reason| unreadable(KEY, key_file, reason))?;
+    let key = files::read(key_file, files::PEM_LIMIT).await;
+    let key = key.map_err(|reason| unreadable(KEY, key_file, reason))?;
     let key = pem::private_key(&key)
         .map_err(|error| invalid(KEY, key_file, format!("{error}; it must hold the certificate's private key")))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {

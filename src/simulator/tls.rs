@@ -16,9 +16,9 @@ use crate::{files, pem};
 /// Where a file is missing or holds something else, or the two do not belong together.
 pub fn server(certificate: &Path, key: &Path, http1_only: bool) -> anyhow::Result<Arc<ServerConfig>> {
     let shown = |file: &Path| file.display().to_string();
-    let chain = files::read(certificate).with_context(|| shown(certificate))?;
+    let chain = files::read_whole(certificate, files::PEM_LIMIT).with_context(|| shown(certificate))?;
     let chain = pem::certificates(&chain).with_context(|| shown(certificate))?;
-    let key_bytes = files::read(key).with_context(|| shown(key))?;
+    let key_bytes = files::read_whole(key, files::PEM_LIMIT).with_context(|| shown(key))?;
     let key = pem::private_key(&key_bytes).with_context(|| shown(key))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -299,9 +299,9 @@ where
 mod tests {
     use super::*;
 
-    #[test]
-    fn localhost_is_this_machine_and_nobody_is_asked_for_it() {
-        let (client, _) = tls::Client::new(None).unwrap();
+    #[tokio::test]
+    async fn localhost_is_this_machine_and_nobody_is_asked_for_it() {
+        let (client, _) = tls::Client::new(None).await.unwrap();
         let connector = Connector::of((Scheme::Http, "localhost", 8), "localhost:8", &client, Duration::ZERO).unwrap();
         let Place::Known(addresses) = connector.place else { panic!("it is no name to look up") };
         assert_eq!(*addresses, ["127.0.0.1:8", "[::1]:8"].map(|address| address.parse().unwrap()));

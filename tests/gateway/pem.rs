@@ -20,12 +20,12 @@ fn combined() -> Combined {
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
     let private_key = read("key.pem");
     let whole = private_key.clone() + &read("cert.pem");
-    let half = &whole[..private_key.len() * 2 / 3];
+    let half: String = whole.chars().take(private_key.len() * 2 / 3).collect();
     let ways = vec![
         ("line breaks lost", whole.replace('\n', "")),
         ("line breaks turned into spaces", whole.replace('\n', " ")),
         ("line breaks written as \\n", whole.replace('\n', "\\n")),
-        ("cut", half.to_owned()),
+        ("cut", half),
         ("indented", whole.replace('\n', "\n    ")),
         ("labelled as something else", whole.replace("PRIVATE KEY", "CERTIFICATE")),
         ("without its labels", whole.replace("-----", "")),
