@@ -126,7 +126,7 @@ pub async fn start(
 ) -> Result<Running, Error> {
     let state = Arc::new(State::default());
     let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
-    let keys = keys::at_start(&config, &environment, &keyring).await?;
+    let keys = keys::read(&config, &environment, &keyring).await?;
     let served = Snapshot::serve(&config, &keys, &state)?;
     keyring.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
@@ -140,7 +140,13 @@ pub async fn start(
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
+    let health = Arc::new(Health::new(
+        draining.clone(),
+        Arc::clone(&reach),
+        Arc::clone(&keyring),
+        audit.clone(),
+        config.readiness,
+    ));
     let (end, workers_end) = mpsc::channel(1);
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
@@ -185,7 +191,6 @@ pub async fn start(
         keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         sinks,
-        waits: None,
     });
     Ok(Running {
         addresses,

@@ -30,6 +30,7 @@ use crate::state::{Bounds, Limits};
 
 pub use address::Address;
 pub use audit::Audit;
+pub use credential::Readiness;
 pub use upstream::port;
 
 /// A configuration that can run. Holds no secret and may be shown.
@@ -45,6 +46,8 @@ pub struct Config {
     pub fingerprint_salt: Option<String>,
     /// Where the keys are, by name.
     pub credentials: BTreeMap<String, Definition>,
+    /// Which keys readiness waits for.
+    pub readiness: Readiness,
     /// The tenants, by name.
     pub tenants: BTreeMap<String, Tenant>,
     /// What happens to a caller's tag that is one of the gateway's.
@@ -237,7 +240,8 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         listener::warn_of_idle_tenants(listeners, tenants, findings);
     }
     let used = tenants.as_ref().map(|(tenants, _)| tenants);
-    let credentials = credential::resolve(file.credentials, credential_header, used, findings);
+    let readiness = credential::readiness(file.readiness, findings);
+    let credentials = credential::resolve(file.credentials, credential_header, readiness, used, findings);
     let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
@@ -255,6 +259,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         tenants,
         on_conflict,
         idempotency: idempotency?,
+        readiness: readiness?,
         body_limit: body_limit?,
         timeouts: timeouts?,
         drain: drain?,
