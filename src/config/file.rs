@@ -268,7 +268,7 @@ pub(crate) struct Timeouts {
 pub(crate) struct Drain {
     /// How long the listeners go on after readiness has flipped, so that load balancers notice.
     pub(crate) delay: Option<Quantity>,
-    /// How long requests in flight may take after that.
+    /// How long requests in flight may take after that: 5s more than `timeouts.response`, or starts that are paid are cut off.
     pub(crate) timeout: Option<Quantity>,
 }
 
