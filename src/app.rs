@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::health::Health;
 use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
@@ -148,6 +149,7 @@ pub async fn start(
         config.readiness,
     ));
     let (end, workers_end) = mpsc::channel(1);
+    let worker_ended = CancellationToken::new();
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let confirmation = Confirmation::new(&config, &tls)?;
@@ -177,7 +179,7 @@ pub async fn start(
             drain_timeout: config.drain.timeout,
             sinks: Arc::clone(&sinks),
         };
-        workers.push(worker.start(number, end.clone())?);
+        workers.push(worker.start(number, end.clone(), worker_ended.clone().drop_guard())?);
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.most(), &health);
@@ -203,6 +205,7 @@ pub async fn start(
         schedule,
         workers,
         workers_end,
+        worker_ended,
         watches,
         state,
         keyring,

@@ -57,3 +57,4 @@ mod tls;
 mod traces;
 mod unix;
 mod upstream;
+mod workers;
