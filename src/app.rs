@@ -133,8 +133,8 @@ pub async fn start(
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
-    let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
-    let connectors: Result<Vec<_>, _> = (0..worker_count(&config)).map(|_| connector()).collect();
+    let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
+    let connectors = vec![connector; worker_count(&config)];
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches).await?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
@@ -165,7 +165,7 @@ pub async fn start(
         upstream: (config.upstream.host.clone(), config.upstream.port),
     });
     let mut workers = Vec::new();
-    for (number, connector) in connectors?.into_iter().enumerate() {
+    for (number, connector) in connectors.into_iter().enumerate() {
         let worker = Worker {
             sockets: sockets.iter().map(Bound::try_clone).collect::<io::Result<_>>()?,
             tls: tls_servers.clone(),

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::upstream::body::Body;
 use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::ResponseTimer;
 use crate::upstream::{Failure, Lease, Upstream, connect};
 
 /// The longest answer that is read, in bytes.
@@ -114,8 +115,8 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<ResponseBody>, Lease), Error> {
-        match self.connections.try_send(request, patience).await {
-            Ok((response, lease, _)) => Ok((response, lease)),
+        match self.connections.try_send(request, &ResponseTimer::new(patience, None)).await {
+            Ok((response, lease)) => Ok((response, lease)),
             Err(Failure::NotSent(reason)) => Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => Err(Error::Broke(reason.to_string())),
             Err(Failure::Timeout) => Err(Error::Timeout(patience)),

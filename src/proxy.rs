@@ -11,8 +11,10 @@ pub mod delivery;
 pub mod echo;
 mod exchange;
 pub mod idempotency;
+mod inquiry;
 pub mod limit;
 pub mod outgoing;
+mod overtime;
 pub mod recovery;
 pub mod rehearsal;
 mod sending;
@@ -48,8 +50,10 @@ use crate::upstream::Upstream;
 use answer::{Body, outcome};
 use exchange::Exchange;
 use idempotency::Turn;
+use inquiry::Inquiry;
+use overtime::Overtime;
 use recovery::LookUp;
-use sending::Sending;
+use sending::{Progress, Sending};
 use snapshot::{Current, Served};
 
 /// One worker's proxy.
@@ -133,17 +137,21 @@ impl Proxy {
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
+        let overtime = claim.is_some().then(|| Overtime::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
             target: Target::Operation(call.operation),
-            patience: snapshot.response_timeout,
+            timeout: snapshot.response_timeout,
             credential: Arc::clone(&tenant.credential),
             key,
             permit,
+            trace: record.trace.clone(),
+            inquiry: Inquiry::new(snapshot, tenant, head, record),
+            progress: Progress::new(overtime.is_some()),
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, form }))
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, overtime, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -171,13 +179,8 @@ fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) ->
     head.version = Version::HTTP_11;
     answer::end_to_end(&mut head.headers);
     head.headers.remove(idempotency::REPLAYED);
-    let named = || execution_id(body.buffered());
-    let (outcome, execution) = match proof {
-        Proof::Started(id) => (Outcome::Answered, Some(id)),
-        Proof::NotStarted => (Outcome::NotStarted, named()),
-        Proof::Inconclusive => (Outcome::Unknown, named()),
-    };
-    record.line.outcome = outcome;
+    let execution = proof.execution().or_else(|| execution_id(body.buffered()));
+    record.line.outcome = Outcome::of(proof);
     record.line.execution_id = execution.map(|id| id.to_string());
     record.line.status = head.status.as_u16();
     closing(Response::from_parts(head, body), record)
@@ -201,13 +204,23 @@ fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Re
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());
-    closing(response.map(Body::whole), record)
+    let mut response = response.map(Body::whole);
+    if let Error::CallerLeft(_) = error {
+        // The record is written now: nobody waits for this answer.
+        say_what_every_answer_says(&mut response, &record);
+        return response;
+    }
+    closing(response, record)
 }
 
 /// Adds what every answer says, and ties the record to its end.
 fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> {
+    say_what_every_answer_says(&mut response, &record);
+    response.map(|body| body.closing(record))
+}
+
+fn say_what_every_answer_says(response: &mut Response<Body>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
     record.standing.tell(response.headers_mut());
     outcome::tell(record.line.outcome, response.headers_mut());
-    response.map(|body| body.closing(record))
 }

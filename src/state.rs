@@ -54,6 +54,8 @@ pub struct Counts {
     pub executions: Arc<Bucket>,
     /// For [`Limits::in_flight`].
     pub in_flight: Arc<InFlight>,
+    /// Those in flight that are read on although their callers were told of the time-out.
+    pub overdue: Arc<InFlight>,
     /// For [`Limits::budget`].
     pub budget: Arc<Budget>,
     /// What its requests came to.

@@ -6,11 +6,14 @@
 pub mod body;
 pub mod cause;
 pub mod connect;
+pub mod dial;
 pub mod http2;
 pub mod link;
 pub mod pool;
 pub mod reach;
+pub mod resolve;
 pub mod response;
+pub mod timer;
 pub mod tls;
 pub mod wire;
 
@@ -37,6 +40,7 @@ use link::LinkState;
 use pool::Pool;
 use reach::Reach;
 use response::ResponseBody;
+use timer::ResponseTimer;
 
 /// How often a request is sent again that the upstream said it did not look at.
 const REFUSALS: usize = 3;
@@ -139,7 +143,7 @@ impl Lease {
 
     /// The rest of the answer did not come in time: the connection carries nothing new.
     pub fn retire(&self) {
-        self.connection.retire();
+        self.connection.shared().iter().for_each(http2::Connection::retire);
     }
 }
 
@@ -160,10 +164,11 @@ impl Connection {
         }
     }
 
-    /// Takes a shared connection out of use for new requests; another carries nothing new once it is dropped.
-    fn retire(&self) {
-        if let Connection::Http2(stream) = self {
-            stream.retire();
+    /// Returns the connection that other requests share.
+    fn shared(&self) -> Option<http2::Connection> {
+        match self {
+            Connection::Http1(_) => None,
+            Connection::Http2(stream) => Some(stream.connection()),
         }
     }
 
@@ -209,8 +214,8 @@ impl Upstream {
         move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
     }
 
-    /// Sends a request and waits for the head of its answer, until `response` has passed since it was first handed to a
-    /// connection; returns the deadline for the rest of the answer. What comes with it is to be held until then.
+    /// Sends a request and waits for the head of its answer, as long as the timer allows. What comes with it is to be held
+    /// until the rest was read.
     ///
     /// Nothing is ever sent twice, unless the upstream cannot have seen it or says that it has not looked at it.
     ///
@@ -221,14 +226,14 @@ impl Upstream {
         &self,
         request: Request<Body>,
         target: Target,
-        response: Duration,
-    ) -> Result<(Response<ResponseBody>, Sent, Lease, Instant), Failure> {
+        timer: &ResponseTimer,
+    ) -> Result<(Response<ResponseBody>, Sent, Lease), Failure> {
         let mut sent = self.requests.begin(target);
-        match self.try_send(request, response).await {
-            Ok((answer, lease, deadline)) => {
+        match self.try_send(request, timer).await {
+            Ok((answer, lease)) => {
                 self.reach.has_answered(answer.status());
                 sent.answered(answer.status());
-                Ok((answer, sent, lease, deadline))
+                Ok((answer, sent, lease))
             }
             Err(failure) => {
                 self.reach.has_failed();
@@ -246,29 +251,25 @@ impl Upstream {
     pub async fn try_send(
         &self,
         mut request: Request<Body>,
-        response: Duration,
-    ) -> Result<(Response<ResponseBody>, Lease, Instant), Failure> {
-        let mut deadline = None;
+        timer: &ResponseTimer,
+    ) -> Result<(Response<ResponseBody>, Lease), Failure> {
         let mut refusals = 0;
         loop {
             let (mut connection, reused) = self.connection().await.map_err(Failure::NotSent)?;
-            let deadline = match deadline {
-                None => *deadline.insert(Instant::now() + response),
-                Some(deadline) if Instant::now() < deadline => deadline,
-                // Sent again now, nobody would wait for the answer.
-                Some(_) => return Err(Failure::NotSent(connect::Error::Timeout { after: response })),
-            };
-            let failed = match timeout_at(deadline, connection.send(request)).await {
-                Err(_elapsed) => {
-                    // A connection that owes an answer may owe the next one, too.
-                    connection.retire();
-                    return Err(Failure::Timeout);
-                }
+            // Sent again after that, nobody would wait for the answer.
+            if !timer.begin() {
+                return Err(Failure::NotSent(connect::Error::Timeout { after: timer.response() }));
+            }
+            let shared = connection.shared();
+            // A connection that owes an answer may owe the next one, too.
+            let overdue = || shared.iter().for_each(http2::Connection::retire);
+            let failed = match timer.run(connection.send(request), overdue).await {
+                Err(_elapsed) => return Err(Failure::Timeout),
                 Ok(Ok(answer)) => {
                     response::check_transfer_coding(&answer).map_err(Failure::Broke)?;
                     let answer = ResponseBody::of(answer, connection.link());
                     let reusable = response::has_one_length(&answer);
-                    return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }, deadline));
+                    return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }));
                 }
                 Ok(Err(failed)) => failed,
             };

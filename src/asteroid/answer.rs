@@ -36,6 +36,12 @@ impl Proof {
         let body = body.filter(|_| status.is_success() && !is_coded(headers));
         body.and_then(execution_id).map_or(Proof::Inconclusive, Proof::Started)
     }
+
+    /// Returns the execution that was started.
+    #[must_use]
+    pub fn execution(self) -> Option<Uuid> {
+        if let Proof::Started(id) = self { Some(id) } else { None }
+    }
 }
 
 /// Returns whether an answer's body has a content coding.

@@ -16,7 +16,7 @@ use hyper::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
-use tokio::time::{Instant, Sleep, timeout_at};
+use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
@@ -24,6 +24,7 @@ use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
 use crate::upstream::cause::Cause;
 use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::ResponseTimer;
 
 use super::delivery::Deliveries;
 use super::echo::Echo;
@@ -119,8 +120,8 @@ impl Body {
         Body { buffered: Some(buffered), rest, record: None, echoed, head_only: false, deliveries: None }
     }
 
-    /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
-    /// longer than `patience`.
+    /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
+    /// longer than the time-out.
     ///
     /// # Errors
     ///
@@ -131,17 +132,12 @@ impl Body {
         mut sent: Sent,
         lease: Lease,
         permit: Permit,
-        deadline: Instant,
-        patience: Duration,
+        timer: &ResponseTimer,
     ) -> Result<Body, Error> {
-        let reading = timeout_at(deadline, buffer(&mut incoming)).await;
+        let patience = timer.response();
+        let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
-            if let Error::UpstreamTimeout(_) = error {
-                lease.retire();
-                sent.failed(TIMED_OUT);
-            } else {
-                sent.failed(BROKEN);
-            }
+            sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
         let (buffered, echoed) = (echo.pass(buffered, !ended), echo.found());
         if ended {

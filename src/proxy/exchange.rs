@@ -1,5 +1,6 @@
 //! A start on its way: sent, answered, and settled by what its answer proves.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::{Request, Response};
@@ -13,6 +14,7 @@ use crate::upstream;
 
 use super::answer::Body;
 use super::limit::{Expense, Reservation};
+use super::overtime::{Overtime, Rest};
 use super::sending::Sending;
 use super::{failed, idempotency, passed_on};
 
@@ -22,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) sending: Sending,
     pub(super) claim: Option<Claim>,
     pub(super) reservation: Reservation,
+    /// How its answer is read after the time-out.
+    pub(super) overtime: Option<Overtime>,
     pub(super) form: Form,
 }
 
@@ -31,9 +35,25 @@ impl Exchange {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
         record.audit.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, form } = self;
+        let Exchange { request, sending, claim, reservation, overtime, form } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
-        let ended = sending.send(request, &mut record).await;
+        let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
+        let mut rest: Rest = Box::pin(sending.send(request));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut rest => Some(ended),
+            () = progress.overdue() => None,
+        };
+        if let Some(other) = progress.other_key.get() {
+            record.audit.fingerprint = Some(*other);
+        }
+        record.line.looked_up = progress.looked_up.get().copied().or(record.line.looked_up);
+        let Some(ended) = ended else {
+            let error = Error::UpstreamTimeout(timeout);
+            record.trace.ended(Some(error.slug()));
+            record.line.key = overtime.map(|overtime| overtime.read_on(rest, stake, &record));
+            return failed(&error, form, false, record);
+        };
         let proof = proof(&ended);
         record.line.key = stake.settle(proof, ended.as_ref().ok());
         if proof == Proof::NotStarted {
@@ -47,7 +67,7 @@ impl Exchange {
 }
 
 /// Judges how a start ended.
-fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
+pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
     match ended {
         Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
         Err(error) if error.outcome() == Outcome::NotStarted => Proof::NotStarted,
@@ -56,7 +76,7 @@ fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
 }
 
 /// What hangs on a start that was sent. Dropped, it counts as one that may run: spent, and its key's outcome unknown.
-struct Stake {
+pub(super) struct Stake {
     expense: Expense,
     sent: Option<Sent>,
 }
@@ -66,7 +86,7 @@ impl Stake {
     ///
     /// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next
     /// start with the key gets the same answer, if that names the execution.
-    fn settle(self, proof: Proof, answer: Option<&Response<Body>>) -> Option<&'static str> {
+    pub(super) fn settle(self, proof: Proof, answer: Option<&Response<Body>>) -> Option<&'static str> {
         if proof == Proof::NotStarted {
             self.expense.give_back();
         }

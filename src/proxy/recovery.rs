@@ -13,6 +13,7 @@ use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
 use crate::upstream::body::Body;
+use crate::upstream::timer::ResponseTimer;
 use crate::upstream::{Failure, Upstream, connect};
 
 use super::credential;
@@ -199,8 +200,8 @@ impl LookUp<'_> {
     }
 
     async fn ask_once(&self, request: Request<Body>, target: Target) -> Result<Bytes, Error> {
-        let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
-        let (response, mut sent, lease, _) = match answered {
+        let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
+        let (response, mut sent, lease) = match self.upstream.send(request, target, &timer).await {
             Ok(answered) => answered,
             Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),

@@ -19,6 +19,7 @@ use super::metrics::Asked;
 use super::request_id::RequestId;
 use super::trace::Trace;
 use super::trace::context::TraceId;
+use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::{Call, Operation};
 use crate::peer::Peer;
 
@@ -34,6 +35,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns what an answer that proves this says of the money.
+    #[must_use]
+    pub fn of(proof: Proof) -> Outcome {
+        match proof {
+            Proof::Started(_) => Outcome::Answered,
+            Proof::NotStarted => Outcome::NotStarted,
+            Proof::Inconclusive => Outcome::Unknown,
+        }
+    }
+
     /// What it is called in answers and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -99,7 +110,8 @@ pub struct Line {
     pub detail: Option<String>,
     /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
     pub idempotency: Option<Digest>,
-    /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again) or `free`.
+    /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again), `free`, or
+    /// `in_flight` (it is read on after its time-out).
     pub key: Option<&'static str>,
     /// What a look-up at the upstream found: `one`, `none`, `several`, or `failed`.
     pub looked_up: Option<&'static str>,

@@ -149,6 +149,11 @@ impl Connection {
         streams.load(Ordering::Relaxed) > 0 && now.saturating_duration_since(asked_at) > DOUBT_AFTER
     }
 
+    /// Finishes what it carries and takes nothing new.
+    pub fn retire(&self) {
+        self.0.is_retired.store(true, Ordering::Relaxed);
+    }
+
     /// How many requests it carries.
     #[must_use]
     pub fn streams(&self) -> usize {
@@ -178,7 +183,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let Shared { streams, changed, .. } = &*self.connection.0;
         if !self.is_finished.load(Ordering::Relaxed) && self.since.elapsed() >= GIVEN_UP_AFTER {
-            self.retire();
+            self.connection.retire();
         }
         if streams.fetch_sub(1, Ordering::Relaxed) == 1 {
             *lock(changed) = Instant::now();
@@ -192,9 +197,10 @@ impl Stream {
         self.is_finished.store(true, Ordering::Relaxed);
     }
 
-    /// The connection finishes what it carries and gets nothing new.
-    pub fn retire(&self) {
-        self.connection.0.is_retired.store(true, Ordering::Relaxed);
+    /// Returns the connection, which others share.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
     }
 
     /// What is known of the connection.

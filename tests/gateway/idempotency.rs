@@ -193,8 +193,6 @@ fn a_start_whose_outcome_is_unknown_is_never_started_again_under_its_key() {
         json!({"run": true, "then": "close"}),
         json!({"run": true, "then": "reset"}),
         json!({"run": true, "then": "close_mid_answer"}),
-        json!({"run": true, "then": "stall_mid_answer"}),
-        json!({"run": true, "then": "stall"}),
         json!({"run": true, "then": {"answer": {"status": 500, "body": "{}"}}}),
         json!({"run": true, "then": {"answer": {"status": 503, "body": "{}"}}}),
         json!({"run": true, "then": {"answer": {"status": 307, "headers": [["location", "/"]]}}}),
