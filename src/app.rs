@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::health::Health;
 use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
@@ -126,7 +127,7 @@ pub async fn start(
 ) -> Result<Running, Error> {
     let state = Arc::new(State::default());
     let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
-    let keys = keys::at_start(&config, &environment, &keyring).await?;
+    let keys = keys::read(&config, &environment, &keyring).await?;
     let served = Snapshot::serve(&config, &keys, &state)?;
     keyring.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
@@ -140,8 +141,15 @@ pub async fn start(
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
+    let health = Arc::new(Health::new(
+        draining.clone(),
+        Arc::clone(&reach),
+        Arc::clone(&keyring),
+        audit.clone(),
+        config.readiness,
+    ));
     let (end, workers_end) = mpsc::channel(1);
+    let worker_ended = CancellationToken::new();
     let capacity = Capacity::of_process();
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let confirmation = Confirmation::new(&config, &tls)?;
@@ -171,7 +179,7 @@ pub async fn start(
             drain_timeout: config.drain.timeout,
             sinks: Arc::clone(&sinks),
         };
-        workers.push(worker.start(number, end.clone())?);
+        workers.push(worker.start(number, end.clone(), worker_ended.clone().drop_guard())?);
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.most(), &health);
@@ -185,7 +193,6 @@ pub async fn start(
         keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         sinks,
-        waits: None,
     });
     Ok(Running {
         addresses,
@@ -198,6 +205,7 @@ pub async fn start(
         schedule,
         workers,
         workers_end,
+        worker_ended,
         watches,
         state,
         keyring,

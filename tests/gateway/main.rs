@@ -60,3 +60,4 @@ mod tls;
 mod traces;
 mod unix;
 mod upstream;
+mod workers;
