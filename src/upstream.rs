@@ -6,6 +6,7 @@
 pub mod body;
 pub mod cause;
 pub mod connect;
+mod frames;
 pub mod http2;
 pub mod link;
 pub mod pool;
