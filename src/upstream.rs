@@ -215,6 +215,11 @@ impl Upstream {
         move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
     }
 
+    /// Begins to look up the upstream's name, so that the first request need not wait for that.
+    pub fn prepare(&self) {
+        self.connector.prepare(&self.tasks);
+    }
+
     /// Sends a request and waits for the head of its answer, as long as the timer allows. What comes with it is to be held
     /// until the rest was read.
     ///
