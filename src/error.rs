@@ -70,6 +70,12 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the body did not arrive within {}", humantime::format_duration(*.0))]
     BodyTimeout(Duration),
+    /// The request would take more memory than there is for bodies, or than its tenant's share of it.
+    #[error(
+        "this gateway holds as many requests and bodies as `body_memory` allows, or as this tenant's share of it does; nothing \
+         was started, retry in a second"
+    )]
+    BodyMemory,
     /// The body's framing is broken.
     #[error("the body could not be read: its transfer coding or length is broken")]
     BodyBroken,
@@ -132,12 +138,18 @@ impl Error {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
             }
             Error::Operation(Operation::Query) => row(StatusCode::BAD_REQUEST, "query", "Unexpected query string", BAD),
-            Error::Audit(audit::Full) => {
+            Error::Audit(audit::Full::Everywhere) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "audit-full", "Audit is full", "proxy_internal_error")
+            }
+            Error::Audit(audit::Full::Share) => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "audit-share", "Too many starts under way", "proxy_internal_error")
             }
             Error::MediaType => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
             Error::BodyTooLarge { .. } => row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", BAD),
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
+            Error::BodyMemory => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "body-memory", "Too many bodies", "proxy_internal_error")
+            }
             Error::BodyBroken => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
             Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
             Error::Idempotency(error) => idempotency_row(error),
@@ -179,10 +191,11 @@ impl Error {
             | Error::Operation(_)
             | Error::Tenant(_)
             | Error::Limit(_)
-            | Error::Audit(audit::Full)
+            | Error::Audit(_)
             | Error::MediaType
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
+            | Error::BodyMemory
             | Error::BodyBroken
             | Error::Body(_)
             | Error::Idempotency(
@@ -212,8 +225,12 @@ impl Error {
         use idempotency::Error::{Full, InFlight, LookUp};
         match self {
             Error::Limit(exceeded) => Some(exceeded.after),
+            // Others end within their time-outs, most of them at once.
+            Error::BodyMemory => Some(1),
             // A disk is not made room on in a moment.
-            Error::Audit(audit::Full) => Some(5),
+            Error::Audit(audit::Full::Everywhere) => Some(5),
+            // Most starts end at once.
+            Error::Audit(audit::Full::Share) => Some(1),
             // A file that comes is seen within a second or two.
             Error::NoKey(_) => Some(2),
             // When the other one ends is not known: a second is worth trying.

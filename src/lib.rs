@@ -21,7 +21,7 @@
 //!   remembered.
 //! - [`peer`]: who connected. [`error`]: every refusal and failure, and the table of answers.
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`]: files that
-//!   the operator names, and those that change meanwhile.
+//!   the operator names, and those that change meanwhile. [`memory`]: how much of it this process may have.
 //! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
 //!   metrics. [`simulator`]: the simulated Asteroid.
 
@@ -37,6 +37,7 @@ pub mod error;
 pub mod files;
 pub mod json;
 pub mod key;
+pub mod memory;
 pub mod peer;
 pub mod proxy;
 pub mod secret;

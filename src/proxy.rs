@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
@@ -64,7 +63,10 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle(&self, current: &Current, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle<B>(&self, current: &Current, peer: Peer, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
         let served = current.load();
         let (head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
@@ -101,7 +103,7 @@ impl Proxy {
         }
         let admitted = limit::admit(tenant, &mut record.standing);
         // A start that a limit refuses is recorded, too.
-        let entered = audit::enter(record).await?;
+        let entered = audit::enter(record, &tenant.counts.audited, tenant.is_only).await?;
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
@@ -109,8 +111,8 @@ impl Proxy {
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
-        let read = &mut record.line.bytes_in;
-        let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
+        let (hold, read) = (body::hold(tenant, head)?, &mut record.line.bytes_in);
+        let body = body::collect(body, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
         if let Some(key) = key {
@@ -143,7 +145,10 @@ impl Proxy {
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
-    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, mut record: Box<Record>) -> Response<Body> {
+    fn refuse<B>(&self, error: &Error, head: &Parts, body: B, mut record: Box<Record>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
         record.audit.decision = Decision::Refused;
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.

@@ -83,11 +83,12 @@ impl Worker {
             sinks: self.sinks,
         });
         let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
-        for (((socket, tls), current), open) in listeners {
+        for (listener, (((socket, tls), current), open)) in listeners.enumerate() {
             let socket = Socket::new(socket)?;
             let acceptor = Acceptor {
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
+                listener,
                 current,
                 open,
                 proxy: Arc::clone(&proxy),

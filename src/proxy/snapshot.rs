@@ -99,6 +99,8 @@ pub struct Tenant {
     pub counts: Counts,
     /// Whether its starts carry idempotency keys.
     pub keys: Keys,
+    /// Whether there is no other tenant to share anything with.
+    pub is_only: bool,
 }
 
 /// Why a resolved configuration cannot serve.
@@ -139,6 +141,7 @@ impl Snapshot {
                 counts: state.counts(name, &tenant.limits),
                 policy: Standing::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
+                is_only: config.tenants.len() == 1,
             };
             tenants.insert(name.as_bytes().into(), Arc::new(tenant));
         }
@@ -161,6 +164,7 @@ impl Snapshot {
             });
         }
         state.claims.announce(config.idempotency.bounds);
+        state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
         let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
             base_path: config.upstream.base_path.clone(),

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,26 +19,26 @@ use crate::proxy::Proxy;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::snapshot::Current;
 
-use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
+use super::activity::Activity;
+use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
 const NEXT_REQUEST: Duration = Duration::from_millis(200);
 
 /// Serves a connection to its end.
-pub async fn serve<S>(mut stream: S, peer: Peer, current: &Arc<Current>, proxy: &Arc<Proxy>)
+pub async fn serve<S>(mut stream: S, peer: Peer, activity: &Arc<Activity>, current: &Arc<Current>, proxy: &Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let used = AtomicBool::new(false);
     let closing_answer = AtomicBool::new(false);
-    let service = service_fn(|request| {
-        used.store(true, Ordering::Relaxed);
+    let service = service_fn(|request: Request<Incoming>| {
+        let serving = activity.begin();
         let closing_answer = &closing_answer;
         async move {
-            let response = proxy.handle(current, peer, request).await;
+            let response = proxy.handle(current, peer, request.map(|body| serving.upload(body))).await;
             // The gateway says nothing else there.
             closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| serving.download(body)))
         }
     });
     let mut server = http1::Builder::new();
@@ -49,7 +51,7 @@ where
         let closing = async {
             draining.closing().await;
             // A request may be on its way that nobody has read yet; its answer ends the connection by itself.
-            sleep(if used.load(Ordering::Relaxed) { NEXT_REQUEST } else { FIRST_REQUEST }).await;
+            sleep(if activity.has_begun() { NEXT_REQUEST } else { FIRST_REQUEST }).await;
         };
         tokio::pin!(connection, closing);
         tokio::select! {
@@ -58,6 +60,10 @@ where
             () = closing => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
+            }
+            () = unwanted(activity, current, proxy) => {
+                tracing::debug!(%peer, "the connection was silent for too long, or its place was needed");
+                return;
             }
         }
     };

@@ -347,7 +347,15 @@ fn callers_that_had_to_wait_for_a_place_are_counted() {
     let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 140);
     let limit = gateway.metrics().find("asteroid_gateway_connections_limit", &[]).unwrap();
     assert_eq!(limit, 6.0);
-    let held: Vec<_> = (0..7).map(|_| Caller::connect(gateway.address())).collect();
+    asteroid.always(json!({"then": "stall"}));
+    let start = || {
+        let mut caller = Caller::connect(gateway.address());
+        caller.send_post(EXECUTE, &[], b"{}");
+        caller
+    };
+    let mut held: Vec<_> = (0..6).map(|_| start()).collect();
+    asteroid.wait_for_requests(6);
+    held.push(start());
     let seen = |metrics: &Metrics| {
         ["connections", "connections_delayed_total"].map(|name| metrics.find(&format!("asteroid_gateway_{name}"), &[]))
     };
