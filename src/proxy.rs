@@ -75,7 +75,7 @@ impl Proxy {
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
-            Err(error) => self.refuse(&error, &head, body, record),
+            Err(error) => self.refuse(&error, &served, &head, body, record),
         };
         if self.draining.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -111,7 +111,8 @@ impl Proxy {
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
-        let (hold, read) = (body::hold(tenant, head)?, &mut record.line.bytes_in);
+        record.memory = Some(body::charge(tenant, head)?);
+        let (hold, read) = (body::hold(tenant)?, &mut record.line.bytes_in);
         let body = body::collect(body, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
@@ -145,7 +146,14 @@ impl Proxy {
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
-    fn refuse<B>(&self, error: &Error, head: &Parts, body: B, mut record: Box<Record>) -> Response<Body>
+    fn refuse<B>(
+        &self,
+        error: &Error,
+        served: &Served,
+        head: &Parts,
+        body: B,
+        mut record: Box<Record>,
+    ) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -155,7 +163,9 @@ impl Proxy {
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, body::discard(body));
         }
-        failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record)
+        let has_room = body::make_room(&served.snapshot, head, &mut record);
+        let response = failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        if has_room { response } else { response.map(Body::without_content) }
     }
 }
 

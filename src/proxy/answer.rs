@@ -127,6 +127,14 @@ impl Body {
         self.rest.is_none().then(|| self.buffered())
     }
 
+    /// Leaves out the content, so that nothing is held until the caller takes it.
+    #[must_use]
+    pub fn without_content(mut self) -> Body {
+        self.buffered = None;
+        self.delivered();
+        self
+    }
+
     /// Ties the record to the end of this body.
     #[must_use]
     pub fn closing(mut self, mut record: Box<Record>) -> Body {

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{HeaderMap, Version};
 use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::state::{Exhausted, Hold};
+use crate::telemetry::record::Record;
 
-use super::snapshot::Tenant;
+use super::snapshot::{Snapshot, Tenant};
 
 /// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
@@ -49,15 +50,33 @@ fn is_json(value: &HeaderValue) -> bool {
     is_json && !parts.any(other_charset)
 }
 
-/// Charges a request and its head to its tenant's share of `body_memory`. The request's body is charged as it arrives.
+/// Charges a request and its head to its tenant's share of `body_memory`, until its answer is delivered.
 ///
 /// # Errors
 ///
 /// [`Error::BodyMemory`].
-pub fn hold(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
+pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     tenant.counts.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
+}
+
+/// Holds nothing of its tenant's share yet for the body of a request.
+///
+/// # Errors
+///
+/// [`Error::BodyMemory`], if a reload has just made the share smaller than what is held of it.
+pub fn hold(tenant: &Tenant) -> Result<Hold, Error> {
+    tenant.counts.body_memory.hold(0, tenant.is_only).map_err(full)
+}
+
+/// Whether there is memory for the answer to a request that is refused; one that is charged to no tenant is charged to a part
+/// that all of them share. An HTTP/1.1 connection has one answer at a time, for which its place is enough.
+pub fn make_room(snapshot: &Snapshot, head: &Parts, record: &mut Record) -> bool {
+    if record.memory.is_none() && head.version == Version::HTTP_2 {
+        record.memory = snapshot.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
+    }
+    record.memory.is_some() || head.version != Version::HTTP_2
 }
 
 fn full(_: Exhausted) -> Error {

@@ -9,7 +9,8 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{Config, Idempotency, Keys, Scheme, TenantSource};
 use crate::key::{self, Key};
-use crate::state::{Claims, Counts, Limits, Standing, State};
+use crate::state::{Claims, Counts, Limits, Share, Standing, State};
+use crate::telemetry::metrics::OTHER;
 
 use super::caller::Hosts;
 use super::tenant::{self, NamedBy, Tenants};
@@ -65,6 +66,8 @@ pub struct Snapshot {
     pub idempotency: Idempotency,
     /// What was started under them.
     pub claims: Arc<Claims>,
+    /// The part of the memory for requests that those take which belong to no tenant.
+    pub memory_of_nobody: Arc<Share>,
 }
 
 /// Who may call on one address, and as whom.
@@ -174,6 +177,7 @@ impl Snapshot {
             idle_timeout: config.timeouts.idle,
             idempotency: config.idempotency.clone(),
             claims: Arc::clone(&state.claims),
+            memory_of_nobody: state.counts(OTHER, &Limits::default()).body_memory,
         });
         let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
         Ok(listeners.into_iter().map(served).collect())

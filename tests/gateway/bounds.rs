@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::harness::caller::{PATIENCE, connect_from, encrypt};
 use crate::harness::certificates::Authority;
-use crate::harness::frames::{CONTINUATION, END_HEADERS, Frames, HEADERS, block, frame, start};
+use crate::harness::frames::{CONTINUATION, END_HEADERS, END_STREAM, Frames, HEADERS, SETTINGS, block, frame, start};
 use crate::harness::metrics::Metrics;
 use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Program, Secure};
 

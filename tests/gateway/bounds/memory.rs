@@ -25,6 +25,16 @@ fn heads_alone(shared: &Shared, count: u32) -> Held {
     frames.map(|frames| Box::new(frames) as Box<dyn std::any::Any>).collect()
 }
 
+/// Connections over TLS and HTTP/2, each with as many requests as it may have, whose answers nobody takes.
+fn unread_answers(shared: &Shared, count: u32) -> Held {
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let head = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&start()));
+    let requests: Vec<u8> = (0..100).flat_map(|n| head(2 * n + 1)).collect();
+    let bytes = [frame(SETTINGS, 0, 0, &no_window), requests].concat();
+    let frames = (0..count).filter_map(|_| shared.greedy_frames(&bytes));
+    frames.map(|frames| Box::new(frames) as Box<dyn std::any::Any>).collect()
+}
+
 #[expect(clippy::print_stdout, reason = "the figures are what is measured")]
 /// Replays the attacks one after the other; each goes on while another tenant starts an agent.
 fn assert_nobody_is_harmed(mib: u32, connections: u32) {
@@ -60,10 +70,19 @@ fn assert_nobody_is_harmed(mib: u32, connections: u32) {
     shared.assert_quiet_is_served("heads alone have come");
     drop(held);
 
-    let peaks = [before, after_outsiders, after_heads, after_bodies, group.peak()].map(|peak| peak / MIB as u64);
-    println!("{mib} MiB, peaks in MiB: at first, outsiders, endless heads, bodies, heads alone: {peaks:?}");
+    let after_heads_alone = group.peak();
+
+    let held = unread_answers(&shared, connections / 3);
+    shared.assert_quiet_is_served("answers are not taken");
+    drop(held);
+
+    let peaks = [before, after_outsiders, after_heads, after_bodies, after_heads_alone, group.peak()]
+        .map(|peak| peak / MIB as u64);
+    println!(
+        "{mib} MiB, peaks in MiB: at first, outsiders, endless heads, bodies, heads alone, unread answers: {peaks:?}"
+    );
     assert_eq!(group.killed(), 0, "{peaks:?}");
-    assert_eq!(shared.asteroid.starts().len(), 5);
+    assert_eq!(shared.asteroid.starts().len(), 6);
     assert!(shared.gateway.stop().status.success());
 }
 
