@@ -15,6 +15,7 @@ use hyper::header::{
 use tokio::time::{Instant, Sleep, timeout_at};
 
 use crate::error::Error;
+use crate::state::Hold;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
 use crate::telemetry::record::Record;
 use crate::upstream::Lease;
@@ -58,6 +59,8 @@ pub struct Body {
     buffered: Option<Bytes>,
     rest: Option<Box<Rest>>,
     record: Option<Box<Record>>,
+    /// What is charged for the request, until its caller has taken the answer: the record may end before.
+    memory: Option<Hold>,
     /// Whether the key was in what was read of it.
     echoed: bool,
 }
@@ -81,7 +84,7 @@ impl Body {
     /// A body that is complete.
     #[must_use]
     pub fn whole(body: Bytes) -> Body {
-        Body { buffered: Some(body), rest: None, record: None, echoed: false }
+        Body { buffered: Some(body), rest: None, record: None, memory: None, echoed: false }
     }
 
     /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
@@ -106,13 +109,13 @@ impl Body {
         let (buffered, echoed) = (Some(echo.pass(buffered, !ended)), echo.found());
         if ended {
             lease.release();
-            return Ok(Body { buffered, rest: None, record: None, echoed });
+            return Ok(Body { buffered, rest: None, record: None, memory: None, echoed });
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
         let rest =
             Rest { incoming, echo, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
-        Ok(Body { buffered, rest: Some(Box::new(rest)), record: None, echoed })
+        Ok(Body { buffered, rest: Some(Box::new(rest)), record: None, memory: None, echoed })
     }
 
     /// What was read of it before it is passed on.
@@ -139,6 +142,7 @@ impl Body {
     #[must_use]
     pub fn closing(mut self, mut record: Box<Record>) -> Body {
         record.line.key_echoed = self.echoed;
+        self.memory = record.memory.take();
         self.record = Some(record);
         self
     }
