@@ -12,6 +12,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::admin::health::Health;
 use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
 use crate::drain::{self, Schedule};
+use crate::files::Watch;
 use crate::key::Keyring;
 use crate::memory;
 use crate::proxy::snapshot::{self, Current, Snapshot};
@@ -35,7 +37,6 @@ use crate::telemetry::metrics::{self, Metrics, Page, Shown};
 use crate::upstream::connect::{self, Connector};
 use crate::upstream::reach::Reach;
 use crate::upstream::tls;
-use crate::watch::Watch;
 use crate::worker::Worker;
 
 use confirmation::Confirmation;
@@ -132,11 +133,11 @@ pub async fn start(
     keyring.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
-    let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref())?;
+    let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
     let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
     let connectors: Result<Vec<_>, _> = (0..worker_count(&config)).map(|_| connector()).collect();
     let mut watches = Vec::from_iter(ca_file);
-    let tls_servers = tls_servers(&config, &mut watches)?;
+    let tls_servers = tls_servers(&config, &mut watches).await?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin.address)?;
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
@@ -145,7 +146,7 @@ pub async fn start(
     let (end, workers_end) = mpsc::channel(1);
     let with_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
     let capacity = Capacity::of_process(config.listeners.len(), with_tls, available_memory);
-    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default()).meters);
+    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let confirmation = Confirmation::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
@@ -220,14 +221,19 @@ fn open_audit(config: &resolve::Audit) -> Result<Arc<Audit>, Error> {
 }
 
 /// What speaks TLS on each listener that has it; `watches` keep the certificates up to date.
-fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Option<Arc<ServerConfig>>>, Error> {
-    let server = |(at, listener): (usize, &Listener)| {
-        let Some(files) = &listener.tls else { return Ok(None) };
-        let (server, watch) = server::tls::server(files).map_err(|reason| Error::Certificate { at, reason })?;
+async fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Option<Arc<ServerConfig>>>, Error> {
+    let mut servers = Vec::new();
+    for (at, listener) in config.listeners.iter().enumerate() {
+        let Some(files) = &listener.tls else {
+            servers.push(None);
+            continue;
+        };
+        let made = server::tls::server(files).await;
+        let (server, watch) = made.map_err(|reason| Error::Certificate { at, reason })?;
         watches.push(watch);
-        Ok(Some(server))
-    };
-    config.listeners.iter().enumerate().map(server).collect()
+        servers.push(Some(server));
+    }
+    Ok(servers)
 }
 
 fn bind(key: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
 use crate::upstream::body::Body;
+use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::ResponseTimer;
 use crate::upstream::{Failure, Lease, Upstream, connect};
 
 /// The longest answer that is read, in bytes.
@@ -113,9 +114,9 @@ impl Client {
         request
     }
 
-    async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<Incoming>, Lease), Error> {
-        match self.connections.try_send(request, patience).await {
-            Ok((response, lease, _)) => Ok((response, lease)),
+    async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<ResponseBody>, Lease), Error> {
+        match self.connections.try_send(request, &ResponseTimer::new(patience, None)).await {
+            Ok((response, lease)) => Ok((response, lease)),
             Err(Failure::NotSent(reason)) => Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => Err(Error::Broke(reason.to_string())),
             Err(Failure::Timeout) => Err(Error::Timeout(patience)),

@@ -76,9 +76,14 @@ pub enum Error {
          was started, retry in a second"
     )]
     BodyMemory,
-    /// The body's framing is broken.
-    #[error("the body could not be read: its transfer coding or length is broken")]
-    BodyBroken,
+    /// The body's framing is broken; the cause is for the log.
+    #[error(
+        "the body could not be read: its transfer coding or length is broken, or it has trailers; send it without trailers"
+    )]
+    BodyBroken(String),
+    /// The caller ended its connection or its stream in the middle of the body; the cause is for the log.
+    #[error("the connection ended before the body was complete; send the whole body")]
+    CallerLeft(String),
     /// The body is not what the operation takes.
     #[error(transparent)]
     Body(#[from] Refusal),
@@ -150,7 +155,8 @@ impl Error {
             Error::BodyMemory => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "body-memory", "Too many bodies", "proxy_internal_error")
             }
-            Error::BodyBroken => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
+            Error::BodyBroken(_) => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
+            Error::CallerLeft(_) => row(StatusCode::BAD_REQUEST, "caller-left", "Incomplete body", BAD),
             Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
             Error::Idempotency(error) => idempotency_row(error),
             Error::Tagging(_) => {
@@ -196,7 +202,8 @@ impl Error {
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
             | Error::BodyMemory
-            | Error::BodyBroken
+            | Error::BodyBroken(_)
+            | Error::CallerLeft(_)
             | Error::Body(_)
             | Error::Idempotency(
                 idempotency::Error::Off
@@ -217,12 +224,12 @@ impl Error {
     /// Whether the request was malformed, so that nothing that follows it on its connection can be trusted.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken)
+        matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken(_) | Error::CallerLeft(_))
     }
 
     /// After how many seconds another try is worth it.
     fn retry_after(&self) -> Option<u64> {
-        use idempotency::Error::{Full, InFlight, LookUp};
+        use idempotency::Error::{Full, InFlight};
         match self {
             Error::Limit(exceeded) => Some(exceeded.after),
             // Others end within their time-outs, most of them at once.
@@ -237,7 +244,6 @@ impl Error {
             Error::Idempotency(InFlight) => Some(1),
             // What fills the memory goes when its time is over.
             Error::Idempotency(Full) => Some(60),
-            Error::Idempotency(LookUp(error)) => error.retry_after(),
             _ => None,
         }
     }
@@ -253,6 +259,8 @@ impl Error {
     pub fn logged(&self) -> String {
         match self {
             Error::Body(refusal) => format!("faults in the body: {}", refusal.faults.len()),
+            Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
+            Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
             Error::Idempotency(idempotency::Error::LookUp(recovery::Error::Broke(cause))) => {
                 format!("the upstream broke off its answer to a look-up: {cause}")

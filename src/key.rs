@@ -22,6 +22,7 @@ use hyper::Request;
 use hyper::header::HeaderName;
 use tokio::sync::{Notify, watch};
 
+use crate::files::Changes;
 use crate::secret::{Environment, Error, Fingerprint, Pace, Salt, Secret, SecretRef, Store};
 use crate::state::{Counter, Echoes};
 
@@ -65,6 +66,8 @@ pub struct Key {
     /// How often the store is asked.
     pace: Option<Pace>,
     store: tokio::sync::Mutex<Store>,
+    /// Tells when the store holds something else, if it can.
+    changes: Option<Changes>,
     ring: ArcSwapOption<Ring>,
     /// Whether `max_stale` is over.
     expired: AtomicBool,
@@ -148,6 +151,8 @@ impl Key {
             definition,
             salt: Arc::clone(salt),
             pace: store.pace(),
+            // Begun before the store is first asked, so that no change in between is missed.
+            changes: store.changes(),
             store: tokio::sync::Mutex::new(store),
             ring: ArcSwapOption::new(before.and_then(|before| before.ring.load_full())),
             expired: AtomicBool::new(before.is_some_and(|before| before.expired.load(Ordering::Acquire))),

@@ -10,3 +10,4 @@ pub mod patient;
 pub mod socket;
 pub mod tls;
 pub mod unix;
+pub mod watched;

@@ -1,5 +1,5 @@
 //! What is counted and outlives a [`Snapshot`](crate::proxy::snapshot::Snapshot): kept by tenant, so that a new
-//! configuration loses no count and refills no bucket whose definition did not change.
+//! configuration loses no count and refills no bucket. Limits are arguments: each count goes on whatever they become.
 
 mod budget;
 mod claims;
@@ -14,14 +14,15 @@ mod standing;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-pub use budget::{Budget, Day, Spent};
+pub use budget::{Budget, Day, Exhausted, Spent};
 pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
 pub use digest::Digest;
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
 pub use meters::{Counter, Decision, Keyed, Meters};
-pub use quota::{Exhausted, Hold, Quota, Share};
+pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
 
@@ -52,16 +53,18 @@ pub struct State {
     audited: Arc<Quota>,
 }
 
-/// The counts of one tenant.
+/// The counts of one tenant, each counted with or without a limit.
 #[derive(Debug, Clone)]
 pub struct Counts {
     /// For [`Limits::requests`].
-    pub requests: Option<Arc<Bucket>>,
+    pub requests: Arc<Bucket>,
     /// For [`Limits::executions`].
-    pub executions: Option<Arc<Bucket>>,
-    /// Counted with or without a limit.
+    pub executions: Arc<Bucket>,
+    /// For [`Limits::in_flight`].
     pub in_flight: Arc<InFlight>,
-    /// Counted where there is a limit.
+    /// Those in flight that are read on although their callers were told of the time-out.
+    pub overdue: Arc<InFlight>,
+    /// For [`Limits::budget`].
     pub budget: Arc<Budget>,
     /// What its requests came to.
     pub meters: Arc<Meters>,
@@ -85,13 +88,14 @@ impl State {
         }
     }
 
-    /// The counts of a tenant, the same for every snapshot that names it; a bucket is a new one where its rate is.
+    /// Returns the counts of a tenant, the same for every snapshot that names it.
     #[must_use]
-    pub fn counts(&self, tenant: &str, limits: &Limits) -> Counts {
+    pub fn counts(&self, tenant: &str, limits: &Limits, now: Instant) -> Counts {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = tenants.entry(tenant.to_owned()).or_insert_with(|| Counts::new(&self.body_memory, &self.audited));
-        carry(&mut counts.requests, limits.requests);
-        carry(&mut counts.executions, limits.executions);
+        for (bucket, rate) in [(&counts.requests, limits.requests), (&counts.executions, limits.executions)] {
+            rate.into_iter().for_each(|rate| bucket.define(rate, now));
+        }
         counts.clone()
     }
 
@@ -115,9 +119,10 @@ impl State {
 impl Counts {
     fn new(body_memory: &Arc<Quota>, audited: &Arc<Quota>) -> Counts {
         Counts {
-            requests: None,
-            executions: None,
+            requests: Arc::default(),
+            executions: Arc::default(),
             in_flight: Arc::default(),
+            overdue: Arc::default(),
             budget: Arc::default(),
             meters: Arc::default(),
             body_memory: Arc::new(Share::new(Arc::clone(body_memory))),
@@ -126,44 +131,22 @@ impl Counts {
     }
 }
 
-fn carry(kept: &mut Option<Arc<Bucket>>, rate: Option<Rate>) {
-    if kept.as_ref().map(|bucket| bucket.rate()) != rate {
-        *kept = rate.map(|rate| Arc::new(Bucket::new(rate)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn limits(burst: u32) -> Limits {
-        let [amount, burst] = [1, burst].map(|n| NonZeroU32::new(n).unwrap());
-        Limits { executions: Some(Rate { amount, per: Per::Day, burst }), ..Limits::default() }
-    }
-
     #[test]
-    fn a_bucket_is_refilled_by_a_new_definition_and_by_nothing_else() {
+    fn every_snapshot_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
         let state = State::new(1 << 20, 10);
-        let spend = |limits| state.counts("billing", &limits).executions.unwrap().take().is_ok();
-        assert!(spend(limits(1)));
-        assert!(!spend(limits(1)), "the same definition is the same bucket");
-        assert!(state.counts("sales", &limits(1)).executions.unwrap().take().is_ok(), "each tenant has its own");
-        assert!(spend(limits(2)));
-        assert!(state.counts("billing", &Limits::default()).executions.is_none());
-    }
-
-    #[test]
-    fn what_is_in_flight_and_what_is_spent_of_a_budget_is_counted_on_whatever_the_limits_become() {
-        let state = State::new(1 << 20, 10);
-        let before = state.counts("billing", &limits(1));
-        let one = NonZeroU32::new(1);
-        before.in_flight.enter(one).unwrap();
-        let after = state.counts("billing", &Limits { in_flight: one, ..Limits::default() });
-        assert!(after.in_flight.enter(one).is_err());
-        assert_eq!(state.unsettled(), "billing: 1");
+        let counts = |tenant| state.counts(tenant, &Limits::default(), Instant::now());
+        let (before, after) = (counts("billing"), counts("billing"));
+        before.in_flight.enter(None).unwrap();
+        assert_eq!((after.in_flight.count(), state.unsettled()), (1, "billing: 1".to_owned()));
         before.in_flight.leave();
         assert_eq!(state.unsettled(), "");
-        assert!(Arc::ptr_eq(&before.budget, &after.budget));
-        assert!(Arc::ptr_eq(&before.meters, &after.meters));
+        assert!(Arc::ptr_eq(&before.requests, &after.requests) && Arc::ptr_eq(&before.executions, &after.executions));
+        assert!(Arc::ptr_eq(&before.budget, &after.budget) && Arc::ptr_eq(&before.meters, &after.meters));
+        let other = counts("sales");
+        assert!(!Arc::ptr_eq(&before.requests, &other.requests) && !Arc::ptr_eq(&before.budget, &other.budget));
     }
 }

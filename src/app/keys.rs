@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
+
 use crate::config::resolve::Config;
 use crate::key::{Key, Keyring, Keys};
 use crate::secret::{Environment, SecretRef};
@@ -26,8 +28,9 @@ async fn read(
     keyring: &Keyring,
     waits: impl Fn(&SecretRef) -> bool,
 ) -> Result<Keys, Error> {
-    let (known, mut read) = (keyring.keys(), Vec::new());
-    for (name, definition) in &config.credentials {
+    let known = keyring.keys();
+    // All at once: one that hangs holds up no other.
+    let read = config.credentials.iter().map(async |(name, definition)| {
         let before = known.get(name);
         let is_known = before.is_some_and(|key| key.definition().place == definition.place);
         let key = match before.filter(|key| key.definition() == definition) {
@@ -38,12 +41,11 @@ async fn read(
             }
         };
         match key.fetch().await {
-            Err(source) if !is_known && !waits(&definition.place) => {
-                return Err(Error::Secret { name: name.clone(), source });
-            }
-            fetched => read.push((name, key, fetched)),
+            Err(source) if !is_known && !waits(&definition.place) => Err(Error::Secret { name: name.clone(), source }),
+            fetched => Ok((name, key, fetched)),
         }
-    }
+    });
+    let read = join_all(read).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     // Only when none is missing: what is refused is tried again each second.
     let taken = read.into_iter().map(|(name, key, fetched)| {
         key.take(fetched, Instant::now());

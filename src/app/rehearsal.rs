@@ -48,7 +48,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
         .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read: no connection is ever made.
-    let (tls, _) = tls::Client::new(None)?;
+    let (tls, _) = tls::Client::new(None).await?;
     let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
     let proxy = Proxy {
         upstream: Arc::new(Upstream::new(
@@ -68,7 +68,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
 fn placeholders(config: &Config) -> Keys {
     // Visible ASCII, as a key is, so that each is there.
     let placeholder = |(name, definition): (&String, &Definition)| {
-        let secret = Secret::new(REDACTED).ok()?;
+        let secret = Secret::placeholder(REDACTED).ok()?;
         Some((name.clone(), Arc::new(Key::fixed(name, secret, definition.header.clone()))))
     };
     config.credentials.iter().filter_map(placeholder).collect()

@@ -1,32 +1,61 @@
 //! A changed configuration takes the place of the old one between two requests, or changes nothing at all.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
 
 use crate::admin::health::{Health, Tried};
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
+use crate::files::{self, Changes};
 use crate::key::Keyring;
 use crate::proxy::snapshot::{Current, Snapshot};
 use crate::secret::Environment;
 use crate::state::State;
 use crate::telemetry::Sinks;
-use crate::watch::{self, Files};
+
+/// How often a file is tried again that only lacks a key.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The file that a configuration came from.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    seen: Files,
+    changes: Changes,
+    /// The hash of the text that was last loaded, if it could be read.
+    loaded: Option<u64>,
+    hasher: RandomState,
 }
 
 impl Source {
     /// To be made before the file is read, so that no change in between is missed.
     #[must_use]
     pub fn new(path: PathBuf) -> Source {
-        Source { seen: Files::new(vec![path.clone()]), path }
+        Source {
+            changes: Changes::of([path.clone()], files::CONFIGURATION_LIMIT),
+            path,
+            loaded: None,
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Source {
+    async fn load(&mut self) -> Result<Loaded, config::Faults> {
+        self.loaded = None;
+        let text = config::read(&self.path).await?;
+        self.loaded = Some(self.hasher.hash_one(&text));
+        config::parse(&text, std::env::vars_os())
+    }
+
+    /// Whether the file holds what was last loaded: a change that was told of is found once more.
+    async fn is_as_loaded(&self) -> bool {
+        let text = config::read(&self.path).await;
+        self.loaded.is_some() && text.ok().map(|text| self.hasher.hash_one(text)) == self.loaded
     }
 }
 
@@ -69,19 +98,18 @@ fn chain(error: &super::Error) -> String {
 impl Reloader {
     /// Reloads when the file has changed, and when `told` resolves.
     pub(super) async fn run(mut self, mut told: impl AsyncFnMut()) -> Infallible {
-        let mut tick = tokio::time::interval(watch::EVERY);
         loop {
-            let told = tokio::select! {
-                _ = tick.tick() => false,
-                () = told() => true,
-            };
-            // Looked at in any case, so that what was told of is not found once more.
-            if self.source.seen.have_changed() || told {
-                self.waits = None;
-                self.reload().await;
-            } else if self.waits.is_some() {
-                self.reload().await;
+            tokio::select! {
+                () = self.source.changes.next() => {
+                    if self.source.is_as_loaded().await {
+                        continue;
+                    }
+                    self.waits = None;
+                }
+                () = told() => self.waits = None,
+                () = sleep(AGAIN), if self.waits.is_some() => {}
             }
+            self.reload().await;
         }
     }
 
@@ -117,7 +145,7 @@ impl Reloader {
     }
 
     async fn take_over(&mut self) -> Result<(), Refused> {
-        let Loaded { config, warnings } = config::load(&self.source.path)?;
+        let Loaded { config, warnings } = self.source.load().await?;
         let keys = config::reload::needs_restart(&self.config, &config);
         if !keys.is_empty() {
             return Err(Refused::NeedsRestart(keys));

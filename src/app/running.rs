@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::admin::{self, health::Health};
 use crate::config::resolve::Address;
 use crate::drain::{Drain, Schedule};
+use crate::files::Watch;
 use crate::key::{Keeper, Keyring};
 use crate::server::unix::Name;
 use crate::state::State;
@@ -22,7 +23,6 @@ use crate::tasks::Tasks;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Page;
 use crate::telemetry::trace::export::Exporter;
-use crate::watch::Watch;
 
 use super::confirmation::Confirmation;
 use super::reload::Reloader;

@@ -133,7 +133,7 @@ pub(crate) struct Admin {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    /// A file with the key alone on one line. It is looked at every second: another key in it serves from the next request on,
+    /// A file with the key alone on one line, 16 to 8192 visible ASCII characters. It is looked at every second: another key in it serves from the next request on,
     /// or as soon as the upstream accepts it; where it holds none, the last one stays in use. A relative path starts where the
     /// gateway started.
     pub(crate) file: Option<String>,
@@ -143,7 +143,7 @@ pub(crate) struct Credential {
     /// How long a key stays in use that `file` does not hold any more: `10s` to `30days`. After that, starts get 503. Absent:
     /// for ever.
     pub(crate) max_stale: Option<Quantity>,
-    /// The name of an environment variable that holds the key: for development.
+    /// The name of an environment variable that holds the key, of 16 characters or more: for development.
     pub(crate) env: Option<String>,
 }
 
@@ -175,8 +175,8 @@ pub(crate) struct Limits {
     pub(crate) requests: Option<Rate>,
     /// Requests at once, from their heads to the ends of their answers, also where the caller has hung up.
     pub(crate) in_flight: Option<Quantity>,
-    /// Starts in a UTC calendar day. What is known to have started nothing, because the upstream refused it (4xx) or
-    /// could not be reached, is given back.
+    /// Starts in a UTC calendar day, counted in this process alone and forgotten when it ends. What is known to have started
+    /// nothing, because the upstream refused it or could not be reached, is given back.
     pub(crate) budget: Option<Budget>,
 }
 
@@ -200,7 +200,8 @@ pub(crate) struct Budget {
     pub(crate) executions: Option<Quantity>,
     /// In which span of time: the UTC calendar day.
     pub(crate) per: Option<String>,
-    /// `true` says that it is known to be counted in this process alone, and forgotten when it ends.
+    /// Has no effect: budgets are counted in this process alone, and forgotten when it ends. Earlier versions wanted `true`
+    /// here.
     pub(crate) local: Option<Flag>,
 }
 
@@ -246,10 +247,12 @@ pub(crate) struct Timeouts {
     pub(crate) response: Option<Quantity>,
     /// Reading a caller's body.
     pub(crate) body: Option<Quantity>,
-    /// How long an unused connection is kept: to the upstream, to be below the upstream's own limit; and from a caller,
-    /// until the whole head of its next request has come. Also how long a TLS handshake may take, and how long a caller
-    /// may leave an answer unread.
+    /// How long an unused connection to the upstream is kept: less than the upstream keeps it.
     pub(crate) idle: Option<Quantity>,
+    /// How long a caller's connection is kept without a request: longer than a load balancer in front of the gateway keeps
+    /// it. The whole head of the next request must have come by then. Also how long a TLS handshake may take, and how long
+    /// a caller may leave an answer unread.
+    pub(crate) caller_idle: Option<Quantity>,
 }
 
 /// `drain`: how the gateway ends.

@@ -32,6 +32,7 @@ use crate::state::{Bounds, Limits};
 pub use address::Address;
 pub use audit::Audit;
 pub use body_memory::BodyMemory;
+pub use upstream::port;
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,9 +212,10 @@ pub struct Timeouts {
     pub response: Duration,
     /// Reading a caller's body.
     pub body: Duration,
-    /// How long an unused connection is kept: to the upstream, to be below the upstream's own limit, and from a caller, until
-    /// the whole head of its next request has come.
+    /// How long an unused connection to the upstream is kept: less than the upstream keeps it.
     pub idle: Duration,
+    /// How long a caller's connection is kept without a request, until the whole head of the next one has come.
+    pub caller_idle: Duration,
 }
 
 /// How the gateway ends: 0 to 1 h each.
@@ -240,6 +242,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
     if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
         idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
+    }
+    if let Some((tenants, _)) = &tenants {
+        limits::warn_of_local_budgets(tenants, findings);
     }
     if let (Some(listeners), Some((tenants, _))) = (&listeners, &tenants) {
         listener::warn_of_idle_tenants(listeners, tenants, findings);
@@ -279,7 +284,8 @@ fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeout
     let response = section.duration("response", written.response.as_ref(), 60, LEAST..=HOUR);
     let body = section.duration("body", written.body.as_ref(), 30, LEAST..=HOUR);
     let idle = section.duration("idle", written.idle.as_ref(), 50, LEAST..=HOUR);
-    Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle? })
+    let caller_idle = section.duration("caller_idle", written.caller_idle.as_ref(), 75, LEAST..=HOUR);
+    Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle?, caller_idle: caller_idle? })
 }
 
 fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {

@@ -74,7 +74,7 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     let seconds = Duration::from_secs;
     let (timeouts, drain) = (config.timeouts, config.drain);
     assert_eq!((timeouts.connect, timeouts.response), (seconds(5), seconds(60)));
-    assert_eq!((timeouts.body, timeouts.idle), (seconds(30), seconds(50)));
+    assert_eq!((timeouts.body, timeouts.idle, timeouts.caller_idle), (seconds(30), seconds(50), seconds(75)));
     assert_eq!((drain.delay, drain.timeout), (seconds(0), seconds(30)));
 }
 

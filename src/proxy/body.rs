@@ -1,5 +1,7 @@
 //! Reading a caller's body: whole, within a limit and a time-out, and only if its media type is the operation's.
 
+use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use hyper::{HeaderMap, Version};
 use tokio::time::timeout;
 
 use crate::error::Error;
-use crate::state::{Exhausted, Hold};
+use crate::state::{Hold, OverQuota};
 use crate::telemetry::record::Record;
 
 use super::snapshot::{Snapshot, Tenant};
@@ -23,6 +25,16 @@ pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// What a request takes beside its head and its body: its task, its record, its part of the connection's buffers.
 const REQUEST_BYTES: usize = 8 * 1024;
+/// Why a body cannot be read on.
+pub type Failure = Box<dyn StdError + Send + Sync>;
+
+/// Errors of a connection that its caller has ended.
+const HUNG_UP: [io::ErrorKind; 4] = [
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+];
 
 /// Refuses what is not said to be JSON.
 ///
@@ -79,26 +91,27 @@ pub fn make_room(snapshot: &Snapshot, head: &Parts, record: &mut Record) -> bool
     record.memory.is_some() || head.version != Version::HTTP_2
 }
 
-fn full(_: Exhausted) -> Error {
+fn full(_: OverQuota) -> Error {
     Error::BodyMemory
 }
 
-/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also where it fails. What is
+/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also if it fails. What is
 /// charged to `hold` is released with the last part of the body that is returned.
 ///
 /// # Errors
 ///
-/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyTimeout`];
-/// [`Error::BodyBroken`]; [`Error::BodyMemory`].
+/// [`Error::BodyTooLarge`], before anything is read if the length is announced; [`Error::BodyTimeout`];
+/// [`Error::BodyBroken`]; [`Error::CallerLeft`]; [`Error::BodyMemory`].
 pub async fn collect<B>(
     body: &mut B,
+    version: Version,
     hold: Hold,
     limit: usize,
     within: Duration,
     read: &mut usize,
 ) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
 {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
@@ -107,6 +120,10 @@ where
     let mut whole = Whole { bytes: Vec::new(), hold };
     let reading = frames(body, &mut whole, limit, announced, read);
     timeout(within, reading).await.unwrap_or(Err(Error::BodyTimeout(within)))?;
+    // hyper takes a stream that is reset with NO_ERROR for one that has ended.
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
+    }
     Ok(Bytes::from_owner(whole))
 }
 
@@ -118,7 +135,7 @@ struct Whole {
 
 impl Whole {
     /// Appends a part. Memory is taken for what has arrived, not for what is announced, and at most doubled each time.
-    fn append(&mut self, data: &[u8], most: usize) -> Result<(), Exhausted> {
+    fn append(&mut self, data: &[u8], most: usize) -> Result<(), OverQuota> {
         let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
         if length > capacity {
             let grown = length.max((2 * capacity).min(most));
@@ -144,10 +161,13 @@ async fn frames<B>(
     read: &mut usize,
 ) -> Result<(), Error>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
 {
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Error::BodyBroken)?.into_data() else { continue };
+        // hyper's trailers may begin where another reader sees the end of the message, and go on to the end of the next
+        // request's head: the body of that request would then be read as a request.
+        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line behind the last chunk".to_owned());
+        let data = frame.map_err(|failure| broken(failure.into()))?.into_data().map_err(trailers)?;
         *read += data.len();
         if *read > limit {
             return Err(Error::BodyTooLarge { limit });
@@ -155,6 +175,21 @@ where
         whole.append(&data, if announced >= *read { announced } else { limit }).map_err(full)?;
     }
     Ok(())
+}
+
+/// Tells a caller that hung up in the middle of its body from a body that is malformed.
+fn broken(failure: Failure) -> Error {
+    let left = sources(&*failure).any(|cause| {
+        let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HUNG_UP.contains(&error.kind()));
+        by_io || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_remote() || error.is_io())
+    });
+    let cause = sources(&*failure).last().map(ToString::to_string).unwrap_or_default();
+    if left { Error::CallerLeft(cause) } else { Error::BodyBroken(cause) }
+}
+
+/// An error and what caused it, the outermost first.
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Whether a refused request has a rest that must be read before its sender reads the answer.

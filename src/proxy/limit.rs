@@ -1,11 +1,10 @@
 //! A tenant's limits, as proofs: nothing is sent with the key without a [`Permit`], and no start without a
 //! [`Reservation`].
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::state::{Bucket, Budget, Day, Decision, InFlight, Limit, Standing};
+use crate::state::{Bucket, Day, Decision, InFlight, Limit, Rate, Spent, Standing};
 
 use super::snapshot::Tenant;
 
@@ -38,9 +37,9 @@ impl Drop for Permit {
 /// # Errors
 ///
 /// The limit that it would go beyond. A request that `in_flight` refuses was a request all the same.
-pub fn admit(tenant: &Tenant, standing: &mut Standing) -> Result<Permit, Exceeded> {
+pub fn admit(tenant: &Tenant, now: Instant, standing: &mut Standing) -> Result<Permit, Exceeded> {
     standing.begin(tenant.policy.as_ref());
-    take(tenant, Limit::Requests, tenant.counts.requests.as_deref(), standing)?;
+    take(tenant, Limit::Requests, tenant.limits.requests, &tenant.counts.requests, now, standing)?;
     let limit = tenant.limits.in_flight;
     let entered = tenant.counts.in_flight.enter(limit);
     if let Some(most) = limit {
@@ -52,27 +51,57 @@ pub fn admit(tenant: &Tenant, standing: &mut Standing) -> Result<Permit, Exceede
     Ok(Permit(Arc::clone(&tenant.counts.in_flight)))
 }
 
-/// Counts a valid start by `budget` and `executions`.
+/// The present time by the clock that rates are measured with, and by the one that says which day it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Now(pub Instant, pub SystemTime);
+
+impl Now {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn read() -> Now {
+        Now(Instant::now(), SystemTime::now())
+    }
+}
+
+/// Counts a valid start by `executions` and `budget`.
 ///
 /// # Errors
 ///
 /// The limit that it would go beyond; the other is left as it was.
-pub fn reserve(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<Reservation, Exceeded> {
-    // Only the budget can be given back, so it is taken first: dropped with the reservation if the rate refuses.
-    let reservation = match tenant.limits.budget {
-        Some(limit) => Reservation { charge: Some(charge(tenant, limit, now, standing)?) },
-        None => Reservation { charge: None },
-    };
-    if let Err(exceeded) = take(tenant, Limit::Executions, tenant.counts.executions.as_deref(), standing) {
-        standing.give_back();
+pub fn reserve(tenant: &Tenant, Now(now, wall): Now, standing: &mut Standing) -> Result<Reservation, Exceeded> {
+    let executions = &tenant.counts.executions;
+    // The rate first: while it is taken in vain, nobody is told to wait longer than the rate takes to come back. A budget
+    // that was taken in vain could send others away until midnight.
+    if let Err(exceeded) = take(tenant, Limit::Executions, tenant.limits.executions, executions, now, standing) {
+        if let Some(most) = tenant.limits.budget {
+            let left = tenant.counts.budget.left(most, wall);
+            standing.note(Limit::Budget, left, Some(Day::left(wall).as_secs()));
+        }
         return Err(exceeded);
     }
-    Ok(reservation)
+    match charge(tenant, wall, standing) {
+        Ok(spent) => Ok(Reservation { spent: Some(spent) }),
+        Err(exceeded) => {
+            executions.give_back();
+            standing.give_back(Limit::Executions);
+            Err(exceeded)
+        }
+    }
 }
 
-fn take(tenant: &Tenant, limit: Limit, bucket: Option<&Bucket>, standing: &mut Standing) -> Result<(), Exceeded> {
-    let Some(bucket) = bucket else { return Ok(()) };
-    let taken = bucket.take();
+fn take(
+    tenant: &Tenant,
+    limit: Limit,
+    rate: Option<Rate>,
+    bucket: &Bucket,
+    now: Instant,
+    standing: &mut Standing,
+) -> Result<(), Exceeded> {
+    let Some(rate) = rate else {
+        bucket.count(now);
+        return Ok(());
+    };
+    let taken = bucket.take(rate, now);
     decided(tenant, limit, taken.is_ok());
     match taken {
         Ok(left) => {
@@ -82,21 +111,23 @@ fn take(tenant: &Tenant, limit: Limit, bucket: Option<&Bucket>, standing: &mut S
         Err(wait) => {
             let after = whole_seconds(wait);
             standing.note(limit, 0, Some(after));
-            Err(exceeded(tenant, limit, format!("{} ({})", limit.name(), bucket.rate()), after))
+            Err(exceeded(tenant, limit, format!("{} ({rate})", limit.name()), after))
         }
     }
 }
 
-fn charge(tenant: &Tenant, most: NonZeroU32, now: SystemTime, standing: &mut Standing) -> Result<Charge, Exceeded> {
-    let budget = &tenant.counts.budget;
-    let tomorrow = Day::left(now).as_secs();
-    let taken = budget.take(most, now);
-    decided(tenant, Limit::Budget, taken.is_ok());
-    standing.note(Limit::Budget, taken.map_or(0, |(_, left)| left), Some(tomorrow));
-    match taken {
-        Ok((day, _)) => Ok(Charge { budget: Arc::clone(budget), day }),
-        Err(_spent) => Err(exceeded(tenant, Limit::Budget, format!("{most} executions a UTC day"), tomorrow)),
+fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<Spent, Exceeded> {
+    let limit = tenant.limits.budget;
+    let taken = tenant.counts.budget.take(limit, now);
+    if let Some(most) = limit {
+        let tomorrow = Day::left(now).as_secs();
+        decided(tenant, Limit::Budget, taken.is_ok());
+        standing.note(Limit::Budget, taken.as_ref().map_or(0, |(_, left)| *left), Some(tomorrow));
+        let spent = |_| exceeded(tenant, Limit::Budget, format!("{most} executions a UTC day"), tomorrow);
+        return Ok(taken.map_err(spent)?.0);
     }
+    // Without a limit, only a day of four billion starts would not be counted to its end.
+    Ok(taken.map(|(spent, _)| spent).unwrap_or_default())
 }
 
 fn decided(tenant: &Tenant, limit: Limit, allowed: bool) {
@@ -112,50 +143,33 @@ fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// One start taken from a budget.
-#[derive(Debug)]
-struct Charge {
-    budget: Arc<Budget>,
-    day: Day,
-}
-
-impl Charge {
-    fn give_back(&self) {
-        self.budget.give_back(self.day);
-    }
-}
-
 /// A start that was counted and not sent: dropped, it gives its budget back.
 #[derive(Debug)]
 pub struct Reservation {
-    charge: Option<Charge>,
+    spent: Option<Spent>,
 }
 
 impl Reservation {
     /// The start is about to be sent: from here on it counts, unless it is known to have started nothing.
     #[must_use]
     pub fn spend(mut self) -> Expense {
-        Expense(self.charge.take())
+        Expense(self.spent.take())
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(charge) = &self.charge {
-            charge.give_back();
-        }
+        self.spent.iter().for_each(Spent::give_back);
     }
 }
 
 /// A start that may have been sent: dropped, it stays spent.
 #[derive(Debug)]
-pub struct Expense(Option<Charge>);
+pub struct Expense(Option<Spent>);
 
 impl Expense {
     /// Nothing was started.
     pub fn give_back(self) {
-        if let Some(charge) = self.0 {
-            charge.give_back();
-        }
+        self.0.iter().for_each(Spent::give_back);
     }
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, Request, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
 use crate::upstream::body::Body;
+use crate::upstream::timer::ResponseTimer;
 use crate::upstream::{Failure, Upstream, connect};
 
 use super::credential;
@@ -70,8 +70,6 @@ pub enum Error {
     Refused {
         /// The upstream's status.
         status: StatusCode,
-        /// How many seconds it said to wait.
-        after: Option<u64>,
     },
     /// The answer is no listing.
     #[error("the upstream's answer is no listing of executions; the operator of this gateway has to see to that")]
@@ -96,16 +94,6 @@ impl Error {
             Error::Denied(_) => "denied",
             Error::Unreadable => "unreadable",
             Error::Unfiltered => "unfiltered",
-        }
-    }
-
-    /// After how many seconds another look-up is worth a try, where it is one.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<u64> {
-        match self {
-            Error::NoKey(_) | Error::Unreachable(_) | Error::Broke(_) | Error::Timeout => Some(1),
-            Error::Refused { after, .. } => Some(after.unwrap_or(1)),
-            Error::Denied(_) | Error::Unreadable | Error::Unfiltered => None,
         }
     }
 }
@@ -151,7 +139,7 @@ impl LookUp<'_> {
             let body = match self.get(&filter.listing(tag), Target::Listing).await {
                 Ok(body) => body,
                 // A server of the other era may refuse a filter that it does not know.
-                Err(refused @ Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => {
+                Err(refused @ Error::Refused { status: StatusCode::BAD_REQUEST }) => {
                     last = refused;
                     continue;
                 }
@@ -212,8 +200,8 @@ impl LookUp<'_> {
     }
 
     async fn ask_once(&self, request: Request<Body>, target: Target) -> Result<Bytes, Error> {
-        let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
-        let (response, mut sent, lease, _) = match answered {
+        let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
+        let (response, mut sent, lease) = match self.upstream.send(request, target, &timer).await {
             Ok(answered) => answered,
             Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
@@ -221,7 +209,6 @@ impl LookUp<'_> {
         };
         let status = response.status();
         self.trace.answered(status, response.version());
-        let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body =
             body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
@@ -229,7 +216,7 @@ impl LookUp<'_> {
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Denied(status)),
-            _ => Err(Error::Refused { status, after }),
+            _ => Err(Error::Refused { status }),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One generation of the configuration, made ready for the hot path: what a request needs is a reference away.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
@@ -60,8 +60,8 @@ pub struct Snapshot {
     pub body_timeout: Duration,
     /// How long the upstream may take to answer.
     pub response_timeout: Duration,
-    /// How long a caller's connection may be unused.
-    pub idle_timeout: Duration,
+    /// How long a caller's connection is kept without a request.
+    pub caller_idle: Duration,
     /// What is remembered of idempotency keys.
     pub idempotency: Idempotency,
     /// What was started under them.
@@ -141,7 +141,7 @@ impl Snapshot {
                 keys: tenant.keys,
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
-                counts: state.counts(name, &tenant.limits),
+                counts: state.counts(name, &tenant.limits, Instant::now()),
                 policy: Standing::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
                 is_only: config.tenants.len() == 1,
@@ -174,10 +174,10 @@ impl Snapshot {
             body_limit: config.body_limit,
             body_timeout: config.timeouts.body,
             response_timeout: config.timeouts.response,
-            idle_timeout: config.timeouts.idle,
+            caller_idle: config.timeouts.caller_idle,
             idempotency: config.idempotency.clone(),
             claims: Arc::clone(&state.claims),
-            memory_of_nobody: state.counts(OTHER, &Limits::default()).body_memory,
+            memory_of_nobody: state.counts(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
         Ok(listeners.into_iter().map(served).collect())

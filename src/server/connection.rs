@@ -19,8 +19,8 @@ use super::{http1, http2, tls};
 /// How long a drain waits for the first request of a connection that has not brought one.
 pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
-/// How long a connection has for its TLS handshake and the head of its first request together, if `timeouts.idle` is not
-/// shorter.
+/// How long a connection has for its TLS handshake and the head of its first request together, if `timeouts.caller_idle`
+/// is not shorter.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
 
 /// The largest head of a request, in bytes, in either protocol.
@@ -42,7 +42,7 @@ pub async fn serve(
         tracing::debug!(%peer, %error, "the caller left before it was served");
         return;
     }
-    let stream = Patient::new(stream, current.load().snapshot.idle_timeout);
+    let stream = Patient::new(stream, current.load().snapshot.caller_idle);
     match tls {
         None => http1::serve(stream, peer, &activity, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
@@ -53,7 +53,7 @@ pub async fn serve(
 /// Resolves when the connection is to be closed although its caller may still want something: it has brought no first head
 /// in time, or its place is needed.
 pub(super) async fn unwanted(activity: &Activity, current: &Current, proxy: &Proxy) {
-    let first_head = FIRST_HEAD.min(current.load().snapshot.idle_timeout);
+    let first_head = FIRST_HEAD.min(current.load().snapshot.caller_idle);
     let closed = tokio::select! {
         () = activity.is_late(first_head) => Closed::Late,
         () = activity.evicted() => Closed::Evicted,

@@ -51,7 +51,7 @@ pub async fn serve<S>(stream: S, peer: Peer, activity: Arc<Activity>, current: A
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let idle = activity.idle(current.load().snapshot.idle_timeout);
+    let idle = activity.idle(current.load().snapshot.caller_idle);
     let mut draining = proxy.draining.clone();
     let mut server = http2::Builder::new(proxy.tasks.clone());
     server

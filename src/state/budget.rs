@@ -1,24 +1,27 @@
 //! What was spent of a day's budget.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many days are known: the present one, and those to which a clock that was wrong may come back.
+const DAYS: usize = 4;
+
 /// A UTC calendar day, counted from 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(u32);
+pub struct Day(u64);
 
 impl Day {
-    /// The day of a time.
+    /// Returns the day of a time.
     #[must_use]
     pub fn of(time: SystemTime) -> Day {
-        let days = since_1970(time).as_secs() / DAY.as_secs();
-        Day(u32::try_from(days).unwrap_or(u32::MAX))
+        Day(since_1970(time).as_secs() / DAY.as_secs())
     }
 
-    /// How long the day of a time still lasts, rounded up to a second.
+    /// Returns how long the day of a time still lasts, rounded up to a second.
     #[must_use]
     pub fn left(time: SystemTime) -> Duration {
         Duration::from_secs(DAY.as_secs() - since_1970(time).as_secs() % DAY.as_secs())
@@ -29,55 +32,65 @@ fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The starts of one tenant in the present day: the day above, the number below, so that both change at once.
+/// The starts of one tenant, by day, counted with or without a limit.
+///
+/// The wall clock says which day it is, and may be wrong. A day that is known goes on with its own count, in whatever
+/// order the clock names the days, so a reading from the far future locks nothing for longer than it is read. A later day
+/// than the one before is a new one. An earlier day that is not known shares the count of the day before: either the
+/// clock is wrong now, or it was wrong then, and in neither case is anything refilled.
 #[derive(Debug, Default)]
-pub struct Budget(AtomicU64);
+pub struct Budget(Mutex<Vec<(Day, Spent)>>);
+
+/// How many starts were spent of one day's budget.
+#[derive(Debug, Clone, Default)]
+pub struct Spent(Arc<AtomicU32>);
 
 /// The day's budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spent;
+pub struct Exhausted;
 
 impl Budget {
-    /// Spends one start of a day's `limit`; the day it was taken from, and how many are left of it.
-    ///
-    /// A clock that goes back opens no day again: the later day goes on.
+    /// Spends one start of a day's `limit`, where there is one. Returns what it was taken from, and how many are left.
     ///
     /// # Errors
     ///
-    /// [`Spent`]; nothing was counted.
-    pub fn take(&self, limit: NonZeroU32, now: SystemTime) -> Result<(Day, u32), Spent> {
-        let present = |state: u64| {
-            let (day, spent) = parts(state);
-            let today = Day::of(now);
-            if today > day { (today, 0) } else { (day, spent) }
-        };
-        let spend = |state| {
-            let (day, spent) = present(state);
-            (spent < limit.get()).then(|| joined(day, spent + 1))
-        };
-        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).map_err(|_| Spent)?;
-        let (day, spent) = present(before);
-        Ok((day, limit.get() - spent - 1))
+    /// [`Exhausted`]; nothing was counted.
+    pub fn take(&self, limit: Option<NonZeroU32>, now: SystemTime) -> Result<(Spent, u32), Exhausted> {
+        let spent = self.of(Day::of(now));
+        let limit = limit.map_or(u32::MAX, NonZeroU32::get);
+        let spend = |count: u32| (count < limit).then(|| count + 1);
+        let before = spent.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).map_err(|_| Exhausted)?;
+        Ok((spent, limit - before - 1))
     }
 
-    /// Gives back one start that was taken on that day; where the day is over, it is over.
-    pub fn give_back(&self, taken: Day) {
-        let back = |state| {
-            let (day, spent) = parts(state);
-            (day == taken).then(|| joined(day, spent.saturating_sub(1)))
-        };
-        // Refused where the day has changed meanwhile: there is nothing to give back to.
+    /// Returns how many starts are left of a day's limit.
+    #[must_use]
+    pub fn left(&self, limit: NonZeroU32, now: SystemTime) -> u32 {
+        limit.get().saturating_sub(self.of(Day::of(now)).0.load(Ordering::Relaxed))
+    }
+
+    /// Returns the count of a day, which is the present one from now on.
+    fn of(&self, day: Day) -> Spent {
+        // The present day first, then the others in the order in which they were.
+        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = days.iter().position(|(known, _)| *known == day) {
+            days.get_mut(..=known).unwrap_or_default().rotate_right(1);
+        } else {
+            let before = days.first().filter(|(before, _)| day < *before);
+            let spent = before.map(|(_, spent)| spent.clone()).unwrap_or_default();
+            days.insert(0, (day, spent));
+            days.truncate(DAYS);
+        }
+        days.first().map(|(_, spent)| spent.clone()).unwrap_or_default()
+    }
+}
+
+impl Spent {
+    /// Gives one start back to the day that it was taken from.
+    pub fn give_back(&self) {
+        let back = |count: u32| count.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, back).ok();
     }
-}
-
-fn parts(state: u64) -> (Day, u32) {
-    let [a, b, c, d, e, f, g, h] = state.to_be_bytes();
-    (Day(u32::from_be_bytes([a, b, c, d])), u32::from_be_bytes([e, f, g, h]))
-}
-
-fn joined(day: Day, spent: u32) -> u64 {
-    u64::from(day.0) << 32 | u64::from(spent)
 }
 
 #[cfg(test)]
@@ -85,21 +98,26 @@ mod tests {
     use super::*;
 
     fn at(day: u64, second: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + DAY * u32::try_from(day).unwrap() + Duration::from_secs(second)
+        SystemTime::UNIX_EPOCH + Duration::from_secs(day * DAY.as_secs() + second)
     }
 
-    fn two() -> NonZeroU32 {
-        NonZeroU32::new(2).unwrap()
+    /// Takes one of two, and says how many are left.
+    fn take(budget: &Budget, now: SystemTime) -> Result<u32, Exhausted> {
+        take_of(budget, 2, now)
+    }
+
+    fn take_of(budget: &Budget, limit: u32, now: SystemTime) -> Result<u32, Exhausted> {
+        budget.take(NonZeroU32::new(limit), now).map(|(_, left)| left)
     }
 
     #[test]
     fn a_budget_is_spent_until_midnight_and_whole_after_it() {
         let budget = Budget::default();
         let last = DAY.as_secs() - 1;
-        assert_eq!(budget.take(two(), at(20_000, 0)), Ok((Day(20_000), 1)));
-        assert_eq!(budget.take(two(), at(20_000, last)), Ok((Day(20_000), 0)));
-        assert_eq!(budget.take(two(), at(20_000, last)), Err(Spent));
-        assert_eq!(budget.take(two(), at(20_001, 0)), Ok((Day(20_001), 1)));
+        assert_eq!(take(&budget, at(20_000, 0)), Ok(1));
+        assert_eq!(take(&budget, at(20_000, last)), Ok(0));
+        assert_eq!(take(&budget, at(20_000, last)), Err(Exhausted));
+        assert_eq!(take(&budget, at(20_001, 0)), Ok(1));
         assert_eq!(Day::left(at(20_000, last)), Duration::from_secs(1));
         assert_eq!(Day::left(at(20_000, 0)), DAY);
     }
@@ -107,29 +125,80 @@ mod tests {
     #[test]
     fn what_is_given_back_can_be_spent_again_unless_its_day_is_over() {
         let budget = Budget::default();
-        let (day, _) = budget.take(two(), at(7, 0)).unwrap();
-        budget.take(two(), at(7, 0)).unwrap();
-        budget.give_back(day);
-        assert_eq!(budget.take(two(), at(7, 1)), Ok((Day(7), 0)));
-        assert_eq!(budget.take(two(), at(8, 0)), Ok((Day(8), 1)));
-        budget.give_back(day);
-        assert_eq!(budget.take(two(), at(8, 0)), Ok((Day(8), 0)), "yesterday's start gives nothing to today");
+        let (spent, _) = budget.take(NonZeroU32::new(2), at(7, 0)).unwrap();
+        take(&budget, at(7, 0)).unwrap();
+        spent.give_back();
+        assert_eq!(take(&budget, at(7, 1)), Ok(0));
+        assert_eq!(take(&budget, at(8, 0)), Ok(1));
+        spent.give_back();
+        assert_eq!(take(&budget, at(8, 0)), Ok(0), "yesterday's start gives nothing to today");
     }
 
     #[test]
     fn a_clock_that_goes_back_refills_nothing() {
         let budget = Budget::default();
-        budget.take(two(), at(9, 0)).unwrap();
-        budget.take(two(), at(8, 0)).unwrap();
-        assert_eq!(budget.take(two(), at(8, 0)), Err(Spent));
-        assert_eq!(budget.take(two(), at(9, 0)), Err(Spent));
+        take(&budget, at(9, 0)).unwrap();
+        take(&budget, at(8, 0)).unwrap();
+        for day in [8, 9, 8, 9, 7, 9] {
+            assert_eq!(take(&budget, at(day, 0)), Err(Exhausted), "day {day}");
+        }
+        assert_eq!(take(&budget, at(10, 0)), Ok(1));
     }
 
     #[test]
-    fn a_lower_limit_counts_what_was_spent_under_the_higher_one() {
+    fn a_clock_that_was_ahead_locks_nothing_once_it_is_right_again() {
         let budget = Budget::default();
-        budget.take(two(), at(9, 0)).unwrap();
-        assert_eq!(budget.take(NonZeroU32::new(1).unwrap(), at(9, 0)), Err(Spent));
-        assert_eq!(budget.take(NonZeroU32::new(3).unwrap(), at(9, 0)), Ok((Day(9), 1)));
+        assert_eq!(take(&budget, at(9, 0)), Ok(1));
+        assert_eq!([take(&budget, at(409, 0)), take(&budget, at(409, 0))], [Ok(1), Ok(0)]);
+        assert_eq!(take(&budget, at(9, 1)), Ok(0), "the day goes on with its own count");
+        assert_eq!(take(&budget, at(9, 1)), Err(Exhausted));
+        for day in 10..500 {
+            let whole = [take(&budget, at(day, 0)), take(&budget, at(day, 0))];
+            assert_eq!(whole, [Ok(1), Ok(0)], "day {day}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_when_the_process_began_locks_the_day_of_its_correction_at_most() {
+        let budget = Budget::default();
+        assert_eq!(take(&budget, at(409, 0)), Ok(1));
+        assert_eq!(take(&budget, at(9, 0)), Ok(0), "what was started then was started on this day");
+        assert_eq!(take(&budget, at(9, 0)), Err(Exhausted));
+        assert_eq!(take(&budget, at(10, 0)), Ok(1));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_to_and_fro_has_each_day_once() {
+        let budget = Budget::default();
+        let all: usize = (0..100)
+            .flat_map(|n| [at(9, n), at(40, n), at(9_000_000, n)])
+            .filter(|now| take(&budget, *now).is_ok())
+            .count();
+        assert_eq!(all, 3 * 2);
+        assert_eq!(budget.0.lock().unwrap().len(), 3);
+        assert!((0..100).all(|day| take(&budget, at(10_000_000 + day, 0)).is_ok()));
+        assert_eq!(budget.0.lock().unwrap().len(), DAYS, "and the days that are known are few");
+    }
+
+    #[test]
+    fn a_lower_limit_counts_what_was_spent_under_the_higher_one_or_under_none() {
+        let budget = Budget::default();
+        take(&budget, at(9, 0)).unwrap();
+        assert_eq!(take_of(&budget, 1, at(9, 0)), Err(Exhausted));
+        assert_eq!(take_of(&budget, 3, at(9, 0)), Ok(1));
+        budget.take(None, at(9, 0)).unwrap();
+        assert_eq!(take_of(&budget, 3, at(9, 0)), Err(Exhausted));
+        assert_eq!(take_of(&budget, 4, at(9, 0)), Ok(0));
+    }
+
+    #[test]
+    fn threads_at_once_spend_no_more_than_the_limit() {
+        let budget = Budget::default();
+        let spent = std::thread::scope(|scope| {
+            let take = || (0..1000).filter(|_| take_of(&budget, 1500, at(9, 0)).is_ok()).count();
+            let threads = [scope.spawn(take), scope.spawn(take)];
+            threads.map(|thread| thread.join().unwrap()).iter().sum::<usize>()
+        });
+        assert_eq!(spent, 1500);
     }
 }

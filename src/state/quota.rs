@@ -34,7 +34,7 @@ pub struct Hold {
 
 /// There is no such amount left, or not for this tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exhausted;
+pub struct OverQuota;
 
 impl Quota {
     /// Creates it with nothing held.
@@ -78,8 +78,8 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// [`Exhausted`]; nothing has changed then.
-    pub fn hold(self: &Arc<Self>, amount: usize, sole: bool) -> Result<Hold, Exhausted> {
+    /// [`OverQuota`]; nothing has changed then.
+    pub fn hold(self: &Arc<Self>, amount: usize, sole: bool) -> Result<Hold, OverQuota> {
         let mut hold = Hold { share: Arc::clone(self), amount: 0, sole };
         hold.grow(amount)?;
         Ok(hold)
@@ -96,8 +96,8 @@ impl Hold {
     ///
     /// # Errors
     ///
-    /// [`Exhausted`]; what was held before still is.
-    pub fn grow(&mut self, amount: usize) -> Result<(), Exhausted> {
+    /// [`OverQuota`]; what was held before still is.
+    pub fn grow(&mut self, amount: usize) -> Result<(), OverQuota> {
         let Share { quota, held } = &*self.share;
         // Taken first and looked at then: two who come at once may both be refused, and never both get the last part.
         let own = held.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
@@ -106,7 +106,7 @@ impl Hold {
         if !fits {
             self.share.release(amount);
             quota.refused.add();
-            return Err(Exhausted);
+            return Err(OverQuota);
         }
         self.amount += amount;
         Ok(())
@@ -149,7 +149,7 @@ mod tests {
         let (quota, [only]) = shares(100);
         let mut hold = only.hold(60, true).unwrap();
         hold.grow(40).unwrap();
-        assert_eq!(hold.grow(1), Err(Exhausted));
+        assert_eq!(hold.grow(1), Err(OverQuota));
         assert_eq!(quota.held(), 100);
         drop(hold);
         assert_eq!(quota.held(), 0);
@@ -160,7 +160,7 @@ mod tests {
     fn what_is_refused_changes_nothing_and_an_absurd_amount_is_refused() {
         let (quota, [one, other]) = shares(100);
         let mut hold = one.hold(50, false).unwrap();
-        assert_eq!(hold.grow(1), Err(Exhausted));
+        assert_eq!(hold.grow(1), Err(OverQuota));
         assert!(other.hold(usize::MAX, false).is_err());
         assert!(other.hold(25, false).is_ok(), "the part of the other tenant is still there");
         assert_eq!(quota.held(), 50);

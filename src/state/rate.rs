@@ -2,12 +2,8 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::time::Duration;
-
-use governor::clock::{Clock, MonotonicClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// So many in a span of time, and how many of them may come at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,97 +54,217 @@ impl fmt::Display for Rate {
     }
 }
 
-type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
+impl Rate {
+    /// Returns how long one takes to come back.
+    fn interval(self) -> Duration {
+        // Not zero, as far as rates go: a million in a second is a microsecond each.
+        (Duration::from_secs(self.per.seconds().into()) / self.amount.get()).max(Duration::from_nanos(1))
+    }
 
-/// The bucket of one tenant and one limit, shared by all workers. Only time refills it.
-#[derive(Debug)]
-pub struct Bucket<C: Clock = MonotonicClock> {
+    /// Returns how long an empty bucket takes to be full.
+    fn capacity(self) -> Duration {
+        self.interval() * self.burst.get()
+    }
+}
+
+/// The bucket of one tenant and one limit, shared by all workers. Only time refills it, and no definition does.
+///
+/// It is the generic cell rate algorithm, written out: the crates that have it keep what was used to themselves, so that
+/// another rate would mean a full bucket.
+#[derive(Debug, Default)]
+pub struct Bucket(Mutex<Option<Level>>);
+
+/// How full a bucket is.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    /// The definition that the last request was judged by.
     rate: Rate,
-    limiter: Limiter<C>,
-    clock: C,
+    /// When the bucket is full again.
+    full: Instant,
+}
+
+impl Level {
+    /// Returns how long the bucket takes to be full.
+    fn missing(&self, now: Instant) -> Duration {
+        self.full.saturating_duration_since(now)
+    }
+
+    /// Returns the same for another definition: as many are gone as before, or all.
+    fn missing_by(&self, rate: Rate, now: Instant) -> Duration {
+        let missing = self.missing(now);
+        if self.rate == rate {
+            return missing;
+        }
+        let scaled = missing.as_nanos() * rate.interval().as_nanos() / self.rate.interval().as_nanos().max(1);
+        u64::try_from(scaled).map_or(rate.capacity(), Duration::from_nanos).min(rate.capacity())
+    }
 }
 
 impl Bucket {
-    /// A full bucket.
-    #[must_use]
-    pub fn new(rate: Rate) -> Bucket {
-        Bucket::with_clock(rate, MonotonicClock)
-    }
-}
-
-impl<C: Clock + Clone> Bucket<C> {
-    fn with_clock(rate: Rate, clock: C) -> Bucket<C> {
-        let one = Duration::from_secs(rate.per.seconds().into()) / rate.amount.get();
-        // Not zero, as far as rates go: a million in a second is a microsecond each.
-        let quota = Quota::with_period(one).unwrap_or(Quota::per_second(rate.amount)).allow_burst(rate.burst);
-        let limiter = RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware();
-        Bucket { rate, limiter, clock }
+    /// Goes on by this definition, with as many gone as before.
+    pub fn define(&self, rate: Rate, now: Instant) {
+        if let Some(level) = self.lock().as_mut() {
+            *level = Level { rate, full: now + level.missing_by(rate, now) };
+        }
     }
 
-    /// Its definition.
-    #[must_use]
-    pub fn rate(&self) -> Rate {
-        self.rate
-    }
-
-    /// Takes one; how many are left at once.
+    /// Takes one by this definition and returns how many are left at once.
     ///
     /// # Errors
     ///
     /// How long it takes until there is one again; nothing was taken.
-    pub fn take(&self) -> Result<u32, Duration> {
-        match self.limiter.check() {
-            Ok(state) => Ok(state.remaining_burst_capacity()),
-            Err(until) => Err(until.wait_time_from(self.clock.now())),
+    pub fn take(&self, rate: Rate, now: Instant) -> Result<u32, Duration> {
+        let mut level = self.lock();
+        let missing = level.map_or(Duration::ZERO, |level| level.missing_by(rate, now));
+        let (interval, capacity) = (rate.interval(), rate.capacity());
+        let taken = missing + interval;
+        let (left, missing) = match capacity.checked_sub(taken) {
+            Some(left) => (Ok(whole(left, interval)), taken),
+            None => (Err(taken.saturating_sub(capacity)), missing),
+        };
+        *level = Some(Level { rate, full: now + missing });
+        left
+    }
+
+    /// Takes one where there is no limit at present; a limit that is given back later goes on with what is left.
+    pub fn count(&self, now: Instant) {
+        if let Some(level) = self.lock().as_mut() {
+            let taken = level.missing(now) + level.rate.interval();
+            level.full = now + taken.min(level.rate.capacity());
         }
     }
+
+    /// Gives back one that was taken.
+    pub fn give_back(&self) {
+        if let Some(level) = self.lock().as_mut() {
+            level.full = level.full.checked_sub(level.rate.interval()).unwrap_or(level.full);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Level>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns how often a part fits into a whole.
+fn whole(all: Duration, part: Duration) -> u32 {
+    u32::try_from(all.as_nanos() / part.as_nanos().max(1)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
-
     use super::*;
 
-    fn bucket(amount: u32, per: Per, burst: u32) -> (Bucket<FakeRelativeClock>, FakeRelativeClock) {
+    fn rate(amount: u32, per: Per, burst: u32) -> Rate {
         let [amount, burst] = [amount, burst].map(|n| NonZeroU32::new(n).unwrap());
-        let clock = FakeRelativeClock::default();
-        (Bucket::with_clock(Rate { amount, per, burst }, clock.clone()), clock)
+        Rate { amount, per, burst }
     }
+
+    /// A bucket, and how much time has passed by its clock.
+    struct Timed {
+        bucket: Bucket,
+        now: Instant,
+    }
+
+    impl Timed {
+        fn new() -> Timed {
+            Timed { bucket: Bucket::default(), now: Instant::now() }
+        }
+
+        fn pass(&mut self, time: Duration) {
+            self.now += time;
+        }
+
+        fn take(&self, rate: Rate) -> Result<u32, Duration> {
+            self.bucket.take(rate, self.now)
+        }
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     #[test]
     fn a_burst_comes_at_once_and_then_one_in_each_share_of_the_span() {
-        let (bucket, clock) = bucket(30, Per::Minute, 3);
-        assert_eq!([bucket.take(), bucket.take(), bucket.take()], [Ok(2), Ok(1), Ok(0)]);
-        assert_eq!(bucket.take(), Err(Duration::from_secs(2)));
-        clock.advance(Duration::from_millis(1_500));
-        assert_eq!(bucket.take(), Err(Duration::from_millis(500)));
-        clock.advance(Duration::from_millis(500));
-        assert_eq!(bucket.take(), Ok(0));
-        assert!(bucket.take().is_err());
-        clock.advance(Duration::from_secs(60 * 60));
-        assert_eq!(bucket.take(), Ok(2), "a rest fills the burst and no more");
+        let (mut bucket, rate) = (Timed::new(), rate(30, Per::Minute, 3));
+        assert_eq!([bucket.take(rate), bucket.take(rate), bucket.take(rate)], [Ok(2), Ok(1), Ok(0)]);
+        assert_eq!(bucket.take(rate), Err(Duration::from_secs(2)));
+        bucket.pass(Duration::from_millis(1_500));
+        assert_eq!(bucket.take(rate), Err(Duration::from_millis(500)));
+        bucket.pass(Duration::from_millis(500));
+        assert_eq!(bucket.take(rate), Ok(0));
+        assert!(bucket.take(rate).is_err());
+        bucket.pass(Duration::from_secs(60 * 60));
+        assert_eq!(bucket.take(rate), Ok(2), "a rest fills the burst and no more");
     }
 
     #[test]
     fn the_longest_burst_that_can_be_configured_is_counted() {
-        let (bucket, clock) = bucket(1, Per::Day, 366);
-        assert_eq!(bucket.take(), Ok(365));
-        (0..365).for_each(|_| assert!(bucket.take().is_ok()));
-        assert_eq!(bucket.take(), Err(Duration::from_secs(24 * 60 * 60)));
-        clock.advance(Duration::from_secs(24 * 60 * 60));
-        assert_eq!(bucket.take(), Ok(0));
+        let (mut bucket, rate) = (Timed::new(), rate(1, Per::Day, 366));
+        assert_eq!(bucket.take(rate), Ok(365));
+        (0..365).for_each(|_| assert!(bucket.take(rate).is_ok()));
+        assert_eq!(bucket.take(rate), Err(DAY));
+        bucket.pass(DAY);
+        assert_eq!(bucket.take(rate), Ok(0));
     }
 
     #[test]
     fn the_slowest_and_the_fastest_rate_hold() {
-        let (slow, clock) = bucket(1, Per::Day, 1);
-        assert_eq!((slow.take(), slow.take()), (Ok(0), Err(Duration::from_secs(24 * 60 * 60))));
-        clock.advance(Duration::from_secs(24 * 60 * 60));
-        assert_eq!(slow.take(), Ok(0));
-        let (fast, clock) = bucket(1_000_000, Per::Second, 1);
-        assert_eq!((fast.take(), fast.take()), (Ok(0), Err(Duration::from_micros(1))));
-        clock.advance(Duration::from_micros(1));
-        assert_eq!(fast.take(), Ok(0));
+        let (mut slow, rate_slow) = (Timed::new(), rate(1, Per::Day, 1));
+        assert_eq!((slow.take(rate_slow), slow.take(rate_slow)), (Ok(0), Err(DAY)));
+        slow.pass(DAY);
+        assert_eq!(slow.take(rate_slow), Ok(0));
+        let (mut fast, rate_fast) = (Timed::new(), rate(1_000_000, Per::Second, 1));
+        assert_eq!((fast.take(rate_fast), fast.take(rate_fast)), (Ok(0), Err(Duration::from_micros(1))));
+        fast.pass(Duration::from_micros(1));
+        assert_eq!(fast.take(rate_fast), Ok(0));
+    }
+
+    #[test]
+    fn another_rate_starts_with_as_many_gone_as_the_one_before() {
+        let bucket = Timed::new();
+        let (two, three) = (rate(2, Per::Day, 2), rate(3, Per::Day, 3));
+        let all = |rate| std::iter::from_fn(|| bucket.take(rate).ok()).count();
+        assert_eq!([all(two), all(three), all(two), all(three)], [2, 1, 0, 1]);
+        let mut bucket = Timed::new();
+        assert_eq!(bucket.take(rate(60, Per::Minute, 60)), Ok(59));
+        bucket.bucket.define(two, bucket.now);
+        bucket.pass(Duration::from_secs(60));
+        assert_eq!(bucket.take(two), Ok(0), "it comes back at the new pace from the change on");
+        let hasty = rate(1_000_000, Per::Second, 1_000_000);
+        let bucket = Timed::new();
+        (0..100).for_each(|_| assert!(bucket.take(hasty).is_ok()));
+        assert_eq!(bucket.take(two), Err(DAY / 2), "empty, and no emptier");
+    }
+
+    #[test]
+    fn a_limit_that_is_taken_away_and_given_back_has_been_counted_in_between() {
+        let (mut bucket, three) = (Timed::new(), rate(3, Per::Day, 3));
+        assert_eq!(bucket.take(three), Ok(2));
+        bucket.bucket.count(bucket.now);
+        assert_eq!(bucket.take(three), Ok(0));
+        (0..100).for_each(|_| bucket.bucket.count(bucket.now));
+        assert_eq!(bucket.take(three), Err(DAY / 3), "empty, and no emptier");
+        bucket.pass(DAY);
+        assert_eq!(bucket.take(three), Ok(2));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_fills_nothing_beyond_the_burst() {
+        let (bucket, one) = (Timed::new(), rate(1, Per::Day, 1));
+        assert_eq!(bucket.take(one), Ok(0));
+        bucket.bucket.give_back();
+        assert_eq!(bucket.take(one), Ok(0));
+        (0..3).for_each(|_| bucket.bucket.give_back());
+        assert_eq!((bucket.take(one), bucket.take(one)), (Ok(0), Err(DAY)));
+    }
+
+    #[test]
+    fn threads_at_once_take_no_more_than_there_are() {
+        let (bucket, rate) = (Timed::new(), rate(1500, Per::Day, 1500));
+        let taken = std::thread::scope(|scope| {
+            let take = || (0..1000).filter(|_| bucket.take(rate).is_ok()).count();
+            let threads = [scope.spawn(take), scope.spawn(take)];
+            threads.map(|thread| thread.join().unwrap()).iter().sum::<usize>()
+        });
+        assert_eq!(taken, 1500);
     }
 }

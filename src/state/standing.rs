@@ -87,10 +87,10 @@ impl Standing {
         }
     }
 
-    /// One start of the budget came back.
-    pub fn give_back(&mut self) {
-        if let Some(Some(budget)) = self.left.get_mut(Limit::Budget as usize) {
-            budget.count += 1;
+    /// Notes that one of a limit came back.
+    pub fn give_back(&mut self, limit: Limit) {
+        if let Some(Some(left)) = self.left.get_mut(limit as usize) {
+            left.count += 1;
         }
     }
 

@@ -71,8 +71,8 @@ table! {
     CLIENT = histogram("http_client_request_duration_seconds", "Requests to the upstream, look-ups included, until their answer was read");
     IN_FLIGHT = gauge("asteroid_gateway_requests_in_flight", "Requests that are not settled, also those whose caller has left");
     REQUESTS = counter("asteroid_gateway_requests_total", "Requests by tenant and class of status");
-    STARTED = counter("asteroid_gateway_executions_started_total", "Starts that the upstream answered with a 2xx");
-    UNKNOWN = counter("asteroid_gateway_executions_unknown_total", "Starts that were sent and got no complete answer, or one that says neither that they run nor that they do not");
+    STARTED = counter("asteroid_gateway_executions_started_total", "Starts whose answer named the execution");
+    UNKNOWN = counter("asteroid_gateway_executions_unknown_total", "Starts that were sent and got no complete answer, or one that proves neither that they run nor that they do not");
     DECISIONS = counter("asteroid_gateway_ratelimit_decisions_total", "Decisions of each limit");
     KEYED = counter("asteroid_gateway_idempotency_total", "Starts with an idempotency key, by what the key meant");
     KEY_RECORDS = gauge("asteroid_gateway_idempotency_records", "Idempotency keys that are remembered");
@@ -205,11 +205,7 @@ impl Metrics {
         meters.request(line.status);
         let Some(operation) = record.asked.operation else { return };
         match line.outcome {
-            Outcome::Answered if (200..300).contains(&line.status) && !line.replayed => meters.started(operation),
-            // A redirect or a 5xx is no proof that nothing runs.
-            Outcome::Answered if !(200..300).contains(&line.status) && !(400..500).contains(&line.status) => {
-                meters.unknown()
-            }
+            Outcome::Answered if !line.replayed => meters.started(operation),
             // Where no key was injected, the doubt is an earlier start's, which was counted then.
             Outcome::Unknown if line.credential.is_some() => meters.unknown(),
             Outcome::Answered | Outcome::Unknown | Outcome::NotStarted => {}

@@ -9,7 +9,7 @@ pub mod export;
 mod otlp;
 mod span;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::http::request::Parts;
@@ -42,7 +42,7 @@ pub struct Place {
 }
 
 /// A request's part in a trace.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub enum Trace {
     /// None: no valid context came, and none is begun.
     #[default]
@@ -52,7 +52,7 @@ pub enum Trace {
     /// A trace that begins here and is not sampled.
     Unsampled(Context),
     /// A trace that is sampled.
-    Recorded(Box<Recording>),
+    Recorded(Arc<Recording>),
 }
 
 /// What becomes the spans of a request.
@@ -138,7 +138,7 @@ impl Trace {
             return Trace::Unsampled(own);
         }
         let state = if caller.is_some() { joined(&head.headers) } else { String::new() };
-        Trace::Recorded(Box::new(Recording {
+        Trace::Recorded(Arc::new(Recording {
             own,
             parent: caller.map(|caller| caller.span_id),
             state,
@@ -219,7 +219,7 @@ impl Recording {
     }
 
     fn exchanges(&self) -> MutexGuard<'_, Vec<Exchange>> {
-        // Uncontended: it is there because a look-up holds its request's record by shared reference.
+        // Uncontended: it is there because an exchange may outlive its request's record.
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

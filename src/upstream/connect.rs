@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::http::uri::{Authority, InvalidUri};
 use hyper_util::rt::TokioIo;
+use rustls::AlertDescription;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -19,6 +20,8 @@ use crate::config::resolve::{Collector, Scheme, Upstream};
 use crate::tasks::Tasks;
 
 use super::body::Body;
+use super::cause::Cause;
+use super::link::{Link, LinkState};
 use super::{http2, tls};
 
 /// What is read at once of an answer over HTTP/1.1, in bytes. A head of twice as much is refused always, a longer one than
@@ -65,8 +68,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The upstream closed a new connection before anything was written to it.
-    #[error("it closed the connection before the request was sent")]
-    Closed,
+    #[error("it closed the connection before the request was sent: {0}")]
+    Closed(Cause),
     /// The upstream takes no request over HTTP/2.
     #[error("it takes no requests at the moment: it refused the stream, or allows none")]
     Declined,
@@ -81,7 +84,7 @@ impl Error {
             Error::Timeout { .. } => "connection_timeout",
             Error::Tls { .. } => "tls_protocol_error",
             Error::Refused { .. } => "connection_refused",
-            Error::Failed { .. } | Error::Closed | Error::Declined => "destination_unavailable",
+            Error::Failed { .. } | Error::Closed(_) | Error::Declined => "destination_unavailable",
         }
     }
 }
@@ -135,8 +138,8 @@ struct Tls {
 /// A new connection, as the upstream wants to be spoken to.
 #[derive(Debug)]
 pub enum Made {
-    /// For one request at a time; and the task that drives it.
-    Http1(SendRequest<Body>, AbortHandle),
+    /// For one request at a time; the task that drives it; and what is known of it.
+    Http1(SendRequest<Body>, AbortHandle, Arc<LinkState>),
     /// For many at once.
     Http2(http2::Connection),
 }
@@ -228,21 +231,32 @@ impl Connector {
         let connecting = async {
             let stream = self.tcp(deadline).await?;
             let Some(Tls { client, name, authority }) = &self.tls else {
-                return handshake(stream, tasks).await;
+                return handshake(Link::plain(stream), tasks).await;
             };
             let stream = TlsConnector::from(client.config()).connect(name.clone(), stream).await;
             let stream = stream.map_err(|source| Error::Tls { host: self.host.clone(), source })?;
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                return http2::Connection::begin(stream, authority.clone(), tasks).await.map(Made::Http2);
+                let (link, heard) = Link::http2(stream);
+                let state = link.state();
+                let begun = http2::Connection::begin(link, heard, authority.clone(), tasks).await;
+                let ended = |cause| state.alert().map_or(Error::Closed(cause), |alert| self.refused_by(alert));
+                return begun.map(Made::Http2).map_err(ended);
             }
-            handshake(stream, tasks).await
+            handshake(Link::tls(stream), tasks).await
         };
         timeout_at(deadline, connecting).await.unwrap_or(Err(Error::Timeout { after: self.within }))
     }
 
+    /// The upstream refused the TLS handshake with this alert.
+    #[must_use]
+    pub fn refused_by(&self, alert: AlertDescription) -> Error {
+        let source = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
+        Error::Tls { host: self.host.clone(), source }
+    }
+
     async fn tcp(&self, deadline: Instant) -> Result<TcpStream, Error> {
         let addresses = self.addresses().await?;
-        let mut failed = Error::Closed;
+        let mut failed = Error::Timeout { after: self.within };
         for (tried, address) in addresses.iter().enumerate() {
             // An address that swallows packets must not use up the time of those behind it.
             let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
@@ -288,13 +302,17 @@ pub(super) fn http1() -> http1::Builder {
     builder
 }
 
-async fn handshake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, tasks: &Tasks) -> Result<Made, Error> {
-    let shaken = http1().handshake(TokioIo::new(stream)).await;
+async fn handshake<S>(link: Link<S>, tasks: &Tasks) -> Result<Made, Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let state = link.state();
+    let shaken = http1().handshake(TokioIo::new(link)).await;
     // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
-    let (sender, connection) = shaken.map_err(|_| Error::Closed)?;
+    let (sender, connection) = shaken.map_err(|error| Error::Closed(Cause::of(&error)))?;
     // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.
     let task = tasks.spawn_unwaited(async move { drop(connection.await) });
-    Ok(Made::Http1(sender, task))
+    Ok(Made::Http1(sender, task, state))
 }
 
 #[cfg(test)]
@@ -303,7 +321,7 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_is_this_machine_and_nobody_is_asked_for_it() {
-        let (client, _) = tls::Client::new(None).unwrap();
+        let (client, _) = tls::Client::new(None).await.unwrap();
         let connector = Connector::of((Scheme::Http, "localhost", 8), "localhost:8", &client, Duration::ZERO).unwrap();
         assert!(matches!(connector.place, Place::Loopback), "it is no name to look up");
         let expected = ["127.0.0.1:8", "[::1]:8"].map(|address| address.parse().unwrap());

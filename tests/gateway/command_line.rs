@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use crate::harness::program::binary;
-use crate::harness::{Program, configuration};
+use crate::harness::{KEY, Program, configuration};
 
 /// Runs a command on a configuration that it must refuse; what it printed.
 pub(crate) fn refused(command: &str, configuration: &str) -> String {
@@ -107,7 +107,7 @@ fn environment_variables_override_the_file() {
     let gateway = Program::run_with(
         &configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: THE_KEY"),
         &[],
-        &[("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"), ("THE_KEY", "k"), ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1")],
+        &[("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"), ("THE_KEY", KEY), ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1")],
     );
     let mut caller = crate::harness::Caller::connect(gateway.address());
     let answer = caller.execute(&" ".repeat(2049));

@@ -88,7 +88,7 @@ fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
 /// A gateway with limits that show what was counted.
 fn gateway(upstream: &str, recovery: bool, more: &str) -> Program {
     let recovery = if recovery { "idempotency: { recovery: true }" } else { "" };
-    let limits = format!("in_flight: 8, budget: {{ executions: {BUDGET}, per: day, local: true }}");
+    let limits = format!("in_flight: 8, budget: {{ executions: {BUDGET}, per: day }}");
     let text = configuration(upstream, &format!("{recovery}\n{more}"));
     Program::run_watched(&text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},")))
 }

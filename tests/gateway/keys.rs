@@ -49,13 +49,13 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     let key = dir.join("key");
     let first = said(&pair.gateway, READ, 1)["fingerprint"].clone();
     let put: [Put<'_>; 4] = [
-        ("ak-in-place", &|value| write(&key, value).unwrap()),
+        ("ak-in-place-7d3e9f1a52", &|value| write(&key, value).unwrap()),
         ("ak-with-a-line-break", &|value| write(&key, format!("{value}\n")).unwrap()),
-        ("ak-renamed", &|value| {
+        ("ak-renamed-7d3e9f1a52", &|value| {
             write(dir.join("new"), value).unwrap();
             rename(dir.join("new"), &key).unwrap();
         }),
-        ("ak-mounted", &|value| {
+        ("ak-mounted-7d3e9f1a52", &|value| {
             mount(dir, "v1", value);
             symlink("..data/key", dir.join("link")).unwrap();
             rename(dir.join("link"), &key).unwrap();
@@ -75,8 +75,8 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
         assert!(!seen.contains(&fingerprint), "{value}");
         seen.push(fingerprint);
     }
-    pair.asteroid.replace_key("ak-swapped");
-    mount(dir, "v2", "ak-swapped");
+    pair.asteroid.replace_key("ak-swapped-7d3e9f1a52");
+    mount(dir, "v2", "ak-swapped-7d3e9f1a52");
     said(&pair.gateway, READ, 6);
     assert_eq!(caller.execute("{}").status, 202);
     let ended = pair.gateway.stop();
@@ -133,7 +133,7 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
         .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
         .replace(
             "tenants: {",
-            "tenants: { sales: { credential: late, limits: { budget: { executions: 1, per: day, local: true } } },",
+            "tenants: { sales: { credential: late, limits: { budget: { executions: 1, per: day } } },",
         );
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let sales = || pair.caller().post(EXECUTE, &[("X-Tenant-Id", "sales"), ("Idempotency-Key", "k")], b"{}");
@@ -178,8 +178,8 @@ fn a_place_that_a_reload_names_anew_is_waited_for_and_the_old_place_may_lose_its
     write(pair.gateway.dir().join("key"), KEY).unwrap();
     wait_for_state(&pair.gateway, "main", "fresh");
 
-    write(pair.gateway.dir().join("other"), "ak-other").unwrap();
-    pair.asteroid.replace_key("ak-other");
+    write(pair.gateway.dir().join("other"), "ak-other-7d3e9f1a52").unwrap();
+    pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     said(&pair.gateway, "the configuration was reloaded", 1);
     assert_eq!(pair.execute("{}").status, 202, "it is tried again without being told");
     let refusals = pair.gateway.events("the configuration was not reloaded; the one before goes on unchanged");
@@ -233,12 +233,51 @@ fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_credential_info", &labels), Some(1.0));
     assert_eq!(pair.execute("{}").status, 202);
 
-    write(pair.gateway.dir().join("before"), "ak-before").unwrap();
+    write(pair.gateway.dir().join("before"), "ak-before-7d3e9f1a52").unwrap();
     pair.gateway.wait_for_metrics(
         |metrics| metrics.find("asteroid_gateway_credential_info", &[("credential", "main"), ("error", "")]),
         &Some(1.0),
     );
-    assert!(!pair.gateway.stop().output.contains("ak-before"));
+    assert!(!pair.gateway.stop().output.contains("ak-before-7d3e9f1a52"));
+}
+
+#[test]
+fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_said() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "");
+    let previous = text.replace("{dir}/key\"", "{dir}/key\", previous_file: \"{dir}/before\"");
+    let pair = Pair { gateway: Program::run(&previous), asteroid };
+    let why = "holds fewer than 16 bytes";
+    // As part of an answer, it would be overwritten there.
+    for (nth, short) in ["1", "execution\n", "ak-0123456789ab"].into_iter().enumerate() {
+        write(pair.gateway.dir().join("key"), short).unwrap();
+        said(&pair.gateway, LOST, nth + 1);
+        let answer = pair.execute("{}");
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.json()["executionId"], pair.asteroid.executions()[nth].id.as_str());
+        let report = verbose(&pair.gateway);
+        assert!(report.contains("[!]credential main: stale, key ") && report.contains(why), "{report}");
+        write(pair.gateway.dir().join("key"), KEY).unwrap();
+        said(&pair.gateway, BACK, nth + 1);
+    }
+    write(pair.gateway.dir().join("before"), "short").unwrap();
+    let unusable = said(&pair.gateway, "the key in previous_file cannot be used", 1);
+    assert!(unusable["reason"].as_str().unwrap().contains(why), "{unusable}");
+
+    let gateway = Program::run(&text.replace("{dir}/key", "{dir}/gateway.yaml.none"));
+    write(gateway.dir().join("gateway.yaml.none"), "123456789012345").unwrap();
+    gateway.wait_for_metrics(
+        |metrics| metrics.find("asteroid_gateway_credential_info", &[("credential", "main"), ("error", "invalid")]),
+        &Some(1.0),
+    );
+    assert!(verbose(&gateway).contains(why), "{}", verbose(&gateway));
+
+    std::fs::write(gateway.dir().join("env.yaml"), text.replace("file: \"{dir}/key\"", "env: THE_KEY")).unwrap();
+    let mut run = crate::harness::binary();
+    let output = run.args(["run", "--config"]).arg(gateway.dir().join("env.yaml")).env("THE_KEY", "short").output();
+    let output = output.unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && printed.contains("THE_KEY: ") && printed.contains(why), "{printed}");
 }
 
 #[test]
@@ -259,7 +298,7 @@ fn a_reload_that_waits_for_one_key_takes_in_no_other() {
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let dir = pair.gateway.dir();
-    write(dir.join("other"), "ak-other").unwrap();
+    write(dir.join("other"), "ak-other-7d3e9f1a52").unwrap();
     // Read after the one that moved.
     let late = "credentials: { z: { file: \"{dir}/late\" },";
     let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", late);

@@ -141,7 +141,7 @@ fn the_labels_are_those_of_opentelemetry() {
 
 #[test]
 fn what_each_limit_decided_is_counted() {
-    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day, local: true } },";
+    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day } },";
     let pair = tenants(limits, "");
     assert_eq!(start(&pair, "billing", None, "{}").status, 202);
     pair.asteroid.next(json!({"run": true, "then": "stall"}));

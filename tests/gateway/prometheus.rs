@@ -52,7 +52,7 @@ fn series(query: &str) -> BTreeSet<String> {
 /// A gateway on which something of every kind has happened.
 fn busy() -> Pair {
     let asteroid = Asteroid::start();
-    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day, local: true } },";
+    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day } },";
     let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let post = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;

@@ -145,11 +145,11 @@ fn after_a_kill_a_retry_gets_the_execution_of_the_first_process() {
     assert_found(&pair, &keyed(&pair, "k"));
 }
 
-/// How a look-up fails, and what the caller is told to wait, in seconds.
-fn failures() -> Vec<(Value, Option<&'static str>)> {
+/// How a look-up fails, and whether the caller is told to try again.
+fn failures() -> Vec<(Value, bool)> {
     let answer = |answer: Value| json!({"method": "GET", "then": {"answer": answer}});
-    let then = |then: &str| (json!({"method": "GET", "then": then}), Some("1"));
-    let status = |status: u16, after| (answer(json!({"status": status})), after);
+    let then = |then: &str| (json!({"method": "GET", "then": then}), true);
+    let status = |status: u16, again| (answer(json!({"status": status})), again);
     let patient = answer(json!({"status": 429, "headers": [["retry-after", "9"]]}));
     vec![
         then("close"),
@@ -157,28 +157,32 @@ fn failures() -> Vec<(Value, Option<&'static str>)> {
         then("stall"),
         then("close_mid_answer"),
         then("stall_mid_answer"),
-        status(401, None),
-        status(403, None),
-        status(404, Some("1")),
-        (patient, Some("9")),
-        status(500, Some("1")),
-        status(503, Some("1")),
-        (answer(json!({"status": 200, "body": "{}"})), None),
-        (answer(json!({"status": 200, "body": ""})), None),
+        status(401, false),
+        status(403, false),
+        status(404, true),
+        (patient, true),
+        status(500, true),
+        status(503, true),
+        (answer(json!({"status": 200, "body": "{}"})), false),
+        (answer(json!({"status": 200, "body": ""})), false),
     ]
 }
 
 #[test]
 fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
     let pair = Pair::with(RECOVERY);
-    for (n, (fault, after)) in failures().into_iter().enumerate() {
+    for (n, (fault, again)) in failures().into_iter().enumerate() {
         let (first, lost) = (format!("first{n}"), format!("lost{n}"));
         pair.asteroid.next(fault.clone());
         let answer = keyed(&pair, &first);
         answer.assert_error(504, "idempotency-lookup", "unknown");
-        assert_eq!(answer.header("retry-after"), after, "{fault}");
+        assert_eq!(
+            (answer.header("execution-outcome"), answer.header("retry-after")),
+            (Some("unknown"), None),
+            "{fault}"
+        );
         let says_again = answer.json()["detail"].as_str().unwrap().contains("Try again with the same key");
-        assert_eq!(says_again, after.is_some(), "{fault}");
+        assert_eq!(says_again, again, "{fault}");
         assert_eq!(pair.asteroid.executions().len(), 2 * n, "{fault}");
         assert_eq!(keyed(&pair, &first).header("idempotent-replayed"), None, "{fault}");
 

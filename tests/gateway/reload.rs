@@ -133,8 +133,7 @@ fn a_change_that_needs_a_restart_is_named_and_nothing_of_its_file_is_taken_over(
 
 #[test]
 fn a_reload_refills_nothing_and_forgets_nothing() {
-    let limits =
-        "limits: { executions: { rate: 3/d }, in_flight: 2, budget: { executions: 9, per: day, local: true } },";
+    let limits = "limits: { executions: { rate: 3/d }, in_flight: 2, budget: { executions: 9, per: day } },";
     let (pair, text) = start(|text| text.replace("credential: main,", &format!("credential: main, {limits}")));
     let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}");
     assert_eq!(keyed("k").status, 202);
@@ -153,9 +152,36 @@ fn a_reload_refills_nothing_and_forgets_nothing() {
     pair.asteroid.clear_faults();
     assert_eq!(held.answer().status, 202);
 
-    assert_applied(&pair.gateway.reload(&text.replace("rate: 3/d", "rate: 4/d")));
-    assert_eq!(pair.execute("{}").status, 202, "a new rate is a new bucket");
-    assert!(pair.execute("{}").header("ratelimit").unwrap().contains("\"budget\";r=4;"), "the budget goes on");
+    let more = text.replace("rate: 3/d", "rate: 4/d");
+    assert_applied(&pair.gateway.reload(&more));
+    assert!(pair.execute("{}").header("ratelimit").unwrap().contains("\"executions\";r=0, \"budget\";r=5;"));
+    assert_eq!(
+        pair.execute("{}").json()["limit"],
+        "executions",
+        "a new rate starts with as many gone as the old one had"
+    );
+    assert_applied(&pair.gateway.reload(&text));
+    assert_eq!(pair.execute("{}").json()["limit"], "executions");
+}
+
+#[test]
+fn limits_that_reloads_take_away_and_give_back_have_been_counted_in_between() {
+    let limits = "limits: { executions: { rate: 4/d }, budget: { executions: 4, per: day } },";
+    let (pair, text) = start(|text| text.replace("credential: main,", &format!("credential: main, {limits}")));
+    assert_eq!(pair.execute("{}").status, 202);
+    assert_applied(&pair.gateway.reload(&text.replace(limits, "")));
+    for _ in 0..2 {
+        assert_eq!(pair.execute("{}").header("ratelimit"), None);
+    }
+    assert_applied(&pair.gateway.reload(&text));
+    let left = pair.execute("{}").header("ratelimit").unwrap().to_owned();
+    assert!(left.starts_with("\"executions\";r=0, \"budget\";r=0;"), "{left}");
+    for limited in ["executions: { rate: 4/d }", "budget: { executions: 4, per: day }"] {
+        let text = text.replace(limits, &format!("limits: {{ {limited} }},"));
+        assert_applied(&pair.gateway.reload(&text));
+        assert_eq!(pair.execute("{}").json()["limit"], limited.split(':').next().unwrap());
+    }
+    assert_eq!(pair.asteroid.executions().len(), 4);
 }
 
 #[test]
@@ -163,9 +189,9 @@ fn sighup_reads_the_keys_again_at_once_and_one_that_cannot_be_read_changes_nothi
     let (pair, _) = start(str::to_owned);
     let key = pair.gateway.dir().join("key");
     let hup = || pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
-    pair.asteroid.replace_key("ak-second");
+    pair.asteroid.replace_key("ak-second-7d3e9f1a52");
     assert_eq!(pair.execute("{}").status, 502);
-    std::fs::write(&key, "ak-second\n").unwrap();
+    std::fs::write(&key, "ak-second-7d3e9f1a52\n").unwrap();
     assert_applied(&hup());
     assert_eq!(pair.execute("{}").status, 202);
 

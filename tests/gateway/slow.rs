@@ -13,7 +13,7 @@ const LONG: usize = 24 * 1024 * 1024;
 
 #[test]
 fn an_answer_that_is_read_slowly_but_steadily_is_read_to_its_end() {
-    let pair = Pair::with("timeouts: { idle: 1s }");
+    let pair = Pair::with("timeouts: { caller_idle: 1s }");
     pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": "x".repeat(LONG)}}}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");

@@ -103,7 +103,7 @@ fn a_kept_connection_that_the_upstream_has_closed_is_replaced_without_the_caller
 #[test]
 fn a_key_that_the_upstream_refuses_is_the_gateways_affair_and_never_the_callers_401() {
     let pair = Pair::start();
-    pair.asteroid.replace_key("ak-another");
+    pair.asteroid.replace_key("ak-another-7d3e9f1a52");
     let answer = pair.execute("{}");
     answer.assert_error(502, "key-refused", "not_started");
     assert_eq!(answer.header("www-authenticate"), None);
@@ -219,15 +219,50 @@ fn many_calls_at_once_share_one_connection_where_the_upstream_speaks_http2() {
 }
 
 #[test]
-fn a_call_that_is_given_up_leaves_the_others_of_its_http2_connection_alone() {
-    let pair = Pair::tls("timeouts: { response: 200ms }");
+fn a_call_that_is_reset_leaves_the_others_of_its_http2_connection_alone() {
+    let pair = Pair::tls("");
     assert_eq!(pair.execute("{}").status, 202);
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
-    pair.execute("{}").assert_error(504, "upstream-timeout", "unknown");
     pair.asteroid.next(json!({"then": "reset"}));
     pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
     assert_eq!(pair.execute("{}").status, 202);
     assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
+}
+
+#[test]
+fn the_log_names_what_broke_a_connection() {
+    for (pair, then, named) in [
+        (Pair::start(), "reset", "Connection reset by peer (os error 104)"),
+        (Pair::start(), "close", "connection closed before message completed"),
+        (Pair::tls(""), "reset", "received RST_STREAM with INTERNAL_ERROR"),
+        (Pair::tls(""), "close_mid_answer", "peer closed connection without sending TLS close_notify\""),
+    ] {
+        pair.asteroid.next(json!({"then": then}));
+        pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
+        let detail = pair.gateway.request_line(504)["detail"].to_string();
+        assert!(detail.contains(named), "{then}: {detail}");
+    }
+}
+
+#[test]
+fn what_the_upstream_says_of_its_own_limits_reaches_no_caller() {
+    let headers = [
+        ["RateLimit", "\"all\";r=7"],
+        ["RateLimit-Policy", "\"all\";q=100;w=60"],
+        ["RateLimit-Limit", "100"],
+        ["X-RateLimit-Remaining", "7"],
+        ["x-ratelimit-reset", "60"],
+        ["X-Rate-Limit-Remaining", "7"],
+        ["X-Kept", "yes"],
+    ];
+    for pair in over_both() {
+        for status in [202, 429, 500] {
+            pair.asteroid.next(json!({"then": {"answer": {"status": status, "headers": headers, "body": "{}"}}}));
+            let answer = pair.execute("{}");
+            assert_eq!((answer.status, answer.header("x-kept")), (status, Some("yes")));
+            let limits = answer.headers.iter().filter(|(name, _)| name.contains("rate"));
+            assert_eq!(limits.count(), 0, "{answer:?}");
+        }
+    }
 }
 
 #[test]

@@ -46,6 +46,7 @@ CHANGES = [
     "timeouts: { body: 90s }",
     "timeouts: { connect: 7s }",
     "timeouts: { idle: 40s }",
+    "timeouts: { caller_idle: 40s }",
     "drain: { delay: 3s }",
     "traces: { otlp: 'http://127.0.0.1:9/v1/traces' }",
     "audit: { stdout: true }",
@@ -73,7 +74,7 @@ class Gateway:
         self.directory = tempfile.TemporaryDirectory()
         self.file = pathlib.Path(self.directory.name) / "gateway.yaml"
         self.file.write_text(here(config))
-        (self.file.parent / "key").write_text("a-key\n")
+        (self.file.parent / "key").write_text("a-key-of-enough-bytes\n")
         self.process = subprocess.Popen(
             [program, "run", "--config", "gateway.yaml"], cwd=self.directory.name, env={}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

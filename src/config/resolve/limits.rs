@@ -1,7 +1,9 @@
 //! `tenants.*.limits`: what a tenant may do.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use super::Tenant;
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::units;
@@ -56,14 +58,26 @@ fn budget(written: file::Budget, path: &Path, findings: &mut Findings) -> Option
         Some(_) => findings.fault(&path.key("per"), "must be day: the UTC calendar day"),
         None => findings.missing(&path.key("per"), "missing; write `per: day`, the UTC calendar day"),
     };
-    let local = match written.local.as_ref().map(|file::Flag(text)| text.as_str()) {
-        Some("true") => Some(()),
-        _ => findings.missing(
-            &path.key("local"),
-            "must be true: budgets are counted in this process alone, and forgotten when it ends",
-        ),
+    match written.local.as_ref().map(|file::Flag(text)| text.as_str()) {
+        None => {}
+        Some("true" | "false") => {
+            findings.warnings.push(&path.key("local"), "has no effect and is no longer needed; leave it out");
+        }
+        Some(_) => findings.faults.push(&path.key("local"), "must be true or false"),
+    }
+    daily.and(executions).flatten()
+}
+
+/// Warns once of all budgets.
+pub(super) fn warn_of_local_budgets(tenants: &BTreeMap<String, Tenant>, findings: &mut Findings) {
+    let mut limited = tenants.iter().filter(|(_, tenant)| tenant.limits.budget.is_some());
+    let Some((first, _)) = limited.next() else { return };
+    let more = match limited.count() {
+        0 => String::new(),
+        more => format!(" (as are {more} more)"),
     };
-    daily.and(local).and(executions).flatten()
+    let path = Path::default().key("tenants").key(first).key("limits").key("budget");
+    findings.warnings.push(&path, format!("is counted in this process alone and forgotten when it ends{more}"));
 }
 
 fn count(

@@ -68,7 +68,7 @@ fn limits_are_read_and_absent_ones_are_none() {
     let read = |text: &str| with(&limits(text), &[]).unwrap().config.tenants["billing"].limits.clone();
     assert_eq!(read("{}"), Limits::default());
     let all = read(
-        "{ executions: { rate: 30/m }, requests: { rate: 50/s, burst: 100 }, in_flight: 64, budget: { executions: 500, per: day, local: true } }",
+        "{ executions: { rate: 30/m }, requests: { rate: 50/s, burst: 100 }, in_flight: 64, budget: { executions: 500, per: day } }",
     );
     let (executions, requests) = (all.executions.unwrap(), all.requests.unwrap());
     assert_eq!((executions.amount.get(), executions.per, executions.burst.get()), (30, Per::Minute, 30));
@@ -77,10 +77,18 @@ fn limits_are_read_and_absent_ones_are_none() {
 }
 
 #[test]
-fn a_budget_is_refused_unless_it_is_known_to_be_local() {
-    let said = "tenants.billing.limits.budget.local: must be true: budgets are counted in this process alone, and forgotten when it ends";
-    assert_faults(&limits("{ budget: { executions: 5, per: day } }"), &[said]);
-    assert_faults(&limits("{ budget: { executions: 5, per: day, local: false } }"), &[said]);
+fn a_budget_is_warned_of_once_as_local_and_what_said_so_before_is_not_needed() {
+    let warnings = |text: &str| with(text, &[]).unwrap().warnings.to_string();
+    let said = "tenants.billing.limits.budget: is counted in this process alone and forgotten when it ends";
+    assert_eq!(warnings(&limits("{ budget: { executions: 5, per: day } }")), said);
+    for local in ["true", "false"] {
+        let text = limits(&format!("{{ budget: {{ executions: 5, per: day, local: {local} }} }}"));
+        let needless = "tenants.billing.limits.budget.local: has no effect and is no longer needed; leave it out";
+        assert_eq!(warnings(&text), format!("{said}\n{needless}"));
+    }
+    let several = limits("{ budget: { executions: 5, per: day } }")
+        + "  sales: { credential: main, limits: { budget: { executions: 5, per: day } } }\n";
+    assert!(warnings(&several).contains(&format!("{said} (as are 1 more)")), "{}", warnings(&several));
 }
 
 #[test]
@@ -117,7 +125,7 @@ fn a_burst_that_a_year_does_not_bring_back_is_refused() {
 fn limits_can_be_set_from_the_environment() {
     let variables = [
         ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__IN_FLIGHT", "7"),
-        ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__BUDGET", "{ executions: 5, per: day, local: true }"),
+        ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__BUDGET", "{ executions: 5, per: day }"),
         ("ASTEROID_GATEWAY__TENANTS__BILLING__LIMITS__EXECUTIONS__RATE", "3/h"),
     ];
     let limits = with(SMALLEST, &variables).unwrap().config.tenants["billing"].limits.clone();

@@ -6,7 +6,7 @@ use super::duration::{Histogram, Lazy};
 use super::label::{ASKED, Asked, STATUSES, name, name_index, status, status_error, status_index};
 
 /// The gateway's own errors, by the last part of their `type`; another is shown as `_OTHER`.
-const ERRORS: [&str; 31] = [
+const ERRORS: [&str; 32] = [
     "limit",
     "body",
     "unreachable",
@@ -30,6 +30,7 @@ const ERRORS: [&str; 31] = [
     "body-timeout",
     "body-memory",
     "body-broken",
+    "caller-left",
     "target",
     "malformed",
     "host",

@@ -189,7 +189,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
         watched.ask_admin();
     }
     watched.pair.gateway.reload(&watched.text);
-    watched.pair.asteroid.replace_key("ak-other");
+    watched.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     // All at once: each waits for another key.
     let refused = Operation::ALL
         .into_iter()

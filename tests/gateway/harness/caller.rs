@@ -1,7 +1,7 @@
 //! A caller that writes the bytes it is told to, and reads one answer at a time.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +22,45 @@ pub(crate) struct Caller {
 }
 
 /// A connection, plain or encrypted.
-pub(crate) trait Stream: Read + Write + Send {}
+pub(crate) trait Stream: Read + Write + Send {
+    /// Ends the sending side.
+    fn end_sending(&mut self) -> std::io::Result<()>;
 
-impl<S: Read + Write + Send> Stream for S {}
+    /// Has the connection reset where it is closed.
+    fn reset_at_close(&self) -> std::io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn end_sending(&mut self) -> std::io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn reset_at_close(&self) -> std::io::Result<()> {
+        super::raw::reset(self)
+    }
+}
+
+impl Stream for UnixStream {
+    fn end_sending(&mut self) -> std::io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn reset_at_close(&self) -> std::io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+}
+
+/// A close_notify alone: the sockets below stay open.
+impl Stream for StreamOwned<ClientConnection, TcpStream> {
+    fn end_sending(&mut self) -> std::io::Result<()> {
+        self.conn.send_close_notify();
+        self.flush()
+    }
+
+    fn reset_at_close(&self) -> std::io::Result<()> {
+        self.sock.reset_at_close()
+    }
+}
 
 /// One answer.
 #[derive(Debug)]
@@ -125,6 +161,16 @@ impl Caller {
     /// Hangs up.
     pub(crate) fn leave(self) {
         drop(self);
+    }
+
+    /// Hangs up as a process that is killed with unread bytes does.
+    pub(crate) fn reset(self) {
+        self.stream.get_ref().reset_at_close().unwrap();
+    }
+
+    /// Says that nothing more is sent.
+    pub(crate) fn end_sending(&mut self) {
+        self.stream.get_mut().end_sending().unwrap();
     }
 
     /// Reads a whole answer.
