@@ -28,7 +28,7 @@ const OPEN_FILES: usize = 1024;
 
 /// What a connection takes at most before a tenant is charged, in bytes: the head and buffers, and with TLS those of the
 /// handshake and of HTTP/2.
-const PLAIN_BYTES: u64 = 48 * 1024;
+const PLAIN_BYTES: u64 = 64 * 1024;
 const TLS_BYTES: u64 = 96 * 1024;
 
 /// How long a newcomer waits for a connection that was told to leave, before it tells another.
@@ -293,7 +293,7 @@ mod tests {
     fn memory_bounds_the_places() {
         assert_eq!(Capacity::of_process(1, false, 0).max(), 1);
         let small = Capacity::of_process(1, false, 1 << 20).max();
-        assert_eq!(small, 5);
+        assert_eq!(small, 4);
         assert!(Capacity::of_process(1, true, 1 << 20).max() < small);
     }
 }
