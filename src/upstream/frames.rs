@@ -140,7 +140,7 @@ mod tests {
         for (bytes, expected) in cases {
             for size in [1, 4, 9, bytes.len()] {
                 let mut frames = Frames::default();
-                bytes.chunks(size).for_each(|part| drop(frames.count(part)));
+                bytes.chunks(size).for_each(|part| _ = frames.count(part));
                 assert_eq!(frames.are_contradictory(), expected, "{bytes:?} in parts of {size}");
             }
         }
