@@ -126,10 +126,10 @@ pub fn main() -> ExitCode {
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let protected = dump::forbid();
     let source = app::Source::new(file.path.clone());
-    let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
+    let runtime = runtime()?;
+    let Some(config) = runtime.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     let log = begin_log(logging)?;
     say_if_unprotected(protected);
-    let runtime = runtime()?;
     let ended = runtime.block_on(serve(config, source, logging.records().then(|| log.clone())));
     // A file system that hangs must not hold up the exit.
     runtime.shutdown_background();
@@ -138,7 +138,7 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
 }
 
 fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
-    let Some(config) = load(file) else { return Ok(ExitCode::FAILURE) };
+    let Some(config) = runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     say(format_args!(
         "{}: no fault; listeners: {}, tenants: {}. Files that it names were not read",
         file.path.display(),
@@ -149,8 +149,8 @@ fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
 }
 
 /// The configuration, or nothing after its faults were printed; warnings are printed either way.
-fn load(file: &ConfigFile) -> Option<Config> {
-    match config::load(&file.path) {
+async fn load(file: &ConfigFile) -> Option<Config> {
+    match config::load(&file.path).await {
         Ok(loaded) => {
             for warning in loaded.warnings.iter() {
                 complain(format_args!("warning: {warning}"));

@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Limited};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
 use crate::upstream::body::Body;
+use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::ResponseTimer;
 use crate::upstream::{Failure, Lease, Upstream, connect};
 
 /// The longest answer that is read, in bytes.
@@ -44,12 +45,12 @@ pub enum Error {
     /// Nothing was sent.
     #[error("no connection: {0}")]
     Unreachable(connect::Error),
-    /// The connection broke before the answer's end.
+    /// The connection broke before the head of the answer.
     #[error("the connection broke: {0}")]
     Broke(String),
-    /// The answer is longer than 64 KiB.
-    #[error("the answer is too long")]
-    TooLong,
+    /// The answer has this status, and the rest of it broke off or is longer than 64 KiB.
+    #[error("it answered {0}, and the rest of the answer could not be read: {1}")]
+    Incomplete(StatusCode, String),
     /// No answer came in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -74,10 +75,7 @@ impl Client {
             let (response, lease) = self.send(request, patience).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, LONGEST).collect().await;
-            let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-                Some(_) => Error::TooLong,
-                None => Error::Broke(error.to_string()),
-            })?;
+            let body = body.map_err(|error| Error::Incomplete(head.status, error.to_string()))?;
             lease.release();
             Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
@@ -113,9 +111,9 @@ impl Client {
         request
     }
 
-    async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<Incoming>, Lease), Error> {
-        match self.connections.try_send(request, patience).await {
-            Ok((response, lease, _)) => Ok((response, lease)),
+    async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<ResponseBody>, Lease), Error> {
+        match self.connections.try_send(request, &ResponseTimer::new(patience, None)).await {
+            Ok((response, lease)) => Ok((response, lease)),
             Err(Failure::NotSent(reason)) => Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => Err(Error::Broke(reason.to_string())),
             Err(Failure::Timeout) => Err(Error::Timeout(patience)),

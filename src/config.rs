@@ -22,6 +22,8 @@ use std::io::ErrorKind;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use crate::files;
+
 pub use finding::{Faults, Finding, Path, Warnings};
 pub use resolve::Config;
 
@@ -48,15 +50,23 @@ pub struct Loaded {
 /// # Errors
 ///
 /// Every fault at once, or why the file cannot be read.
-pub fn load(path: &std::path::Path) -> Result<Loaded, Faults> {
+pub async fn load(path: &std::path::Path) -> Result<Loaded, Faults> {
+    parse(&read(path).await?, std::env::vars_os())
+}
+
+/// Reads the text at exactly this path.
+///
+/// # Errors
+///
+/// Why it cannot be read.
+pub async fn read(path: &std::path::Path) -> Result<String, Faults> {
     let unreadable = |what: &str| Faults::whole(format!("{}: {what}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+    let bytes = files::read(path, files::CONFIGURATION_LIMIT).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => unreadable("there is no such file"),
         ErrorKind::IsADirectory => unreadable("this is a directory; name the file inside it"),
         _ => unreadable(&format!("cannot be read: {error}")),
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("is not UTF-8 text"))?;
-    parse(&text, std::env::vars_os())
+    str::from_utf8(&bytes).map(str::to_owned).map_err(|_| unreadable("is not UTF-8 text"))
 }
 
 /// The configuration of `dev` in front of the upstream at `url`, otherwise overridden by the process's environment.

@@ -1,35 +1,142 @@
-//! Files that an operator names: keys and certificates. Only regular ones are opened, because opening a pipe waits for a
-//! writer that may never come.
+//! Files that an operator names: keys, certificates, CAs, the configuration.
+//!
+//! A file can be a pipe, or on a mount that hangs, and then opening or reading it does not end. So no runtime reads one: a
+//! thread of its own ([`reader`]) reads all of them in turn, each up to a limit, and whoever asks waits for a bounded time.
 
+mod reader;
+mod watched;
+
+use std::convert::Infallible;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-/// Opens a regular file, or a link to one.
+use reader::READER;
+use watched::Watched;
+
+/// The largest file of certificates or of a private key: several times the authorities that browsers trust.
+pub const PEM_LIMIT: usize = 4 << 20;
+
+/// The largest configuration: tens of thousands of tenants.
+pub const CONFIGURATION_LIMIT: usize = 16 << 20;
+
+/// How long a file may take to be read.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a whole file, which may hold a secret, on the thread for files.
 ///
 /// # Errors
 ///
-/// What the system says; [`ErrorKind::IsADirectory`]; [`ErrorKind::InvalidInput`] for pipes, sockets and devices.
-pub fn open(path: &Path) -> io::Result<File> {
-    let kind = std::fs::metadata(path)?.file_type();
-    if kind.is_dir() {
-        return Err(ErrorKind::IsADirectory.into());
+/// If the system refuses it, if it is larger than `limit` bytes, if it is no regular file, and with [`ErrorKind::TimedOut`] if
+/// there is no answer within five seconds.
+pub async fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let answer = READER.read(path, limit)?;
+    match timeout(TIMEOUT, answer).await {
+        Ok(answer) => answer.unwrap_or_else(|_| Err(hung())),
+        Err(_) => Err(hung()),
     }
-    if !kind.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    File::open(path)
 }
 
-/// Reads a whole file, which may hold a private key.
+fn hung() -> io::Error {
+    let after = humantime::format_duration(TIMEOUT);
+    io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; see whether its file system is there"))
+}
+
+/// Reads a whole file on this thread, which hangs with it: for the simulator. Only regular ones are opened, because opening a
+/// pipe waits for another process, and a device may have no end.
 ///
 /// # Errors
 ///
-/// Those of [`open`].
-pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    open(path)?.read_to_end(&mut bytes)?;
+/// Those of [`read`], without a time-out.
+pub fn read_whole(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    check_regular(&std::fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    let found = file.metadata()?;
+    check_regular(&found)?;
+    let length = usize::try_from(found.len()).unwrap_or(usize::MAX).min(limit);
+    // Larger than what is read by more than the reader's probe, so that the buffer never moves and leaves a copy.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 256));
+    file.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes")));
+    }
     Ok(bytes)
+}
+
+fn check_regular(found: &std::fs::Metadata) -> io::Result<()> {
+    if found.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !found.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(())
+}
+
+/// Changes of some files, which are looked at every second as long as this lives.
+#[derive(Debug)]
+pub struct Changes {
+    changed: Arc<Notify>,
+    _files: Vec<Arc<Watched>>,
+}
+
+impl Changes {
+    /// Begins to watch files of at most `limit` bytes. Made before they are first read, it misses no change in between, since
+    /// they are read in turn.
+    #[must_use]
+    pub fn of(paths: impl IntoIterator<Item = PathBuf>, limit: usize) -> Changes {
+        let changed = Arc::new(Notify::new());
+        let watched = |path: PathBuf| Arc::new(Watched::new(&path, limit, Arc::clone(&changed)));
+        let files: Vec<_> = paths.into_iter().map(watched).collect();
+        for file in &files {
+            READER.watch(file);
+        }
+        Changes { changed, _files: files }
+    }
+
+    /// Resolves when one of them differs from what it was when this last resolved. That it cannot be read, or not in time, is a
+    /// difference, too.
+    pub async fn next(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// Files, and what is done when one of them has changed.
+///
+/// What is done may fail, if only half of the files are written yet: it is done again at the next change.
+pub struct Watch(Pin<Box<dyn Future<Output = Infallible> + Send>>);
+
+impl Watch {
+    /// Does `apply` after each of the changes.
+    #[must_use]
+    pub fn new<F>(changes: Changes, mut apply: impl FnMut() -> F + Send + 'static) -> Watch
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Watch(Box::pin(async move {
+            loop {
+                changes.next().await;
+                apply().await;
+            }
+        }))
+    }
+
+    /// Watches, and never ends.
+    pub async fn run(self) -> Infallible {
+        self.0.await
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Watch(..)")
+    }
 }

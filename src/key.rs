@@ -22,6 +22,7 @@ use hyper::Request;
 use hyper::header::HeaderName;
 use tokio::sync::{Notify, watch};
 
+use crate::files::Changes;
 use crate::secret::{Environment, Error, Fingerprint, Pace, Salt, Secret, SecretRef, Store};
 use crate::state::{Counter, Echoes};
 
@@ -42,6 +43,8 @@ pub struct Definition {
     pub max_stale: Option<Duration>,
     /// The header that carries it.
     pub header: HeaderName,
+    /// Whether the upstream is asked about a key that it has never accepted.
+    pub verify: bool,
 }
 
 /// A key that is held, and perhaps sent.
@@ -65,11 +68,15 @@ pub struct Key {
     /// How often the store is asked.
     pace: Option<Pace>,
     store: tokio::sync::Mutex<Store>,
+    /// Tells when the store holds something else, if it can.
+    changes: Option<Changes>,
     ring: ArcSwapOption<Ring>,
     /// Whether `max_stale` is over.
     expired: AtomicBool,
     /// Whether the upstream refused a key and has accepted none since.
     doubted: AtomicBool,
+    /// Whether the upstream has accepted a key of this credential.
+    verified: AtomicBool,
     /// Held while something changes.
     known: Mutex<Known>,
     /// Told of every look and every change.
@@ -148,10 +155,13 @@ impl Key {
             definition,
             salt: Arc::clone(salt),
             pace: store.pace(),
+            // Begun before the store is first asked, so that no change in between is missed.
+            changes: store.changes(),
             store: tokio::sync::Mutex::new(store),
             ring: ArcSwapOption::new(before.and_then(|before| before.ring.load_full())),
             expired: AtomicBool::new(before.is_some_and(|before| before.expired.load(Ordering::Acquire))),
             doubted: AtomicBool::new(known.doubted.is_some()),
+            verified: AtomicBool::new(before.is_some_and(Key::is_verified)),
             known: Mutex::new(known),
             changed: watch::Sender::default(),
             looks: Looks::default(),
@@ -164,7 +174,8 @@ impl Key {
     /// A credential whose key comes from nowhere and stays what it is.
     #[must_use]
     pub fn fixed(name: &str, secret: Secret, header: HeaderName) -> Key {
-        let definition = Definition { place: SecretRef::Env(String::new()), max_stale: None, header };
+        let place = SecretRef::Env(String::new());
+        let definition = Definition { place, max_stale: None, header, verify: false };
         let key = Key::new(name, definition, &Environment::process(), &Arc::default(), None);
         key.ring.store(Some(Arc::new(Ring::new(Held::new(secret, &key.salt), None))));
         key
@@ -176,10 +187,10 @@ impl Key {
         &self.definition
     }
 
-    /// Whether none was ever read.
+    /// Whether the upstream has accepted a key of this credential, at any time.
     #[must_use]
-    pub fn is_missing(&self) -> bool {
-        self.ring.load().is_none()
+    pub fn is_verified(&self) -> bool {
+        self.verified.load(Ordering::Acquire)
     }
 
     /// Whether there is a key that may be sent.

@@ -20,11 +20,13 @@
 //! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted and
 //!   remembered.
 //! - [`peer`]: who connected. [`error`]: every refusal and failure, and the table of answers.
-//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`watch`]: files that
-//!   the operator names, and those that change meanwhile.
+//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
+//!   that the operator names and that may change meanwhile, and certificates in them. [`memory`]: how much of it this process
+//!   may have.
 //! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
 //!   metrics. [`simulator`]: the simulated Asteroid.
 
+pub mod accept;
 pub mod admin;
 pub mod app;
 pub mod asteroid;
@@ -37,7 +39,9 @@ pub mod error;
 pub mod files;
 pub mod json;
 pub mod key;
+pub mod memory;
 pub mod peer;
+pub mod pem;
 pub mod proxy;
 pub mod secret;
 pub mod server;
@@ -46,5 +50,4 @@ pub mod state;
 pub mod tasks;
 pub mod telemetry;
 pub mod upstream;
-pub mod watch;
 pub mod worker;

@@ -8,10 +8,14 @@ pub mod body;
 pub mod caller;
 mod control;
 pub mod credential;
+pub mod delivery;
 pub mod echo;
+mod exchange;
 pub mod idempotency;
+mod inquiry;
 pub mod limit;
 pub mod outgoing;
+mod overtime;
 pub mod recovery;
 pub mod rehearsal;
 mod sending;
@@ -22,17 +26,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 
-use crate::asteroid::{answer as asteroid_answer, operation, start};
+use crate::asteroid::answer::{Proof, execution_id};
+use crate::asteroid::{operation, start};
 use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
 use crate::peer::Peer;
-use crate::state::{Claim, Limit, Reply, Sent};
+use crate::state::Reply;
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::audit::{self, Decision};
@@ -41,14 +45,16 @@ use crate::telemetry::metrics::client::Target;
 use crate::telemetry::record::{Line, Outcome, Record};
 use crate::telemetry::request_id::{self, RequestId};
 use crate::telemetry::trace::Trace;
-use crate::upstream::{self, Upstream};
+use crate::upstream::Upstream;
 
-use answer::Body;
+use answer::{Body, outcome};
 use control::Control;
+use exchange::Exchange;
 use idempotency::{Keyed, Turn};
-use limit::{Expense, Reservation};
+use inquiry::Inquiry;
+use overtime::Overtime;
 use recovery::LookUp;
-use sending::Sending;
+use sending::{Progress, Sending};
 use snapshot::{Current, Served, Snapshot, Tenant};
 
 /// One worker's proxy.
@@ -66,7 +72,10 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle(&self, current: &Current, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle<B>(&self, current: &Current, peer: Peer, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Send + Unpin + 'static,
+    {
         let served = current.load();
         let (head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
@@ -75,8 +84,9 @@ impl Proxy {
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
-            Err(error) => self.refuse(&error, &head, body, record),
+            Err(error) => self.refuse(&error, &served, &head, body, record),
         };
+        answer::omit_content(&head.method, &mut response);
         if self.draining.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -91,7 +101,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Prepared, Error>
     where
-        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
@@ -103,7 +113,7 @@ impl Proxy {
         }
         let admitted = limit::admit(tenant, Instant::now(), &mut record.standing);
         // A start that a limit refuses is recorded, too.
-        let entered = audit::enter(record).await?;
+        let entered = audit::enter(record, &tenant.counts.audited, tenant.is_only).await?;
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
@@ -111,8 +121,9 @@ impl Proxy {
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.line.idempotency = key.as_ref().map(|key| key.digest);
         body::check_media_type(&head.headers)?;
-        let read = &mut record.line.bytes_in;
-        let body = body::collect(body, snapshot.body_limit, snapshot.body_timeout, read).await?;
+        record.memory = Some(body::charge(tenant, head)?);
+        let (hold, read) = (body::hold(tenant)?, &mut record.line.bytes_in);
+        let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let keyed = key.map(|key| key.with(&body));
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
         let Record { line: Line { request_id, looked_up, .. }, trace, standing, .. } = &mut *record;
@@ -128,18 +139,22 @@ impl Proxy {
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
+        let overtime = claim.is_some().then(|| Overtime::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
             target: Target::Operation(call.operation),
-            patience: snapshot.response_timeout,
+            timeout: snapshot.response_timeout,
             credential: Arc::clone(&tenant.credential),
             key,
             permit,
+            trace: record.trace.clone(),
+            inquiry: Inquiry::new(snapshot, tenant, head, record),
+            progress: Progress::new(overtime.is_some()),
             _entered: entered,
         };
         let form = Form::of(&head.headers);
         let control = keyed.and_then(|keyed| self.control(snapshot, tenant, keyed));
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, control, form }))
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, overtime, control, form }))
     }
 
     /// Returns the positive control that a start can serve as, if one is due.
@@ -153,14 +168,26 @@ impl Proxy {
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
-    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, mut record: Box<Record>) -> Response<Body> {
+    fn refuse<B>(
+        &self,
+        error: &Error,
+        served: &Served,
+        head: &Parts,
+        body: B,
+        mut record: Box<Record>,
+    ) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
         record.audit.decision = Decision::Refused;
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, body::discard(body));
         }
-        failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record)
+        let has_room = body::make_room(&served.snapshot, head, &mut record);
+        let response = failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        if has_room { response } else { response.map(Body::without_content) }
     }
 }
 
@@ -171,112 +198,54 @@ enum Prepared {
     Replay(Arc<Reply>, Decision),
 }
 
-/// A request that is ready to be sent, and what it is sent with.
-struct Exchange {
-    request: Request<upstream::body::Body>,
-    sending: Sending,
-    claim: Option<Claim>,
-    reservation: Reservation,
-    control: Option<Box<Control>>,
-    form: Form,
-}
-
-impl Exchange {
-    async fn settle(self, mut record: Box<Record>) -> Response<Body> {
-        // Stands in the record if nothing else gets to be written there.
-        record.line.outcome = Outcome::Unknown;
-        record.audit.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, control, form } = self;
-        let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send), control };
-        match sending.send(request, &mut record).await {
-            Ok(response) => {
-                if response.status().is_client_error() {
-                    stake.nothing_started(&mut record);
-                } else {
-                    stake.may_run(idempotency::reply(&response), &mut record);
-                }
-                passed_on(response, record)
-            }
-            Err(error) => {
-                if error.outcome() == Outcome::NotStarted {
-                    stake.nothing_started(&mut record);
-                } else {
-                    stake.may_run(None, &mut record);
-                }
-                failed(&error, form, false, record)
-            }
-        }
-    }
-}
-
-/// What hangs on a start that was sent. Dropped, it counts as one that may run: spent, and its key's outcome unknown.
-struct Stake {
-    expense: Expense,
-    sent: Option<Sent>,
-    control: Option<Box<Control>>,
-}
-
-impl Stake {
-    /// The budget is as it was before, and the key is free.
-    fn nothing_started(self, record: &mut Record) {
-        self.expense.give_back();
-        record.standing.give_back(Limit::Budget);
-        if let Some(sent) = self.sent {
-            record.line.key = Some("free");
-            sent.nothing_started();
-        }
-    }
-
-    /// It stays spent. The next start with its key gets the same answer, where there is one that can be given again.
-    fn may_run(self, reply: Option<Reply>, record: &mut Record) {
-        let Some(sent) = self.sent else { return };
-        let now = Instant::now();
-        record.line.key = Some(if reply.is_some() { "answered" } else { "unknown" });
-        match reply {
-            Some(reply) => {
-                sent.answered(reply, now);
-                self.control.into_iter().for_each(Control::begin);
-            }
-            None => sent.unknown(now),
-        }
-    }
-}
-
 /// The upstream's answer as the caller gets it.
-fn passed_on(response: Response<Body>, record: Box<Record>) -> Response<Body> {
+fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
     answer::end_to_end(&mut head.headers);
-    answered(Response::from_parts(head, body), record)
+    head.headers.remove(idempotency::REPLAYED);
+    let execution = proof.execution().or_else(|| execution_id(body.buffered()));
+    record.line.outcome = Outcome::of(proof);
+    record.line.execution_id = execution.map(|id| id.to_string());
+    record.line.status = head.status.as_u16();
+    closing(Response::from_parts(head, body), record)
 }
 
 /// The answer of an earlier start with the same key.
 fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Response<Body> {
     record.audit.decision = decision;
     record.line.replayed = true;
-    answered(idempotency::replayed(reply), record)
-}
-
-fn answered(response: Response<Body>, mut record: Box<Record>) -> Response<Body> {
-    record.line.status = response.status().as_u16();
+    record.line.status = reply.status.as_u16();
     record.line.outcome = Outcome::Answered;
-    record.line.execution_id = asteroid_answer::execution_id(response.body().buffered());
-    closing(response, record)
+    record.line.execution_id = execution_id(&reply.body).map(|id| id.to_string());
+    closing(idempotency::replayed(reply), record)
 }
 
 /// The gateway's own answer.
 fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
     let response = error.answer(record.line.request_id.as_str(), form, close);
-    record.line.status = response.status().as_u16();
+    // A caller that has left is told nothing.
+    record.line.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());
-    closing(response.map(Body::whole), record)
+    let mut response = response.map(Body::whole);
+    if let Error::CallerLeft(_) = error {
+        // The record is written now: nobody waits for this answer.
+        say_what_every_answer_says(&mut response, &record);
+        return response;
+    }
+    closing(response, record)
 }
 
 /// Adds what every answer says, and ties the record to its end.
 fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> {
+    say_what_every_answer_says(&mut response, &record);
+    response.map(|body| body.closing(record))
+}
+
+fn say_what_every_answer_says(response: &mut Response<Body>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
     record.standing.tell(response.headers_mut());
-    response.map(|body| body.closing(record))
+    outcome::tell(record.line.outcome, response.headers_mut());
 }

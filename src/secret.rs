@@ -26,7 +26,11 @@ pub use store::{Pace, Store};
 /// The longest key that is taken: 8 KiB, as much as servers commonly take of one header.
 pub const MAX_LENGTH: usize = 8 * 1024;
 
-/// A key: 1 to [`MAX_LENGTH`] visible ASCII characters. `Debug` shows nothing of it, and nothing displays it.
+/// The shortest key that is taken. A shorter one could be part of ordinary answers, in which it would be overwritten, and
+/// could be guessed.
+pub const MIN_LENGTH: usize = 16;
+
+/// A key: [`MIN_LENGTH`] to [`MAX_LENGTH`] visible ASCII characters. `Debug` shows nothing of it, and nothing displays it.
 #[derive(Clone)]
 pub struct Secret(HeaderValue);
 
@@ -112,6 +116,9 @@ pub enum Invalid {
     /// Nothing is there.
     #[error("is empty; write the key into it")]
     Empty,
+    /// Less than [`MIN_LENGTH`] bytes.
+    #[error("holds fewer than 16 bytes, which is no key that Asteroid gives out; write the whole key into it")]
+    TooShort,
     /// More than [`MAX_LENGTH`] bytes.
     #[error("holds more than 8 KiB; it must hold the key alone")]
     TooLong,
@@ -157,7 +164,21 @@ impl Secret {
         Self::from_slice(&bytes)
     }
 
+    /// Takes what is shown in place of a key, or any word of a test: it may be shorter than a key.
+    ///
+    /// # Errors
+    ///
+    /// If a header cannot carry the bytes.
+    pub fn placeholder(bytes: &str) -> Result<Self, Invalid> {
+        Self::of_any_length(bytes.as_bytes())
+    }
+
     fn from_slice(bytes: &[u8]) -> Result<Self, Invalid> {
+        let secret = Self::of_any_length(bytes)?;
+        if bytes.len() < MIN_LENGTH { Err(Invalid::TooShort) } else { Ok(secret) }
+    }
+
+    fn of_any_length(bytes: &[u8]) -> Result<Self, Invalid> {
         if bytes.is_empty() {
             return Err(Invalid::Empty);
         }
@@ -259,10 +280,12 @@ mod tests {
             (b"nul\0", Invalid::NotVisible),
             (b"del\x7f", Invalid::NotVisible),
             (&[b'k'; MAX_LENGTH + 1], Invalid::TooLong),
+            (b"1", Invalid::TooShort),
+            (&[b'k'; MIN_LENGTH - 1], Invalid::TooShort),
         ] {
             assert_eq!(Secret::new(bytes).unwrap_err(), invalid);
         }
-        for bytes in [&b"!"[..], b"~", b"a:b=c/d+e", &[b'k'; MAX_LENGTH]] {
+        for bytes in [&b"!~a:b=c/d+e#$%&{"[..], &[b'k'; MIN_LENGTH], &[b'k'; MAX_LENGTH]] {
             assert_eq!(Secret::new(bytes).unwrap().expose(), bytes);
         }
     }

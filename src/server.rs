@@ -1,6 +1,7 @@
 //! The side towards callers: listening, accepting, one connection.
 
 pub mod accept;
+pub mod activity;
 pub mod capacity;
 pub mod connection;
 pub mod http1;
@@ -9,3 +10,4 @@ pub mod patient;
 pub mod socket;
 pub mod tls;
 pub mod unix;
+pub mod watched;

@@ -35,6 +35,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::files;
+use crate::secret::MAX_LENGTH;
+
 use fault::{Fault, Faults, Moment};
 use listing::Listing;
 use received::Received;
@@ -275,5 +278,8 @@ impl Simulator {
 /// Where the file cannot be read as text.
 pub fn read_key(file: &Path) -> io::Result<SecretString> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
-    Ok(std::fs::read_to_string(file).map_err(named)?.trim().to_owned().into())
+    let bytes = files::read_whole(file, MAX_LENGTH + 2).map_err(named)?;
+    let text =
+        str::from_utf8(&bytes).map_err(|_| named(io::Error::new(io::ErrorKind::InvalidData, "it is not text")))?;
+    Ok(text.trim().to_owned().into())
 }

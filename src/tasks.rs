@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 /// What a task is for; a drain that runs out of time names what it cut off.
@@ -97,11 +97,6 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, stream: F) {
         self.spawn(Kind::Stream, stream);
     }
-}
-
-/// Runs what blocks, on a thread of its own.
-pub fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    tokio::task::spawn_blocking(run)
 }
 
 /// Where hyper has that run which lives as long as a connection to the upstream does.

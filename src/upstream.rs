@@ -4,10 +4,17 @@
 //! the upstream cannot have seen it, and a general client does not tell.
 
 pub mod body;
+pub mod cause;
 pub mod connect;
+pub mod dial;
+mod frames;
 pub mod http2;
+pub mod link;
 pub mod pool;
 pub mod reach;
+pub mod resolve;
+pub mod response;
+pub mod timer;
 pub mod tls;
 pub mod wire;
 
@@ -17,8 +24,8 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::{Request, Response};
+use rustls::AlertDescription;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -28,9 +35,13 @@ use crate::telemetry::metrics::Pooled;
 use crate::telemetry::metrics::client::{BROKEN, Requests, Sent, TIMED_OUT, Target};
 
 use body::Body;
+use cause::Cause;
 use connect::{Connector, Made};
+use link::LinkState;
 use pool::Pool;
 use reach::Reach;
+use response::ResponseBody;
+use timer::ResponseTimer;
 
 /// How often a request is sent again that the upstream said it did not look at.
 const REFUSALS: usize = 3;
@@ -54,7 +65,7 @@ pub enum Failure {
     /// The upstream has not seen a byte of the request, or says that it has not looked at it.
     NotSent(connect::Error),
     /// The connection broke after the request was written, in part or whole.
-    Broke(hyper::Error),
+    Broke(Cause),
     /// The deadline passed after the request was handed to a connection.
     Timeout,
 }
@@ -75,11 +86,13 @@ impl Failure {
 #[derive(Debug)]
 pub enum Failed {
     /// It had ended before anything was written; the request may go over another.
-    Unsent(Box<Request<Body>>),
+    Unsent(Box<Request<Body>>, Cause),
     /// The upstream says that it has not looked at the request: it may be sent again.
     Refused(Box<Request<Body>>),
+    /// The upstream refused the TLS handshake, after the request was written and without looking at it.
+    Handshake(AlertDescription),
     /// See [`Failure::Broke`].
-    Broke(hyper::Error),
+    Broke(Cause),
 }
 
 /// What carries one request.
@@ -99,6 +112,7 @@ pub struct Http1 {
     task: AbortHandle,
     /// See [`Connector::generation`].
     generation: u64,
+    link: Arc<LinkState>,
 }
 
 /// The connection that an answer is being read from.
@@ -116,7 +130,10 @@ pub struct Lease {
 impl Lease {
     /// The answer was read to its end: the connection may carry another request.
     pub fn release(self) {
-        let Connection::Http1(connection) = self.connection else { return };
+        let connection = match self.connection {
+            Connection::Http1(connection) => connection,
+            Connection::Http2(stream) => return stream.finish(),
+        };
         if self.reusable && connection.sender.is_ready() {
             self.pool.put(connection);
         } else {
@@ -124,26 +141,56 @@ impl Lease {
             connection.task.abort();
         }
     }
+
+    /// The rest of the answer did not come in time: the connection carries nothing new.
+    pub fn retire(&self) {
+        self.connection.shared().iter().for_each(http2::Connection::retire);
+    }
 }
 
 impl Connection {
     async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
         match self {
-            Connection::Http1(Http1 { sender, .. }) => {
-                sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
-                    Some(unsent) => Failed::Unsent(Box::new(unsent)),
-                    None => Failed::Broke(error.into_error()),
+            Connection::Http1(Http1 { sender, link, .. }) => {
+                link.expect_answer();
+                let sent = sender.try_send_request(request).await;
+                link.expect_content();
+                sent.map_err(|mut error| {
+                    let unsent = error.take_message();
+                    failed(unsent.map(Box::new), &error.into_error(), link)
                 })
             }
             // Boxed, as it would double the size of every exchange's future.
             Connection::Http2(stream) => Box::pin(stream.send(request)).await,
         }
     }
+
+    /// Returns the connection that other requests share.
+    fn shared(&self) -> Option<http2::Connection> {
+        match self {
+            Connection::Http1(_) => None,
+            Connection::Http2(stream) => Some(stream.connection()),
+        }
+    }
+
+    fn link(&self) -> Arc<LinkState> {
+        match self {
+            Connection::Http1(connection) => Arc::clone(&connection.link),
+            Connection::Http2(stream) => stream.link(),
+        }
+    }
 }
 
-/// Where an answer has two lengths, nobody knows whose the bytes after it are (RFC 9112, section 6.3).
-fn has_one_length(answer: &Response<Incoming>) -> bool {
-    !(answer.headers().contains_key(TRANSFER_ENCODING) && answer.headers().contains_key(CONTENT_LENGTH))
+/// Says how a connection failed; `unsent` is the request if hyper gave it back.
+fn failed(unsent: Option<Box<Request<Body>>>, error: &hyper::Error, link: &LinkState) -> Failed {
+    if let Some(alert) = link.handshake_refusal() {
+        return Failed::Handshake(alert);
+    }
+    let cause = Cause::of(error).with(link.cause().as_ref());
+    match unsent {
+        Some(unsent) => Failed::Unsent(unsent, cause),
+        None => Failed::Broke(cause),
+    }
 }
 
 impl Upstream {
@@ -168,8 +215,13 @@ impl Upstream {
         move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
     }
 
-    /// Sends a request and waits for the head of its answer, until `response` has passed since it was first handed to a
-    /// connection; returns the deadline for the rest of the answer. What comes with it is to be held until then.
+    /// Begins to look up the upstream's name, so that the first request need not wait for that.
+    pub fn prepare(&self) {
+        self.connector.prepare(&self.tasks);
+    }
+
+    /// Sends a request and waits for the head of its answer, as long as the timer allows. What comes with it is to be held
+    /// until the rest was read.
     ///
     /// Nothing is ever sent twice, unless the upstream cannot have seen it or says that it has not looked at it.
     ///
@@ -180,14 +232,14 @@ impl Upstream {
         &self,
         request: Request<Body>,
         target: Target,
-        response: Duration,
-    ) -> Result<(Response<Incoming>, Sent, Lease, Instant), Failure> {
+        timer: &ResponseTimer,
+    ) -> Result<(Response<ResponseBody>, Sent, Lease), Failure> {
         let mut sent = self.requests.begin(target);
-        match self.try_send(request, response).await {
-            Ok((answer, lease, deadline)) => {
+        match self.try_send(request, timer).await {
+            Ok((answer, lease)) => {
                 self.reach.has_answered(answer.status());
                 sent.answered(answer.status());
-                Ok((answer, sent, lease, deadline))
+                Ok((answer, sent, lease))
             }
             Err(failure) => {
                 self.reach.has_failed();
@@ -205,29 +257,32 @@ impl Upstream {
     pub async fn try_send(
         &self,
         mut request: Request<Body>,
-        response: Duration,
-    ) -> Result<(Response<Incoming>, Lease, Instant), Failure> {
-        let mut deadline = None;
+        timer: &ResponseTimer,
+    ) -> Result<(Response<ResponseBody>, Lease), Failure> {
         let mut refusals = 0;
         loop {
             let (mut connection, reused) = self.connection().await.map_err(Failure::NotSent)?;
-            let deadline = match deadline {
-                None => *deadline.insert(Instant::now() + response),
-                Some(deadline) if Instant::now() < deadline => deadline,
-                // Sent again now, nobody would wait for the answer.
-                Some(_) => return Err(Failure::NotSent(connect::Error::Timeout { after: response })),
-            };
-            let failed = match timeout_at(deadline, connection.send(request)).await {
+            // Sent again after that, nobody would wait for the answer.
+            if !timer.begin() {
+                return Err(Failure::NotSent(connect::Error::Timeout { after: timer.response() }));
+            }
+            let shared = connection.shared();
+            // A connection that owes an answer may owe the next one, too.
+            let overdue = || shared.iter().for_each(http2::Connection::retire);
+            let failed = match timer.run(connection.send(request), overdue).await {
                 Err(_elapsed) => return Err(Failure::Timeout),
                 Ok(Ok(answer)) => {
-                    let reusable = has_one_length(&answer);
-                    return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }, deadline));
+                    response::check_transfer_coding(&answer).map_err(Failure::Broke)?;
+                    let answer = ResponseBody::of(answer, connection.link());
+                    let reusable = response::has_one_length(&answer);
+                    return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }));
                 }
                 Ok(Err(failed)) => failed,
             };
             request = match failed {
-                Failed::Unsent(unsent) if reused => *unsent,
-                Failed::Unsent(_) => return Err(Failure::NotSent(connect::Error::Closed)),
+                Failed::Unsent(unsent, _) if reused => *unsent,
+                Failed::Unsent(_, cause) => return Err(Failure::NotSent(connect::Error::Closed(cause))),
+                Failed::Handshake(alert) => return Err(Failure::NotSent(self.connector.refused_by(alert))),
                 Failed::Refused(refused) if refusals < REFUSALS => {
                     refusals += 1;
                     *refused
@@ -264,7 +319,7 @@ impl Upstream {
         let made = self.connector.connect(deadline, &self.tasks).await?;
         self.shares.store(matches!(made, Made::Http2(_)), Ordering::Relaxed);
         let connection = match made {
-            Made::Http1(sender, task) => Connection::Http1(Http1 { sender, task, generation }),
+            Made::Http1(sender, task, link) => Connection::Http1(Http1 { sender, task, generation, link }),
             Made::Http2(shared) => {
                 let stream = shared.stream().ok_or(connect::Error::Declined)?;
                 self.pool.share(shared, generation);

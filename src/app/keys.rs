@@ -3,31 +3,24 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
+
 use crate::config::resolve::Config;
 use crate::key::{Key, Keyring, Keys};
 use crate::secret::{Environment, SecretRef};
 
 use super::Error;
 
-/// Reads all keys. Stores that hold none yet are waited for while the gateway runs.
-pub(super) async fn at_start(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
-    // A variable never comes while the process runs.
-    read(config, environment, keyring, |place| !matches!(place, SecretRef::Env(_))).await
-}
-
-/// Reads all keys again. A credential keeps what it has while its place is the same; what is named anew must be there.
-pub(super) async fn at_reload(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
-    read(config, environment, keyring, |_| false).await
-}
-
-async fn read(
-    config: &Config,
-    environment: &Environment,
-    keyring: &Keyring,
-    waits: impl Fn(&SecretRef) -> bool,
-) -> Result<Keys, Error> {
-    let (known, mut read) = (keyring.keys(), Vec::new());
-    for (name, definition) in &config.credentials {
+/// Reads all keys. A credential keeps what it has if its store, or its new store, holds none; where it has none, its tenants
+/// wait for one while the others are served.
+///
+/// # Errors
+///
+/// If a variable that is new holds none: that never changes while the process runs.
+pub(super) async fn read(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
+    let known = keyring.keys();
+    // All at once: one that hangs holds up no other.
+    let read = config.credentials.iter().map(async |(name, definition)| {
         let before = known.get(name);
         let is_known = before.is_some_and(|key| key.definition().place == definition.place);
         let key = match before.filter(|key| key.definition() == definition) {
@@ -38,13 +31,14 @@ async fn read(
             }
         };
         match key.fetch().await {
-            Err(source) if !is_known && !waits(&definition.place) => {
-                return Err(Error::Secret { name: name.clone(), source });
+            Err(source) if !is_known && matches!(definition.place, SecretRef::Env(_)) => {
+                Err(Error::Secret { name: name.clone(), source })
             }
-            fetched => read.push((name, key, fetched)),
+            fetched => Ok((name, key, fetched)),
         }
-    }
-    // Only when none is missing: what is refused is tried again each second.
+    });
+    let read = join_all(read).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // Only when none is refused, since then nothing changes.
     let taken = read.into_iter().map(|(name, key, fetched)| {
         key.take(fetched, Instant::now());
         (name.clone(), key)

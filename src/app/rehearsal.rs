@@ -11,13 +11,14 @@ use tokio::runtime::Handle;
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::drain;
 use crate::key::{Definition, Key, Keys};
+use crate::memory;
 use crate::proxy::Proxy;
 use crate::proxy::rehearsal::Rehearsal;
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::telemetry::Sinks;
+use crate::telemetry::{Sinks, audit};
 use crate::upstream::connect::Connector;
 use crate::upstream::{Upstream, tls};
 
@@ -42,10 +43,12 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     // A look-up would be sent.
     config.idempotency.recovery = false;
     let missing = || snapshot::Error::Missing { kind: "tenant", name: tenant.to_owned() };
-    let served = Snapshot::serve(&config, &placeholders(&config), &State::default())?.pop().ok_or_else(missing)?;
+    let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
+        .pop()
+        .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read: no connection is ever made.
-    let (tls, _) = tls::Client::new(None)?;
+    let (tls, _) = tls::Client::new(None).await?;
     let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
     let proxy = Proxy {
         upstream: Arc::new(Upstream::new(
@@ -65,7 +68,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
 fn placeholders(config: &Config) -> Keys {
     // Visible ASCII, as a key is, so that each is there.
     let placeholder = |(name, definition): (&String, &Definition)| {
-        let secret = Secret::new(REDACTED).ok()?;
+        let secret = Secret::placeholder(REDACTED).ok()?;
         Some((name.clone(), Arc::new(Key::fixed(name, secret, definition.header.clone()))))
     };
     config.credentials.iter().filter_map(placeholder).collect()

@@ -1,6 +1,7 @@
 //! A changed configuration takes the place of the old one between two requests, or changes nothing at all.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,25 +9,48 @@ use std::time::SystemTime;
 use crate::admin::health::{Health, Tried};
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
+use crate::files::{self, Changes};
 use crate::key::Keyring;
 use crate::proxy::snapshot::{Current, Snapshot};
 use crate::secret::Environment;
 use crate::state::State;
 use crate::telemetry::Sinks;
-use crate::watch::{self, Files};
 
 /// The file that a configuration came from.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    seen: Files,
+    changes: Changes,
+    /// The hash of the text that was last loaded, if it could be read.
+    loaded: Option<u64>,
+    hasher: RandomState,
 }
 
 impl Source {
     /// To be made before the file is read, so that no change in between is missed.
     #[must_use]
     pub fn new(path: PathBuf) -> Source {
-        Source { seen: Files::new(vec![path.clone()]), path }
+        Source {
+            changes: Changes::of([path.clone()], files::CONFIGURATION_LIMIT),
+            path,
+            loaded: None,
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Source {
+    async fn load(&mut self) -> Result<Loaded, config::Faults> {
+        self.loaded = None;
+        let text = config::read(&self.path).await?;
+        self.loaded = Some(self.hasher.hash_one(&text));
+        config::parse(&text, std::env::vars_os())
+    }
+
+    /// Whether the file holds what was last loaded: a change that was told of is found once more.
+    async fn is_as_loaded(&self) -> bool {
+        let text = config::read(&self.path).await;
+        self.loaded.is_some() && text.ok().map(|text| self.hasher.hash_one(text)) == self.loaded
     }
 }
 
@@ -42,8 +66,6 @@ pub(super) struct Reloader {
     pub(super) keyring: Arc<Keyring>,
     pub(super) health: Arc<Health>,
     pub(super) sinks: Arc<Sinks>,
-    /// Why the file was not taken over, where nothing but a key is missing that may still come.
-    pub(super) waits: Option<String>,
 }
 
 /// Why everything stays as it is.
@@ -69,19 +91,16 @@ fn chain(error: &super::Error) -> String {
 impl Reloader {
     /// Reloads when the file has changed, and when `told` resolves.
     pub(super) async fn run(mut self, mut told: impl AsyncFnMut()) -> Infallible {
-        let mut tick = tokio::time::interval(watch::EVERY);
         loop {
-            let told = tokio::select! {
-                _ = tick.tick() => false,
-                () = told() => true,
-            };
-            // Looked at in any case, so that what was told of is not found once more.
-            if self.source.seen.have_changed() || told {
-                self.waits = None;
-                self.reload().await;
-            } else if self.waits.is_some() {
-                self.reload().await;
+            tokio::select! {
+                () = self.source.changes.next() => {
+                    if self.source.is_as_loaded().await {
+                        continue;
+                    }
+                }
+                () = told() => {}
             }
+            self.reload().await;
         }
     }
 
@@ -90,19 +109,11 @@ impl Reloader {
         let now = SystemTime::now();
         let reloads = &Arc::clone(&self.sinks).metrics.reloads;
         let taken = self.take_over().await;
-        let waits = match &taken {
-            Err(refused @ Refused::Unusable(super::Error::Secret { .. })) => Some(refused.to_string()),
-            _ => None,
-        };
-        if waits.is_some() && waits == self.waits {
-            return;
-        }
-        self.waits = waits;
-        let refused = match taken {
+        let result = match taken {
             Ok(()) => {
                 reloads.applied(now);
                 tracing::info!(tenants = self.config.tenants.len(), "the configuration was reloaded");
-                None
+                Ok(self.config.readiness)
             }
             Err(refused) => {
                 match refused {
@@ -110,19 +121,19 @@ impl Reloader {
                     Refused::Faults(_) | Refused::Unusable(_) => reloads.refused(),
                 }
                 tracing::error!(%refused, "the configuration was not reloaded; the one before goes on unchanged");
-                Some(refused.to_string())
+                Err(refused.to_string())
             }
         };
-        self.health.tried(Tried { at: now, refused });
+        self.health.tried(Tried { at: now, result });
     }
 
     async fn take_over(&mut self) -> Result<(), Refused> {
-        let Loaded { config, warnings } = config::load(&self.source.path)?;
+        let Loaded { config, warnings } = self.source.load().await?;
         let keys = config::reload::needs_restart(&self.config, &config);
         if !keys.is_empty() {
             return Err(Refused::NeedsRestart(keys));
         }
-        let keys = super::keys::at_reload(&config, &self.environment, &self.keyring).await?;
+        let keys = super::keys::read(&config, &self.environment, &self.keyring).await?;
         let served = Snapshot::serve(&config, &keys, &self.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(%warning, "the configuration is allowed but risky");

@@ -58,7 +58,7 @@ struct Target {
 
 impl Explain {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let Some(config) = load(&self.config) else { return Ok(ExitCode::FAILURE) };
+        let Some(config) = runtime()?.block_on(load(&self.config)) else { return Ok(ExitCode::FAILURE) };
         let Some(tenant) = config.tenants.get(&self.tenant) else {
             let question = suggestion::question(&self.tenant, config.tenants.keys().map(String::as_str));
             bail!("--tenant {}: the configuration has no such tenant{question}", self.tenant);

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::Empty;
@@ -14,6 +14,8 @@ use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use crate::config::resolve;
 
 use super::{runtime, say};
 
@@ -25,15 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Probe {
     /// What to ask, such as http://127.0.0.1:9090/readyz
     #[arg(long, value_name = "URL")]
-    url: Uri,
+    url: String,
 }
 
 impl Probe {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let url = &self.url;
-        ensure!(url.scheme_str() == Some("http"), "--url {url}: write http:// and a host; nothing else is probed");
+        let target = Target::parse(&self.url).context("--url")?;
+        let url = &target.url;
         let runtime = runtime()?;
-        let answered = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(url)).await });
+        let answered = runtime.block_on(async { tokio::time::timeout(PATIENCE, target.ask()).await });
         // A name that is still being resolved must not hold up the exit.
         runtime.shutdown_background();
         let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(PATIENCE)));
@@ -44,22 +46,41 @@ impl Probe {
     }
 }
 
-async fn ask(url: &Uri) -> anyhow::Result<StatusCode> {
-    let authority = url.authority().context("there is no host in it")?;
-    ensure!(!authority.as_str().contains('@'), "there is a user in it, whom nothing is asked about");
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, url.port_u16().unwrap_or(80))).await.context("no connection")?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = url.path_and_query().context("there is no path in it")?.clone().into();
-    request.headers_mut().insert(HOST, HeaderValue::from_str(authority.as_str())?);
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("asteroid-gateway-probe"));
-    let answer = sender.send_request(request);
-    tokio::pin!(answer);
-    let answer = tokio::select! {
-        answer = &mut answer => answer,
-        // It may have ended with the answer.
-        _ = connection => answer.await,
-    };
-    Ok(answer.context("no answer")?.status())
+/// A URL that can be asked. One that cannot is not repeated, since there may be a password or a key in it.
+struct Target {
+    url: Uri,
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+}
+
+impl Target {
+    fn parse(text: &str) -> anyhow::Result<Target> {
+        const SHAPE: &str = "write http:// and a host, such as http://127.0.0.1:9090/readyz; nothing else is probed";
+        let url: Uri = text.parse().map_err(|_| anyhow!("this is no URL; {SHAPE}"))?;
+        ensure!(url.scheme_str() == Some("http"), "{SHAPE}");
+        let authority = url.authority().context(SHAPE)?;
+        ensure!(!authority.as_str().contains('@'), "there is a user in it, for whom there is no use; leave it out");
+        let port = resolve::port(authority).map_err(|message| anyhow!("it {message}"))?.unwrap_or(80);
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let authority = HeaderValue::from_str(authority.as_str())?;
+        Ok(Target { url, host, port, authority })
+    }
+
+    async fn ask(&self) -> anyhow::Result<StatusCode> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.context("no connection")?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = self.url.path_and_query().context("there is no path in it")?.clone().into();
+        request.headers_mut().insert(HOST, self.authority.clone());
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("asteroid-gateway-probe"));
+        let answer = sender.send_request(request);
+        tokio::pin!(answer);
+        let answer = tokio::select! {
+            answer = &mut answer => answer,
+            // It may have ended with the answer.
+            _ = connection => answer.await,
+        };
+        Ok(answer.context("no answer")?.status())
+    }
 }

@@ -1,13 +1,13 @@
 //! Keeps every credential up to date: asks its store, and asks the upstream about keys that are in question.
 
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{sleep, sleep_until};
 
 use crate::secret::{Error, Fetched, Pace, Secret};
@@ -47,18 +47,11 @@ impl Keeper {
         loop {
             let present = keys.borrow_and_update().clone();
             let kept = |key| -> [Kept<'_>; 2] { [Box::pin(Key::keep(key)), Box::pin(Key::confirm(key, &ask))] };
-            let mut kept: Vec<_> = present.values().flat_map(|key| kept(&**key)).collect();
-            let all = poll_fn(|context| {
-                for one in &mut kept {
-                    if let Poll::Ready(never) = one.as_mut().poll(context) {
-                        match never {}
-                    }
-                }
-                Poll::<Infallible>::Pending
-            });
+            // Each is polled only when it is woken, however many there are.
+            let mut kept: FuturesUnordered<_> = present.values().flat_map(|key| kept(&**key)).collect();
             // With another configuration all are begun anew, and so looked at at once.
             tokio::select! {
-                never = all => match never {},
+                Some(never) = kept.next() => match never {},
                 _ = keys.changed() => {}
             }
         }
@@ -76,10 +69,31 @@ impl Key {
             self.take(fetched, Instant::now());
             self.looks.end();
             self.changed.send_replace(());
+            // What tells of changes need not be asked for them.
+            let wait = if failures == 0 && self.changes.is_some() { Duration::MAX } else { pace.after(failures) };
             tokio::select! {
-                () = sleep(pace.after(failures).min(self.until_expiry(Instant::now()))) => {}
+                () = sleep(wait.min(self.until_expiry(Instant::now()))) => {}
                 () = self.looks.asked() => {}
+                () = self.change() => {}
             }
+            if wait == Duration::MAX {
+                self.still_seen(Instant::now());
+            }
+        }
+    }
+
+    async fn change(&self) {
+        match &self.changes {
+            Some(changes) => changes.next().await,
+            None => pending().await,
+        }
+    }
+
+    /// Until now the store held what was last read, since it would have told otherwise.
+    fn still_seen(&self, now: Instant) {
+        let mut known = self.lock();
+        if known.trouble.is_none() && known.seen.is_some() {
+            known.seen = Some(now);
         }
     }
 
@@ -188,15 +202,19 @@ impl Key {
         if ring.before().is_some() && ring.trial() == Trial::Due {
             return Some(now);
         }
-        let in_question = ring.before().is_some() || self.doubted.load(Ordering::Acquire);
+        let in_question = ring.before().is_some() || self.doubted.load(Ordering::Acquire) || self.is_to_verify();
         let wait = failures.checked_sub(1).map_or(DOUBTS, |failures| QUESTIONS.after(failures));
         in_question.then(|| asked.map_or(now, |asked| asked + wait))
+    }
+
+    fn is_to_verify(&self) -> bool {
+        self.definition.verify && !self.is_verified()
     }
 
     /// Asks about the newest key, and where requests were refused with both, about the one before.
     pub(super) async fn judge(&self, ask: &impl AsyncFn(&Key, &Held) -> Verdict, now: Instant) {
         let Some(ring) = self.ring.load_full() else { return };
-        let doubted = self.doubted.load(Ordering::Acquire);
+        let doubted = self.doubted.load(Ordering::Acquire) || self.is_to_verify();
         let newest = ask(self, ring.newest()).await;
         let before = match ring.before() {
             Some(before) if doubted && newest == Verdict::Refused => Some(ask(self, before).await),
@@ -216,6 +234,10 @@ impl Key {
             }
             _ => Judgement::Open,
         };
+        if judgement == Judgement::Rejected && self.is_to_verify() {
+            // Also where no request has met the refusal yet.
+            self.doubt(now);
+        }
         self.judged(&ring, trial, judgement);
     }
 }

@@ -14,13 +14,13 @@ use super::ring::Trial;
 use super::*;
 
 pub(super) fn held(key: &str) -> Arc<Held> {
-    Held::new(Secret::new(key).unwrap(), &Salt::new("salt"))
+    Held::new(Secret::placeholder(key).unwrap(), &Salt::new("salt"))
 }
 
 fn definition(max_stale: Option<u64>) -> Definition {
     let place = SecretRef::File { path: "/nowhere".into(), previous: None };
     let header = HeaderName::from_static("x-key");
-    Definition { place, max_stale: max_stale.map(Duration::from_secs), header }
+    Definition { place, max_stale: max_stale.map(Duration::from_secs), header, verify: false }
 }
 
 fn key(max_stale: Option<u64>, before: Option<&Key>) -> Key {
@@ -28,7 +28,7 @@ fn key(max_stale: Option<u64>, before: Option<&Key>) -> Key {
 }
 
 fn fetched(key: &str) -> Result<Fetched, Error> {
-    Ok(Fetched { key: Secret::new(key).unwrap(), previous: None })
+    Ok(Fetched { key: Secret::placeholder(key).unwrap(), previous: None })
 }
 
 fn missing() -> Result<Fetched, Error> {
@@ -194,7 +194,10 @@ fn a_start_that_the_key_before_serves_after_a_refusal_puts_it_first_and_one_with
 #[test]
 fn the_key_before_may_come_from_the_store_as_long_as_the_newest_was_not_accepted() {
     let both = |previous: &str| {
-        Ok(Fetched { key: Secret::new("new").unwrap(), previous: Some(Ok(Secret::new(previous).unwrap())) })
+        Ok(Fetched {
+            key: Secret::placeholder("new").unwrap(),
+            previous: Some(Ok(Secret::placeholder(previous).unwrap())),
+        })
     };
     let (key, now) = (key(None, None), Instant::now());
     key.take(fetched("new"), now);

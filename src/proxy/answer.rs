@@ -1,24 +1,33 @@
 //! The answer on its way back: headers that are the caller's business, and a body that ends the record with it.
 
+pub mod outcome;
+
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
-use tokio::time::{Instant, Sleep, timeout_at};
+use hyper::{HeaderMap, Method, Response, StatusCode};
+use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
+use crate::state::Hold;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
-use crate::telemetry::record::Record;
+use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
+use crate::upstream::cause::Cause;
+use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::ResponseTimer;
 
+use super::delivery::Deliveries;
 use super::echo::Echo;
 use super::limit::Permit;
 
@@ -46,6 +55,26 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     for name in DROPPED.iter().chain(&named) {
         headers.remove(name);
     }
+    let of_limits: Vec<HeaderName> = headers.keys().filter(|name| tells_of_limits(name)).cloned().collect();
+    for name in &of_limits {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field tells of the upstream's own limits: what others have left of the shared key is not the caller's business.
+fn tells_of_limits(name: &HeaderName) -> bool {
+    ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
+}
+
+/// Ends an answer with its head where HTTP has no content: for HEAD, 204 and 304, and where it is empty.
+pub fn omit_content(method: &Method, response: &mut Response<Body>) {
+    let length = response.body().size_hint().exact();
+    let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    response.body_mut().head_only = method == Method::HEAD || has_none || length == Some(0);
+    // What the length of the content would have been.
+    if let (&Method::HEAD, false, Some(length)) = (method, has_none, length) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
@@ -58,14 +87,20 @@ pub struct Body {
     buffered: Option<Bytes>,
     rest: Option<Box<Rest>>,
     record: Option<Box<Record>>,
+    /// What is charged for the request, until its caller has taken the answer: the record may end before.
+    memory: Option<Hold>,
     /// Whether the key was in what was read of it.
     echoed: bool,
+    /// Whether the answer ends with its head.
+    head_only: bool,
+    /// What says later whether the connection took it; without it, an answer that is complete is delivered.
+    deliveries: Option<Arc<Deliveries>>,
 }
 
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
 #[derive(Debug)]
 struct Rest {
-    incoming: Incoming,
+    incoming: ResponseBody,
     echo: Echo,
     /// What comes behind bytes that were held back.
     trailers: Option<HeaderMap>,
@@ -81,38 +116,42 @@ impl Body {
     /// A body that is complete.
     #[must_use]
     pub fn whole(body: Bytes) -> Body {
-        Body { buffered: Some(body), rest: None, record: None, echoed: false }
+        Body::new(body, None, false)
     }
 
-    /// Reads the beginning of an answer, until the deadline; what does not fit is streamed, as long as no part of it takes
-    /// longer than `patience`.
+    fn new(buffered: Bytes, rest: Option<Box<Rest>>, echoed: bool) -> Body {
+        Body { buffered: Some(buffered), rest, record: None, memory: None, echoed, head_only: false, deliveries: None }
+    }
+
+    /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
+    /// longer than the time-out.
     ///
     /// # Errors
     ///
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
-        mut incoming: Incoming,
+        mut incoming: ResponseBody,
         mut echo: Echo,
         mut sent: Sent,
         lease: Lease,
         permit: Permit,
-        deadline: Instant,
-        patience: Duration,
+        timer: &ResponseTimer,
     ) -> Result<Body, Error> {
-        let reading = timeout_at(deadline, buffer(&mut incoming)).await;
+        let patience = timer.response();
+        let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
-        let (buffered, echoed) = (Some(echo.pass(buffered, !ended)), echo.found());
+        let (buffered, echoed) = (echo.pass(buffered, !ended), echo.found());
         if ended {
             lease.release();
-            return Ok(Body { buffered, rest: None, record: None, echoed });
+            return Ok(Body::new(buffered, None, echoed));
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
         let rest =
             Rest { incoming, echo, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
-        Ok(Body { buffered, rest: Some(Box::new(rest)), record: None, echoed })
+        Ok(Body::new(buffered, Some(Box::new(rest)), echoed))
     }
 
     /// What was read of it before it is passed on.
@@ -121,23 +160,40 @@ impl Body {
         self.buffered.as_deref().unwrap_or_default()
     }
 
-    /// All of it, where it is complete.
+    /// Returns all of it, if it is complete and not longer than what is kept of an answer.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered())
+        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= BUFFERED)
+    }
+
+    /// Leaves out the content, so that nothing is held until the caller takes it.
+    #[must_use]
+    pub fn without_content(mut self) -> Body {
+        self.buffered = Some(Bytes::new());
+        self
     }
 
     /// Ties the record to the end of this body.
     #[must_use]
     pub fn closing(mut self, mut record: Box<Record>) -> Body {
         record.line.key_echoed = self.echoed;
+        self.memory = record.memory.take();
         self.record = Some(record);
         self
     }
 
+    /// Has the caller's connection say whether it took the answer.
+    #[must_use]
+    pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> Body {
+        self.deliveries = Some(deliveries);
+        self
+    }
+
     fn delivered(&mut self) {
-        if let Some(mut record) = self.record.take() {
-            record.line.delivered = true;
+        let Some(mut record) = self.record.take() else { return };
+        match &self.deliveries {
+            Some(deliveries) => deliveries.push(record),
+            None => record.line.delivered = true,
         }
     }
 
@@ -148,13 +204,16 @@ impl Body {
             Broken::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
             Broken::Stalled(patience) => Error::UpstreamTimeout(*patience),
         };
-        record.line.outcome = error.outcome();
+        // A head that proves that nothing was started proves it without its body.
+        if record.line.outcome != Outcome::NotStarted {
+            record.line.outcome = error.outcome();
+        }
         record.line.error = Some(error.slug());
         record.line.detail = Some(error.logged());
     }
 }
 
-async fn buffer(incoming: &mut Incoming) -> Result<(Bytes, bool), Error> {
+async fn buffer(incoming: &mut ResponseBody) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
     while !incoming.is_end_stream() && whole.len() < BUFFERED {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
@@ -198,7 +257,7 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.buffered.is_none() && self.rest.is_none()
+        self.head_only || self.buffered.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -206,6 +265,15 @@ impl hyper::body::Body for Body {
         let Some(rest) = &self.rest else { return SizeHint::with_exact(buffered) };
         let read = buffered + rest.echo.held() as u64;
         rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(read + left))
+    }
+}
+
+impl Drop for Body {
+    /// A server does not ask for a body that cannot be sent.
+    fn drop(&mut self) {
+        if self.head_only {
+            self.delivered();
+        }
     }
 }
 
@@ -250,6 +318,9 @@ impl Rest {
     fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
             ready!(self.stalled.as_mut().poll(context));
+            if let Some(lease) = &self.lease {
+                lease.retire();
+            }
             self.sent.failed(TIMED_OUT);
             return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
         };
@@ -267,7 +338,7 @@ impl Rest {
 pub enum Broken {
     /// The upstream's connection broke.
     #[error("the upstream broke off its answer: {0}")]
-    Upstream(hyper::Error),
+    Upstream(Cause),
     /// Nothing came.
     #[error("the upstream sent nothing for {}", humantime::format_duration(*.0))]
     Stalled(Duration),

@@ -1,32 +1,67 @@
 //! Reading a caller's body: whole, within a limit and a time-out, and only if its media type is the operation's.
 
+use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Version};
 use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::state::{Hold, OverQuota};
+use crate::telemetry::record::Record;
+
+use super::snapshot::{Snapshot, Tenant};
 
 /// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
 /// How long that may take.
 pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// Refuses what is not said to be JSON.
+/// What a request takes beside its head and its body: its task, its record, its part of the connection's buffers.
+const REQUEST_BYTES: usize = 8 * 1024;
+/// Why a body cannot be read on.
+pub type Failure = Box<dyn StdError + Send + Sync>;
+
+/// Errors of a connection that its caller has ended.
+const HUNG_UP: [io::ErrorKind; 4] = [
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+];
+
+/// Refuses what is not said to be JSON, or is said to be coded.
 ///
 /// # Errors
 ///
-/// [`Error::MediaType`].
+/// [`Error::ContentCoding`], [`Error::MediaType`].
 pub fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
+    for value in headers.get_all(CONTENT_ENCODING) {
+        let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+            return Err(Error::ContentCoding(shown(value)));
+        }
+    }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return Err(Error::MediaType) };
-    let encoded =
-        headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if is_json(value) && !encoded { Ok(()) } else { Err(Error::MediaType) }
+    match (types.next(), types.next()) {
+        (Some(value), None) if is_json(value) => Ok(()),
+        (Some(value), None) => Err(Error::MediaType(shown(value))),
+        (Some(_), Some(_)) => Err(Error::MediaType("more than one".to_owned())),
+        (None, _) => Err(Error::MediaType("none".to_owned())),
+    }
+}
+
+/// A header's value for a message: bounded, without what may break a log.
+fn shown(value: &HeaderValue) -> String {
+    const LONGEST: usize = 80;
+    let text = String::from_utf8_lossy(value.as_bytes().get(..LONGEST).unwrap_or(value.as_bytes()));
+    format!("{text:?}{}", if value.len() > LONGEST { "…" } else { "" })
 }
 
 fn is_json(value: &HeaderValue) -> bool {
@@ -36,62 +71,158 @@ fn is_json(value: &HeaderValue) -> bool {
     let other_charset = |parameter: &[u8]| {
         let mut sides = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
         let (name, value) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
-        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        name.eq_ignore_ascii_case(b"charset") && !value.eq_ignore_ascii_case(b"utf-8")
+        let quoted = |quote: u8| value.strip_prefix(&[quote]).and_then(|value| value.strip_suffix(&[quote]));
+        name.eq_ignore_ascii_case(b"charset") && !is_utf8(quoted(b'"').or_else(|| quoted(b'\'')).unwrap_or(value))
     };
     is_json && !parts.any(other_charset)
 }
 
-/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also where it fails.
+/// Whether a charset is UTF-8, however it is written, or ASCII, which is a part of it.
+fn is_utf8(charset: &[u8]) -> bool {
+    let plain = charset.iter().filter(|byte| !matches!(byte, b'-' | b'_')).map(u8::to_ascii_lowercase);
+    let is = |name: &[u8]| plain.clone().eq(name.iter().copied());
+    [b"utf8".as_slice(), b"usascii", b"ascii"].into_iter().any(is)
+}
+
+/// Charges a request and its head to its tenant's share of `body_memory`, until its answer is delivered.
 ///
 /// # Errors
 ///
-/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyTimeout`];
-/// [`Error::BodyBroken`].
-pub async fn collect<B>(body: &mut B, limit: usize, within: Duration, read: &mut usize) -> Result<Bytes, Error>
+/// [`Error::BodyMemory`].
+pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    tenant.counts.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
+}
+
+/// Holds nothing of its tenant's share yet for the body of a request.
+///
+/// # Errors
+///
+/// [`Error::BodyMemory`], if a reload has just made the share smaller than what is held of it.
+pub fn hold(tenant: &Tenant) -> Result<Hold, Error> {
+    tenant.counts.body_memory.hold(0, tenant.is_only).map_err(full)
+}
+
+/// Whether there is memory for the answer to a request that is refused; one that is charged to no tenant is charged to a part
+/// that all of them share. An HTTP/1.1 connection has one answer at a time, for which its place is enough.
+pub fn make_room(snapshot: &Snapshot, head: &Parts, record: &mut Record) -> bool {
+    if record.memory.is_none() && head.version == Version::HTTP_2 {
+        record.memory = snapshot.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
+    }
+    record.memory.is_some() || head.version != Version::HTTP_2
+}
+
+fn full(_: OverQuota) -> Error {
+    Error::BodyMemory
+}
+
+/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also if it fails. What is
+/// charged to `hold` is released with the last part of the body that is returned.
+///
+/// # Errors
+///
+/// [`Error::BodyTooLarge`], before anything is read if the length is announced; [`Error::BodyTimeout`];
+/// [`Error::BodyBroken`]; [`Error::CallerLeft`]; [`Error::BodyMemory`].
+pub async fn collect<B>(
+    body: &mut B,
+    version: Version,
+    hold: Hold,
+    limit: usize,
+    within: Duration,
+    read: &mut usize,
+) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
 {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(Error::BodyTooLarge { limit });
     }
-    timeout(within, frames(body, limit, announced, read)).await.unwrap_or(Err(Error::BodyTimeout(within)))
+    let mut whole = Whole { bytes: Vec::new(), hold };
+    let reading = frames(body, &mut whole, limit, announced, read);
+    timeout(within, reading).await.unwrap_or(Err(Error::BodyTimeout(within)))?;
+    // hyper takes a stream that is reset with NO_ERROR for one that has ended.
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
+    }
+    Ok(Bytes::from_owner(whole))
 }
 
-async fn frames<B>(body: &mut B, limit: usize, announced: usize, read: &mut usize) -> Result<Bytes, Error>
+/// A body in memory of its own, for which its tenant is charged as long as any part of it is in use.
+struct Whole {
+    bytes: Vec<u8>,
+    hold: Hold,
+}
+
+impl Whole {
+    /// Appends a part. Memory is taken for what has arrived, not for what is announced, and at most doubled each time.
+    fn append(&mut self, data: &[u8], most: usize) -> Result<(), OverQuota> {
+        let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
+        if length > capacity {
+            let grown = length.max((2 * capacity).min(most));
+            self.hold.grow(grown - capacity)?;
+            self.bytes.reserve_exact(grown - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+async fn frames<B>(
+    body: &mut B,
+    whole: &mut Whole,
+    limit: usize,
+    announced: usize,
+    read: &mut usize,
+) -> Result<(), Error>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
 {
-    let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Error::BodyBroken)?.into_data() else { continue };
+        // hyper's trailers may begin where another reader sees the end of the message, and go on to the end of the next
+        // request's head: the body of that request would then be read as a request.
+        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line behind the last chunk".to_owned());
+        let data = frame.map_err(|failure| broken(failure.into()))?.into_data().map_err(trailers)?;
         *read += data.len();
         if *read > limit {
             return Err(Error::BodyTooLarge { limit });
         }
-        // A small body arrives in one frame and is used where it lies.
-        if whole.is_empty() && body.is_end_stream() {
-            return Ok(data);
-        }
-        if whole.is_empty() {
-            // No more than was announced and is allowed: memory is taken for what arrives, not for what is promised.
-            whole.reserve(announced.min(64 * 1024).max(data.len()));
-        }
-        whole.extend_from_slice(&data);
+        whole.append(&data, if announced >= *read { announced } else { limit }).map_err(full)?;
     }
-    Ok(whole.freeze())
+    Ok(())
+}
+
+/// Tells a caller that hung up in the middle of its body from a body that is malformed.
+fn broken(failure: Failure) -> Error {
+    let left = sources(&*failure).any(|cause| {
+        let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HUNG_UP.contains(&error.kind()));
+        by_io || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_remote() || error.is_io())
+    });
+    let cause = sources(&*failure).last().map(ToString::to_string).unwrap_or_default();
+    if left { Error::CallerLeft(cause) } else { Error::BodyBroken(cause) }
+}
+
+/// An error and what caused it, the outermost first.
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Whether a refused request has a rest that must be read before its sender reads the answer.
 #[must_use]
-pub fn has_rest(body: &Incoming) -> bool {
+pub fn has_rest(body: &impl Body) -> bool {
     !body.is_end_stream()
 }
 
 /// Reads a bounded rest of a refused body and throws it away: a connection that is closed with unread bytes is reset, and
 /// the reset can overtake the answer.
-pub async fn discard(mut body: Incoming) {
+pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
     let reading = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {

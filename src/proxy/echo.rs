@@ -141,7 +141,7 @@ mod tests {
     use crate::secret::Secret;
 
     fn echo(key: &str) -> Echo {
-        Echo::new(Mask::new(&Secret::new(key).unwrap()), Arc::default(), "main".into())
+        Echo::new(Mask::new(&Secret::placeholder(key).unwrap()), Arc::default(), "main".into())
     }
 
     /// The same, as anybody would write it who has the whole text.

@@ -19,13 +19,11 @@ use super::recovery::{self, Found, LookUp};
 use super::snapshot::{Snapshot, Tenant};
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// On an answer that an earlier start with the same key got.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The longest key, in characters.
 const LONGEST: usize = 255;
-
-/// The largest answer that is kept, in bytes.
-const LARGEST: usize = 64 * 1024;
 
 /// Why a start does not go out under its key.
 #[derive(Debug, thiserror::Error)]
@@ -310,11 +308,10 @@ async fn found(
     }
 }
 
-/// What is kept of an answer, if it is not too large, says that an execution was started and was read to its end.
+/// What is kept of a whole answer that names its execution.
 #[must_use]
-pub fn reply(response: &Response<Body>) -> Option<Reply> {
-    let body = response.body().whole_bytes().filter(|body| response.status().is_success() && body.len() <= LARGEST)?;
-    Some(Reply::new(response.status(), response.headers().get(CONTENT_TYPE), body))
+pub fn reply(response: &Response<Body>) -> Reply {
+    Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
 }
 
 /// The answer again.

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, Request, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -15,6 +14,7 @@ use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
 use crate::upstream::body::Body;
+use crate::upstream::timer::ResponseTimer;
 use crate::upstream::{Failure, Upstream, connect};
 
 use super::credential;
@@ -88,8 +88,6 @@ pub enum Error {
     Refused {
         /// The upstream's status.
         status: StatusCode,
-        /// How many seconds it said to wait.
-        after: Option<u64>,
     },
     /// The upstream takes neither form of the filter.
     #[error(
@@ -122,16 +120,6 @@ impl Error {
             Error::Rejected => "rejected",
             Error::Unreadable => "unreadable",
             Error::Unfiltered => "unfiltered",
-        }
-    }
-
-    /// After how many seconds another look-up is worth a try, where it is one.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<u64> {
-        match self {
-            Error::NoKey(_) | Error::Unreachable(_) | Error::Broke(_) | Error::Timeout => Some(1),
-            Error::Refused { after, .. } => Some(after.unwrap_or(1)),
-            Error::Denied(_) | Error::Rejected | Error::Unreadable | Error::Unfiltered => None,
         }
     }
 }
@@ -251,8 +239,8 @@ impl LookUp<'_> {
     }
 
     async fn ask_once(&self, request: Request<Body>, target: Target) -> Result<Bytes, Error> {
-        let answered = self.upstream.send(request, target, self.snapshot.response_timeout).await;
-        let (response, mut sent, lease, _) = match answered {
+        let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
+        let (response, mut sent, lease) = match self.upstream.send(request, target, &timer).await {
             Ok(answered) => answered,
             Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
@@ -260,7 +248,6 @@ impl LookUp<'_> {
         };
         let status = response.status();
         self.trace.answered(status, response.version());
-        let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body =
             body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
@@ -268,7 +255,7 @@ impl LookUp<'_> {
         match status {
             StatusCode::OK => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Denied(status)),
-            _ => Err(Error::Refused { status, after }),
+            _ => Err(Error::Refused { status }),
         }
     }
 }

@@ -1,71 +1,112 @@
 //! Sending a start: once, and once more where its key was refused and another is there.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::time::Instant;
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::error::Error;
 use crate::key::{Held, Key};
+use crate::secret::Fingerprint;
 use crate::telemetry::audit::Entered;
 use crate::telemetry::metrics::client::{Sent, Target};
-use crate::telemetry::record::Record;
 use crate::telemetry::trace::Trace;
+use crate::upstream::response::ResponseBody;
+use crate::upstream::timer::{Overtime, ResponseTimer};
 use crate::upstream::{self, Failure, Lease, Upstream};
 
 use super::answer::Body;
-use super::credential;
+use super::inquiry::Inquiry;
 use super::limit::Permit;
+use super::{credential, overtime};
 
 /// How a request goes out, and the proofs that it may.
 pub(super) struct Sending {
     pub(super) upstream: Arc<Upstream>,
     pub(super) target: Target,
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     pub(super) credential: Arc<Key>,
     /// The key that was injected.
     pub(super) key: Arc<Held>,
     pub(super) permit: Permit,
+    pub(super) trace: Trace,
+    /// How it is found out whether the start ran although its key was refused.
+    pub(super) inquiry: Option<Box<Inquiry>>,
+    pub(super) progress: Arc<Progress>,
     pub(super) _entered: Entered,
+}
+
+/// What can be seen of a request on its way.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The time after the time-out in which its answer is still read.
+    pub(super) overtime: Option<Arc<Overtime>>,
+    /// The key that was sent after the first was refused.
+    pub(super) other_key: OnceLock<Fingerprint>,
+    /// What a look-up found between the two, as the log calls it.
+    pub(super) looked_up: OnceLock<&'static str>,
+}
+
+impl Progress {
+    /// Creates it for a request that was not sent yet.
+    pub(super) fn new(has_overtime: bool) -> Arc<Progress> {
+        let overtime = has_overtime.then(|| Arc::new(Overtime::new(overtime::LENGTH)));
+        Arc::new(Progress { overtime, ..Progress::default() })
+    }
+
+    /// Resolves when the caller is to be told of the time-out, although the answer is still read.
+    pub(super) async fn overdue(&self) {
+        match &self.overtime {
+            Some(overtime) => overtime.begun().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns whether the caller was told of the time-out. Then nothing is sent any more.
+    fn is_overdue(&self) -> bool {
+        self.overtime.as_ref().is_some_and(|overtime| overtime.has_begun())
+    }
 }
 
 /// The head of the upstream's answer, and what its body is read with.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<ResponseBody>,
     sent: Sent,
     lease: Lease,
-    deadline: Instant,
+    timer: ResponseTimer,
 }
 
 impl Sending {
-    /// Sends a request, and once more where the upstream refused its key and another is there by then: a refused key did no
-    /// work (`asteroid::answer`).
-    pub(super) async fn send(
-        mut self,
-        request: Request<upstream::body::Body>,
-        record: &mut Record,
-    ) -> Result<Response<Body>, Error> {
+    /// Sends a request, and once more if the upstream refused its key and another is there by then: a refused key did no work
+    /// (`asteroid::answer`). If its start can be looked up, that is asked before.
+    pub(super) async fn send(mut self, request: Request<upstream::body::Body>) -> Result<Response<Body>, Error> {
         let mut again = request.clone();
-        let mut answered = self.exchange(request, &record.trace).await;
+        let mut answered = self.exchange(request).await;
         let mut other = None;
-        if let Err(Error::KeyRefused) = answered {
+        if let Err(Error::KeyRefused) = answered
+            && !self.progress.is_overdue()
+        {
             // Boxed, as few requests need it and all would carry its future around.
             other = Box::pin(credential::replace(&self.credential, &self.key, &mut again)).await;
         }
         let is_other = other.is_some();
+        if let (Some(_), Some(inquiry)) = (&other, &self.inquiry)
+            && let Some(answer) = Box::pin(inquiry.answer(&self)).await?
+        {
+            return Ok(answer);
+        }
         if let Some(other) = other {
-            record.audit.fingerprint = Some(other.fingerprint);
+            // Set once, as there is no third.
+            self.progress.other_key.set(other.fingerprint).ok();
             self.key = other;
-            record.trace.pass_on_again(&mut again);
-            answered = self.exchange(again, &record.trace).await;
+            self.trace.pass_on_again(&mut again);
+            answered = self.exchange(again).await;
         }
         if let Err(Error::KeyRefused) = answered {
             self.credential.refused(is_other);
         }
-        let Answered { response, sent, lease, deadline } = answered?;
+        let Answered { response, sent, lease, timer } = answered?;
         // Others may come from something in front of the API that looks at no key.
         if response.status().is_success() {
             self.credential.accepted(&self.key, is_other);
@@ -73,33 +114,34 @@ impl Sending {
         let (mut head, body) = response.into_parts();
         let mut echo = credential::echo(&self.credential, &self.key);
         echo.clean(&mut head);
-        let body = Body::begin(body, echo, sent, lease, self.permit, deadline, self.patience).await;
-        record.trace.ended(body.as_ref().err().map(Error::slug));
+        let body = Body::begin(body, echo, sent, lease, self.permit, &timer).await;
+        self.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }
 
-    async fn exchange(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
-        let answered = self.ask(request, trace).await;
+    async fn exchange(&self, request: Request<upstream::body::Body>) -> Result<Answered, Error> {
+        let answered = self.ask(request).await;
         if let Err(error) = &answered {
-            trace.ended(Some(error.slug()));
+            self.trace.ended(Some(error.slug()));
         }
         answered
     }
 
-    async fn ask(&self, request: Request<upstream::body::Body>, trace: &Trace) -> Result<Answered, Error> {
-        let (response, sent, lease, deadline) = match self.upstream.send(request, self.target, self.patience).await {
+    async fn ask(&self, request: Request<upstream::body::Body>) -> Result<Answered, Error> {
+        let timer = ResponseTimer::new(self.timeout, self.progress.overtime.clone());
+        let (response, sent, lease) = match self.upstream.send(request, self.target, &timer).await {
             Ok(answered) => answered,
             Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.patience)),
+            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
         };
-        trace.answered(response.status(), response.version());
+        self.trace.answered(response.status(), response.version());
         if response.status().is_informational() {
             return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
         }
         if asteroid_answer::refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }
-        Ok(Answered { response, sent, lease, deadline })
+        Ok(Answered { response, sent, lease, timer })
     }
 }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, Scheme, TenantSource};
 use crate::key::{self, Key};
-use crate::state::{Claims, Control, Counts, Limits, Standing, State};
+use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
+use crate::telemetry::metrics::OTHER;
 
 use super::caller::Hosts;
 use super::tenant::{self, NamedBy, Tenants};
@@ -62,12 +63,14 @@ pub struct Snapshot {
     pub body_timeout: Duration,
     /// How long the upstream may take to answer.
     pub response_timeout: Duration,
-    /// How long a caller's connection may be unused.
-    pub idle_timeout: Duration,
+    /// How long a caller's connection is kept without a request.
+    pub caller_idle: Duration,
     /// What is remembered of idempotency keys.
     pub idempotency: Idempotency,
     /// What was started under them.
     pub claims: Arc<Claims>,
+    /// The part of the memory for requests that those take which belong to no tenant.
+    pub memory_of_nobody: Arc<Share>,
 }
 
 /// Who may call on one address, and as whom.
@@ -104,6 +107,8 @@ pub struct Tenant {
     pub keys: Keys,
     /// Whether its starts are known to be found.
     pub control: Arc<Control>,
+    /// Whether there is no other tenant to share anything with.
+    pub is_only: bool,
 }
 
 /// Why a resolved configuration cannot serve.
@@ -145,6 +150,7 @@ impl Snapshot {
                 counts: state.counts(name, &tenant.limits, Instant::now()),
                 policy: Standing::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
+                is_only: config.tenants.len() == 1,
             };
             tenants.insert(name.as_bytes().into(), Arc::new(tenant));
         }
@@ -174,6 +180,7 @@ impl Snapshot {
         let keyed = config.tenants.values().filter(|tenant| tenant.keys != Keys::Off).count();
         let bounds = config.idempotency.bounds.shared_by(keyed);
         state.claims.announce(bounds);
+        state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
         let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
             organization: config.upstream.organization_id,
@@ -181,9 +188,10 @@ impl Snapshot {
             body_limit: config.body_limit,
             body_timeout: config.timeouts.body,
             response_timeout: config.timeouts.response,
-            idle_timeout: config.timeouts.idle,
+            caller_idle: config.timeouts.caller_idle,
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
             claims: Arc::clone(&state.claims),
+            memory_of_nobody: state.counts(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
         Ok(listeners.into_iter().map(served).collect())

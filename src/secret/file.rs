@@ -1,20 +1,19 @@
 //! A key in a file, as Kubernetes, Docker and systemd mount it, and perhaps the key before in another.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::zeroize::Zeroizing;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::{files, tasks, watch};
+use crate::files::{self, Changes};
 
-use super::store::Pace;
+use super::store::{PATIENCE, Pace};
 use super::{Error, Fetched, Invalid, MAX_LENGTH, Secret, without_line_break};
 
-/// A file that cannot be read may be there a second later.
-pub(super) const PACE: Pace = Pace { every: watch::EVERY, longest: watch::EVERY };
+/// A file that could not be read is tried again when it changes; and so often besides, since what kept it from being read may be
+/// something else.
+pub(super) const PACE: Pace = Pace { every: Duration::from_secs(5), longest: Duration::from_secs(10) };
 
 /// How long the files must hold the same for it to be taken in: a file that is written in place is half a key for a moment,
 /// and an empty one.
@@ -23,6 +22,9 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// How often they are looked at for that.
 const LOOKS: usize = 10;
 
+/// A key, and a line break of two characters.
+const LIMIT: usize = MAX_LENGTH + 2;
+
 /// Looks at one file, or two.
 #[derive(Debug)]
 pub struct Store {
@@ -30,19 +32,22 @@ pub struct Store {
     previous: Option<PathBuf>,
     /// What they held when that was last handed on.
     known: Option<Found>,
-    /// A mounted file system may hang: one thread at most waits for it.
-    looking: Option<JoinHandle<Found>>,
 }
 
 type Found = Result<Fetched, Error>;
 
 impl Store {
     pub(super) fn new(path: &Path, previous: Option<&Path>) -> Store {
-        Store { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None, looking: None }
+        Store { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None }
     }
 
     pub(super) fn name(&self) -> String {
         self.path.display().to_string()
+    }
+
+    /// Begins to watch the files.
+    pub(super) fn changes(&self) -> Changes {
+        Changes::of([&self.path].into_iter().chain(&self.previous).cloned(), LIMIT)
     }
 
     /// What the files hold; where that is news, once it has settled.
@@ -62,14 +67,14 @@ impl Store {
         Err(Error::Restless { path: self.path.clone() })
     }
 
-    async fn look(&mut self) -> Found {
-        let (path, previous) = (self.path.clone(), self.previous.clone());
-        let looking = self.looking.get_or_insert_with(|| tasks::blocking(move || look(&path, previous.as_deref())));
-        let found = looking.await;
-        self.looking = None;
-        found.unwrap_or_else(|_| {
-            Err(Error::Unreadable { path: self.path.clone(), reason: "the look failed".to_owned() })
-        })
+    async fn look(&self) -> Found {
+        let key = read(&self.path).await?;
+        let Some(previous) = &self.previous else { return Ok(Fetched { key, previous: None }) };
+        let previous = Some(read(previous).await).filter(|found| {
+            // Between two rotations there is no key before.
+            !matches!(found, Err(Error::Missing { .. } | Error::Invalid { invalid: Invalid::Empty, .. }))
+        });
+        Ok(Fetched { key, previous })
     }
 }
 
@@ -87,28 +92,18 @@ fn same(one: &Found, other: &Found) -> bool {
     before && one.key.is(&other.key)
 }
 
-fn look(path: &Path, previous: Option<&Path>) -> Found {
-    let key = read(path)?;
-    let previous = previous.map(read).filter(|found| {
-        // Between two rotations there is no key before.
-        !matches!(found, Err(Error::Missing { .. } | Error::Invalid { invalid: Invalid::Empty, .. }))
-    });
-    Ok(Fetched { key, previous })
-}
-
 /// Reads the whole file; one line break at its end is not part of the key.
-fn read(path: &Path) -> Result<Secret, Error> {
-    let failed = |error: &std::io::Error| match error.kind() {
+async fn read(path: &Path) -> Result<Secret, Error> {
+    let place = || path.display().to_string();
+    let failed = |error: &io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing { path: path.to_owned() },
         ErrorKind::IsADirectory => Error::Directory { path: path.to_owned() },
+        ErrorKind::FileTooLarge => Error::Invalid { place: place(), invalid: Invalid::TooLong },
+        ErrorKind::TimedOut => Error::Slow { place: place(), after: PATIENCE },
         _ => Error::Unreadable { path: path.to_owned(), reason: error.to_string() },
     };
-    // Larger than what is read by more than the reader's probe, so that the buffer never moves and leaves a copy.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LENGTH + 256));
-    let most = u64::try_from(MAX_LENGTH).unwrap_or(u64::MAX).saturating_add(3);
-    files::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(|error| failed(&error))?;
-    Secret::from_slice(without_line_break(&bytes))
-        .map_err(|invalid| Error::Invalid { place: path.display().to_string(), invalid })
+    let bytes = files::read(path, LIMIT).await.map_err(|error| failed(&error))?;
+    Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| Error::Invalid { place: place(), invalid })
 }
 
 #[cfg(test)]
@@ -116,6 +111,9 @@ mod tests {
     use std::fs::write;
 
     use super::*;
+
+    const WHOLE: &str = "whole-0123456789";
+    const ANOTHER: &str = "another-0123456789";
 
     fn file(content: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -131,11 +129,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_being_written_is_taken_in_when_it_has_settled() {
-        let (_directory, path) = file("whole");
+        let (_directory, path) = file(WHOLE);
         let mut store = Store::new(&path, None);
-        for (first, then) in [("", "another"), ("anot", "another"), ("", "")] {
-            write(&path, "whole").unwrap();
-            assert_eq!(fetched(&mut store).await.unwrap(), "whole");
+        for (first, then) in [("", ANOTHER), ("anot", ANOTHER), ("another-01234567", ANOTHER), ("", "")] {
+            write(&path, WHOLE).unwrap();
+            assert_eq!(fetched(&mut store).await.unwrap(), WHOLE);
             write(&path, first).unwrap();
             // The first look at the file comes before what is written then.
             let later = async {
@@ -157,23 +155,9 @@ mod tests {
         assert!(matches!(fetched, Err(Error::Restless { .. })), "{fetched:?}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_file_system_that_hangs_is_said_to_be_slow_and_one_look_at_most_waits_for_it() {
-        let (_directory, path) = file("key");
-        let (go, hangs) = tokio::sync::oneshot::channel();
-        let mut store = Store::new(&path, None);
-        store.looking = Some(tokio::spawn(async { hangs.await.unwrap() }));
-        let mut store = super::super::Store::File(store);
-        for _ in 0..2 {
-            assert!(matches!(store.fetch().await, Err(Error::Slow { .. })));
-        }
-        go.send(Ok(Fetched { key: Secret::new("late").unwrap(), previous: None })).unwrap();
-        assert_eq!(store.fetch().await.unwrap().key.expose(), b"late");
-    }
-
     #[tokio::test]
     async fn the_key_before_may_be_absent_and_what_else_is_wrong_with_it_is_said() {
-        let (directory, path) = file("new");
+        let (directory, path) = file("new-0123456789abc");
         let before = directory.path().join("before");
         let mut store = Store::new(&path, Some(&before));
         let mut previous = async |content: Option<&str>| {
@@ -185,27 +169,31 @@ mod tests {
         };
         assert_eq!(previous(None).await, None);
         assert_eq!(previous(Some("")).await, None);
-        assert_eq!(previous(Some("old\n")).await, Some(Ok(b"old".to_vec())));
-        assert_eq!(previous(Some("older")).await, Some(Ok(b"older".to_vec())));
-        assert_eq!(previous(Some("two words")).await, Some(Err("invalid")));
+        assert_eq!(previous(Some("old-0123456789abc\n")).await, Some(Ok(b"old-0123456789abc".to_vec())));
+        assert_eq!(previous(Some("older-0123456789")).await, Some(Ok(b"older-0123456789".to_vec())));
+        for invalid in ["two words", "short"] {
+            assert_eq!(previous(Some(invalid)).await, Some(Err("invalid")));
+        }
     }
 
-    #[test]
-    fn one_line_break_at_the_end_is_not_part_of_the_key() {
-        for content in ["sk-1", "sk-1\n", "sk-1\r\n"] {
+    #[tokio::test]
+    async fn one_line_break_at_the_end_is_not_part_of_the_key() {
+        for content in ["sk-0123456789abc", "sk-0123456789abc\n", "sk-0123456789abc\r\n"] {
             let (_directory, path) = file(content);
-            assert_eq!(read(&path).unwrap().expose(), b"sk-1", "{content:?}");
+            assert_eq!(read(&path).await.unwrap().expose(), b"sk-0123456789abc", "{content:?}");
         }
         let longest = "k".repeat(MAX_LENGTH);
         let (_directory, path) = file(format!("{longest}\r\n"));
-        assert_eq!(read(&path).unwrap().expose(), longest.as_bytes());
+        assert_eq!(read(&path).await.unwrap().expose(), longest.as_bytes());
     }
 
-    #[test]
-    fn a_file_that_holds_no_key_says_why_and_shows_nothing() {
+    #[tokio::test]
+    async fn a_file_that_holds_no_key_says_why_and_shows_nothing() {
         for (content, expected) in [
             (String::new(), Invalid::Empty),
             ("\n".to_owned(), Invalid::Empty),
+            ("CANARY\n".to_owned(), Invalid::TooShort),
+            ("CANARY-01234567".to_owned(), Invalid::TooShort),
             ("CANARY\n\n".to_owned(), Invalid::Space),
             ("CANARY CANARY".to_owned(), Invalid::Space),
             ("CANARY\u{e9}".to_owned(), Invalid::NotVisible),
@@ -213,24 +201,24 @@ mod tests {
             (format!("{}\n\n", "k".repeat(MAX_LENGTH)), Invalid::TooLong),
         ] {
             let (_directory, path) = file(content);
-            let error = read(&path).unwrap_err();
+            let error = read(&path).await.unwrap_err();
             assert!(matches!(&error, Error::Invalid { invalid, .. } if *invalid == expected), "{error:?}");
             assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
         }
     }
 
-    #[test]
-    fn a_path_without_a_readable_file_says_what_to_do() {
-        let (directory, _path) = file("sk-1");
-        let at = |path: &str| read(&directory.path().join(path)).unwrap_err();
-        assert!(matches!(at("absent"), Error::Missing { .. }));
-        assert!(matches!(at("key/below"), Error::Missing { .. }));
-        assert!(matches!(at("."), Error::Directory { .. }));
-        assert!(at("absent").to_string().contains("put the key there"));
-        assert!(matches!(at("nul\0byte"), Error::Unreadable { .. }));
+    #[tokio::test]
+    async fn a_path_without_a_readable_file_says_what_to_do() {
+        let (directory, _path) = file("sk-0123456789abc");
+        let at = async |path: &str| read(&directory.path().join(path)).await.unwrap_err();
+        assert!(matches!(at("absent").await, Error::Missing { .. }));
+        assert!(matches!(at("key/below").await, Error::Missing { .. }));
+        assert!(matches!(at(".").await, Error::Directory { .. }));
+        assert!(at("absent").await.to_string().contains("put the key there"));
+        assert!(matches!(at("nul\0byte").await, Error::Unreadable { .. }));
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert!(at("pipe").to_string().contains("not a regular file"), "opening it would wait for a writer");
+        assert!(at("pipe").await.to_string().contains("not a regular file"), "opening it would wait for a writer");
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::files::Changes;
+
 use super::{Environment, Error, Fetched, SecretRef, env, file};
 
 /// How long a store may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One place of keys.
 #[derive(Debug)]
@@ -46,8 +48,7 @@ impl Store {
         }
     }
 
-    /// Asks for what it holds, for 5 seconds at most. What was begun when the answer is no longer waited for goes on, and is
-    /// what the next call waits for.
+    /// Asks for what it holds, for 5 seconds at most.
     ///
     /// # Errors
     ///
@@ -59,6 +60,15 @@ impl Store {
                 fetched.unwrap_or_else(|_| Err(Error::Slow { place: file.name(), after: PATIENCE }))
             }
             Self::Env(env) => env.fetch(),
+        }
+    }
+
+    /// Begins to watch what it holds, if that tells of changes.
+    #[must_use]
+    pub fn changes(&self) -> Option<Changes> {
+        match self {
+            Self::File(file) => Some(file.changes()),
+            Self::Env(_) => None,
         }
     }
 

@@ -5,51 +5,67 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::header::CONNECTION;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{sleep, timeout};
 
 use crate::peer::Peer;
 use crate::proxy::Proxy;
+use crate::proxy::answer::Body;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
+use crate::proxy::delivery::Deliveries;
 use crate::proxy::snapshot::Current;
 
-use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
+use super::activity::Activity;
+use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
+use super::watched::{self, Connection, Watched};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
 const NEXT_REQUEST: Duration = Duration::from_millis(200);
 
 /// Serves a connection to its end.
-pub async fn serve<S>(mut stream: S, peer: Peer, current: &Arc<Current>, proxy: &Arc<Proxy>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let used = AtomicBool::new(false);
+pub async fn serve<S: Connection>(
+    mut stream: S,
+    peer: Peer,
+    activity: &Arc<Activity>,
+    current: &Arc<Current>,
+    proxy: &Arc<Proxy>,
+) {
     let closing_answer = AtomicBool::new(false);
-    let service = service_fn(|request| {
-        used.store(true, Ordering::Relaxed);
-        let closing_answer = &closing_answer;
+    let deliveries = Arc::new(Deliveries::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        let serving = activity.begin();
+        let (closing_answer, deliveries) = (&closing_answer, Arc::clone(&deliveries));
+        let version = request.version();
         async move {
-            let response = proxy.handle(current, peer, request).await;
+            let mut response = proxy.handle(current, peer, request.map(|body| serving.upload(body))).await;
+            if version == Version::HTTP_10 {
+                adapt_to_http10(&mut response);
+            }
             // The gateway says nothing else there.
             closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| serving.download(body.reporting_to(deliveries))))
         }
     });
     let mut server = http1::Builder::new();
     server.max_header_size(HEAD_BYTES.into()).max_buf_size(BUFFER_BYTES);
+    // A caller that has sent all it wants to may end its sending side, and still waits for the answer.
+    server.half_close(true);
     // Runs from the end of one request to the end of the next one's head.
-    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.idle_timeout);
+    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.caller_idle);
     let ended = {
-        let connection = server.serve_connection(TokioIo::new(&mut stream), service);
+        let connection =
+            server.serve_connection(TokioIo::new(Watched::new(&mut stream, Arc::clone(&deliveries))), service);
         let mut draining = proxy.draining.clone();
         let closing = async {
             draining.closing().await;
             // A request may be on its way that nobody has read yet; its answer ends the connection by itself.
-            sleep(if used.load(Ordering::Relaxed) { NEXT_REQUEST } else { FIRST_REQUEST }).await;
+            sleep(if activity.has_begun() { NEXT_REQUEST } else { FIRST_REQUEST }).await;
         };
         tokio::pin!(connection, closing);
         tokio::select! {
@@ -59,8 +75,16 @@ where
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = unwanted(activity, current, proxy) => {
+                tracing::debug!(%peer, "the connection was silent for too long, or its place was needed");
+                return;
+            }
         }
     };
+    if ended.is_ok() {
+        watched::settle(stream.socket(), &deliveries).await;
+    }
+    deliveries.fail();
     let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
     match ended {
         // hyper has answered with an empty 400, 414 or 431, and no record was made.
@@ -70,6 +94,17 @@ where
     }
     if malformed || closing_answer.into_inner() {
         discard(&mut stream).await;
+    }
+}
+
+/// HTTP/1.0 knows no chunks, so an answer of unknown length ends with its connection, which hyper does not say by itself.
+fn adapt_to_http10(response: &mut Response<Body>) {
+    if response.body().size_hint().exact().is_none() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if response.headers().contains_key(CONNECTION) {
+        // Else hyper would add `keep-alive` beside it.
+        *response.version_mut() = Version::HTTP_10;
     }
 }
 

@@ -25,6 +25,11 @@ impl<S> Patient<S> {
         Patient { socket, patience, gives_up: None, waiting: false }
     }
 
+    /// Returns the socket.
+    pub fn get_ref(&self) -> &S {
+        &self.socket
+    }
+
     fn wait<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waiting = false;

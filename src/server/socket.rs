@@ -2,11 +2,12 @@
 //!
 //! All behind is one code for both: a generic would be there twice, and a box would cost each connection.
 
+use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::peer::Peer;
@@ -45,7 +46,7 @@ impl Bound {
             Bound::Tcp(socket) => {
                 let (stream, peer) = socket.accept()?;
                 stream.set_nonblocking(true)?;
-                Ok((Stream::Tcp(TcpStream::from_std(stream)?), Peer::Tcp(peer)))
+                Ok((Stream::Tcp(TcpStream::from_std(stream)?), Peer::at(peer)))
             }
             Bound::Unix(socket) => {
                 let (stream, _) = socket.accept()?;
@@ -83,7 +84,7 @@ impl Socket {
         Poll::Ready(Ok(match self {
             Socket::Tcp(socket) => {
                 let (stream, peer) = ready!(socket.poll_accept(context))?;
-                (Stream::Tcp(stream), Peer::Tcp(peer))
+                (Stream::Tcp(stream), Peer::at(peer))
             }
             Socket::Unix(socket) => {
                 // Nearly every caller's own socket has no name.
@@ -104,6 +105,17 @@ impl Socket {
             Socket::Unix(socket) => socket.into_std().map(Bound::Unix),
         }
     }
+}
+
+/// What is known of the caller's side of a connection.
+#[derive(Debug)]
+pub enum Side {
+    /// It may send and receive.
+    Open,
+    /// It sends nothing more. Whether it still receives shows when something is sent to it.
+    Ended,
+    /// It receives nothing more.
+    Gone(io::Error),
 }
 
 /// A caller's connection.
@@ -131,6 +143,51 @@ impl Stream {
             Stream::Tcp(stream) => stream.set_nodelay(true),
             // Nothing is held back there.
             Stream::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Returns what is known of the caller's side, without reading from it; wakes the task when that may have changed.
+    pub fn poll_caller(&self, context: &mut Context<'_>) -> Side {
+        let (readable, interest) = match self {
+            Stream::Tcp(stream) => (stream.poll_read_ready(context), Interest::READABLE | Interest::WRITABLE),
+            Stream::Unix(stream) => (stream.poll_read_ready(context), Interest::READABLE | Interest::WRITABLE),
+        };
+        if readable.is_pending() {
+            return Side::Open;
+        }
+        let ready = match self {
+            Stream::Tcp(stream) => pin!(stream.ready(interest)).poll(context),
+            Stream::Unix(stream) => pin!(stream.ready(interest)).poll(context),
+        };
+        match ready {
+            Poll::Ready(Ok(ready)) if ready.is_write_closed() => {
+                Side::Gone(self.failure().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))
+            }
+            // At a Unix socket, writing to a caller that has closed fails at once.
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() && matches!(self, Stream::Tcp(_)) => {
+                self.failure().map_or(Side::Ended, Side::Gone)
+            }
+            _ => Side::Open,
+        }
+    }
+
+    /// Returns what went wrong on the connection since this was last asked.
+    #[must_use]
+    pub fn failure(&self) -> Option<io::Error> {
+        let failure = match self {
+            Stream::Tcp(stream) => stream.take_error(),
+            Stream::Unix(stream) => stream.take_error(),
+        };
+        failure.unwrap_or_else(Some)
+    }
+
+    /// Returns whether both sides have ended the connection, and the caller's system has acknowledged all of it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().is_err(),
+            // Whatever was written is the caller's.
+            Stream::Unix(_) => true,
         }
     }
 }

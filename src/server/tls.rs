@@ -8,14 +8,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
-use crate::files;
-use crate::watch::Watch;
+use crate::files::{self, Changes, Watch};
+use crate::pem;
 
 const CERTIFICATE: &str = "certificate_file";
 const KEY: &str = "key_file";
@@ -56,15 +54,16 @@ pub enum Error {
 /// # Errors
 ///
 /// Where the files hold no certificate and key that belong together.
-pub fn server(files: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
+pub async fn server(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let changes = Changes::of([named.certificate_file.clone(), named.key_file.clone()], files::PEM_LIMIT);
     let current = Arc::new(Current(ArcSwapOption::empty()));
-    let changed = {
-        let (files, current, provider) = (files.clone(), Arc::clone(&current), Arc::clone(&provider));
-        move || replace(&current, &files, &provider)
-    };
-    let watch = Watch::new(vec![files.certificate_file.clone(), files.key_file.clone()], changed);
-    current.0.store(Some(Arc::new(read(files, &provider)?)));
+    current.0.store(Some(Arc::new(read(named, &provider).await?)));
+    let parts = (Arc::new(named.clone()), Arc::clone(&current), Arc::clone(&provider));
+    let watch = Watch::new(changes, move || {
+        let (named, current, provider) = parts.clone();
+        async move { replace(&current, &named, &provider).await }
+    });
     let versions =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
     let mut config = versions.with_no_client_auth().with_cert_resolver(current);
@@ -87,9 +86,9 @@ impl ResolvesServerCert for Current {
     }
 }
 
-fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
+async fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
     let certificate_file = named.certificate_file.display();
-    match read(named, provider) {
+    match read(named, provider).await {
         Ok(key) => {
             current.0.store(Some(Arc::new(key)));
             tracing::info!(%certificate_file, "the certificate was replaced; new connections get it");
@@ -101,22 +100,27 @@ fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
     }
 }
 
-fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+async fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
     let (certificate_file, key_file) = (&named.certificate_file, &named.key_file);
     let unreadable = |key, file: &Path, reason| Error::Read { key, file: file.to_owned(), reason };
-    let chain = files::read(certificate_file).map_err(|reason| unreadable(CERTIFICATE, certificate_file, reason))?;
-    let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&chain).collect();
-    // Nothing is said of what was read instead: it may be a key.
-    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
-        invalid(CERTIFICATE, certificate_file, "it must hold certificates in PEM form, the listener's own first")
+    let chain = files::read(certificate_file, files::PEM_LIMIT).await;
+    let chain = chain.map_err(|reason| unreadable(CERTIFICATE, certificate_file, reason))?;
+    let chain = pem::certificates(&chain).map_err(|error| {
+        invalid(CERTIFICATE, certificate_file, format!("{error}; it must hold the listener's own certificate first"))
     })?;
-    let key = files::read(key_file).map_err(|reason| unreadable(KEY, key_file, reason))?;
-    let key = PrivateKeyDer::from_pem_slice(&key)
-        .map_err(|_| invalid(KEY, key_file, "it must hold the certificate's private key in PEM form"))?;
+    let key = files::read(key_file, files::PEM_LIMIT).await;
+    let key = key.map_err(|reason| unreadable(KEY, key_file, reason))?;
+    let key = pem::private_key(&key)
+        .map_err(|error| invalid(KEY, key_file, format!("{error}; it must hold the certificate's private key")))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InvalidCertificate(_) => invalid(CERTIFICATE, certificate_file, error.to_string()),
+        // No reason of the library is passed on: what it could not read may be anything.
+        rustls::Error::InvalidCertificate(_) => invalid(
+            CERTIFICATE,
+            certificate_file,
+            "its first certificate cannot be read; write it again from its source",
+        ),
         rustls::Error::InconsistentKeys(_) => invalid(KEY, key_file, "it is not the key of the certificate"),
-        _ => invalid(KEY, key_file, format!("it cannot be used: {error}")),
+        _ => invalid(KEY, key_file, "it cannot be used; it must hold an RSA, ECDSA or Ed25519 key without a password"),
     })
 }
 

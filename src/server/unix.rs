@@ -5,9 +5,11 @@
 //! stale one is replaced without a moment in which there is none. The name that the system goes on to show (`ss -xl`) is
 //! the one that it was made under.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -22,6 +24,9 @@ use super::accept::BACKLOG;
 
 /// How long another gateway may take to start at a path in the same directory.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is locked meanwhile.
+const LOCK: &str = ".asteroid-gateway.lock";
 
 /// How often it is looked whether it has.
 const EVERY: Duration = Duration::from_millis(10);
@@ -39,8 +44,8 @@ pub enum Error {
     #[error("there is something that is no socket, and it is left alone; remove it, or choose another path")]
     Taken,
     /// Another gateway is being started there, and does not come to an end.
-    #[error("another process has locked its directory; is another gateway being started there?")]
-    Locked,
+    #[error("{} is there for longer than a start takes; if no gateway is being started there, remove it", .0.display())]
+    Locked(PathBuf),
     /// The directory is missing, or nothing can be made there.
     #[error("{} cannot be used; make that directory, and let the gateway's user read and write there", .0.display())]
     Directory(PathBuf, #[source] io::Error),
@@ -58,7 +63,7 @@ pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Name), Error> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let unusable = |error| Error::Directory(directory.to_owned(), error);
     // Else two gateways that start at once could both find the same socket stale.
-    let _lock = lock(directory)?;
+    let _lock = Lock::acquire(directory)?;
     let stale = is_stale(path)?;
     let room = Room::make(directory).map_err(unusable)?;
     let made = room.0.join(path.file_name().unwrap_or_default());
@@ -117,18 +122,73 @@ impl Drop for Room {
     }
 }
 
-/// Held while the path is looked at and taken.
-fn lock(directory: &Path) -> Result<File, Error> {
-    let file = File::open(directory).map_err(|error| Error::Directory(directory.to_owned(), error))?;
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(EVERY),
-            Err(TryLockError::WouldBlock) => return Err(Error::Locked),
-            // Not every file system has locks; two gateways at once are a mistake that is then not found out.
-            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+/// A file of the gateway's own in the socket's directory, locked while a path there is looked at and taken; dropped, it is
+/// removed. The directory itself is not locked: every user who may read it could do that, and keep gateways from starting.
+struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// Waits for gateways that are being started in the same directory.
+    fn acquire(directory: &Path) -> Result<Lock, Error> {
+        let path = directory.join(LOCK);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Lock::try_acquire(&path) {
+                Ok(Some(file)) => return Ok(Lock { path, file }),
+                Ok(None) if Instant::now() < deadline => sleep(EVERY),
+                Ok(None) => return Err(Error::Locked(path)),
+                Err(error) => return Err(Error::Directory(directory.to_owned(), error)),
+            }
         }
     }
+
+    /// Returns nothing if another process has it.
+    fn try_acquire(path: &Path) -> io::Result<Option<File>> {
+        // Nobody but the gateway's user may open it, which locking needs. A link is not followed.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = match made {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match open_existing(path) {
+                Ok(file) => file,
+                // It was removed meanwhile, or belongs to a gateway of another user.
+                Err(error) if is_others(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // Not every file system has locks; two gateways at once are a mistake that is then not found out.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        // The one before may have removed the file after it was opened here: then the lock is on nothing.
+        let (locked, named) = (file.metadata()?, fs::symlink_metadata(path));
+        let is_same = named.is_ok_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino()));
+        Ok(is_same.then_some(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is locked, so that no other gateway locks a file that is then removed.
+        drop(fs::remove_file(&self.path));
+        drop(self.file.unlock());
+    }
+}
+
+/// Opening a pipe would wait for another process.
+fn open_existing(path: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(path)?.is_file() {
+        OpenOptions::new().write(true).open(path)
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}
+
+fn is_others(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
 /// Whether there is a socket that nobody listens on, rather than nothing.

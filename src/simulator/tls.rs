@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::{files, pem};
 
 /// Reads a certificate chain and its key, in PEM form; the client chooses between HTTP/2 and HTTP/1.1, unless it is to be
 /// `http1_only`.
@@ -15,10 +15,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 ///
 /// Where a file is missing or holds something else, or the two do not belong together.
 pub fn server(certificate: &Path, key: &Path, http1_only: bool) -> anyhow::Result<Arc<ServerConfig>> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
-    let chain = chain.with_context(|| format!("{}", certificate.display()))?;
-    ensure!(!chain.is_empty(), "{}: there is no certificate in it", certificate.display());
-    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("{}", key.display()))?;
+    let shown = |file: &Path| file.display().to_string();
+    let chain = files::read_whole(certificate, files::PEM_LIMIT).with_context(|| shown(certificate))?;
+    let chain = pem::certificates(&chain).with_context(|| shown(certificate))?;
+    let key_bytes = files::read_whole(key, files::PEM_LIMIT).with_context(|| shown(key))?;
+    let key = pem::private_key(&key_bytes).with_context(|| shown(key))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = versions.with_no_client_auth().with_single_cert(chain, key)?;

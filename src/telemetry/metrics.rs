@@ -71,8 +71,8 @@ table! {
     CLIENT = histogram("http_client_request_duration_seconds", "Requests to the upstream, look-ups included, until their answer was read");
     IN_FLIGHT = gauge("asteroid_gateway_requests_in_flight", "Requests that are not settled, also those whose caller has left");
     REQUESTS = counter("asteroid_gateway_requests_total", "Requests by tenant and class of status");
-    STARTED = counter("asteroid_gateway_executions_started_total", "Starts that the upstream answered with a 2xx");
-    UNKNOWN = counter("asteroid_gateway_executions_unknown_total", "Starts that were sent and got no complete answer, or one that says neither that they run nor that they do not");
+    STARTED = counter("asteroid_gateway_executions_started_total", "Starts whose answer named the execution");
+    UNKNOWN = counter("asteroid_gateway_executions_unknown_total", "Starts that were sent and got no complete answer, or one that proves neither that they run nor that they do not");
     DECISIONS = counter("asteroid_gateway_ratelimit_decisions_total", "Decisions of each limit");
     KEYED = counter("asteroid_gateway_idempotency_total", "Starts with an idempotency key, by what the key meant");
     KEY_RECORDS = gauge("asteroid_gateway_idempotency_records", "Idempotency keys that are remembered");
@@ -92,7 +92,11 @@ table! {
     STREAMS = gauge("asteroid_gateway_upstream_http2_streams", "Requests on them");
     CONNECTIONS = gauge("asteroid_gateway_connections", "Connections of callers");
     CAPACITY = gauge("asteroid_gateway_connections_limit", "How many there may be, on all listeners together");
-    DELAYED = counter("asteroid_gateway_connections_delayed_total", "Connections that waited because there were as many as may be");
+    DELAYED = counter("asteroid_gateway_connections_delayed_total", "Connections that waited because there were as many as may be and none was silent");
+    CLOSED = counter("asteroid_gateway_connections_closed_total", "Connections that the gateway closed to protect others, by reason");
+    BODY_MEMORY = gauge("asteroid_gateway_body_memory_bytes", "Memory that requests and their bodies take");
+    BODY_MEMORY_LIMIT = gauge("asteroid_gateway_body_memory_limit_bytes", "Memory that they may take");
+    BODY_MEMORY_REFUSED = counter("asteroid_gateway_body_memory_refused_total", "Requests that were refused because they found no memory");
     RELOADS = counter("asteroid_gateway_config_reload_total", "Tries to take over a changed configuration");
     RELOADED = gauge("asteroid_gateway_config_last_reload_successful", "Whether the last of them succeeded, 1 at the start");
     RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
@@ -117,9 +121,26 @@ pub struct Metrics {
     listeners: Mutex<Vec<(String, Gauge)>>,
     /// Connections of callers that waited for a place.
     pub delayed: Counter,
+    closed: [Counter; Closed::ALL.len()],
     pools: Mutex<Vec<Pool>>,
     /// Tries to take over a changed configuration.
     pub reloads: Reloads,
+}
+
+/// Why the gateway closed a connection whose caller may still have wanted something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It came from outside `trusted_peers`.
+    Outsider,
+    /// The head of its first request did not come in time.
+    Late,
+    /// It had been silent longest when there was no place for another.
+    Evicted,
+}
+
+impl Closed {
+    const ALL: [(Closed, &'static str); 3] =
+        [(Closed::Outsider, "outsider"), (Closed::Late, "late"), (Closed::Evicted, "evicted")];
 }
 
 /// Asks one worker's pool.
@@ -163,6 +184,11 @@ impl Metrics {
         })
     }
 
+    /// Counts a connection that the gateway closed.
+    pub fn closed(&self, reason: Closed) {
+        self.closed.get(reason as usize).into_iter().for_each(Counter::add);
+    }
+
     /// Asks a worker's pool whenever somebody looks.
     pub fn pool(&self, count: impl Fn() -> Pooled + Send + Sync + 'static) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Pool(Box::new(count)));
@@ -181,11 +207,7 @@ impl Metrics {
         meters.request(line.status);
         let Some(operation) = record.asked.operation else { return };
         match line.outcome {
-            Outcome::Answered if (200..300).contains(&line.status) && !line.replayed => meters.started(operation),
-            // A redirect or a 5xx is no proof that nothing runs.
-            Outcome::Answered if !(200..300).contains(&line.status) && !(400..500).contains(&line.status) => {
-                meters.unknown()
-            }
+            Outcome::Answered if !line.replayed => meters.started(operation),
             // Where no key was injected, the doubt is an earlier start's, which was counted then.
             Outcome::Unknown if line.credential.is_some() => meters.unknown(),
             Outcome::Answered | Outcome::Unknown | Outcome::NotStarted => {}

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use crate::state::{Digest, Meters, Standing};
+use crate::state::{Digest, Hold, Meters, Standing};
 
 use super::Sinks;
 use super::audit::{self, Audit};
@@ -19,6 +19,7 @@ use super::metrics::Asked;
 use super::request_id::RequestId;
 use super::trace::Trace;
 use super::trace::context::TraceId;
+use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::{Call, Operation};
 use crate::peer::Peer;
 
@@ -27,16 +28,26 @@ use crate::peer::Peer;
 pub enum Outcome {
     /// No execution was started.
     NotStarted,
-    /// Bytes were sent and no complete answer came: an execution may run.
+    /// Bytes were sent, and no complete answer came or one that proves nothing: an execution may run.
     Unknown,
-    /// The upstream answered.
+    /// The answer names the execution that was started.
     Answered,
 }
 
 impl Outcome {
+    /// Returns what an answer that proves this says of the money.
+    #[must_use]
+    pub fn of(proof: Proof) -> Outcome {
+        match proof {
+            Proof::Started(_) => Outcome::Answered,
+            Proof::NotStarted => Outcome::NotStarted,
+            Proof::Inconclusive => Outcome::Unknown,
+        }
+    }
+
     /// What it is called in answers and in the log.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Outcome::NotStarted => "not_started",
             Outcome::Unknown => "unknown",
@@ -64,6 +75,8 @@ pub struct Record {
     pub asked: Asked,
     /// Where the tenant that was identified is counted.
     pub meters: Option<Arc<Meters>>,
+    /// The memory that is charged for it until its answer is delivered.
+    pub memory: Option<Hold>,
     /// What the audit has of it beside the line.
     pub audit: audit::Entry,
     /// What is written; set by the stage that learns it.
@@ -99,7 +112,8 @@ pub struct Line {
     pub detail: Option<String>,
     /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
     pub idempotency: Option<Digest>,
-    /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again) or `free`.
+    /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again), `free`, or
+    /// `in_flight` (it is read on after its time-out).
     pub key: Option<&'static str>,
     /// What a look-up at the upstream found: `one`, `none`, `several`, or `failed`.
     pub looked_up: Option<&'static str>,
@@ -150,6 +164,7 @@ impl Record {
             standing: Standing::default(),
             asked: Asked::default(),
             meters: None,
+            memory: None,
             audit: audit::Entry::default(),
             line,
         })

@@ -9,7 +9,7 @@ pub mod export;
 mod otlp;
 mod span;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::http::request::Parts;
@@ -42,7 +42,7 @@ pub struct Place {
 }
 
 /// A request's part in a trace.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub enum Trace {
     /// None: no valid context came, and none is begun.
     #[default]
@@ -52,7 +52,7 @@ pub enum Trace {
     /// A trace that begins here and is not sampled.
     Unsampled(Context),
     /// A trace that is sampled.
-    Recorded(Box<Recording>),
+    Recorded(Arc<Recording>),
 }
 
 /// What becomes the spans of a request.
@@ -122,7 +122,7 @@ impl Tracer {
 }
 
 impl Trace {
-    /// Decides about a request: the caller's flag counts where a valid context came, else the ratio.
+    /// Decides about a request: what is recorded is the gateway's ratio of new traces, and of those that callers sampled.
     #[must_use]
     pub fn of(tracer: Option<&Tracer>, scheme: Scheme, head: &Parts) -> Trace {
         let caller = Context::of(&head.headers);
@@ -130,7 +130,9 @@ impl Trace {
             return caller.map_or(Trace::Absent, |context| Trace::Passed(context.trace_id));
         };
         let own = match caller {
-            Some(caller) if !caller.is_sampled() => return Trace::Passed(caller.trace_id),
+            Some(caller) if !caller.is_sampled() || !Context::draw(|random| tracer.sample.takes(random)) => {
+                return Trace::Passed(caller.trace_id);
+            }
             Some(caller) => caller.sibling(),
             None => Context::begin(|random| tracer.sample.takes(random)),
         };
@@ -138,7 +140,7 @@ impl Trace {
             return Trace::Unsampled(own);
         }
         let state = if caller.is_some() { joined(&head.headers) } else { String::new() };
-        Trace::Recorded(Box::new(Recording {
+        Trace::Recorded(Arc::new(Recording {
             own,
             parent: caller.map(|caller| caller.span_id),
             state,
@@ -219,7 +221,7 @@ impl Recording {
     }
 
     fn exchanges(&self) -> MutexGuard<'_, Vec<Exchange>> {
-        // Uncontended: it is there because a look-up holds its request's record by shared reference.
+        // Uncontended: it is there because an exchange may outlive its request's record.
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,18 +2,18 @@
 //!
 //! It knows of each request that failed whether the upstream can have seen it. What proves that it cannot:
 //!
-//! - `RST_STREAM` of the upstream's with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7);
+//! - `RST_STREAM` of the upstream's with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7). An upstream that
+//!   said so after an interim answer is not believed, about this request or another of the connection;
 //! - `GOAWAY` with a lower last stream: h2 fails with a remote `GOAWAY` only the streams above it, and those that were
 //!   never opened because of it;
 //! - hyper returns the request: the connection had ended before it was taken from the queue.
 
 use std::error::Error as _;
 use std::future::{Future as _, poll_fn};
-use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -22,7 +22,6 @@ use hyper::header::HOST;
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::client::TlsStream;
@@ -30,7 +29,9 @@ use tokio_rustls::client::TlsStream;
 use crate::tasks::{Tasks, Unwaited};
 
 use super::body::Body;
-use super::{Failed, connect};
+use super::cause::Cause;
+use super::link::{Link, LinkState};
+use super::{Failed, failed};
 
 /// The most requests that share one connection, also where the upstream allows more.
 const STREAMS: usize = 128;
@@ -45,12 +46,18 @@ const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 const MAX_HEAD: u32 = 64 * 1024;
 
 /// How long a connection that carries requests may be silent before it is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(20);
+const PING_AFTER: Duration = Duration::from_secs(5);
+
+/// How long the sign of life may take before new requests go elsewhere.
+const DOUBT_AFTER: Duration = Duration::from_secs(2);
 
 /// How long the sign of life may take; the requests then fail as on a broken connection.
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
-type Driver = http2::Connection<TokioIo<Wire>, Body, Unwaited>;
+/// A request that is given up unanswered after so long says that something is amiss with its connection.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
+
+type Driver = http2::Connection<TokioIo<Link<TlsStream<TcpStream>>>, Body, Unwaited>;
 
 /// A connection that is shared.
 #[derive(Debug, Clone)]
@@ -62,8 +69,12 @@ struct Shared {
     /// Polled by its task until it ends; here it is asked how many streams the upstream allows.
     driver: Arc<Mutex<Option<Driver>>>,
     authority: Authority,
+    link: Arc<LinkState>,
     streams: AtomicUsize,
-    unused_since: Mutex<Instant>,
+    /// When it was last taken into use, or out of it.
+    changed: Mutex<Instant>,
+    /// Whether it gets nothing new, because an answer did not come in time.
+    is_retired: AtomicBool,
 }
 
 impl Connection {
@@ -71,14 +82,14 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`connect::Error::Closed`].
+    /// The cause, if the connection ends before they come.
     pub async fn begin(
-        stream: TlsStream<TcpStream>,
+        link: Link<TlsStream<TcpStream>>,
+        settings: oneshot::Receiver<()>,
         authority: Authority,
         tasks: &Tasks,
-    ) -> Result<Connection, connect::Error> {
-        let (heard, settings) = oneshot::channel();
-        let wire = Wire { stream, heard: Some(heard) };
+    ) -> Result<Connection, Cause> {
+        let state = link.state();
         let shaken = http2::Builder::new(Unwaited(tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -86,9 +97,10 @@ impl Connection {
             .max_header_list_size(MAX_HEAD)
             .keep_alive_interval(PING_AFTER)
             .keep_alive_timeout(PING_WITHIN)
-            .handshake(TokioIo::new(wire))
+            .handshake(TokioIo::new(link))
             .await;
-        let (sender, driver) = shaken.map_err(|_| connect::Error::Closed)?;
+        let ended = || Cause::new("it ended before HTTP/2 began").with(state.cause().as_ref());
+        let (sender, driver) = shaken.map_err(|_| ended())?;
         let driver = Arc::new(Mutex::new(Some(driver)));
         let driven = Arc::clone(&driver);
         // Whoever waits for an answer is told of a failure by the sender.
@@ -102,21 +114,45 @@ impl Connection {
             *driver = None;
             Poll::Ready(())
         }));
-        settings.await.map_err(|_| connect::Error::Closed)?;
-        let unused_since = Mutex::new(Instant::now());
-        Ok(Connection(Arc::new(Shared { sender, driver, authority, streams: AtomicUsize::new(0), unused_since })))
+        settings.await.map_err(|_| ended())?;
+        Ok(Connection(Arc::new(Shared {
+            sender,
+            driver,
+            authority,
+            link: state,
+            streams: AtomicUsize::new(0),
+            changed: Mutex::new(Instant::now()),
+            is_retired: AtomicBool::new(false),
+        })))
     }
 
-    /// A place for one request, where the upstream allows one more.
+    /// A place for one request, where the upstream allows one more and nothing is amiss.
     #[must_use]
     pub fn stream(&self) -> Option<Stream> {
-        let Shared { sender, driver, streams, .. } = &*self.0;
+        let Shared { sender, driver, streams, changed, is_retired, .. } = &*self.0;
+        let now = Instant::now();
         let allowed = lock(driver).as_ref().map_or(0, Driver::current_max_send_streams).min(STREAMS);
-        if sender.is_closed() || streams.load(Ordering::Relaxed) >= allowed {
+        let used = streams.load(Ordering::Relaxed);
+        if sender.is_closed() || used >= allowed || is_retired.load(Ordering::Relaxed) || self.is_doubtful(now) {
             return None;
         }
-        streams.fetch_add(1, Ordering::Relaxed);
-        Some(Stream(self.clone()))
+        if streams.fetch_add(1, Ordering::Relaxed) == 0 {
+            *lock(changed) = now;
+        }
+        Some(Stream { connection: self.clone(), since: now, is_finished: AtomicBool::new(false) })
+    }
+
+    /// Whether it was asked for a sign of life, and none has come for too long.
+    fn is_doubtful(&self, now: Instant) -> bool {
+        let Shared { link, streams, changed, .. } = &*self.0;
+        // While it is unused, nothing is asked.
+        let asked_at = (link.received_at() + PING_AFTER).max(*lock(changed));
+        streams.load(Ordering::Relaxed) > 0 && now.saturating_duration_since(asked_at) > DOUBT_AFTER
+    }
+
+    /// Finishes what it carries and takes nothing new.
+    pub fn retire(&self) {
+        self.0.is_retired.store(true, Ordering::Relaxed);
     }
 
     /// How many requests it carries.
@@ -128,42 +164,72 @@ impl Connection {
     /// Whether it is open and in use, or unused for less than `idle`.
     #[must_use]
     pub fn is_alive(&self, now: Instant, idle: Duration) -> bool {
-        let used = self.0.streams.load(Ordering::Relaxed) > 0;
-        !self.0.sender.is_closed() && (used || now.saturating_duration_since(*lock(&self.0.unused_since)) < idle)
+        let Shared { sender, streams, changed, is_retired, .. } = &*self.0;
+        let is_used = streams.load(Ordering::Relaxed) > 0;
+        let is_kept = || now.saturating_duration_since(*lock(changed)) < idle && !is_retired.load(Ordering::Relaxed);
+        !sender.is_closed() && (is_used || is_kept())
     }
 }
 
 /// One request's place on a connection, free again when this is dropped.
 #[derive(Debug)]
-pub struct Stream(Connection);
+pub struct Stream {
+    connection: Connection,
+    since: Instant,
+    /// Whether the request was answered to the end, or the upstream ended it.
+    is_finished: AtomicBool,
+}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let Shared { streams, unused_since, .. } = &*self.0.0;
+        let Shared { streams, changed, .. } = &*self.connection.0;
+        if !self.is_finished.load(Ordering::Relaxed) && self.since.elapsed() >= GIVEN_UP_AFTER {
+            self.connection.retire();
+        }
         if streams.fetch_sub(1, Ordering::Relaxed) == 1 {
-            *lock(unused_since) = Instant::now();
+            *lock(changed) = Instant::now();
         }
     }
 }
 
 impl Stream {
+    /// The answer was read to its end.
+    pub fn finish(self) {
+        self.is_finished.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the connection, which others share.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
+    }
+
+    /// What is known of the connection.
+    #[must_use]
+    pub fn link(&self) -> Arc<LinkState> {
+        Arc::clone(&self.connection.0.link)
+    }
+
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Errors
     ///
     /// [`Failed`], with the request where the upstream cannot have seen it.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
-        let Shared { sender, authority, .. } = &*self.0.0;
+        let Shared { sender, authority, link, .. } = &*self.connection.0;
+        link.expect_another_answer();
         let kept = Box::new(request.clone());
         let mut error = match sender.clone().try_send_request(with_authority(request, authority)).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        if error.take_message().is_some() {
-            return Err(Failed::Unsent(kept));
-        }
+        self.is_finished.store(true, Ordering::Relaxed);
+        let is_unsent = error.take_message().is_some();
         let error = error.into_error();
-        Err(if is_refusal(&error) { Failed::Refused(kept) } else { Failed::Broke(error) })
+        if !is_unsent && is_refusal(&error) && !link.contradicts_itself() {
+            return Err(Failed::Refused(kept));
+        }
+        Err(failed(is_unsent.then_some(kept), &error, link))
     }
 }
 
@@ -184,59 +250,6 @@ fn with_authority(mut request: Request<Body>, authority: &Authority) -> Request<
     // All three parts are there, which is all that could be amiss; without them h2 sends nothing.
     *request.uri_mut() = Uri::from_parts(target).unwrap_or_default();
     request
-}
-
-/// What the connection reads and writes.
-#[derive(Debug)]
-struct Wire {
-    stream: TlsStream<TcpStream>,
-    /// Told when the upstream's first bytes arrive, which are its SETTINGS.
-    heard: Option<oneshot::Sender<()>>,
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_ready()
-            && let Some(heard) = self.heard.take()
-            && buffer.filled().len() > before
-        {
-            // Nobody listens where connecting was given up.
-            heard.send(()).ok();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

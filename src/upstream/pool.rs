@@ -40,14 +40,24 @@ impl Pool {
     pub fn take(&self, generation: u64) -> Option<Connection> {
         let now = Instant::now();
         let Kept { unused, shared } = &mut *self.lock();
-        if !shared.is_empty() {
-            shared.retain(|(shared, of)| *of == generation && shared.is_alive(now, self.idle));
-            if let Some(stream) = shared.iter().find_map(|(shared, _)| shared.stream()) {
+        let is_current = |(shared, of): &(http2::Connection, u64)| *of == generation && shared.is_alive(now, self.idle);
+        let mut at = shared.len();
+        while let Some(before) = at.checked_sub(1) {
+            at = before;
+            // Looked at from the last: after a burst, a request does not look at every connection of the burst.
+            let Some(candidate) = shared.get(at) else { break };
+            if !is_current(candidate) {
+                drop(shared.swap_remove(at));
+            } else if let Some(stream) = candidate.0.stream() {
                 return Some(Connection::Http2(stream));
             }
         }
-        unused.retain(|unused| unused.connection.generation == generation && unused.is_alive(now, self.idle));
-        unused.pop().map(|unused| Connection::Http1(unused.connection))
+        while let Some(last) = unused.pop() {
+            if last.connection.generation == generation && last.is_alive(now, self.idle) {
+                return Some(Connection::Http1(last.connection));
+            }
+        }
+        None
     }
 
     /// Keeps a connection that is ready for its next request.

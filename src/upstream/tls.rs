@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, pem};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::files;
-use crate::watch::Watch;
+use crate::files::{self, Changes, Watch};
+use crate::pem;
 
 /// Why `upstream.ca_file` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,14 +51,19 @@ impl Client {
     /// # Errors
     ///
     /// Where the file is missing, unreadable or holds no certificate.
-    pub fn new(ca_file: Option<&Path>) -> Result<(Arc<Client>, Option<Watch>), Error> {
-        let client = Arc::new(Client { config: ArcSwap::from_pointee(config(None)?), generation: AtomicU64::new(0) });
+    pub async fn new(ca_file: Option<&Path>) -> Result<(Arc<Client>, Option<Watch>), Error> {
+        let built_in = Client { config: ArcSwap::from_pointee(config(None)?), generation: AtomicU64::new(0) };
+        let client = Arc::new(built_in);
         let Some(file) = ca_file else { return Ok((client, None)) };
         // Made before the file is read, so that no change in between is missed.
-        let (changing, path) = (Arc::clone(&client), file.to_owned());
-        let watch = Watch::new(vec![file.to_owned()], move || changing.read_again(&path));
-        client.replace(config(ca_file)?);
-        Ok((client, Some(watch)))
+        let changes = Changes::of([file.to_owned()], files::PEM_LIMIT);
+        client.replace(config(Some(&authorities(file).await?))?);
+        let (changing, path) = (Arc::clone(&client), Arc::<Path>::from(file));
+        let read_again = move || {
+            let (changing, path) = (Arc::clone(&changing), Arc::clone(&path));
+            async move { changing.read_again(&path).await }
+        };
+        Ok((client, Some(Watch::new(changes, read_again))))
     }
 
     /// What a connection is made with now.
@@ -81,8 +84,9 @@ impl Client {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    fn read_again(&self, ca_file: &Path) {
-        match config(Some(ca_file)) {
+    async fn read_again(&self, ca_file: &Path) {
+        let read = authorities(ca_file).await;
+        match read.and_then(|authorities| config(Some(&authorities))) {
             Ok(config) => {
                 self.replace(config);
                 let file = ca_file.display();
@@ -100,11 +104,9 @@ impl Client {
     }
 }
 
-fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
+fn config(authorities: Option<&RootCertStore>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(file) = ca_file {
-        add(&mut roots, file)?;
-    }
+    roots.roots.extend(authorities.into_iter().flat_map(|authorities| &authorities.roots).cloned());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = versions.with_root_certificates(roots).with_no_client_auth();
@@ -112,16 +114,16 @@ fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), Error> {
+/// Reads the certificates of a file that are trusted beside the built-in roots.
+async fn authorities(file: &Path) -> Result<RootCertStore, Error> {
     let invalid = |reason: String| Error::Invalid { file: file.to_owned(), reason };
-    let read = files::read(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
-    let certificates: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&read).collect();
-    let certificates = certificates.map_err(|error| invalid(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(invalid("there is no certificate in it".to_owned()));
+    let read = files::read(file, files::PEM_LIMIT).await;
+    let read = read.map_err(|source| Error::Read { file: file.to_owned(), source })?;
+    let mut authorities = RootCertStore::empty();
+    let certificates = pem::certificates(&read).map_err(|error| invalid(error.to_string()))?;
+    for (at, certificate) in certificates.into_iter().enumerate() {
+        // The library's reason is left out: what it could not read may be anything.
+        authorities.add(certificate).map_err(|_| invalid(format!("certificate {} in it is none", at + 1)))?;
     }
-    for certificate in certificates {
-        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
-    }
-    Ok(())
+    Ok(authorities)
 }

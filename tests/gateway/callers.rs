@@ -128,11 +128,9 @@ fn another_method_is_told_which_is_allowed() {
 }
 
 #[test]
-fn a_query_and_an_absolute_target_are_refused() {
+fn a_query_is_refused() {
     let pair = Pair::start();
     pair.caller().post(&format!("{EXECUTE}?api_key=x"), &[], b"{}").assert_error(400, "query", "not_started");
-    let absolute = format!("http://localhost{EXECUTE}");
-    pair.caller().post(&absolute, &[], b"{}").assert_error(400, "target", "not_started");
     assert_eq!(pair.asteroid.requests().len(), 0);
 }
 
@@ -210,11 +208,22 @@ fn the_key_goes_into_the_header_that_the_configuration_names() {
 
 #[test]
 fn a_connection_without_a_request_is_closed_after_the_idle_time_out_and_so_is_a_head_that_does_not_end() {
-    let pair = Pair::with("timeouts: { idle: 200ms }");
+    let pair = Pair::with("timeouts: { caller_idle: 200ms, idle: 1h }");
     let mut silent = pair.caller();
     let mut dripping = pair.caller();
     dripping.send(b"POST / HTTP/1.1\r\nHost:");
     let mut used = pair.caller();
     assert_eq!(used.execute("{}").status, 202);
     assert!(silent.is_closed() && dripping.is_closed() && used.is_closed());
+}
+
+#[test]
+fn a_callers_connection_outlives_the_idle_time_out_of_those_to_the_upstream() {
+    let pair = Pair::with("timeouts: { idle: 100ms }");
+    let mut caller = pair.caller();
+    for upstream in 0..2 {
+        assert_eq!(caller.execute("{}").status, 202, "over the same connection");
+        pair.asteroid.wait_for_no_connection();
+        assert_eq!(pair.asteroid.requests()[upstream].connection, upstream as u64);
+    }
 }

@@ -120,7 +120,7 @@ fn show_no_key_over_http2(format: &str) {
         asteroid.next(json!({"then": then}));
         assert_eq!(execute(), 504, "{then}");
     }
-    asteroid.replace_key("ak-other");
+    asteroid.replace_key("ak-other-7d3e9f1a52");
     assert_eq!(execute(), 502);
     assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
     let output = gateway.stop().output;

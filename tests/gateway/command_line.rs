@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use crate::harness::program::binary;
-use crate::harness::{Program, configuration};
+use crate::harness::{KEY, Program, configuration};
 
 /// Runs a command on a configuration that it must refuse; what it printed.
 pub(crate) fn refused(command: &str, configuration: &str) -> String {
@@ -85,7 +85,7 @@ fn what_stands_in_the_way_of_a_key_is_said_while_it_is_waited_for() {
         assert!(line["reason"].as_str().unwrap().contains(said), "{line}");
         assert_eq!(gateway.admin("/readyz").status, 503, "{file}");
         let started = gateway.line(|line| line["message"] == "started, but not ready yet");
-        assert_eq!(started["obstacle"], "a key is missing");
+        assert_eq!(started["obstacle"], "no key can be used");
         assert!(gateway.events("ready").is_empty(), "nobody is told that it is ready");
     }
 }
@@ -107,7 +107,7 @@ fn environment_variables_override_the_file() {
     let gateway = Program::run_with(
         &configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: THE_KEY"),
         &[],
-        &[("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"), ("THE_KEY", "k"), ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1")],
+        &[("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"), ("THE_KEY", KEY), ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1")],
     );
     let mut caller = crate::harness::Caller::connect(gateway.address());
     let answer = caller.execute(&" ".repeat(2049));

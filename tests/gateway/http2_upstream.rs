@@ -51,8 +51,8 @@ fn an_upstream_that_looks_at_nothing_has_started_nothing() {
 
 #[test]
 fn a_start_that_may_have_been_looked_at_is_never_sent_again() {
-    use Act::{Close, Garbage, GoAwayAndClose, Half, HalfThen, HeadThen, Reset, Silence};
-    let acts: [&'static [Act]; 14] = [
+    use Act::{Close, Garbage, GoAwayAndClose, Half, HalfThen, HeadThen, OpenThen, OpenThenGoAway, Reset, Silence};
+    let acts: [&'static [Act]; 19] = [
         &[Reset(NO_ERROR)],
         &[Reset(INTERNAL_ERROR)],
         &[Reset(CANCEL)],
@@ -62,6 +62,11 @@ fn a_start_that_may_have_been_looked_at_is_never_sent_again() {
         &[HeadThen(None)],
         &[HeadThen(Some(CANCEL))],
         &[HeadThen(Some(REFUSED_STREAM))],
+        &[HeadThen(Some(NO_ERROR))],
+        &[HalfThen(NO_ERROR)],
+        &[OpenThen(NO_ERROR)],
+        &[OpenThen(CANCEL)],
+        &[OpenThenGoAway],
         &[HalfThen(CANCEL)],
         &[HalfThen(REFUSED_STREAM)],
         &[Half],
@@ -76,6 +81,25 @@ fn a_start_that_may_have_been_looked_at_is_never_sent_again() {
         assert_eq!((requests, starts), (1, 1), "{acts:?}");
         assert_eq!(execute(&gateway).status, 202, "the next call after {acts:?} is served as ever");
         assert_eq!(upstream.seen().starts, 2, "{acts:?}");
+    }
+}
+
+#[test]
+fn a_start_that_was_refused_after_an_interim_answer_is_never_sent_again() {
+    use Act::{InterimThenGoAwayBelow, InterimThenReset};
+    let acts: [&'static [Act]; 5] = [
+        &[InterimThenReset("100", REFUSED_STREAM)],
+        &[InterimThenReset("102", REFUSED_STREAM)],
+        &[InterimThenReset("103", REFUSED_STREAM)],
+        &[InterimThenGoAwayBelow("100")],
+        &[InterimThenGoAwayBelow("103")],
+    ];
+    for acts in acts {
+        let (upstream, gateway) = before(ANY, acts, "");
+        execute(&gateway).assert_error(504, "upstream-broke", "unknown");
+        assert_eq!(upstream.seen().requests, 1, "{acts:?}");
+        assert_eq!(execute(&gateway).status, 202, "the next call after {acts:?} is served as ever");
+        assert_eq!(upstream.seen().requests, 2, "{acts:?}");
     }
 }
 
@@ -140,4 +164,35 @@ fn an_upstream_that_never_begins_to_speak_is_given_up_after_the_connect_time_out
     answer.assert_error(502, "unreachable", "not_started");
     assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=connection_timeout"));
     assert_eq!(upstream.seen().requests, 0);
+}
+
+#[test]
+fn a_long_answer_that_is_ended_with_no_error_is_cut_for_the_caller_too_and_recorded_as_unknown() {
+    for act in [&[Act::LongThen(NO_ERROR)], &[Act::LongThen(CANCEL)]] {
+        let (_upstream, gateway) = before(ANY, act, "");
+        let mut caller = Caller::connect(gateway.address());
+        caller.send_post(EXECUTE, &[], b"{}");
+        assert!(caller.try_answer().is_none(), "a part is not taken for the whole");
+        let line = gateway.request_line(202);
+        assert_eq!((&line["outcome"], &line["error"]), (&"unknown".into(), &"upstream-broke".into()), "{line}");
+    }
+}
+
+#[test]
+fn a_whole_answer_is_passed_on_although_its_stream_is_reset_after_it() {
+    let (upstream, gateway) = before(ANY, &[Act::AnswerThenReset(NO_ERROR), Act::AnswerThenReset(CANCEL)], "");
+    for _ in 0..2 {
+        let answer = execute(&gateway);
+        assert_eq!((answer.status, &*answer.body), (202, &b"{}"[..]));
+    }
+    assert_eq!(upstream.seen(), Seen { connections: 1, requests: 2, starts: 2 });
+}
+
+#[test]
+fn interim_answers_without_end_are_a_broken_answer() {
+    let (_upstream, gateway) = before(ANY, &[Act::Interim], "");
+    execute(&gateway).assert_error(504, "upstream-broke", "unknown");
+    let detail = gateway.request_line(504)["detail"].to_string();
+    assert!(detail.contains("interim answers or control frames without end"), "{detail}");
+    assert_eq!(execute(&gateway).status, 202, "the next call is served as ever");
 }

@@ -168,7 +168,7 @@ fn a_caller_who_hung_up_gets_the_execution_of_the_first_run() {
 #[test]
 fn a_key_is_free_again_where_nothing_was_started() {
     let pair = Pair::with("timeouts: { connect: 1s }");
-    for status in [400, 402, 404, 409, 429] {
+    for status in [400, 402, 404, 422, 429] {
         pair.asteroid.next(json!({"then": {"answer": {"status": status, "body": "{}"}}}));
         assert_eq!(keyed(&pair, "k", "{}").status, status);
         assert_eq!(pair.gateway.request_line(status)["idempotency_outcome"], "free");
@@ -195,8 +195,6 @@ fn a_start_whose_outcome_is_unknown_is_never_started_again_under_its_key() {
         json!({"run": true, "then": "close"}),
         json!({"run": true, "then": "reset"}),
         json!({"run": true, "then": "close_mid_answer"}),
-        json!({"run": true, "then": "stall_mid_answer"}),
-        json!({"run": true, "then": "stall"}),
         json!({"run": true, "then": {"answer": {"status": 500, "body": "{}"}}}),
         json!({"run": true, "then": {"answer": {"status": 503, "body": "{}"}}}),
         json!({"run": true, "then": {"answer": {"status": 307, "headers": [["location", "/"]]}}}),
@@ -224,7 +222,8 @@ fn a_start_whose_outcome_is_unknown_is_never_started_again_under_its_key() {
 #[test]
 fn an_answer_of_64_kib_is_kept() {
     let pair = Pair::start();
-    let body = "x".repeat(64 * 1024);
+    let start = r#"{"executionId": "8d0f7a52-1c5e-4b8e-9f59-000000000001", "padding": ""#;
+    let body = format!("{start}{}\"}}", "x".repeat(64 * 1024 - start.len() - 2));
     pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": body}}}));
     assert_eq!(keyed(&pair, "k", "{}").header("idempotent-replayed"), None);
     let again = keyed(&pair, "k", "{}");

@@ -49,13 +49,13 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     let key = dir.join("key");
     let first = said(&pair.gateway, READ, 1)["fingerprint"].clone();
     let put: [Put<'_>; 4] = [
-        ("ak-in-place", &|value| write(&key, value).unwrap()),
+        ("ak-in-place-7d3e9f1a52", &|value| write(&key, value).unwrap()),
         ("ak-with-a-line-break", &|value| write(&key, format!("{value}\n")).unwrap()),
-        ("ak-renamed", &|value| {
+        ("ak-renamed-7d3e9f1a52", &|value| {
             write(dir.join("new"), value).unwrap();
             rename(dir.join("new"), &key).unwrap();
         }),
-        ("ak-mounted", &|value| {
+        ("ak-mounted-7d3e9f1a52", &|value| {
             mount(dir, "v1", value);
             symlink("..data/key", dir.join("link")).unwrap();
             rename(dir.join("link"), &key).unwrap();
@@ -75,8 +75,8 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
         assert!(!seen.contains(&fingerprint), "{value}");
         seen.push(fingerprint);
     }
-    pair.asteroid.replace_key("ak-swapped");
-    mount(dir, "v2", "ak-swapped");
+    pair.asteroid.replace_key("ak-swapped-7d3e9f1a52");
+    mount(dir, "v2", "ak-swapped-7d3e9f1a52");
     said(&pair.gateway, READ, 6);
     assert_eq!(caller.execute("{}").status, 202);
     let ended = pair.gateway.stop();
@@ -140,11 +140,9 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
     let line = pair.gateway.line(|line| line["credential"] == "late");
     assert_eq!((&line["level"], &line["state"]), (&json!("ERROR"), &json!("missing")), "{line}");
     let (ready, report) = (pair.gateway.admin("/readyz"), verbose(&pair.gateway));
-    assert_eq!((ready.status, ready.body.as_slice()), (503, &b"a key is missing\n"[..]));
-    assert!(
-        report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
-        "{report}"
-    );
+    assert_eq!((ready.status, ready.body.as_slice()), (200, &b"ok\n"[..]), "others are served");
+    assert!(report.starts_with("[+]serving\n") && report.contains("[!]credential late: missing; "), "{report}");
+    wait_for_state(&pair.gateway, "late", "missing");
     assert!(report.contains("/late: there is no such file"), "{report}");
     assert!(report.contains("[+]credential main: fresh"), "{report}");
     assert_eq!(pair.gateway.admin("/livez").status, 200);
@@ -163,33 +161,101 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
 }
 
 #[test]
-fn a_place_that_a_reload_names_anew_is_waited_for_and_the_old_place_may_lose_its_key() {
+fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
+    let asteroid = Asteroid::start();
+    let text =
+        configuration(&asteroid.url(), "").replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },");
+    let of = |readiness: &str| format!("{text}readiness: {{ credentials: {readiness} }}\n");
+    let pair = Pair { gateway: Program::run(&of("all")), asteroid };
+    let ready = || {
+        let answer = pair.gateway.admin("/readyz");
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    assert_eq!(ready(), (503, "a key is missing\n".to_owned()));
+    let report = verbose(&pair.gateway);
+    assert!(
+        report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
+        "{report}"
+    );
+    pair.gateway.reload(&of("any"));
+    assert_eq!(ready().0, 200);
+    pair.gateway.reload(&of("all"));
+    assert_eq!(ready().0, 503);
+    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    wait_for_state(&pair.gateway, "late", "fresh");
+    assert_eq!(ready().0, 200);
+    pair.asteroid.replace_key("ak-another-7d3e9f1a52");
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    wait_for_state(&pair.gateway, "main", "rejected");
+    assert_eq!(ready().0, 200, "that the upstream rejects a key flips nothing");
+
+    let none = Program::run(&configuration("http://127.0.0.1:1", "").replace("{dir}/key", "{dir}/none"));
+    let answer = none.admin("/readyz");
+    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key can be used\n"[..]));
+}
+
+#[test]
+fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_it_has_accepted_one() {
+    let asteroid = Asteroid::start();
+    asteroid.replace_key("ak-another-7d3e9f1a52");
+    let text = configuration(&asteroid.url(), "readiness: { credentials: verified }");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    wait_for_state(&pair.gateway, "main", "rejected");
+    let answer = pair.gateway.admin("/readyz");
+    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key was accepted by the upstream yet\n"[..]));
+    assert!(pair.asteroid.requests().iter().all(|request| request.method == "GET"), "no start tests a key");
+
+    write(pair.gateway.dir().join("key"), "ak-another-7d3e9f1a52").unwrap();
+    wait_for_state(&pair.gateway, "main", "fresh");
+    assert_eq!(pair.gateway.admin("/readyz").status, 200);
+    let asked = pair.asteroid.requests().len();
+    pair.asteroid.replace_key("ak-third-7d3e9f1a52");
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    wait_for_state(&pair.gateway, "main", "rejected");
+    assert!(pair.asteroid.requests().len() > asked);
+    assert_eq!(pair.gateway.admin("/readyz").status, 200, "what was accepted once stays so");
+}
+
+#[test]
+fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
+    let asteroid = Asteroid::start();
+    let text =
+        configuration(&asteroid.url(), "").replace("tenant: { fixed: billing }", "tenant: { header: X-Tenant-Id }");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let start = |tenant: &str| pair.caller().post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}");
+    let late = text
+        .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
+        .replace("tenants: {", "tenants: { sales: { credential: late },");
+    assert!(pair.gateway.reload(&late)["refused"].is_null());
+    start("sales").assert_error(503, "no-key", "not_started");
+    assert_eq!((start("billing").status, pair.gateway.admin("/readyz").status), (202, 200));
+    wait_for_state(&pair.gateway, "late", "missing");
+    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    wait_for_state(&pair.gateway, "late", "fresh");
+    assert_eq!(start("sales").status, 202);
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_config_last_reload_successful", &[]), Some(1.0));
+
+    // A variable never comes.
+    let unset = text.replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
+    let refused = pair.gateway.reload(&unset)["refused"].as_str().unwrap().to_owned();
+    assert!(refused.contains("NO_SUCH_VARIABLE is not set"), "{refused}");
+}
+
+#[test]
+fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one_comes() {
     let asteroid = Asteroid::start();
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let moved = text.replace("{dir}/key", "{dir}/other");
-    let refused = pair.gateway.reload(&moved);
-    let why = refused["refused"].as_str().unwrap();
-    assert!(why.starts_with("credentials.main: ") && why.contains("/other: there is no such file"), "{why}");
-    assert_eq!(pair.execute("{}").status, 202);
-    // Each takes a second at least, in which the file is tried again.
-    remove_file(pair.gateway.dir().join("key")).unwrap();
+    assert!(pair.gateway.reload(&moved)["refused"].is_null());
     wait_for_state(&pair.gateway, "main", "stale");
-    write(pair.gateway.dir().join("key"), KEY).unwrap();
-    wait_for_state(&pair.gateway, "main", "fresh");
-
-    write(pair.gateway.dir().join("other"), "ak-other").unwrap();
-    pair.asteroid.replace_key("ak-other");
-    said(&pair.gateway, "the configuration was reloaded", 1);
-    assert_eq!(pair.execute("{}").status, 202, "it is tried again without being told");
-    let refusals = pair.gateway.events("the configuration was not reloaded; the one before goes on unchanged");
-    assert_eq!(refusals.len(), 1, "and refused once");
+    assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
-    remove_file(pair.gateway.dir().join("other")).unwrap();
-    wait_for_state(&pair.gateway, "main", "stale");
-    let reloaded = pair.gateway.reload(&format!("{moved}body_limit: 1KiB\n"));
-    assert!(reloaded["refused"].is_null(), "what is in use goes on");
+    write(pair.gateway.dir().join("other"), "ak-other-7d3e9f1a52").unwrap();
+    pair.asteroid.replace_key("ak-other-7d3e9f1a52");
+    wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
+    assert_eq!(pair.gateway.events(READ).len(), 2, "the place that is left is not read any more");
 }
 
 #[test]
@@ -233,12 +299,51 @@ fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_credential_info", &labels), Some(1.0));
     assert_eq!(pair.execute("{}").status, 202);
 
-    write(pair.gateway.dir().join("before"), "ak-before").unwrap();
+    write(pair.gateway.dir().join("before"), "ak-before-7d3e9f1a52").unwrap();
     pair.gateway.wait_for_metrics(
         |metrics| metrics.find("asteroid_gateway_credential_info", &[("credential", "main"), ("error", "")]),
         &Some(1.0),
     );
-    assert!(!pair.gateway.stop().output.contains("ak-before"));
+    assert!(!pair.gateway.stop().output.contains("ak-before-7d3e9f1a52"));
+}
+
+#[test]
+fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_said() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "");
+    let previous = text.replace("{dir}/key\"", "{dir}/key\", previous_file: \"{dir}/before\"");
+    let pair = Pair { gateway: Program::run(&previous), asteroid };
+    let why = "holds fewer than 16 bytes";
+    // As part of an answer, it would be overwritten there.
+    for (nth, short) in ["1", "execution\n", "ak-0123456789ab"].into_iter().enumerate() {
+        write(pair.gateway.dir().join("key"), short).unwrap();
+        said(&pair.gateway, LOST, nth + 1);
+        let answer = pair.execute("{}");
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.json()["executionId"], pair.asteroid.executions()[nth].id.as_str());
+        let report = verbose(&pair.gateway);
+        assert!(report.contains("[!]credential main: stale, key ") && report.contains(why), "{report}");
+        write(pair.gateway.dir().join("key"), KEY).unwrap();
+        said(&pair.gateway, BACK, nth + 1);
+    }
+    write(pair.gateway.dir().join("before"), "short").unwrap();
+    let unusable = said(&pair.gateway, "the key in previous_file cannot be used", 1);
+    assert!(unusable["reason"].as_str().unwrap().contains(why), "{unusable}");
+
+    let gateway = Program::run(&text.replace("{dir}/key", "{dir}/gateway.yaml.none"));
+    write(gateway.dir().join("gateway.yaml.none"), "123456789012345").unwrap();
+    gateway.wait_for_metrics(
+        |metrics| metrics.find("asteroid_gateway_credential_info", &[("credential", "main"), ("error", "invalid")]),
+        &Some(1.0),
+    );
+    assert!(verbose(&gateway).contains(why), "{}", verbose(&gateway));
+
+    std::fs::write(gateway.dir().join("env.yaml"), text.replace("file: \"{dir}/key\"", "env: THE_KEY")).unwrap();
+    let mut run = crate::harness::binary();
+    let output = run.args(["run", "--config"]).arg(gateway.dir().join("env.yaml")).env("THE_KEY", "short").output();
+    let output = output.unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && printed.contains("THE_KEY: ") && printed.contains(why), "{printed}");
 }
 
 #[test]
@@ -254,23 +359,16 @@ fn each_process_calls_a_key_something_else_unless_they_share_a_salt() {
 }
 
 #[test]
-fn a_reload_that_waits_for_one_key_takes_in_no_other() {
+fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     let asteroid = Asteroid::start();
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let dir = pair.gateway.dir();
-    write(dir.join("other"), "ak-other").unwrap();
+    write(dir.join("other"), "ak-other-7d3e9f1a52").unwrap();
     // Read after the one that moved.
-    let late = "credentials: { z: { file: \"{dir}/late\" },";
-    let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", late);
-    assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("/late: there is no such file"));
-    // Each takes a second at least, in which the file is tried again.
-    remove_file(dir.join("key")).unwrap();
-    wait_for_state(&pair.gateway, "main", "stale");
-    write(dir.join("key"), KEY).unwrap();
-    wait_for_state(&pair.gateway, "main", "fresh");
+    let unset = "credentials: { z: { env: NO_SUCH_VARIABLE },";
+    let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", unset);
+    assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("NO_SUCH_VARIABLE is not set"));
+    assert_eq!(pair.execute("{}").status, 202);
     assert_eq!(pair.gateway.events(READ).len(), 1, "{}", pair.gateway.output());
-    write(dir.join("late"), KEY).unwrap();
-    said(&pair.gateway, "the configuration was reloaded", 1);
-    assert_eq!(pair.gateway.events(READ).len(), 3, "the one that moved, and the late one");
 }

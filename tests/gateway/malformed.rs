@@ -95,8 +95,8 @@ fn methods_and_targets() -> Vec<Row> {
         ("no method", line(&format!(" {EXECUTE} HTTP/1.1")), BeRefused(400)),
         ("two spaces", line(&format!("POST  {EXECUTE} HTTP/1.1")), BeRefused(400)),
         ("a tab", line(&format!("POST\t{EXECUTE} HTTP/1.1")), BeRefused(400)),
-        ("an absolute target", target(&format!("http://localhost{EXECUTE}")), Fail(400, "target")),
-        ("another host's target", target(&format!("http://evil.example{EXECUTE}")), Fail(400, "target")),
+        ("an absolute target", target(&format!("http://localhost{EXECUTE}")), BeSent),
+        ("another host's target", target(&format!("http://evil.example{EXECUTE}")), Fail(421, "misdirected")),
         ("a relative target", target("agents"), Fail(400, "target")),
         ("two slashes before", target(&format!("//evil.example{EXECUTE}")), Fail(404, "path")),
         ("dots", found("/../execute"), Fail(404, "path")),
@@ -200,12 +200,13 @@ fn chunked() -> Vec<Row> {
     let broken = Fail(400, "body-broken");
     let extension = |length: usize| chunks(&format!("2;x={}\r\n{{}}\r\n0\r\n\r\n", "y".repeat(length)));
     vec![
-        ("a trailer", chunks("2\r\n{}\r\n0\r\nX: y\r\n\r\n"), BeSent),
+        ("a trailer", chunks("2\r\n{}\r\n0\r\nX: y\r\n\r\n"), broken),
         (
             "trailers that no trailer may be",
             chunks("2\r\n{}\r\n0\r\nContent-Length: 9\r\nHost: evil.example\r\nX-Api-Key: forged\r\n\r\n"),
-            BeSent,
+            broken,
         ),
+        ("an empty line of a bare line feed", chunks("2\r\n{}\r\n0\r\n\n\r\n\r\n"), broken),
         ("a trailer that is none", chunks("2\r\n{}\r\n0\r\nX\r\n\r\n"), broken),
         (
             "trailers that are too long",

@@ -80,10 +80,24 @@ fn what_is_no_cleartext_url_is_refused() {
         ("https://127.0.0.1/", "write http://"),
         ("127.0.0.1:9090", "write http://"),
         ("/readyz", "write http://"),
-        ("http://a:b@127.0.0.1:9090/", "a user"),
+        ("http://a:CANARY@127.0.0.1:9090/", "a user"),
+        ("http://CANARY\u{7f}@127.0.0.1:9090/", "no URL"),
+        ("CANARY CANARY", "no URL"),
     ] {
         let (ended, printed) = probe(url);
         assert_eq!(ended, Some(1), "{printed}");
         assert!(printed.contains(said), "{printed}");
+        assert!(!printed.contains("CANARY"), "what may be a password is not repeated: {printed}");
+    }
+}
+
+#[test]
+fn a_port_that_is_none_is_refused_and_no_other_is_asked_in_its_place() {
+    for port in ["99999", "65536", "0", "", "-1", "80a", "+80", "http", "4294967376", "18446744073709551696"] {
+        for host in ["127.0.0.1", "[::1]", "localhost"] {
+            let (ended, printed) = probe(&format!("http://{host}:{port}/"));
+            assert_eq!(ended, Some(1), "{host}:{port}: {printed}");
+            assert!(printed.contains("--url") && !printed.contains("connection"), "{host}:{port}: {printed}");
+        }
     }
 }

@@ -200,11 +200,11 @@ fn after_a_kill_a_retry_gets_the_execution_of_the_first_process() {
     assert_found(&pair, &keyed(&pair, "k"));
 }
 
-/// How a look-up fails, and what the caller is told to wait, in seconds.
-fn failures() -> Vec<(Value, Option<&'static str>)> {
+/// How a look-up fails, and whether the caller is told to try again.
+fn failures() -> Vec<(Value, bool)> {
     let answer = |answer: Value| json!({"method": "GET", "then": {"answer": answer}});
-    let then = |then: &str| (json!({"method": "GET", "then": then}), Some("1"));
-    let status = |status: u16, after| (answer(json!({"status": status})), after);
+    let then = |then: &str| (json!({"method": "GET", "then": then}), true);
+    let status = |status: u16, again| (answer(json!({"status": status})), again);
     let patient = answer(json!({"status": 429, "headers": [["retry-after", "9"]]}));
     vec![
         then("close"),
@@ -212,28 +212,32 @@ fn failures() -> Vec<(Value, Option<&'static str>)> {
         then("stall"),
         then("close_mid_answer"),
         then("stall_mid_answer"),
-        status(401, None),
-        status(403, None),
-        status(404, Some("1")),
-        (patient, Some("9")),
-        status(500, Some("1")),
-        status(503, Some("1")),
-        (answer(json!({"status": 200, "body": "{}"})), None),
-        (answer(json!({"status": 200, "body": ""})), None),
+        status(401, false),
+        status(403, false),
+        status(404, true),
+        (patient, true),
+        status(500, true),
+        status(503, true),
+        (answer(json!({"status": 200, "body": "{}"})), false),
+        (answer(json!({"status": 200, "body": ""})), false),
     ]
 }
 
 #[test]
 fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
     let pair = proven(RECOVERY);
-    for (n, (fault, after)) in failures().into_iter().enumerate() {
+    for (n, (fault, again)) in failures().into_iter().enumerate() {
         let (first, lost) = (format!("first{n}"), format!("lost{n}"));
         pair.asteroid.next(fault.clone());
         let answer = keyed(&pair, &first);
         answer.assert_error(504, "idempotency-lookup", "unknown");
-        assert_eq!(answer.header("retry-after"), after, "{fault}");
+        assert_eq!(
+            (answer.header("execution-outcome"), answer.header("retry-after")),
+            (Some("unknown"), None),
+            "{fault}"
+        );
         let says_again = answer.json()["detail"].as_str().unwrap().contains("Try again with the same key");
-        assert_eq!(says_again, after.is_some(), "{fault}");
+        assert_eq!(says_again, again, "{fault}");
         assert_eq!(pair.asteroid.executions().len(), 2 * n + 1, "{fault}");
         assert_eq!(keyed(&pair, &first).header("idempotent-replayed"), None, "{fault}");
 
@@ -329,7 +333,7 @@ fn while_one_retry_looks_another_is_409_and_a_caller_who_leaves_meanwhile_change
         looking.send_post(EXECUTE, &[("Idempotency-Key", &key), ("X-Request-Id", &id)], b"{}");
         pair.asteroid.wait_for_requests(before + 1);
         keyed(&pair, &key).assert_error(409, "idempotency-in-flight", "not_started");
-        looking.leave();
+        looking.reset();
         pair.gateway.line(|line| line["request_id"] == id.as_str());
         pair.asteroid.clear_faults();
         let replayed = lost.then_some("true");
@@ -462,4 +466,60 @@ fn a_drain_does_not_wait_for_a_start_that_is_not_listed() {
     pair.asteroid.listing(json!({"lags": true}));
     assert_eq!(keyed(&pair, "k").status, 202);
     assert!(pair.gateway.stop().status.success());
+}
+
+/// A gateway that holds two keys, of which the upstream takes the older one and seems not to take the newer one yet.
+fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let before = dir.path().join("before");
+    std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
+    let asteroid = Asteroid::start();
+    asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::KEY]);
+    asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
+    let text = configuration(&asteroid.url(), &format!("idempotency: {{ recovery: {recovery} }}"));
+    let file = "{dir}/key\"";
+    let gateway = Program::run(&text.replace(file, &format!("{file}, previous_file: \"{}\"", before.display())));
+    gateway
+        .line(|line| line["message"].as_str().is_some_and(|text| text.starts_with("the upstream refuses the new key")));
+    (Pair { asteroid, gateway }, dir)
+}
+
+#[test]
+fn a_start_that_ran_although_its_key_was_refused_is_found_before_it_is_sent_with_another() {
+    for run in [true, false] {
+        let (pair, _dir) = with_two_keys(true);
+        pair.asteroid.next(json!({"method": "POST", "run": run, "then": {"answer": {"status": 401}}}));
+        let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k"), ("X-Request-Id", "first")], b"{}");
+        let [execution] = pair.asteroid.executions().try_into().unwrap();
+        assert_eq!((answer.status, &answer.json()["executionId"]), (202, &execution.id.into()), "{run}");
+        assert_eq!(pair.asteroid.starts().len(), if run { 1 } else { 2 });
+        let line = pair.gateway.line(|line| line["request_id"] == "first");
+        assert_eq!((&line["outcome"], &line["idempotency_outcome"]), (&json!("answered"), &json!("answered")));
+        assert_eq!(line["looked_up"], if run { "one" } else { "none" });
+        assert_eq!(keyed(&pair, "k").body, answer.body);
+    }
+}
+
+#[test]
+fn a_start_whose_key_was_refused_is_not_sent_with_another_if_it_cannot_be_looked_up() {
+    let (pair, _dir) = with_two_keys(true);
+    for status in [403, 500] {
+        // The first look-up is that of a key which is not remembered, by both filters.
+        (0..2).for_each(|_| pair.asteroid.next(json!({"method": "GET"})));
+        pair.asteroid.next(json!({"method": "POST", "run": true, "then": {"answer": {"status": 401}}}));
+        pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": status}}}));
+        let key = format!("k{status}");
+        let before = pair.asteroid.started();
+        keyed(&pair, &key).assert_error(502, "key-refused", "not_started");
+        assert_eq!(keyed(&pair, &key).header("idempotent-replayed"), Some("true"), "{status}");
+        assert_eq!(pair.asteroid.started(), before + 1, "{status}");
+    }
+}
+
+#[test]
+fn without_recovery_a_refused_key_is_believed_to_have_done_no_work() {
+    let (pair, _dir) = with_two_keys(false);
+    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
+    assert_eq!(keyed(&pair, "k").status, 202);
+    assert_eq!((pair.asteroid.starts().len(), pair.asteroid.started()), (2, 1));
 }

@@ -189,9 +189,9 @@ fn sighup_reads_the_keys_again_at_once_and_one_that_cannot_be_read_changes_nothi
     let (pair, _) = start(str::to_owned);
     let key = pair.gateway.dir().join("key");
     let hup = || pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
-    pair.asteroid.replace_key("ak-second");
+    pair.asteroid.replace_key("ak-second-7d3e9f1a52");
     assert_eq!(pair.execute("{}").status, 502);
-    std::fs::write(&key, "ak-second\n").unwrap();
+    std::fs::write(&key, "ak-second-7d3e9f1a52\n").unwrap();
     assert_applied(&hup());
     assert_eq!(pair.execute("{}").status, 202);
 

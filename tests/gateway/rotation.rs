@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::harness::load::{End, Load, http1};
 use crate::harness::{Asteroid, KEY, Pair, Program, configuration};
 
-const NEW: &str = "ak-new";
+const NEW: &str = "ak-new-7d3e9f1a52";
 
 /// Callers at once.
 const CALLERS: usize = 6;

@@ -37,7 +37,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
     let old = secure.shown_certificate();
     std::fs::write(secure.certificates().join("cert.pem"), "half").unwrap();
     let line = secure.gateway.line(|line| line["level"] == "ERROR");
-    assert!(line["error"].as_str().unwrap().contains("it must hold certificates in PEM form"), "{line}");
+    assert!(line["error"].as_str().unwrap().contains("it holds no `-----BEGIN CERTIFICATE-----`"), "{line}");
     assert_eq!(secure.shown_certificate(), old);
     secure.authority.write("localhost", secure.certificates());
     secure.gateway.line(|line| line["message"] == "the certificate was replaced; new connections get it");
@@ -49,7 +49,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
 fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
     let asteroid = Asteroid::start();
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), "sk-1").unwrap();
+    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
     let authority = crate::harness::certificates::Authority::new();
     let text = crate::harness::secure::secured(&configuration(&asteroid.url(), ""), dir.path());
     std::fs::write(dir.path().join("gateway.yaml"), text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
@@ -115,7 +115,7 @@ fn callers_that_bring_no_handshake_no_preface_or_no_request_do_not_hold_up_a_dra
 
 #[test]
 fn a_handshake_that_does_not_begin_or_a_connection_that_brings_no_request_is_cut_off() {
-    let secure = Secure::with("timeouts: { idle: 1s }");
+    let secure = Secure::with("timeouts: { caller_idle: 1s }");
     let mut silent = Caller::connect(secure.gateway.address());
     let mut used = secure.http2();
     assert_eq!(used.post(&[], "{}").unwrap().status(), 202);

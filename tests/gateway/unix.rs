@@ -144,7 +144,7 @@ fn at_a_unix_socket_a_url_may_have_any_host_unless_hosts_says_which_and_a_page_i
 
 #[test]
 fn a_connection_to_a_unix_socket_is_bounded_as_others_are() {
-    let local = Local::with("", "timeouts: { idle: 200ms }");
+    let local = Local::with("", "timeouts: { caller_idle: 200ms }");
     let mut silent = local.caller();
     assert!(silent.is_closed());
     let mut malformed = local.caller();

@@ -36,20 +36,24 @@ CHANGES = [
     f"listeners: [{PORT}, {SOCKET.replace('a.sock', 'b.sock')}]",
     f"listeners: [{PORT}, {{ address: 'unix:./a.sock', mode: '0600', tenant: {{ fixed: billing }} }}]",
     "admin: { address: '0.0.0.0:9091' }",
+    "admin: { address: '0.0.0.0:9090', hosts: [gateway-admin.internal] }",
     "credentials: { main: { file: ./key }, other: { file: ./key } }",
     "tenants: { billing: { credential: main, limits: { in_flight: 5 } } }",
     "tenants: { billing: { credential: main }, sales: { credential: main } }",
     "tagging: { tenant_prefix: prod/ }",
     "idempotency: { memory: 16MiB, recovery: true }",
     "body_limit: 2MiB",
+    "body_memory: 64MiB",
     "timeouts: { response: 90s }",
     "timeouts: { body: 90s }",
     "timeouts: { connect: 7s }",
     "timeouts: { idle: 40s }",
+    "timeouts: { caller_idle: 40s }",
     "drain: { delay: 3s }",
     "traces: { otlp: 'http://127.0.0.1:9/v1/traces' }",
     "audit: { stdout: true }",
     "fingerprint_salt: production",
+    "readiness: { credentials: all }",
 ]
 
 
@@ -73,7 +77,7 @@ class Gateway:
         self.directory = tempfile.TemporaryDirectory()
         self.file = pathlib.Path(self.directory.name) / "gateway.yaml"
         self.file.write_text(here(config))
-        (self.file.parent / "key").write_text("a-key\n")
+        (self.file.parent / "key").write_text("a-key-of-enough-bytes\n")
         self.process = subprocess.Popen(
             [program, "run", "--config", "gateway.yaml"], cwd=self.directory.name, env={}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -1,13 +1,13 @@
 //! `listeners` and `admin`: where the gateway listens, and whom it takes a caller for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hyper::header::HeaderName;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
-use super::{Address, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
+use super::{Address, Admin, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::suggestion;
@@ -152,6 +152,7 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
             complete = false;
             continue;
         };
+        let peer = canonical(peer);
         if peer.prefix_len() == 0 {
             findings
                 .warnings
@@ -162,10 +163,20 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
     complete.then_some(peers)
 }
 
+/// Returns a network of mapped addresses as the IPv4 network that it means, since callers are known by IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(network) => network.addr().to_ipv4_mapped().zip(network.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
+}
+
 fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findings) -> Option<Vec<String>> {
     let mut hosts = Some(Vec::new());
     for (index, text) in written.map(|file::List(hosts)| hosts).unwrap_or_default() {
-        match (upstream::host(&text), &mut hosts) {
+        // As in `Host`: a name with the final dot is the same name.
+        match (upstream::host(text.strip_suffix('.').unwrap_or(&text)), &mut hosts) {
             (Some(host), Some(hosts)) => hosts.push(host),
             (Some(_), None) => {}
             (None, _) => {
@@ -192,15 +203,17 @@ fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings)
     Some(Some(ListenerTls { certificate_file: certificate_file?, key_file: key_file? }))
 }
 
-pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<SocketAddr> {
-    let path = Path::default().key("admin").key("address");
+pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<Admin> {
+    let section = Path::default().key("admin");
+    let hosts = hosts(written.hosts, &section.key("hosts"), findings);
+    let path = section.key("address");
     let Ok(address) = written.address.as_deref().unwrap_or(ADMIN).parse() else {
         return findings.fault(&path, ADMIN_ADDRESS);
     };
     if listeners.iter().any(|listener| listener.address.overlaps(&Address::Tcp(address))) {
         return findings.fault(&path, "a listener has this address already; probes need one of their own");
     }
-    Some(address)
+    Some(Admin { address, hosts: hosts? })
 }
 
 pub(super) fn warn_of_idle_tenants(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hyper::Uri;
 use hyper::header::HeaderName;
+use hyper::http::uri::Authority;
 use rustls::pki_types::DnsName;
 use uuid::Uuid;
 
@@ -100,10 +101,7 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     }
     let host = host(authority.host()).ok_or("has no valid host: write a DNS name or an IP address")?;
     let own_port = if scheme == Scheme::Https { 443 } else { 80 };
-    let port = match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => own_port,
-        _ => authority.port_u16().filter(|port| *port != 0).ok_or("has no valid port: write 1 to 65535")?,
-    };
+    let port = port(authority)?.unwrap_or(own_port);
     if scheme == Scheme::Http && !is_loopback(&host) {
         return Err(
             "http:// is only for localhost, 127.0.0.0/8 and [::1]; write https://, or the key could be read on the way",
@@ -112,6 +110,23 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let authority = if port == own_port { bracketed } else { format!("{bracketed}:{port}") };
     Ok(Url { scheme, host, port, authority, base_path: base_path(uri.path())? })
+}
+
+/// Returns the port that an authority names, or nothing if it names none. `Uri` takes any number there, and a sign.
+///
+/// # Errors
+///
+/// If what stands there is not 1 to 65535.
+pub fn port(authority: &Authority) -> Result<Option<u16>, &'static str> {
+    let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let digits = match after_user.strip_prefix(authority.host()) {
+        Some("") => return Ok(None),
+        rest => {
+            rest.and_then(|rest| rest.strip_prefix(':')).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        }
+    };
+    let port = digits.and_then(|digits| digits.parse().ok()).filter(|port| *port != 0);
+    port.map(Some).ok_or("has no valid port: write 1 to 65535")
 }
 
 /// A DNS name in lower case and without a final dot, or an IP address in its shortest form; IPv6 in brackets or not.
@@ -188,6 +203,9 @@ mod tests {
             ("https://a.example:0", "port"),
             ("https://a.example:", "port"),
             ("https://a.example:65536", "port"),
+            ("https://a.example:+443", "port"),
+            ("https://[::1]:99999", "port"),
+            ("https://[::1]:4294967739", "port"),
             ("https://a_.-b.example", "host"),
             ("https://1.2.3", "host"),
             ("https://a.example/../b", "path"),

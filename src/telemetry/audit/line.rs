@@ -47,7 +47,7 @@ mod tests {
             Record::new(Arc::default(), Peer::Tcp("[::1]:80".parse().unwrap()), RequestId::of(&HeaderMap::new()));
         record.line.trace_id = Some(Context::begin(|_| false).trace_id);
         record.audit.decision = Decision::Sent;
-        record.audit.fingerprint = Some(Secret::new("key").unwrap().fingerprint(&Salt::new("salt")));
+        record.audit.fingerprint = Some(Secret::placeholder("key").unwrap().fingerprint(&Salt::new("salt")));
         let line = &mut record.line;
         [line.operation, line.error, line.key, line.looked_up] = [Some("x"); 4];
         [line.tenant, line.credential] = [Some("x".into()), Some("x".into())];

@@ -6,7 +6,7 @@ use super::duration::{Histogram, Lazy};
 use super::label::{ASKED, Asked, STATUSES, name, name_index, status, status_error, status_index};
 
 /// The gateway's own errors, by the last part of their `type`; another is shown as `_OTHER`.
-const ERRORS: [&str; 29] = [
+const ERRORS: [&str; 32] = [
     "limit",
     "body",
     "unreachable",
@@ -28,13 +28,16 @@ const ERRORS: [&str; 29] = [
     "media-type",
     "body-too-large",
     "body-timeout",
+    "body-memory",
     "body-broken",
+    "caller-left",
     "target",
     "malformed",
     "host",
     "misdirected",
     "browser",
     "audit-full",
+    "audit-share",
     "tagging",
 ];
 

@@ -30,7 +30,7 @@ fn answers() -> Vec<(u16, String)> {
         broken(format!("HTTP/1.1 {KEY}\r\n\r\n")),
         broken(format!("HTTP/1.1 202 OK\r\nX {KEY}: {KEY}\r\n\r\n")),
         broken(format!("HTTP/1.1 202 OK\r\nContent-Length: {KEY}\r\n\r\n")),
-        (202, format!("HTTP/1.1 202 OK\r\nTransfer-Encoding: {KEY}\r\nContent-Length: 1\r\n\r\n{KEY}")),
+        broken(format!("HTTP/1.1 202 OK\r\nTransfer-Encoding: {KEY}\r\nContent-Length: 1\r\n\r\n{KEY}")),
         broken(format!("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n")),
     ];
     answers.push((202, format!("HTTP/1.1 103 {KEY}\r\nLink: <{KEY}>\r\n\r\n{}", echoed(202, ""))));

@@ -1,7 +1,7 @@
 //! A caller that writes the bytes it is told to, and reads one answer at a time.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +22,45 @@ pub(crate) struct Caller {
 }
 
 /// A connection, plain or encrypted.
-pub(crate) trait Stream: Read + Write + Send {}
+pub(crate) trait Stream: Read + Write + Send {
+    /// Ends the sending side.
+    fn end_sending(&mut self) -> std::io::Result<()>;
 
-impl<S: Read + Write + Send> Stream for S {}
+    /// Has the connection reset where it is closed.
+    fn reset_at_close(&self) -> std::io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn end_sending(&mut self) -> std::io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn reset_at_close(&self) -> std::io::Result<()> {
+        super::raw::reset(self)
+    }
+}
+
+impl Stream for UnixStream {
+    fn end_sending(&mut self) -> std::io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn reset_at_close(&self) -> std::io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+}
+
+/// A close_notify alone: the sockets below stay open.
+impl Stream for StreamOwned<ClientConnection, TcpStream> {
+    fn end_sending(&mut self) -> std::io::Result<()> {
+        self.conn.send_close_notify();
+        self.flush()
+    }
+
+    fn reset_at_close(&self) -> std::io::Result<()> {
+        self.sock.reset_at_close()
+    }
+}
 
 /// One answer.
 #[derive(Debug)]
@@ -45,6 +81,11 @@ impl Caller {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Caller { stream: BufReader::new(Box::new(stream)), address: (Ipv4Addr::LOCALHOST, 80).into() })
+    }
+
+    /// HTTP/1.1 on a connection that is there.
+    pub(crate) fn on(stream: impl Stream + 'static, address: SocketAddr) -> Caller {
+        Caller { stream: BufReader::new(Box::new(stream)), address }
     }
 
     /// HTTP/1.1 over TLS, with a server that is `localhost`.
@@ -112,9 +153,24 @@ impl Caller {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
+    /// The same, where the other side may have closed.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) {
+        drop(self.stream.get_mut().write_all(bytes));
+    }
+
     /// Hangs up.
     pub(crate) fn leave(self) {
         drop(self);
+    }
+
+    /// Hangs up as a process that is killed with unread bytes does.
+    pub(crate) fn reset(self) {
+        self.stream.get_ref().reset_at_close().unwrap();
+    }
+
+    /// Says that nothing more is sent.
+    pub(crate) fn end_sending(&mut self) {
+        self.stream.get_mut().end_sending().unwrap();
     }
 
     /// Reads a whole answer.
@@ -183,6 +239,20 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// The same from an address of this machine.
+pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        socket.connect(address).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// TLS with `localhost`.

@@ -40,6 +40,10 @@ pub(crate) enum Act {
     /// 202 when as many requests have come as there are acts.
     AnswerTogether,
     Reset(u32),
+    /// An interim answer with this status, and RST_STREAM with this code.
+    InterimThenReset(&'static str, u32),
+    /// An interim answer with this status, and GOAWAY whose last stream is the one before.
+    InterimThenGoAwayBelow(&'static str),
     /// GOAWAY whose last stream is the one before; what came before is still served.
     GoAwayBelow(u32),
     /// GOAWAY whose last stream is this one, and 202.
@@ -59,9 +63,24 @@ pub(crate) enum Act {
     Half,
     /// The head of a 202 without a length, these parts of a body, a frame each, and END_STREAM.
     Parts(&'static [Vec<u8>]),
+    /// The head of a 202 without a length, a whole object, and RST_STREAM in place of END_STREAM.
+    OpenThen(u32),
+    /// The same and nothing more.
+    OpenThenSilence,
+    /// The same with GOAWAY below it in place of RST_STREAM.
+    OpenThenGoAway,
+    /// The head of a 202 without a length, more than the gateway keeps of an answer, and RST_STREAM.
+    LongThen(u32),
+    /// 202 to its end, and RST_STREAM.
+    AnswerThenReset(u32),
+    /// 103 without end.
+    Interim,
     /// A frame that may not come.
     Garbage,
+    /// Nothing for this request.
     Silence,
+    /// Nothing any more, also to what comes later and to PING.
+    Deaf,
 }
 
 impl Act {
@@ -177,7 +196,7 @@ impl Peer {
             match act {
                 Act::Answer => self.answer(stream).await?,
                 Act::AnswerTwice => {
-                    self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03103").await?;
+                    self.interim(stream, "103").await?;
                     self.answer(stream).await?;
                 }
                 Act::GoAwayAndAnswerTogether => {
@@ -190,6 +209,14 @@ impl Peer {
                     self.answer(stream).await?;
                 }
                 Act::Reset(code) => self.reset(stream, code).await?,
+                Act::InterimThenReset(status, code) => {
+                    self.interim(stream, status).await?;
+                    self.reset(stream, code).await?;
+                }
+                Act::InterimThenGoAwayBelow(status) => {
+                    self.interim(stream, status).await?;
+                    self.go_away(stream.saturating_sub(2), NO_ERROR).await?;
+                }
                 Act::GoAwayBelow(code) => self.go_away(stream.saturating_sub(2), code).await?,
                 Act::GoAwayAndAnswer => {
                     self.go_away(stream, NO_ERROR).await?;
@@ -221,6 +248,30 @@ impl Peer {
                     }
                     self.frame(DATA, END_STREAM, stream, b"").await?;
                 }
+                Act::OpenThen(code) => {
+                    self.open(stream).await?;
+                    self.reset(stream, code).await?;
+                }
+                Act::OpenThenSilence => self.open(stream).await?,
+                Act::OpenThenGoAway => {
+                    self.open(stream).await?;
+                    self.go_away(stream.saturating_sub(2), NO_ERROR).await?;
+                }
+                Act::LongThen(code) => {
+                    self.open(stream).await?;
+                    for _ in 0..6 {
+                        self.frame(DATA, 0, stream, &[b' '; 16_000]).await?;
+                    }
+                    self.reset(stream, code).await?;
+                }
+                Act::AnswerThenReset(code) => {
+                    self.answer(stream).await?;
+                    self.reset(stream, code).await?;
+                }
+                Act::Interim => loop {
+                    self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03103").await?;
+                },
+                Act::Deaf => std::future::pending().await,
                 Act::Garbage => self.frame(DATA, 0, 0, b"garbage").await?,
                 Act::Silence => {}
             }
@@ -232,9 +283,19 @@ impl Peer {
         self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202\x0f\x0d\x012").await
     }
 
+    /// An answer that seems whole but is not ended.
+    async fn open(&mut self, stream: u32) -> std::io::Result<()> {
+        self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202").await?;
+        self.frame(DATA, 0, stream, b"{}").await
+    }
+
     async fn answer(&mut self, stream: u32) -> std::io::Result<()> {
         self.head(stream).await?;
         self.frame(DATA, END_STREAM, stream, b"{}").await
+    }
+
+    async fn interim(&mut self, stream: u32, status: &str) -> std::io::Result<()> {
+        self.frame(HEADERS, END_HEADERS, stream, &[b"\x08\x03", status.as_bytes()].concat()).await
     }
 
     async fn reset(&mut self, stream: u32, code: u32) -> std::io::Result<()> {

@@ -20,9 +20,9 @@ fn starts(pair: &Pair, count: usize) -> Vec<u16> {
 fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_one() {
     let pair = Pair::with("audit: { stdout: true }");
     assert_eq!(pair.execute("{}").status, 202);
-    pair.asteroid.replace_key("ak-second");
+    pair.asteroid.replace_key("ak-second-7d3e9f1a52");
     // A new key is in use 100 ms after it was seen at the earliest, so that these are refused first.
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     assert_eq!(starts(&pair, 16), [202; 16]);
     assert_eq!(pair.asteroid.started(), 17);
     let second = said(&pair.gateway, READ, 2)["fingerprint"].clone();
@@ -44,17 +44,17 @@ fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_
     let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
-    pair.asteroid.replace_key("ak-third");
+    pair.asteroid.replace_key("ak-third-7d3e9f1a52");
     keyed().assert_error(502, "key-refused", "not_started");
     assert_eq!(pair.asteroid.starts().len(), 1, "there is no other key");
 
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     said(&pair.gateway, READ, 2);
     keyed().assert_error(502, "key-refused", "not_started");
     assert_eq!(pair.asteroid.starts().len(), 3, "the new key, and the one before");
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(2.0));
 
-    write(pair.gateway.dir().join("key"), "ak-third").unwrap();
+    write(pair.gateway.dir().join("key"), "ak-third-7d3e9f1a52").unwrap();
     said(&pair.gateway, READ, 3);
     assert_eq!(keyed().status, 202, "neither the key nor the budget was taken");
     assert_eq!(pair.asteroid.started(), 1);
@@ -63,8 +63,8 @@ fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_
 #[test]
 fn a_start_whose_second_key_is_refused_too_is_not_sent_a_third_time() {
     let pair = Pair::start();
-    pair.asteroid.replace_key("ak-third");
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    pair.asteroid.replace_key("ak-third-7d3e9f1a52");
+    write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     assert_eq!(pair.asteroid.starts().len(), 2);
 }
@@ -74,8 +74,8 @@ fn a_look_up_whose_key_was_just_replaced_is_asked_again_with_the_new_one() {
     let pair = Pair::with("idempotency: { recovery: true }");
     let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
     assert_eq!(keyed("a"), 202);
-    pair.asteroid.replace_key("ak-second");
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    pair.asteroid.replace_key("ak-second-7d3e9f1a52");
+    write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     assert_eq!(keyed("b"), 202);
     assert_eq!(pair.asteroid.started(), 2);
 }
@@ -85,15 +85,15 @@ fn the_key_before_serves_until_the_new_one_was_accepted_once_and_is_then_forgott
     let pair = Pair::with("idempotency: { recovery: true }");
     let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
     assert_eq!(pair.execute("{}").status, 202);
-    write(pair.gateway.dir().join("key"), "ak-early").unwrap();
+    write(pair.gateway.dir().join("key"), "ak-early-7d3e9f1a52").unwrap();
     said(&pair.gateway, READ, 2);
     assert_eq!(starts(&pair, 8), [202; 8], "the upstream knows the old key alone");
     assert_eq!(keyed("before"), 202);
-    write(pair.gateway.dir().join("key"), "ak-second").unwrap();
+    write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     said(&pair.gateway, READ, 3);
     assert_eq!(pair.execute("{}").status, 202, "a key that was never accepted is not gone back to");
 
-    pair.asteroid.replace_key("ak-second");
+    pair.asteroid.replace_key("ak-second-7d3e9f1a52");
     assert_eq!(starts(&pair, 8), [202; 8]);
     assert_eq!(keyed("after"), 202);
     assert_eq!(pair.asteroid.started(), 20);
@@ -130,7 +130,7 @@ fn one_request_that_is_refused_for_a_reason_of_its_own_does_not_mark_the_key_and
 fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_one_is_accepted() {
     let pair = Pair::start();
     assert_eq!(pair.execute("{}").status, 202);
-    pair.asteroid.replace_key("ak-second");
+    pair.asteroid.replace_key("ak-second-7d3e9f1a52");
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
     let rejected = said(&pair.gateway, "the upstream refuses the key; replace it", 1);
@@ -149,7 +149,7 @@ fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_
 fn while_the_upstream_does_not_know_the_new_key_each_start_is_sent_once_with_the_one_before() {
     let pair = Pair::start();
     assert_eq!(pair.execute("{}").status, 202);
-    write(pair.gateway.dir().join("key"), "ak-early").unwrap();
+    write(pair.gateway.dir().join("key"), "ak-early-7d3e9f1a52").unwrap();
     said(
         &pair.gateway,
         "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file",
@@ -165,13 +165,13 @@ fn while_the_upstream_does_not_know_the_new_key_each_start_is_sent_once_with_the
 fn a_wrong_key_in_place_of_a_rejected_one_leaves_it_rejected_and_the_right_one_serves() {
     let pair = Pair::start();
     let put = |key: &str| write(pair.gateway.dir().join("key"), key).unwrap();
-    pair.asteroid.replace_key("ak-right");
+    pair.asteroid.replace_key("ak-right-7d3e9f1a52");
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
-    put("ak-wrong");
+    put("ak-wrong-7d3e9f1a52");
     said(&pair.gateway, "the upstream refuses the new key, too; replace it", 1);
     assert_eq!(state(&pair, "main"), "rejected");
-    put("ak-right");
+    put("ak-right-7d3e9f1a52");
     said(&pair.gateway, READ, 3);
     assert_eq!(pair.execute("{}").status, 202);
     wait_for_state(&pair.gateway, "main", "fresh");

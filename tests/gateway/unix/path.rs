@@ -91,7 +91,8 @@ fn the_socket_comes_to_its_path_when_it_has_its_mode_and_listens() {
     watch.wait_for(|text| text.contains("watching").then_some(()));
     let _gateway = Program::run(&text(&asteroid, &dir.path().join("billing.sock"), "", ""));
     let seen = watch.end().output;
-    let [_, room, socket] = seen.lines().collect::<Vec<_>>().try_into().expect("two things came to be");
+    let [_, lock, room, socket] = seen.lines().collect::<Vec<_>>().try_into().expect("three things came to be");
+    assert_eq!(lock, "created .asteroid-gateway.lock");
     assert!(room.starts_with("created ."), "{seen}");
     assert_eq!(socket, "moved billing.sock");
 }
@@ -174,6 +175,41 @@ fn of_gateways_that_start_at_once_where_a_stale_socket_is_one_serves_and_the_oth
     assert_eq!(started.iter().filter(|program| has_begun(program)).count(), 1);
     assert_eq!(Caller::connect_unix(&socket).unwrap().execute("{}").status, 202);
     assert_eq!(names(dir.path()), ["billing.sock"]);
+}
+
+#[test]
+fn a_user_who_may_only_read_the_directory_does_not_keep_a_gateway_from_starting() {
+    let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
+    let socket = dir.path().join("billing.sock");
+    let directory = std::fs::File::open(dir.path()).unwrap();
+    directory.lock().unwrap();
+    // Every file that another user can open there is locked, too.
+    let other = std::fs::File::create(dir.path().join("other")).unwrap();
+    other.lock().unwrap();
+    let gateway = Program::run(&text(&asteroid, &socket, "", ""));
+    assert_eq!(Caller::connect_unix(&socket).unwrap().execute("{}").status, 202);
+    assert!(gateway.stop().status.success());
+    assert_eq!(names(dir.path()), ["other"], "the gateway's own lock goes when the path is taken");
+}
+
+#[test]
+fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_its_place_is_named() {
+    let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
+    let (socket, lock) = (dir.path().join("billing.sock"), dir.path().join(".asteroid-gateway.lock"));
+    std::fs::write(&lock, "").unwrap();
+    assert!(Program::run(&text(&asteroid, &socket, "", "")).stop().status.success());
+    assert_eq!(names(dir.path()), [""; 0]);
+
+    let target = dir.path().join("precious");
+    std::fs::write(&target, "precious").unwrap();
+    symlink(&target, &lock).unwrap();
+    let said = refusal(&text(&asteroid, &socket, "", ""));
+    assert!(said.contains(".asteroid-gateway.lock is there for longer than a start takes"), "{said}");
+    std::fs::remove_file(&lock).unwrap();
+    assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    let said = refusal(&text(&asteroid, &socket, "", ""));
+    assert!(said.contains("if no gateway is being started there, remove it"), "{said}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
 }
 
 #[test]

@@ -1,0 +1,235 @@
+//! The thread that reads files, and the one that replaces it when a file does not come to its end.
+//!
+//! ```text
+//! reading ── the file is read ──→ the next one
+//!    └────── it takes too long ─→ hung: the thread stays with that file, another one reads on
+//! hung ───── it comes to its end ─→ the answer is given, and the thread ends
+//! ```
+//!
+//! A file that hangs costs one thread, and is not tried a second time before that thread is back; the same goes for a whole
+//! directory as soon as two of its files hang. There are at most [`MAX_HUNG`] such threads. When they are all taken, reading stops until
+//! one is back: whoever asks is told that there is no answer, and keeps what it has.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use secrecy::zeroize::Zeroizing;
+use tokio::sync::oneshot;
+
+use super::watched::Watched;
+use super::{hung, read_whole};
+
+/// How often watched files are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a file may take before another thread reads on.
+const HANG: Duration = Duration::from_secs(1);
+
+/// How many threads may wait for files that hang.
+const MAX_HUNG: usize = 32;
+
+type Answer = io::Result<Zeroizing<Vec<u8>>>;
+
+/// The one of this process.
+pub(super) static READER: LazyLock<Reader> = LazyLock::new(Reader::default);
+
+/// Reads files in turn; a clone is the same one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reader(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when there is something to do.
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    watched: Vec<Weak<Watched>>,
+    /// How many of the watched ones are still to be looked at in this round.
+    left: usize,
+    /// Whether the thread that begins rounds is there.
+    has_clock: bool,
+    /// The number of the thread that reads; 0 before there is one. A thread that finds another number ends.
+    thread: u64,
+    /// What it reads, and since when.
+    reading: Option<(Arc<Path>, Instant)>,
+    /// What other threads wait for.
+    hung: Vec<Arc<Path>>,
+}
+
+/// One thing to do.
+#[derive(Debug)]
+enum Job {
+    /// To read a whole file.
+    Read { path: Arc<Path>, limit: usize, answer: oneshot::Sender<Answer> },
+    /// To look whether a file has changed.
+    Look(Arc<Watched>),
+}
+
+impl Reader {
+    /// Has a file read after all that was asked for before.
+    pub(super) fn read(&self, path: &Path, limit: usize) -> io::Result<oneshot::Receiver<Answer>> {
+        let (answer, receiver) = oneshot::channel();
+        self.ask(Job::Read { path: path.into(), limit, answer })?;
+        Ok(receiver)
+    }
+
+    /// Has a file looked at now, and then every second for as long as it is held.
+    pub(super) fn watch(&self, watched: &Arc<Watched>) {
+        // Without a thread nothing can be read either, and that is reported.
+        drop(self.ask(Job::Look(Arc::clone(watched))));
+        self.lock().watched.push(Arc::downgrade(watched));
+    }
+
+    fn ask(&self, job: Job) -> io::Result<()> {
+        let mut state = self.lock();
+        if !state.has_clock {
+            let clock = self.clone();
+            thread::Builder::new().name("files-clock".to_owned()).spawn(move || clock.keep_time())?;
+            state.has_clock = true;
+        }
+        if state.thread == 0 {
+            self.spawn(1)?;
+            state.thread = 1;
+        }
+        state.jobs.push_back(job);
+        self.0.work.notify_one();
+        Ok(())
+    }
+
+    fn spawn(&self, number: u64) -> io::Result<()> {
+        let reader = self.clone();
+        thread::Builder::new().name("files".to_owned()).spawn(move || reader.run(number)).map(drop)
+    }
+
+    /// Reads until another thread takes its place.
+    fn run(&self, number: u64) {
+        let mut state = self.lock();
+        while state.thread <= number {
+            let Some(job) = state.next() else {
+                state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let path = Arc::clone(job.path());
+            if state.is_hung(&path) {
+                drop(state);
+                job.give_up();
+                state = self.lock();
+                continue;
+            }
+            state.reading = Some((Arc::clone(&path), Instant::now()));
+            drop(state);
+            job.run();
+            state = self.lock();
+            if state.thread == number {
+                state.reading = None;
+            } else {
+                state.hung.retain(|hung| !Arc::ptr_eq(hung, &path));
+                tracing::info!(file = %path.display(), "the file could be read after all");
+            }
+        }
+    }
+
+    /// Begins a round every second, and looks whether the thread that reads has come to a file that hangs.
+    fn keep_time(&self) {
+        loop {
+            sleep(INTERVAL);
+            let mut state = self.lock();
+            let now = Instant::now();
+            let hangs = |(_, since): &mut (_, Instant)| now.saturating_duration_since(*since) >= HANG;
+            if state.hung.len() < MAX_HUNG
+                && let Some((path, _)) = state.reading.take_if(hangs)
+            {
+                self.replace(&mut state, path);
+            }
+            if state.left == 0 {
+                state.watched.retain(|watched| watched.strong_count() > 0);
+                state.left = state.watched.len();
+            }
+            self.0.work.notify_one();
+        }
+    }
+
+    fn replace(&self, state: &mut State, path: Arc<Path>) {
+        // Before there is a thread for it: this one is not to find its own number once more.
+        let number = state.thread + 1;
+        if self.spawn(number).is_err() {
+            // It is tried again in a second.
+            state.reading = Some((path, Instant::now()));
+            return;
+        }
+        state.thread = number;
+        tracing::error!(
+            file = %path.display(),
+            hung = state.hung.len() + 1,
+            most = MAX_HUNG,
+            "reading a file does not come to its end; see whether its file system is there. What was read before stays in use"
+        );
+        state.hung.push(path);
+        let watched: Vec<_> = state.watched.iter().filter_map(Weak::upgrade).collect();
+        watched.iter().filter(|watched| state.is_hung(&watched.path)).for_each(|watched| watched.give_up());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What was asked for comes before the round.
+    fn next(&mut self) -> Option<Job> {
+        if let Some(job) = self.jobs.pop_front() {
+            return Some(job);
+        }
+        loop {
+            self.left = self.left.checked_sub(1)?;
+            if let Some(watched) = self.watched.get(self.left).and_then(Weak::upgrade) {
+                return Some(Job::Look(watched));
+            }
+        }
+    }
+
+    fn is_hung(&self, path: &Path) -> bool {
+        let beside = self.hung.iter().filter(|hung| hung.parent() == path.parent()).count();
+        beside > 1 || self.hung.iter().any(|hung| **hung == *path)
+    }
+}
+
+impl Job {
+    fn path(&self) -> &Arc<Path> {
+        match self {
+            Job::Read { path, .. } => path,
+            Job::Look(watched) => &watched.path,
+        }
+    }
+
+    fn run(self) {
+        match self {
+            // Nobody waits any more.
+            Job::Read { answer, .. } if answer.is_closed() => {}
+            Job::Read { path, limit, answer } => drop(answer.send(read_whole(&path, limit))),
+            Job::Look(watched) => watched.look(),
+        }
+    }
+
+    fn give_up(self) {
+        match self {
+            Job::Read { answer, .. } => drop(answer.send(Err(hung()))),
+            Job::Look(watched) => watched.give_up(),
+        }
+    }
+}
+
+/// Whether the process, or the machine, has no descriptor left to look with.
+pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}

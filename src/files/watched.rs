@@ -1,0 +1,201 @@
+//! A file that is looked at again and again, because Kubernetes swaps a link above it, which notifications of the file miss.
+
+use std::fs::{self, Metadata};
+use std::hash::{BuildHasher, RandomState};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::Notify;
+
+use super::read_whole;
+use super::reader::lacks_descriptors;
+
+/// How old the last change of a file must be for its attributes to tell of the next one: their clock is coarse.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// After how long a file is read again although its attributes are the same: not every file system keeps them.
+const MAX_AGE: Duration = Duration::from_secs(10);
+
+/// Of the process's own: a hash says nothing of a private key, which must not be held for this.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// One watched file.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) path: Arc<Path>,
+    limit: usize,
+    changed: Arc<Notify>,
+    seen: Mutex<Seen>,
+}
+
+/// What it was when it was last looked at.
+#[derive(Debug, Default)]
+struct Seen {
+    content: Content,
+    /// What tells that it need not be read again.
+    last: Option<(Attributes, Instant)>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Content {
+    /// It was not looked at yet.
+    #[default]
+    Unknown,
+    /// Reading it does not come to its end.
+    Hung,
+    /// It cannot be read.
+    Unreadable(ErrorKind),
+    /// It holds what has this hash.
+    Hash(u64),
+}
+
+/// What changes with every write, and with every file that takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Attributes {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Watched {
+    pub(super) fn new(path: &Path, limit: usize, changed: Arc<Notify>) -> Watched {
+        Watched { path: path.into(), limit, changed, seen: Mutex::default() }
+    }
+
+    /// Looks at it on this thread. If the process has no descriptor left to look with, it is what it was.
+    pub(super) fn look(&self) {
+        let found = fs::metadata(&self.path).map(|found| Attributes::of(&found));
+        let (content, last) = match found {
+            Ok(found) if self.lock().needs_no_reading(found) => return,
+            Ok(found) => {
+                let begun = (SystemTime::now(), Instant::now());
+                match read_whole(&self.path, self.limit) {
+                    Ok(bytes) => {
+                        let last = found.are_settled(begun.0).then_some((found, begun.1));
+                        (Content::Hash(HASHER.hash_one(bytes.as_slice())), last)
+                    }
+                    Err(error) if lacks_descriptors(&error) => return,
+                    Err(error) => (Content::Unreadable(error.kind()), None),
+                }
+            }
+            Err(error) => (Content::Unreadable(error.kind()), None),
+        };
+        self.note(content, last);
+    }
+
+    /// It is not looked at, because that does not come to its end.
+    pub(super) fn give_up(&self) {
+        self.note(Content::Hung, None);
+    }
+
+    fn note(&self, content: Content, last: Option<(Attributes, Instant)>) {
+        let mut seen = self.lock();
+        let before = std::mem::replace(&mut *seen, Seen { content, last }).content;
+        drop(seen);
+        if before != content && before != Content::Unknown {
+            self.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn needs_no_reading(&self, found: Attributes) -> bool {
+        self.last.is_some_and(|(attributes, read)| attributes == found && read.elapsed() < MAX_AGE)
+    }
+}
+
+impl Attributes {
+    fn of(found: &Metadata) -> Attributes {
+        Attributes {
+            device: found.dev(),
+            inode: found.ino(),
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+
+    /// Whether a later change will have other times.
+    fn are_settled(&self, now: SystemTime) -> bool {
+        let changed = u64::try_from(self.changed.0).ok().and_then(|seconds| {
+            let since = Duration::new(seconds, u32::try_from(self.changed.1).ok()?);
+            SystemTime::UNIX_EPOCH.checked_add(since)
+        });
+        changed.and_then(|changed| now.duration_since(changed).ok()).is_some_and(|age| age >= SETTLED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    async fn has_changed(watched: &Watched) -> bool {
+        watched.look();
+        poll_fn(|context| Poll::Ready(pin!(watched.changed.notified()).poll(context).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn a_change_behind_swapped_links_is_seen_once_and_so_is_a_file_that_goes_and_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (version, content) in [("1", "old"), ("2", "new")] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("key"), content).unwrap();
+        }
+        std::os::unix::fs::symlink("1", at("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/key", at("key")).unwrap();
+        let watched = Watched::new(&at("key"), 100, Arc::default());
+        let once = async || (has_changed(&watched).await, has_changed(&watched).await);
+        assert_eq!(once().await, (false, false));
+        std::os::unix::fs::symlink("2", at("..new")).unwrap();
+        fs::rename(at("..new"), at("..data")).unwrap();
+        assert_eq!(once().await, (true, false));
+        fs::remove_file(at("2/key")).unwrap();
+        assert_eq!(once().await, (true, false));
+        fs::write(at("2/key"), "new").unwrap();
+        assert_eq!(once().await, (true, false));
+        fs::write(at("2/key"), "n".repeat(101)).unwrap();
+        assert_eq!(once().await, (true, false), "it is too large");
+        watched.give_up();
+        assert!(poll_fn(|context| Poll::Ready(pin!(watched.changed.notified()).poll(context).is_ready())).await);
+        assert_eq!(once().await, (true, false), "it can be read again");
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_attributes_tell_nothing_yet_is_read_and_one_that_is_old_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key");
+        fs::write(&file, "old").unwrap();
+        let watched = Watched::new(&file, 100, Arc::default());
+        watched.look();
+        assert!(watched.lock().last.is_none(), "the next change may come within the same tick of the clock");
+        let found = Attributes::of(&fs::metadata(&file).unwrap());
+        assert!(!found.are_settled(SystemTime::now()));
+        assert!(found.are_settled(SystemTime::now() + SETTLED));
+        assert!(!found.are_settled(SystemTime::UNIX_EPOCH), "a clock that was set back tells nothing");
+        let known = Seen { content: Content::Unknown, last: Some((found, Instant::now())) };
+        assert!(known.needs_no_reading(found));
+        for other in [
+            Attributes { inode: found.inode + 1, ..found },
+            Attributes { length: found.length + 1, ..found },
+            Attributes { changed: (found.changed.0, found.changed.1 + 1), ..found },
+        ] {
+            assert!(!known.needs_no_reading(other));
+        }
+        let long_ago = Instant::now().checked_sub(MAX_AGE).unwrap();
+        assert!(!Seen { content: Content::Unknown, last: Some((found, long_ago)) }.needs_no_reading(found));
+    }
+}

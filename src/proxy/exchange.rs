@@ -1,0 +1,114 @@
+//! A start on its way: sent, answered, and settled by what its answer proves.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::{Request, Response};
+
+use crate::asteroid::answer::Proof;
+use crate::error::{Error, Form};
+use crate::state::{Claim, Limit, Sent};
+use crate::telemetry::audit::Decision;
+use crate::telemetry::record::{Outcome, Record};
+use crate::upstream;
+
+use super::answer::Body;
+use super::control::Control;
+use super::limit::{Expense, Reservation};
+use super::overtime::{Overtime, Rest};
+use super::sending::Sending;
+use super::{failed, idempotency, passed_on};
+
+/// A request that is ready to be sent, and what it is sent with.
+pub(super) struct Exchange {
+    pub(super) request: Request<upstream::body::Body>,
+    pub(super) sending: Sending,
+    pub(super) claim: Option<Claim>,
+    pub(super) reservation: Reservation,
+    /// How its answer is read after the time-out.
+    pub(super) overtime: Option<Overtime>,
+    /// Whether it is looked for once it was answered.
+    pub(super) control: Option<Box<Control>>,
+    pub(super) form: Form,
+}
+
+impl Exchange {
+    /// Sends the start and returns the answer for its caller. Budget and key are settled then.
+    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
+        // Stands in the record if nothing else gets to be written there.
+        record.line.outcome = Outcome::Unknown;
+        record.audit.decision = Decision::Sent;
+        let Exchange { request, sending, claim, reservation, overtime, control, form } = self;
+        let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };
+        let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
+        let mut rest: Rest = Box::pin(sending.send(request));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut rest => Some(ended),
+            () = progress.overdue() => None,
+        };
+        if let Some(other) = progress.other_key.get() {
+            record.audit.fingerprint = Some(*other);
+        }
+        record.line.looked_up = progress.looked_up.get().copied().or(record.line.looked_up);
+        let Some(ended) = ended else {
+            let error = Error::UpstreamTimeout(timeout);
+            record.trace.ended(Some(error.slug()));
+            record.line.key = overtime.map(|overtime| overtime.read_on(rest, stake, &record));
+            return failed(&error, form, false, record);
+        };
+        let proof = proof(&ended);
+        record.line.key = stake.settle(proof, ended.as_ref().ok());
+        match proof {
+            Proof::NotStarted => record.standing.give_back(Limit::Budget),
+            Proof::Started(_) => control.into_iter().for_each(Control::begin),
+            Proof::Inconclusive => {}
+        }
+        match ended {
+            Ok(response) => passed_on(response, proof, record),
+            Err(error) => failed(&error, form, false, record),
+        }
+    }
+}
+
+/// Judges how a start ended.
+pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
+    match ended {
+        Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
+        Err(error) if error.outcome() == Outcome::NotStarted => Proof::NotStarted,
+        Err(_) => Proof::Inconclusive,
+    }
+}
+
+/// What hangs on a start that was sent. Dropped, it counts as one that may run: spent, and its key's outcome unknown.
+pub(super) struct Stake {
+    expense: Expense,
+    sent: Option<Sent>,
+}
+
+impl Stake {
+    /// Settles budget and key; returns what became of the key, as the log calls it.
+    ///
+    /// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next
+    /// start with the key gets the same answer, if that names the execution.
+    pub(super) fn settle(self, proof: Proof, answer: Option<&Response<Body>>) -> Option<&'static str> {
+        if proof == Proof::NotStarted {
+            self.expense.give_back();
+        }
+        let (sent, now) = (self.sent?, Instant::now());
+        Some(match (proof, answer) {
+            (Proof::NotStarted, _) => {
+                sent.nothing_started();
+                "free"
+            }
+            (Proof::Started(_), Some(answer)) => {
+                sent.answered(idempotency::reply(answer), now);
+                "answered"
+            }
+            (Proof::Started(_) | Proof::Inconclusive, _) => {
+                sent.unknown(now);
+                "unknown"
+            }
+        })
+    }
+}

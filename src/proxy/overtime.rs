@@ -1,0 +1,96 @@
+//! A start with a key is read on after its time-out: its caller is told that the outcome is unknown, and its answer, if one
+//! still comes, settles the key.
+
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Response;
+
+use crate::drain::Draining;
+use crate::error::Error;
+use crate::state::InFlight;
+use crate::tasks::{Kind, Tasks};
+use crate::telemetry::record::{Outcome, Record};
+
+use super::Proxy;
+use super::answer::Body;
+use super::exchange::{Stake, proof};
+use super::snapshot::Tenant;
+
+/// How long an answer is read after its time-out.
+pub(super) const LENGTH: Duration = Duration::from_secs(120);
+
+/// How many starts of a tenant without a limit of `in_flight` are read on at once.
+const UNLIMITED: u32 = 32;
+
+/// The rest of a start that was sent.
+pub(super) type Rest = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+/// How a start is read on.
+pub(super) struct Overtime {
+    tasks: Tasks,
+    draining: Draining,
+    overdue: Arc<InFlight>,
+    limit: Option<NonZeroU32>,
+}
+
+/// One start that is read on, counted until this is dropped.
+struct Overdue(Arc<InFlight>);
+
+impl Drop for Overdue {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Overtime {
+    /// Creates it for a start of a tenant, of whose exchanges in flight at most half are read on.
+    pub(super) fn new(proxy: &Proxy, tenant: &Tenant) -> Overtime {
+        let limit = tenant.limits.in_flight.map_or(UNLIMITED, |limit| limit.get() / 2);
+        Overtime {
+            tasks: proxy.tasks.clone(),
+            draining: proxy.draining.clone(),
+            overdue: Arc::clone(&tenant.counts.overdue),
+            limit: NonZeroU32::new(limit),
+        }
+    }
+
+    /// Reads a start to its end in the background, unless as many are read on as may be. The drain gives it up, as its caller
+    /// was answered.
+    ///
+    /// Returns what becomes of the key, as the log calls it. A start that is given up leaves the key's outcome unknown.
+    pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &Record) -> &'static str {
+        let Overtime { tasks, mut draining, overdue, limit } = self;
+        let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
+        let overdue = Overdue(overdue);
+        let (request_id, tenant) = (record.line.request_id.clone(), record.line.tenant.clone());
+        let (digest, meters, operation) = (record.line.idempotency, record.meters.clone(), record.asked.operation);
+        tasks.spawn(Kind::Exchange, async move {
+            let _overdue = overdue;
+            let ended = tokio::select! {
+                biased;
+                ended = rest => ended,
+                () = draining.closing() => return,
+            };
+            let proof = proof(&ended);
+            let key = stake.settle(proof, ended.as_ref().ok());
+            if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
+                meters.started(operation);
+            }
+            tracing::info!(
+                request_id = request_id.as_str(),
+                tenant = tenant.as_deref(),
+                outcome = Outcome::of(proof).name(),
+                idempotency_digest = digest.map(tracing::field::display),
+                idempotency_outcome = key,
+                execution_id = proof.execution().map(tracing::field::display),
+                status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
+                error = ended.as_ref().err().map(Error::slug),
+                "a start ended after its caller had been told of the time-out"
+            );
+        });
+        "in_flight"
+    }
+}

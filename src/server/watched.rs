@@ -1,0 +1,123 @@
+//! A caller's connection below HTTP/1.1: whether the caller is still there, and whether it gets its answers.
+//!
+//! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed looks the
+//! same, until something is written to it and its system answers with a reset.
+
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep};
+use tokio_rustls::server::TlsStream;
+
+use crate::proxy::delivery::Deliveries;
+
+use super::patient::Patient;
+use super::socket::{Side, Stream};
+
+/// How long the system of a caller that has ended its side may take to acknowledge the last answer.
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
+
+/// A connection, plain or encrypted, whose socket can be asked about its caller.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// Returns the socket below.
+    fn socket(&self) -> &Stream;
+}
+
+impl Connection for Patient<Stream> {
+    fn socket(&self) -> &Stream {
+        self.get_ref()
+    }
+}
+
+impl Connection for TlsStream<Patient<Stream>> {
+    fn socket(&self) -> &Stream {
+        self.get_ref().0.get_ref()
+    }
+}
+
+/// Passes everything on, and notices a caller that has ended its side or reset its connection.
+#[derive(Debug)]
+pub struct Watched<'c, S> {
+    connection: &'c mut S,
+    deliveries: Arc<Deliveries>,
+    /// Whether hyper has read since it last flushed, so that it sees an error by itself and says what it broke.
+    has_read: bool,
+}
+
+impl<'c, S: Connection> Watched<'c, S> {
+    /// Watches a connection.
+    pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Watched<'c, S> {
+        Watched { connection, deliveries, has_read: false }
+    }
+}
+
+/// Waits until it is known whether a caller that had ended its side got its last answer.
+pub async fn settle(socket: &Stream, deliveries: &Deliveries) {
+    let (deadline, mut pause) = (Instant::now() + ACKNOWLEDGEMENT, Duration::from_millis(1));
+    while !deliveries.is_empty() {
+        if socket.failure().is_some() {
+            deliveries.fail();
+        } else if socket.is_over() || Instant::now() >= deadline {
+            deliveries.confirm();
+        } else {
+            sleep(pause).await;
+            pause *= 2;
+        }
+    }
+}
+
+impl<S: Connection> AsyncRead for Watched<'_, S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.has_read = true;
+        Pin::new(&mut *self.connection).poll_read(context, buffer)
+    }
+}
+
+impl<S: Connection> AsyncWrite for Watched<'_, S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.connection).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.connection).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+
+    /// hyper flushes whenever it is polled, also while it waits for the answer.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut *self.connection).poll_flush(context))?;
+        let has_read = mem::take(&mut self.has_read);
+        match self.connection.socket().poll_caller(context) {
+            Side::Open => {}
+            // Whether it still receives is known when its system has answered; see `settle`.
+            Side::Ended => self.deliveries.doubt(),
+            Side::Gone(error) => {
+                self.deliveries.fail();
+                if !has_read {
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.connection).poll_shutdown(context)
+    }
+}

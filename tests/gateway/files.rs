@@ -1,0 +1,227 @@
+//! Files that an operator names can be pipes, have no end, or lie on a mount that hangs: nothing but what they hold waits for them.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::secure::secured;
+use crate::harness::{Asteroid, Pair, Program, binary, configuration};
+
+/// Takes a lease on a file, so that whoever opens it waits.
+const LEASE: &str = r#"
+import fcntl, os, signal, sys
+
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+held = [os.open(path, os.O_RDWR) for path in sys.argv[1:]]
+for file in held:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+signal.pause()
+"#;
+
+/// Files that hang for whoever opens them, as on a mount whose server is away, until this is dropped.
+struct Hung(Child);
+
+impl Hung {
+    fn hold(paths: &[&Path]) -> Hung {
+        let mut python = Command::new("python3");
+        let mut child = python.args(["-c", LEASE]).args(paths).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        Hung(child)
+    }
+
+    /// Puts a file that hangs in the place of another one.
+    fn replace(path: &Path, content: &[u8]) -> Hung {
+        let new = path.with_extension("new");
+        std::fs::write(&new, content).unwrap();
+        let hung = Hung::hold(&[&new]);
+        std::fs::rename(new, path).unwrap();
+        hung
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn threads(program: &Program) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap().trim().parse().unwrap()
+}
+
+fn hanging(program: &Program, file: &str) {
+    program.line(|line| {
+        line["message"].as_str().is_some_and(|text| text.starts_with("reading a file does not come to its end"))
+            && line["file"].as_str().unwrap().ends_with(file)
+    });
+}
+
+/// A directory with a key, certificates and this configuration as `gateway.yaml`.
+fn prepared(text: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    crate::harness::certificates::Authority::new().write("localhost", dir.path());
+    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
+    let text = secured(text, Path::new("{dir}")).replace("{dir}", dir.path().to_str().unwrap());
+    std::fs::write(dir.path().join("gateway.yaml"), text).unwrap();
+    dir
+}
+
+/// What a command says that ends with 1.
+fn refused(command: &str, config: &Path) -> String {
+    let output = binary().arg(command).arg("--config").arg(config).output().unwrap();
+    let printed = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    printed
+}
+
+/// What can stand in the place of a file, and what is said of it.
+fn impostors(dir: &Path) -> [(PathBuf, &'static str); 4] {
+    let [pipe, huge] = ["pipe", "huge"].map(|name| dir.join(name));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // It has no blocks: writing so much would take a while.
+    std::fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    let directory = dir.join("directory");
+    std::fs::create_dir(&directory).unwrap();
+    [
+        (pipe, "it is not a regular file"),
+        ("/dev/zero".into(), "it is not a regular file"),
+        (huge, "it is larger than "),
+        (directory, "directory"),
+    ]
+}
+
+#[test]
+fn what_is_no_file_or_has_no_end_keeps_it_from_starting_and_is_named() {
+    let text = configuration("\"https://localhost:1/\", ca_file: \"{dir}/ca.pem\"", "");
+    let dir = prepared(&text);
+    let config = dir.path().join("gateway.yaml");
+    std::fs::copy(dir.path().join("cert.pem"), dir.path().join("ca.pem")).unwrap();
+    for (impostor, why) in impostors(dir.path()) {
+        for command in ["check", "run", "explain"] {
+            let mut run = binary();
+            run.arg(command).arg("--config").arg(&impostor);
+            if command == "explain" {
+                run.args(["--tenant", "billing", "--agent", crate::harness::AGENT]);
+            }
+            let output = run.stdin(Stdio::null()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.code() == Some(1) && said.contains(why), "{command}: {said}");
+        }
+        for (file, key) in
+            [("ca.pem", "upstream.ca_file"), ("cert.pem", "tls.certificate_file"), ("key.pem", "tls.key_file")]
+        {
+            let path = dir.path().join(file);
+            let kept = dir.path().join("kept");
+            std::fs::rename(&path, &kept).unwrap();
+            std::os::unix::fs::symlink(&impostor, &path).unwrap();
+            let said = refused("run", &config);
+            assert!(said.contains(key) && said.contains(why), "{file}: {said}");
+            std::fs::rename(&kept, &path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_that_hangs_keeps_it_from_starting_and_is_named() {
+    let text = configuration("\"https://localhost:1/\", ca_file: \"{dir}/ca.pem\"", "");
+    let dir = prepared(&text);
+    std::fs::copy(dir.path().join("cert.pem"), dir.path().join("ca.pem")).unwrap();
+    let config = dir.path().join("gateway.yaml");
+    let cases = [
+        ("gateway.yaml", "check", "gateway.yaml: cannot be read: "),
+        ("gateway.yaml", "run", "gateway.yaml: cannot be read: "),
+        ("ca.pem", "run", "upstream.ca_file "),
+        ("cert.pem", "run", "tls.certificate_file: "),
+        ("key.pem", "run", "tls.key_file: "),
+    ];
+    for (file, command, named) in cases {
+        let _hung = Hung::hold(&[&dir.path().join(file)]);
+        let said = refused(command, &config);
+        assert!(said.contains(named) && said.contains("no answer within 5s"), "{file}: {said}");
+    }
+}
+
+#[test]
+fn files_that_come_to_hang_hold_up_neither_requests_nor_probes_nor_a_new_key_nor_the_end() {
+    let pair = Pair::before(Asteroid::start_tls("localhost"), "");
+    let config = pair.gateway.dir().join("gateway.yaml");
+    let (text, ca) = (std::fs::read(&config).unwrap(), std::fs::read(pair.asteroid.ca_file()).unwrap());
+    let changed = String::from_utf8(text).unwrap().replace("team: billing", "team: invoices");
+    let hung = Hung::replace(&config, changed.as_bytes());
+    let line = pair.gateway.reloaded_by(|| hanging(&pair.gateway, "gateway.yaml"));
+    assert!(line["refused"].as_str().unwrap().contains("no answer within 5s"), "{line}");
+    let _ca = Hung::replace(Path::new(&pair.asteroid.ca_file()), &ca);
+    hanging(&pair.gateway, "ca.pem");
+    assert_eq!(pair.execute("{}").status, 202);
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(pair.gateway.admin(path).status, 200, "{path}");
+    }
+    std::fs::write(pair.gateway.dir().join("key"), "ak-new-beside-a-file-that-hangs").unwrap();
+    pair.asteroid.replace_key("ak-new-beside-a-file-that-hangs");
+    assert_eq!(pair.execute("{}").status, 202);
+
+    let line = pair.gateway.reloaded_by(|| drop(hung));
+    assert_eq!(line["message"], "the configuration was reloaded", "{line}");
+    assert!(pair.gateway.stop().status.success(), "the CA hangs still");
+}
+
+#[test]
+fn a_mount_that_hangs_costs_two_threads_and_keeps_no_other_key_from_being_read() {
+    let asteroid = Asteroid::start();
+    let mount = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
+    let files: Vec<PathBuf> = names.iter().map(|name| mount.path().join(name)).collect();
+    let credential = |name: &String| format!("{name}: {{ file: {}/{name} }}, ", mount.path().display());
+    let credentials: String = names.iter().map(credential).collect();
+    let text = configuration(&asteroid.url(), "").replace("credentials: {", &format!("credentials: {{ {credentials}"));
+    for file in &files {
+        std::fs::write(file, crate::harness::KEY).unwrap();
+    }
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let before = threads(&pair.gateway);
+    // Renamed into the place of the files that were read, so that each is opened again.
+    let hung: Vec<Hung> = files.iter().map(|file| Hung::replace(file, b"ak-another-0123456789")).collect();
+    let metric = |state: &'static str| {
+        let found = |metrics: &crate::harness::metrics::Metrics| {
+            let of = |name: &String| {
+                metrics.find("asteroid_gateway_credential_state", &[("credential", name), ("state", state)])
+            };
+            names.iter().filter(|name| of(name) == Some(1.0)).count()
+        };
+        pair.gateway.wait_for_metrics(found, &40);
+    };
+    metric("stale");
+    assert!(threads(&pair.gateway) <= before + 2, "{} instead of {before}", threads(&pair.gateway));
+    std::fs::write(pair.gateway.dir().join("key"), "ak-new-beside-a-mount-that-hangs").unwrap();
+    pair.asteroid.replace_key("ak-new-beside-a-mount-that-hangs");
+    assert_eq!(pair.execute("{}").status, 202, "the key of another directory rotates");
+    drop(hung);
+    metric("fresh");
+    assert!(threads(&pair.gateway) <= before, "{} instead of {before}", threads(&pair.gateway));
+    assert!(pair.gateway.stop().status.success());
+}
+
+#[test]
+fn threads_do_not_grow_with_credentials() {
+    let asteroid = Asteroid::start();
+    let keys = tempfile::tempdir().unwrap();
+    let count = 500;
+    let file = |number: usize| keys.path().join(format!("c{number}"));
+    let put =
+        |key: &str| (0..count).for_each(|number| std::fs::write(file(number), format!("{key}-{number:08}")).unwrap());
+    put("ak-before");
+    let credentials: String =
+        (0..count).map(|number| format!("c{number}: {{ file: {} }}, ", file(number).display())).collect();
+    let text = configuration(&asteroid.url(), "");
+    let few = Program::run(&text);
+    let gateway = Program::run(&text.replace("credentials: {", &format!("credentials: {{ {credentials}")));
+    put("ak-after");
+    let read = |text: &str| text.lines().filter(|line| line.contains("a new key was read")).count();
+    gateway.wait_for(|text| (read(text) > 2 * count).then_some(()));
+    assert_eq!(threads(&gateway), threads(&few));
+}

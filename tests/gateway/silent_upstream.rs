@@ -1,0 +1,90 @@
+//! A connection to the upstream that is open and brings no answers: one start finds out, and the next ones go elsewhere.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::unruly::{Act, Frames};
+use crate::harness::{Caller, EXECUTE, Pair, Program, configuration};
+
+/// SETTINGS without a value.
+const ANY: Option<&[u8]> = Some(&[]);
+/// SETTINGS_INITIAL_WINDOW_SIZE: 0
+const NO_WINDOW: Option<&[u8]> = Some(&[0, 4, 0, 0, 0, 0]);
+
+#[test]
+fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_finishes_what_it_carries() {
+    let pair = Pair::tls("timeouts: { response: 2s }");
+    let stall = || pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    assert_eq!(pair.execute("{}").status, 202);
+    stall();
+    let mut late = pair.caller();
+    late.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(2);
+    // Its time is over well after that of the other.
+    std::thread::sleep(Duration::from_secs(1));
+    stall();
+    let mut carried = pair.caller();
+    carried.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(3);
+    late.answer().assert_error(504, "upstream-timeout", "unknown");
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.clear_faults();
+    assert_eq!(carried.answer().status, 202);
+    let connections: Vec<u64> = pair.asteroid.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0, 0, 0, 1]);
+}
+
+#[test]
+fn a_rest_of_an_answer_that_did_not_come_in_time_takes_its_connection_out_of_use() {
+    let upstream = Frames::start(ANY, &[Act::OpenThenSilence, Act::Answer]);
+    let gateway = Program::run(&configuration(&upstream.upstream(), "timeouts: { response: 500ms }"));
+    let execute = || Caller::connect(gateway.address()).execute("{}");
+    execute().assert_error(504, "upstream-timeout", "unknown");
+    assert_eq!(execute().status, 202);
+    assert_eq!(upstream.seen().connections, 2);
+}
+
+#[test]
+fn a_connection_whose_window_stays_closed_costs_one_start() {
+    let upstream = Frames::start(NO_WINDOW, &[]);
+    let gateway = Program::run(&configuration(&upstream.upstream(), "timeouts: { response: 300ms }"));
+    for connections in 1..=2 {
+        Caller::connect(gateway.address()).execute("{}").assert_error(504, "upstream-timeout", "unknown");
+        assert_eq!(upstream.seen().connections, connections);
+    }
+}
+
+#[test]
+fn a_connection_that_fell_silent_is_left_long_before_its_starts_run_out_of_time() {
+    let upstream = Frames::start(ANY, &[Act::Deaf]);
+    let gateway = Program::run(&configuration(&upstream.upstream(), ""));
+    let mut callers = Vec::new();
+    for _ in 0..100 {
+        let mut caller = Caller::connect(gateway.address());
+        caller.send_post(EXECUTE, &[], b"{}");
+        callers.push(caller);
+        if upstream.seen().connections == 2 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(callers.pop().unwrap().answer().status, 202);
+    gateway.request_line(202);
+    let first = &gateway.events("request")[0];
+    assert_eq!(first["status"], 202, "those on the silent connection are still waited for: {first}");
+}
+
+#[test]
+fn a_connection_that_answers_pings_is_kept_however_long_its_answers_take() {
+    let pair = Pair::tls("");
+    pair.asteroid.next(json!({"then": "stall"}));
+    let mut slow = pair.caller();
+    slow.send_post(EXECUTE, &[], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    std::thread::sleep(Duration::from_secs(9));
+    assert_eq!(pair.execute("{}").status, 202);
+    pair.asteroid.clear_faults();
+    assert_eq!(slow.answer().status, 202);
+    assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
+}
