@@ -7,6 +7,7 @@ pub mod body;
 pub mod cause;
 pub mod connect;
 pub mod dial;
+mod frames;
 pub mod http2;
 pub mod link;
 pub mod pool;

@@ -32,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) fingerprint_salt: Option<String>,
     /// Where the keys are, by name: 1 to 63 of `a-z`, `0-9`, `_` and `-`. A key itself never stands in the file.
     pub(crate) credentials: BTreeMap<String, Credential>,
+    /// When the gateway is ready.
+    pub(crate) readiness: Readiness,
     /// Who may start agents, by name: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
     pub(crate) tenants: BTreeMap<String, Tenant>,
     /// What is written into the `metadata` of every execution.
@@ -40,6 +42,10 @@ pub(crate) struct Gateway {
     pub(crate) idempotency: Idempotency,
     /// The largest request body.
     pub(crate) body_limit: Option<Quantity>,
+    /// How much memory requests and their bodies may take together, at least twice `body_limit`. A tenant may take as much as
+    /// it leaves free, the only tenant all of it; beyond that, 503. `auto`: a quarter of the memory that the control group
+    /// (version 1 or 2) allows, else of the machine's, at most 1 GiB.
+    pub(crate) body_memory: Option<Quantity>,
     /// How long each part of an exchange may take.
     pub(crate) timeouts: Timeouts,
     /// How the gateway ends after SIGTERM.
@@ -107,8 +113,8 @@ pub(crate) struct TenantSource {
     pub(crate) fixed: Option<String>,
     /// The name of the header that names the tenant; it must come once.
     pub(crate) header: Option<String>,
-    /// The networks and addresses that are believed; all others get 401. Needed off loopback; on loopback, everybody is
-    /// believed where it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
+    /// The networks and addresses that are believed. Connections of all others are closed before anything is read. Needed off
+    /// loopback; on loopback, everybody is believed if it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
     pub(crate) trusted_peers: Option<List<String>>,
 }
 
@@ -119,6 +125,9 @@ pub(crate) struct TenantSource {
 pub(crate) struct Admin {
     /// An IP address and a port, none of a listener's; no Unix socket.
     pub(crate) address: Option<String>,
+    /// Names that may stand in `Host`, without port, beside IP addresses and localhost: those by which probes and Prometheus
+    /// come. Others are refused (421), so that no web page reads metrics by a name of its own.
+    pub(crate) hosts: Option<List<String>>,
 }
 
 /// One of `credentials`: where a key is kept, never the key.
@@ -138,6 +147,17 @@ pub(crate) struct Credential {
     pub(crate) max_stale: Option<Quantity>,
     /// The name of an environment variable that holds the key, of 16 characters or more: for development.
     pub(crate) env: Option<String>,
+}
+
+/// `readiness`: when the gateway is ready.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Readiness {
+    /// Which keys `/readyz` waits for: `any`, one that can be sent; `all`, one of each credential; `verified`, one that the
+    /// upstream has accepted once, for which it is asked by a read call. What happens to a key later, at the upstream, changes
+    /// nothing.
+    pub(crate) credentials: Option<String>,
 }
 
 /// One of `tenants`.
@@ -255,7 +275,7 @@ pub(crate) struct Timeouts {
 pub(crate) struct Drain {
     /// How long the listeners go on after readiness has flipped, so that load balancers notice.
     pub(crate) delay: Option<Quantity>,
-    /// How long requests in flight may take after that.
+    /// How long requests in flight may take after that: 5s more than `timeouts.response`, or starts that are paid are cut off.
     pub(crate) timeout: Option<Quantity>,
 }
 

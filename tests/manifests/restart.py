@@ -36,12 +36,14 @@ CHANGES = [
     f"listeners: [{PORT}, {SOCKET.replace('a.sock', 'b.sock')}]",
     f"listeners: [{PORT}, {{ address: 'unix:./a.sock', mode: '0600', tenant: {{ fixed: billing }} }}]",
     "admin: { address: '0.0.0.0:9091' }",
+    "admin: { address: '0.0.0.0:9090', hosts: [gateway-admin.internal] }",
     "credentials: { main: { file: ./key }, other: { file: ./key } }",
     "tenants: { billing: { credential: main, limits: { in_flight: 5 } } }",
     "tenants: { billing: { credential: main }, sales: { credential: main } }",
     "tagging: { tenant_prefix: prod/ }",
     "idempotency: { memory: 16MiB, recovery: true }",
     "body_limit: 2MiB",
+    "body_memory: 64MiB",
     "timeouts: { response: 90s }",
     "timeouts: { body: 90s }",
     "timeouts: { connect: 7s }",
@@ -51,6 +53,7 @@ CHANGES = [
     "traces: { otlp: 'http://127.0.0.1:9/v1/traces' }",
     "audit: { stdout: true }",
     "fingerprint_salt: production",
+    "readiness: { credentials: all }",
 ]
 
 
