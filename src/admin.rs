@@ -90,6 +90,8 @@ pub async fn serve(
         server.max_header_size(HEAD_BYTES).max_buf_size(BUFFER_BYTES);
         // One request a connection: a probe that holds on to one takes no place from the next.
         server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
+        // A probe that ends its sending side still waits for its answer.
+        server.half_close(true);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         tasks.spawn_unwaited(async move {
             tokio::select! {

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::health::Health;
 use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
@@ -128,22 +129,29 @@ pub async fn start(
     let available_memory = memory::limit();
     let state = Arc::new(State::new(available_memory, audit::PLACES));
     let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
-    let keys = keys::at_start(&config, &environment, &keyring).await?;
+    let keys = keys::read(&config, &environment, &keyring).await?;
     let served = Snapshot::serve(&config, &keys, &state)?;
     keyring.hold(keys);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
-    let connector = || Connector::new(&config.upstream, &tls, config.timeouts.connect);
-    let connectors: Result<Vec<_>, _> = (0..worker_count(&config)).map(|_| connector()).collect();
+    let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
+    let connectors = vec![connector; worker_count(&config)];
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches).await?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin.address)?;
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
-    let health = Arc::new(Health::new(draining.clone(), Arc::clone(&reach), Arc::clone(&keyring), audit.clone()));
+    let health = Arc::new(Health::new(
+        draining.clone(),
+        Arc::clone(&reach),
+        Arc::clone(&keyring),
+        audit.clone(),
+        config.readiness,
+    ));
     let (end, workers_end) = mpsc::channel(1);
+    let worker_ended = CancellationToken::new();
     let with_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
     let capacity = Capacity::of_process(config.listeners.len(), with_tls, available_memory);
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
@@ -160,7 +168,7 @@ pub async fn start(
         upstream: (config.upstream.host.clone(), config.upstream.port),
     });
     let mut workers = Vec::new();
-    for (number, connector) in connectors?.into_iter().enumerate() {
+    for (number, connector) in connectors.into_iter().enumerate() {
         let worker = Worker {
             sockets: sockets.iter().map(Bound::try_clone).collect::<io::Result<_>>()?,
             tls: tls_servers.clone(),
@@ -174,7 +182,7 @@ pub async fn start(
             drain_timeout: config.drain.timeout,
             sinks: Arc::clone(&sinks),
         };
-        workers.push(worker.start(number, end.clone())?);
+        workers.push(worker.start(number, end.clone(), worker_ended.clone().drop_guard())?);
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.max(), &health);
@@ -189,7 +197,6 @@ pub async fn start(
         keyring: Arc::clone(&keyring),
         health: Arc::clone(&health),
         sinks,
-        waits: None,
     });
     Ok(Running {
         addresses,
@@ -203,6 +210,7 @@ pub async fn start(
         schedule,
         workers,
         workers_end,
+        worker_ended,
         watches,
         state,
         keyring,

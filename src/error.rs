@@ -1,11 +1,15 @@
 //! Every way in which the gateway itself refuses or fails a request, and the one table of what is answered.
 
+mod form;
+
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::asteroid::operation;
@@ -19,6 +23,8 @@ use crate::telemetry::audit;
 use crate::telemetry::record::Outcome;
 use crate::upstream;
 
+pub use form::Form;
+
 /// A scheme of the gateway's own: callers hold no credential, somebody else says who they are.
 const TENANT_CHALLENGE: &str = "Tenant realm=\"asteroid-gateway\"";
 
@@ -27,18 +33,22 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// Why a request was not answered by the upstream. `Display` is what the caller reads in `message` and `detail`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request target is not in origin form.
-    #[error("the request target must be a path, for example /agents/{{agentId}}/execute")]
+    /// The request target is neither in origin form nor an HTTP URL.
+    #[error(
+        "the request target must be a path, for example /agents/{{agentId}}/execute, or such a path behind http://HOST"
+    )]
     Target,
     /// What hyper lets through and this gateway does not; the text says what.
     #[error("{0}")]
     Malformed(&'static str),
     /// `Host` is absent, repeated or not a host.
-    #[error("the request must carry exactly one valid Host header")]
+    #[error(
+        "the request must carry exactly one valid Host: a name or an address, and after a colon a port up to 65535; over HTTP/2, :authority must say the same, if both are sent"
+    )]
     Host,
     /// `Host` is not one of this listener's names.
     #[error(
-        "this listener does not answer for the Host {0:?}; if callers reach it by that name, add it to the listener's `hosts`"
+        "this listener does not answer for the Host {:?}; if callers reach it by that name, add it to the listener's `hosts`", cut(.0)
     )]
     Misdirected(String),
     /// A web page asked.
@@ -58,9 +68,14 @@ pub enum Error {
     /// Nothing is started without a record.
     #[error(transparent)]
     Audit(#[from] audit::Full),
-    /// The body's media type.
-    #[error("the body must be JSON in UTF-8, with Content-Type: application/json once and without a Content-Encoding")]
-    MediaType,
+    /// The body's media type; what came.
+    #[error("the body must be JSON in UTF-8, with Content-Type: application/json once; {0} came")]
+    MediaType(String),
+    /// The body is coded; what came.
+    #[error(
+        "the body must not be compressed, and its Content-Encoding is {0}; send it as it is, without Content-Encoding"
+    )]
+    ContentCoding(String),
     /// The body is longer than `body_limit`.
     #[error("the body is longer than {limit} bytes, the body_limit of this gateway")]
     BodyTooLarge {
@@ -149,7 +164,10 @@ impl Error {
             Error::Audit(audit::Full::Share) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "audit-share", "Too many starts under way", "proxy_internal_error")
             }
-            Error::MediaType => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
+            Error::MediaType(_) => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
+            Error::ContentCoding(_) => {
+                row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported content coding", BAD)
+            }
             Error::BodyTooLarge { .. } => row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", BAD),
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
             Error::BodyMemory => {
@@ -198,7 +216,8 @@ impl Error {
             | Error::Tenant(_)
             | Error::Limit(_)
             | Error::Audit(_)
-            | Error::MediaType
+            | Error::MediaType(_)
+            | Error::ContentCoding(_)
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
             | Error::BodyMemory
@@ -302,6 +321,13 @@ impl Error {
         {
             answer.insert(ALLOW, allow);
         }
+        // What would be taken (RFC 9110, section 15.5.16).
+        if let Error::MediaType(_) = self {
+            answer.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        }
+        if let Error::ContentCoding(_) = self {
+            answer.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if let Error::Tenant(_) = self {
             answer.insert(WWW_AUTHENTICATE, HeaderValue::from_static(TENANT_CHALLENGE));
         }
@@ -341,31 +367,9 @@ fn idempotency_row(error: &idempotency::Error) -> Row {
     }
 }
 
-/// The media type of an error's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `application/json`, as the API's own errors.
-    Json,
-    /// `application/problem+json`, for callers that name it in `Accept`.
-    Problem,
-}
-
-impl Form {
-    /// What a caller's headers ask for.
-    #[must_use]
-    pub fn of(headers: &HeaderMap) -> Form {
-        let named = |value: &HeaderValue| {
-            value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains(Form::Problem.media_type()))
-        };
-        if headers.get_all(ACCEPT).iter().any(named) { Form::Problem } else { Form::Json }
-    }
-
-    const fn media_type(self) -> &'static str {
-        match self {
-            Form::Json => "application/json",
-            Form::Problem => "application/problem+json",
-        }
-    }
+/// The beginning of a text that a caller may have made long.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(256)).unwrap_or(text)
 }
 
 #[derive(Serialize)]

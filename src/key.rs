@@ -43,6 +43,8 @@ pub struct Definition {
     pub max_stale: Option<Duration>,
     /// The header that carries it.
     pub header: HeaderName,
+    /// Whether the upstream is asked about a key that it has never accepted.
+    pub verify: bool,
 }
 
 /// A key that is held, and perhaps sent.
@@ -73,6 +75,8 @@ pub struct Key {
     expired: AtomicBool,
     /// Whether the upstream refused a key and has accepted none since.
     doubted: AtomicBool,
+    /// Whether the upstream has accepted a key of this credential.
+    verified: AtomicBool,
     /// Held while something changes.
     known: Mutex<Known>,
     /// Told of every look and every change.
@@ -157,6 +161,7 @@ impl Key {
             ring: ArcSwapOption::new(before.and_then(|before| before.ring.load_full())),
             expired: AtomicBool::new(before.is_some_and(|before| before.expired.load(Ordering::Acquire))),
             doubted: AtomicBool::new(known.doubted.is_some()),
+            verified: AtomicBool::new(before.is_some_and(Key::is_verified)),
             known: Mutex::new(known),
             changed: watch::Sender::default(),
             looks: Looks::default(),
@@ -169,7 +174,8 @@ impl Key {
     /// A credential whose key comes from nowhere and stays what it is.
     #[must_use]
     pub fn fixed(name: &str, secret: Secret, header: HeaderName) -> Key {
-        let definition = Definition { place: SecretRef::Env(String::new()), max_stale: None, header };
+        let place = SecretRef::Env(String::new());
+        let definition = Definition { place, max_stale: None, header, verify: false };
         let key = Key::new(name, definition, &Environment::process(), &Arc::default(), None);
         key.ring.store(Some(Arc::new(Ring::new(Held::new(secret, &key.salt), None))));
         key
@@ -181,10 +187,10 @@ impl Key {
         &self.definition
     }
 
-    /// Whether none was ever read.
+    /// Whether the upstream has accepted a key of this credential, at any time.
     #[must_use]
-    pub fn is_missing(&self) -> bool {
-        self.ring.load().is_none()
+    pub fn is_verified(&self) -> bool {
+        self.verified.load(Ordering::Acquire)
     }
 
     /// Whether there is a key that may be sent.

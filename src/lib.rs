@@ -26,6 +26,7 @@
 //! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
 //!   metrics. [`simulator`]: the simulated Asteroid.
 
+pub mod accept;
 pub mod admin;
 pub mod app;
 pub mod asteroid;

@@ -6,18 +6,28 @@ use std::net::{IpAddr, SocketAddr};
 /// The other end, as far as the system knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// An address. Behind a proxy, the proxy's.
+    /// An address, as [`Peer::at`] has it. Behind a proxy, the proxy's.
     Tcp(SocketAddr),
     /// A process on this machine, which has no address, and the user that it connected as.
     Unix(Option<u32>),
 }
 
 impl Peer {
-    /// Its IP address; a socket of both families shows IPv4 peers as mapped addresses, which are IPv4 here.
+    /// Returns the peer at an address. A socket of both families shows IPv4 peers as mapped addresses; here, in the log and
+    /// everywhere else they are IPv4.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Peer {
+        match address.ip().to_canonical() {
+            ip @ IpAddr::V4(_) => Peer::Tcp(SocketAddr::new(ip, address.port())),
+            IpAddr::V6(_) => Peer::Tcp(address),
+        }
+    }
+
+    /// Returns its IP address.
     #[must_use]
     pub fn ip(self) -> Option<IpAddr> {
         match self {
-            Peer::Tcp(address) => Some(address.ip().to_canonical()),
+            Peer::Tcp(address) => Some(address.ip()),
             Peer::Unix(_) => None,
         }
     }

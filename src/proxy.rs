@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod echo;
 mod exchange;
 pub mod idempotency;
+mod inquiry;
 pub mod limit;
 pub mod outgoing;
 mod overtime;
@@ -48,6 +49,7 @@ use crate::upstream::Upstream;
 use answer::{Body, outcome};
 use exchange::Exchange;
 use idempotency::Turn;
+use inquiry::Inquiry;
 use overtime::Overtime;
 use recovery::LookUp;
 use sending::{Progress, Sending};
@@ -147,6 +149,7 @@ impl Proxy {
             key,
             permit,
             trace: record.trace.clone(),
+            inquiry: Inquiry::new(snapshot, tenant, head, record),
             progress: Progress::new(overtime.is_some()),
             _entered: entered,
         };
@@ -216,13 +219,23 @@ fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Re
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());
-    closing(response.map(Body::whole), record)
+    let mut response = response.map(Body::whole);
+    if let Error::CallerLeft(_) = error {
+        // The record is written now: nobody waits for this answer.
+        say_what_every_answer_says(&mut response, &record);
+        return response;
+    }
+    closing(response, record)
 }
 
 /// Adds what every answer says, and ties the record to its end.
 fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> {
+    say_what_every_answer_says(&mut response, &record);
+    response.map(|body| body.closing(record))
+}
+
+fn say_what_every_answer_says(response: &mut Response<Body>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
     record.standing.tell(response.headers_mut());
     outcome::tell(record.line.outcome, response.headers_mut());
-    response.map(|body| body.closing(record))
 }

@@ -6,10 +6,12 @@
 pub mod body;
 pub mod cause;
 pub mod connect;
+pub mod dial;
 pub mod http2;
 pub mod link;
 pub mod pool;
 pub mod reach;
+pub mod resolve;
 pub mod response;
 pub mod timer;
 pub mod tls;

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::drain::Draining;
 use crate::proxy::Proxy;
@@ -54,18 +55,24 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker's thread, which ends when the drain is over and drops `end` then.
+    /// Starts the worker's thread, which ends when the drain is over and drops `end` and `ended` then. If it ends before, or
+    /// panics, it drops them as well.
     ///
     /// # Errors
     ///
     /// Where the thread or its runtime cannot be started.
-    pub fn start(self, number: usize, end: mpsc::Sender<Infallible>) -> io::Result<JoinHandle<io::Result<()>>> {
+    pub fn start(
+        self,
+        number: usize,
+        end: mpsc::Sender<Infallible>,
+        ended: DropGuard,
+    ) -> io::Result<JoinHandle<io::Result<()>>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let run = move || {
             let result = runtime.block_on(self.run());
             // What is cut off is cut off now: a name that is still being resolved must not hold up the exit.
             runtime.shutdown_background();
-            drop(end);
+            drop((end, ended));
             result
         };
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)
@@ -82,6 +89,8 @@ impl Worker {
             draining: self.draining.clone(),
             sinks: self.sinks,
         });
+        // Told when a listener is not accepted on any more, also where that panicked.
+        let deaf = CancellationToken::new();
         let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
         for (listener, (((socket, tls), current), open)) in listeners.enumerate() {
             let socket = Socket::new(socket)?;
@@ -93,10 +102,18 @@ impl Worker {
                 open,
                 proxy: Arc::clone(&proxy),
             };
-            tasks.spawn(Kind::Accept, acceptor.run(socket));
+            let guard = deaf.clone().drop_guard();
+            tasks.spawn(Kind::Accept, async move {
+                acceptor.run(socket).await;
+                drop(guard);
+            });
         }
         let mut draining = self.draining;
-        draining.closing().await;
+        tokio::select! {
+            biased;
+            () = draining.closing() => {}
+            () = deaf.cancelled() => return Err(io::Error::other("accepting callers has ended on one of the listeners")),
+        }
         if tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_err() {
             tracing::error!(remaining = tasks.remaining(), "drain.timeout passed; what remains is cut off");
         }

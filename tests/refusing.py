@@ -1,4 +1,5 @@
-"""Runs a command on whose behalf the system refuses prctl(PR_SET_DUMPABLE), as a seccomp profile can."""
+"""Runs a command on whose behalf the system refuses a call, as a seccomp profile can: prctl(PR_SET_DUMPABLE), or with
+`--event-queue FD`, epoll_wait on that descriptor."""
 
 import ctypes
 import os
@@ -8,16 +9,24 @@ import sys
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 4, 22, 38
 SECCOMP_MODE_FILTER = 2
 LOAD, IF_EQUAL, RETURN = 0x20, 0x15, 0x06
-ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # with EPERM
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000  # with the error in the lower half
+EPERM, EBADF = 1, 9
 NUMBER_OF_PRCTL = {"x86_64": 157, "aarch64": 167}[os.uname().machine]
+NUMBER_OF_EPOLL_WAIT = {"x86_64": 232, "aarch64": 22}[os.uname().machine]
 NUMBER, FIRST_ARGUMENT = 0, 16  # offsets in what the filter sees, on a little-endian machine
+
+command = sys.argv[1:]
+call, argument, error = NUMBER_OF_PRCTL, PR_SET_DUMPABLE, EPERM
+if command[0] == "--event-queue":
+    call, argument, error = NUMBER_OF_EPOLL_WAIT, int(command[1]), EBADF
+    command = command[2:]
 
 STEPS = [
     (LOAD, 0, 0, NUMBER),
-    (IF_EQUAL, 0, 3, NUMBER_OF_PRCTL),
+    (IF_EQUAL, 0, 3, call),
     (LOAD, 0, 0, FIRST_ARGUMENT),
-    (IF_EQUAL, 0, 1, PR_SET_DUMPABLE),
-    (RETURN, 0, 0, REFUSE),
+    (IF_EQUAL, 0, 1, argument),
+    (RETURN, 0, 0, REFUSE | error),
     (RETURN, 0, 0, ALLOW),
 ]
 
@@ -28,4 +37,4 @@ prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong,
 for option, value, pointer in [(PR_SET_NO_NEW_PRIVS, 1, None), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter)]:
     if prctl(option, value, pointer, 0, 0) != 0:
         sys.exit(f"prctl({option}): {os.strerror(ctypes.get_errno())}")
-os.execvp(sys.argv[1], sys.argv[1:])
+os.execvp(command[0], command)

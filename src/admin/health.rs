@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::resolve::Readiness;
 use crate::drain::Draining;
-use crate::key::{Condition, Keyring, Shown};
+use crate::key::{Condition, Key, Keyring, Shown};
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
@@ -13,8 +14,8 @@ use crate::upstream::reach::Reach;
 pub struct Tried {
     /// When.
     pub at: SystemTime,
-    /// Why the configuration before goes on, for a person; nothing where the new one was taken over.
-    pub refused: Option<String>,
+    /// Which keys the new configuration waits for, or why the one before goes on, for a person.
+    pub result: Result<Readiness, String>,
 }
 
 /// What is known of the gateway's state.
@@ -31,6 +32,8 @@ pub struct Health {
 struct Configuration {
     /// When the one that serves was loaded.
     loaded: SystemTime,
+    /// Which keys it waits for.
+    readiness: Readiness,
     /// The last try since.
     refused: Option<(SystemTime, String)>,
 }
@@ -38,27 +41,45 @@ struct Configuration {
 impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
-    pub fn new(draining: Draining, reach: Arc<Reach>, keyring: Arc<Keyring>, audit: Option<Arc<Audit>>) -> Health {
-        let configuration = Configuration { loaded: SystemTime::now(), refused: None };
+    pub fn new(
+        draining: Draining,
+        reach: Arc<Reach>,
+        keyring: Arc<Keyring>,
+        audit: Option<Arc<Audit>>,
+        readiness: Readiness,
+    ) -> Health {
+        let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
         Health { draining, reach, keyring, audit, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
-    pub fn tried(&self, Tried { at, refused }: Tried) {
+    pub fn tried(&self, Tried { at, result }: Tried) {
         let mut configuration = self.lock();
-        match refused {
-            None => *configuration = Configuration { loaded: at, refused: None },
-            Some(reason) => configuration.refused = Some((at, reason)),
+        match result {
+            Ok(readiness) => *configuration = Configuration { loaded: at, readiness, refused: None },
+            Err(reason) => configuration.refused = Some((at, reason)),
         }
     }
 
     /// Why callers may not come; nothing where they may.
     #[must_use]
     pub fn obstacle(&self) -> Option<&'static str> {
-        if self.draining.is_leaving() {
-            return Some("draining");
+        if self.draining.is_leaving() { Some("draining") } else { self.lacking_key() }
+    }
+
+    /// Which key readiness waits for, if any.
+    fn lacking_key(&self) -> Option<&'static str> {
+        let readiness = self.lock().readiness;
+        let keys = self.keyring.keys();
+        let mut keys = keys.values();
+        match readiness {
+            Readiness::Any => (!keys.any(|key| key.check().is_ok())).then_some("no key can be used"),
+            Readiness::All => keys.any(|key| key.check().is_err()).then_some("a key is missing"),
+            Readiness::Verified => {
+                let verified = keys.any(|key| key.check().is_ok() && key.is_verified());
+                (!verified).then_some("no key was accepted by the upstream yet")
+            }
         }
-        self.keyring.keys().values().any(|key| key.is_missing()).then_some("a key is missing")
     }
 
     /// A line for each part, `[+]` where it is well, `[-]` where it keeps callers away, `[!]` where somebody should look.
@@ -77,8 +98,9 @@ impl Health {
         let mark = if failed > answered { "[!]" } else { "[+]" };
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
-        let keys: String =
-            self.keyring.keys().iter().map(|(name, key)| credential(name, &key.shown(Instant::now()))).collect();
+        let lacking = self.lacking_key().is_some();
+        let line = |(name, key): (&String, &Arc<Key>)| credential(name, &key.shown(Instant::now()), lacking);
+        let keys: String = self.keyring.keys().iter().map(line).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{}", self.audited())
     }
 
@@ -96,11 +118,11 @@ impl Health {
     }
 }
 
-fn credential(name: &str, shown: &Shown) -> String {
+fn credential(name: &str, shown: &Shown, lacking: bool) -> String {
     let mark = match shown.condition {
         Condition::Fresh if shown.error().is_empty() => "[+]",
-        Condition::Fresh | Condition::Stale | Condition::Rejected | Condition::Expired => "[!]",
-        Condition::Missing => "[-]",
+        Condition::Missing | Condition::Expired if lacking => "[-]",
+        Condition::Fresh | Condition::Stale | Condition::Rejected | Condition::Expired | Condition::Missing => "[!]",
     };
     let mut line = format!("{mark}credential {name}: {}", shown.condition.name());
     if let Some(newest) = shown.newest {

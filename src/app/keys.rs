@@ -11,23 +11,13 @@ use crate::secret::{Environment, SecretRef};
 
 use super::Error;
 
-/// Reads all keys. Stores that hold none yet are waited for while the gateway runs.
-pub(super) async fn at_start(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
-    // A variable never comes while the process runs.
-    read(config, environment, keyring, |place| !matches!(place, SecretRef::Env(_))).await
-}
-
-/// Reads all keys again. A credential keeps what it has while its place is the same; what is named anew must be there.
-pub(super) async fn at_reload(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
-    read(config, environment, keyring, |_| false).await
-}
-
-async fn read(
-    config: &Config,
-    environment: &Environment,
-    keyring: &Keyring,
-    waits: impl Fn(&SecretRef) -> bool,
-) -> Result<Keys, Error> {
+/// Reads all keys. A credential keeps what it has if its store, or its new store, holds none; where it has none, its tenants
+/// wait for one while the others are served.
+///
+/// # Errors
+///
+/// If a variable that is new holds none: that never changes while the process runs.
+pub(super) async fn read(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
     let known = keyring.keys();
     // All at once: one that hangs holds up no other.
     let read = config.credentials.iter().map(async |(name, definition)| {
@@ -41,12 +31,14 @@ async fn read(
             }
         };
         match key.fetch().await {
-            Err(source) if !is_known && !waits(&definition.place) => Err(Error::Secret { name: name.clone(), source }),
+            Err(source) if !is_known && matches!(definition.place, SecretRef::Env(_)) => {
+                Err(Error::Secret { name: name.clone(), source })
+            }
             fetched => Ok((name, key, fetched)),
         }
     });
     let read = join_all(read).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Only when none is missing: what is refused is tried again each second.
+    // Only when none is refused, since then nothing changes.
     let taken = read.into_iter().map(|(name, key, fetched)| {
         key.take(fetched, Instant::now());
         (name.clone(), key)

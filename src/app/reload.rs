@@ -4,9 +4,7 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use tokio::time::sleep;
+use std::time::SystemTime;
 
 use crate::admin::health::{Health, Tried};
 use crate::config::resolve::Config;
@@ -17,9 +15,6 @@ use crate::proxy::snapshot::{Current, Snapshot};
 use crate::secret::Environment;
 use crate::state::State;
 use crate::telemetry::Sinks;
-
-/// How often a file is tried again that only lacks a key.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// The file that a configuration came from.
 #[derive(Debug)]
@@ -71,8 +66,6 @@ pub(super) struct Reloader {
     pub(super) keyring: Arc<Keyring>,
     pub(super) health: Arc<Health>,
     pub(super) sinks: Arc<Sinks>,
-    /// Why the file was not taken over, where nothing but a key is missing that may still come.
-    pub(super) waits: Option<String>,
 }
 
 /// Why everything stays as it is.
@@ -104,10 +97,8 @@ impl Reloader {
                     if self.source.is_as_loaded().await {
                         continue;
                     }
-                    self.waits = None;
                 }
-                () = told() => self.waits = None,
-                () = sleep(AGAIN), if self.waits.is_some() => {}
+                () = told() => {}
             }
             self.reload().await;
         }
@@ -118,19 +109,11 @@ impl Reloader {
         let now = SystemTime::now();
         let reloads = &Arc::clone(&self.sinks).metrics.reloads;
         let taken = self.take_over().await;
-        let waits = match &taken {
-            Err(refused @ Refused::Unusable(super::Error::Secret { .. })) => Some(refused.to_string()),
-            _ => None,
-        };
-        if waits.is_some() && waits == self.waits {
-            return;
-        }
-        self.waits = waits;
-        let refused = match taken {
+        let result = match taken {
             Ok(()) => {
                 reloads.applied(now);
                 tracing::info!(tenants = self.config.tenants.len(), "the configuration was reloaded");
-                None
+                Ok(self.config.readiness)
             }
             Err(refused) => {
                 match refused {
@@ -138,10 +121,10 @@ impl Reloader {
                     Refused::Faults(_) | Refused::Unusable(_) => reloads.refused(),
                 }
                 tracing::error!(%refused, "the configuration was not reloaded; the one before goes on unchanged");
-                Some(refused.to_string())
+                Err(refused.to_string())
             }
         };
-        self.health.tried(Tried { at: now, refused });
+        self.health.tried(Tried { at: now, result });
     }
 
     async fn take_over(&mut self) -> Result<(), Refused> {
@@ -150,7 +133,7 @@ impl Reloader {
         if !keys.is_empty() {
             return Err(Refused::NeedsRestart(keys));
         }
-        let keys = super::keys::at_reload(&config, &self.environment, &self.keyring).await?;
+        let keys = super::keys::read(&config, &self.environment, &self.keyring).await?;
         let served = Snapshot::serve(&config, &keys, &self.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(%warning, "the configuration is allowed but risky");

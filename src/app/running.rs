@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, health::Health};
 use crate::config::resolve::Address;
@@ -46,6 +47,8 @@ pub struct Running {
     pub(super) schedule: Schedule,
     pub(super) workers: Vec<JoinHandle<io::Result<()>>>,
     pub(super) workers_end: mpsc::Receiver<Infallible>,
+    /// Told when the first of them has ended.
+    pub(super) worker_ended: CancellationToken,
     pub(super) watches: Vec<Watch>,
     pub(super) state: Arc<State>,
     pub(super) keyring: Arc<Keyring>,
@@ -87,10 +90,11 @@ impl Running {
             }
         };
         let ending = async {
-            tokio::select! {
+            let lost = tokio::select! {
                 never = reloads => match never {},
-                () = told_to_stop() => {}
-            }
+                () = told_to_stop() => Ok(()),
+                () = self.worker_ended.cancelled() => Err(lost_a_worker()),
+            };
             let drained = drain(&self.drain, self.schedule, self.names, self.workers_end, &mut told_to_stop).await;
             say_what_is_left(&self.state);
             let ended = if drained { join(self.workers) } else { Ok(()) };
@@ -103,7 +107,7 @@ impl Running {
                     () = told_to_stop() => {}
                 }
             }
-            ended.and(written.map_err(|unwritten| {
+            ended.and(lost).and(written.map_err(|unwritten| {
                 tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
                 io::Error::other(unwritten)
             }))
@@ -115,6 +119,15 @@ impl Running {
             ended = ending => ended,
         }
     }
+}
+
+/// A worker ends when the drain does. One that ends before takes its connections with it and accepts no more: the others
+/// finish what is in flight, and the process ends, for another to be started in its place.
+fn lost_a_worker() -> io::Error {
+    tracing::error!(
+        "a worker has ended by itself; the process drains and ends. Please report it, with what the log says above"
+    );
+    io::Error::other("a worker has ended by itself")
 }
 
 /// Whether the drain came to its end, rather than being told to stop a second time.

@@ -4,6 +4,7 @@
 //! Read are the top level, `metadata`, `executionOptions` and each of `tempFiles`. `inputs`, `dynamicData` and
 //! members that the specification does not name are the upstream's to judge: they are only checked to be JSON.
 
+mod alike;
 mod rules;
 mod schema;
 mod tags;
@@ -21,7 +22,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::json::{self, Kind, Malformed, Outline, Shape, Splice, Value};
+use crate::json::{self, Kind, Malformed, Outline, Reason, Shape, Splice, Value};
 
 pub use tags::{OnConflict, Tags};
 
@@ -46,7 +47,7 @@ pub struct Start<'a> {
 /// One thing that is wrong with a body, as the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The JSON pointer (RFC 6901) of what is wrong; empty for the body as a whole.
+    /// The JSON pointer (RFC 6901) of what is wrong; empty for the body as a whole. A long one is cut, and ends in `…`.
     pub pointer: String,
     /// What is wrong with it, in a phrase whose subject it is. It quotes no value.
     pub detail: String,
@@ -104,7 +105,22 @@ impl Refusal {
 
     fn malformed(malformed: Malformed, body: &[u8]) -> Self {
         let (line, column) = malformed.line_and_column(body);
-        let detail = format!("is not JSON {malformed} (line {line}, column {column})");
+        let place = format!("line {line}, column {column}");
+        let detail = match malformed.reason() {
+            Reason::ByteOrderMark => {
+                "begins with a byte order mark, which JSON must not have (RFC 8259, section 8.1); send UTF-8 without it"
+                    .to_owned()
+            }
+            Reason::Depth => {
+                format!(
+                    "has more than {DEPTH} arrays and objects inside each other, at byte {} ({place}); nest less",
+                    malformed.offset()
+                )
+            }
+            // The grammar allows them.
+            Reason::LoneSurrogate | Reason::Length => format!("cannot be read {malformed} ({place})"),
+            _ => format!("is not JSON {malformed} ({place})"),
+        };
         Self { faults: vec![Fault { pointer: String::new(), detail }] }
     }
 }
@@ -129,8 +145,16 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
+    /// The longest pointer that is shown, in bytes: names are the caller's and may be most of a body.
+    const POINTER: usize = 256;
+
     fn of(value: Value<'_>, detail: impl Into<String>) -> Self {
-        Self { pointer: value.pointer(), detail: detail.into() }
+        let mut pointer = value.pointer();
+        if pointer.len() > Self::POINTER {
+            pointer.truncate(pointer.floor_char_boundary(Self::POINTER));
+            pointer.push('…');
+        }
+        Self { pointer, detail: detail.into() }
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) fingerprint_salt: Option<String>,
     /// Where the keys are, by name: 1 to 63 of `a-z`, `0-9`, `_` and `-`. A key itself never stands in the file.
     pub(crate) credentials: BTreeMap<String, Credential>,
+    /// When the gateway is ready.
+    pub(crate) readiness: Readiness,
     /// Who may start agents, by name: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
     pub(crate) tenants: BTreeMap<String, Tenant>,
     /// What is written into the `metadata` of every execution.
@@ -145,6 +147,17 @@ pub(crate) struct Credential {
     pub(crate) max_stale: Option<Quantity>,
     /// The name of an environment variable that holds the key, of 16 characters or more: for development.
     pub(crate) env: Option<String>,
+}
+
+/// `readiness`: when the gateway is ready.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Readiness {
+    /// Which keys `/readyz` waits for: `any`, one that can be sent; `all`, one of each credential; `verified`, one that the
+    /// upstream has accepted once, for which it is asked by a read call. What happens to a key later, at the upstream, changes
+    /// nothing.
+    pub(crate) credentials: Option<String>,
 }
 
 /// One of `tenants`.
@@ -262,7 +275,7 @@ pub(crate) struct Timeouts {
 pub(crate) struct Drain {
     /// How long the listeners go on after readiness has flipped, so that load balancers notice.
     pub(crate) delay: Option<Quantity>,
-    /// How long requests in flight may take after that.
+    /// How long requests in flight may take after that: 5s more than `timeouts.response`, or starts that are paid are cut off.
     pub(crate) timeout: Option<Quantity>,
 }
 

@@ -32,6 +32,7 @@ use crate::state::{Bounds, Limits};
 pub use address::Address;
 pub use audit::Audit;
 pub use body_memory::BodyMemory;
+pub use credential::Readiness;
 pub use upstream::port;
 
 /// A configuration that can run. Holds no secret and may be shown.
@@ -47,6 +48,8 @@ pub struct Config {
     pub fingerprint_salt: Option<String>,
     /// Where the keys are, by name.
     pub credentials: BTreeMap<String, Definition>,
+    /// Which keys readiness waits for.
+    pub readiness: Readiness,
     /// The tenants, by name.
     pub tenants: BTreeMap<String, Tenant>,
     /// What happens to a caller's tag that is one of the gateway's.
@@ -250,13 +253,17 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         listener::warn_of_idle_tenants(listeners, tenants, findings);
     }
     let used = tenants.as_ref().map(|(tenants, _)| tenants);
-    let credentials = credential::resolve(file.credentials, credential_header, used, findings);
+    let readiness = credential::readiness(file.readiness, findings);
+    let credentials = credential::resolve(file.credentials, credential_header, readiness, used, findings);
     let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
     let timeouts = timeouts(&file.timeouts, section.findings);
     let drain = drain(&file.drain, section.findings);
+    if let (Some(timeouts), Some(drain)) = (&timeouts, &drain) {
+        warn_of_short_drain(timeouts, drain, section.findings);
+    }
     let traces = traces::resolve(file.traces, section.findings);
     let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
@@ -269,6 +276,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         tenants,
         on_conflict,
         idempotency: idempotency?,
+        readiness: readiness?,
         body_limit: body_limit?,
         body_memory: body_memory?,
         timeouts: timeouts?,
@@ -291,8 +299,21 @@ fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeout
 fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
     let mut section = Section { findings, path: Path::default().key("drain") };
     let delay = section.duration("delay", written.delay.as_ref(), 0, Duration::ZERO..=HOUR);
-    let timeout = section.duration("timeout", written.timeout.as_ref(), 30, Duration::ZERO..=HOUR);
+    let timeout = section.duration("timeout", written.timeout.as_ref(), 65, Duration::ZERO..=HOUR);
     Some(Drain { delay: delay?, timeout: timeout? })
+}
+
+/// What is in flight when the drain begins may take as long as an answer may, and some seconds around it.
+fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findings) {
+    let needed = timeouts.response + Duration::from_secs(5);
+    if drain.timeout < needed {
+        let needed = humantime::format_duration(needed);
+        let path = Path::default().key("drain").key("timeout");
+        let message = format!(
+            "is less than `timeouts.response` and 5s: the end of the gateway could cut off starts that are paid; write {needed}"
+        );
+        findings.warnings.push(&path, message);
+    }
 }
 
 /// The quantities of one section.

@@ -75,7 +75,7 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     let (timeouts, drain) = (config.timeouts, config.drain);
     assert_eq!((timeouts.connect, timeouts.response), (seconds(5), seconds(60)));
     assert_eq!((timeouts.body, timeouts.idle, timeouts.caller_idle), (seconds(30), seconds(50), seconds(75)));
-    assert_eq!((drain.delay, drain.timeout), (seconds(0), seconds(30)));
+    assert_eq!((drain.delay, drain.timeout), (seconds(0), seconds(65)));
 }
 
 #[test]
@@ -165,7 +165,7 @@ upstream:
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, tenants, \
+            "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
              tagging, idempotency, body_limit, body_memory, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",

@@ -155,8 +155,8 @@ fn what_is_no_value_is_refused() {
         (b"", 0, Reason::Value),
         (b" ", 1, Reason::Value),
         (b"\n\n", 2, Reason::Value),
-        (b"\xef\xbb\xbf{}", 0, Reason::Value),
-        (b"\xef\xbb\xbf", 0, Reason::Value),
+        (b"\xef\xbb\xbf{}", 0, Reason::ByteOrderMark),
+        (b"\xef\xbb\xbf", 0, Reason::ByteOrderMark),
         (b"\0", 0, Reason::Value),
         (b"\x0c[]", 0, Reason::Value),
         (b"\x0b1", 0, Reason::Value),
@@ -324,7 +324,7 @@ fn bytes_that_are_not_utf_8_are_refused_wherever_they_stand() {
         (b"\"\\u\xe5\"", 3, Reason::Utf8),
         (b"[\xff]", 1, Reason::Utf8),
         (b"{\"\xb9\":1}", 2, Reason::Utf8),
-        (b"\xff\xfe[\0]\0", 0, Reason::Utf8),
+        (b"\xff\xfe[\0]\0", 0, Reason::ByteOrderMark),
         (b"[1]\xff", 3, Reason::Utf8),
     ]);
 }

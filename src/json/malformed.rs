@@ -13,7 +13,7 @@ pub struct Malformed {
 /// What was wrong at the place where reading stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// Something else stands where a value must begin; a byte order mark, too.
+    /// Something else stands where a value must begin.
     #[error("a value was expected")]
     Value,
     /// A member begins without a quote.
@@ -52,6 +52,9 @@ pub enum Reason {
     /// A name, where names are read, holds an escaped half of a surrogate pair: readers disagree on what it then is.
     #[error("a name must not hold half of a surrogate pair")]
     LoneSurrogate,
+    /// A byte order mark of UTF-8 or UTF-16 before the value.
+    #[error("a byte order mark must not begin it")]
+    ByteOrderMark,
     /// Bytes that are not UTF-8.
     #[error("the bytes are not UTF-8")]
     Utf8,

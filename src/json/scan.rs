@@ -38,6 +38,9 @@ pub fn scan<'a>(body: &'a [u8], shape: &'static Shape, max_depth: usize) -> Resu
         return Err(Malformed::new(0, Reason::Length, false));
     }
     let text = simdutf8::basic::from_utf8(body).map_err(|_| not_utf8(body))?;
+    if text.starts_with('\u{feff}') {
+        return Err(Malformed::new(0, Reason::ByteOrderMark, false));
+    }
     let mut scan = Scan { text, nodes: Vec::with_capacity(ORDINARY_NODES) };
     let mut cursor = Cursor::new(body);
     cursor.blank();
@@ -52,7 +55,8 @@ pub fn scan<'a>(body: &'a [u8], shape: &'static Shape, max_depth: usize) -> Resu
 #[cold]
 fn not_utf8(body: &[u8]) -> Malformed {
     let valid = std::str::from_utf8(body).map_or_else(|fault| fault.valid_up_to(), str::len);
-    Malformed::new(valid, Reason::Utf8, false)
+    let is_utf16 = body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff");
+    Malformed::new(valid, if is_utf16 { Reason::ByteOrderMark } else { Reason::Utf8 }, false)
 }
 
 /// The members that are listed, with their shapes.

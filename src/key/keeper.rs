@@ -202,15 +202,19 @@ impl Key {
         if ring.before().is_some() && ring.trial() == Trial::Due {
             return Some(now);
         }
-        let in_question = ring.before().is_some() || self.doubted.load(Ordering::Acquire);
+        let in_question = ring.before().is_some() || self.doubted.load(Ordering::Acquire) || self.is_to_verify();
         let wait = failures.checked_sub(1).map_or(DOUBTS, |failures| QUESTIONS.after(failures));
         in_question.then(|| asked.map_or(now, |asked| asked + wait))
+    }
+
+    fn is_to_verify(&self) -> bool {
+        self.definition.verify && !self.is_verified()
     }
 
     /// Asks about the newest key, and where requests were refused with both, about the one before.
     pub(super) async fn judge(&self, ask: &impl AsyncFn(&Key, &Held) -> Verdict, now: Instant) {
         let Some(ring) = self.ring.load_full() else { return };
-        let doubted = self.doubted.load(Ordering::Acquire);
+        let doubted = self.doubted.load(Ordering::Acquire) || self.is_to_verify();
         let newest = ask(self, ring.newest()).await;
         let before = match ring.before() {
             Some(before) if doubted && newest == Verdict::Refused => Some(ask(self, before).await),
@@ -230,6 +234,10 @@ impl Key {
             }
             _ => Judgement::Open,
         };
+        if judgement == Judgement::Rejected && self.is_to_verify() {
+            // Also where no request has met the refusal yet.
+            self.doubt(now);
+        }
         self.judged(&ring, trial, judgement);
     }
 }

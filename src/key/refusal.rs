@@ -87,7 +87,7 @@ impl Key {
     }
 
     /// Since when it refuses them.
-    fn doubt(&self, now: Instant) -> Instant {
+    pub(super) fn doubt(&self, now: Instant) -> Instant {
         let since = *self.lock().doubted.get_or_insert(now);
         self.doubted.store(true, Ordering::Release);
         self.questions.notify_one();
@@ -104,6 +104,9 @@ impl Key {
         let changed = trial.filter(|trial| *trial != present.trial());
         if let Some(trial) = changed {
             self.ring.store(Some(Arc::new(present.tried(trial))));
+        }
+        if trial == Some(Trial::Accepted) || matches!(judgement, Judgement::Accepted(_)) {
+            self.verified.store(true, Ordering::Release);
         }
         let was_rejected = known.rejected;
         let was_unclear = known.unclear.take().is_some();

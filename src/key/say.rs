@@ -46,7 +46,7 @@ pub(super) fn line(key: &Key, event: Event, known: &Known) {
         Event::Replaced => say!(info, "a new key was read"),
         Event::Back => say!(info, "the key can be read again"),
         Event::Lost if fingerprint.is_some() => say!(warn, "no key can be read; the last one stays in use"),
-        Event::Lost => say!(error, "no key can be read; the gateway is not ready until there is one"),
+        Event::Lost => say!(error, "no key can be read; starts with it are refused until there is one"),
         Event::Expired => {
             say!(error, "no key could be read for longer than max_stale; starts are refused until there is one")
         }

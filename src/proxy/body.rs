@@ -36,17 +36,32 @@ const HUNG_UP: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
-/// Refuses what is not said to be JSON.
+/// Refuses what is not said to be JSON, or is said to be coded.
 ///
 /// # Errors
 ///
-/// [`Error::MediaType`].
+/// [`Error::ContentCoding`], [`Error::MediaType`].
 pub fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
+    for value in headers.get_all(CONTENT_ENCODING) {
+        let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+            return Err(Error::ContentCoding(shown(value)));
+        }
+    }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else { return Err(Error::MediaType) };
-    let encoded =
-        headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if is_json(value) && !encoded { Ok(()) } else { Err(Error::MediaType) }
+    match (types.next(), types.next()) {
+        (Some(value), None) if is_json(value) => Ok(()),
+        (Some(value), None) => Err(Error::MediaType(shown(value))),
+        (Some(_), Some(_)) => Err(Error::MediaType("more than one".to_owned())),
+        (None, _) => Err(Error::MediaType("none".to_owned())),
+    }
+}
+
+/// A header's value for a message: bounded, without what may break a log.
+fn shown(value: &HeaderValue) -> String {
+    const LONGEST: usize = 80;
+    let text = String::from_utf8_lossy(value.as_bytes().get(..LONGEST).unwrap_or(value.as_bytes()));
+    format!("{text:?}{}", if value.len() > LONGEST { "…" } else { "" })
 }
 
 fn is_json(value: &HeaderValue) -> bool {
@@ -56,10 +71,17 @@ fn is_json(value: &HeaderValue) -> bool {
     let other_charset = |parameter: &[u8]| {
         let mut sides = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
         let (name, value) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
-        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        name.eq_ignore_ascii_case(b"charset") && !value.eq_ignore_ascii_case(b"utf-8")
+        let quoted = |quote: u8| value.strip_prefix(&[quote]).and_then(|value| value.strip_suffix(&[quote]));
+        name.eq_ignore_ascii_case(b"charset") && !is_utf8(quoted(b'"').or_else(|| quoted(b'\'')).unwrap_or(value))
     };
     is_json && !parts.any(other_charset)
+}
+
+/// Whether a charset is UTF-8, however it is written, or ASCII, which is a part of it.
+fn is_utf8(charset: &[u8]) -> bool {
+    let plain = charset.iter().filter(|byte| !matches!(byte, b'-' | b'_')).map(u8::to_ascii_lowercase);
+    let is = |name: &[u8]| plain.clone().eq(name.iter().copied());
+    [b"utf8".as_slice(), b"usascii", b"ascii"].into_iter().any(is)
 }
 
 /// Charges a request and its head to its tenant's share of `body_memory`, until its answer is delivered.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use hyper::Version;
-use hyper::header::{EXPECT, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
+use hyper::header::{EXPECT, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
@@ -20,35 +20,69 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug)]
 pub struct Hosts {
     loopback: bool,
+    /// Whether nothing at all is asked of `Host`.
+    any: bool,
     named: BTreeSet<String>,
 }
 
 impl Hosts {
-    /// Loopback listeners answer to the names of loopback and to `named`; others to `named`, or to all where it is empty.
-    /// Names are in lower case and IPv6 addresses without brackets. No browser reaches a Unix socket, and callers there
-    /// write whatever their clients need for a URL.
+    /// Loopback listeners answer to the names of loopback and to `named`; others to `named`, or to all if it is empty.
+    /// Names are in lower case, without a final dot, and IPv6 addresses without brackets. No browser reaches a Unix socket,
+    /// and callers there write whatever their clients need for a URL: the path of the socket, or nothing.
     #[must_use]
     pub fn new(address: &Address, named: &[String]) -> Hosts {
         let loopback = matches!(address, Address::Tcp(address) if address.ip().is_loopback());
-        Hosts { loopback, named: named.iter().cloned().collect() }
+        let any = matches!(address, Address::Unix { .. }) && named.is_empty();
+        Hosts { loopback, any, named: named.iter().cloned().collect() }
     }
 
     /// Whether `Host` says one of the names as nearly every caller writes it, so that nothing has to be parsed.
     fn plainly_name(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host) else { return false };
-        let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|digit| digit.is_ascii_digit());
         let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
         self.loopback && matches!(name, "localhost" | "127.0.0.1") || self.named.contains(name)
     }
 
-    fn answer_for(&self, host: &str) -> bool {
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).to_ascii_lowercase();
+    fn answer_for(&self, name: &str) -> bool {
         if self.loopback {
-            is_loopback(&host) || self.named.contains(&host)
+            is_loopback(name) || self.named.contains(name)
         } else {
-            self.named.is_empty() || self.named.contains(&host)
+            self.named.is_empty() || self.named.contains(name)
         }
     }
+}
+
+/// A host and its port, as `Host`, `:authority` or a target names them.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    /// In lower case, without brackets and without a final dot, which says that a name is complete.
+    name: String,
+    port: Option<u16>,
+}
+
+impl Named {
+    fn parse(text: &[u8]) -> Result<Named, Error> {
+        let authority = Authority::try_from(text).map_err(|_| Error::Host)?;
+        let behind = authority.as_str().strip_prefix(authority.host()).ok_or(Error::Host)?;
+        let port = match behind.strip_prefix(':') {
+            Some(port) if is_port(port) => port.parse().ok(),
+            // A user before the host is not stripped, and is none of a Host.
+            _ if !behind.is_empty() => return Err(Error::Host),
+            _ => None,
+        };
+        let host = authority.host();
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let name = host.strip_suffix('.').unwrap_or(host);
+        if name.is_empty() {
+            return Err(Error::Host);
+        }
+        let address = name.parse().map(|address: IpAddr| address.to_canonical().to_string());
+        Ok(Named { name: address.unwrap_or_else(|_| name.to_ascii_lowercase()), port })
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|digit| digit.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -86,36 +120,36 @@ fn check_framing(request: &Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which host is asked: `Host` in HTTP/1, `:authority` in HTTP/2, where a `Host` beside it must say the same.
+/// Judges the host that is asked for: what the target names, else what `Host` does (RFC 9112, section 3.2.2; RFC 9113,
+/// section 8.3.1). Over HTTP/2, where many a server reads but one of the two, they must say the same.
 fn check_host(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
+    let is_http2 = request.version == Version::HTTP_2;
     let mut values = request.headers.get_all(HOST).iter();
-    let host = values.next();
+    let host = values.next().map(HeaderValue::as_bytes);
     if values.next().is_some() {
         return Err(Error::Host);
     }
-    if request.version == Version::HTTP_2 {
-        let asked = request.uri.authority().ok_or(Error::Host)?;
-        if host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(asked.as_str().as_bytes())) {
-            return Err(Error::Host);
-        }
-        return check_authority(hosts, asked);
-    }
-    if request.uri.authority().is_some() {
+    let target = &request.uri;
+    let is_absolute = matches!(target.scheme_str(), Some("http" | "https"));
+    let authority = target.authority().map(|authority| authority.as_str().as_bytes());
+    if authority.is_some() && !is_http2 && !is_absolute {
         return Err(Error::Target);
     }
-    let host = host.ok_or(Error::Host)?.as_bytes();
-    if hosts.plainly_name(host) {
-        return Ok(());
-    }
-    check_authority(hosts, &Authority::try_from(host).map_err(|_| Error::Host)?)
-}
-
-fn check_authority(hosts: &Hosts, authority: &Authority) -> Result<(), Error> {
-    if authority.as_str().contains('@') {
+    if host.is_none() && request.version == Version::HTTP_11 {
         return Err(Error::Host);
     }
-    if !hosts.answer_for(authority.host()) {
-        return Err(Error::Misdirected(authority.host().to_owned()));
+    if hosts.any {
+        return Ok(());
     }
-    Ok(())
+    let asked = authority.or(host).ok_or(Error::Host)?;
+    if let (true, Some(host)) = (is_http2 && authority.is_some(), host)
+        && Named::parse(host)? != Named::parse(asked)?
+    {
+        return Err(Error::Host);
+    }
+    if hosts.plainly_name(asked) {
+        return Ok(());
+    }
+    let Named { name, .. } = Named::parse(asked)?;
+    if hosts.answer_for(&name) { Ok(()) } else { Err(Error::Misdirected(name)) }
 }

@@ -1,38 +1,56 @@
-//! Answers that are complete, and whose last bytes are still on their way into the caller's connection.
+//! Answers whose last bytes are on their way into a caller's connection.
 
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::telemetry::record::Record;
 
-/// The records of one connection's answers, from the last byte that hyper takes until the connection has it.
+/// The records of one connection's answers whose fate is not known when hyper has taken their last byte.
 ///
 /// A record that is dropped here was not delivered.
 #[derive(Debug, Default)]
-pub struct Deliveries(Mutex<Vec<Box<Record>>>);
+pub struct Deliveries {
+    /// Whether the caller has ended its side: it still waits for the answer, or it has left.
+    in_doubt: AtomicBool,
+    kept: Mutex<Vec<Record>>,
+}
 
 impl Deliveries {
-    /// Keeps the record of an answer until its fate is known.
-    pub fn push(&self, record: Box<Record>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    /// Notes that the caller sends nothing more.
+    pub fn doubt(&self) {
+        self.in_doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes down that the connection took an answer, or keeps its record until that is known.
+    pub fn push(&self, mut record: Box<Record>) {
+        if self.in_doubt.load(Ordering::Relaxed) {
+            self.lock().push(*record);
+        } else {
+            record.line.delivered = true;
+        }
     }
 
     /// Returns whether the fate of every answer is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.lock().is_empty()
     }
 
-    /// Writes down that the connection has taken every answer that was kept.
+    /// Writes down that the caller got every answer that was kept.
     pub fn confirm(&self) {
-        let delivered = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for mut record in delivered {
+        let mut delivered = mem::take(&mut *self.lock());
+        for record in &mut delivered {
             record.line.delivered = true;
         }
     }
 
-    /// Writes down that no answer that was kept reached its caller.
+    /// Writes down that the caller got no answer that was kept.
     pub fn fail(&self) {
-        drop(mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)));
+        drop(mem::take(&mut *self.lock()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

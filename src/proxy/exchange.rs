@@ -47,6 +47,7 @@ impl Exchange {
         if let Some(other) = progress.other_key.get() {
             record.audit.fingerprint = Some(*other);
         }
+        record.line.looked_up = progress.looked_up.get().copied().or(record.line.looked_up);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));

@@ -17,6 +17,7 @@ use crate::upstream::timer::{Overtime, ResponseTimer};
 use crate::upstream::{self, Failure, Lease, Upstream};
 
 use super::answer::Body;
+use super::inquiry::Inquiry;
 use super::limit::Permit;
 use super::{credential, overtime};
 
@@ -30,6 +31,8 @@ pub(super) struct Sending {
     pub(super) key: Arc<Held>,
     pub(super) permit: Permit,
     pub(super) trace: Trace,
+    /// How it is found out whether the start ran although its key was refused.
+    pub(super) inquiry: Option<Box<Inquiry>>,
     pub(super) progress: Arc<Progress>,
     pub(super) _entered: Entered,
 }
@@ -41,6 +44,8 @@ pub(super) struct Progress {
     pub(super) overtime: Option<Arc<Overtime>>,
     /// The key that was sent after the first was refused.
     pub(super) other_key: OnceLock<Fingerprint>,
+    /// What a look-up found between the two, as the log calls it.
+    pub(super) looked_up: OnceLock<&'static str>,
 }
 
 impl Progress {
@@ -73,8 +78,8 @@ struct Answered {
 }
 
 impl Sending {
-    /// Sends a request, and once more where the upstream refused its key and another is there by then: a refused key did no
-    /// work (`asteroid::answer`).
+    /// Sends a request, and once more if the upstream refused its key and another is there by then: a refused key did no work
+    /// (`asteroid::answer`). If its start can be looked up, that is asked before.
     pub(super) async fn send(mut self, request: Request<upstream::body::Body>) -> Result<Response<Body>, Error> {
         let mut again = request.clone();
         let mut answered = self.exchange(request).await;
@@ -86,6 +91,11 @@ impl Sending {
             other = Box::pin(credential::replace(&self.credential, &self.key, &mut again)).await;
         }
         let is_other = other.is_some();
+        if let (Some(_), Some(inquiry)) = (&other, &self.inquiry)
+            && let Some(answer) = Box::pin(inquiry.answer(&self)).await?
+        {
+            return Ok(answer);
+        }
         if let Some(other) = other {
             // Set once, as there is no third.
             self.progress.other_key.set(other.fingerprint).ok();

@@ -46,7 +46,7 @@ impl Bound {
             Bound::Tcp(socket) => {
                 let (stream, peer) = socket.accept()?;
                 stream.set_nonblocking(true)?;
-                Ok((Stream::Tcp(TcpStream::from_std(stream)?), Peer::Tcp(peer)))
+                Ok((Stream::Tcp(TcpStream::from_std(stream)?), Peer::at(peer)))
             }
             Bound::Unix(socket) => {
                 let (stream, _) = socket.accept()?;
@@ -84,7 +84,7 @@ impl Socket {
         Poll::Ready(Ok(match self {
             Socket::Tcp(socket) => {
                 let (stream, peer) = ready!(socket.poll_accept(context))?;
-                (Stream::Tcp(stream), Peer::Tcp(peer))
+                (Stream::Tcp(stream), Peer::at(peer))
             }
             Socket::Unix(socket) => {
                 // Nearly every caller's own socket has no name.

@@ -40,7 +40,7 @@ impl Connection for TlsStream<Patient<Stream>> {
     }
 }
 
-/// Passes everything on, notices a caller that has reset its connection, and says which answers were taken.
+/// Passes everything on, and notices a caller that has ended its side or reset its connection.
 #[derive(Debug)]
 pub struct Watched<'c, S> {
     connection: &'c mut S,
@@ -104,9 +104,9 @@ impl<S: Connection> AsyncWrite for Watched<'_, S> {
         ready!(Pin::new(&mut *self.connection).poll_flush(context))?;
         let has_read = mem::take(&mut self.has_read);
         match self.connection.socket().poll_caller(context) {
-            Side::Open => self.deliveries.confirm(),
-            // Known when the caller's system has answered; see `settle`.
-            Side::Ended => {}
+            Side::Open => {}
+            // Whether it still receives is known when its system has answered; see `settle`.
+            Side::Ended => self.deliveries.doubt(),
             Side::Gone(error) => {
                 self.deliveries.fail();
                 if !has_read {

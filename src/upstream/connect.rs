@@ -21,7 +21,9 @@ use crate::tasks::Tasks;
 
 use super::body::Body;
 use super::cause::Cause;
+use super::dial::Dialer;
 use super::link::{Link, LinkState};
+use super::resolve::Resolver;
 use super::{http2, tls};
 
 /// What is read at once of an answer over HTTP/1.1, in bytes. A head of twice as much is refused always, a longer one than
@@ -38,6 +40,14 @@ pub enum Error {
         host: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// The name was not resolved in time.
+    #[error("the name {host} was not resolved within {}: the name servers of this machine do not answer", humantime::format_duration(*.after))]
+    ResolveTimeout {
+        /// The upstream's name.
+        host: String,
+        /// The bound.
+        after: Duration,
     },
     /// Nothing listens there.
     #[error("{address} refused the connection")]
@@ -80,7 +90,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Error::Resolve { .. } => "dns_error",
+            Error::Resolve { .. } | Error::ResolveTimeout { .. } => "dns_error",
             Error::Timeout { .. } => "connection_timeout",
             Error::Tls { .. } => "tls_protocol_error",
             Error::Refused { .. } => "connection_refused",
@@ -110,25 +120,24 @@ fn said(source: &io::Error) -> String {
 }
 
 /// Where the upstream is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Place {
-    /// `localhost`: both loopback addresses, whatever the resolver says.
-    Loopback,
-    Address(IpAddr),
-    Name(String),
+    /// An address, or `localhost`: both loopback addresses, whatever name servers say.
+    Known(Arc<[SocketAddr]>),
+    Name(Arc<Resolver>),
 }
 
-/// Makes connections to the upstream.
-#[derive(Debug)]
+/// Makes connections to the upstream. Its clones share what they know of the upstream's addresses.
+#[derive(Debug, Clone)]
 pub struct Connector {
     place: Place,
+    dialer: Arc<Dialer>,
     host: String,
-    port: u16,
     tls: Option<Tls>,
     within: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Tls {
     client: Arc<tls::Client>,
     name: ServerName<'static>,
@@ -196,12 +205,15 @@ impl Connector {
             }),
             Scheme::Http => None,
         };
+        let of = |ip: IpAddr| SocketAddr::new(ip, port);
         let place = match (host.parse(), host.as_str()) {
-            (Ok(address), _) => Place::Address(address),
-            (Err(_), "localhost") => Place::Loopback,
-            (Err(_), name) => Place::Name(name.to_owned()),
+            (Ok(address), _) => Place::Known(Arc::new([of(address)])),
+            (Err(_), "localhost") => {
+                Place::Known(Arc::new([of(Ipv4Addr::LOCALHOST.into()), of(Ipv6Addr::LOCALHOST.into())]))
+            }
+            (Err(_), name) => Place::Name(Arc::new(Resolver::new(name, port))),
         };
-        Ok(Connector { place, host, port, tls, within })
+        Ok(Connector { place, dialer: Arc::default(), host, tls, within })
     }
 
     /// How long a connection may take.
@@ -229,7 +241,7 @@ impl Connector {
     /// Whatever stood in the way until the deadline; nothing of a request was sent.
     pub async fn connect(&self, deadline: Instant, tasks: &Tasks) -> Result<Made, Error> {
         let connecting = async {
-            let stream = self.tcp(deadline).await?;
+            let stream = self.tcp(deadline, tasks).await?;
             let Some(Tls { client, name, authority }) = &self.tls else {
                 return handshake(Link::plain(stream), tasks).await;
             };
@@ -254,44 +266,12 @@ impl Connector {
         Error::Tls { host: self.host.clone(), source }
     }
 
-    async fn tcp(&self, deadline: Instant) -> Result<TcpStream, Error> {
-        let addresses = self.addresses().await?;
-        let mut failed = Error::Timeout { after: self.within };
-        for (tried, address) in addresses.iter().enumerate() {
-            // An address that swallows packets must not use up the time of those behind it.
-            let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let share = Instant::now() + deadline.saturating_duration_since(Instant::now()) / left;
-            match timeout_at(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(|source| Error::Failed { address: *address, source })?;
-                    return Ok(stream);
-                }
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    failed = Error::Refused { address: *address };
-                }
-                Ok(Err(source)) => failed = Error::Failed { address: *address, source },
-                Err(_elapsed) => failed = Error::Timeout { after: self.within },
-            }
-        }
-        Err(failed)
-    }
-
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Error> {
-        let of = |ip: IpAddr| SocketAddr::new(ip, self.port);
-        match &self.place {
-            Place::Address(ip) => Ok(vec![of(*ip)]),
-            Place::Loopback => Ok(vec![of(Ipv4Addr::LOCALHOST.into()), of(Ipv6Addr::LOCALHOST.into())]),
-            Place::Name(name) => {
-                let found = tokio::net::lookup_host((name.as_str(), self.port)).await;
-                let found = found.map_err(|source| Error::Resolve { host: name.clone(), source })?;
-                let found: Vec<SocketAddr> = found.collect();
-                if found.is_empty() {
-                    let source = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-                    return Err(Error::Resolve { host: name.clone(), source });
-                }
-                Ok(found)
-            }
-        }
+    async fn tcp(&self, deadline: Instant, tasks: &Tasks) -> Result<TcpStream, Error> {
+        let addresses = match &self.place {
+            Place::Known(addresses) => Arc::clone(addresses),
+            Place::Name(resolver) => resolver.addresses(deadline, self.within, tasks).await?,
+        };
+        self.dialer.connect(&addresses, deadline, self.within).await
     }
 }
 
@@ -323,8 +303,7 @@ mod tests {
     async fn localhost_is_this_machine_and_nobody_is_asked_for_it() {
         let (client, _) = tls::Client::new(None).await.unwrap();
         let connector = Connector::of((Scheme::Http, "localhost", 8), "localhost:8", &client, Duration::ZERO).unwrap();
-        assert!(matches!(connector.place, Place::Loopback), "it is no name to look up");
-        let expected = ["127.0.0.1:8", "[::1]:8"].map(|address| address.parse().unwrap());
-        assert_eq!(connector.addresses().await.unwrap(), expected);
+        let Place::Known(addresses) = connector.place else { panic!("it is no name to look up") };
+        assert_eq!(*addresses, ["127.0.0.1:8", "[::1]:8"].map(|address| address.parse().unwrap()));
     }
 }

@@ -95,6 +95,98 @@ fn malformed_json_is_refused_with_the_place_of_the_fault() {
 }
 
 #[test]
+fn a_byte_order_mark_and_a_body_that_nests_too_deep_are_called_by_their_names() {
+    let pair = Pair::start();
+    for mark in [b"\xef\xbb\xbf".as_slice(), b"\xff\xfe", b"\xfe\xff"] {
+        let answer = pair.caller().post(EXECUTE, &[], &[mark, b"{}"].concat());
+        answer.assert_error(400, "body", "not_started");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("byte order mark") && !message.contains("not JSON"), "{message}");
+    }
+    // Two levels more: the body and its inputs.
+    let nested = |levels| format!("{{\"inputs\":{{\"a\":{}{}}}}}", "[".repeat(levels), "]".repeat(levels));
+    // The simulator's own reader takes one level less.
+    assert_eq!(pair.execute(&nested(126)).header("proxy-status"), None);
+    assert_eq!(pair.asteroid.requests().len(), 1);
+    let answer = pair.execute(&nested(127));
+    answer.assert_error(400, "body", "not_started");
+    let message = answer.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("more than 128") && !message.contains("not JSON"), "{message}");
+    let half = pair.execute(r#"{"metadata":{"\ud800":"x"}}"#);
+    half.assert_error(400, "body", "not_started");
+    assert!(!half.json()["message"].to_string().contains("not JSON"), "{half:?}");
+}
+
+#[test]
+fn a_name_that_only_looks_like_one_that_the_gateway_reads_or_writes_is_refused() {
+    let pair = Pair::with("idempotency: { recovery: true }");
+    for name in [
+        "Tenant",
+        "TENANT",
+        " tenant",
+        "tenant ",
+        "ten ant",
+        "tenant\\u0000",
+        "tenant\\u200b",
+        "\\ufefftenant",
+        "ｔenant",
+        "\\uff54enant",
+        "\u{1d42d}enant",
+        "tenant\u{a0}",
+        "Team",
+        "Cost_Center",
+        "Idempotency_Digest",
+        "idempotency_digest\u{ad}",
+    ] {
+        let key = [("Idempotency-Key", name.len().to_string())];
+        let key: Vec<_> = key.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = format!("{{\"metadata\":{{\"ticket\":\"1\",\"{name}\":\"sales\"}}}}");
+        let answer = pair.caller().post(EXECUTE, &key, body.as_bytes());
+        answer.assert_error(400, "body", "not_started");
+        assert!(answer.json()["errors"][0]["pointer"].as_str().unwrap().starts_with("/metadata/"), "{name}");
+    }
+    for name in
+        ["metadata ", "meta data", "ｍetadata", "metadata\\u0000", "\\u200bmetadata", "Version", "version\u{2060}"]
+    {
+        let answer = pair.execute(&format!("{{\"{name}\":{{\"tenant\":\"sales\"}}}}"));
+        answer.assert_error(400, "body", "not_started");
+    }
+    for body in [
+        r#"{"executionOptions":{"Soft TimeoutMins":1}}"#,
+        "{\"tempFiles\":[{\"id\":\"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11\",\"name\":\"a\",\"ｎame\":\"b\"}]}",
+    ] {
+        pair.execute(body).assert_error(400, "body", "not_started");
+    }
+    assert_eq!(pair.asteroid.requests().len(), 0);
+    // Others pass, and so does anything where nothing is read.
+    let body =
+        r#"{"metadata":{"tenants":"x","tènant":"y","te-am":"z"},"inputs":{"Tenant":1,"metadata ":{}},"later":1}"#;
+    assert_eq!(pair.execute(body).status, 202);
+    let overwriting = Pair::with("tagging: { on_conflict: overwrite }");
+    let answer = overwriting.execute(r#"{"metadata":{"TENANT":"sales"}}"#);
+    answer.assert_error(400, "body", "not_started");
+}
+
+#[test]
+fn an_answer_that_lists_faults_is_short_however_long_the_names_are() {
+    let pair = Pair::start();
+    let long = "~/".repeat(200_000);
+    let few = format!("{{\"metadata\":{{\"{long}\":1}}}}");
+    let members: Vec<_> = (0..200).map(|n| format!("\"{}{n}\":1", "~".repeat(4000))).collect();
+    let many = format!("{{\"metadata\":{{{}}}}}", members.join(","));
+    for body in [few, many] {
+        let answer = pair.execute(&body);
+        answer.assert_error(400, "body", "not_started");
+        assert!(answer.body.len() < 48 * 1024, "{} for {}", answer.body.len(), body.len());
+        let pointer = answer.json()["errors"][0]["pointer"].as_str().unwrap().to_owned();
+        assert!(pointer.starts_with("/metadata/~") && pointer.ends_with('…'), "{pointer}");
+    }
+    let host = "x".repeat(12_000);
+    let answer = pair.caller().post(EXECUTE, &[("Host", &host)], b"{}");
+    assert!(answer.status == 421 && answer.body.len() < 2000, "{}", answer.body.len());
+}
+
+#[test]
 fn metadata_that_is_no_object_of_strings_is_refused_with_every_fault_at_once() {
     let pair = Pair::start();
     pair.execute(r#"{"metadata":"x"}"#).assert_error(400, "body", "not_started");

@@ -37,6 +37,10 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
             assert_eq!(line(gateway, &format!("half-{version}"))["delivered"], true);
         }
     }
+    let mut probe = pair.gateway.probe();
+    probe.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    probe.end_sending();
+    assert_eq!(probe.answer().body, b"ok\n");
     // A refusal, too, and an answer that is streamed.
     let mut caller = pair.caller();
     caller.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -34,7 +34,7 @@ fn an_exchange_whose_caller_has_left_is_waited_for() {
     pair.gateway.line(|line| line["message"] == "draining");
     pair.asteroid.clear_faults();
     let ended = pair.gateway.end();
-    assert!(ended.status.success());
+    assert!(ended.status.success(), "{}", ended.output);
     assert!(ended.output.contains(&pair.asteroid.executions()[0].id), "{}", ended.output);
 }
 
@@ -115,5 +115,28 @@ fn the_admin_listener_answers_whoever_operates_the_gateway_and_the_others_do_not
         assert_eq!(pair.gateway.admin(path).status, 200);
         let data = Caller::connect(pair.gateway.address()).request("GET", path);
         data.assert_error(404, "path", "not_started");
+    }
+}
+
+#[test]
+fn a_drain_is_long_enough_for_an_answer_that_comes_just_in_time_unless_it_is_configured_otherwise() {
+    let check = |more: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.yaml");
+        std::fs::write(&file, crate::harness::configuration("https://localhost/", more)).unwrap();
+        let output = crate::harness::binary().arg("check").arg("--config").arg(file).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for enough in ["", "timeouts: { response: 90s }\ndrain: { timeout: 95s }", "timeouts: { response: 30s }"] {
+        assert_eq!(check(enough), "", "{enough}");
+    }
+    for (short, needed) in [
+        ("drain: { timeout: 64999ms }", "1m 5s"),
+        ("timeouts: { response: 60001ms }", "1m 5s 1ms"),
+        ("drain: { timeout: 0s }", "1m 5s"),
+    ] {
+        let said = check(short);
+        assert!(said.starts_with("warning: drain.timeout: ") && said.contains(&format!("write {needed}")), "{said}");
     }
 }

@@ -140,11 +140,9 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
     let line = pair.gateway.line(|line| line["credential"] == "late");
     assert_eq!((&line["level"], &line["state"]), (&json!("ERROR"), &json!("missing")), "{line}");
     let (ready, report) = (pair.gateway.admin("/readyz"), verbose(&pair.gateway));
-    assert_eq!((ready.status, ready.body.as_slice()), (503, &b"a key is missing\n"[..]));
-    assert!(
-        report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
-        "{report}"
-    );
+    assert_eq!((ready.status, ready.body.as_slice()), (200, &b"ok\n"[..]), "others are served");
+    assert!(report.starts_with("[+]serving\n") && report.contains("[!]credential late: missing; "), "{report}");
+    wait_for_state(&pair.gateway, "late", "missing");
     assert!(report.contains("/late: there is no such file"), "{report}");
     assert!(report.contains("[+]credential main: fresh"), "{report}");
     assert_eq!(pair.gateway.admin("/livez").status, 200);
@@ -163,33 +161,101 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
 }
 
 #[test]
-fn a_place_that_a_reload_names_anew_is_waited_for_and_the_old_place_may_lose_its_key() {
+fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
+    let asteroid = Asteroid::start();
+    let text =
+        configuration(&asteroid.url(), "").replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },");
+    let of = |readiness: &str| format!("{text}readiness: {{ credentials: {readiness} }}\n");
+    let pair = Pair { gateway: Program::run(&of("all")), asteroid };
+    let ready = || {
+        let answer = pair.gateway.admin("/readyz");
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    assert_eq!(ready(), (503, "a key is missing\n".to_owned()));
+    let report = verbose(&pair.gateway);
+    assert!(
+        report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
+        "{report}"
+    );
+    pair.gateway.reload(&of("any"));
+    assert_eq!(ready().0, 200);
+    pair.gateway.reload(&of("all"));
+    assert_eq!(ready().0, 503);
+    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    wait_for_state(&pair.gateway, "late", "fresh");
+    assert_eq!(ready().0, 200);
+    pair.asteroid.replace_key("ak-another-7d3e9f1a52");
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    wait_for_state(&pair.gateway, "main", "rejected");
+    assert_eq!(ready().0, 200, "that the upstream rejects a key flips nothing");
+
+    let none = Program::run(&configuration("http://127.0.0.1:1", "").replace("{dir}/key", "{dir}/none"));
+    let answer = none.admin("/readyz");
+    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key can be used\n"[..]));
+}
+
+#[test]
+fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_it_has_accepted_one() {
+    let asteroid = Asteroid::start();
+    asteroid.replace_key("ak-another-7d3e9f1a52");
+    let text = configuration(&asteroid.url(), "readiness: { credentials: verified }");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    wait_for_state(&pair.gateway, "main", "rejected");
+    let answer = pair.gateway.admin("/readyz");
+    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key was accepted by the upstream yet\n"[..]));
+    assert!(pair.asteroid.requests().iter().all(|request| request.method == "GET"), "no start tests a key");
+
+    write(pair.gateway.dir().join("key"), "ak-another-7d3e9f1a52").unwrap();
+    wait_for_state(&pair.gateway, "main", "fresh");
+    assert_eq!(pair.gateway.admin("/readyz").status, 200);
+    let asked = pair.asteroid.requests().len();
+    pair.asteroid.replace_key("ak-third-7d3e9f1a52");
+    pair.execute("{}").assert_error(502, "key-refused", "not_started");
+    wait_for_state(&pair.gateway, "main", "rejected");
+    assert!(pair.asteroid.requests().len() > asked);
+    assert_eq!(pair.gateway.admin("/readyz").status, 200, "what was accepted once stays so");
+}
+
+#[test]
+fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
+    let asteroid = Asteroid::start();
+    let text =
+        configuration(&asteroid.url(), "").replace("tenant: { fixed: billing }", "tenant: { header: X-Tenant-Id }");
+    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let start = |tenant: &str| pair.caller().post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}");
+    let late = text
+        .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
+        .replace("tenants: {", "tenants: { sales: { credential: late },");
+    assert!(pair.gateway.reload(&late)["refused"].is_null());
+    start("sales").assert_error(503, "no-key", "not_started");
+    assert_eq!((start("billing").status, pair.gateway.admin("/readyz").status), (202, 200));
+    wait_for_state(&pair.gateway, "late", "missing");
+    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    wait_for_state(&pair.gateway, "late", "fresh");
+    assert_eq!(start("sales").status, 202);
+    assert_eq!(pair.gateway.metrics().find("asteroid_gateway_config_last_reload_successful", &[]), Some(1.0));
+
+    // A variable never comes.
+    let unset = text.replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
+    let refused = pair.gateway.reload(&unset)["refused"].as_str().unwrap().to_owned();
+    assert!(refused.contains("NO_SUCH_VARIABLE is not set"), "{refused}");
+}
+
+#[test]
+fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one_comes() {
     let asteroid = Asteroid::start();
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let moved = text.replace("{dir}/key", "{dir}/other");
-    let refused = pair.gateway.reload(&moved);
-    let why = refused["refused"].as_str().unwrap();
-    assert!(why.starts_with("credentials.main: ") && why.contains("/other: there is no such file"), "{why}");
-    assert_eq!(pair.execute("{}").status, 202);
-    // Each takes a second at least, in which the file is tried again.
-    remove_file(pair.gateway.dir().join("key")).unwrap();
+    assert!(pair.gateway.reload(&moved)["refused"].is_null());
     wait_for_state(&pair.gateway, "main", "stale");
-    write(pair.gateway.dir().join("key"), KEY).unwrap();
-    wait_for_state(&pair.gateway, "main", "fresh");
-
+    assert_eq!(pair.execute("{}").status, 202);
+    write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
     write(pair.gateway.dir().join("other"), "ak-other-7d3e9f1a52").unwrap();
     pair.asteroid.replace_key("ak-other-7d3e9f1a52");
-    said(&pair.gateway, "the configuration was reloaded", 1);
-    assert_eq!(pair.execute("{}").status, 202, "it is tried again without being told");
-    let refusals = pair.gateway.events("the configuration was not reloaded; the one before goes on unchanged");
-    assert_eq!(refusals.len(), 1, "and refused once");
-    write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
-    remove_file(pair.gateway.dir().join("other")).unwrap();
-    wait_for_state(&pair.gateway, "main", "stale");
-    let reloaded = pair.gateway.reload(&format!("{moved}body_limit: 1KiB\n"));
-    assert!(reloaded["refused"].is_null(), "what is in use goes on");
+    wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
+    assert_eq!(pair.gateway.events(READ).len(), 2, "the place that is left is not read any more");
 }
 
 #[test]
@@ -293,23 +359,16 @@ fn each_process_calls_a_key_something_else_unless_they_share_a_salt() {
 }
 
 #[test]
-fn a_reload_that_waits_for_one_key_takes_in_no_other() {
+fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     let asteroid = Asteroid::start();
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let dir = pair.gateway.dir();
     write(dir.join("other"), "ak-other-7d3e9f1a52").unwrap();
     // Read after the one that moved.
-    let late = "credentials: { z: { file: \"{dir}/late\" },";
-    let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", late);
-    assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("/late: there is no such file"));
-    // Each takes a second at least, in which the file is tried again.
-    remove_file(dir.join("key")).unwrap();
-    wait_for_state(&pair.gateway, "main", "stale");
-    write(dir.join("key"), KEY).unwrap();
-    wait_for_state(&pair.gateway, "main", "fresh");
+    let unset = "credentials: { z: { env: NO_SUCH_VARIABLE },";
+    let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", unset);
+    assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("NO_SUCH_VARIABLE is not set"));
+    assert_eq!(pair.execute("{}").status, 202);
     assert_eq!(pair.gateway.events(READ).len(), 1, "{}", pair.gateway.output());
-    write(dir.join("late"), KEY).unwrap();
-    said(&pair.gateway, "the configuration was reloaded", 1);
-    assert_eq!(pair.gateway.events(READ).len(), 3, "the one that moved, and the late one");
 }

@@ -170,6 +170,22 @@ fn a_stream_that_is_reset_before_its_body_is_whole_starts_nothing_and_after_that
 }
 
 #[test]
+fn a_malformed_field_ends_its_connection_and_the_starts_of_other_streams_are_finished() {
+    let secure = Secure::start();
+    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = secure.frames().begin();
+    caller.send(&[headers(1), body(1)].concat());
+    secure.asteroid.wait_for_requests(1);
+    caller.send(&frame(HEADERS, END_HEADERS, 3, &block(&[start(), vec![("X-Upper", "1")]].concat())));
+    // A stream error would do, but h2 cannot tell it from a fault of compression.
+    assert_eq!(caller.goaway(), Some(PROTOCOL_ERROR));
+    secure.asteroid.clear_faults();
+    let line = secure.gateway.line(|line| line["execution_id"].is_string());
+    assert_eq!(line["execution_id"], secure.asteroid.executions()[0].id.as_str());
+    assert_eq!((&line["outcome"], &line["delivered"]), (&"answered".into(), &false.into()), "{line}");
+}
+
+#[test]
 fn http2_without_tls_is_not_spoken() {
     let pair = Pair::start();
     let mut caller = Frames::new(crate::harness::caller::connect(pair.gateway.address()));

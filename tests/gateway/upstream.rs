@@ -1,8 +1,11 @@
 //! An upstream that is away, slow or broken: what the caller is told of the money, and that nothing is sent twice.
 
+use std::net::{Ipv4Addr, UdpSocket};
+
 use serde_json::json;
 
 use crate::harness::asteroid::certificates;
+use crate::harness::program::is_root;
 use crate::harness::{Asteroid, EXECUTE, Pair, Program, configuration};
 
 /// [`EXECUTE`] at the upstream.
@@ -40,6 +43,34 @@ fn an_upstream_that_never_accepts_is_given_up_after_the_connect_time_out() {
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
     assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=connection_timeout"));
+}
+
+#[test]
+fn an_address_that_is_silent_does_not_keep_the_next_one_from_being_tried() {
+    let (address, _held) = crate::harness::asteroid::unreachable();
+    // The other address of the same name.
+    let asteroid = Asteroid::start_tls_at(&format!("[::1]:{}", address.port()), "localhost");
+    let pair = Pair::before(asteroid, "timeouts: { connect: 1h }");
+    assert_eq!(pair.execute("{}").status, 202);
+}
+
+#[test]
+fn a_name_server_that_does_not_answer_is_named_and_has_started_nothing() {
+    assert!(is_root(), "another resolv.conf is mounted by root alone: run the tests as root");
+    // Of all addresses of loopback, one of the test's own.
+    let address = Ipv4Addr::from_bits(0x7f50_0000 | (std::process::id() & 0xffff));
+    let _silent = UdpSocket::bind((address, 53)).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, format!("nameserver {address}\n")).unwrap();
+    let mount = format!("mount --bind {} /etc/resolv.conf && exec \"$@\"", file.path().display());
+    let text = configuration("https://upstream.test/agents/v2", "timeouts: { connect: 300ms }");
+    let gateway = Program::run_under(&text, &format!("exec unshare --mount sh -c '{mount}' sh \"$@\" #"));
+    let pair = Pair { asteroid: Asteroid::start(), gateway };
+    let answer = pair.execute("{}");
+    answer.assert_error(502, "unreachable", "not_started");
+    assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=dns_error"));
+    let detail = answer.json()["detail"].to_string();
+    assert!(detail.contains("upstream.test was not resolved within 300ms"), "{detail}");
 }
 
 #[test]
@@ -136,7 +167,7 @@ fn a_caller_who_hangs_up_before_the_request_was_whole_starts_nothing_and_is_logg
     caller.send(format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\nX-Request-Id: half\r\n\r\n{{").as_bytes());
     caller.leave();
     let line = pair.gateway.line(|line| line["request_id"] == "half");
-    assert_eq!((&line["outcome"], &line["error"]), (&json!("not_started"), &json!("body-broken")));
+    assert_eq!((&line["outcome"], &line["error"]), (&json!("not_started"), &json!("caller-left")));
     assert_eq!(pair.asteroid.requests().len(), 0);
 }
 

@@ -47,7 +47,7 @@ def fits(config, pod):
     for path in [*files(config), container["args"][-1]]:
         if not any(path.startswith(mount) for mount in mounts):
             yield f"{path} is not mounted"
-    drain = {"delay": "0s", "timeout": "30s", **config.get("drain", {})}
+    drain = {"delay": "0s", "timeout": "65s", **config.get("drain", {})}
     if pod["terminationGracePeriodSeconds"] < sum(map(seconds, drain.values())) + 10:
         yield "terminationGracePeriodSeconds is not 10 more than the drain takes"
 

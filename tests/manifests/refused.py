@@ -72,13 +72,13 @@ RELEASES = ["1a", "a.b"]
 
 # Spans of the drain, and the least grace period that is taken.
 DRAINS = [
-    (None, 40),
-    ({}, 40),
-    ({"delay": "1m"}, 100),
+    (None, 75),
+    ({}, 75),
+    ({"delay": "1m"}, 135),
     ({"delay": "5s", "timeout": "2m"}, 135),
     # Other forms are for the gateway to read.
     ({"delay": "5s", "timeout": "1m 30s"}, 15),
-    ({"delay": "500ms"}, 40),
+    ({"delay": "500ms"}, 75),
 ]
 
 # Addresses in a configuration that is good in itself, but not for the chart.

@@ -53,6 +53,7 @@ CHANGES = [
     "traces: { otlp: 'http://127.0.0.1:9/v1/traces' }",
     "audit: { stdout: true }",
     "fingerprint_salt: production",
+    "readiness: { credentials: all }",
 ]
 
 

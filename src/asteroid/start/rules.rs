@@ -1,9 +1,13 @@
 //! A body beside the rules of its [`schema`]: one walk over the members that are read, which collects every fault.
 
+use super::alike::folded;
 use super::schema::{self, Member, Rule};
 use super::{Fault, Refusal, called};
 use crate::asteroid::is_uuid;
 use crate::json::{Kind, Outline, Value};
+
+/// As many characters as no known name has.
+const LONGEST_NAME: usize = 32;
 
 /// Every rule that the body breaks, up to [`Refusal::LISTED`].
 pub(super) fn faults(outline: &Outline<'_>) -> Vec<Fault> {
@@ -74,7 +78,9 @@ fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
         }
         let Some(name) = member.name() else { continue };
         let Some(rule) = known.iter().find(|known| known.name == name) else {
-            if let Some(alike) = known.iter().find(|known| is_alike(&name, known.name)) {
+            // A reader that takes it for a known name would read what was not checked: other tags, another version.
+            let folded = folded(&name, LONGEST_NAME);
+            if let Some(alike) = known.iter().find(|known| folded.eq_ignore_ascii_case(known.name)) {
                 faults.push(Fault::of(member, format!("must be written exactly so: {}", alike.name)));
             }
             continue;
@@ -90,17 +96,4 @@ fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
     for missing in known.iter().filter(|known| known.required && object.get(known.name).is_none()) {
         faults.push(Fault::of(object, format!("must have the member {}", missing.name)));
     }
-}
-
-/// Whether a reader that does not tell capitals from small letters, as Go's, takes `name` for the name of a known
-/// member. It would read what was not checked in place of what was: other tags, another version, another profile.
-fn is_alike(name: &str, known: &str) -> bool {
-    // These four are all characters beyond ASCII that some reader folds to a letter within it.
-    let fold = |character| match character {
-        'ſ' => 's',
-        '\u{212a}' => 'k',
-        'İ' | 'ı' => 'i',
-        character => character.to_ascii_lowercase(),
-    };
-    name.chars().map(fold).eq(known.chars().map(fold))
 }

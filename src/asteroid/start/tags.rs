@@ -2,13 +2,15 @@
 //!
 //! All text is made when the configuration loads. A request shares slices of it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::{Fault, METADATA, Start};
+use super::alike::folded;
+use super::{Fault, METADATA, Refusal, Start};
 use crate::json::{Kind, Splice, Value};
 
 /// What happens to a start whose caller sent one of the gateway's tags with another value.
@@ -147,11 +149,21 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
     let mut sent = 0;
     let mut conflicts = Vec::new();
     let mut forged = Vec::new();
+    let mut lookalikes = None;
     for member in metadata.members() {
+        if forged.len() >= Refusal::LISTED {
+            break;
+        }
         if tags.reserved.as_ref().is_some_and(|reserved| member.is_named(reserved)) {
             forged.push(Fault::of(member, "is written by the gateway alone: leave it out"));
+            continue;
         }
-        let Some(tag) = tags.tags.iter().find(|tag| member.is_named(&tag.name)) else { continue };
+        let Some(tag) = tags.tags.iter().find(|tag| member.is_named(&tag.name)) else {
+            if lookalikes.get_or_insert_with(|| Lookalikes::of(tags)).contain(member) {
+                forged.push(Fault::of(member, "looks like a name that the gateway writes: leave it out"));
+            }
+            continue;
+        };
         sent += 1;
         if !member.is_text(&tag.value) {
             conflicts.push((member, tag));
@@ -175,6 +187,28 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
     let value = |tag: &Tag| tags.members.slice(tag.literal.clone());
     splices.extend(conflicts.iter().map(|(member, tag)| Splice { at: member.span(), with: value(tag) }));
     Ok(splices)
+}
+
+/// Names that a reader may take for one of the gateway's.
+struct Lookalikes<'t> {
+    folded: Vec<Cow<'t, str>>,
+    longest: usize,
+}
+
+impl<'t> Lookalikes<'t> {
+    fn of(tags: &'t Tags) -> Self {
+        let names = || tags.tags.iter().map(|tag| &tag.name).chain(&tags.reserved);
+        let folded: Vec<_> = names().map(|name| folded(name, usize::MAX - 1)).collect();
+        let longest = folded.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+        Self { folded, longest }
+    }
+
+    fn contain(&self, member: Value<'_>) -> bool {
+        member.name().is_some_and(|name| {
+            let name = folded(&name, self.longest);
+            self.folded.contains(&name)
+        })
+    }
 }
 
 #[cfg(test)]

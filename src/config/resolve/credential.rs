@@ -8,7 +8,7 @@ use hyper::header::HeaderName;
 
 use super::Tenant;
 use crate::config::finding::{Findings, Path, is_credential_name};
-use crate::config::{file, units};
+use crate::config::{file, suggestion, units};
 use crate::key::Definition;
 use crate::secret::SecretRef;
 
@@ -16,10 +16,35 @@ use crate::secret::SecretRef;
 const LEAST_STALE: Duration = Duration::from_secs(10);
 const MOST_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Which keys readiness waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// One that can be sent.
+    Any,
+    /// One of each credential that can be sent.
+    All,
+    /// One that the upstream has accepted once.
+    Verified,
+}
+
+pub(super) fn readiness(written: file::Readiness, findings: &mut Findings) -> Option<Readiness> {
+    match written.credentials.as_deref() {
+        None | Some("any") => Some(Readiness::Any),
+        Some("all") => Some(Readiness::All),
+        Some("verified") => Some(Readiness::Verified),
+        Some(other) => {
+            let question = suggestion::question(other, ["any", "all", "verified"]);
+            let path = Path::default().key("readiness").key("credentials");
+            findings.fault(&path, format!("must be any, all or verified{question}"))
+        }
+    }
+}
+
 /// The credentials; `header` carries their keys.
 pub(super) fn resolve(
     written: BTreeMap<String, file::Credential>,
     header: Option<&HeaderName>,
+    readiness: Option<Readiness>,
     tenants: Option<&BTreeMap<String, Tenant>>,
     findings: &mut Findings,
 ) -> Option<BTreeMap<String, Definition>> {
@@ -39,7 +64,8 @@ pub(super) fn resolve(
                 findings.warnings.push(&path, "no tenant uses it");
             }
             credentials = credentials.zip(header).map(|(mut credentials, header)| {
-                credentials.insert(name, Definition { place, max_stale, header: header.clone() });
+                let verify = readiness == Some(Readiness::Verified);
+                credentials.insert(name, Definition { place, max_stale, header: header.clone(), verify });
                 credentials
             });
         } else {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hyper::header::HeaderName;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{Address, Admin, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
 use crate::config::file;
@@ -152,6 +152,7 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
             complete = false;
             continue;
         };
+        let peer = canonical(peer);
         if peer.prefix_len() == 0 {
             findings
                 .warnings
@@ -162,10 +163,20 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
     complete.then_some(peers)
 }
 
+/// Returns a network of mapped addresses as the IPv4 network that it means, since callers are known by IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(network) => network.addr().to_ipv4_mapped().zip(network.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
+}
+
 fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findings) -> Option<Vec<String>> {
     let mut hosts = Some(Vec::new());
     for (index, text) in written.map(|file::List(hosts)| hosts).unwrap_or_default() {
-        match (upstream::host(&text), &mut hosts) {
+        // As in `Host`: a name with the final dot is the same name.
+        match (upstream::host(text.strip_suffix('.').unwrap_or(&text)), &mut hosts) {
             (Some(host), Some(hosts)) => hosts.push(host),
             (Some(_), None) => {}
             (None, _) => {

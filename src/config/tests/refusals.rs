@@ -225,6 +225,7 @@ tenants: {{ {one}, {more} }}"
 #[test]
 fn what_is_risky_is_warned_of() {
     let text = "
+timeouts: { response: 90s }
 upstream: { url: 'http://localhost:9000' }
 listeners: [{ address: '127.0.0.1:0', tenant: { fixed: a } }]
 credentials: { main: { env: KEY }, spare: { file: /run/key } }
@@ -235,6 +236,7 @@ tenants: { a: { credential: main }, b: { credential: main } }
         warnings.to_string(),
         "credentials.main.env: a key in the environment is for development; in production use `file`\n\
          credentials.spare: no tenant uses it\n\
+         drain.timeout: is less than `timeouts.response` and 5s: the end of the gateway could cut off starts that are paid; write 1m 35s\n\
          tenants.b: no listener is for this tenant\n\
          upstream.url: the key is sent in cleartext, though only on this machine"
     );

@@ -1,9 +1,13 @@
 //! The two text formats: OpenMetrics, which Prometheus asks for, and the older one, which every other reader takes.
 
 use hyper::HeaderMap;
-use hyper::header::{ACCEPT, HeaderValue};
+
+use crate::accept::{self, Offer};
 
 use super::{Kind, TABLE};
+
+const OPEN_METRICS: Offer = Offer { essence: "application/openmetrics-text", version: Some("1.0.0") };
+const PROMETHEUS: Offer = Offer { essence: "text/plain", version: Some("0.0.4") };
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +22,7 @@ impl Form {
     /// What a reader's headers ask for.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Form {
-        let named =
-            |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("application/openmetrics-text"));
-        if headers.get_all(ACCEPT).iter().any(named) { Form::OpenMetrics } else { Form::Prometheus }
+        if accept::prefers(headers, OPEN_METRICS, PROMETHEUS) { Form::OpenMetrics } else { Form::Prometheus }
     }
 
     /// Its media type.

@@ -140,7 +140,7 @@ fn be_refused(watched: &mut Watched, path: &str) {
     }
     for request in [
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-        format!("POST http://localhost{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"),
+        format!("POST ftp://localhost{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"),
         format!("POST {path} HTTP/1.1\r\nHost: a b\r\nContent-Length: 0\r\n\r\n"),
         format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: magic\r\nContent-Length: 0\r\n\r\n"),
         format!(
@@ -153,6 +153,10 @@ fn be_refused(watched: &mut Watched, path: &str) {
     ] {
         watched.send(&request);
     }
+    let mut leaving = watched.fixed();
+    let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n";
+    leaving.send(format!("POST {path} HTTP/1.1\r\n{head}\r\n{{").as_bytes());
+    leaving.leave();
     for tenant in ["nobody", "limited", "limited"] {
         let answer = watched.pair.caller().post(path, &[("X-Tenant-Id", tenant)], b"{}");
         watched.got(&answer);

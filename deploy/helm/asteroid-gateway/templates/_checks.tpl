@@ -72,7 +72,7 @@
 {{- define "checkGrace" -}}
 {{- $drain := (include "config" . | fromYaml).drain | default dict -}}
 {{- $delay := include "seconds" (toString ($drain.delay | default "0s")) -}}
-{{- $timeout := include "seconds" (toString ($drain.timeout | default "30s")) -}}
+{{- $timeout := include "seconds" (toString ($drain.timeout | default "65s")) -}}
 {{- $least := add 10 (int $delay) (int $timeout) -}}
 {{- $given := int .Values.terminationGracePeriodSeconds -}}
 {{- if lt $given (int $least) -}}

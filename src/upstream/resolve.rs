@@ -1,0 +1,212 @@
+//! The addresses of the upstream's name: one look-up at a time, and the last good ones for a minute.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::tasks::Tasks;
+
+use super::connect::Error;
+
+/// How long addresses are used without another look-up: a burst of connections makes one.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// How long addresses are used if another look-up fails or does not end.
+const USABLE: Duration = Duration::from_secs(60);
+
+/// How long a connection waits for another look-up if there are usable addresses.
+const REFRESH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The most addresses of a name that are used.
+const MAX_ADDRESSES: usize = 16;
+
+type Addresses = Arc<[SocketAddr]>;
+type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Looks up one name. Shared by all workers, so that an outage of the name servers does not fill their threads.
+pub struct Resolver {
+    host: String,
+    look_up: Box<dyn Fn() -> LookUp + Send + Sync>,
+    state: Mutex<State>,
+    /// Told of each look-up that has ended.
+    ended: watch::Sender<Option<Ended>>,
+}
+
+#[derive(Default)]
+struct State {
+    last_good: Option<(Addresses, Instant)>,
+    is_looking_up: bool,
+}
+
+/// How a look-up ended: with addresses, or with what the system said.
+type Ended = Result<Addresses, (io::ErrorKind, String)>;
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Resolver").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Resolver {
+    /// A resolver of this name by the system, for connections to this port.
+    #[must_use]
+    pub fn new(host: &str, port: u16) -> Resolver {
+        let name = host.to_owned();
+        Resolver::with(host, move || {
+            let name = name.clone();
+            Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+        })
+    }
+
+    fn with(host: &str, look_up: impl Fn() -> LookUp + Send + Sync + 'static) -> Resolver {
+        let state = Mutex::default();
+        Resolver { host: host.to_owned(), look_up: Box::new(look_up), state, ended: watch::Sender::new(None) }
+    }
+
+    /// Returns the name's addresses, at the deadline at the latest. A look-up that takes longer goes on, for those that
+    /// come next; `within` is the time until the deadline, for the error.
+    ///
+    /// # Errors
+    ///
+    /// If the name has no address, or if none is known at the deadline.
+    pub async fn addresses(
+        self: &Arc<Self>,
+        deadline: Instant,
+        within: Duration,
+        tasks: &Tasks,
+    ) -> Result<Addresses, Error> {
+        let now = Instant::now();
+        let known = self.state().last_good.clone().filter(|(_, since)| now - *since < USABLE);
+        if let Some((addresses, since)) = &known
+            && now - *since < FRESH
+        {
+            return Ok(Arc::clone(addresses));
+        }
+        let mut ended = self.ended.subscribe();
+        self.begin(tasks);
+        let wait = if known.is_some() { deadline.min(now + REFRESH_TIMEOUT) } else { deadline };
+        let failed = match timeout_at(wait, ended.changed()).await.map(|_| ended.borrow().clone()) {
+            Ok(Some(Ok(addresses))) => return Ok(addresses),
+            Ok(Some(Err((kind, text)))) => {
+                Error::Resolve { host: self.host.clone(), source: io::Error::new(kind, text) }
+            }
+            Ok(None) | Err(_) => Error::ResolveTimeout { host: self.host.clone(), after: within },
+        };
+        known.map(|(addresses, _)| addresses).ok_or(failed)
+    }
+
+    /// Begins a look-up, unless one is under way.
+    fn begin(self: &Arc<Self>, tasks: &Tasks) {
+        if std::mem::replace(&mut self.state().is_looking_up, true) {
+            return;
+        }
+        let resolver = Arc::clone(self);
+        tasks.spawn_unwaited(async move {
+            let found = (resolver.look_up)().await;
+            resolver.end(found);
+        });
+    }
+
+    fn end(&self, found: io::Result<Vec<SocketAddr>>) {
+        let ended = match found {
+            Ok(found) if found.is_empty() => Err((io::ErrorKind::NotFound, "it has no address".to_owned())),
+            Ok(found) => Ok(found.into_iter().take(MAX_ADDRESSES).collect::<Addresses>()),
+            Err(error) => Err((error.kind(), error.to_string())),
+        };
+        let mut state = self.state();
+        state.is_looking_up = false;
+        if let Ok(addresses) = &ended {
+            state.last_good = Some((Arc::clone(addresses), Instant::now()));
+        }
+        drop(state);
+        self.ended.send_replace(Some(ended));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::runtime::Handle;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    /// A resolver whose look-ups take so long and end so, one after another; and how many were begun.
+    fn resolver(answers: &'static [(u64, Option<&'static str>)]) -> (Arc<Resolver>, Arc<AtomicUsize>) {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        let resolver = Resolver::with("upstream.test", move || {
+            let (seconds, address) = answers[count.fetch_add(1, Ordering::SeqCst)];
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                address.map(|address| vec![address.parse().unwrap()]).ok_or_else(|| io::Error::other("no answer"))
+            })
+        });
+        (Arc::new(resolver), begun)
+    }
+
+    async fn ask(resolver: &Arc<Resolver>) -> Result<String, Error> {
+        let tasks = Tasks::new(Handle::current());
+        let found = resolver.addresses(Instant::now() + WITHIN, WITHIN, &tasks).await;
+        found.map(|addresses| addresses[0].to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_that_ask_at_once_wait_for_one_look_up_and_a_burst_after_it_makes_no_other() {
+        let (resolver, begun) = resolver(&[(1, Some("192.0.2.1:443"))]);
+        let asked: Vec<_> = (0..100).map(|_| Arc::clone(&resolver)).collect();
+        let asked: Vec<_> =
+            asked.into_iter().map(|resolver| tokio::spawn(async move { ask(&resolver).await })).collect();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap().unwrap(), "192.0.2.1:443");
+        }
+        assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.1:443");
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_good_addresses_serve_for_a_minute_while_name_servers_fail_or_are_silent() {
+        const NEVER: u64 = 1_000_000;
+        let (resolver, begun) = resolver(&[(0, Some("192.0.2.1:443")), (0, None), (NEVER, None)]);
+        assert!(ask(&resolver).await.is_ok());
+        for looked_up in [2, 3, 3] {
+            advance(FRESH).await;
+            assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.1:443");
+            assert_eq!(begun.load(Ordering::SeqCst), looked_up, "a look-up that is under way is waited for");
+        }
+        advance(USABLE).await;
+        let error = ask(&resolver).await.unwrap_err();
+        assert!(matches!(error, Error::ResolveTimeout { .. }), "{error:?}");
+        assert_eq!(error.kind(), "dns_error");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_takes_longer_than_a_connection_may_serves_those_that_come_next() {
+        let (resolver, begun) = resolver(&[(6, Some("192.0.2.1:443"))]);
+        assert!(ask(&resolver).await.is_err());
+        assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.1:443");
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changed_addresses_are_used_when_the_old_ones_are_not_fresh_any_more() {
+        let (resolver, _) = resolver(&[(0, Some("192.0.2.1:443")), (0, Some("192.0.2.2:443"))]);
+        assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.1:443");
+        advance(FRESH).await;
+        assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.2:443");
+    }
+}

@@ -1,0 +1,47 @@
+//! A worker that ends by itself ends the process, which says so: its port would stay open, and nobody accept.
+
+use crate::harness::program::is_root;
+use crate::harness::{Program, configuration};
+
+/// Descriptors by which the runtimes of a gateway wait for events, in the order in which they were made.
+fn event_queues(gateway: &Program) -> Vec<u32> {
+    let entries = std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).unwrap();
+    let queue = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        let is_queue = std::fs::read_link(&path).is_ok_and(|target| target.to_string_lossy().contains("eventpoll"));
+        is_queue.then(|| path.file_name().unwrap().to_str().unwrap().parse().unwrap())
+    };
+    let mut queues: Vec<u32> = entries.filter_map(queue).collect();
+    queues.sort_unstable();
+    queues
+}
+
+#[test]
+fn a_worker_that_panics_ends_the_process_loudly() {
+    // Only root may look into a gateway.
+    if !is_root() {
+        return;
+    }
+    let refusing = |queue: u32| {
+        format!("set -- python3 \"{}/tests/refusing.py\" --event-queue {queue} \"$@\"", env!("CARGO_MANIFEST_DIR"))
+    };
+    let text = configuration("http://127.0.0.1:1", "");
+    let well = Program::run_under(&text, &refusing(9999));
+    // Each runtime has a queue and another handle of it; the main one comes first, then the worker's.
+    let queues = event_queues(&well);
+    assert_eq!(queues.len(), 4, "{queues:?}");
+    assert!(well.stop().status.success());
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
+    let config = dir.path().join("gateway.yaml");
+    std::fs::write(&config, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(format!("{} && exec \"$@\"", refusing(queues[2]))).arg("sh");
+    command.arg(crate::harness::binary().get_program()).arg("run").arg("--config").arg(config);
+    let ended = Program::start(command, dir).end();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
+    assert!(ended.output.contains("a worker has ended by itself; the process drains and ends"), "{}", ended.output);
+    assert!(ended.output.contains("error: a worker"), "{}", ended.output);
+    assert!(ended.output.contains("a fault of the gateway"), "why is said, too: {}", ended.output);
+}
