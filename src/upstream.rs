@@ -7,6 +7,7 @@ pub mod body;
 pub mod cause;
 pub mod connect;
 pub mod dial;
+mod frames;
 pub mod http2;
 pub mod link;
 pub mod pool;
@@ -214,6 +215,11 @@ impl Upstream {
         move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
     }
 
+    /// Begins to look up the upstream's name, so that the first request need not wait for that.
+    pub fn prepare(&self) {
+        self.connector.prepare(&self.tasks);
+    }
+
     /// Sends a request and waits for the head of its answer, as long as the timer allows. What comes with it is to be held
     /// until the rest was read.
     ///
@@ -261,8 +267,12 @@ impl Upstream {
                 return Err(Failure::NotSent(connect::Error::Timeout { after: timer.response() }));
             }
             let shared = connection.shared();
-            // A connection that owes an answer may owe the next one, too.
-            let overdue = || shared.iter().for_each(http2::Connection::retire);
+            // A connection that owes an answer may owe the next one, too, and so may others that have been unused as long.
+            let overdue = || match &shared {
+                Some(shared) => shared.retire(),
+                None if reused => self.pool.close_unused(),
+                None => {}
+            };
             let failed = match timer.run(connection.send(request), overdue).await {
                 Err(_elapsed) => return Err(Failure::Timeout),
                 Ok(Ok(answer)) => {

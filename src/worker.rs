@@ -82,6 +82,7 @@ impl Worker {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
         let upstream = Upstream::new(self.connector, self.idle, self.reach, tasks.clone(), requests);
+        upstream.prepare();
         self.sinks.metrics.pool(upstream.pooled());
         let proxy = Arc::new(Proxy {
             upstream: Arc::new(upstream),

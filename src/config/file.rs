@@ -286,7 +286,8 @@ pub(crate) struct Drain {
 pub(crate) struct Traces {
     /// A collector that takes OTLP over HTTP as protobuf. Over `https` its certificate is trusted as the upstream's is.
     pub(crate) otlp: Option<String>,
-    /// How many of the traces that begin here are sampled. Where a caller sent a valid `traceparent`, its flag decides.
+    /// The part that is recorded of the traces that begin here, and of those that a caller's `traceparent` says are sampled.
+    /// A trace that it says is not sampled is not recorded.
     pub(crate) sample: Option<Number>,
     /// What `service.name` says.
     pub(crate) service_name: Option<String>,
