@@ -93,11 +93,12 @@ impl Worker {
         // Told when a listener is not accepted on any more, also where that panicked.
         let deaf = CancellationToken::new();
         let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
-        for (((socket, tls), current), open) in listeners {
+        for (listener, (((socket, tls), current), open)) in listeners.enumerate() {
             let socket = Socket::new(socket)?;
             let acceptor = Acceptor {
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
+                listener,
                 current,
                 open,
                 proxy: Arc::clone(&proxy),
