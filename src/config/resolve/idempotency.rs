@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Idempotency, Keys, Section, Tenant, is_tenant_name};
+use crate::asteroid::start::is_alike;
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::suggestion;
@@ -70,7 +71,7 @@ pub(super) fn warn_of_needless_recovery(
 pub(super) fn tag(written: &file::Tagging, findings: &mut Findings) -> Option<String> {
     let tag = written.idempotency_key.as_deref().unwrap_or(TAG);
     let path = Path::default().key("tagging").key("idempotency_key");
-    if tag == BODY_TAG {
+    if is_alike(tag, BODY_TAG) {
         return findings.fault(&path, "must be another key: this one carries the digest of the body");
     }
     if is_tenant_name(tag) {
