@@ -56,6 +56,12 @@ impl Draining {
         *self.0.borrow() >= Phase::Leaving
     }
 
+    /// Whether accepting has to end. Known at once, while those that wait for it are woken one after another.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        *self.0.borrow() == Phase::Closing
+    }
+
     /// Resolves when callers are being told to go elsewhere.
     pub async fn leaving(&mut self) {
         drop(self.0.wait_for(|phase| *phase >= Phase::Leaving).await);
