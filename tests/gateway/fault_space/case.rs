@@ -106,7 +106,7 @@ impl Case {
         match self.fault {
             Fault::CallerLeaves => {
                 let files = gateway.open_files();
-                caller.leave();
+                caller.reset();
                 wait_for_fewer_files(gateway, files);
                 gate.decide(Verdict::Proceed);
                 gateway.line(|line| line["request_id"] == "first");
