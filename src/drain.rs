@@ -56,6 +56,12 @@ impl Draining {
         *self.0.borrow() >= Phase::Leaving
     }
 
+    /// Whether accepting has to end.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        *self.0.borrow() == Phase::Closing || self.0.has_changed().is_err()
+    }
+
     /// Resolves when callers are being told to go elsewhere.
     pub async fn leaving(&mut self) {
         drop(self.0.wait_for(|phase| *phase >= Phase::Leaving).await);
