@@ -1,5 +1,6 @@
 //! The operator's listener, apart from the data: `/livez`, `/readyz`, `/metrics` and `/version`.
 
+mod guard;
 pub mod health;
 
 use std::convert::Infallible;
@@ -17,46 +18,88 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
+use crate::peer::Peer;
+use crate::server::accept::is_shortage;
+use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::{Form, Page};
 
+use guard::Refusal;
 use health::Health;
 
 /// How long a request to this listener may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest head of a request, and how much of an answer is held until its reader takes it, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long a whole connection may take.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many callers are served at a time; more wait in the queue.
+/// How many callers are served at a time. For one more, the one leaves that has been silent longest, of the peer that has
+/// most: so a probe is always served.
 const CONNECTIONS: usize = 64;
 
-/// Answers until it is dropped.
-pub async fn serve(socket: TcpListener, health: Arc<Health>, page: Page, tasks: Tasks) -> Infallible {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+/// How long accepting pauses if the system has no descriptor or memory left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Answers until it is dropped, by addresses, localhost and these names.
+pub async fn serve(
+    socket: TcpListener,
+    hosts: Vec<String>,
+    health: Arc<Health>,
+    page: Page,
+    tasks: Tasks,
+) -> Infallible {
+    let hosts: Arc<[String]> = hosts.into();
+    let capacity = Capacity::new(1, CONNECTIONS);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let Ok((stream, _)) = socket.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
+        let (stream, peer) = match socket.accept().await {
+            Ok((stream, peer)) => (stream, Peer::Tcp(peer)),
+            Err(error) if is_shortage(&error) => {
+                tokio::time::sleep(EXHAUSTED).await;
+                continue;
+            }
+            // The affair of one caller.
+            Err(_) => {
+                tokio::task::yield_now().await;
+                continue;
+            }
         };
-        let (health, page) = (Arc::clone(&health), page.clone());
+        let permit = match capacity.try_permit(0, peer) {
+            Some(permit) => permit,
+            None => {
+                let _told = capacity.evict_for(0, peer);
+                capacity.permit(0, peer).await
+            }
+        };
+        let (health, page, hosts) = (Arc::clone(&health), page.clone(), Arc::clone(&hosts));
+        let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {
-            let response = answer(&request, &health, &page);
+            // One whose request has come goes after those that are silent.
+            drop(activity.begin());
+            let response = match guard::check(&hosts, &request) {
+                Ok(()) => answer(&request, &health, &page),
+                Err(Refusal(status, reason)) => text(status, reason),
+            };
             async { Ok::<_, Infallible>(response) }
         });
         let mut server = http1::Builder::new();
+        server.max_header_size(HEAD_BYTES).max_buf_size(BUFFER_BYTES);
         // One request a connection: a probe that holds on to one takes no place from the next.
         server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
         // A probe that ends its sending side still waits for its answer.
         server.half_close(true);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         tasks.spawn_unwaited(async move {
-            // A probe that leaves early is of no interest.
-            drop(tokio::time::timeout(CONNECTION_TIMEOUT, connection).await);
-            drop(place);
+            tokio::select! {
+                // A probe that leaves early is of no interest.
+                ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => drop(ended),
+                () = permit.activity().evicted() => {}
+            }
+            drop(permit);
         });
     }
 }

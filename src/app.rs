@@ -23,6 +23,7 @@ use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
 use crate::drain::{self, Schedule};
 use crate::files::Watch;
 use crate::key::Keyring;
+use crate::memory;
 use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
@@ -31,7 +32,7 @@ use crate::server::unix::{self, Name};
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::telemetry::Sinks;
-use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::{self, Audit};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{self, Metrics, Page, Shown};
 use crate::upstream::connect::{self, Connector};
@@ -125,7 +126,8 @@ pub async fn start(
     source: Option<Source>,
     log: Option<Log>,
 ) -> Result<Running, Error> {
-    let state = Arc::new(State::default());
+    let available_memory = memory::limit();
+    let state = Arc::new(State::new(available_memory, audit::PLACES));
     let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
     let keys = keys::read(&config, &environment, &keyring).await?;
     let served = Snapshot::serve(&config, &keys, &state)?;
@@ -137,7 +139,7 @@ pub async fn start(
     let connectors = vec![connector; worker_count(&config)];
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches).await?;
-    let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin)?;
+    let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin.address)?;
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
@@ -150,7 +152,8 @@ pub async fn start(
     ));
     let (end, workers_end) = mpsc::channel(1);
     let worker_ended = CancellationToken::new();
-    let capacity = Capacity::of_process();
+    let with_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
+    let capacity = Capacity::of_process(config.listeners.len(), with_tls, available_memory);
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let confirmation = Confirmation::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
@@ -161,7 +164,7 @@ pub async fn start(
         sinks: Arc::clone(&sinks),
         state: Arc::clone(&state),
         keyring: Arc::clone(&keyring),
-        capacity: capacity.most(),
+        capacity: capacity.max(),
         upstream: (config.upstream.host.clone(), config.upstream.port),
     });
     let mut workers = Vec::new();
@@ -182,7 +185,8 @@ pub async fn start(
         workers.push(worker.start(number, end.clone(), worker_ended.clone().drop_guard())?);
     }
     announce(&config.listeners, &addresses);
-    say_how_it_stands(admin, workers.len(), capacity.most(), &health);
+    say_how_it_stands(admin, workers.len(), capacity.max(), &health);
+    let admin_hosts = config.admin.hosts.clone();
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {
         source,
@@ -198,6 +202,7 @@ pub async fn start(
         addresses,
         admin,
         admin_socket,
+        admin_hosts,
         names,
         drain,
         health,
@@ -299,7 +304,10 @@ const FEW_CALLERS: usize = 16;
 
 fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health: &Health) {
     if callers < FEW_CALLERS {
-        tracing::warn!(callers, "so few callers can be connected at once; let more files be open (ulimit -Hn)");
+        tracing::warn!(
+            callers,
+            "so few callers can be connected at once; let more files be open (ulimit -Hn), or give it more memory"
+        );
     }
     match health.obstacle() {
         None => tracing::info!(%address, workers, "ready"),

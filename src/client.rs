@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -45,12 +45,12 @@ pub enum Error {
     /// Nothing was sent.
     #[error("no connection: {0}")]
     Unreachable(connect::Error),
-    /// The connection broke before the answer's end.
+    /// The connection broke before the head of the answer.
     #[error("the connection broke: {0}")]
     Broke(String),
-    /// The answer is longer than 64 KiB.
-    #[error("the answer is too long")]
-    TooLong,
+    /// The answer has this status, and the rest of it broke off or is longer than 64 KiB.
+    #[error("it answered {0}, and the rest of the answer could not be read: {1}")]
+    Incomplete(StatusCode, String),
     /// No answer came in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -75,10 +75,7 @@ impl Client {
             let (response, lease) = self.send(request, patience).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, LONGEST).collect().await;
-            let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-                Some(_) => Error::TooLong,
-                None => Error::Broke(error.to_string()),
-            })?;
+            let body = body.map_err(|error| Error::Incomplete(head.status, error.to_string()))?;
             lease.release();
             Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
         };

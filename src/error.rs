@@ -85,6 +85,12 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the body did not arrive within {}", humantime::format_duration(*.0))]
     BodyTimeout(Duration),
+    /// The request would take more memory than there is for bodies, or than its tenant's share of it.
+    #[error(
+        "this gateway holds as many requests and bodies as `body_memory` allows, or as this tenant's share of it does; nothing \
+         was started, retry in a second"
+    )]
+    BodyMemory,
     /// The body's framing is broken; the cause is for the log.
     #[error(
         "the body could not be read: its transfer coding or length is broken, or it has trailers; send it without trailers"
@@ -152,8 +158,11 @@ impl Error {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
             }
             Error::Operation(Operation::Query) => row(StatusCode::BAD_REQUEST, "query", "Unexpected query string", BAD),
-            Error::Audit(audit::Full) => {
+            Error::Audit(audit::Full::Everywhere) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "audit-full", "Audit is full", "proxy_internal_error")
+            }
+            Error::Audit(audit::Full::Share) => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "audit-share", "Too many starts under way", "proxy_internal_error")
             }
             Error::MediaType(_) => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
             Error::ContentCoding(_) => {
@@ -161,6 +170,9 @@ impl Error {
             }
             Error::BodyTooLarge { .. } => row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", BAD),
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
+            Error::BodyMemory => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "body-memory", "Too many bodies", "proxy_internal_error")
+            }
             Error::BodyBroken(_) => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
             Error::CallerLeft(_) => row(StatusCode::BAD_REQUEST, "caller-left", "Incomplete body", BAD),
             Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
@@ -203,11 +215,12 @@ impl Error {
             | Error::Operation(_)
             | Error::Tenant(_)
             | Error::Limit(_)
-            | Error::Audit(audit::Full)
+            | Error::Audit(_)
             | Error::MediaType(_)
             | Error::ContentCoding(_)
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
+            | Error::BodyMemory
             | Error::BodyBroken(_)
             | Error::CallerLeft(_)
             | Error::Body(_)
@@ -238,8 +251,12 @@ impl Error {
         use idempotency::Error::{Full, InFlight};
         match self {
             Error::Limit(exceeded) => Some(exceeded.after),
+            // Others end within their time-outs, most of them at once.
+            Error::BodyMemory => Some(1),
             // A disk is not made room on in a moment.
-            Error::Audit(audit::Full) => Some(5),
+            Error::Audit(audit::Full::Everywhere) => Some(5),
+            // Most starts end at once.
+            Error::Audit(audit::Full::Share) => Some(1),
             // A file that comes is seen within a second or two.
             Error::NoKey(_) => Some(2),
             // When the other one ends is not known: a second is worth trying.

@@ -21,7 +21,8 @@
 //!   remembered.
 //! - [`peer`]: who connected. [`error`]: every refusal and failure, and the table of answers.
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
-//!   that the operator names and that may change meanwhile, and certificates in them.
+//!   that the operator names and that may change meanwhile, and certificates in them. [`memory`]: how much of it this process
+//!   may have.
 //! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
 //!   metrics. [`simulator`]: the simulated Asteroid.
 
@@ -38,6 +39,7 @@ pub mod error;
 pub mod files;
 pub mod json;
 pub mod key;
+pub mod memory;
 pub mod peer;
 pub mod pem;
 pub mod proxy;

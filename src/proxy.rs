@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
@@ -71,7 +70,10 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle(&self, current: &Current, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle<B>(&self, current: &Current, peer: Peer, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Send + Unpin + 'static,
+    {
         let served = current.load();
         let (head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
@@ -80,7 +82,7 @@ impl Proxy {
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
-            Err(error) => self.refuse(&error, &head, body, record),
+            Err(error) => self.refuse(&error, &served, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
         if self.draining.is_leaving() {
@@ -109,7 +111,7 @@ impl Proxy {
         }
         let admitted = limit::admit(tenant, Instant::now(), &mut record.standing);
         // A start that a limit refuses is recorded, too.
-        let entered = audit::enter(record).await?;
+        let entered = audit::enter(record, &tenant.counts.audited, tenant.is_only).await?;
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
@@ -117,8 +119,9 @@ impl Proxy {
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.line.idempotency = key;
         body::check_media_type(&head.headers)?;
-        let read = &mut record.line.bytes_in;
-        let body = body::collect(body, head.version, snapshot.body_limit, snapshot.body_timeout, read).await?;
+        record.memory = Some(body::charge(tenant, head)?);
+        let (hold, read) = (body::hold(tenant)?, &mut record.line.bytes_in);
+        let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
         let mut claim = None;
         if let Some(key) = key {
@@ -155,14 +158,26 @@ impl Proxy {
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
-    fn refuse(&self, error: &Error, head: &Parts, body: Incoming, mut record: Box<Record>) -> Response<Body> {
+    fn refuse<B>(
+        &self,
+        error: &Error,
+        served: &Served,
+        head: &Parts,
+        body: B,
+        mut record: Box<Record>,
+    ) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
         record.audit.decision = Decision::Refused;
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, body::discard(body));
         }
-        failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record)
+        let has_room = body::make_room(&served.snapshot, head, &mut record);
+        let response = failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        if has_room { response } else { response.map(Body::without_content) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The side towards callers: listening, accepting, one connection.
 
 pub mod accept;
+pub mod activity;
 pub mod capacity;
 pub mod connection;
 pub mod http1;

@@ -7,6 +7,7 @@ mod digest;
 mod echoes;
 mod in_flight;
 mod meters;
+mod quota;
 mod rate;
 mod standing;
 
@@ -21,6 +22,7 @@ pub use digest::Digest;
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
 pub use meters::{Counter, Decision, Keyed, Meters};
+pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
 
@@ -38,15 +40,21 @@ pub struct Limits {
 }
 
 /// The counts of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
+    /// How much memory the process may have, in bytes.
+    pub available_memory: u64,
+    /// The memory that requests and their bodies may take; resized by each configuration.
+    pub body_memory: Arc<Quota>,
+    /// The starts that may be under way with a record of the audit to come.
+    audited: Arc<Quota>,
 }
 
 /// The counts of one tenant, each counted with or without a limit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Counts {
     /// For [`Limits::requests`].
     pub requests: Arc<Bucket>,
@@ -60,14 +68,31 @@ pub struct Counts {
     pub budget: Arc<Budget>,
     /// What its requests came to.
     pub meters: Arc<Meters>,
+    /// Its part of the memory that requests and their bodies may take.
+    pub body_memory: Arc<Share>,
+    /// Its part of the starts that may be under way with a record of the audit to come.
+    pub audited: Arc<Share>,
 }
 
 impl State {
+    /// Creates the state of a process in which nothing was counted yet. It may have this much memory, in bytes, and the audit
+    /// has room for so many records.
+    #[must_use]
+    pub fn new(available_memory: u64, audit_records: usize) -> State {
+        State {
+            tenants: Mutex::default(),
+            claims: Arc::default(),
+            available_memory,
+            body_memory: Arc::new(Quota::new(0)),
+            audited: Arc::new(Quota::new(audit_records)),
+        }
+    }
+
     /// Returns the counts of a tenant, the same for every snapshot that names it.
     #[must_use]
     pub fn counts(&self, tenant: &str, limits: &Limits, now: Instant) -> Counts {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = tenants.entry(tenant.to_owned()).or_default();
+        let counts = tenants.entry(tenant.to_owned()).or_insert_with(|| Counts::new(&self.body_memory, &self.audited));
         for (bucket, rate) in [(&counts.requests, limits.requests), (&counts.executions, limits.executions)] {
             rate.into_iter().for_each(|rate| bucket.define(rate, now));
         }
@@ -91,13 +116,28 @@ impl State {
     }
 }
 
+impl Counts {
+    fn new(body_memory: &Arc<Quota>, audited: &Arc<Quota>) -> Counts {
+        Counts {
+            requests: Arc::default(),
+            executions: Arc::default(),
+            in_flight: Arc::default(),
+            overdue: Arc::default(),
+            budget: Arc::default(),
+            meters: Arc::default(),
+            body_memory: Arc::new(Share::new(Arc::clone(body_memory))),
+            audited: Arc::new(Share::new(Arc::clone(audited))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_snapshot_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
-        let state = State::default();
+        let state = State::new(1 << 20, 10);
         let counts = |tenant| state.counts(tenant, &Limits::default(), Instant::now());
         let (before, after) = (counts("billing"), counts("billing"));
         before.in_flight.enter(None).unwrap();

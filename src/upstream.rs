@@ -7,6 +7,7 @@ pub mod body;
 pub mod cause;
 pub mod connect;
 pub mod dial;
+mod frames;
 pub mod http2;
 pub mod link;
 pub mod pool;
@@ -212,6 +213,11 @@ impl Upstream {
     pub fn pooled(&self) -> impl Fn() -> Pooled + Send + Sync + 'static {
         let pool = Arc::downgrade(&self.pool);
         move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
+    }
+
+    /// Begins to look up the upstream's name, so that the first request need not wait for that.
+    pub fn prepare(&self) {
+        self.connector.prepare(&self.tasks);
     }
 
     /// Sends a request and waits for the head of its answer, as long as the timer allows. What comes with it is to be held

@@ -82,6 +82,7 @@ impl Worker {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
         let upstream = Upstream::new(self.connector, self.idle, self.reach, tasks.clone(), requests);
+        upstream.prepare();
         self.sinks.metrics.pool(upstream.pooled());
         let proxy = Arc::new(Proxy {
             upstream: Arc::new(upstream),
@@ -92,11 +93,12 @@ impl Worker {
         // Told when a listener is not accepted on any more, also where that panicked.
         let deaf = CancellationToken::new();
         let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
-        for (((socket, tls), current), open) in listeners {
+        for (listener, (((socket, tls), current), open)) in listeners.enumerate() {
             let socket = Socket::new(socket)?;
             let acceptor = Acceptor {
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
+                listener,
                 current,
                 open,
                 proxy: Arc::clone(&proxy),

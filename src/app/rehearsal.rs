@@ -11,13 +11,14 @@ use tokio::runtime::Handle;
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::drain;
 use crate::key::{Definition, Key, Keys};
+use crate::memory;
 use crate::proxy::Proxy;
 use crate::proxy::rehearsal::Rehearsal;
 use crate::proxy::snapshot::{self, Snapshot};
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::telemetry::Sinks;
+use crate::telemetry::{Sinks, audit};
 use crate::upstream::connect::Connector;
 use crate::upstream::{Upstream, tls};
 
@@ -42,7 +43,9 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     // A look-up would be sent.
     config.idempotency.recovery = false;
     let missing = || snapshot::Error::Missing { kind: "tenant", name: tenant.to_owned() };
-    let served = Snapshot::serve(&config, &placeholders(&config), &State::default())?.pop().ok_or_else(missing)?;
+    let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
+        .pop()
+        .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read: no connection is ever made.
     let (tls, _) = tls::Client::new(None).await?;

@@ -39,6 +39,7 @@ pub struct Running {
     /// Where the admin listener is.
     pub admin: SocketAddr,
     pub(super) admin_socket: TcpListener,
+    pub(super) admin_hosts: Vec<String>,
     pub(super) names: Vec<Name>,
     pub(super) drain: Drain,
     pub(super) health: Arc<Health>,
@@ -76,7 +77,7 @@ impl Running {
         }
         let keeper = pin!(Keeper(self.keyring).run(async |key, held| self.confirmation.ask(key, held).await));
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
-        let admin = pin!(admin::serve(admin, self.health, self.page, tasks));
+        let admin = pin!(admin::serve(admin, self.admin_hosts, self.health, self.page, tasks));
         let audit = self.audit.clone();
         let told_to_reload = async || {
             told_to_reload().await;

@@ -47,7 +47,7 @@ impl Dev {
             if let (Some(address), Some(listener)) = (self.listen, config.listeners.first_mut()) {
                 listener.address = Address::Tcp(address);
             }
-            config.admin = self.admin.unwrap_or(config.admin);
+            config.admin.address = self.admin.unwrap_or(config.admin.address);
             // A key that has never existed before and is worth nothing afterwards.
             let key = uuid::Uuid::new_v4().simple().to_string();
             let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(key.clone())?);

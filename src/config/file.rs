@@ -42,6 +42,10 @@ pub(crate) struct Gateway {
     pub(crate) idempotency: Idempotency,
     /// The largest request body.
     pub(crate) body_limit: Option<Quantity>,
+    /// How much memory requests and their bodies may take together, at least twice `body_limit`. A tenant may take as much as
+    /// it leaves free, the only tenant all of it; beyond that, 503. `auto`: a quarter of the memory that the control group
+    /// (version 1 or 2) allows, else of the machine's, at most 1 GiB.
+    pub(crate) body_memory: Option<Quantity>,
     /// How long each part of an exchange may take.
     pub(crate) timeouts: Timeouts,
     /// How the gateway ends after SIGTERM.
@@ -109,8 +113,8 @@ pub(crate) struct TenantSource {
     pub(crate) fixed: Option<String>,
     /// The name of the header that names the tenant; it must come once.
     pub(crate) header: Option<String>,
-    /// The networks and addresses that are believed; all others get 401. Needed off loopback; on loopback, everybody is
-    /// believed where it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
+    /// The networks and addresses that are believed. Connections of all others are closed before anything is read. Needed off
+    /// loopback; on loopback, everybody is believed if it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
     pub(crate) trusted_peers: Option<List<String>>,
 }
 
@@ -121,6 +125,9 @@ pub(crate) struct TenantSource {
 pub(crate) struct Admin {
     /// An IP address and a port, none of a listener's; no Unix socket.
     pub(crate) address: Option<String>,
+    /// Names that may stand in `Host`, without port, beside IP addresses and localhost: those by which probes and Prometheus
+    /// come. Others are refused (421), so that no web page reads metrics by a name of its own.
+    pub(crate) hosts: Option<List<String>>,
 }
 
 /// One of `credentials`: where a key is kept, never the key.
@@ -279,7 +286,8 @@ pub(crate) struct Drain {
 pub(crate) struct Traces {
     /// A collector that takes OTLP over HTTP as protobuf. Over `https` its certificate is trusted as the upstream's is.
     pub(crate) otlp: Option<String>,
-    /// How many of the traces that begin here are sampled. Where a caller sent a valid `traceparent`, its flag decides.
+    /// The part that is recorded of the traces that begin here, and of those that a caller's `traceparent` says are sampled.
+    /// A trace that it says is not sampled is not recorded.
     pub(crate) sample: Option<Number>,
     /// What `service.name` says.
     pub(crate) service_name: Option<String>,

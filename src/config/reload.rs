@@ -25,7 +25,8 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         differs(&format!("listeners[{at}].tls"), old.tls != new.tls);
     }
     differs("fingerprint_salt", old.fingerprint_salt != new.fingerprint_salt);
-    differs("admin.address", old.admin != new.admin);
+    differs("admin.address", old.admin.address != new.admin.address);
+    differs("admin.hosts", old.admin.hosts != new.admin.hosts);
     differs("timeouts.connect", old.timeouts.connect != new.timeouts.connect);
     differs("timeouts.idle", old.timeouts.idle != new.timeouts.idle);
     differs("drain", old.drain != new.drain);

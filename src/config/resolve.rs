@@ -3,6 +3,7 @@
 
 mod address;
 mod audit;
+mod body_memory;
 mod credential;
 mod header;
 mod idempotency;
@@ -30,6 +31,7 @@ use crate::state::{Bounds, Limits};
 
 pub use address::Address;
 pub use audit::Audit;
+pub use body_memory::BodyMemory;
 pub use credential::Readiness;
 pub use upstream::port;
 
@@ -41,7 +43,7 @@ pub struct Config {
     /// Where requests arrive; at least one.
     pub listeners: Vec<Listener>,
     /// Where probes arrive; apart from every listener.
-    pub admin: SocketAddr,
+    pub admin: Admin,
     /// What the fingerprints of keys are made with; absent where each process has its own.
     pub fingerprint_salt: Option<String>,
     /// Where the keys are, by name.
@@ -56,6 +58,8 @@ pub struct Config {
     pub idempotency: Idempotency,
     /// The largest request body, in bytes: 1 KiB to 64 MiB.
     pub body_limit: usize,
+    /// How much memory requests and their bodies may take.
+    pub body_memory: BodyMemory,
     /// How long each part of an exchange may take.
     pub timeouts: Timeouts,
     /// How the gateway ends.
@@ -137,6 +141,15 @@ pub struct Listener {
     pub hosts: Vec<String>,
     /// The certificate, where callers speak TLS.
     pub tls: Option<ListenerTls>,
+}
+
+/// The listener for probes and metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Names for `Host`, beside IP addresses and localhost: lower case, no port.
+    pub hosts: Vec<String>,
 }
 
 /// Where a listener's certificate is.
@@ -245,6 +258,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
+    let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
     let timeouts = timeouts(&file.timeouts, section.findings);
     let drain = drain(&file.drain, section.findings);
     if let (Some(timeouts), Some(drain)) = (&timeouts, &drain) {
@@ -264,6 +278,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         on_conflict,
         idempotency: idempotency?,
         body_limit: body_limit?,
+        body_memory: body_memory?,
         timeouts: timeouts?,
         drain: drain?,
         traces: traces?,

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, Idempotency, Keys, Ratio, Scheme, TenantSource};
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, Ratio, Scheme, TenantSource};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
@@ -58,7 +58,8 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!(config.upstream.ca_file, None);
     assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
     assert_eq!(config.listeners[0].tenant, TenantSource::Fixed("billing".to_owned()));
-    assert_eq!(config.admin, "127.0.0.1:9090".parse().unwrap());
+    assert_eq!(config.admin.address, "127.0.0.1:9090".parse().unwrap());
+    assert!(config.admin.hosts.is_empty());
     assert_eq!(
         config.credentials["main"].place,
         SecretRef::File { path: "/var/run/secrets/asteroid/api-key".into(), previous: None }
@@ -69,6 +70,7 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!((bounds.retention, bounds.memory), (Duration::from_secs(24 * 60 * 60), 64 << 20));
     assert_eq!((recovery, tag.as_str()), (false, "idempotency_digest"));
     assert_eq!(config.body_limit, 1 << 20);
+    assert_eq!(config.body_memory, BodyMemory::Auto);
     let seconds = Duration::from_secs;
     let (timeouts, drain) = (config.timeouts, config.drain);
     assert_eq!((timeouts.connect, timeouts.response), (seconds(5), seconds(60)));
@@ -83,10 +85,11 @@ fn the_full_file_shows_the_defaults() {
     let mut upstream = full.config.upstream;
     assert!(upstream.ca_file.take().is_some());
     assert_eq!(upstream, smallest.config.upstream);
-    assert_eq!(full.config.admin, smallest.config.admin);
+    assert_eq!(full.config.admin.address, smallest.config.admin.address);
     assert_eq!(full.config.timeouts, smallest.config.timeouts);
     assert_eq!(full.config.drain, smallest.config.drain);
     assert_eq!(full.config.body_limit, smallest.config.body_limit);
+    assert_eq!(full.config.body_memory, smallest.config.body_memory);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
     assert_eq!(full.config.idempotency, smallest.config.idempotency);
     assert_eq!(full.config.tenants["billing"].keys, smallest.config.tenants["billing"].keys);
@@ -163,7 +166,7 @@ upstream:
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
             "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
-             tagging, idempotency, body_limit, timeouts, drain, traces, audit",
+             tagging, idempotency, body_limit, body_memory, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
             "idempotency.retention: must be from 1m to 30days",

@@ -19,6 +19,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
+use crate::state::Hold;
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
 use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
@@ -86,6 +87,8 @@ pub struct Body {
     buffered: Option<Bytes>,
     rest: Option<Box<Rest>>,
     record: Option<Box<Record>>,
+    /// What is charged for the request, until its caller has taken the answer: the record may end before.
+    memory: Option<Hold>,
     /// Whether the key was in what was read of it.
     echoed: bool,
     /// Whether the answer ends with its head.
@@ -117,7 +120,7 @@ impl Body {
     }
 
     fn new(buffered: Bytes, rest: Option<Box<Rest>>, echoed: bool) -> Body {
-        Body { buffered: Some(buffered), rest, record: None, echoed, head_only: false, deliveries: None }
+        Body { buffered: Some(buffered), rest, record: None, memory: None, echoed, head_only: false, deliveries: None }
     }
 
     /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
@@ -163,10 +166,18 @@ impl Body {
         self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= BUFFERED)
     }
 
+    /// Leaves out the content, so that nothing is held until the caller takes it.
+    #[must_use]
+    pub fn without_content(mut self) -> Body {
+        self.buffered = Some(Bytes::new());
+        self
+    }
+
     /// Ties the record to the end of this body.
     #[must_use]
     pub fn closing(mut self, mut record: Box<Record>) -> Body {
         record.line.key_echoed = self.echoed;
+        self.memory = record.memory.take();
         self.record = Some(record);
         self
     }

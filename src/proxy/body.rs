@@ -4,20 +4,27 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
 use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::state::{Hold, OverQuota};
+use crate::telemetry::record::Record;
+
+use super::snapshot::{Snapshot, Tenant};
 
 /// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
 /// How long that may take.
 pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
+/// What a request takes beside its head and its body: its task, its record, its part of the connection's buffers.
+const REQUEST_BYTES: usize = 8 * 1024;
 /// Why a body cannot be read on.
 pub type Failure = Box<dyn StdError + Send + Sync>;
 
@@ -77,15 +84,50 @@ fn is_utf8(charset: &[u8]) -> bool {
     [b"utf8".as_slice(), b"usascii", b"ascii"].into_iter().any(is)
 }
 
-/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also if it fails.
+/// Charges a request and its head to its tenant's share of `body_memory`, until its answer is delivered.
+///
+/// # Errors
+///
+/// [`Error::BodyMemory`].
+pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    tenant.counts.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
+}
+
+/// Holds nothing of its tenant's share yet for the body of a request.
+///
+/// # Errors
+///
+/// [`Error::BodyMemory`], if a reload has just made the share smaller than what is held of it.
+pub fn hold(tenant: &Tenant) -> Result<Hold, Error> {
+    tenant.counts.body_memory.hold(0, tenant.is_only).map_err(full)
+}
+
+/// Whether there is memory for the answer to a request that is refused; one that is charged to no tenant is charged to a part
+/// that all of them share. An HTTP/1.1 connection has one answer at a time, for which its place is enough.
+pub fn make_room(snapshot: &Snapshot, head: &Parts, record: &mut Record) -> bool {
+    if record.memory.is_none() && head.version == Version::HTTP_2 {
+        record.memory = snapshot.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
+    }
+    record.memory.is_some() || head.version != Version::HTTP_2
+}
+
+fn full(_: OverQuota) -> Error {
+    Error::BodyMemory
+}
+
+/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also if it fails. What is
+/// charged to `hold` is released with the last part of the body that is returned.
 ///
 /// # Errors
 ///
 /// [`Error::BodyTooLarge`], before anything is read if the length is announced; [`Error::BodyTimeout`];
-/// [`Error::BodyBroken`]; [`Error::CallerLeft`].
+/// [`Error::BodyBroken`]; [`Error::CallerLeft`]; [`Error::BodyMemory`].
 pub async fn collect<B>(
     body: &mut B,
     version: Version,
+    hold: Hold,
     limit: usize,
     within: Duration,
     read: &mut usize,
@@ -97,20 +139,52 @@ where
     if announced > limit {
         return Err(Error::BodyTooLarge { limit });
     }
-    let whole =
-        timeout(within, frames(body, limit, announced, read)).await.unwrap_or(Err(Error::BodyTimeout(within)))?;
+    let mut whole = Whole { bytes: Vec::new(), hold };
+    let reading = frames(body, &mut whole, limit, announced, read);
+    timeout(within, reading).await.unwrap_or(Err(Error::BodyTimeout(within)))?;
     // hyper takes a stream that is reset with NO_ERROR for one that has ended.
     if version == Version::HTTP_2 && !body.is_end_stream() {
         return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
     }
-    Ok(whole)
+    Ok(Bytes::from_owner(whole))
 }
 
-async fn frames<B>(body: &mut B, limit: usize, announced: usize, read: &mut usize) -> Result<Bytes, Error>
+/// A body in memory of its own, for which its tenant is charged as long as any part of it is in use.
+struct Whole {
+    bytes: Vec<u8>,
+    hold: Hold,
+}
+
+impl Whole {
+    /// Appends a part. Memory is taken for what has arrived, not for what is announced, and at most doubled each time.
+    fn append(&mut self, data: &[u8], most: usize) -> Result<(), OverQuota> {
+        let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
+        if length > capacity {
+            let grown = length.max((2 * capacity).min(most));
+            self.hold.grow(grown - capacity)?;
+            self.bytes.reserve_exact(grown - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+async fn frames<B>(
+    body: &mut B,
+    whole: &mut Whole,
+    limit: usize,
+    announced: usize,
+    read: &mut usize,
+) -> Result<(), Error>
 where
     B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
 {
-    let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         // hyper's trailers may begin where another reader sees the end of the message, and go on to the end of the next
         // request's head: the body of that request would then be read as a request.
@@ -120,17 +194,9 @@ where
         if *read > limit {
             return Err(Error::BodyTooLarge { limit });
         }
-        // A small body arrives in one frame and is used where it lies.
-        if whole.is_empty() && body.is_end_stream() {
-            return Ok(data);
-        }
-        if whole.is_empty() {
-            // No more than was announced and is allowed: memory is taken for what arrives, not for what is promised.
-            whole.reserve(announced.min(64 * 1024).max(data.len()));
-        }
-        whole.extend_from_slice(&data);
+        whole.append(&data, if announced >= *read { announced } else { limit }).map_err(full)?;
     }
-    Ok(whole.freeze())
+    Ok(())
 }
 
 /// Tells a caller that hung up in the middle of its body from a body that is malformed.
@@ -150,13 +216,13 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
 
 /// Whether a refused request has a rest that must be read before its sender reads the answer.
 #[must_use]
-pub fn has_rest(body: &Incoming) -> bool {
+pub fn has_rest(body: &impl Body) -> bool {
     !body.is_end_stream()
 }
 
 /// Reads a bounded rest of a refused body and throws it away: a connection that is closed with unread bytes is reset, and
 /// the reset can overtake the answer.
-pub async fn discard(mut body: Incoming) {
+pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
     let reading = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {

@@ -9,7 +9,8 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{Config, Idempotency, Keys, Scheme, TenantSource};
 use crate::key::{self, Key};
-use crate::state::{Claims, Counts, Limits, Standing, State};
+use crate::state::{Claims, Counts, Limits, Share, Standing, State};
+use crate::telemetry::metrics::OTHER;
 
 use super::caller::Hosts;
 use super::tenant::{self, NamedBy, Tenants};
@@ -65,6 +66,8 @@ pub struct Snapshot {
     pub idempotency: Idempotency,
     /// What was started under them.
     pub claims: Arc<Claims>,
+    /// The part of the memory for requests that those take which belong to no tenant.
+    pub memory_of_nobody: Arc<Share>,
 }
 
 /// Who may call on one address, and as whom.
@@ -99,6 +102,8 @@ pub struct Tenant {
     pub counts: Counts,
     /// Whether its starts carry idempotency keys.
     pub keys: Keys,
+    /// Whether there is no other tenant to share anything with.
+    pub is_only: bool,
 }
 
 /// Why a resolved configuration cannot serve.
@@ -139,6 +144,7 @@ impl Snapshot {
                 counts: state.counts(name, &tenant.limits, Instant::now()),
                 policy: Standing::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
+                is_only: config.tenants.len() == 1,
             };
             tenants.insert(name.as_bytes().into(), Arc::new(tenant));
         }
@@ -161,6 +167,7 @@ impl Snapshot {
             });
         }
         state.claims.announce(config.idempotency.bounds);
+        state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
         let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
             base_path: config.upstream.base_path.clone(),
@@ -170,6 +177,7 @@ impl Snapshot {
             caller_idle: config.timeouts.caller_idle,
             idempotency: config.idempotency.clone(),
             claims: Arc::clone(&state.claims),
+            memory_of_nobody: state.counts(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
         Ok(listeners.into_iter().map(served).collect())

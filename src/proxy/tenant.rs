@@ -51,17 +51,22 @@ pub enum NamedBy {
 }
 
 impl Source {
+    /// Whether a peer may be anybody's caller here.
+    #[must_use]
+    pub fn trusts(&self, peer: Peer) -> bool {
+        let is_trusted = |ip| self.trusted_peers.iter().any(|network| network.contains(&ip));
+        self.trusted_peers.is_empty() || peer.ip().is_some_and(is_trusted)
+    }
+
     /// The tenant of a request.
     ///
     /// # Errors
     ///
     /// [`Error`]: the request must not be served on anybody's account.
     pub fn identify(&self, peer: Peer, headers: &HeaderMap) -> Result<&Arc<Tenant>, Error> {
-        if !self.trusted_peers.is_empty() {
-            let trusted = peer.ip().is_some_and(|ip| self.trusted_peers.iter().any(|network| network.contains(&ip)));
-            if !trusted {
-                return Err(Error::Peer(peer.ip().map_or_else(|| peer.to_string(), |ip| ip.to_string())));
-            }
+        // Asked when the connection came, too; a reload may have changed the answer.
+        if !self.trusts(peer) {
+            return Err(Error::Peer(peer.ip().map_or_else(|| peer.to_string(), |ip| ip.to_string())));
         }
         match &self.named_by {
             NamedBy::Fixed(fixed) => Ok(fixed.identify()),

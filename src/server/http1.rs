@@ -21,29 +21,35 @@ use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::delivery::Deliveries;
 use crate::proxy::snapshot::Current;
 
-use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES};
+use super::activity::Activity;
+use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
 use super::watched::{self, Connection, Watched};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
 const NEXT_REQUEST: Duration = Duration::from_millis(200);
 
 /// Serves a connection to its end.
-pub async fn serve<S: Connection>(mut stream: S, peer: Peer, current: &Arc<Current>, proxy: &Arc<Proxy>) {
-    let used = AtomicBool::new(false);
+pub async fn serve<S: Connection>(
+    mut stream: S,
+    peer: Peer,
+    activity: &Arc<Activity>,
+    current: &Arc<Current>,
+    proxy: &Arc<Proxy>,
+) {
     let closing_answer = AtomicBool::new(false);
     let deliveries = Arc::new(Deliveries::default());
     let service = service_fn(|request: Request<Incoming>| {
-        used.store(true, Ordering::Relaxed);
+        let serving = activity.begin();
         let (closing_answer, deliveries) = (&closing_answer, Arc::clone(&deliveries));
         let version = request.version();
         async move {
-            let mut response = proxy.handle(current, peer, request).await;
+            let mut response = proxy.handle(current, peer, request.map(|body| serving.upload(body))).await;
             if version == Version::HTTP_10 {
                 adapt_to_http10(&mut response);
             }
             // The gateway says nothing else there.
             closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
-            Ok::<_, Infallible>(response.map(|body| body.reporting_to(deliveries)))
+            Ok::<_, Infallible>(response.map(|body| serving.download(body.reporting_to(deliveries))))
         }
     });
     let mut server = http1::Builder::new();
@@ -59,7 +65,7 @@ pub async fn serve<S: Connection>(mut stream: S, peer: Peer, current: &Arc<Curre
         let closing = async {
             draining.closing().await;
             // A request may be on its way that nobody has read yet; its answer ends the connection by itself.
-            sleep(if used.load(Ordering::Relaxed) { NEXT_REQUEST } else { FIRST_REQUEST }).await;
+            sleep(if activity.has_begun() { NEXT_REQUEST } else { FIRST_REQUEST }).await;
         };
         tokio::pin!(connection, closing);
         tokio::select! {
@@ -68,6 +74,10 @@ pub async fn serve<S: Connection>(mut stream: S, peer: Peer, current: &Arc<Curre
             () = closing => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
+            }
+            () = unwanted(activity, current, proxy) => {
+                tracing::debug!(%peer, "the connection was silent for too long, or its place was needed");
+                return;
             }
         }
     };

@@ -99,7 +99,7 @@ impl Standing {
         Limit::ALL.into_iter().zip(self.left).filter_map(|(limit, left)| left.map(|left| (limit, left.count)))
     }
 
-    /// Adds the fields to an answer, beside the upstream's own if it has some.
+    /// Adds the fields to an answer.
     pub fn tell(&self, answer: &mut HeaderMap) {
         let Some(policy) = &self.policy else { return };
         answer.append(RATE_LIMIT_POLICY, policy.clone());

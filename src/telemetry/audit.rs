@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::record::Record;
 use crate::secret::Fingerprint;
+use crate::state::{Hold, Share};
 use journal::Journal;
 use output::Output;
 use room::Room;
@@ -67,10 +68,19 @@ impl Decision {
 
 /// No place for another record: the start must not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the audit cannot take another record, so nothing was started; try again later, or have its operator look at the log"
-)]
-pub struct Full;
+pub enum Full {
+    /// All places are taken.
+    #[error(
+        "the audit cannot take another record, so nothing was started; try again later, or have its operator look at the log"
+    )]
+    Everywhere,
+    /// The tenant has as many starts under way as there are places left for others.
+    #[error(
+        "this tenant has as many starts under way as its share of the audit allows, so nothing was started; wait until some of \
+         them have ended"
+    )]
+    Share,
+}
 
 /// Proof that the record of a request has its place, if it needs one. Only [`enter`] makes it.
 #[derive(Debug)]
@@ -93,14 +103,16 @@ impl Entry {
     }
 }
 
-/// Gets the record of a request its place, where the operation that was selected starts an execution, as every one does.
+/// Gets the record of a request its place, if the operation that was selected starts an execution, as every one does. Its
+/// tenant may have as many starts under way as it leaves places for others, and any number if it is the `only` one.
 ///
 /// # Errors
 ///
 /// [`Full`].
-pub async fn enter(record: &mut Record) -> Result<Entered, Full> {
+pub async fn enter(record: &mut Record, starts: &Arc<Share>, only: bool) -> Result<Entered, Full> {
     if let Some(audit) = record.audit_of_start() {
-        let place = audit.place().await?;
+        let start = starts.hold(1, only).map_err(|_| Full::Share)?;
+        let place = audit.place(start).await?;
         record.audit.place = Some(place);
     }
     Ok(Entered(()))
@@ -164,12 +176,13 @@ impl Audit {
         }
     }
 
-    async fn place(self: &Arc<Self>) -> Result<Place, Full> {
+    async fn place(self: &Arc<Self>, start: Hold) -> Result<Place, Full> {
+        let place = |audit: &Arc<Audit>| Place { audit: Some(Arc::clone(audit)), _start: start };
         if self.room.try_take() {
-            return Ok(Place::of(self));
+            return Ok(place(self));
         }
         // Boxed, as few starts need it and all would carry its future around.
-        if Box::pin(self.wait()).await { Ok(Place::of(self)) } else { Err(Full) }
+        if Box::pin(self.wait()).await { Ok(place(self)) } else { Err(Full::Everywhere) }
     }
 
     async fn wait(&self) -> bool {
@@ -207,17 +220,16 @@ pub struct Unwritten {
 
 /// Room for one record. Dropped without one, it is free again.
 #[derive(Debug)]
-pub struct Place(Option<Arc<Audit>>);
+pub struct Place {
+    audit: Option<Arc<Audit>>,
+    /// Of its tenant's share, until the record is made.
+    _start: Hold,
+}
 
 impl Place {
-    /// Of a place that was taken.
-    fn of(audit: &Arc<Audit>) -> Place {
-        Place(Some(Arc::clone(audit)))
-    }
-
     /// Puts the record there.
     pub(super) fn fill(mut self, record: &Record) {
-        let Some(audit) = self.0.take() else { return };
+        let Some(audit) = self.audit.take() else { return };
         let mut line = Vec::with_capacity(1024);
         // Writing into memory does not fail.
         drop(line::json(&mut line, record));
@@ -227,7 +239,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(audit) = &self.0 {
+        if let Some(audit) = &self.audit {
             audit.room.free(1);
         }
     }

@@ -90,7 +90,11 @@ table! {
     STREAMS = gauge("asteroid_gateway_upstream_http2_streams", "Requests on them");
     CONNECTIONS = gauge("asteroid_gateway_connections", "Connections of callers");
     CAPACITY = gauge("asteroid_gateway_connections_limit", "How many there may be, on all listeners together");
-    DELAYED = counter("asteroid_gateway_connections_delayed_total", "Connections that waited because there were as many as may be");
+    DELAYED = counter("asteroid_gateway_connections_delayed_total", "Connections that waited because there were as many as may be and none was silent");
+    CLOSED = counter("asteroid_gateway_connections_closed_total", "Connections that the gateway closed to protect others, by reason");
+    BODY_MEMORY = gauge("asteroid_gateway_body_memory_bytes", "Memory that requests and their bodies take");
+    BODY_MEMORY_LIMIT = gauge("asteroid_gateway_body_memory_limit_bytes", "Memory that they may take");
+    BODY_MEMORY_REFUSED = counter("asteroid_gateway_body_memory_refused_total", "Requests that were refused because they found no memory");
     RELOADS = counter("asteroid_gateway_config_reload_total", "Tries to take over a changed configuration");
     RELOADED = gauge("asteroid_gateway_config_last_reload_successful", "Whether the last of them succeeded, 1 at the start");
     RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
@@ -115,9 +119,26 @@ pub struct Metrics {
     listeners: Mutex<Vec<(String, Gauge)>>,
     /// Connections of callers that waited for a place.
     pub delayed: Counter,
+    closed: [Counter; Closed::ALL.len()],
     pools: Mutex<Vec<Pool>>,
     /// Tries to take over a changed configuration.
     pub reloads: Reloads,
+}
+
+/// Why the gateway closed a connection whose caller may still have wanted something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It came from outside `trusted_peers`.
+    Outsider,
+    /// The head of its first request did not come in time.
+    Late,
+    /// It had been silent longest when there was no place for another.
+    Evicted,
+}
+
+impl Closed {
+    const ALL: [(Closed, &'static str); 3] =
+        [(Closed::Outsider, "outsider"), (Closed::Late, "late"), (Closed::Evicted, "evicted")];
 }
 
 /// Asks one worker's pool.
@@ -159,6 +180,11 @@ impl Metrics {
             listeners.push((address.to_owned(), gauge.clone()));
             gauge
         })
+    }
+
+    /// Counts a connection that the gateway closed.
+    pub fn closed(&self, reason: Closed) {
+        self.closed.get(reason as usize).into_iter().for_each(Counter::add);
     }
 
     /// Asks a worker's pool whenever somebody looks.

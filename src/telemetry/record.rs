@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use crate::state::{Digest, Meters, Standing};
+use crate::state::{Digest, Hold, Meters, Standing};
 
 use super::Sinks;
 use super::audit::{self, Audit};
@@ -75,6 +75,8 @@ pub struct Record {
     pub asked: Asked,
     /// Where the tenant that was identified is counted.
     pub meters: Option<Arc<Meters>>,
+    /// The memory that is charged for it until its answer is delivered.
+    pub memory: Option<Hold>,
     /// What the audit has of it beside the line.
     pub audit: audit::Entry,
     /// What is written; set by the stage that learns it.
@@ -162,6 +164,7 @@ impl Record {
             standing: Standing::default(),
             asked: Asked::default(),
             meters: None,
+            memory: None,
             audit: audit::Entry::default(),
             line,
         })

@@ -122,7 +122,7 @@ impl Tracer {
 }
 
 impl Trace {
-    /// Decides about a request: the caller's flag counts where a valid context came, else the ratio.
+    /// Decides about a request: what is recorded is the gateway's ratio of new traces, and of those that callers sampled.
     #[must_use]
     pub fn of(tracer: Option<&Tracer>, scheme: Scheme, head: &Parts) -> Trace {
         let caller = Context::of(&head.headers);
@@ -130,7 +130,9 @@ impl Trace {
             return caller.map_or(Trace::Absent, |context| Trace::Passed(context.trace_id));
         };
         let own = match caller {
-            Some(caller) if !caller.is_sampled() => return Trace::Passed(caller.trace_id),
+            Some(caller) if !caller.is_sampled() || !Context::draw(|random| tracer.sample.takes(random)) => {
+                return Trace::Passed(caller.trace_id);
+            }
             Some(caller) => caller.sibling(),
             None => Context::begin(|random| tracer.sample.takes(random)),
         };

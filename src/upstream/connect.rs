@@ -216,6 +216,13 @@ impl Connector {
         Ok(Connector { place, dialer: Arc::default(), host, tls, within })
     }
 
+    /// Begins to look up the upstream's name, if it has to be.
+    pub fn prepare(&self, tasks: &Tasks) {
+        if let Place::Name(resolver) = &self.place {
+            resolver.begin(tasks);
+        }
+    }
+
     /// How long a connection may take.
     #[must_use]
     pub fn within(&self) -> Duration {

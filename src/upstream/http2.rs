@@ -2,7 +2,8 @@
 //!
 //! It knows of each request that failed whether the upstream can have seen it. What proves that it cannot:
 //!
-//! - `RST_STREAM` of the upstream's with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7);
+//! - `RST_STREAM` of the upstream's with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7). An upstream that
+//!   said so after an interim answer is not believed, about this request or another of the connection;
 //! - `GOAWAY` with a lower last stream: h2 fails with a remote `GOAWAY` only the streams above it, and those that were
 //!   never opened because of it;
 //! - hyper returns the request: the connection had ended before it was taken from the queue.
@@ -225,7 +226,7 @@ impl Stream {
         self.is_finished.store(true, Ordering::Relaxed);
         let is_unsent = error.take_message().is_some();
         let error = error.into_error();
-        if !is_unsent && is_refusal(&error) {
+        if !is_unsent && is_refusal(&error) && !link.contradicts_itself() {
             return Err(Failed::Refused(kept));
         }
         Err(failed(is_unsent.then_some(kept), &error, link))

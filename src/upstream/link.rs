@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::client::TlsStream;
 
 use super::cause::Cause;
+use super::frames::Frames;
 
 /// How much may come before the head of an answer over HTTP/1.1, in bytes: interim answers, and the head itself.
 const BEFORE_ANSWER: i64 = 1 << 20;
@@ -35,6 +36,7 @@ pub struct LinkState {
     /// How much may still come that is no content.
     allowance: AtomicI64,
     is_tls13: bool,
+    contradicts: AtomicBool,
     failure: Mutex<Option<Failure>>,
 }
 
@@ -53,6 +55,7 @@ impl LinkState {
             has_received: AtomicBool::new(false),
             allowance: AtomicI64::new(CONTROL),
             is_tls13,
+            contradicts: AtomicBool::new(false),
             failure: Mutex::default(),
         }
     }
@@ -78,6 +81,13 @@ impl LinkState {
         let more = |allowance: i64| Some(allowance.saturating_add(CONTROL_FOR_REQUEST).min(MAX_CONTROL));
         // The function always returns a value, so the update cannot fail.
         self.allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok();
+    }
+
+    /// Returns whether the upstream said of a request that it had not looked at it, after it had begun to answer it. Then it
+    /// is not believed when it says so of others.
+    #[must_use]
+    pub fn contradicts_itself(&self) -> bool {
+        self.contradicts.load(Ordering::Relaxed)
     }
 
     /// Returns what reading or writing failed of.
@@ -213,6 +223,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
             heard.send(()).ok();
         }
         let counted = frames.as_mut().map_or(received.len(), |frames| frames.count(received));
+        if frames.as_ref().is_some_and(Frames::are_contradictory) {
+            state.contradicts.store(true, Ordering::Relaxed);
+        }
         Poll::Ready(read.and(state.receive(counted)))
     }
 }
@@ -275,68 +288,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Link<S> {
     }
 }
 
-/// Walks over the frames of HTTP/2 and counts the bytes that bring no content.
-#[derive(Debug, Default)]
-struct Frames {
-    /// The head of the next frame, as far as it has come.
-    head: Vec<u8>,
-    /// How much of the frame's payload is still to come.
-    left: usize,
-    is_counted: bool,
-}
-
-impl Frames {
-    const HEAD: usize = 9;
-    const DATA: u8 = 0;
-    const WINDOW_UPDATE: u8 = 8;
-
-    fn count(&mut self, mut bytes: &[u8]) -> usize {
-        let mut counted = 0;
-        while !bytes.is_empty() {
-            let take = if self.left > 0 { self.left } else { Frames::HEAD - self.head.len() };
-            let (taken, rest) = bytes.split_at(take.min(bytes.len()));
-            bytes = rest;
-            if self.left > 0 {
-                self.left -= taken.len();
-            } else {
-                self.head.extend_from_slice(taken);
-                let &[a, b, c, kind, ..] = self.head.as_slice() else { continue };
-                if self.head.len() < Frames::HEAD {
-                    continue;
-                }
-                self.head.clear();
-                self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                // Content that is empty, frame after frame, is none.
-                self.is_counted = self.left == 0 || !matches!(kind, Frames::DATA | Frames::WINDOW_UPDATE);
-                counted += if self.is_counted { Frames::HEAD } else { 0 };
-                continue;
-            }
-            counted += if self.is_counted { taken.len() } else { 0 };
-        }
-        counted
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, 0, 0, 0, 0, 1], payload].concat()
-    }
-
-    #[test]
-    fn content_and_windows_are_not_counted_however_the_bytes_are_cut() {
-        let all =
-            [frame(1, b"head"), frame(0, &[7; 70_000]), frame(8, &[0; 4]), frame(0, b""), frame(6, &[0; 8])].concat();
-        let expected = (9 + 4) + 9 + (9 + 8);
-        for size in [1, 2, 8, 9, 10, 4096, all.len()] {
-            let mut frames = Frames::default();
-            let counted: usize = all.chunks(size).map(|part| frames.count(part)).sum();
-            assert_eq!(counted, expected, "in parts of {size}");
-        }
-    }
 
     #[test]
     fn what_is_no_content_has_a_bound_that_each_request_raises() {

@@ -103,7 +103,7 @@ impl Resolver {
     }
 
     /// Begins a look-up, unless one is under way.
-    fn begin(self: &Arc<Self>, tasks: &Tasks) {
+    pub fn begin(self: &Arc<Self>, tasks: &Tasks) {
         if std::mem::replace(&mut self.state().is_looking_up, true) {
             return;
         }

@@ -4,6 +4,7 @@ pub(crate) mod asteroid;
 pub(crate) mod balancer;
 pub(crate) mod caller;
 pub(crate) mod certificates;
+pub(crate) mod cgroup;
 pub(crate) mod collector;
 pub(crate) mod container;
 pub(crate) mod frames;

@@ -85,6 +85,25 @@ fn a_start_that_may_have_been_looked_at_is_never_sent_again() {
 }
 
 #[test]
+fn a_start_that_was_refused_after_an_interim_answer_is_never_sent_again() {
+    use Act::{InterimThenGoAwayBelow, InterimThenReset};
+    let acts: [&'static [Act]; 5] = [
+        &[InterimThenReset("100", REFUSED_STREAM)],
+        &[InterimThenReset("102", REFUSED_STREAM)],
+        &[InterimThenReset("103", REFUSED_STREAM)],
+        &[InterimThenGoAwayBelow("100")],
+        &[InterimThenGoAwayBelow("103")],
+    ];
+    for acts in acts {
+        let (upstream, gateway) = before(ANY, acts, "");
+        execute(&gateway).assert_error(504, "upstream-broke", "unknown");
+        assert_eq!(upstream.seen().requests, 1, "{acts:?}");
+        assert_eq!(execute(&gateway).status, 202, "the next call after {acts:?} is served as ever");
+        assert_eq!(upstream.seen().requests, 2, "{acts:?}");
+    }
+}
+
+#[test]
 fn a_refusal_after_one_that_may_have_been_looked_at_changes_nothing() {
     let (upstream, gateway) = before(ANY, &[Act::Reset(REFUSED_STREAM), Act::Reset(CANCEL)], "");
     execute(&gateway).assert_error(504, "upstream-broke", "unknown");

@@ -1,5 +1,6 @@
 //! Who is charged: the tenant that a trusted peer names, and nobody else.
 
+use crate::harness::metrics::Metrics;
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
 
 /// A gateway whose listener takes the tenant from `X-Tenant-Id`; `more` stands beside it in `tenant`.
@@ -47,11 +48,18 @@ fn a_request_that_nobody_can_be_charged_for_is_refused() {
 }
 
 #[test]
-fn the_header_of_a_peer_that_is_not_trusted_names_nobody() {
+fn a_peer_that_is_not_trusted_is_closed_before_anything_is_read_of_it_and_the_log_says_which() {
     let pair = by_header(", trusted_peers: [10.0.12.7/32, 127.0.0.2]");
-    let answer = pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
-    answer.assert_error(401, "tenant", "not_started");
-    assert!(answer.json()["detail"].as_str().unwrap().contains("127.0.0.1"));
+    for _ in 0..3 {
+        assert!(pair.caller().try_post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").is_none());
+    }
+    let closed = pair.gateway.line(|line| line["level"] == "WARN" && line["peer"].is_string());
+    assert!(closed["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{closed}");
+    assert_eq!(pair.gateway.output().matches("outside `trusted_peers`").count(), 1, "not for each");
+    let counted =
+        |metrics: &Metrics| metrics.find("asteroid_gateway_connections_closed_total", &[("reason", "outsider")]);
+    pair.gateway.wait_for_metrics(counted, &Some(3.0));
+    assert!(pair.gateway.events("request").is_empty());
     assert_eq!(pair.asteroid.requests().len(), 0);
     let pair = by_header(", trusted_peers: [127.0.0.0/8]");
     assert_eq!(pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").status, 202);
@@ -64,12 +72,29 @@ fn a_fixed_tenant_off_loopback_is_for_its_trusted_peers_alone() {
     let open = text.replace("fixed: billing", "fixed: billing, trusted_peers: [127.0.0.1]");
     let port = Program::run(&open).address().port();
     assert_ne!(port, 0);
-    for (peers, status) in [("127.0.0.1", 202), ("10.0.0.0/8", 401)] {
+    for (peers, status) in [("127.0.0.1", Some(202)), ("10.0.0.0/8", None)] {
         let gateway =
             Program::run(&text.replace("fixed: billing", &format!("fixed: billing, trusted_peers: [{peers}]")));
         let mut caller = Caller::connect(([127, 0, 0, 1], gateway.address().port()).into());
-        assert_eq!(caller.execute("{}").status, status, "{peers}");
+        assert_eq!(caller.try_post(EXECUTE, &[], b"{}").map(|answer| answer.status), status, "{peers}");
     }
+}
+
+#[test]
+fn a_peer_that_a_reload_trusts_no_more_names_nobody_on_a_connection_that_it_has() {
+    let asteroid = Asteroid::start();
+    let trusting = |peer: &str| {
+        configuration(&asteroid.url(), "")
+            .replace("fixed: billing", &format!("fixed: billing, trusted_peers: [{peer}]"))
+    };
+    let gateway = Program::run(&trusting("127.0.0.1"));
+    let mut caller = Caller::connect(gateway.address());
+    assert_eq!(caller.execute("{}").status, 202);
+    assert_eq!(gateway.reload(&trusting("127.0.0.2"))["level"], "INFO");
+    let answer = caller.execute("{}");
+    answer.assert_error(401, "tenant", "not_started");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("127.0.0.1"));
+    assert!(Caller::connect(gateway.address()).try_post(EXECUTE, &[], b"{}").is_none());
 }
 
 #[test]

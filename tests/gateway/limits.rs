@@ -187,19 +187,6 @@ fn a_start_that_the_budget_refuses_takes_nothing_from_the_rate() {
 }
 
 #[test]
-fn the_upstreams_own_limits_are_passed_on_beside_the_gateways() {
-    let pair = limited("requests: { rate: 9/d }");
-    let headers = json!([["ratelimit", "\"account\";r=1"], ["ratelimit-policy", "\"account\";q=5"]]);
-    pair.asteroid.next(json!({"then": {"answer": {"status": 202, "headers": headers, "body": "{}"}}}));
-    let answer = pair.execute("{}");
-    let all = |name: &str| -> Vec<&str> {
-        answer.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect()
-    };
-    assert_eq!(all("ratelimit"), ["\"account\";r=1", "\"requests\";r=8"]);
-    assert_eq!(all("ratelimit-policy"), ["\"account\";q=5", "\"requests\";q=9;w=86400"]);
-}
-
-#[test]
 fn a_tenant_without_limits_is_told_of_none() {
     let pair = Pair::start();
     let answer = pair.execute("{}");

@@ -9,10 +9,12 @@
 
 mod harness;
 
+mod admin;
 mod answers;
 mod attacks;
 mod audit;
 mod bodies;
+mod bounds;
 mod broken_bodies;
 mod broken_upstream;
 mod callers;

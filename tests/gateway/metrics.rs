@@ -347,7 +347,15 @@ fn callers_that_had_to_wait_for_a_place_are_counted() {
     let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 140);
     let limit = gateway.metrics().find("asteroid_gateway_connections_limit", &[]).unwrap();
     assert_eq!(limit, 6.0);
-    let held: Vec<_> = (0..7).map(|_| Caller::connect(gateway.address())).collect();
+    asteroid.always(json!({"then": "stall"}));
+    let start = || {
+        let mut caller = Caller::connect(gateway.address());
+        caller.send_post(EXECUTE, &[], b"{}");
+        caller
+    };
+    let mut held: Vec<_> = (0..6).map(|_| start()).collect();
+    asteroid.wait_for_requests(6);
+    held.push(start());
     let seen = |metrics: &Metrics| {
         ["connections", "connections_delayed_total"].map(|name| metrics.find(&format!("asteroid_gateway_{name}"), &[]))
     };
@@ -418,8 +426,8 @@ fn a_tenant_of_the_name_that_nobody_has_is_counted_with_nobody() {
     let gateway = Program::run(&text.replace("tenants: {", "tenants: { other: { credential: main },"));
     let pair = Pair { asteroid, gateway };
     assert_eq!((start(&pair, "other", None, "{}").status, start(&pair, "nobody", None, "{}").status), (202, 401));
-    let requests = pair.gateway.metrics().all("asteroid_gateway_requests_total");
-    assert_eq!(requests, counted(&[("other 2xx", 1), ("other 4xx", 1)]));
+    let requests = |metrics: &Metrics| metrics.all("asteroid_gateway_requests_total");
+    pair.gateway.wait_for_metrics(requests, &counted(&[("other 2xx", 1), ("other 4xx", 1)]));
 }
 
 #[test]
@@ -428,7 +436,7 @@ fn metrics_come_in_the_format_that_is_asked_for_and_head_says_the_same_without_t
     assert_eq!(pair.execute("{}").status, 202);
     let ask = |method: &str, accept: &str| {
         let mut probe = pair.gateway.probe();
-        probe.send(format!("{method} /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n").as_bytes());
+        probe.send(format!("{method} /metrics HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n").as_bytes());
         probe
     };
     let plain = ask("GET", "").answer();

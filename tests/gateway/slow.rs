@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::harness::metrics::Metrics;
 use crate::harness::program::unprotected;
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
 
@@ -24,33 +25,60 @@ fn an_answer_that_is_read_slowly_but_steadily_is_read_to_its_end() {
 }
 
 #[test]
-fn callers_beyond_the_limit_of_open_files_wait_and_are_served_when_others_leave() {
+fn callers_beyond_the_limit_of_open_files_wait_for_those_that_wait_for_answers_and_are_served_then() {
     let asteroid = Asteroid::start();
     // 128 are kept for other things, and half of the rest are for callers.
     let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 144);
-    let connect = || Caller::connect(gateway.address());
-    let mut served: Vec<Caller> = (0..8).map(|_| connect()).collect();
-    for caller in &mut served {
-        assert_eq!(caller.execute("{}").status, 202);
-    }
-    let mut waiting: Vec<Caller> = (0..60).map(|_| connect()).collect();
-    for caller in &mut waiting {
+    let start = || {
+        let mut caller = Caller::connect(gateway.address());
         caller.send_post(EXECUTE, &[], b"{}");
-    }
+        caller
+    };
+    asteroid.always(json!({"then": "stall"}));
+    let mut callers: Vec<Caller> = (0..8).map(|_| start()).collect();
+    asteroid.wait_for_requests(8);
+    callers.extend((0..60).map(|_| start()));
     gateway.line(|line| line["connections"] == 8 && line["level"] == "ERROR");
-    // Those who were there first are served on.
-    for caller in &mut served {
-        assert_eq!(caller.execute("{}").status, 202);
-    }
-    assert_eq!(asteroid.requests().len(), 16);
-    served.clear();
-    for mut caller in waiting {
+    assert_eq!(asteroid.requests().len(), 8);
+    asteroid.clear_faults();
+    for mut caller in callers {
         assert_eq!(caller.answer().status, 202);
     }
-    assert_eq!(asteroid.requests().len(), 76);
+    assert_eq!(asteroid.requests().len(), 68);
     let said = gateway.output().matches("more wait").count();
     assert!(gateway.stop().status.success());
     assert_eq!(said, 1, "once for the whole episode");
+}
+
+#[test]
+fn a_caller_that_finds_no_place_gets_that_of_the_connection_that_has_been_silent_longest() {
+    let asteroid = Asteroid::start();
+    let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 144);
+    let connect = || Caller::connect(gateway.address());
+    // Connected and silent, in the middle of a head, in the middle of a body, and unused since an answer.
+    let mut silent: Vec<Caller> = (0..8).map(|_| connect()).collect();
+    silent[1].send(b"POST / HTTP/1.1\r\nHost: loc");
+    silent[2].send(format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n").as_bytes());
+    silent[2].send(b"Content-Type: application/json\r\n\r\n{");
+    assert_eq!(silent[3].execute("{}").status, 202);
+    for n in 0..24 {
+        assert_eq!(connect().execute("{}").status, 202, "{n}");
+    }
+    let held: Vec<Caller> = (0..8)
+        .map(|_| {
+            let mut caller = connect();
+            assert_eq!(caller.execute("{}").status, 202);
+            caller
+        })
+        .collect();
+    for caller in &mut silent {
+        assert!(caller.is_closed());
+    }
+    drop(held);
+    let evicted =
+        |metrics: &Metrics| metrics.find("asteroid_gateway_connections_closed_total", &[("reason", "evicted")]);
+    assert!(evicted(&gateway.metrics()).is_some_and(|count| count >= 8.0));
+    assert_eq!(asteroid.requests().len(), 33);
 }
 
 #[test]

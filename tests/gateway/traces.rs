@@ -42,7 +42,7 @@ fn states(request: &asteroid_gateway::simulator::received::Received) -> Vec<&str
 #[test]
 fn a_sampled_request_has_a_span_for_itself_and_one_for_its_exchange_in_the_callers_trace() {
     let collector = Collector::start();
-    let pair = Pair::with(&collector.traces(", sample: 0, service_name: billing-gateway"));
+    let pair = Pair::with(&collector.traces(", service_name: billing-gateway"));
     let headers = [("traceparent", parent("01")), ("tracestate", "a=1".into()), ("Idempotency-Key", "k".into())];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     let answer = pair.caller().post(EXECUTE, &headers, br#"{"inputs":{"secret":"CANARY"}}"#);
@@ -97,35 +97,47 @@ fn a_sampled_request_has_a_span_for_itself_and_one_for_its_exchange_in_the_calle
 }
 
 #[test]
-fn the_callers_flag_decides_where_it_sent_one_and_the_ratio_where_not() {
-    for (sample, root_is_sampled) in [("0", false), ("1", true)] {
+fn the_ratio_decides_about_new_traces_and_those_that_a_caller_sampled_and_no_other_is_recorded() {
+    for (sample, is_recorded) in [("0", false), ("1", true)] {
         let collector = Collector::start();
         let pair = Pair::with(&collector.traces(&format!(", sample: {sample}")));
         traced(&pair, &parent("00"));
         traced(&pair, &parent("01"));
         assert_eq!(pair.execute("{}").status, 202);
-        let spans = if root_is_sampled { 4 } else { 2 };
         // The last to leave is flushed by the end, so nothing more can come.
         let Pair { asteroid, gateway } = pair;
         let ended = gateway.stop();
-        let seen = collector.spans(spans);
-        assert_eq!(seen.len(), spans, "{seen:#?}");
+        let seen = if is_recorded { collector.spans(4) } else { Vec::new() };
+        assert_eq!((seen.len(), collector.posts(0).is_empty()), if is_recorded { (4, false) } else { (0, true) });
 
         let [unsampled, sampled, root] = asteroid.requests().try_into().unwrap();
         assert_eq!(unsampled.header("traceparent"), Some(parent("00").as_str()), "it goes on as it came");
         assert_eq!(states(&unsampled), ["a=1", "b=2"]);
         let (trace, span, flags) = sent(&sampled);
         assert_eq!((trace.as_str(), flags.as_str()), (TRACE, "01"));
-        assert!(span != PARENT && seen.iter().any(|seen| seen["id"] == span));
+        assert_eq!(span != PARENT, is_recorded, "it goes on as it came where it is not recorded");
+        assert_eq!(seen.iter().any(|seen| seen["id"] == span), is_recorded);
         assert_eq!(states(&sampled), ["a=1", "b=2"]);
         let (trace, _, flags) = sent(&root);
-        assert_eq!(flags, if root_is_sampled { "03" } else { "02" }, "the upstream decides no other way");
-        assert_eq!(seen.iter().any(|seen| seen["trace"] == trace), root_is_sampled);
+        assert_eq!(flags, if is_recorded { "03" } else { "02" }, "the upstream decides no other way");
+        assert_eq!(seen.iter().any(|seen| seen["trace"] == trace), is_recorded);
         assert_eq!(states(&root), [""; 0]);
         for trace in [TRACE, &trace] {
             assert!(ended.output.contains(&format!(r#""trace_id":"{trace}""#)), "{}", ended.output);
         }
     }
+}
+
+#[test]
+fn a_caller_cannot_choose_a_trace_that_is_always_recorded() {
+    let collector = Collector::start();
+    let pair = Pair::with(&collector.traces(", sample: 0.5"));
+    for _ in 0..60 {
+        traced(&pair, &parent("01"));
+    }
+    let requests = pair.asteroid.requests();
+    let recorded = requests.iter().filter(|request| sent(request).1 != PARENT).count();
+    assert!(recorded > 0 && recorded < requests.len(), "{recorded} of {}, all of one trace", requests.len());
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn a_caller_who_hangs_up_before_the_request_was_whole_starts_nothing_and_is_logg
     caller.send(format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\nX-Request-Id: half\r\n\r\n{{").as_bytes());
     caller.leave();
     let line = pair.gateway.line(|line| line["request_id"] == "half");
-    assert_eq!((&line["outcome"], &line["error"]), (&json!("not_started"), &json!("body-broken")));
+    assert_eq!((&line["outcome"], &line["error"]), (&json!("not_started"), &json!("caller-left")));
     assert_eq!(pair.asteroid.requests().len(), 0);
 }
 

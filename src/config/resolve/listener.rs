@@ -1,13 +1,13 @@
 //! `listeners` and `admin`: where the gateway listens, and whom it takes a caller for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hyper::header::HeaderName;
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Address, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
+use super::{Address, Admin, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::{pasted, suggestion};
@@ -203,15 +203,17 @@ fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings)
     Some(Some(ListenerTls { certificate_file: certificate_file?, key_file: key_file? }))
 }
 
-pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<SocketAddr> {
-    let path = Path::default().key("admin").key("address");
+pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<Admin> {
+    let section = Path::default().key("admin");
+    let hosts = hosts(written.hosts, &section.key("hosts"), findings);
+    let path = section.key("address");
     let Ok(address) = written.address.as_deref().unwrap_or(ADMIN).parse() else {
         return findings.fault(&path, ADMIN_ADDRESS);
     };
     if listeners.iter().any(|listener| listener.address.overlaps(&Address::Tcp(address))) {
         return findings.fault(&path, "a listener has this address already; probes need one of their own");
     }
-    Some(address)
+    Some(Admin { address, hosts: hosts? })
 }
 
 pub(super) fn warn_of_idle_tenants(

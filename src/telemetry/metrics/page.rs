@@ -16,7 +16,7 @@ use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
 use super::text::prometheus;
-use super::{Form, Kind, Name, Pool, Pooled};
+use super::{Closed, Form, Kind, Name, Pool, Pooled};
 
 /// A label and its value.
 pub(super) type Label<'a> = (&'static str, Cow<'a, str>);
@@ -161,7 +161,13 @@ impl Shown {
         let open = listeners.iter().map(|(address, open)| ([("listener", address.as_str())], open.count()));
         out.gauges(&super::CONNECTIONS, open)?;
         out.gauge(&super::CAPACITY, &self.capacity)?;
-        out.counter(&super::DELAYED, metrics.delayed.count())
+        out.counter(&super::DELAYED, metrics.delayed.count())?;
+        let closed = Closed::ALL.iter().zip(&metrics.closed);
+        out.counters(&super::CLOSED, closed.map(|((_, reason), count)| ([("reason", *reason)], count.count())))?;
+        let memory = &self.state.body_memory;
+        out.gauge(&super::BODY_MEMORY, &memory.held())?;
+        out.gauge(&super::BODY_MEMORY_LIMIT, &memory.max())?;
+        out.counter(&super::BODY_MEMORY_REFUSED, memory.refused())
     }
 
     fn process(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use super::duration::{Histogram, Lazy};
 use super::label::{ASKED, Asked, STATUSES, name, name_index, status, status_error, status_index};
 
 /// The gateway's own errors, by the last part of their `type`; another is shown as `_OTHER`.
-const ERRORS: [&str; 30] = [
+const ERRORS: [&str; 32] = [
     "limit",
     "body",
     "unreachable",
@@ -28,6 +28,7 @@ const ERRORS: [&str; 30] = [
     "media-type",
     "body-too-large",
     "body-timeout",
+    "body-memory",
     "body-broken",
     "caller-left",
     "target",
@@ -36,6 +37,7 @@ const ERRORS: [&str; 30] = [
     "misdirected",
     "browser",
     "audit-full",
+    "audit-share",
     "tagging",
 ];
 

@@ -71,9 +71,15 @@ impl Context {
     pub fn begin(chosen: impl FnOnce(u64) -> bool) -> Context {
         // The last seven bytes of a uuid are random throughout, as level 2 of the specification asks.
         let trace_id = Uuid::new_v4();
-        let random = trace_id.as_u64_pair().1 << 8 >> 8;
+        let random = random_part(trace_id);
         let flags = RANDOM | if chosen(random) { SAMPLED } else { 0 };
         Context { trace_id: TraceId(trace_id.into_bytes()), span_id: SpanId::new(), flags }
+    }
+
+    /// Whether `chosen` says so of 56 random bits that are the gateway's own: a caller could choose its trace's id.
+    #[must_use]
+    pub fn draw(chosen: impl FnOnce(u64) -> bool) -> bool {
+        chosen(random_part(Uuid::new_v4()))
     }
 
     /// Another span of the same trace.
@@ -150,6 +156,11 @@ impl fmt::Debug for SpanId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
     }
+}
+
+/// The last seven bytes.
+fn random_part(id: Uuid) -> u64 {
+    id.as_u64_pair().1 << 8 >> 8
 }
 
 fn digits(byte: u8) -> [u8; 2] {

@@ -117,18 +117,15 @@ enum Failure {
     Exchange(#[from] client::Error),
     #[error("it answered {0}")]
     Status(StatusCode, Option<Duration>),
-    #[error("its answer is not OTLP; is the path right?")]
-    Unreadable,
 }
 
 impl Failure {
     /// How long to wait before it is sent again, if OTLP lets it be: where the collector said that it is busy, or nothing.
     fn wait(&self, attempt: u32) -> Option<Duration> {
         let asked = match self {
-            Failure::Exchange(client::Error::TooLong) => return None,
             Failure::Exchange(_) => None,
             Failure::Status(status, asked) if matches!(status.as_u16(), 429 | 502 | 503 | 504) => *asked,
-            Failure::Status(..) | Failure::Unreadable => return None,
+            Failure::Status(..) => return None,
         };
         let doubled = Duration::from_secs(1 << attempt.min(5));
         // Spread by half, or gateways that were refused together would come again together.
@@ -241,13 +238,21 @@ impl Exporter {
     }
 
     /// Sends a batch once; says how many spans of it were rejected.
+    ///
+    /// Every 2xx takes the batch, whatever the rest of the answer is: collectors and what stands before them answer with
+    /// 202 or 204, with JSON or with nothing.
     async fn attempt(&self, body: Bytes) -> Result<usize, Failure> {
-        let answer = self.client.post("application/x-protobuf", body, PATIENCE).await?;
-        if answer.status != StatusCode::OK {
+        let answer = match self.client.post("application/x-protobuf", body, PATIENCE).await {
+            Ok(answer) => answer,
+            Err(client::Error::Incomplete(status, _)) if status.is_success() => return Ok(0),
+            Err(client::Error::Incomplete(status, _)) => return Err(Failure::Status(status, None)),
+            Err(error) => return Err(error.into()),
+        };
+        if !answer.status.is_success() {
             return Err(Failure::Status(answer.status, retry_after(&answer.headers)));
         }
-        let response = Response::decode(answer.body).map_err(|_| Failure::Unreadable)?;
-        let rejected = response.partial_success.map_or(0, |partial| partial.rejected_spans);
+        let partial = Response::decode(answer.body).ok().and_then(|response| response.partial_success);
+        let rejected = partial.map_or(0, |partial| partial.rejected_spans);
         Ok(usize::try_from(rejected).unwrap_or(0))
     }
 

@@ -1,7 +1,7 @@
 //! A caller that writes the bytes it is told to, and reads one answer at a time.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,6 +83,11 @@ impl Caller {
         Ok(Caller { stream: BufReader::new(Box::new(stream)), address: (Ipv4Addr::LOCALHOST, 80).into() })
     }
 
+    /// HTTP/1.1 on a connection that is there.
+    pub(crate) fn on(stream: impl Stream + 'static, address: SocketAddr) -> Caller {
+        Caller { stream: BufReader::new(Box::new(stream)), address }
+    }
+
     /// HTTP/1.1 over TLS, with a server that is `localhost`.
     pub(crate) fn connect_tls(address: SocketAddr, config: Arc<ClientConfig>) -> Caller {
         Caller { stream: BufReader::new(Box::new(encrypt(connect(address), config))), address }
@@ -146,6 +151,11 @@ impl Caller {
     /// Writes bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// The same, where the other side may have closed.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) {
+        drop(self.stream.get_mut().write_all(bytes));
     }
 
     /// Hangs up.
@@ -229,6 +239,20 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// The same from an address of this machine.
+pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        socket.connect(address).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// TLS with `localhost`.

@@ -43,6 +43,8 @@ pub(crate) struct Post {
 pub(crate) enum Reply {
     /// This status, further header lines, this body.
     Answer(u16, &'static str, Vec<u8>),
+    /// This status, half of a body, and the end.
+    Cut(u16),
     /// No answer, as long as the test runs.
     Hang,
     /// It hangs up.
@@ -126,6 +128,11 @@ fn serve(mut stream: &TcpStream, shared: &Shared) -> Option<()> {
         Reply::Answer(status, headers, body) => {
             let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
             stream.write_all(&[head.as_bytes(), &body].concat()).ok()
+        }
+        Reply::Cut(status) => {
+            let cut = format!("HTTP/1.1 {status} Said\r\nContent-Length: 10\r\n\r\nhalf");
+            stream.write_all(cut.as_bytes()).ok()?;
+            None
         }
         Reply::Hang => stream.read(&mut [0]).ok().filter(|read| *read > 0).map(drop),
         Reply::Close => None,

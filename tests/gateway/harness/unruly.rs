@@ -40,6 +40,10 @@ pub(crate) enum Act {
     /// 202 when as many requests have come as there are acts.
     AnswerTogether,
     Reset(u32),
+    /// An interim answer with this status, and RST_STREAM with this code.
+    InterimThenReset(&'static str, u32),
+    /// An interim answer with this status, and GOAWAY whose last stream is the one before.
+    InterimThenGoAwayBelow(&'static str),
     /// GOAWAY whose last stream is the one before; what came before is still served.
     GoAwayBelow(u32),
     /// GOAWAY whose last stream is this one, and 202.
@@ -192,7 +196,7 @@ impl Peer {
             match act {
                 Act::Answer => self.answer(stream).await?,
                 Act::AnswerTwice => {
-                    self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03103").await?;
+                    self.interim(stream, "103").await?;
                     self.answer(stream).await?;
                 }
                 Act::GoAwayAndAnswerTogether => {
@@ -205,6 +209,14 @@ impl Peer {
                     self.answer(stream).await?;
                 }
                 Act::Reset(code) => self.reset(stream, code).await?,
+                Act::InterimThenReset(status, code) => {
+                    self.interim(stream, status).await?;
+                    self.reset(stream, code).await?;
+                }
+                Act::InterimThenGoAwayBelow(status) => {
+                    self.interim(stream, status).await?;
+                    self.go_away(stream.saturating_sub(2), NO_ERROR).await?;
+                }
                 Act::GoAwayBelow(code) => self.go_away(stream.saturating_sub(2), code).await?,
                 Act::GoAwayAndAnswer => {
                     self.go_away(stream, NO_ERROR).await?;
@@ -280,6 +292,10 @@ impl Peer {
     async fn answer(&mut self, stream: u32) -> std::io::Result<()> {
         self.head(stream).await?;
         self.frame(DATA, END_STREAM, stream, b"{}").await
+    }
+
+    async fn interim(&mut self, stream: u32, status: &str) -> std::io::Result<()> {
+        self.frame(HEADERS, END_HEADERS, stream, &[b"\x08\x03", status.as_bytes()].concat()).await
     }
 
     async fn reset(&mut self, stream: u32, code: u32) -> std::io::Result<()> {

@@ -87,10 +87,13 @@ fn leaf(full: &Full, key: &str, schema: &mut Json) -> String {
             json!({ "type": "string", "pattern": "^ *([0-9]+ *[A-Za-z]+ *)+$" }),
             format!("a span of time with its unit, {bounds}"),
         ),
-        Takes::Size(bounds) => (
-            json!({ "type": "string", "pattern": "^ *[0-9]+([.][0-9]+)? *[A-Za-z]+ *$" }),
-            format!("a size with its unit, {bounds}"),
-        ),
+        Takes::Size(bounds) => {
+            let size = " *[0-9]+([.][0-9]+)? *[A-Za-z]+ *";
+            let is_auto = full.refusal(&full.places(key)[0], json!("auto")).is_none();
+            let pattern = if is_auto { format!("^( *auto *|{size})$") } else { format!("^{size}$") };
+            let said = if is_auto { "`auto`, or a size with its unit" } else { "a size with its unit" };
+            (json!({ "type": "string", "pattern": pattern }), format!("{said}, {bounds}"))
+        }
         Takes::Rate(bounds) => (
             json!({ "type": "string", "pattern": "^ *[0-9]+ */ *[smhd] *$" }),
             format!("a rate such as 30/m, {bounds} a second, minute, hour or day"),
