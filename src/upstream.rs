@@ -267,8 +267,12 @@ impl Upstream {
                 return Err(Failure::NotSent(connect::Error::Timeout { after: timer.response() }));
             }
             let shared = connection.shared();
-            // A connection that owes an answer may owe the next one, too.
-            let overdue = || shared.iter().for_each(http2::Connection::retire);
+            // A connection that owes an answer may owe the next one, too, and so may others that have been unused as long.
+            let overdue = || match &shared {
+                Some(shared) => shared.retire(),
+                None if reused => self.pool.close_unused(),
+                None => {}
+            };
             let failed = match timer.run(connection.send(request), overdue).await {
                 Err(_elapsed) => return Err(Failure::Timeout),
                 Ok(Ok(answer)) => {

@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use crate::json::{self, Kind, Malformed, Outline, Reason, Shape, Splice, Value};
 
+pub use alike::is_alike;
 pub use tags::{OnConflict, Tags};
 
 /// How many arrays and objects may be inside each other: more than any agent's inputs, and few enough for every JSON

@@ -48,7 +48,7 @@ struct Failure {
 }
 
 impl LinkState {
-    fn new(is_tls13: bool) -> LinkState {
+    pub(super) fn new(is_tls13: bool) -> LinkState {
         LinkState {
             begun: Instant::now(),
             received: AtomicU64::new(0),

@@ -70,6 +70,12 @@ impl Pool {
         self.lock().shared.push((connection, generation));
     }
 
+    /// Closes the unused connections: an answer did not come in time on one that had been unused, so the way to the
+    /// upstream may be dead for all that were made before.
+    pub fn close_unused(&self) {
+        self.lock().unused.clear();
+    }
+
     /// What there is now.
     #[must_use]
     pub fn count(&self) -> Pooled {
@@ -97,5 +103,68 @@ impl Pool {
 impl Unused {
     fn is_alive(&self, now: Instant, idle: Duration) -> bool {
         !self.connection.sender.is_closed() && now.saturating_duration_since(self.since) < idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::io::DuplexStream;
+
+    use super::super::connect;
+    use super::super::link::LinkState;
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(50);
+
+    /// A connection that is ready for a request, and its other end.
+    async fn connection(generation: u64) -> (Http1, DuplexStream) {
+        let (near, far) = tokio::io::duplex(1024);
+        let (mut sender, driver) = connect::http1().handshake(TokioIo::new(near)).await.unwrap();
+        let task = tokio::spawn(async move { drop(driver.await) }).abort_handle();
+        sender.ready().await.unwrap();
+        (Http1 { sender, task, generation, link: Arc::new(LinkState::new(false)) }, far)
+    }
+
+    fn taken(pool: &Pool, generation: u64) -> Option<u64> {
+        match pool.take(generation)? {
+            Connection::Http1(connection) => Some(connection.generation),
+            Connection::Http2(_) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_that_is_alive_is_taken_and_what_lies_below_it_is_not_looked_at() {
+        let pool = Pool::new(IDLE);
+        let mut others = Vec::new();
+        for kept in [false, true, false, false] {
+            let (connection, far) = connection(7).await;
+            let closing = connection.task.clone();
+            pool.put(connection);
+            if kept {
+                others.push(far);
+            } else {
+                drop(far);
+                while !closing.is_finished() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        assert_eq!(pool.count().idle, 4);
+        assert_eq!(taken(&pool, 7), Some(7));
+        assert_eq!(pool.count().idle, 1, "the first is dead, and looked at when it is its turn");
+        assert_eq!(taken(&pool, 7), None);
+        assert_eq!(pool.count().idle, 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_another_generation_is_not_taken() {
+        let pool = Pool::new(IDLE);
+        let (old, _far) = connection(1).await;
+        let (new, _other) = connection(2).await;
+        pool.put(new);
+        pool.put(old);
+        assert_eq!(taken(&pool, 2), Some(2));
+        assert_eq!(pool.count().idle, 0);
     }
 }

@@ -41,6 +41,15 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
     probe.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
     probe.end_sending();
     assert_eq!(probe.answer().body, b"ok\n");
+    // Two requests that were sent one behind the other.
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[("X-Request-Id", "first")], b"{}");
+    half_closed(&mut caller, "second", "1.1");
+    assert_eq!([caller.answer().status, caller.answer().status], [202, 202]);
+    assert!(caller.is_closed());
+    for id in ["first", "second"] {
+        assert_eq!(line(&pair.gateway, id)["delivered"], true);
+    }
     // A refusal, too, and an answer that is streamed.
     let mut caller = pair.caller();
     caller.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -1,17 +1,22 @@
 //! A start with an `Idempotency-Key` is made to fail at every step and in every way that there is.
 
 mod case;
+mod fault;
+mod http2;
 mod model;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 
+use serde_json::Value;
+
 use crate::harness::gate::{Gate, Point, Verdict};
 use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Program, configuration};
 
 use case::Case;
-use model::{FAULTS, NOTHING, STEPS, impossible};
+use fault::Fault;
+use model::{NOTHING, STEPS, Step, impossible, is_possible_over_http2};
 
 /// What a tenant may start in a day.
 const BUDGET: u32 = 20;
@@ -43,9 +48,22 @@ fn for_one_key_there_is_never_a_second_run_whatever_fails_at_whatever_step() {
 
 /// Every case that can exist.
 fn cases() -> Vec<Case> {
-    let faults = STEPS.into_iter().flat_map(|step| FAULTS.map(|fault| (step, fault)));
-    let all = faults.flat_map(|(step, fault)| [false, true].map(|recovery| Case { step, fault, recovery }));
-    all.filter(|case| impossible(case.step, case.fault, case.recovery).is_none()).collect()
+    let faults = STEPS.into_iter().flat_map(|step| Fault::all().map(move |fault| (step, fault)));
+    let plain =
+        |(step, fault)| [false, true].map(|recovery| Case { step, fault, recovery, interim: None, http2: false });
+    let mut cases: Vec<Case> = faults.flat_map(plain).collect();
+    cases.retain(|case| impossible(case.step, case.fault, case.recovery).is_none());
+    let after_interim = cases.iter().filter(|case| {
+        let fails = matches!(case.fault, Fault::Closes | Fault::Resets | Fault::Late | Fault::Answers(429 | 503));
+        fails && matches!(case.step, Step::Head | Step::Started)
+    });
+    let after_interim =
+        after_interim.flat_map(|case| [100, 102, 103].map(|status| Case { interim: Some(status), ..*case }));
+    let http2 = cases.iter().filter(|case| is_possible_over_http2(case.step, case.fault));
+    let http2 = http2.map(|case| Case { http2: true, ..*case });
+    let more: Vec<Case> = after_interim.chain(http2).collect();
+    cases.extend(more);
+    cases
 }
 
 #[test]
@@ -55,7 +73,7 @@ fn of_many_retries_at_once_one_starts_and_all_that_are_accepted_name_its_run() {
             let case = format!("recovery: {recovery}, a call that broke before: {broke_before}, round {round}");
             let asteroid = Asteroid::start();
             let mut gate = Gate::before(&asteroid, broke_before.then_some(Point::Body));
-            let gateway = gateway(&gate.url(), recovery, "");
+            let gateway = gateway(&gate.url(), recovery, "", "");
             if broke_before {
                 break_one(&mut gate, &gateway);
             }
@@ -86,10 +104,11 @@ fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
 }
 
 /// A gateway with limits that show what was counted.
-fn gateway(upstream: &str, recovery: bool, more: &str) -> Program {
+fn gateway(upstream: &str, recovery: bool, more: &str, keys: &str) -> Program {
     let recovery = if recovery { "idempotency: { recovery: true }" } else { "" };
     let limits = format!("in_flight: 8, budget: {{ executions: {BUDGET}, per: day }}");
     let text = configuration(upstream, &format!("{recovery}\n{more}"));
+    let text = text.replace("{dir}/key\"", &format!("{{dir}}/key\"{keys}"));
     Program::run_watched(&text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},")))
 }
 
@@ -116,7 +135,8 @@ fn runs(asteroid: &Asteroid) -> Vec<String> {
 /// An answer as the model writes it.
 fn said(answer: Option<&Answer>) -> String {
     let Some(answer) = answer else { return NOTHING.to_owned() };
-    let problem = answer.json();
+    // An answer that is passed on may be anything.
+    let problem = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     let slug = problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:asteroid-gateway:error:"));
     match (slug, answer.header("idempotent-replayed")) {
         (Some(slug), _) => format!("{} {slug}", answer.status),

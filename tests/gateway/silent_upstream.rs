@@ -1,16 +1,60 @@
 //! A connection to the upstream that is open and brings no answers: one start finds out, and the next ones go elsewhere.
 
+use std::io::{Read, Write, copy};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::harness::unruly::{Act, Frames};
-use crate::harness::{Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
 
 /// SETTINGS without a value.
 const ANY: Option<&[u8]> = Some(&[]);
 /// SETTINGS_INITIAL_WINDOW_SIZE: 0
 const NO_WINDOW: Option<&[u8]> = Some(&[0, 4, 0, 0, 0, 0]);
+
+/// A relay that can lose what comes on the connections that it has, as a firewall does that has forgotten them.
+struct Forgetful {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    /// Connections below this number are forgotten.
+    forgotten: Arc<AtomicUsize>,
+}
+
+impl Forgetful {
+    fn before(asteroid: &Asteroid) -> Forgetful {
+        let upstream: SocketAddr = asteroid.authority().parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let relay = Forgetful { address, connections: Arc::default(), forgotten: Arc::default() };
+        let (connections, forgotten) = (Arc::clone(&relay.connections), Arc::clone(&relay.forgotten));
+        std::thread::spawn(move || {
+            for gateway in listener.incoming() {
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                let (mut gateway, mut upstream) = (gateway.unwrap(), TcpStream::connect(upstream).unwrap());
+                let (mut back, mut answers) = (gateway.try_clone().unwrap(), upstream.try_clone().unwrap());
+                std::thread::spawn(move || copy(&mut answers, &mut back));
+                let forgotten = Arc::clone(&forgotten);
+                std::thread::spawn(move || {
+                    let mut bytes = [0; 4096];
+                    while let Ok(read @ 1..) = gateway.read(&mut bytes) {
+                        if number >= forgotten.load(Ordering::SeqCst) {
+                            upstream.write_all(&bytes[..read]).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        relay
+    }
+
+    fn forget(&self) {
+        self.forgotten.store(self.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
 
 #[test]
 fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_finishes_what_it_carries() {
@@ -87,4 +131,30 @@ fn a_connection_that_answers_pings_is_kept_however_long_its_answers_take() {
     pair.asteroid.clear_faults();
     assert_eq!(slow.answer().status, 202);
     assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
+}
+
+#[test]
+fn of_connections_over_http1_that_died_while_they_were_unused_one_costs_a_start() {
+    let asteroid = Asteroid::start();
+    let relay = Forgetful::before(&asteroid);
+    let upstream = format!("http://{}/agents/v2", relay.address);
+    let gateway = Program::run(&configuration(&upstream, "timeouts: { response: 1s }"));
+    let mut callers: Vec<_> = (0..4).map(|_| Caller::connect(gateway.address())).collect();
+    for _ in &callers {
+        asteroid.next(json!({"then": "stall"}));
+    }
+    for caller in &mut callers {
+        caller.send_post(EXECUTE, &[], b"{}");
+    }
+    asteroid.wait_for_requests(4);
+    asteroid.clear_faults();
+    for caller in &mut callers {
+        assert_eq!(caller.answer().status, 202);
+    }
+    assert_eq!(relay.connections.load(Ordering::SeqCst), 4);
+    relay.forget();
+    callers[0].execute("{}").assert_error(504, "upstream-timeout", "unknown");
+    for caller in &mut callers {
+        assert_eq!(caller.execute("{}").status, 202);
+    }
 }

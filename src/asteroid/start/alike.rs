@@ -7,6 +7,13 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
+/// Returns whether a reader may take one name for the other.
+#[must_use]
+pub fn is_alike(one: &str, other: &str) -> bool {
+    let longest = one.chars().count().max(other.chars().count());
+    folded(one, longest) == folded(other, longest)
+}
+
 /// Returns what all names that look alike have in common, of at most `longest` characters and one more.
 ///
 /// Compatibility forms become one (NFKC), letters small, and blanks and everything invisible go.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{OnConflict, Tenant, idempotency, is_tenant_name, limits};
+use crate::asteroid::start::is_alike;
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::suggestion;
@@ -74,7 +75,7 @@ fn tagging<'a>(
     if let Err(message) = is_tag(&key, LONGEST_KEY) {
         findings.fault::<()>(&path.key("tenant_key"), message);
     }
-    if digest == Some(&key) {
+    if digest.is_some_and(|digest| is_alike(digest, &key)) {
         findings.fault::<()>(&path.key("idempotency_key"), "must be another key than `tenant_key`");
     }
     let prefix = written.tenant_prefix.unwrap_or_default();
@@ -117,6 +118,8 @@ fn tags(
             Err("this key carries the tenant's name (`tagging.tenant_key`); choose another".to_owned())
         } else if Some(key.as_str()) == tagging.digest {
             Err("this key carries idempotency digests (`tagging.idempotency_key`); choose another".to_owned())
+        } else if tags.iter().map(|(name, _)| name.as_str()).chain(tagging.digest).any(|name| is_alike(name, &key)) {
+            Err("this key looks like another one of this tenant or of the gateway, but for case, blanks or Unicode form; a reader may take one for the other; choose another".to_owned())
         } else {
             is_tag(&key, LONGEST_KEY)
                 .map_err(|message| format!("the key {message}"))

@@ -186,6 +186,10 @@ fn tags_are_made_of_the_prefix_the_tenant_and_its_metadata() {
     let long = "v".repeat(1025);
     for (tag, at) in [
         ("{ owner: x }", "tenants.billing.metadata.owner: this key"),
+        ("{ Owner: x }", "tenants.billing.metadata.Owner: this key looks like another one"),
+        ("{ \"ow\\u200bner\": x }", "tenants.billing.metadata.\"ow"),
+        ("{ team: x, ＴEAM: z }", "tenants.billing.metadata.\"ＴEAM\": this key looks like another one"),
+        ("{ Idempotency Digest: x, idempotency_Digest: z }", "tenants.billing.metadata.idempotency_Digest: this key"),
         ("{ a: yes }", "tenants.billing.metadata.a: must be text, not true or false"),
         ("{ a: 007 }", "tenants.billing.metadata.a: must be text, not a number"),
         ("{ a: 1.5 }", "tenants.billing.metadata.a: must be text, not a number"),

@@ -3,11 +3,15 @@
 use std::fmt::Debug;
 use std::time::Instant;
 
-use crate::harness::caller::PATIENCE;
-use crate::harness::gate::{Gate, Point, Verdict};
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Program};
+use tempfile::TempDir;
 
-use super::model::{Fault, NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
+use crate::harness::caller::PATIENCE;
+use crate::harness::gate::{Gate, Point, Substitute, Verdict};
+use crate::harness::{Answer, Asteroid, Caller, EXECUTE, KEY as API_KEY, Program};
+
+use super::fault::Fault;
+use super::http2;
+use super::model::{NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
 use super::{BODY, BUDGET, KEY, break_one, gateway, runs, said, start};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -18,10 +22,14 @@ pub(super) struct Case {
     pub(super) step: Step,
     pub(super) fault: Fault,
     pub(super) recovery: bool,
+    /// The status of an interim answer that comes before.
+    pub(super) interim: Option<u16>,
+    /// Whether the upstream speaks HTTP/2.
+    pub(super) http2: bool,
 }
 
 /// What there was to see.
-struct Seen {
+pub(super) struct Seen {
     /// The answer of the call that failed.
     first: Option<Answer>,
     /// The executions when it was over.
@@ -37,12 +45,25 @@ struct Seen {
     last: Answer,
 }
 
+impl Seen {
+    /// Retries until nothing is in flight, and looks at what there is then.
+    pub(super) fn after(first: Option<Answer>, begun: Vec<String>, asteroid: &Asteroid, gateway: &Program) -> Seen {
+        let retry = retry(gateway);
+        let asked = asteroid.requests().len();
+        let again = start(gateway, KEY);
+        let (asked, runs) = (asteroid.requests().len() - asked, runs(asteroid));
+        Seen { first, begun, retry, again, asked, runs, last: start(gateway, "another") }
+    }
+}
+
 impl Case {
     /// What is not as it is promised.
     pub(super) fn faults(&self) -> Vec<String> {
-        let Seen { first, begun, retry, again, asked, runs, last } = self.run();
-        let promised = expected(self.step, self.fault, self.recovery);
+        let seen = if self.http2 { http2::run(self) } else { self.run() };
         let mut differences = Differences(Vec::new());
+        self.note_what_is_paid(&seen, &mut differences);
+        let Seen { first, begun, retry, again, asked, runs, last } = seen;
+        let promised = expected(self.step, self.fault, self.recovery);
         let said_first = said(first.as_ref());
         if promised.first != NOTHING_OR_202 || !["202", NOTHING].contains(&said_first.as_str()) {
             differences.note("the first answer", &said_first, &promised.first);
@@ -55,13 +76,26 @@ impl Case {
             differences.note("its body", &again.json(), &retry.json());
         }
         differences.note("the number of runs", &runs.len(), &promised.runs);
-        for (what, answer, runs) in [("first answer", first.as_ref(), &begun), ("retry", Some(&retry), &runs)] {
+        for (what, answer, runs, is_open) in [
+            ("first answer", first.as_ref(), &begun, promised.is_open),
+            ("retry", Some(&retry), &runs, retry.status == 504),
+        ] {
             let Some(answer) = answer else { continue };
+            let open = answer.header("execution-outcome");
+            differences.note(&format!("what the {what} says"), &open, &is_open.then_some("unknown"));
+            if is_open {
+                differences.note(
+                    &format!("when the {what} invites a retry"),
+                    &answer.header("retry-after"),
+                    &None::<&str>,
+                );
+                continue;
+            }
             if answer.status == 202 {
                 let named = answer.json()["executionId"].as_str().map(str::to_owned);
                 differences.note(&format!("the run that the {what} names"), &named.as_ref(), &runs.last());
             }
-            if answer.json()["outcome"] == "not_started" {
+            if answer.header("proxy-status").is_some() && answer.json()["outcome"] == "not_started" {
                 differences.note(&format!("the number of runs when the {what} says not_started"), &runs.len(), &0);
             }
         }
@@ -72,6 +106,17 @@ impl Case {
         differences.0
     }
 
+    /// Whatever happened: what a process started, it has counted.
+    fn note_what_is_paid(&self, seen: &Seen, differences: &mut Differences) {
+        let of_another_process = if self.fault.ends_the_process() { seen.begun.len() } else { 0 };
+        let runs = seen.runs.len() + usize::from(seen.last.status == 202) - of_another_process;
+        let left = seen.last.header("ratelimit").and_then(|told| told.split("\"budget\";r=").nth(1)?.split(';').next());
+        let spent = BUDGET - left.and_then(|left| left.parse::<u32>().ok()).unwrap_or(BUDGET);
+        if runs > spent as usize {
+            differences.0.push(format!("{runs} runs are more than the {spent} that the budget has counted"));
+        }
+    }
+
     fn run(&self) -> Seen {
         let asteroid = Asteroid::start();
         let before = match self.step {
@@ -80,23 +125,41 @@ impl Case {
             _ => None,
         };
         let mut gate = Gate::before(&asteroid, before.or(self.point()));
-        let (url, timeouts) = (gate.url(), self.timeouts());
-        let mut gateway = gateway(&url, self.recovery, timeouts);
+        if let Some(status) = self.interim {
+            gate.answer_in_the_interim(status);
+        }
+        if self.fault == Fault::RefusesKey {
+            gate.refuse_newest();
+        }
+        let url = gate.url();
+        let (mut gateway, _keys) = self.start(&asteroid, &url);
         if before.is_some() {
             break_one(&mut gate, &gateway);
             gate.arm(Point::LookUp);
         }
         let first = self.fail(&mut gate, &gateway);
         let begun = runs(&asteroid);
-        if matches!(self.fault, Fault::Drains | Fault::Dies) {
+        if self.fault.ends_the_process() {
             gateway.end();
-            gateway = super::gateway(&url, self.recovery, timeouts);
+            gateway = self.start(&asteroid, &url).0;
         }
-        let retry = retry(&gateway);
-        let asked = asteroid.requests().len();
-        let again = start(&gateway, KEY);
-        let (asked, runs) = (asteroid.requests().len() - asked, runs(&asteroid));
-        Seen { first, begun, retry, again, asked, runs, last: start(&gateway, "another") }
+        Seen::after(first, begun, &asteroid, &gateway)
+    }
+
+    /// A gateway; with another key, which the upstream takes, too, where one is to be refused.
+    pub(super) fn start(&self, asteroid: &Asteroid, upstream: &str) -> (Program, Option<TempDir>) {
+        if self.fault != Fault::RefusesKey {
+            return (gateway(upstream, self.recovery, self.timeouts(), ""), None);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let before = dir.path().join("before");
+        std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
+        asteroid.accept(&["ak-before-7d3e9f1a52", API_KEY]);
+        let previous = format!(", previous_file: \"{}\"", before.display());
+        let gateway = gateway(upstream, self.recovery, self.timeouts(), &previous);
+        let refused = |text: &str| text.starts_with("the upstream refuses the new key");
+        gateway.line(|line| line["message"].as_str().is_some_and(refused));
+        (gateway, Some(dir))
     }
 
     /// Brings a call to its step and lets the fault happen; returns what the caller got to read.
@@ -106,7 +169,7 @@ impl Case {
         match self.fault {
             Fault::CallerLeaves => {
                 let files = gateway.open_files();
-                caller.leave();
+                caller.reset();
                 wait_for_fewer_files(gateway, files);
                 gate.decide(Verdict::Proceed);
                 gateway.line(|line| line["request_id"] == "first");
@@ -127,21 +190,24 @@ impl Case {
                 gate.decide(if self.is_half_sent() { Verdict::Close } else { Verdict::Proceed });
                 return first;
             }
-            // Until the verdict, nobody can connect.
-            Fault::Refuses => {}
-            Fault::Stalls if matches!(self.point(), Some(Point::Connecting { .. })) => {}
+            // Until the verdict, nobody can connect, or nothing comes.
+            Fault::Refuses | Fault::Stalls | Fault::Late => {}
             Fault::Closes | Fault::Resets => {
                 let files = gateway.open_files();
                 gate.decide(if self.fault == Fault::Closes { Verdict::Close } else { Verdict::Reset });
                 // What is written to a connection before its end is seen is lost, too, and would be another case.
                 wait_for_fewer_files(gateway, files);
             }
-            Fault::Stalls => gate.decide(Verdict::Stall),
-            Fault::Answers(status) => gate.decide(Verdict::Answer(status)),
+            Fault::Answers(status) => gate.decide(Verdict::Answer(of_status(status))),
+            Fault::RefusesKey => gate.decide(Verdict::Answer(of_status(401))),
+            Fault::Useless(answer) => gate.decide(Verdict::Answer(answer)),
         }
         let first = settled.or_else(|| caller.try_answer());
-        if matches!(self.point(), Some(Point::Refused { .. } | Point::Connecting { .. })) {
-            gate.decide(Verdict::Proceed);
+        match self.point() {
+            Some(Point::Refused { .. } | Point::Connecting { .. }) => gate.decide(Verdict::Proceed),
+            _ if self.fault == Fault::Stalls => gate.decide(Verdict::Close),
+            _ if self.fault == Fault::Late => gate.decide(Verdict::Proceed),
+            _ => {}
         }
         first
     }
@@ -164,7 +230,7 @@ impl Case {
         }
         caller.send_post(EXECUTE, &headers, BODY.as_bytes());
         // Where a time-out is to pass, it passes meanwhile.
-        if matches!(self.fault, Fault::Refuses | Fault::Stalls) {
+        if self.fault.takes_time() {
             return (caller, None);
         }
         gate.wait_until_held();
@@ -207,10 +273,15 @@ impl Case {
     /// Short where they are to pass, and else longer than anything takes.
     fn timeouts(&self) -> &'static str {
         match self.fault {
-            Fault::Stalls => "timeouts: { connect: 1s, response: 1s }",
+            Fault::Stalls | Fault::Late => "timeouts: { connect: 1s, response: 2s }",
             _ => "timeouts: { connect: 15s, response: 15s }",
         }
     }
+}
+
+/// An answer with this status.
+fn of_status(status: u16) -> Substitute {
+    Substitute { status, fields: "Content-Type: application/json\r\nRetry-After: 1\r\n", body: "{}", has_length: true }
 }
 
 /// What is not as it is promised.
@@ -240,7 +311,7 @@ fn retry(gateway: &Program) -> Answer {
 }
 
 /// Waits until the gateway has closed a descriptor.
-fn wait_for_fewer_files(gateway: &Program, files: usize) {
+pub(super) fn wait_for_fewer_files(gateway: &Program, files: usize) {
     let until = Instant::now() + PATIENCE;
     while gateway.open_files() >= files {
         assert!(Instant::now() < until, "the gateway does not see that a connection has ended");

@@ -1,6 +1,9 @@
 //! What is promised of a start with an `Idempotency-Key` whatever fails while it is on its way.
 
-use Fault::{Answers, CallerLeaves, Closes, Dies, Drains, Refuses, Resets, Stalls};
+use super::fault::Fault::{
+    self, Answers, CallerLeaves, Closes, Dies, Drains, Late, Refuses, RefusesKey, Resets, Stalls, Useless,
+};
+use super::fault::proves_nothing_started;
 use Step::{
     Answered, BodyRead, Connecting, Head, LookUp, LookUpAgain, LookUpConnecting, LookUpInVain, LookUpMidAnswer,
     MidAnswer, MidBody, Settled, Started,
@@ -37,26 +40,6 @@ pub(super) enum Step {
     LookUpInVain,
 }
 
-/// What fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    CallerLeaves,
-    /// The upstream refuses the connection.
-    Refuses,
-    /// The upstream closes the connection.
-    Closes,
-    /// The upstream resets the connection.
-    Resets,
-    /// Nothing more comes from the upstream.
-    Stalls,
-    /// The upstream answers with this status.
-    Answers(u16),
-    /// The process is told to end, and finishes what it does. The retry meets another.
-    Drains,
-    /// The process is killed. The retry meets another.
-    Dies,
-}
-
 pub(super) const STEPS: [Step; 13] = [
     BodyRead,
     LookUpConnecting,
@@ -73,20 +56,6 @@ pub(super) const STEPS: [Step; 13] = [
     LookUpInVain,
 ];
 
-pub(super) const FAULTS: [Fault; 11] = [
-    CallerLeaves,
-    Refuses,
-    Closes,
-    Resets,
-    Stalls,
-    Answers(401),
-    Answers(429),
-    Answers(500),
-    Answers(503),
-    Drains,
-    Dies,
-];
-
 /// Why there is no such case.
 pub(super) fn impossible(step: Step, fault: Fault, recovery: bool) -> Option<&'static str> {
     let of_upstream = !matches!(fault, CallerLeaves | Drains | Dies);
@@ -95,19 +64,40 @@ pub(super) fn impossible(step: Step, fault: Fault, recovery: bool) -> Option<&'s
             Some("without recovery nothing is looked up")
         }
         (BodyRead, _) if of_upstream => Some("the upstream is not asked before the body was read"),
-        (LookUpConnecting | Connecting, Closes | Resets | Answers(_)) => {
+        (LookUpConnecting | Connecting, Closes | Resets | Late | Answers(_) | Useless(_) | RefusesKey) => {
             Some("who is not connected yet can refuse or be silent, and nothing else")
         }
         (LookUpConnecting | Connecting, _) => None,
         (_, Refuses) => Some("a connection that was made is not refused any more"),
-        (Started, Answers(400..=499)) => {
-            Some("an upstream that says 4xx has started nothing: the gateway assumes it, and cannot do without")
+        (Started, Answers(status)) if proves_nothing_started(status) => {
+            Some("an upstream that says so has started nothing: the gateway assumes it, and cannot do without")
         }
-        (LookUpMidAnswer | MidAnswer | Answered | Settled, Answers(_)) => {
+        (Started, RefusesKey) if !recovery => {
+            Some("that a 401 did no work is assumed, and cannot be done without where nothing is looked up")
+        }
+        (LookUpMidAnswer | MidAnswer | Answered | Settled, Answers(_) | Useless(_) | RefusesKey) => {
             Some("the answer has begun, and there is only one")
         }
-        (Answered | Settled, Stalls) => Some("nothing more is waited for"),
+        (Answered | Settled, Stalls | Late) => Some("nothing more is waited for"),
+        (LookUp | LookUpAgain | LookUpInVain, RefusesKey) => {
+            Some("with another key at hand, a look-up is just sent again")
+        }
+        (LookUp | LookUpMidAnswer | LookUpAgain | LookUpInVain, Late) => Some("a late look-up is one that stalls"),
+        (LookUp | LookUpAgain | LookUpInVain, Answers(status)) if !matches!(status, 401 | 429 | 500 | 503) => {
+            Some("of what is no listing, these four stand for all")
+        }
         _ => None,
+    }
+}
+
+/// Whether an upstream over HTTP/2 that fails as a whole can show the case.
+pub(super) fn is_possible_over_http2(step: Step, fault: Fault) -> bool {
+    match step {
+        // It has read the whole start, and does not run it.
+        Head => matches!(fault, Closes | Resets | Answers(_) | Useless(_) | RefusesKey) && fault != Fault::CUT,
+        Started => !matches!(fault, Refuses) && fault != Fault::CUT,
+        MidAnswer => matches!(fault, Closes | Stalls),
+        _ => false,
     }
 }
 
@@ -115,7 +105,9 @@ pub(super) fn impossible(step: Step, fault: Fault, recovery: bool) -> Option<&'s
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Expectation {
     /// What the caller reads whose call meets the fault: a status, with the gateway's name for what it made itself.
-    pub(super) first: &'static str,
+    pub(super) first: String,
+    /// Whether that says that the outcome is unknown.
+    pub(super) is_open: bool,
     /// What the retry reads once nothing is in flight any more.
     pub(super) retry: &'static str,
     /// How many executions there are then.
@@ -125,6 +117,7 @@ pub(super) struct Expectation {
 }
 
 /// What a process knows of the key when the retry comes.
+#[derive(PartialEq)]
 enum Key {
     /// Nothing was started with it.
     Unused,
@@ -151,7 +144,9 @@ pub(super) fn expected(step: Step, fault: Fault, recovery: bool) -> Expectation 
         // Without recovery a key lives no longer than its process, which is documented: the only second execution.
         Key::Forgotten => ("202", runs + 1, 1),
     };
-    Expectation { first: first(step, fault), retry, runs, spent }
+    let first = first(step, fault);
+    let is_open = first.starts_with("504") || first != REPLAY && step < Answered && key(step, fault) == Key::Unknown;
+    Expectation { first, is_open, retry, runs, spent }
 }
 
 /// Whether there is an execution when the retry comes.
@@ -161,8 +156,8 @@ fn is_started(step: Step, fault: Fault) -> bool {
         (LookUpInVain, _) => false,
         // What was begun is finished, whether its caller stays or not.
         (_, CallerLeaves) => step >= Connecting,
-        (_, Drains) => true,
-        (_, Refuses | Closes | Resets | Stalls | Answers(_) | Dies) => step >= Started,
+        (_, Drains | Late | RefusesKey) => true,
+        (_, Refuses | Closes | Resets | Stalls | Answers(_) | Useless(_) | Dies) => step >= Started,
     }
 }
 
@@ -173,31 +168,31 @@ fn key(step: Step, fault: Fault) -> Key {
         (LookUpAgain | LookUpInVain, _) => Key::Unknown,
         (BodyRead | LookUpConnecting | LookUp | LookUpMidAnswer, _) => Key::Unused,
         (Connecting, Refuses | Stalls) => Key::Unused,
-        (_, Answers(400..=499)) => Key::Unused,
-        (_, CallerLeaves) => Key::Stored,
-        (_, Refuses | Closes | Resets | Stalls | Answers(_)) => Key::Unknown,
+        (_, Answers(status)) if proves_nothing_started(status) => Key::Unused,
+        (_, CallerLeaves | Late | RefusesKey) => Key::Stored,
+        (_, Refuses | Closes | Resets | Stalls | Answers(_) | Useless(_)) => Key::Unknown,
     }
 }
 
 pub(super) const NOTHING: &str = "nothing";
 pub(super) const NOTHING_OR_202: &str = "nothing or 202";
 
-fn first(step: Step, fault: Fault) -> &'static str {
-    match (step, fault) {
+fn first(step: Step, fault: Fault) -> String {
+    let first = match (step, fault) {
         (Settled, _) => "202",
         (_, CallerLeaves) => NOTHING,
         (Answered, Dies) => NOTHING_OR_202,
         (_, Dies) => NOTHING,
         (LookUpAgain, Drains) => REPLAY,
         (LookUpInVain, Drains) => UNKNOWN,
-        (_, Drains) | (Answered, _) => "202",
+        (_, Drains | RefusesKey) | (Answered, _) => "202",
         (LookUpConnecting | LookUp | LookUpMidAnswer | LookUpAgain | LookUpInVain, _) => "504 idempotency-lookup",
         (Connecting, _) => "502 unreachable",
-        (_, Stalls) => "504 upstream-timeout",
+        (_, Stalls | Late) => "504 upstream-timeout",
         (_, Answers(401)) => "502 key-refused",
-        (_, Answers(429)) => "429",
-        (_, Answers(500)) => "500",
-        (_, Answers(503)) => "503",
-        (_, Refuses | Closes | Resets | Answers(_)) => "504 upstream-broke",
-    }
+        (_, Answers(status)) => return status.to_string(),
+        (_, Useless(answer)) => return answer.status.to_string(),
+        (_, Refuses | Closes | Resets) => "504 upstream-broke",
+    };
+    first.to_owned()
 }

@@ -54,10 +54,19 @@ pub(crate) enum Verdict {
     Close,
     /// The gateway's connection is reset.
     Reset,
-    /// Nothing more, until the gate is gone.
-    Stall,
-    /// This status, in the upstream's stead.
-    Answer(u16),
+    /// This answer, in the upstream's stead.
+    Answer(Substitute),
+}
+
+/// An answer of the gate's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Substitute {
+    pub(crate) status: u16,
+    /// Its header fields beside the framing, each with the end of its line.
+    pub(crate) fields: &'static str,
+    pub(crate) body: &'static str,
+    /// Whether it says how long its body is; else that ends with the connection.
+    pub(crate) has_length: bool,
 }
 
 /// A running gate.
@@ -87,6 +96,10 @@ struct State {
     opened: bool,
     /// Whether the gate is gone.
     ended: bool,
+    /// The status of an interim answer that is given where something is held.
+    interim: Option<u16>,
+    /// Whether the gateway is told that its newest key is refused, whenever it asks about that.
+    refuses_newest: bool,
     /// Fills the queue of connections that wait to be accepted.
     filler: Option<TcpStream>,
 }
@@ -123,6 +136,16 @@ impl Gate {
     /// Holds another exchange, now that there is a verdict on the one before.
     pub(crate) fn arm(&self, point: Point) {
         *self.shared.lock() = State { point: Some(point), ..State::default() };
+    }
+
+    /// Lets an interim answer come before what is held.
+    pub(crate) fn answer_in_the_interim(&self, status: u16) {
+        self.shared.tell(|state| state.interim = Some(status));
+    }
+
+    /// Answers 401 to each question about the newest key.
+    pub(crate) fn refuse_newest(&self) {
+        self.shared.tell(|state| state.refuses_newest = true);
     }
 
     /// The upstream's base URL through it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::super::caller::{PATIENCE, connect};
 use super::super::raw::reset;
-use super::{Point, Shared, Verdict};
+use super::{Point, Shared, Substitute, Verdict};
 
 /// Why a connection carries nothing more.
 enum Stop {
@@ -40,8 +40,13 @@ fn relay(shared: &Shared, gateway: &TcpStream, last: bool) -> Result<(), Stop> {
     let mut upstream = BufReader::new(connect(shared.upstream));
     upstream.get_ref().set_nodelay(true)?;
     while let Some(head) = head(&mut gateway)? {
+        if head.contains("/executions?pageSize=1 ") && shared.lock().refuses_newest {
+            gateway.get_mut().write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")?;
+            continue;
+        }
         let held = shared.begin(&head);
         shared.pause(held, Point::LookUp)?;
+        shared.answer_in_the_interim(held, Point::Head, gateway.get_mut())?;
         shared.pause(held, Point::Head)?;
         let body = body(&mut gateway, &head)?;
         let (first, second) = parts(&body, held == Some(Point::MidBody));
@@ -49,6 +54,7 @@ fn relay(shared: &Shared, gateway: &TcpStream, last: bool) -> Result<(), Stop> {
         shared.pause(held, Point::MidBody)?;
         upstream.get_mut().write_all(second)?;
         let answer = answer(&mut upstream, last)?;
+        shared.answer_in_the_interim(held, Point::Body, gateway.get_mut())?;
         shared.pause(held, Point::Body)?;
         let (first, second) = parts(&answer, matches!(held, Some(Point::MidAnswer | Point::LookUpMidAnswer)));
         gateway.get_mut().write_all(first)?;
@@ -77,6 +83,14 @@ impl Shared {
         state.point.filter(|_| begins)
     }
 
+    /// Writes an interim answer, if there is to be one and the exchange has come to where it is held.
+    fn answer_in_the_interim(&self, held: Option<Point>, here: Point, mut gateway: &TcpStream) -> std::io::Result<()> {
+        match self.lock().interim.filter(|_| held == Some(here)) {
+            Some(status) => gateway.write_all(format!("HTTP/1.1 {status} Interim\r\n\r\n").as_bytes()),
+            None => Ok(()),
+        }
+    }
+
     /// Waits for the verdict, if the exchange has come to where it is held.
     fn pause(&self, held: Option<Point>, here: Point) -> Result<(), Stop> {
         if held != Some(here) {
@@ -98,11 +112,9 @@ fn end(shared: &Shared, mut gateway: TcpStream, verdict: Verdict) -> std::io::Re
             shared.tell(|state| state.closed = true);
             return Ok(());
         }
-        Verdict::Stall => drop(shared.wait_until(|state| state.ended)),
-        Verdict::Answer(status) => {
-            let body = format!("{{\"code\":{status},\"message\":\"the gate says so\"}}");
-            let framing = format!("Content-Type: application/json\r\nContent-Length: {}", body.len());
-            let whole = format!("HTTP/1.1 {status} Said\r\n{framing}\r\nConnection: close\r\n\r\n{body}");
+        Verdict::Answer(Substitute { status, fields, body, has_length }) => {
+            let length = if has_length { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
+            let whole = format!("HTTP/1.1 {status} Said\r\n{fields}{length}Connection: close\r\n\r\n{body}");
             gateway.write_all(whole.as_bytes())?;
         }
         Verdict::Close | Verdict::Proceed => {}
