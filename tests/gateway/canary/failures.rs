@@ -100,7 +100,7 @@ fn with_a_full_memory() -> String {
     let mut start = |n: u32| {
         caller.post(&path(Operation::AgentExecute), &[("Idempotency-Key", &format!("k{n}"))], b"{}").status == 500
     };
-    assert!(!(0..4000).all(&mut start), "the memory has an end");
+    assert!(!(0..6000).all(&mut start), "the memory has an end");
     drop(caller);
     fail(gateway, "another", "idempotency-full")
 }
