@@ -6,6 +6,7 @@
 mod extract;
 mod file;
 mod finding;
+pub(crate) mod pasted;
 pub mod reload;
 pub mod resolve;
 pub(crate) mod suggestion;

@@ -56,10 +56,10 @@ impl Draining {
         *self.0.borrow() >= Phase::Leaving
     }
 
-    /// Whether accepting has to end. Known at once, while those that wait for it are woken one after another.
+    /// Whether accepting has to end.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        *self.0.borrow() == Phase::Closing
+        *self.0.borrow() == Phase::Closing || self.0.has_changed().is_err()
     }
 
     /// Resolves when callers are being told to go elsewhere.

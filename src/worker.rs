@@ -111,12 +111,12 @@ impl Worker {
         }
         let mut draining = self.draining;
         tokio::select! {
-            biased;
             () = draining.closing() => {}
-            // A listener may have learnt of the drain a moment before.
-            () = deaf.cancelled() => if !draining.is_closing() {
-                return Err(io::Error::other("accepting callers has ended on one of the listeners"));
-            },
+            () = deaf.cancelled() => {}
+        }
+        // The listeners may have heard of the drain a moment before.
+        if !draining.is_closing() {
+            return Err(io::Error::other("accepting callers has ended on one of the listeners"));
         }
         if tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_err() {
             tracing::error!(remaining = tasks.remaining(), "drain.timeout passed; what remains is cut off");

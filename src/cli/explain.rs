@@ -14,7 +14,7 @@ use hyper::{HeaderMap, Method, Request};
 use crate::asteroid::operation::Operation;
 use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, Keys, Scheme, Tenant};
-use crate::config::suggestion;
+use crate::config::{pasted, suggestion};
 use crate::error::{Error, Form};
 use crate::key::Definition;
 use crate::proxy::rehearsal::Rehearsal;
@@ -61,7 +61,7 @@ impl Explain {
         let Some(config) = runtime()?.block_on(load(&self.config)) else { return Ok(ExitCode::FAILURE) };
         let Some(tenant) = config.tenants.get(&self.tenant) else {
             let question = suggestion::question(&self.tenant, config.tenants.keys().map(String::as_str));
-            bail!("--tenant {}: the configuration has no such tenant{question}", self.tenant);
+            bail!("--tenant {}: the configuration has no such tenant{question}", pasted::shown(&self.tenant));
         };
         let request = self.request(&config)?;
         let headers = request.headers().clone();

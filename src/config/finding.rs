@@ -1,9 +1,11 @@
 //! Findings: what is wrong, or risky, in a configuration, each with the path of the key it is about.
 //!
-//! Somebody may paste the key itself into `credentials`, as a value or as a name. So a path hides every step below
-//! `credentials` that is long or does not look like a name, and no message quotes a value from there.
+//! Somebody may paste the key itself as a value or as a name. So a path hides every step that may be one (`pasted`), below
+//! `credentials` also what is long or does not look like a name, and no message quotes a value.
 
 use std::fmt;
+
+use super::pasted;
 
 /// Where in the configuration: `listeners[1].tenant`, or nothing for the file as a whole.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,14 +42,15 @@ impl Path {
         self.0.iter().map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect()
     }
 
-    fn hides(&self, depth: usize, key: &str) -> bool {
+    /// Whether a key that stands at this depth is not shown.
+    pub(crate) fn hides(&self, depth: usize, key: &str) -> bool {
         let below_credentials = matches!(self.0.first(), Some(Step::Key(first)) if first == "credentials");
-        below_credentials
-            && match depth {
-                0 => false,
-                1 => key.len() > 20 || !is_credential_name(key),
-                _ => key.len() > 24 || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-            }
+        let is_no_name = match depth {
+            0 => false,
+            1 => key.len() > 20 || !is_credential_name(key),
+            _ => key.len() > 24 || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+        };
+        pasted::may_be_a_key(key) || below_credentials && is_no_name
     }
 }
 

@@ -1,5 +1,7 @@
 //! What somebody may have meant who mistyped a word.
 
+use super::pasted;
+
 /// The longest word that is compared: whatever is longer is no slip of the hand.
 const LONGEST: usize = 64;
 
@@ -10,7 +12,9 @@ pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str
     }
     let written = written.to_ascii_lowercase().replace('-', "_");
     let is_near = |distance: usize, word: &str| distance <= written.chars().count().max(word.chars().count()) / 3;
-    let distances = known.into_iter().map(|word| (strsim::osa_distance(&written, &word.to_ascii_lowercase()), word));
+    // A known word may be a name that is not to be shown.
+    let known = known.into_iter().filter(|word| !pasted::may_be_a_key(word));
+    let distances = known.map(|word| (strsim::osa_distance(&written, &word.to_ascii_lowercase()), word));
     distances
         .filter(|(distance, word)| is_near(*distance, word))
         .min_by_key(|(distance, _)| *distance)

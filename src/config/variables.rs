@@ -29,6 +29,7 @@ impl Variables {
             let name = name.to_string_lossy();
             let Some(keys) = keys(&name) else { continue };
             let path = keys.iter().fold(Path::default(), |path, key| path.key(key));
+            let name = shown(&name, &path);
             if keys.iter().any(String::is_empty) {
                 faults.push(&path, format!("{name} names no key: write one between each `__`"));
                 continue;
@@ -41,7 +42,7 @@ impl Variables {
                 faults.push(&path, format!("is set by both {other} and {name}; keep one"));
                 continue;
             }
-            placed.insert(path, (name.into_owned(), value));
+            placed.insert(path, (name, value));
         }
         let mut variables = Self::default();
         for (path, (name, value)) in placed {
@@ -74,6 +75,16 @@ impl Variables {
 fn keys(name: &str) -> Option<Vec<String>> {
     let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then(|| rest.to_ascii_lowercase().split("__").map(str::to_owned).collect())
+}
+
+/// The variable's name, without what may be a key in it.
+fn shown(name: &str, path: &Path) -> String {
+    let (prefix, keys) = name.split_at_checked(PREFIX.len()).unwrap_or_default();
+    let shown = |(depth, key): (usize, &str)| {
+        if path.hides(depth, &key.to_ascii_lowercase()) { "<hidden>".to_owned() } else { key.to_owned() }
+    };
+    let keys: Vec<String> = keys.split("__").enumerate().map(shown).collect();
+    format!("{prefix}{}", keys.join("__"))
 }
 
 fn overlaps(one: &Path, other: &Path) -> bool {

@@ -86,11 +86,62 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
         format!("upstream: {{ url: \"https://{KEY}@odyssey.asteroid.ai\" }}"),
         format!("upstream: {{ url: \"https://x:{KEY}@odyssey.asteroid.ai\" }}"),
         format!("credentials: {{ main: {{ file: \"{KEY}"),
+        // Where a name belongs: of a key of the configuration, a tenant, a tag, a header, a variable, a file.
+        format!("{KEY}: x"),
+        format!("upstream: {{ {KEY}: x }}"),
+        format!("tenants: {{ {KEY}: {{ credental: main }} }}"),
+        format!("tenants: {{ {KEY}: {{ credential: main, metadata: {{ {KEY}: 7 }} }} }}"),
+        format!("tenants: {{ billing: {{ credential: {KEY} }} }}"),
+        format!(
+            "tenants: {{ {KEY}: {{ credential: main }} }}\nlisteners: [{{ address: x, tenant: {{ fixed: x{KEY} }} }}]"
+        ),
+        format!("upstream: {{ credential_header: {KEY} }}"),
+        format!("listeners: [{{ address: '127.0.0.1:0', tenant: {{ header: {KEY} }} }}]"),
+        format!("listeners: [{{ address: '{KEY}', tenant: {{ {KEY}: x }}, hosts: ['{KEY}:1'] }}]"),
+        format!("listeners: [{{ tls: {{ certificate_file: {KEY}, key_file: '-----BEGIN PRIVATE KEY----- {KEY}' }} }}]"),
+        format!("upstream: {{ ca_file: {KEY} }}"),
+        format!("upstream: {{ url: 'https://odyssey.asteroid.ai:{KEY}' }}"),
+        format!("upstream: {{ url: '{KEY}' }}\ntraces: {{ otlp: '{KEY}', sample: '{KEY}' }}"),
+        format!("credentials: {{ main: {{ env: {} }} }}", KEY.replace('-', "_")),
+        format!("credentials: {{ main: {{ file: {KEY}/x, max_stale: {KEY} }} }}"),
+        format!("audit: {{ file: {KEY}/x, when_full: {KEY} }}\nreadiness: {{ credentials: {KEY} }}"),
+        format!("tagging: {{ tenant_key: ' {KEY}', on_conflict: {KEY}, idempotency_key: '{KEY} ' }}"),
+        format!("body_limit: {KEY}\ntimeouts: {{ connect: {KEY} }}\nidempotency: {{ memory: {KEY} }}"),
     ] {
         for command in ["check", "run"] {
             let output = crate::command_line::refused(command, &configuration);
             assert_clean(command, &output);
+            assert!(!output.to_lowercase().contains(end()), "{configuration}: {output}");
         }
+    }
+}
+
+/// What of the key is the same in every spelling of a name.
+fn end() -> &'static str {
+    KEY.rsplit('-').next().unwrap()
+}
+
+#[test]
+fn a_key_that_was_pasted_into_the_name_of_a_variable_is_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("gateway.yaml"), configuration("http://127.0.0.1:1", "")).unwrap();
+    let name = KEY.to_uppercase();
+    for (variable, value) in [
+        (format!("ASTEROID_GATEWAY__{name}"), "x"),
+        (format!("ASTEROID_GATEWAY__CREDENTIALS__{name}__FILE"), "x"),
+        (format!("ASTEROID_GATEWAY__TENANTS__{name}__CREDENTIAL"), "x"),
+        (format!("ASTEROID_GATEWAY__TENANTS____{name}"), "x"),
+        (format!("ASTEROID_GATEWAY__UPSTREAM__{name}"), "x"),
+        ("ASTEROID_GATEWAY__UPSTREAM".to_owned(), KEY),
+    ] {
+        let mut check = binary();
+        let output =
+            check.args(["check", "--config"]).arg(dir.path().join("gateway.yaml")).env(&variable, value).output();
+        let output = output.unwrap();
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{variable}: {printed}");
+        assert!(printed.contains("ASTEROID_GATEWAY__"), "the variable is named: {printed}");
+        assert!(!printed.to_lowercase().contains(end()), "{variable}: {printed}");
     }
 }
 

@@ -8,7 +8,7 @@ use hyper::header::HeaderName;
 
 use super::Tenant;
 use crate::config::finding::{Findings, Path, is_credential_name};
-use crate::config::{file, suggestion, units};
+use crate::config::{file, pasted, suggestion, units};
 use crate::key::Definition;
 use crate::secret::SecretRef;
 
@@ -98,7 +98,7 @@ fn max_stale(credential: &file::Credential, path: &Path, findings: &mut Findings
 
 /// A bare word is more likely a pasted key than a file, and would be shown when it cannot be read.
 fn file(written: String, path: &Path, findings: &mut Findings) -> Option<PathBuf> {
-    if !written.contains('/') || written.contains('\0') {
+    if !written.contains('/') || pasted::is_no_path(&written) {
         return findings.fault(path, "must be a path with a directory, such as /run/secrets/key or ./key");
     }
     Some(PathBuf::from(written))
@@ -123,7 +123,11 @@ fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> 
                 return findings.fault(&path.key("previous_file"), "goes with `file` alone; leave it out");
             }
             let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            if !valid || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
+            if !valid
+                || pasted::may_be_a_key(&name)
+                || name.is_empty()
+                || name.starts_with(|first: char| first.is_ascii_digit())
+            {
                 return findings
                     .fault(&path.key("env"), "must be the name of an environment variable, such as ASTEROID_API_KEY");
             }

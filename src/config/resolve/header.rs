@@ -2,6 +2,8 @@
 
 use hyper::header::HeaderName;
 
+use crate::config::pasted;
+
 /// Headers that the gateway makes or forwards itself, and those that mean something to a connection: another meaning
 /// in one of them would break the request or be mistaken. All `content-*`, `proxy-*` and `sec-*` come on top.
 pub(super) const TAKEN: [&str; 19] = [
@@ -33,6 +35,11 @@ const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-asteroid-agents-api-ke
 pub(super) fn is_taken(name: &HeaderName) -> bool {
     let name = name.as_str();
     TAKEN.contains(&name) || ["content-", "proxy-", "sec-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a name of a header is perhaps a key that was pasted in its place: it would be logged, and sent.
+pub(super) fn may_be_a_key(name: &HeaderName) -> bool {
+    pasted::may_be_a_key(name.as_str())
 }
 
 /// Whether a key may stand in a header.

@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::{Address, Admin, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::suggestion;
+use crate::config::{pasted, suggestion};
 
 const ADMIN: &str = "127.0.0.1:9090";
 const ADMIN_ADDRESS: &str =
@@ -124,8 +124,9 @@ fn named_by(
     path: &Path,
     findings: &mut Findings,
 ) -> Option<TenantSource> {
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-        return findings.fault(path, "must be the name of a header, such as X-Tenant-Id");
+    let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !header::may_be_a_key(name));
+    let Some(name) = name else {
+        return findings.fault(path, "must be the name of a header, made of words, such as X-Tenant-Id");
     };
     if header::is_taken(&name) {
         return findings
@@ -192,9 +193,8 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
 fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
     let Some(written) = written else { return Some(None) };
     let mut pem = |key: &str, file: Option<String>| match file {
-        Some(file) if file.is_empty() || file.contains('\0') => {
-            findings.fault(&path.key(key), "must be the path of a PEM file")
-        }
+        Some(file) if pasted::is_no_path(&file) => findings
+            .fault(&path.key(key), "must be the path of a PEM file, such as /etc/tls/file.pem, and not what is in it"),
         Some(file) => Some(PathBuf::from(file)),
         None => findings.missing(&path.key(key), "missing; write the path of a PEM file"),
     };

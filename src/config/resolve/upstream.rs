@@ -9,8 +9,8 @@ use hyper::http::uri::Authority;
 use rustls::pki_types::DnsName;
 
 use super::{Scheme, Upstream, header};
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
+use crate::config::{file, pasted};
 
 const URL: &str = "https://odyssey.asteroid.ai/agents/v2";
 const CREDENTIAL_HEADER: &str = "X-Asteroid-Agents-Api-Key";
@@ -26,9 +26,10 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         Err(message) => findings.fault(&path.key("url"), message),
     };
     let ca_file = match written.ca_file {
-        Some(file) if file.is_empty() || file.contains('\0') => {
-            findings.fault(&path.key("ca_file"), "must be the path of a PEM file")
-        }
+        Some(file) if pasted::is_no_path(&file) => findings.fault(
+            &path.key("ca_file"),
+            "must be the path of a PEM file, such as /etc/tls/ca.pem, and not what is in it",
+        ),
         file => Some(file.map(PathBuf::from)),
     };
     let (url, ca_file) = (url?, ca_file?);
@@ -50,8 +51,9 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
 }
 
 fn credential_header(name: &str) -> Result<HeaderName, &'static str> {
-    let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| "must be the name of a header, such as X-Asteroid-Agents-Api-Key or X-Api-Key")?;
+    let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !header::may_be_a_key(name));
+    let name =
+        name.ok_or("must be the name of a header, made of words, such as X-Asteroid-Agents-Api-Key or X-Api-Key")?;
     if header::is_taken(&name) {
         Err("this header has a meaning of its own; the key needs one for itself, such as X-Api-Key")
     } else {

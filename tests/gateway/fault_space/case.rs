@@ -273,7 +273,7 @@ impl Case {
     /// Short where they are to pass, and else longer than anything takes.
     fn timeouts(&self) -> &'static str {
         match self.fault {
-            Fault::Stalls | Fault::Late => "timeouts: { connect: 1s, response: 1s }",
+            Fault::Stalls | Fault::Late => "timeouts: { connect: 1s, response: 2s }",
             _ => "timeouts: { connect: 15s, response: 15s }",
         }
     }

@@ -1,0 +1,121 @@
+//! What may be a key that somebody pasted where a name belongs. No error repeats it.
+
+/// No key is shorter (`secret::MIN_LENGTH`).
+const SHORTEST: usize = 16;
+
+/// The longest word that is taken for one: what is longer is seldom written by hand.
+const LONGEST_WORD: usize = 15;
+
+/// The longest mixture of letters and digits that people write: `k8s`, `prod01`.
+const LONGEST_MIXTURE: usize = 6;
+
+/// How many digits a name has at most: a date, or a few numbers.
+const MOST_DIGITS: usize = 6;
+
+/// Whether a text is long and not made of words. What has few digits and is otherwise `words-in-any_case` is none.
+pub(crate) fn may_be_a_key(text: &str) -> bool {
+    if text.len() < SHORTEST {
+        return false;
+    }
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    digits > MOST_DIGITS || !text.split(|character: char| !character.is_alphanumeric()).all(is_word)
+}
+
+/// What may be shown of a text that is perhaps a key.
+pub(crate) fn shown(text: &str) -> &str {
+    if may_be_a_key(text) { "<hidden>" } else { text }
+}
+
+fn is_word(text: &str) -> bool {
+    if text.chars().any(|character| character.is_ascii_digit()) {
+        return text.len() <= LONGEST_MIXTURE;
+    }
+    let upper = text.chars().filter(|character| character.is_uppercase()).count();
+    if upper == text.chars().count() {
+        return text.len() <= LONGEST_WORD;
+    }
+    // camelCase: each part begins with its only capital, and is long enough to be a word.
+    let is_part = |part: &str| (3..=LONGEST_WORD).contains(&part.len());
+    let starts = text.char_indices().filter(|(at, character)| *at > 0 && character.is_uppercase()).map(|(at, _)| at);
+    let mut begin = 0;
+    let mut parts = Vec::new();
+    for end in starts.chain([text.len()]) {
+        parts.push(text.get(begin..end).unwrap_or_default());
+        begin = end;
+    }
+    match parts.as_slice() {
+        [whole] => whole.len() <= LONGEST_WORD,
+        parts => parts.iter().all(|part| is_part(part)),
+    }
+}
+
+/// Why a text is no path of a file, if it is none: a key, or the content of a file, may have been pasted in its place, and
+/// would be shown when it cannot be read.
+pub(crate) fn is_no_path(text: &str) -> bool {
+    let is_rooted = ["/", "./", "../"].iter().any(|root| text.starts_with(root));
+    text.is_empty() || text.contains(char::is_control) || text.contains("-----") || (!is_rooted && may_be_a_key(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_people_write_are_shown() {
+        for name in [
+            "",
+            "billing",
+            "idempotency_key",
+            "certificate_file",
+            "X-Asteroid-Agents-Api-Key",
+            "ASTEROID_API_KEY",
+            "customer-success-emea-production",
+            "team-a.prod_1",
+            "eu-west-1-k8s-prod01",
+            "certificateFilePath",
+            "tenant-for-2026-11",
+            "B\u{fc}ro des Vorstandes",
+            "0123456789abcde",
+        ] {
+            assert!(!may_be_a_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_long_and_not_made_of_words_is_hidden() {
+        for key in [
+            "ak-canary-5f1c9d7e3b2a4680",
+            "ak_live_0c1f6b7e5d3a4928b1e07f66a5d4c3b2",
+            "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11",
+            "0123456789012345",
+            "abcdefghijklmnop",
+            "ABCDEFGHIJKLMNOP",
+            "aBcDeFgHiJkLmNoP",
+            "QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+            "ab12-cd34-ef56-gh78",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        ] {
+            assert!(may_be_a_key(key), "{key}");
+            assert_eq!(shown(key), "<hidden>");
+        }
+    }
+
+    #[test]
+    fn what_was_pasted_in_the_place_of_a_path_is_none() {
+        for path in
+            ["/run/secrets/key", "./key", "../8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/key", "tls/cert.pem", "cert.pem"]
+        {
+            assert!(!is_no_path(path), "{path}");
+        }
+        for pasted in [
+            "",
+            "a\0b",
+            "-----BEGIN PRIVATE KEY-----",
+            "MIGHAgEAMBMG\nByqGSM49",
+            "ak-canary-5f1c9d7e3b2a4680",
+            "QWxhZGRp/bjpvcGVuIHNlc2FtZQ==",
+        ] {
+            assert!(is_no_path(pasted), "{pasted}");
+        }
+    }
+}
