@@ -275,8 +275,9 @@ impl Case {
 
     /// Short where they are to pass, and else longer than anything takes.
     fn timeouts(&self) -> &'static str {
-        match self.fault {
-            Fault::Stalls | Fault::Late => "timeouts: { connect: 1s, response: 2s }",
+        match (self.step, self.fault) {
+            (Step::LookUpConnecting | Step::Connecting, Fault::Stalls) => "timeouts: { connect: 1s, response: 15s }",
+            (_, Fault::Stalls | Fault::Late) => "timeouts: { connect: 15s, response: 3s }",
             _ => "timeouts: { connect: 15s, response: 15s }",
         }
     }
