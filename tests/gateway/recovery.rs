@@ -1,5 +1,7 @@
 //! `idempotency: { recovery: true }`: what became of a start is looked up at the upstream before another is sent.
 
+mod proof;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Asteroid, EXECUTE, Pair, Program, configuration};
@@ -167,17 +169,6 @@ fn a_repeat_whose_first_was_deleted_is_not_named_in_its_place_and_the_key_starts
 }
 
 #[test]
-fn of_more_executions_than_are_looked_at_none_is_named() {
-    let pair = Pair::with(RECOVERY);
-    assert_eq!(keyed(&pair, "k").status, 202);
-    let first = pair.asteroid.executions()[0].id.clone();
-    (0..10).for_each(|_| assert_eq!(rerun(&pair, &first).status, 202));
-    let pair = replaced(pair);
-    keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
-    assert_eq!(pair.asteroid.executions().len(), 11);
-}
-
-#[test]
 fn the_only_execution_there_is_is_not_taken_for_the_start_that_is_looked_for() {
     for shows_metadata in [true, false] {
         let pair = Pair::with(RECOVERY);
@@ -279,23 +270,6 @@ fn after_a_restart_a_retry_with_another_body_is_422_and_does_not_lock_out_the_ri
 }
 
 #[test]
-fn the_body_of_a_start_without_its_tag_is_not_compared() {
-    let pair = Pair::with(RECOVERY);
-    assert_eq!(keyed(&pair, "k").status, 202);
-    let started = pair.asteroid.executions()[0].metadata.clone();
-    assert_eq!(started["idempotency_body"].as_str().unwrap().len(), 16);
-    let digest = started["idempotency_digest"].clone();
-    pair.asteroid.delete(&pair.asteroid.executions()[0].id);
-    let older = json!({"metadata": {"idempotency_digest": digest}}).to_string();
-    let key = ("X-Api-Key", crate::harness::KEY);
-    assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], older.as_bytes()).status, 202);
-    let pair = replaced(pair);
-    for body in ["{ }", "{}"] {
-        assert_found(&pair, &pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], body.as_bytes()));
-    }
-}
-
-#[test]
 fn a_server_that_refuses_the_older_filter_is_asked_with_the_newer_one_and_one_that_knows_neither_proves_nothing() {
     let pair = Pair::with(RECOVERY);
     let refused = json!({"method": "GET", "then": {"answer": {"status": 400}}});
@@ -352,120 +326,6 @@ fn an_upstream_that_cannot_be_reached_leaves_the_key_as_it_was() {
         answer.assert_error(504, "idempotency-lookup", "unknown");
         assert!(answer.json()["detail"].as_str().unwrap().contains("could not be reached"), "{answer:?}");
     }
-}
-
-#[test]
-fn an_older_filter_that_finds_nothing_hides_no_execution_from_the_newer_one() {
-    for blind in ["pair", "repeated"] {
-        let pair = Pair::with(RECOVERY);
-        pair.asteroid.listing(json!({"blind": blind}));
-        assert_eq!(keyed(&pair, "k").status, 202);
-        let pair = replaced(pair);
-        assert_found(&pair, &keyed(&pair, "k"));
-    }
-}
-
-#[test]
-fn the_organisation_is_named_where_the_key_spans_several_and_is_missed_where_it_is_not() {
-    let organization = asteroid_gateway::simulator::listing::ORGANIZATION;
-    for (id, found) in [(Some(organization), true), (None, false)] {
-        let asteroid = Asteroid::start();
-        asteroid.listing(json!({"needs_organization": true}));
-        let named = id.map_or_else(String::new, |id| format!(", organization_id: {id}"));
-        let gateway = Program::run(&configuration(&(asteroid.url() + &named), RECOVERY));
-        let pair = Pair { asteroid, gateway };
-        let answer = keyed(&pair, "k");
-        if found {
-            assert_eq!(answer.status, 202, "{answer:?}");
-            pair.gateway.line(is_proven);
-            continue;
-        }
-        answer.assert_error(504, "idempotency-lookup", "unknown");
-        assert_eq!(answer.header("retry-after"), None);
-        assert!(answer.json()["detail"].as_str().unwrap().contains("upstream.organization_id"), "{answer:?}");
-        assert_eq!(pair.asteroid.executions().len(), 0);
-    }
-}
-
-#[test]
-fn a_start_that_a_limit_refuses_is_not_looked_up_and_one_that_is_found_is_free_of_limits() {
-    for limits in ["executions: { rate: 2/d }", "budget: { executions: 2, per: day }"] {
-        let asteroid = Asteroid::start();
-        let limited = configuration(&asteroid.url(), RECOVERY)
-            .replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},"));
-        let pair = Pair { gateway: Program::run(&limited), asteroid };
-        assert_eq!(keyed(&pair, "control").status, 202);
-        pair.gateway.line(is_proven);
-        pair.gateway.signal("KILL");
-        let Pair { asteroid, gateway } = pair;
-        gateway.end();
-        let pair = Pair { gateway: Program::run(&limited), asteroid };
-        assert_eq!(keyed(&pair, "control").header("idempotent-replayed"), Some("true"), "{limits}");
-        lose(&pair, "lost", true);
-        assert_eq!(keyed(&pair, "another").status, 202, "what was found took nothing: {limits}");
-        pair.gateway.line(is_proven);
-        let before = pair.asteroid.requests().len();
-        for n in 0..20 {
-            keyed(&pair, &format!("refused-{n}")).assert_error(429, "limit", "not_started");
-        }
-        assert_eq!(pair.asteroid.requests().len(), before, "{limits}");
-        assert_eq!(
-            keyed(&pair, "lost").header("idempotent-replayed"),
-            Some("true"),
-            "a retry starts nothing: {limits}"
-        );
-    }
-}
-
-#[test]
-fn recovery_is_unproven_until_a_start_was_found_and_what_was_learned_is_shown() {
-    let pair = Pair::with(RECOVERY);
-    let report = || String::from_utf8(pair.gateway.admin("/readyz?verbose").body).unwrap();
-    let gauge = |name: &str| {
-        pair.gateway.metrics().find(&format!("asteroid_gateway_recovery_{name}"), &[("credential", "main")])
-    };
-    let begins =
-        |text: &'static str| move |line: &Value| line["message"].as_str().is_some_and(|it| it.starts_with(text));
-    pair.gateway.line(begins("recovery is unproven until"));
-    assert!(report().contains("[!]recovery with credential main: unproven until a start"), "{}", report());
-    assert_eq!((gauge("proven"), gauge("listing_lag_seconds")), (Some(0.0), None));
-    pair.asteroid.listing(json!({"lag_ms": 1500, "filters": "repeated"}));
-    assert_eq!(keyed(&pair, "k").status, 202);
-    assert_eq!(gauge("proven"), Some(0.0));
-    assert!(
-        report().contains("[!]recovery with credential main: unproven; a start is being looked for"),
-        "{}",
-        report()
-    );
-    let line = pair.gateway.line(is_proven);
-    assert_eq!(line["filter"], "metadata");
-    assert!(line["lag_ms"].as_u64().unwrap() >= 1000, "{line}");
-    assert_eq!(gauge("proven"), Some(1.0));
-    assert!(gauge("listing_lag_seconds").unwrap() >= 1.0);
-    assert!(report().contains("[+]recovery with credential main: proven by the filter metadata;"), "{}", report());
-    assert_eq!(pair.gateway.admin("/readyz").status, 200);
-    let before = pair.asteroid.requests().len();
-    assert_eq!(keyed(&pair, "another").status, 202);
-    assert_eq!(pair.asteroid.requests().len(), before + 3, "one control is enough");
-}
-
-#[test]
-fn a_filter_that_is_known_to_find_something_is_the_one_whose_word_counts() {
-    let pair = Pair::with(RECOVERY);
-    pair.asteroid.listing(json!({"blind": "pair"}));
-    assert_eq!(keyed(&pair, "k").status, 202);
-    pair.gateway.line(is_proven);
-    pair.asteroid.listing(json!({"blind": "pair", "filters": "pair"}));
-    keyed(&pair, "another").assert_error(504, "idempotency-lookup", "unknown");
-    assert_eq!(pair.asteroid.executions().len(), 1);
-}
-
-#[test]
-fn a_drain_does_not_wait_for_a_start_that_is_not_listed() {
-    let pair = Pair::with("idempotency: { recovery: true }\ndrain: { timeout: 1h }");
-    pair.asteroid.listing(json!({"lags": true}));
-    assert_eq!(keyed(&pair, "k").status, 202);
-    assert!(pair.gateway.stop().status.success());
 }
 
 /// A gateway that holds two keys, of which the upstream takes the older one and seems not to take the newer one yet.
