@@ -50,7 +50,7 @@ use answer::{Body, outcome};
 use exchange::Exchange;
 use idempotency::Turn;
 use inquiry::Inquiry;
-use overtime::Overtime;
+use overtime::Continuation;
 use recovery::LookUp;
 use sending::{Progress, Sending};
 use snapshot::{Current, Served};
@@ -140,7 +140,7 @@ impl Proxy {
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
-        let overtime = claim.is_some().then(|| Overtime::new(self, tenant));
+        let continuation = claim.is_some().then(|| Continuation::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
             target: Target::Operation(call.operation),
@@ -150,11 +150,11 @@ impl Proxy {
             permit,
             trace: record.trace.clone(),
             inquiry: Inquiry::new(snapshot, tenant, head, record),
-            progress: Progress::new(overtime.is_some()),
+            progress: Progress::new(continuation.is_some()),
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, overtime, form }))
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
