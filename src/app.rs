@@ -182,6 +182,7 @@ pub async fn start(
             draining: draining.clone(),
             drain_timeout: config.drain.timeout,
             sinks: Arc::clone(&sinks),
+            state: Arc::clone(&state),
         };
         workers.push(worker.start(number, end.clone(), worker_ended.clone().drop_guard())?);
     }

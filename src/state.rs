@@ -14,7 +14,7 @@ mod standing;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 pub use budget::{Budget, Day, Exhausted, Spent};
@@ -48,6 +48,8 @@ pub struct State {
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
     controls: Mutex<BTreeMap<String, Arc<Control>>>,
+    /// What was in flight when the drain ran out of time.
+    cut_off: OnceLock<String>,
     /// How much memory the process may have, in bytes.
     pub available_memory: u64,
     /// The memory that requests and their bodies may take; resized by each configuration.
@@ -85,6 +87,7 @@ impl State {
         State {
             tenants: Mutex::default(),
             controls: Mutex::default(),
+            cut_off: OnceLock::new(),
             claims: Arc::default(),
             available_memory,
             body_memory: Arc::new(Quota::new(0)),
@@ -128,6 +131,18 @@ impl State {
     pub fn meters(&self) -> Vec<(String, Arc<Meters>)> {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.iter().map(|(tenant, counts)| (tenant.clone(), Arc::clone(&counts.meters))).collect()
+    }
+
+    /// Notes what is in flight, because it is cut off now: afterwards, nothing is. Only the first of the workers counts, since
+    /// all of them cut off at the same time.
+    pub fn cut_off(&self) {
+        self.cut_off.get_or_init(|| self.unsettled());
+    }
+
+    /// Returns what was cut off; if the drain has not come to its end, what is in flight.
+    #[must_use]
+    pub fn left(&self) -> String {
+        self.cut_off.get().cloned().unwrap_or_else(|| self.unsettled())
     }
 
     /// The tenants that have exchanges in flight, and how many, for the log.

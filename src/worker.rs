@@ -20,6 +20,7 @@ use crate::proxy::snapshot::Current;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::server::socket::{Bound, Socket};
+use crate::state::State;
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::metrics::Gauge;
@@ -52,6 +53,8 @@ pub struct Worker {
     pub drain_timeout: Duration,
     /// Where records go.
     pub sinks: Arc<Sinks>,
+    /// What is in flight.
+    pub state: Arc<State>,
 }
 
 impl Worker {
@@ -120,6 +123,8 @@ impl Worker {
         }
         if tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_err() {
             tracing::error!(remaining = tasks.remaining(), "drain.timeout passed; what remains is cut off");
+            // Before the runtime goes, and with it what counts.
+            self.state.cut_off();
         }
         Ok(())
     }

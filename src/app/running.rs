@@ -64,7 +64,8 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Where the admin listener cannot be served, a worker failed, or records of starts could not be written.
+    /// Where the admin listener cannot be served, a worker failed, requests were cut off, or records of starts could not
+    /// be written.
     pub async fn until(
         self,
         mut told_to_stop: impl AsyncFnMut(),
@@ -96,7 +97,7 @@ impl Running {
                 () = self.worker_ended.cancelled() => Err(lost_a_worker()),
             };
             let drained = drain(&self.drain, self.schedule, self.names, self.workers_end, &mut told_to_stop).await;
-            say_what_is_left(&self.state);
+            let left = say_what_is_left(&self.state);
             let ended = if drained { join(self.workers) } else { Ok(()) };
             // Also where a worker failed.
             let written = self.audit.map_or(Ok(()), |audit| audit.close(AUDIT_PATIENCE));
@@ -107,7 +108,7 @@ impl Running {
                     () = told_to_stop() => {}
                 }
             }
-            ended.and(lost).and(written.map_err(|unwritten| {
+            ended.and(lost).and(left).and(written.map_err(|unwritten| {
                 tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
                 io::Error::other(unwritten)
             }))
@@ -153,13 +154,15 @@ async fn drain(
     }
 }
 
-fn say_what_is_left(state: &State) {
-    let unsettled = state.unsettled();
+/// Says what was cut off, which is an error: executions may run whose callers were not answered.
+fn say_what_is_left(state: &State) -> io::Result<()> {
+    let unsettled = state.left();
     if unsettled.is_empty() {
         tracing::info!("drained");
-    } else {
-        tracing::error!(unsettled, "exchanges were cut off; their executions may run");
+        return Ok(());
     }
+    tracing::error!(unsettled, "requests were cut off; the executions of those that were sent may run");
+    Err(io::Error::other("requests were cut off before they were answered"))
 }
 
 fn join(workers: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {

@@ -37,6 +37,7 @@ impl Exchange {
     pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
+        record.line.key = self.claim.as_ref().map(|_| "unknown");
         record.audit.decision = Decision::Sent;
         let Exchange { request, sending, claim, reservation, continuation, control, form } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };

@@ -77,17 +77,28 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn what_does_not_end_within_the_time_out_is_cut_off_and_named() {
+fn what_does_not_end_within_the_time_out_is_cut_off_counted_and_named() {
     let pair = Pair::with("drain: { timeout: 200ms }");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
-    let mut caller = pair.caller();
-    caller.send_post(EXECUTE, &[("X-Request-Id", "cut-off")], b"{}");
-    pair.asteroid.wait_for_requests(1);
+    for _ in 0..2 {
+        pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    }
+    let mut callers = [pair.caller(), pair.caller()];
+    for (caller, id) in callers.iter_mut().zip(["cut-off", "left"]) {
+        caller.send_post(EXECUTE, &[("X-Request-Id", id), ("Idempotency-Key", id)], b"{}");
+    }
+    pair.asteroid.wait_for_requests(2);
+    let [_held, left] = callers;
+    left.leave();
     let ended = pair.gateway.stop();
-    assert!(ended.status.success());
-    assert!(ended.output.contains(r#""remaining":"1 connections""#), "{}", ended.output);
-    let line = ended.output.lines().find(|line| line.contains("cut-off")).unwrap();
-    assert!(line.contains(r#""outcome":"unknown""#), "{line}");
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
+    assert!(ended.output.contains(r#""unsettled":"billing: 2""#), "{}", ended.output);
+    assert!(!ended.output.contains(r#""message":"drained""#), "{}", ended.output);
+    for id in ["cut-off", "left"] {
+        let is_its = |line: &&str| line.contains(&format!(r#""request_id":"{id}""#));
+        let line = ended.output.lines().find(is_its).unwrap();
+        assert!(line.contains(r#""outcome":"unknown""#), "{line}");
+        assert!(line.contains(r#""idempotency_outcome":"unknown""#), "{line}");
+    }
 }
 
 #[test]
