@@ -120,7 +120,7 @@ fn a_caller_who_left_before_the_time_out_changes_nothing() {
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("Idempotency-Key", "k"), ("X-Request-Id", "k")], b"{}");
     pair.asteroid.wait_for_requests(1);
-    caller.leave();
+    caller.reset();
     pair.gateway.request_line(504);
     pair.asteroid.clear_faults();
     assert_eq!(ended(&pair.gateway, "k")["outcome"], "answered");
