@@ -36,7 +36,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long a whole connection may take.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many callers are served at a time. For one more, the one leaves that has been silent longest, of the peer that has
 /// most: so a probe is always served.

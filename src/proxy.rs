@@ -50,12 +50,12 @@ use crate::upstream::Upstream;
 use answer::{Body, outcome};
 use control::Control;
 use exchange::Exchange;
-use idempotency::{Keyed, Turn};
+use idempotency::Turn;
 use inquiry::Inquiry;
-use overtime::Overtime;
+use overtime::Continuation;
 use recovery::LookUp;
 use sending::{Progress, Sending};
-use snapshot::{Current, Served, Snapshot, Tenant};
+use snapshot::{Current, Served};
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Proxy {
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
-        let overtime = claim.is_some().then(|| Overtime::new(self, tenant));
+        let continuation = claim.is_some().then(|| Continuation::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
             target: Target::Operation(call.operation),
@@ -149,22 +149,12 @@ impl Proxy {
             permit,
             trace: record.trace.clone(),
             inquiry: Inquiry::new(snapshot, tenant, head, record),
-            progress: Progress::new(overtime.is_some()),
+            progress: Progress::new(continuation.is_some()),
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        let control = keyed.and_then(|keyed| self.control(snapshot, tenant, keyed));
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, overtime, control, form }))
-    }
-
-    /// Returns the positive control that a start can serve as, if one is due.
-    fn control(&self, snapshot: &Arc<Snapshot>, tenant: &Arc<Tenant>, keyed: Keyed) -> Option<Box<Control>> {
-        let is_due = snapshot.idempotency.recovery && tenant.control.is_due(Instant::now());
-        is_due.then(|| {
-            let (upstream, tasks) = (Arc::clone(&self.upstream), self.tasks.clone());
-            let (snapshot, tenant) = (Arc::clone(snapshot), Arc::clone(tenant));
-            Box::new(Control { upstream, snapshot, tenant, digest: keyed.digest, tasks })
-        })
+        let control = keyed.and_then(|keyed| Control::of(self, snapshot, tenant, keyed.digest));
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, control, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.

@@ -18,6 +18,7 @@ use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
 use crate::upstream::Upstream;
 
+use super::Proxy;
 use super::limit::Permit;
 use super::recovery::{Error, Found, LookUp};
 use super::snapshot::{Snapshot, Tenant};
@@ -28,19 +29,30 @@ const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90
 /// A start that is to be looked for once it was answered.
 #[derive(Debug)]
 pub(super) struct Control {
-    /// Where.
-    pub(super) upstream: Arc<Upstream>,
-    /// How.
-    pub(super) snapshot: Arc<Snapshot>,
-    /// Whose start it is.
-    pub(super) tenant: Arc<Tenant>,
+    upstream: Arc<Upstream>,
+    snapshot: Arc<Snapshot>,
+    tenant: Arc<Tenant>,
     /// The value of its tag.
-    pub(super) digest: Digest,
-    /// Where the look-ups run.
-    pub(super) tasks: Tasks,
+    digest: Digest,
+    tasks: Tasks,
 }
 
 impl Control {
+    /// Returns the positive control that the start of this digest can serve as, if one is due.
+    pub(super) fn of(
+        proxy: &Proxy,
+        snapshot: &Arc<Snapshot>,
+        tenant: &Arc<Tenant>,
+        digest: Digest,
+    ) -> Option<Box<Control>> {
+        let is_due = snapshot.idempotency.recovery && tenant.control.is_due(Instant::now());
+        is_due.then(|| {
+            let (upstream, tasks) = (Arc::clone(&proxy.upstream), proxy.tasks.clone());
+            let (snapshot, tenant) = (Arc::clone(snapshot), Arc::clone(tenant));
+            Box::new(Control { upstream, snapshot, tenant, digest, tasks })
+        })
+    }
+
     /// Begins to look for the start in the background, if no other is looked for. No drain waits for it.
     pub(super) fn begin(self: Box<Self>) {
         let answered = Instant::now();

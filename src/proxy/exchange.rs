@@ -15,7 +15,7 @@ use crate::upstream;
 use super::answer::Body;
 use super::control::Control;
 use super::limit::{Expense, Reservation};
-use super::overtime::{Overtime, Rest};
+use super::overtime::{Continuation, Rest};
 use super::sending::Sending;
 use super::{failed, idempotency, passed_on};
 
@@ -26,7 +26,7 @@ pub(super) struct Exchange {
     pub(super) claim: Option<Claim>,
     pub(super) reservation: Reservation,
     /// How its answer is read after the time-out.
-    pub(super) overtime: Option<Overtime>,
+    pub(super) continuation: Option<Continuation>,
     /// Whether it is looked for once it was answered.
     pub(super) control: Option<Box<Control>>,
     pub(super) form: Form,
@@ -39,7 +39,7 @@ impl Exchange {
         record.line.outcome = Outcome::Unknown;
         record.line.key = self.claim.as_ref().map(|_| "unknown");
         record.audit.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, overtime, control, form } = self;
+        let Exchange { request, sending, claim, reservation, continuation, control, form } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };
         let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
         let mut rest: Rest = Box::pin(sending.send(request));
@@ -55,7 +55,7 @@ impl Exchange {
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.line.key = overtime.map(|overtime| overtime.read_on(rest, stake, &record));
+            record.line.key = continuation.map(|continuation| continuation.read_on(rest, stake, &record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);

@@ -29,7 +29,7 @@ const UNLIMITED: u32 = 32;
 pub(super) type Rest = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
 /// How a start is read on.
-pub(super) struct Overtime {
+pub(super) struct Continuation {
     tasks: Tasks,
     draining: Draining,
     overdue: Arc<InFlight>,
@@ -45,11 +45,11 @@ impl Drop for Overdue {
     }
 }
 
-impl Overtime {
+impl Continuation {
     /// Creates it for a start of a tenant, of whose exchanges in flight at most half are read on.
-    pub(super) fn new(proxy: &Proxy, tenant: &Tenant) -> Overtime {
+    pub(super) fn new(proxy: &Proxy, tenant: &Tenant) -> Continuation {
         let limit = tenant.limits.in_flight.map_or(UNLIMITED, |limit| limit.get() / 2);
-        Overtime {
+        Continuation {
             tasks: proxy.tasks.clone(),
             draining: proxy.draining.clone(),
             overdue: Arc::clone(&tenant.counts.overdue),
@@ -62,7 +62,7 @@ impl Overtime {
     ///
     /// Returns what becomes of the key, as the log calls it. A start that is given up leaves the key's outcome unknown.
     pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &Record) -> &'static str {
-        let Overtime { tasks, mut draining, overdue, limit } = self;
+        let Continuation { tasks, mut draining, overdue, limit } = self;
         let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
         let overdue = Overdue(overdue);
         let (request_id, tenant) = (record.line.request_id.clone(), record.line.tenant.clone());

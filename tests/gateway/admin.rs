@@ -24,7 +24,7 @@ fn a_head_that_is_long_is_refused_and_one_that_does_not_end_is_closed() {
     let pair = Pair::start();
     let mut long = pair.gateway.probe();
     let field = format!("X-Filler: {}\r\n", "x".repeat(1000));
-    long.try_send(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{}\r\n", field.repeat(500)).as_bytes());
+    long.try_send(format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{}\r\n", field.repeat(32)).as_bytes());
     assert!(long.try_answer().is_none_or(|answer| answer.status == 431));
     let mut endless = pair.gateway.probe();
     endless.try_send(b"GET /livez HTTP/1.1\r\n");

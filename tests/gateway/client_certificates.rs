@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::harness::asteroid::certificates;
+use crate::harness::caller::PATIENCE;
 use crate::harness::{Caller, EXECUTE, Program, configuration};
 
 /// TLS in this version that requires a certificate.
@@ -67,6 +69,12 @@ fn a_handshake_that_the_upstream_refused_is_named_has_started_nothing_and_leaves
             answer.assert_error(502, "unreachable", "not_started");
             assert!(answer.json()["detail"].as_str().unwrap().contains(alert), "{answer:?}");
             assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=tls_protocol_error"));
+            // The gateway may read the alert before the upstream has counted it.
+            let until = Instant::now() + PATIENCE;
+            while refused.load(Ordering::SeqCst) < tries {
+                assert!(Instant::now() < until, "each try is a handshake of its own");
+                std::thread::yield_now();
+            }
             assert_eq!(refused.load(Ordering::SeqCst), tries);
         }
         let line = gateway.request_line(502);
