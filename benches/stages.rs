@@ -17,7 +17,7 @@ use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::peer::Peer;
 use asteroid_gateway::proxy::echo::Echo;
 use asteroid_gateway::secret::{Mask, Secret};
-use asteroid_gateway::state::{Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
+use asteroid_gateway::state::{BodyDigest, Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
 use asteroid_gateway::telemetry::Sinks;
 use asteroid_gateway::telemetry::metrics::Asked;
 use asteroid_gateway::telemetry::metrics::client::Target;
@@ -87,17 +87,17 @@ fn book() -> (Arc<Claims>, Bytes, Tags, Instant) {
     let (body, tags) = small();
     let (claims, now) = (Arc::<Claims>::default(), Instant::now());
     for n in 0..10_000_u32 {
-        answer(&claims, Digest::of(&[&n.to_be_bytes()]), Digest::of(&[&body]), now);
+        answer(&claims, Digest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
     }
-    (claims, body, tags.reserving("idempotency_digest"), now)
+    (claims, body, tags.reserving(&["idempotency_digest", "idempotency_body"]), now)
 }
 
-fn answer(claims: &Arc<Claims>, key: Digest, request: Digest, now: Instant) {
-    let bounds = Bounds { retention: Duration::from_secs(86_400), memory: 64 << 20 };
-    if let Ok(Claimed::New(claim)) = claims.claim(key, request, bounds, now) {
+fn answer(claims: &Arc<Claims>, key: Digest, request: BodyDigest, now: Instant) {
+    let bounds = Bounds { retention: Duration::from_secs(86_400), memory: 64 << 20, share: 64 << 20 };
+    if let Ok(Claimed::New(claim)) = claims.claim(&Arc::from("billing"), key, request, bounds, now) {
         let media_type = HeaderValue::from_static("application/json");
         let body = br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#;
-        claim.send(now).answered(Reply::new(StatusCode::ACCEPTED, Some(&media_type), body), now);
+        claim.send().answered(Reply::new(StatusCode::ACCEPTED, Some(&media_type), body), now);
     }
 }
 
@@ -106,14 +106,13 @@ fn answer(claims: &Arc<Claims>, key: Digest, request: Digest, now: Instant) {
 #[library_benchmark]
 #[bench::small(args = (book()), config = at_most(30_000))]
 fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<Claims>, Bytes, Tags) {
-    let key = Digest::of(&[
-        b"billing",
-        b"AgentExecutePost",
-        b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11",
-        black_box(b"invoice-4711"),
-    ]);
-    black_box(tags.with_reserved(&key.to_string()));
-    answer(&claims, key, Digest::of(&[&body]), now);
+    let of = |tenant: &[u8]| {
+        let id = b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
+        Digest::of(&[tenant, b"AgentExecutePost", id, black_box(b"invoice-4711")])
+    };
+    let (key, digest, request) = (of(b"billing"), of(b"prod/billing"), BodyDigest::of(b"invoice-4711", &body));
+    black_box(tags.with_reserved(&[&digest.to_string(), &request.to_string()]));
+    answer(&claims, key, request, now);
     (claims, body, tags)
 }
 

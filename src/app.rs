@@ -149,6 +149,7 @@ pub async fn start(
         Arc::clone(&keyring),
         audit.clone(),
         config.readiness,
+        Arc::clone(&state),
     ));
     let (end, workers_end) = mpsc::channel(1);
     let worker_ended = CancellationToken::new();
@@ -186,6 +187,12 @@ pub async fn start(
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.max(), &health);
+    for (credential, _) in state.controls() {
+        tracing::info!(
+            credential,
+            "recovery is unproven until a start with an Idempotency-Key is found at the upstream"
+        );
+    }
     let admin_hosts = config.admin.hosts.clone();
     let schedule = Schedule { delay: config.drain.delay, timeout: config.drain.timeout };
     let reloader = source.map(|source| Reloader {

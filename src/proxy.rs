@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 pub mod caller;
+mod control;
 pub mod credential;
 pub mod delivery;
 pub mod echo;
@@ -47,13 +48,14 @@ use crate::telemetry::trace::Trace;
 use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
+use control::Control;
 use exchange::Exchange;
-use idempotency::Turn;
+use idempotency::{Keyed, Turn};
 use inquiry::Inquiry;
 use overtime::Continuation;
 use recovery::LookUp;
 use sending::{Progress, Sending};
-use snapshot::{Current, Served};
+use snapshot::{Current, Served, Snapshot, Tenant};
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -117,24 +119,21 @@ impl Proxy {
         let call = call?;
         tenant.credential.check()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
-        record.line.idempotency = key;
+        record.line.idempotency = key.as_ref().map(|key| key.digest);
         body::check_media_type(&head.headers)?;
         record.memory = Some(body::charge(tenant, head)?);
         let (hold, read) = (body::hold(tenant)?, &mut record.line.bytes_in);
         let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
-        let changes = start::validate(&body, &idempotency::tags(tenant, key), tenant.on_conflict)?;
-        let mut claim = None;
-        if let Some(key) = key {
-            let Record { line: Line { request_id, looked_up, .. }, trace, .. } = &mut *record;
-            let (upstream, permit, caller) = (&self.upstream, &permit, &head.headers);
-            let look_up = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller };
-            match idempotency::claim(snapshot, key, &body, &look_up, looked_up).await? {
-                Turn::Send(mine) => claim = Some(mine),
-                Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
-                Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
-            }
-        }
-        let reservation = limit::reserve(tenant, limit::Now::read(), &mut record.standing)?;
+        let keyed = key.map(|key| key.with(&body));
+        let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
+        let Record { line: Line { request_id, looked_up, .. }, trace, standing, .. } = &mut *record;
+        let (upstream, caller) = (&self.upstream, &head.headers);
+        let look_up = LookUp { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
+        let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, standing).await? {
+            Turn::Send(claim, reservation) => (claim, reservation),
+            Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
+            Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
+        };
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
@@ -154,7 +153,18 @@ impl Proxy {
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, form }))
+        let control = keyed.and_then(|keyed| self.control(snapshot, tenant, keyed));
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, control, form }))
+    }
+
+    /// Returns the positive control that a start can serve as, if one is due.
+    fn control(&self, snapshot: &Arc<Snapshot>, tenant: &Arc<Tenant>, keyed: Keyed) -> Option<Box<Control>> {
+        let is_due = snapshot.idempotency.recovery && tenant.control.is_due(Instant::now());
+        is_due.then(|| {
+            let (upstream, tasks) = (Arc::clone(&self.upstream), self.tasks.clone());
+            let (snapshot, tenant) = (Arc::clone(snapshot), Arc::clone(tenant));
+            Box::new(Control { upstream, snapshot, tenant, digest: keyed.digest, tasks })
+        })
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.

@@ -24,6 +24,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use hyper::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -97,8 +98,16 @@ pub struct Execution {
     pub metadata: Map<String, Value>,
     /// When it was started, in RFC 3339.
     pub created_at: String,
+    /// The execution that it repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Whether it was repeated.
+    pub rerun: bool,
     /// Whether the listing shows it.
     pub listed: bool,
+    /// The same moment as `created_at`.
+    #[serde(skip)]
+    pub started: Instant,
 }
 
 impl Execution {

@@ -3,6 +3,7 @@
 
 mod budget;
 mod claims;
+mod control;
 mod digest;
 mod echoes;
 mod in_flight;
@@ -18,7 +19,8 @@ use std::time::Instant;
 
 pub use budget::{Budget, Day, Exhausted, Spent};
 pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
-pub use digest::Digest;
+pub use control::{Control, ControlState};
+pub use digest::{BodyDigest, Digest};
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
 pub use meters::{Counter, Decision, Keyed, Meters};
@@ -45,6 +47,7 @@ pub struct State {
     tenants: Mutex<BTreeMap<String, Counts>>,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
+    controls: Mutex<BTreeMap<String, Arc<Control>>>,
     /// How much memory the process may have, in bytes.
     pub available_memory: u64,
     /// The memory that requests and their bodies may take; resized by each configuration.
@@ -81,6 +84,7 @@ impl State {
     pub fn new(available_memory: u64, audit_records: usize) -> State {
         State {
             tenants: Mutex::default(),
+            controls: Mutex::default(),
             claims: Arc::default(),
             available_memory,
             body_memory: Arc::new(Quota::new(0)),
@@ -97,6 +101,26 @@ impl State {
             rate.into_iter().for_each(|rate| bucket.define(rate, now));
         }
         counts.clone()
+    }
+
+    /// Returns the positive control of a credential.
+    #[must_use]
+    pub fn control(&self, credential: &str) -> Arc<Control> {
+        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(controls.entry(credential.to_owned()).or_default())
+    }
+
+    /// Forgets the controls of credentials that recovery is not wanted with.
+    pub fn retain_controls(&self, is_wanted: impl Fn(&str) -> bool) {
+        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        controls.retain(|credential, _| is_wanted(credential));
+    }
+
+    /// Returns how each control stands, by credential.
+    #[must_use]
+    pub fn controls(&self) -> Vec<(String, ControlState)> {
+        let controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        controls.iter().map(|(credential, control)| (credential.clone(), control.state())).collect()
     }
 
     /// What its requests came to, of every tenant that was ever configured.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::resolve::Readiness;
 use crate::drain::Draining;
 use crate::key::{Condition, Key, Keyring, Shown};
+use crate::state::{ControlState, State};
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
@@ -25,6 +26,7 @@ pub struct Health {
     reach: Arc<Reach>,
     keyring: Arc<Keyring>,
     audit: Option<Arc<Audit>>,
+    state: Arc<State>,
     configuration: Mutex<Configuration>,
 }
 
@@ -47,9 +49,10 @@ impl Health {
         keyring: Arc<Keyring>,
         audit: Option<Arc<Audit>>,
         readiness: Readiness,
+        state: Arc<State>,
     ) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
-        Health { draining, reach, keyring, audit, configuration: Mutex::new(configuration) }
+        Health { draining, reach, keyring, audit, state, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -101,7 +104,8 @@ impl Health {
         let lacking = self.lacking_key().is_some();
         let line = |(name, key): (&String, &Arc<Key>)| credential(name, &key.shown(Instant::now()), lacking);
         let keys: String = self.keyring.keys().iter().map(line).collect();
-        format!("{serving}\n{loaded}\n{keys}{upstream}\n{}", self.audited())
+        let controls: String = self.state.controls().iter().map(|(name, state)| recovery(name, *state)).collect();
+        format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audited())
     }
 
     /// How full the audit is, where there is one.
@@ -116,6 +120,25 @@ impl Health {
     fn lock(&self) -> MutexGuard<'_, Configuration> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether recovery is known to find what was started with a credential.
+fn recovery(credential: &str, state: ControlState) -> String {
+    let (mark, says) = match state {
+        ControlState::Proven { filter, lag } => {
+            let lag =
+                humantime::format_duration(Duration::from_millis(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)));
+            ("[+]", format!("proven by the filter {}; a start was listed {lag} after its answer", filter.name()))
+        }
+        ControlState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
+        ControlState::Looking { last } => {
+            ("[!]", format!("unproven; a start is being looked for, last: {}", last.unwrap_or("not yet")))
+        }
+        ControlState::Failed { last, .. } => {
+            ("[!]", format!("unproven; a start was not found, last: {}", last.unwrap_or("not yet")))
+        }
+    };
+    format!("{mark}recovery with credential {credential}: {says}\n")
 }
 
 fn credential(name: &str, shown: &Shown, lacking: bool) -> String {

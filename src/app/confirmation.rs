@@ -23,7 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the upstream.
 #[derive(Debug)]
-pub(super) struct Confirmation(Client);
+pub(super) struct Confirmation {
+    client: Client,
+    /// What is asked for, below the base.
+    path: String,
+}
 
 impl Confirmation {
     /// Over connections of its own. Called inside the runtime that asks.
@@ -34,18 +38,18 @@ impl Confirmation {
         let connections = Upstream::new(connector, config.timeouts.idle, Arc::default(), tasks, Arc::default());
         let authority =
             HeaderValue::try_from(upstream.authority.as_str()).map_err(crate::proxy::snapshot::Error::from)?;
-        let path = [&upstream.base_path, execution::ANY].concat();
-        let path = PathAndQuery::try_from(path).map_err(|_| Error::BasePath)?;
-        Ok(Confirmation(Client::new(connections, authority, path)))
+        let path = execution::any(upstream.organization_id);
+        let whole = PathAndQuery::try_from(upstream.base_path.clone() + &path).map_err(|_| Error::BasePath)?;
+        Ok(Confirmation { client: Client::new(connections, authority, whole), path })
     }
 
     pub(super) async fn ask(&self, key: &Key, held: &Held) -> Verdict {
-        let mut request = self.0.get();
+        let mut request = self.client.get();
         held.inject(&key.definition().header, &mut request);
-        match self.0.status(request, PATIENCE).await {
+        match self.client.status(request, PATIENCE).await {
             Ok(status) if status.is_success() => Verdict::Accepted,
             Ok(status) if answer::refuses_key(status) => Verdict::Refused,
-            Ok(status) => Verdict::Unclear(format!("GET {} was answered with {status}", execution::ANY)),
+            Ok(status) => Verdict::Unclear(format!("GET {} was answered with {status}", self.path)),
             Err(error) => Verdict::Unclear(error.to_string()),
         }
     }

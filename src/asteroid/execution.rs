@@ -4,6 +4,8 @@
 //! `metadataValue`, the newer one by `metadata=key=value`. How soon an execution is listed is unknown, and so is what a
 //! server does with a filter of the other era; one that ignored it would list executions of anybody.
 
+use std::time::SystemTime;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -11,8 +13,16 @@ use uuid::Uuid;
 /// The path of a listing, as the specification writes it.
 pub const LISTING: &str = "/executions";
 
-/// Path and query, below the base, of the smallest listing of both eras: whoever may ask for it has a valid key.
-pub const ANY: &str = "/executions?pageSize=1";
+/// Returns path and query, below the base, of the smallest listing of both eras: whoever may ask for it has a valid key.
+#[must_use]
+pub fn any(organization: Option<Uuid>) -> String {
+    format!("{LISTING}?pageSize=1{}", of(organization))
+}
+
+/// The parameter that a listing needs where the key spans organisations.
+fn of(organization: Option<Uuid>) -> String {
+    organization.map(|id| format!("&organizationId={id}")).unwrap_or_default()
+}
 
 /// The path of one execution, as the specification writes it.
 pub const ONE: &str = "/executions/{executionId}";
@@ -39,12 +49,22 @@ impl Filter {
     /// The specification's own first.
     pub const ALL: [Filter; 2] = [Filter::Pair, Filter::Joined];
 
-    /// Path and query, below the base, of a listing that is long enough to tell one execution from several.
+    /// Returns path and query, below the base, of a listing of so many executions.
     #[must_use]
-    pub fn listing(self, Tag { name, value }: Tag<'_>) -> String {
+    pub fn listing(self, Tag { name, value }: Tag<'_>, size: usize, organization: Option<Uuid>) -> String {
+        let filter = match self {
+            Filter::Pair => format!("metadataKey={name}&metadataValue={value}"),
+            Filter::Joined => format!("metadata={name}%3D{value}"),
+        };
+        format!("{LISTING}?{filter}&pageSize={size}{}", of(organization))
+    }
+
+    /// Returns what the log and the metrics call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
-            Filter::Pair => format!("/executions?metadataKey={name}&metadataValue={value}&pageSize=2"),
-            Filter::Joined => format!("/executions?metadata={name}%3D{value}&pageSize=2"),
+            Filter::Pair => "metadataKey",
+            Filter::Joined => "metadata",
         }
     }
 }
@@ -58,62 +78,93 @@ pub fn path(id: Uuid) -> String {
 /// What a listing that was asked for a tag shows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// No execution.
-    Nothing,
-    /// One, with the tag.
-    One(Uuid),
-    /// Some, of which it does not show the metadata.
+    /// All executions that carry the tag; none, if it is empty.
+    All(Vec<Execution>),
+    /// All, of which it does not show the metadata.
     Bare(Vec<Uuid>),
-    /// More than one with the tag.
-    Several,
+    /// A part of those that may carry it: the page is too short.
+    More,
     /// Others: the filter was not understood.
     Unfiltered,
 }
 
+/// `AgentsExecutionListItem`, as far as it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Execution {
+    /// Its id.
+    pub id: Uuid,
+    metadata: Option<Map<String, Value>>,
+    created_at: Option<String>,
+    parent_execution_id: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Listing {
-    items: Vec<Item>,
+    items: Vec<Execution>,
     total: u64,
 }
 
-/// `AgentsExecutionListItem`, as far as it is read.
-#[derive(Deserialize)]
-struct Item {
-    id: Uuid,
-    metadata: Option<Map<String, Value>>,
+impl Execution {
+    /// Returns the value of a tag, if it is one.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        self.metadata.as_ref()?.get(name)?.as_str()
+    }
+
+    fn carries(&self, tag: Tag<'_>) -> bool {
+        self.tag(tag.name) == Some(tag.value)
+    }
+
+    /// When it was created; nothing if that is not written in UTC, as both eras do, with a colon in the offset or without.
+    fn created(&self) -> Option<SystemTime> {
+        let written = self.created_at.as_deref()?;
+        let time = ["Z", "+00:00", "+0000"].into_iter().find_map(|utc| written.strip_suffix(utc))?;
+        humantime::parse_rfc3339(&format!("{time}Z")).ok()
+    }
 }
 
-impl Item {
-    fn carries(&self, tag: Tag<'_>) -> Option<bool> {
-        let metadata = self.metadata.as_ref()?;
-        Some(metadata.get(tag.name).and_then(Value::as_str) == Some(tag.value))
+/// Returns the one that was started first, of executions with the same tag. One that was repeated by hand has the tag of
+/// the first and names its parent.
+#[must_use]
+pub fn first(executions: &[Execution]) -> Option<&Execution> {
+    let mut own = executions.iter().filter(|execution| execution.parent_execution_id.is_none());
+    let mut first = own.next()?;
+    for other in own {
+        match first.created()?.cmp(&other.created()?) {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => return None,
+            std::cmp::Ordering::Greater => first = other,
+        }
     }
+    Some(first)
 }
 
 /// Reads a listing.
 ///
 /// # Errors
 ///
-/// Where it is none.
+/// If it is none.
 pub fn listed(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Listed> {
     let Listing { items, total } = serde_json::from_slice(body)?;
-    let all = |carried| items.iter().all(|item| item.carries(tag) == carried);
-    Ok(match items.as_slice() {
-        [] if total == 0 => Listed::Nothing,
-        [item] if total == 1 && all(Some(true)) => Listed::One(item.id),
-        [_, ..] if all(Some(true)) => Listed::Several,
-        [_, ..] if all(None) => Listed::Bare(items.iter().map(|item| item.id).collect()),
-        _ => Listed::Unfiltered,
+    let is_bare = !items.is_empty() && items.iter().all(|item| item.metadata.is_none());
+    if !is_bare && !items.iter().all(|item| item.carries(tag)) || items.is_empty() && total > 0 {
+        return Ok(Listed::Unfiltered);
+    }
+    Ok(match u64::try_from(items.len()) {
+        Ok(shown) if shown < total => Listed::More,
+        _ if is_bare => Listed::Bare(items.iter().map(|item| item.id).collect()),
+        _ => Listed::All(items),
     })
 }
 
-/// Whether one execution carries the tag.
+/// Reads one execution; nothing if it does not carry the tag.
 ///
 /// # Errors
 ///
-/// Where the body is none.
-pub fn carries(body: &[u8], tag: Tag<'_>) -> serde_json::Result<bool> {
-    Ok(serde_json::from_slice::<Item>(body)?.carries(tag) == Some(true))
+/// If the body is none.
+pub fn carrying(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Option<Execution>> {
+    Ok(Some(serde_json::from_slice::<Execution>(body)?).filter(|execution| execution.carries(tag)))
 }
 
 #[cfg(test)]
@@ -132,20 +183,26 @@ mod tests {
         listed(json!({ "items": items, "total": total, "page": 1, "pageSize": 2 }).to_string().as_bytes(), TAG).unwrap()
     }
 
+    fn ids(listed: Listed) -> Vec<Uuid> {
+        let Listed::All(executions) = listed else { panic!("{listed:?}") };
+        executions.iter().map(|execution| execution.id).collect()
+    }
+
     #[test]
-    fn one_execution_is_found_where_the_listing_shows_that_it_understood_and_that_there_is_one() {
+    fn executions_are_found_where_the_listing_shows_that_it_understood_and_that_there_are_no_more() {
         let own = |n| json!({ "id": id(n), "metadata": { "digest": "d1", "team": "b" }, "status": "failed" });
         let other = json!({ "id": id(9), "metadata": { "digest": "d2" } });
         let bare = |n| json!({ "id": id(n) });
-        assert_eq!(shown(json!([]), 0), Listed::Nothing);
-        assert_eq!(shown(json!([own(1)]), 1), Listed::One(id(1)));
-        assert_eq!(shown(json!([own(1), own(2)]), 2), Listed::Several);
-        assert_eq!(shown(json!([own(1)]), 2), Listed::Several, "a page that is shorter than what there is");
+        assert_eq!(shown(json!([]), 0), Listed::All(Vec::new()));
+        assert_eq!(ids(shown(json!([own(1)]), 1)), [id(1)]);
+        assert_eq!(ids(shown(json!([own(1), own(2)]), 2)), [id(1), id(2)]);
+        assert_eq!(shown(json!([own(1)]), 2), Listed::More, "a page that is shorter than what there is");
         assert_eq!(shown(json!([bare(1)]), 1), Listed::Bare(vec![id(1)]));
-        assert_eq!(shown(json!([bare(1), bare(2)]), 7), Listed::Bare(vec![id(1), id(2)]));
+        assert_eq!(shown(json!([bare(1), bare(2)]), 7), Listed::More);
         for (unfiltered, total) in [
             (json!([other]), 1),
             (json!([own(1), other]), 2),
+            (json!([own(1), other]), 7),
             (json!([own(1), bare(2)]), 2),
             (json!([{ "id": id(1), "metadata": {} }]), 1),
             (json!([{ "id": id(1), "metadata": { "digest": 1 } }]), 1),
@@ -153,6 +210,37 @@ mod tests {
         ] {
             assert_eq!(shown(unfiltered.clone(), total), Listed::Unfiltered, "{unfiltered}");
         }
+    }
+
+    #[test]
+    fn of_several_executions_the_one_that_was_created_first_and_is_no_repeat_is_the_first() {
+        let first = |items: &[(u128, Option<&str>, bool)]| {
+            let item = |(n, created, repeats): &(u128, Option<&str>, bool)| {
+                let parent = repeats.then(|| id(77));
+                json!({ "id": id(*n), "metadata": { "digest": "d1" }, "createdAt": created, "parentExecutionId": parent })
+            };
+            let items: Vec<Value> = items.iter().map(item).collect();
+            let Listed::All(all) = shown(json!(items), items.len() as u64) else { panic!() };
+            first(&all).map(|execution| execution.id)
+        };
+        let (early, late) = (Some("2026-11-01T00:00:00Z"), Some("2026-11-01T00:00:00.001+0000"));
+        assert_eq!(first(&[]), None);
+        assert_eq!(first(&[(1, None, false)]), Some(id(1)));
+        assert_eq!(first(&[(1, late, false), (2, early, false)]), Some(id(2)));
+        assert_eq!(first(&[(1, early, false), (2, late, false), (3, late, false)]), Some(id(1)));
+        assert_eq!(
+            first(&[(1, early, true), (2, late, false)]),
+            Some(id(2)),
+            "the first was deleted, or its clock is behind"
+        );
+        assert_eq!(first(&[(1, None, true), (2, None, false)]), Some(id(2)));
+        assert_eq!(first(&[(1, early, true)]), None, "the first is gone, and a repeat is another run");
+        assert_eq!(first(&[(1, early, false), (2, early, false)]), None);
+        for unclear in [None, Some("yesterday"), Some("2026-11-01T00:00:00+02:00"), Some("2026-11-01T00:00:00")] {
+            assert_eq!(first(&[(1, unclear, false), (2, early, false)]), None, "{unclear:?}");
+        }
+        let colon = Some("2026-10-31T23:59:59.999999+00:00");
+        assert_eq!(first(&[(1, early, false), (2, colon, false)]), Some(id(2)));
     }
 
     #[test]
@@ -166,22 +254,22 @@ mod tests {
 
     #[test]
     fn one_execution_is_told_from_others_by_its_own_metadata() {
-        let carries =
-            |metadata: Value| carries(json!({ "id": id(1), "metadata": metadata }).to_string().as_bytes(), TAG);
-        assert!(carries(json!({ "digest": "d1" })).unwrap());
-        assert!(!carries(json!({ "digest": "d2" })).unwrap());
-        assert!(!carries(Value::Null).unwrap());
+        let carries = |metadata: Value| {
+            carrying(json!({ "id": id(1), "metadata": metadata }).to_string().as_bytes(), TAG).unwrap().is_some()
+        };
+        assert!(carries(json!({ "digest": "d1" })));
+        assert!(!carries(json!({ "digest": "d2" })));
+        assert!(!carries(Value::Null));
     }
 
     #[test]
-    fn both_forms_of_the_filter_are_asked_with() {
-        let asked = Filter::ALL.map(|filter| filter.listing(TAG));
-        assert_eq!(
-            asked,
-            [
-                "/executions?metadataKey=digest&metadataValue=d1&pageSize=2",
-                "/executions?metadata=digest%3Dd1&pageSize=2"
-            ]
-        );
+    fn both_forms_of_the_filter_are_asked_with_and_the_organisation_where_it_is_known() {
+        let asked = |organization| Filter::ALL.map(|filter| filter.listing(TAG, 2, organization));
+        let pair = "/executions?metadataKey=digest&metadataValue=d1&pageSize=2";
+        let joined = "/executions?metadata=digest%3Dd1&pageSize=2";
+        assert_eq!(asked(None), [pair, joined]);
+        let organization = format!("&organizationId={}", id(7));
+        assert_eq!(asked(Some(id(7))), [pair, joined].map(|asked| asked.to_owned() + &organization));
+        assert_eq!(any(Some(id(7))), format!("/executions?pageSize=1{organization}"));
     }
 }

@@ -91,6 +91,15 @@ impl Operation {
         self.row().name
     }
 
+    /// The name under which idempotency keys belong to it. An agent and a workflow with the same id are the same thing in
+    /// the two eras, so a retry under the other path is a retry.
+    #[must_use]
+    pub fn idempotency_name(self) -> &'static str {
+        match self {
+            Operation::AgentExecute | Operation::WorkflowExecute => Operation::AgentExecute.name(),
+        }
+    }
+
     /// The operation of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Operation> {

@@ -69,6 +69,8 @@ pub(crate) struct Upstream {
     pub(crate) credential_header: Option<String>,
     /// Certificates (PEM) that are trusted beside the built-in roots; read again when they change.
     pub(crate) ca_file: Option<String>,
+    /// The id of the organisation, if the keys span several: listings need it then.
+    pub(crate) organization_id: Option<String>,
 }
 
 /// One of `listeners`: where requests arrive.
@@ -240,8 +242,9 @@ pub(crate) struct Tagging {
 pub(crate) struct Idempotency {
     /// How long after its end a start is remembered.
     pub(crate) retention: Option<Quantity>,
-    /// How much memory the records of all tenants may take; about 450 bytes are one start. Where it is full, the oldest
-    /// answers are forgotten first, and the log says so.
+    /// How much memory the records of all tenants may take; about 450 bytes are one start. Each tenant has an equal share
+    /// for certain, and beyond it what others do not use. Where it is full, the oldest answers of the tenant that is over its
+    /// share are forgotten first, and the log says so.
     pub(crate) memory: Option<Quantity>,
     /// `true`: a start whose outcome is unknown here is looked up at the upstream by its digest, and so is the first
     /// start with any key, since this process may have been restarted or be one of several: one more request for each.

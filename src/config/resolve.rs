@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderName;
 use ipnet::IpNet;
+use uuid::Uuid;
 
 use super::file;
 use super::finding::{Findings, Path};
@@ -33,6 +34,7 @@ pub use address::Address;
 pub use audit::Audit;
 pub use body_memory::BodyMemory;
 pub use credential::Readiness;
+pub use idempotency::BODY_TAG;
 pub use upstream::port;
 
 /// A configuration that can run. Holds no secret and may be shown.
@@ -87,6 +89,8 @@ pub struct Upstream {
     pub credential_header: HeaderName,
     /// Certificates (PEM) that are trusted beside the built-in roots.
     pub ca_file: Option<PathBuf>,
+    /// The organisation whose executions are listed; where it is absent, the key's only one.
+    pub organization_id: Option<Uuid>,
 }
 
 /// Which requests have spans, and where these go.
@@ -245,6 +249,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
     if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
         idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
+        idempotency::warn_of_small_shares(idempotency, tenants, findings);
     }
     if let Some((tenants, _)) = &tenants {
         limits::warn_of_local_budgets(tenants, findings);

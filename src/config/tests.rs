@@ -83,7 +83,7 @@ fn the_full_file_shows_the_defaults() {
     let full = with(FULL, &[]).unwrap();
     let smallest = with(SMALLEST, &[]).unwrap();
     let mut upstream = full.config.upstream;
-    assert!(upstream.ca_file.take().is_some());
+    assert!(upstream.ca_file.take().is_some() && upstream.organization_id.take().is_some());
     assert_eq!(upstream, smallest.config.upstream);
     assert_eq!(full.config.admin.address, smallest.config.admin.address);
     assert_eq!(full.config.timeouts, smallest.config.timeouts);

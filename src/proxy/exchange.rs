@@ -13,6 +13,7 @@ use crate::telemetry::record::{Outcome, Record};
 use crate::upstream;
 
 use super::answer::Body;
+use super::control::Control;
 use super::limit::{Expense, Reservation};
 use super::overtime::{Continuation, Rest};
 use super::sending::Sending;
@@ -26,6 +27,8 @@ pub(super) struct Exchange {
     pub(super) reservation: Reservation,
     /// How its answer is read after the time-out.
     pub(super) continuation: Option<Continuation>,
+    /// Whether it is looked for once it was answered.
+    pub(super) control: Option<Box<Control>>,
     pub(super) form: Form,
 }
 
@@ -35,8 +38,8 @@ impl Exchange {
         // Stands in the record if nothing else gets to be written there.
         record.line.outcome = Outcome::Unknown;
         record.audit.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, continuation, form } = self;
-        let stake = Stake { expense: reservation.spend(), sent: claim.map(|claim| claim.send(Instant::now())) };
+        let Exchange { request, sending, claim, reservation, continuation, control, form } = self;
+        let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };
         let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
         let mut rest: Rest = Box::pin(sending.send(request));
         let ended = tokio::select! {
@@ -51,13 +54,15 @@ impl Exchange {
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.line.key = continuation.map(|continuation| continuation.read_on(rest, stake, &record));
+            record.line.key = continuation.map(|continuation| continuation.read_on(rest, stake, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);
         record.line.key = stake.settle(proof, ended.as_ref().ok());
-        if proof == Proof::NotStarted {
-            record.standing.give_back(Limit::Budget);
+        match proof {
+            Proof::NotStarted => record.standing.give_back(Limit::Budget),
+            Proof::Started(_) => control.into_iter().for_each(Control::begin),
+            Proof::Inconclusive => {}
         }
         match ended {
             Ok(response) => passed_on(response, proof, record),

@@ -11,9 +11,10 @@ use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::Keys;
-use crate::state::{Claim, Claimed, Digest, Keyed, Refused, Reply};
+use crate::state::{BodyDigest, Claim, Claimed, Digest, Keyed as Meaning, Refused, Reply, Standing};
 
 use super::answer::Body;
+use super::limit::{self, Now, Reservation};
 use super::recovery::{self, Found, LookUp};
 use super::snapshot::{Snapshot, Tenant};
 
@@ -51,7 +52,7 @@ pub enum Error {
     Mismatch,
     /// See [`Refused::Full`].
     #[error(
-        "no further Idempotency-Key can be remembered, so a retry could start twice; try again later, or have `idempotency.memory` raised"
+        "no further Idempotency-Key of this tenant can be remembered, so a retry could start twice; try again later, or have `idempotency.memory` raised"
     )]
     Full,
     /// The key's start may have started an execution.
@@ -64,10 +65,10 @@ pub enum Error {
         /// The value.
         digest: Digest,
     },
-    /// There are executions with the key's digest, more than one.
+    /// There are executions with the key's digest, and which of them is the first start's cannot be told.
     #[error(
-        "more than one execution carries the tag of this Idempotency-Key ({tag}: {digest}), so none is started or named now; \
-         look at them"
+        "the executions that carry the tag of this Idempotency-Key ({tag}: {digest}) do not show which of them it started, \
+         so none is started or named now; look at them"
     )]
     Several {
         /// The metadata key by which they can be found.
@@ -85,14 +86,14 @@ pub enum Error {
 
 impl Error {
     /// What it says of a key that was claimed; nothing where it was none.
-    fn keyed(&self) -> Option<Keyed> {
+    fn meaning(&self) -> Option<Meaning> {
         match self {
             Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
-            Error::InFlight => Some(Keyed::InFlight),
-            Error::Mismatch => Some(Keyed::Mismatch),
-            Error::Full => Some(Keyed::Full),
-            Error::Unknown { .. } | Error::Several { .. } => Some(Keyed::Unknown),
-            Error::LookUp(_) => Some(Keyed::LookUpFailed),
+            Error::InFlight => Some(Meaning::InFlight),
+            Error::Mismatch => Some(Meaning::Mismatch),
+            Error::Full => Some(Meaning::Full),
+            Error::Unknown { .. } | Error::Several { .. } => Some(Meaning::Unknown),
+            Error::LookUp(_) => Some(Meaning::LookUpFailed),
         }
     }
 }
@@ -107,14 +108,41 @@ impl From<Refused> for Error {
     }
 }
 
-/// The digest of a start's tenant, operation and key, if it carries a key.
+/// A start's idempotency key.
+#[derive(Debug)]
+pub struct Key<'h> {
+    /// Under which digest this process remembers it: of the tenant's name, the operation with its ids, and the key.
+    claim: Digest,
+    /// The value of its tag: the same digest of the tenant's name among all that share the organisation's credential.
+    pub digest: Digest,
+    text: Cow<'h, [u8]>,
+}
+
+/// An idempotency key and the body that came with it, by their digests.
+#[derive(Debug, Clone, Copy)]
+pub struct Keyed {
+    claim: Digest,
+    /// The value of the key's tag.
+    pub digest: Digest,
+    body: BodyDigest,
+}
+
+impl Key<'_> {
+    /// Returns the key with the body that came with it, as it was sent.
+    #[must_use]
+    pub fn with(&self, body: &[u8]) -> Keyed {
+        Keyed { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
+    }
+}
+
+/// Returns a start's idempotency key, if it carries one.
 ///
 /// The operation is meant with its ids: the same key for another agent is another key.
 ///
 /// # Errors
 ///
 /// [`Error::Off`], [`Error::Missing`], [`Error::Repeated`], [`Error::Malformed`].
-pub fn key(tenant: &Tenant, call: &Call<'_>, headers: &HeaderMap) -> Result<Option<Digest>, Error> {
+pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Result<Option<Key<'h>>, Error> {
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else {
         return if tenant.keys == Keys::Required { Err(Error::Missing) } else { Ok(None) };
@@ -125,9 +153,10 @@ pub fn key(tenant: &Tenant, call: &Call<'_>, headers: &HeaderMap) -> Result<Opti
     if values.next().is_some() {
         return Err(Error::Repeated);
     }
-    let key = text(value.as_bytes()).ok_or(Error::Malformed)?;
-    let id = call.id.to_ascii_lowercase();
-    Ok(Some(Digest::of(&[tenant.tag.as_bytes(), call.operation.name().as_bytes(), id.as_bytes(), &key])))
+    let text = text(value.as_bytes()).ok_or(Error::Malformed)?;
+    let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
+    let of = |tenant: &str| Digest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
+    Ok(Some(Key { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }
 
 /// The key of a header: a string of RFC 8941, as in draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
@@ -159,17 +188,18 @@ fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// The tags of a start: with a key, its digest among them.
+/// The tags of a start: with a key, its digest and that of its body among them.
 #[must_use]
-pub fn tags(tenant: &Tenant, key: Option<Digest>) -> Cow<'_, Tags> {
-    key.map_or(Cow::Borrowed(&tenant.tags), |key| Cow::Owned(tenant.tags.with_reserved(&key.to_string())))
+pub fn tags(tenant: &Tenant, keyed: Option<Keyed>) -> Cow<'_, Tags> {
+    let Some(Keyed { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
+    Cow::Owned(tenant.tags.with_reserved(&[&digest.to_string(), &body.to_string()]))
 }
 
-/// What is to be done with a start that carries a key.
+/// What is to be done with a start.
 #[derive(Debug)]
 pub enum Turn {
-    /// It is the first.
-    Send(Claim),
+    /// It is the first with its key, or has none, and was counted by its tenant's limits.
+    Send(Option<Claim>, Reservation),
     /// It was answered before.
     Replay(Arc<Reply>),
     /// It was found at the upstream; this is the answer that it must have got.
@@ -177,68 +207,103 @@ pub enum Turn {
 }
 
 impl Turn {
-    fn keyed(&self) -> Keyed {
+    fn meaning(&self) -> Meaning {
         match self {
-            Turn::Send(_) => Keyed::New,
-            Turn::Replay(_) => Keyed::Replayed,
-            Turn::Recovered(_) => Keyed::Recovered,
+            Turn::Send(..) => Meaning::New,
+            Turn::Replay(_) => Meaning::Replayed,
+            Turn::Recovered(_) => Meaning::Recovered,
         }
     }
 }
 
-/// Claims the key of a start whose body, as it was sent, is given. What is not known here is looked up where the
-/// configuration wants it.
+/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first. What is not
+/// known here is looked up where the configuration wants it: after the limits, so that a start that they refuse costs the
+/// upstream nothing.
 ///
 /// # Errors
 ///
-/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::LookUp`]; the key is
-/// as it was, save that it stays unknown once several starts were found.
+/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::LookUp`], and a
+/// limit that is reached; the key is as it was, save that it stays unknown once several starts were found.
 pub async fn claim(
-    snapshot: &Snapshot,
-    key: Digest,
-    body: &[u8],
+    keyed: Option<Keyed>,
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
-) -> Result<Turn, Error> {
-    let turn = turn(snapshot, key, body, look_up, looked_up).await;
-    if let Some(keyed) = turn.as_ref().map_or_else(Error::keyed, |turn| Some(turn.keyed())) {
-        look_up.tenant.counts.meters.keyed(keyed);
-    }
+    standing: &mut Standing,
+) -> Result<Turn, crate::error::Error> {
+    let Some(keyed) = keyed else {
+        return Ok(Turn::Send(None, limit::reserve(look_up.tenant, Now::read(), standing)?));
+    };
+    let turn = turn(keyed, look_up, looked_up, standing).await;
+    let meaning = match &turn {
+        Ok(turn) => Some(turn.meaning()),
+        Err(crate::error::Error::Idempotency(error)) => error.meaning(),
+        // A limit: the key was new.
+        Err(_) => Some(Meaning::New),
+    };
+    meaning.into_iter().for_each(|meaning| look_up.tenant.counts.meters.keyed(meaning));
     turn
 }
 
 async fn turn(
-    snapshot: &Snapshot,
-    key: Digest,
-    body: &[u8],
+    keyed: Keyed,
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
-) -> Result<Turn, Error> {
-    let bounds = snapshot.idempotency.bounds;
-    let unknown = || Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: key };
-    let (claim, first) = match snapshot.claims.claim(key, Digest::of(&[body]), bounds, Instant::now())? {
-        Claimed::Answered(reply) => return Ok(Turn::Replay(reply)),
-        Claimed::New(claim) if !snapshot.idempotency.recovery => return Ok(Turn::Send(claim)),
-        Claimed::Unknown(_) if !snapshot.idempotency.recovery => return Err(unknown()),
-        Claimed::New(claim) => (claim, true),
-        Claimed::Unknown(claim) => (claim, false),
-    };
-    // Boxed, as few starts need it and all would carry its future around.
-    let found = Box::pin(look_up.find(key)).await;
+    standing: &mut Standing,
+) -> Result<Turn, crate::error::Error> {
+    let LookUp { snapshot, tenant, .. } = *look_up;
+    let (recovery, bounds) = (snapshot.idempotency.recovery, snapshot.idempotency.bounds);
+    let claimed = snapshot.claims.claim(&tenant.name, keyed.claim, keyed.body, bounds, Instant::now());
+    match claimed.map_err(Error::from)? {
+        Claimed::Answered(reply) => Ok(Turn::Replay(reply)),
+        Claimed::Unknown(_) if !recovery => Err(unknown(snapshot, keyed))?,
+        // It starts nothing, and is counted by no limit of starts.
+        Claimed::Unknown(claim) => match Box::pin(found(claim, keyed, look_up, looked_up)).await? {
+            Ok(reply) => Ok(Turn::Recovered(reply)),
+            Err(_not_listed) => Err(unknown(snapshot, keyed))?,
+        },
+        Claimed::New(claim) => {
+            let reservation = limit::reserve(tenant, Now::read(), standing)?;
+            if !recovery {
+                return Ok(Turn::Send(Some(claim), reservation));
+            }
+            // Boxed, as few starts need it and all would carry its future around.
+            match Box::pin(found(claim, keyed, look_up, looked_up)).await? {
+                Ok(reply) => {
+                    reservation.undo(standing);
+                    Ok(Turn::Recovered(reply))
+                }
+                Err(claim) => Ok(Turn::Send(Some(claim), reservation)),
+            }
+        }
+    }
+}
+
+fn unknown(snapshot: &Snapshot, keyed: Keyed) -> Error {
+    Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+}
+
+/// Looks for the first start with a key at the upstream. Returns the answer that it must have got, or the claim where there
+/// is none.
+async fn found(
+    claim: Claim,
+    keyed: Keyed,
+    look_up: &LookUp<'_>,
+    looked_up: &mut Option<&'static str>,
+) -> Result<Result<Arc<Reply>, Claim>, Error> {
+    let found = look_up.find(keyed.digest).await;
     *looked_up = Some(found.as_ref().map_or("failed", |found| found.name()));
     match found.map_err(Error::LookUp)? {
-        Found::One(id) => {
-            let (status, media_type, body) = asteroid_answer::executed(id);
+        Found::One { id, body } => {
+            let (status, media_type, text) = asteroid_answer::executed(id);
             let media_type = HeaderValue::from_static(media_type);
-            let reply = Arc::new(Reply::new(status, Some(&media_type), body.as_bytes()));
-            claim.found(Arc::clone(&reply), Instant::now());
-            Ok(Turn::Recovered(reply))
+            let reply = Arc::new(Reply::new(status, Some(&media_type), text.as_bytes()));
+            claim.found(Arc::clone(&reply), body, Instant::now());
+            if body.is_some_and(|body| body != keyed.body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
         }
-        Found::Nothing if first => Ok(Turn::Send(claim)),
-        Found::Nothing => Err(unknown()),
+        Found::Nothing => Ok(Err(claim)),
         Found::Several => {
             claim.unknown(Instant::now());
-            Err(Error::Several { tag: snapshot.idempotency.tag.clone(), digest: key })
+            Err(Error::Several { tag: look_up.snapshot.idempotency.tag.clone(), digest: keyed.digest })
         }
     }
 }

@@ -60,7 +60,7 @@ impl Inquiry {
         progress.looked_up.set(found.as_ref().map_or("failed", |found| found.name())).ok();
         match found {
             Ok(Found::Nothing) => Ok(None),
-            Ok(Found::One(id)) => {
+            Ok(Found::One { id, .. }) => {
                 let (status, media_type, body) = asteroid_answer::executed(id);
                 let mut response = Response::new(Body::whole(Bytes::from(body)));
                 *response.status_mut() = status;

@@ -24,11 +24,19 @@ pub struct Exceeded {
 
 /// An admitted request. Held until its exchange is settled, also where the caller has left.
 #[derive(Debug)]
-pub struct Permit(Arc<InFlight>);
+pub struct Permit(Option<Arc<InFlight>>);
+
+impl Permit {
+    /// Returns the permit of a question that the gateway asks for itself, in the background: no tenant is refused for it.
+    #[must_use]
+    pub fn of_nobody() -> Permit {
+        Permit(None)
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.iter().for_each(|in_flight| in_flight.leave());
     }
 }
 
@@ -48,7 +56,7 @@ pub fn admit(tenant: &Tenant, now: Instant, standing: &mut Standing) -> Result<P
         // When one of them ends is not known: a second is worth trying.
         entered.map_err(|_| exceeded(tenant, Limit::InFlight, format!("{most} requests in flight"), 1))?;
     }
-    Ok(Permit(Arc::clone(&tenant.counts.in_flight)))
+    Ok(Permit(Some(Arc::clone(&tenant.counts.in_flight))))
 }
 
 /// The present time by the clock that rates are measured with, and by the one that says which day it is.
@@ -80,7 +88,7 @@ pub fn reserve(tenant: &Tenant, Now(now, wall): Now, standing: &mut Standing) ->
         return Err(exceeded);
     }
     match charge(tenant, wall, standing) {
-        Ok(spent) => Ok(Reservation { spent: Some(spent) }),
+        Ok(spent) => Ok(Reservation { spent: Some(spent), executions: Arc::clone(executions) }),
         Err(exceeded) => {
             executions.give_back();
             standing.give_back(Limit::Executions);
@@ -147,9 +155,16 @@ fn whole_seconds(wait: Duration) -> u64 {
 #[derive(Debug)]
 pub struct Reservation {
     spent: Option<Spent>,
+    executions: Arc<Bucket>,
 }
 
 impl Reservation {
+    /// It was none: an earlier start with its key was found. So nothing was taken from the rate either.
+    pub fn undo(self, standing: &mut Standing) {
+        self.executions.give_back();
+        [Limit::Executions, Limit::Budget].into_iter().for_each(|limit| standing.give_back(limit));
+    }
+
     /// The start is about to be sent: from here on it counts, unless it is known to have started nothing.
     #[must_use]
     pub fn spend(mut self) -> Expense {

@@ -6,9 +6,10 @@ use hyper::{HeaderMap, Request, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::asteroid::execution::{self, Filter, Listed, Tag};
+use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
+use crate::config::resolve::BODY_TAG;
 use crate::key::Unusable;
-use crate::state::Digest;
+use crate::state::{BodyDigest, Digest};
 use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
@@ -21,17 +22,25 @@ use super::limit::Permit;
 use super::outgoing;
 use super::snapshot::{Snapshot, Tenant};
 
-/// The longest listing that is read: two executions with all that the API shows of each.
+/// The longest listing that is read: some executions with all that the API shows of each.
 const LONGEST: usize = 8 * 1024 * 1024;
+
+/// How many executions are asked for at first, which tells one from several; and then, where there are several.
+const SIZES: [usize; 2] = [2, 10];
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// No execution, which proves nothing where there was a start: listings may lag.
     Nothing,
-    /// The execution.
-    One(Uuid),
-    /// More than one: somebody ran it again, and nobody knows which is meant.
+    /// The execution of the first start.
+    One {
+        /// Its id.
+        id: Uuid,
+        /// The digest of the body that it was started with, if its tag says so.
+        body: Option<BodyDigest>,
+    },
+    /// Some, of which it is not clear which was the first.
     Several,
 }
 
@@ -41,8 +50,17 @@ impl Found {
     pub fn name(self) -> &'static str {
         match self {
             Found::Nothing => "none",
-            Found::One(_) => "one",
+            Found::One { .. } => "one",
             Found::Several => "several",
+        }
+    }
+
+    /// Of executions that carry the tag.
+    fn of(executions: &[Execution]) -> Found {
+        match (executions, execution::first(executions)) {
+            ([], _) => Found::Nothing,
+            (_, Some(first)) => Found::One { id: first.id, body: first.tag(BODY_TAG).and_then(BodyDigest::parse) },
+            (_, None) => Found::Several,
         }
     }
 }
@@ -71,6 +89,12 @@ pub enum Error {
         /// The upstream's status.
         status: StatusCode,
     },
+    /// The upstream takes neither form of the filter.
+    #[error(
+        "the upstream answered 400 to both forms of the metadata filter: the operator of this gateway has to see whether its \
+         key spans organisations, and write `upstream.organization_id`"
+    )]
+    Rejected,
     /// The answer is no listing.
     #[error("the upstream's answer is no listing of executions; the operator of this gateway has to see to that")]
     Unreadable,
@@ -83,8 +107,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// What a span calls it.
-    fn name(&self) -> &'static str {
+    /// What a span and the log call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Error::NoKey(_) => "no-key",
             Error::Unreachable(_) => "unreachable",
@@ -92,6 +117,7 @@ impl Error {
             Error::Timeout => "timeout",
             Error::Refused { .. } => "refused",
             Error::Denied(_) => "denied",
+            Error::Rejected => "rejected",
             Error::Unreadable => "unreadable",
             Error::Unfiltered => "unfiltered",
         }
@@ -132,43 +158,56 @@ impl LookUp<'_> {
         })
     }
 
+    /// There is none if no form of the filter finds one, and one of them was understood: that one which is known to find
+    /// something, if any is.
     async fn ask(&self, digest: &str) -> Result<Found, Error> {
-        let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
-        let mut last = Error::Unfiltered;
+        let proven = self.tenant.control.filter();
+        let (mut is_none, mut is_ignored) = (false, false);
         for filter in Filter::ALL {
-            let body = match self.get(&filter.listing(tag), Target::Listing).await {
-                Ok(body) => body,
-                // A server of the other era may refuse a filter that it does not know.
-                Err(refused @ Error::Refused { status: StatusCode::BAD_REQUEST }) => {
-                    last = refused;
-                    continue;
-                }
+            match self.ask_by(filter, digest).await {
+                Ok(Found::Nothing) => is_none |= proven.is_none_or(|proven| proven == filter),
+                Ok(found) => return Ok(found),
+                Err(Error::Unfiltered) => is_ignored = true,
+                Err(Error::Rejected) => {}
                 Err(error) => return Err(error),
-            };
-            match execution::listed(&body, tag).map_err(|_| Error::Unreadable)? {
-                Listed::Nothing => return Ok(Found::Nothing),
-                Listed::One(id) => return Ok(Found::One(id)),
-                Listed::Several => return Ok(Found::Several),
-                Listed::Bare(ids) => {
-                    if let Some(found) = self.look_at(&ids, tag).await? {
-                        return Ok(found);
-                    }
-                }
-                Listed::Unfiltered => {}
             }
         }
-        Err(last)
+        match (is_none, is_ignored) {
+            (true, _) => Ok(Found::Nothing),
+            (false, true) => Err(Error::Unfiltered),
+            (false, false) => Err(Error::Rejected),
+        }
     }
 
-    /// Looks at each of the executions itself; nothing where one does not carry the tag.
-    async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<Option<Found>, Error> {
-        for id in ids {
-            let body = self.get(&execution::path(*id), Target::Execution).await?;
-            if !execution::carries(&body, tag).map_err(|_| Error::Unreadable)? {
-                return Ok(None);
+    /// Asks with one form of the filter, of which a server of the other era may know nothing.
+    pub(super) async fn ask_by(&self, filter: Filter, digest: &str) -> Result<Found, Error> {
+        let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
+        for size in SIZES {
+            let path = filter.listing(tag, size, self.snapshot.organization);
+            let body = match self.get(&path, Target::Listing).await {
+                Err(Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => return Err(Error::Rejected),
+                got => got?,
+            };
+            match execution::listed(&body, tag).map_err(|_| Error::Unreadable)? {
+                Listed::All(executions) => return Ok(Found::of(&executions)),
+                Listed::Bare(ids) => return self.look_at(&ids, tag).await,
+                Listed::More => {}
+                Listed::Unfiltered => return Err(Error::Unfiltered),
             }
         }
-        Ok(if let [id] = ids { Some(Found::One(*id)) } else { Some(Found::Several) })
+        // So many are no retries: the first of them may be on a later page.
+        Ok(Found::Several)
+    }
+
+    /// Looks at each of the executions itself.
+    async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<Found, Error> {
+        let mut executions = Vec::new();
+        for id in ids {
+            let body = self.get(&execution::path(*id), Target::Execution).await?;
+            let carrying = execution::carrying(&body, tag).map_err(|_| Error::Unreadable)?;
+            executions.push(carrying.ok_or(Error::Unfiltered)?);
+        }
+        Ok(Found::of(&executions))
     }
 
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {

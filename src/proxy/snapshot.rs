@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
+use uuid::Uuid;
 
 use crate::asteroid::start::{OnConflict, Tags};
-use crate::config::resolve::{Config, Idempotency, Keys, Scheme, TenantSource};
+use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, Scheme, TenantSource};
 use crate::key::{self, Key};
-use crate::state::{Claims, Counts, Limits, Share, Standing, State};
+use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
 use crate::telemetry::metrics::OTHER;
 
 use super::caller::Hosts;
@@ -52,6 +53,8 @@ pub struct Served {
 pub struct Snapshot {
     /// The `Host` that the upstream is sent.
     pub authority: HeaderValue,
+    /// The organisation whose executions are looked up, where the key spans several.
+    pub organization: Option<Uuid>,
     /// What stands before every path at the upstream; empty or without a slash at its end.
     pub base_path: String,
     /// The largest body of a start, in bytes.
@@ -102,6 +105,8 @@ pub struct Tenant {
     pub counts: Counts,
     /// Whether its starts carry idempotency keys.
     pub keys: Keys,
+    /// Whether its starts are known to be found.
+    pub control: Arc<Control>,
     /// Whether there is no other tenant to share anything with.
     pub is_only: bool,
 }
@@ -137,8 +142,9 @@ impl Snapshot {
             let tenant = Tenant {
                 name: name.as_str().into(),
                 tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
-                tags: Tags::new(tenant.tags.iter().cloned()).reserving(&config.idempotency.tag),
+                tags: Tags::new(tenant.tags.iter().cloned()).reserving(&[&config.idempotency.tag, BODY_TAG]),
                 keys: tenant.keys,
+                control: state.control(&tenant.credential),
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
                 counts: state.counts(name, &tenant.limits, Instant::now()),
@@ -166,16 +172,24 @@ impl Snapshot {
                 tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
             });
         }
-        state.claims.announce(config.idempotency.bounds);
+        let is_found = |name: &str| {
+            let with_it = config.tenants.values().filter(|tenant| tenant.credential == name);
+            config.idempotency.recovery && with_it.into_iter().any(|tenant| tenant.keys != Keys::Off)
+        };
+        state.retain_controls(is_found);
+        let keyed = config.tenants.values().filter(|tenant| tenant.keys != Keys::Off).count();
+        let bounds = config.idempotency.bounds.shared_by(keyed);
+        state.claims.announce(bounds);
         state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
         let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
+            organization: config.upstream.organization_id,
             base_path: config.upstream.base_path.clone(),
             body_limit: config.body_limit,
             body_timeout: config.timeouts.body,
             response_timeout: config.timeouts.response,
             caller_idle: config.timeouts.caller_idle,
-            idempotency: config.idempotency.clone(),
+            idempotency: Idempotency { bounds, ..config.idempotency.clone() },
             claims: Arc::clone(&state.claims),
             memory_of_nobody: state.counts(OTHER, &Limits::default(), Instant::now()).body_memory,
         });

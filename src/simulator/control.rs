@@ -38,8 +38,12 @@ FAULT, whose members may all be left out:
 
 LISTING, whose members may all be left out, and are then what they are at first:
   "lags"            whether what is started from now on is not listed: true, or false (at first), which lists everything
+  "lag_ms"          how long after its start an execution is listed (at first: 0)
   "filters"         the filters by metadata that are known: "both" (at first), "pair" (metadataKey and metadataValue),
                     or "repeated" (metadata=key=value); another parameter is ignored
+  "blind"           the filters among them that find nothing: "both", "pair", "repeated", or null (at first)
+  "needs_organization"
+                    whether organizationId is required: true, or false (at first)
   "shows_metadata"  whether the items carry their metadata: true (at first) or false
 "#;
 

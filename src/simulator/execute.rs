@@ -1,7 +1,7 @@
 //! `POST /agents/{agentId}/execute` as the specification describes it, and `POST /workflows/{workflowId}/execute` as the
 //! newer SDK does: the id, the body, and the execution that they start.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
@@ -29,9 +29,28 @@ pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> R
         agent_id: of("agents"),
         workflow_id: of("workflows"),
         metadata,
-        created_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        created_at: created_at(),
+        parent: None,
+        rerun: false,
         listed: true,
+        started: Instant::now(),
     })
+}
+
+/// `POST /executions/{executionId}/rerun`, as the newer SDK describes it: metadata is copied, the tags in it, too.
+pub(super) fn again(first: &Execution) -> Execution {
+    Execution {
+        id: Uuid::new_v4().to_string(),
+        created_at: created_at(),
+        parent: Some(first.id.clone()),
+        rerun: false,
+        started: Instant::now(),
+        ..first.clone()
+    }
+}
+
+fn created_at() -> String {
+    humantime::format_rfc3339_micros(SystemTime::now()).to_string()
 }
 
 /// `ExecuteAgentRequest` of both eras, the rules that are only prose in it included.

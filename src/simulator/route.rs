@@ -72,9 +72,19 @@ impl Simulator {
                 only(Method::GET)?;
                 self.list(head.uri.query().unwrap_or_default()).map(shown)
             }
+            ["executions", id] if head.method == Method::DELETE => {
+                self.delete(id)?;
+                Ok(Decision { status: StatusCode::NO_CONTENT, body: Value::Null, execution: None })
+            }
             ["executions", id] => {
                 only(Method::GET)?;
                 self.find(id).map(shown)
+            }
+            ["executions", id, "rerun"] => {
+                only(Method::POST)?;
+                let execution = self.rerun(id)?;
+                let body = json!({ "executionId": execution.id });
+                Ok(Decision { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
             }
             _ => Err(Refusal::new(StatusCode::NOT_FOUND, "no such path")),
         }

@@ -38,6 +38,47 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it: which body a key was used for.
+/// Whoever does not know the key cannot try bodies out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BodyDigest([u8; 8]);
+
+impl BodyDigest {
+    /// Returns the digest of a key's text and a body as it was sent.
+    #[must_use]
+    pub fn of(key: &[u8], body: &[u8]) -> BodyDigest {
+        let mut context = Context::new(&SHA256);
+        context.update(key);
+        context.update(body);
+        let mut first = [0; 8];
+        for (byte, digested) in first.iter_mut().zip(context.finish().as_ref()) {
+            *byte = *digested;
+        }
+        BodyDigest(first)
+    }
+
+    /// Reads what [`fmt::Display`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<BodyDigest> {
+        let is_written = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let fits = text.len() == 16 && text.bytes().all(is_written);
+        fits.then(|| u64::from_str_radix(text, 16).ok()).flatten().map(|bits| BodyDigest(bits.to_be_bytes()))
+    }
+}
+
+/// 16 hexadecimal digits in lower case.
+impl fmt::Display for BodyDigest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for BodyDigest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +94,17 @@ mod tests {
     fn texts_that_join_to_the_same_have_different_digests() {
         let [ab_c, a_bc, abc] = [&[b"ab".as_slice(), b"c"][..], &[b"a", b"bc"], &[b"abc"]].map(Digest::of);
         assert!(ab_c != a_bc && a_bc != abc && abc != ab_c);
+    }
+
+    #[test]
+    fn the_digest_of_a_body_is_a_quarter_of_a_sha_256_of_key_and_body_and_is_read_as_it_is_written() {
+        // printf 'abc' | sha256sum
+        let digest = BodyDigest::of(b"a", b"bc");
+        assert_eq!(digest.to_string(), "ba7816bf8f01cfea");
+        assert_eq!(BodyDigest::parse("ba7816bf8f01cfea"), Some(digest));
+        assert_eq!(BodyDigest([0; 8]).to_string(), "0".repeat(16));
+        for other in ["", "ba7816bf8f01cfe", "ba7816bf8f01cfeaa", "BA7816BF8F01CFEA", "+a7816bf8f01cfea"] {
+            assert_eq!(BodyDigest::parse(other), None, "{other}");
+        }
     }
 }

@@ -79,6 +79,8 @@ table! {
     KEY_MEMORY = gauge("asteroid_gateway_idempotency_memory_bytes", "What they take");
     KEY_BOUND = gauge("asteroid_gateway_idempotency_memory_limit_bytes", "What they may take");
     FORGOTTEN = counter("asteroid_gateway_idempotency_forgotten_early_total", "Answers that were forgotten before idempotency.retention was over");
+    RECOVERY_PROVEN = gauge("asteroid_gateway_recovery_proven", "Whether a start was found at the upstream, so that recovery is known to work: 1 or 0");
+    LISTING_LAG = gauge("asteroid_gateway_recovery_listing_lag_seconds", "How long after its answer that start was listed, at most");
     AGE = gauge("asteroid_gateway_credential_age_seconds", "Since the key of a credential was first read or last changed");
     CREDENTIAL_STATE = gauge("asteroid_gateway_credential_state", "1 for the state that the credential is in, 0 for the others");
     CREDENTIAL_INFO = gauge("asteroid_gateway_credential_info", "Always 1: the fingerprint of the newest key, and what is wrong with it or its store, if anything");

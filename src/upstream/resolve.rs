@@ -107,11 +107,8 @@ impl Resolver {
         if std::mem::replace(&mut self.state().is_looking_up, true) {
             return;
         }
-        let resolver = Arc::clone(self);
-        tasks.spawn_unwaited(async move {
-            let found = (resolver.look_up)().await;
-            resolver.end(found);
-        });
+        let (under_way, found) = (LookUpUnderWay(Some(Arc::clone(self))), (self.look_up)());
+        tasks.spawn_unwaited(async move { under_way.end(found.await) });
     }
 
     fn end(&self, found: io::Result<Vec<SocketAddr>>) {
@@ -131,6 +128,25 @@ impl Resolver {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A look-up that has begun. If it is dropped before its end, because it panicked or its worker has ended, it has failed.
+struct LookUpUnderWay(Option<Arc<Resolver>>);
+
+impl LookUpUnderWay {
+    fn end(mut self, found: io::Result<Vec<SocketAddr>>) {
+        if let Some(resolver) = self.0.take() {
+            resolver.end(found);
+        }
+    }
+}
+
+impl Drop for LookUpUnderWay {
+    fn drop(&mut self) {
+        if let Some(resolver) = self.0.take() {
+            resolver.end(Err(io::Error::other("the look-up was cut off")));
+        }
     }
 }
 
@@ -200,6 +216,21 @@ mod tests {
         assert!(ask(&resolver).await.is_err());
         assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.1:443");
         assert_eq!(begun.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_panics_fails_at_once_and_the_next_connection_begins_another() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        let resolver = Arc::new(Resolver::with("upstream.test", move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { panic!("no thread") })
+        }));
+        for looked_up in [1, 2] {
+            let error = ask(&resolver).await.unwrap_err();
+            assert!(matches!(error, Error::Resolve { .. }), "{error:?}");
+            assert_eq!(begun.load(Ordering::SeqCst), looked_up);
+        }
     }
 
     #[tokio::test(start_paused = true)]

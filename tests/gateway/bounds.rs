@@ -298,6 +298,7 @@ fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_oth
     assert_eq!(shared.counted("audit_refused_total"), 0.0, "the audit itself is well");
     drop(held);
     shared.gateway.wait_for_metrics(waiting, &Some(0.0));
+    assert!(!shared.gateway.output().contains(KEY));
 }
 
 #[test]

@@ -23,7 +23,7 @@ signal.pause()
 struct Hung(Child);
 
 impl Hung {
-    fn hold(paths: &[&Path]) -> Hung {
+    fn hold(paths: &[impl AsRef<std::ffi::OsStr>]) -> Hung {
         let mut python = Command::new("python3");
         let mut child = python.args(["-c", LEASE]).args(paths).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -32,12 +32,12 @@ impl Hung {
         Hung(child)
     }
 
-    /// Puts a file that hangs in the place of another one.
-    fn replace(path: &Path, content: &[u8]) -> Hung {
-        let new = path.with_extension("new");
-        std::fs::write(&new, content).unwrap();
-        let hung = Hung::hold(&[&new]);
-        std::fs::rename(new, path).unwrap();
+    /// Puts files that hang in the place of others.
+    fn replace(paths: &[impl AsRef<Path>], content: &[u8]) -> Hung {
+        let new: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().with_extension("new")).collect();
+        new.iter().for_each(|new| std::fs::write(new, content).unwrap());
+        let hung = Hung::hold(&new);
+        new.iter().zip(paths).for_each(|(new, path)| std::fs::rename(new, path).unwrap());
         hung
     }
 }
@@ -152,10 +152,10 @@ fn files_that_come_to_hang_hold_up_neither_requests_nor_probes_nor_a_new_key_nor
     let config = pair.gateway.dir().join("gateway.yaml");
     let (text, ca) = (std::fs::read(&config).unwrap(), std::fs::read(pair.asteroid.ca_file()).unwrap());
     let changed = String::from_utf8(text).unwrap().replace("team: billing", "team: invoices");
-    let hung = Hung::replace(&config, changed.as_bytes());
+    let hung = Hung::replace(&[&config], changed.as_bytes());
     let line = pair.gateway.reloaded_by(|| hanging(&pair.gateway, "gateway.yaml"));
     assert!(line["refused"].as_str().unwrap().contains("no answer within 5s"), "{line}");
-    let _ca = Hung::replace(Path::new(&pair.asteroid.ca_file()), &ca);
+    let _ca = Hung::replace(&[pair.asteroid.ca_file()], &ca);
     hanging(&pair.gateway, "ca.pem");
     assert_eq!(pair.execute("{}").status, 202);
     for path in ["/livez", "/readyz", "/metrics"] {
@@ -185,7 +185,7 @@ fn a_mount_that_hangs_costs_two_threads_and_keeps_no_other_key_from_being_read()
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let before = threads(&pair.gateway);
     // Renamed into the place of the files that were read, so that each is opened again.
-    let hung: Vec<Hung> = files.iter().map(|file| Hung::replace(file, b"ak-another-0123456789")).collect();
+    let hung = Hung::replace(&files, b"ak-another-0123456789");
     let metric = |state: &'static str| {
         let found = |metrics: &crate::harness::metrics::Metrics| {
             let of = |name: &String| {

@@ -28,8 +28,8 @@ pub enum OnConflict {
 #[derive(Debug, Clone)]
 pub struct Tags {
     tags: Vec<Tag>,
-    /// A name that only the gateway writes, and does not write here.
-    reserved: Option<Arc<str>>,
+    /// Names that only the gateway writes, and does not write here.
+    reserved: Vec<Arc<str>>,
     /// `"metadata":{"tenant":"billing","team":"b"},`
     whole: Bytes,
     /// `"tenant":"billing","team":"b",`
@@ -60,20 +60,18 @@ impl Tags {
         distinct.iter().fold(Writing::default(), |tags, (name, value)| tags.and(name.as_str().into(), value)).done()
     }
 
-    /// The same, and no caller may write this name: a forged one would be found in place of the gateway's.
+    /// Returns the same tags; no caller may write these names: a forged one would be found in place of the gateway's.
     #[must_use]
-    pub fn reserving(self, name: &str) -> Self {
-        Self { reserved: Some(name.into()), ..self }
+    pub fn reserving(self, names: &[&str]) -> Self {
+        Self { reserved: names.iter().map(|name| (*name).into()).collect(), ..self }
     }
 
-    /// These tags and, under the reserved name, a value for one start.
+    /// Returns these tags and, under the reserved names in their order, values for one start.
     #[must_use]
-    pub fn with_reserved(&self, value: &str) -> Self {
+    pub fn with_reserved(&self, values: &[&str]) -> Self {
         let own = Writing { tags: self.tags.clone(), members: self.members.to_vec() };
-        match &self.reserved {
-            Some(name) => own.and(Arc::clone(name), value).done(),
-            None => own.done(),
-        }
+        let named = self.reserved.iter().zip(values);
+        named.fold(own, |tags, (name, value)| tags.and(Arc::clone(name), value)).done()
     }
 
     /// `"metadata":{…}`, with a comma where something follows.
@@ -117,7 +115,7 @@ impl Writing {
     fn done(self) -> Tags {
         let members = self.members.strip_suffix(b",").unwrap_or_default();
         let whole = [b"\"", METADATA.as_bytes(), b"\":{", members, b"},"].concat();
-        Tags { tags: self.tags, reserved: None, whole: whole.into(), members: self.members.into() }
+        Tags { tags: self.tags, reserved: Vec::new(), whole: whole.into(), members: self.members.into() }
     }
 }
 
@@ -154,7 +152,7 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
         if forged.len() >= Refusal::LISTED {
             break;
         }
-        if tags.reserved.as_ref().is_some_and(|reserved| member.is_named(reserved)) {
+        if tags.reserved.iter().any(|reserved| member.is_named(reserved)) {
             forged.push(Fault::of(member, "is written by the gateway alone: leave it out"));
             continue;
         }
@@ -298,23 +296,28 @@ mod tests {
 
     #[test]
     fn a_reserved_name_is_the_gateways_to_write_and_nobody_elses_however_conflicts_are_met() {
-        let tags = tags().reserving("digest");
+        let tags = tags().reserving(&["digest", "body"]);
         let tag = |body: &'static str, tags: &Tags, on_conflict| {
             let start = Start::parse(body.as_bytes()).unwrap();
             let pieces = splice(&Bytes::from_static(body.as_bytes()), start.tag(tags, on_conflict)?).unwrap();
             Ok(String::from_utf8(pieces.concat()).unwrap())
         };
         for on_conflict in [OnConflict::Reject, OnConflict::Overwrite] {
-            let faults: Vec<Fault> = tag(r#"{"metadata":{"d\u0069gest":""}}"#, &tags, on_conflict).unwrap_err();
-            assert_eq!(faults.len(), 1);
-            assert_eq!(faults[0].pointer, "/metadata/digest");
+            for (body, pointer) in [
+                (r#"{"metadata":{"d\u0069gest":""}}"#, "/metadata/digest"),
+                (r#"{"metadata":{"body":"b1"}}"#, "/metadata/body"),
+            ] {
+                let faults: Vec<Fault> = tag(body, &tags, on_conflict).unwrap_err();
+                assert_eq!(faults.len(), 1);
+                assert_eq!(faults[0].pointer, pointer);
+            }
             assert_eq!(tag("{}", &tags, on_conflict).unwrap(), tagged("{}"), "it is not written by itself");
-            let written = tag("{}", &tags.with_reserved("d1"), on_conflict).unwrap();
-            assert_eq!(written, format!("{{\"metadata\":{{{MEMBERS},\"digest\":\"d1\"}}}}"));
+            let written = tag("{}", &tags.with_reserved(&["d1", "b1"]), on_conflict).unwrap();
+            assert_eq!(written, format!("{{\"metadata\":{{{MEMBERS},\"digest\":\"d1\",\"body\":\"b1\"}}}}"));
         }
         let forged = r#"{"metadata":{"digest":"d2"}}"#;
-        assert!(tag(forged, &tags.with_reserved("d1"), OnConflict::Reject).is_err());
-        let written = tag(forged, &tags.with_reserved("d1"), OnConflict::Overwrite).unwrap();
+        assert!(tag(forged, &tags.with_reserved(&["d1", "b1"]), OnConflict::Reject).is_err());
+        let written = tag(forged, &tags.with_reserved(&["d1", "b1"]), OnConflict::Overwrite).unwrap();
         assert!(written.contains(r#""digest":"d1""#) && !written.contains("d2"), "{written}");
     }
 

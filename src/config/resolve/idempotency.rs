@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Idempotency, Keys, Section, Tenant, is_tenant_name};
+use crate::asteroid::start::is_alike;
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::config::suggestion;
@@ -11,6 +12,9 @@ use crate::state::Bounds;
 
 /// The metadata key of the digest, which no service chooses by chance.
 const TAG: &str = "idempotency_digest";
+
+/// The metadata key of what tells one body from another that came with the same idempotency key.
+pub const BODY_TAG: &str = "idempotency_body";
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -24,8 +28,31 @@ pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings:
         Some("true") => Some(true),
         Some(_) => section.findings.fault(&section.path.key("recovery"), "must be true or false"),
     };
-    let bounds = Bounds { retention: retention?, memory: memory? };
+    let memory = memory?;
+    let bounds = Bounds { retention: retention?, memory, share: memory };
     Some(Idempotency { bounds, recovery: recovery?, tag: tag? })
+}
+
+/// What each tenant should have: some four hundred starts of unknown outcome.
+const AMPLE: usize = 64 * 1024;
+
+/// Warns of many tenants that have little memory each.
+pub(super) fn warn_of_small_shares(
+    idempotency: &Idempotency,
+    tenants: &BTreeMap<String, Tenant>,
+    findings: &mut Findings,
+) {
+    let tenants = tenants.values().filter(|tenant| tenant.keys != Keys::Off).count();
+    let share = idempotency.bounds.shared_by(tenants).share;
+    if share < AMPLE {
+        let path = Path::default().key("idempotency").key("memory");
+        let says = format!(
+            "each of {tenants} tenants has {} KiB for certain, so that few failing starts of one fill it; give it 64KiB for \
+             each",
+            share / 1024
+        );
+        findings.warnings.push(&path, says);
+    }
 }
 
 /// A start without a key is never looked up.
@@ -43,10 +70,13 @@ pub(super) fn warn_of_needless_recovery(
 /// The upstream is asked for it in a query, so it consists of what needs no encoding there.
 pub(super) fn tag(written: &file::Tagging, findings: &mut Findings) -> Option<String> {
     let tag = written.idempotency_key.as_deref().unwrap_or(TAG);
+    let path = Path::default().key("tagging").key("idempotency_key");
+    if is_alike(tag, BODY_TAG) {
+        return findings.fault(&path, "must be another key: this one carries the digest of the body");
+    }
     if is_tenant_name(tag) {
         return Some(tag.to_owned());
     }
-    let path = Path::default().key("tagging").key("idempotency_key");
     findings.fault(&path, "must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -")
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::BODY_TAG;
 use super::{OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::asteroid::start::is_alike;
 use crate::config::file;
@@ -78,6 +79,9 @@ fn tagging<'a>(
     if digest.is_some_and(|digest| is_alike(digest, &key)) {
         findings.fault::<()>(&path.key("idempotency_key"), "must be another key than `tenant_key`");
     }
+    if is_alike(&key, BODY_TAG) {
+        findings.fault::<()>(&path.key("tenant_key"), "must be another key: this one carries the digest of the body");
+    }
     let prefix = written.tenant_prefix.unwrap_or_default();
     if !prefix.is_empty()
         && let Err(message) = is_tag(&prefix, LONGEST_KEY)
@@ -118,7 +122,15 @@ fn tags(
             Err("this key carries the tenant's name (`tagging.tenant_key`); choose another".to_owned())
         } else if Some(key.as_str()) == tagging.digest {
             Err("this key carries idempotency digests (`tagging.idempotency_key`); choose another".to_owned())
-        } else if tags.iter().map(|(name, _)| name.as_str()).chain(tagging.digest).any(|name| is_alike(name, &key)) {
+        } else if key == BODY_TAG {
+            Err("this key carries the digests of bodies that come with an idempotency key; choose another".to_owned())
+        } else if tags
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .chain(tagging.digest)
+            .chain([BODY_TAG])
+            .any(|name| is_alike(name, &key))
+        {
             Err("this key looks like another one of this tenant or of the gateway, but for case, blanks or Unicode form; a reader may take one for the other; choose another".to_owned())
         } else {
             is_tag(&key, LONGEST_KEY)

@@ -7,6 +7,7 @@ use hyper::Uri;
 use hyper::header::HeaderName;
 use hyper::http::uri::Authority;
 use rustls::pki_types::DnsName;
+use uuid::Uuid;
 
 use super::{Scheme, Upstream, header};
 use crate::config::finding::{Findings, Path};
@@ -32,7 +33,12 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         ),
         file => Some(file.map(PathBuf::from)),
     };
-    let (url, ca_file) = (url?, ca_file?);
+    let organization_id = match written.organization_id.as_deref().map(uuid) {
+        None => Some(None),
+        Some(Some(id)) => Some(Some(id)),
+        Some(None) => findings.fault(&path.key("organization_id"), "must be a hyphenated 36-character uuid"),
+    };
+    let (url, ca_file, organization_id) = (url?, ca_file?, organization_id?);
     if url.scheme == Scheme::Http {
         if ca_file.is_some() {
             findings.fault::<()>(&path.key("ca_file"), "has no use with an http:// upstream; leave it out");
@@ -47,7 +53,12 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         base_path: url.base_path,
         credential_header: credential_header?,
         ca_file,
+        organization_id,
     })
+}
+
+fn uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
 fn credential_header(name: &str) -> Result<HeaderName, &'static str> {

@@ -279,3 +279,28 @@ fn spans_go_to_a_collector_whose_url_is_whole_and_a_ratio_is_one() {
     }
     assert!(faults(&traces(&format!("{otlp}, headers: x")))[0].starts_with("traces.headers: unknown key"));
 }
+
+#[test]
+fn an_organisation_is_a_uuid_and_what_was_written_is_not_shown() {
+    let with_id = |id: &str| smallest_with("tenants:", &format!("upstream: {{ organization_id: {id} }}\ntenants:"));
+    let id = "5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21";
+    let resolved = |text: &str| with(text, &[]).unwrap().config.upstream.organization_id;
+    assert_eq!(resolved(&with_id(id)).unwrap().to_string(), id);
+    assert_eq!(resolved(SMALLEST), None);
+    for wrong in ["''", "ak-secret", &id.replace('-', ""), &format!("'{{{id}}}'"), &id.replace('5', "g")] {
+        let said = "upstream.organization_id: must be a hyphenated 36-character uuid";
+        assert_faults(&with_id(wrong), &[said]);
+    }
+}
+
+#[test]
+fn the_tag_of_a_body_is_the_gateways_alone() {
+    let tagging = |key: &str| smallest_with("tenants:", &format!("tagging: {{ {key}: idempotency_body }}\ntenants:"));
+    for key in ["tenant_key", "idempotency_key"] {
+        let said = format!("tagging.{key}: must be another key: this one carries the digest of the body");
+        assert_faults(&tagging(key), &[&said]);
+    }
+    let found = faults(&format!("{SMALLEST}    metadata: {{ idempotency_body: x }}\n"));
+    let path = "tenants.billing.metadata.idempotency_body: this key carries";
+    assert!(found[0].starts_with(path) && found.len() == 1, "{found:?}");
+}

@@ -1,8 +1,9 @@
 //! Keys are remembered as long and as many as was said, and no way of losing a claim makes a second start possible.
 
+use super::records::{ANSWER, IN_FLIGHT, RECORD, SWEPT};
 use super::*;
 
-const BOUNDS: Bounds = Bounds { retention: Duration::from_secs(100), memory: 10 * IN_FLIGHT };
+const BOUNDS: Bounds = Bounds { retention: Duration::from_secs(100), memory: 10 * IN_FLIGHT, share: 10 * IN_FLIGHT };
 
 fn key(name: &str) -> Digest {
     Digest::of(&[name.as_bytes()])
@@ -12,14 +13,27 @@ fn reply(body: &str) -> Reply {
     Reply::new(StatusCode::ACCEPTED, Some(&HeaderValue::from_static("application/json")), body.as_bytes())
 }
 
+fn body(text: &str) -> BodyDigest {
+    BodyDigest::of(b"", text.as_bytes())
+}
+
 struct Book {
     claims: Arc<Claims>,
+    bounds: Bounds,
+    tenant: Arc<str>,
     begun: Instant,
 }
 
 impl Book {
     fn new() -> Book {
-        Book { claims: Arc::default(), begun: Instant::now() }
+        let claims = Arc::<Claims>::default();
+        let begun = claims.lock().epoch;
+        Book { claims, bounds: BOUNDS, tenant: "billing".into(), begun }
+    }
+
+    /// The same as another tenant sees it.
+    fn of(&self, tenant: &str) -> Book {
+        Book { claims: Arc::clone(&self.claims), tenant: tenant.into(), ..*self }
     }
 
     /// So many seconds after the beginning.
@@ -28,7 +42,11 @@ impl Book {
     }
 
     fn claim(&self, name: &str, seconds: u64) -> Result<Claimed, Refused> {
-        self.claims.claim(key(name), key("the body"), BOUNDS, self.at(seconds))
+        self.claim_with(name, "the body", seconds)
+    }
+
+    fn claim_with(&self, name: &str, text: &str, seconds: u64) -> Result<Claimed, Refused> {
+        self.claims.claim(&self.tenant, key(name), body(text), self.bounds, self.at(seconds))
     }
 
     #[track_caller]
@@ -39,7 +57,7 @@ impl Book {
     }
 
     fn answer(&self, name: &str, body: &str, seconds: u64) {
-        self.new_claim(name, seconds).send(self.at(seconds)).answered(reply(body), self.at(seconds));
+        self.new_claim(name, seconds).send().answered(reply(body), self.at(seconds));
     }
 
     #[track_caller]
@@ -59,7 +77,7 @@ fn a_key_is_one_requests_until_it_is_settled_and_its_answer_is_given_again() {
     let book = Book::new();
     let claim = book.new_claim("k", 0);
     assert_eq!(book.claim("k", 0).unwrap_err(), Refused::InFlight);
-    let sent = claim.send(book.at(0));
+    let sent = claim.send();
     assert_eq!(book.claim("k", 1000).unwrap_err(), Refused::InFlight, "however long it takes");
     sent.answered(reply("one"), book.at(1000));
     book.assert_answered("k", "one", 1001);
@@ -70,15 +88,15 @@ fn a_key_is_one_requests_until_it_is_settled_and_its_answer_is_given_again() {
 #[test]
 fn a_key_that_was_used_for_another_request_is_refused_in_every_state() {
     let book = Book::new();
-    let other = || book.claims.claim(key("k"), key("another body"), BOUNDS, book.at(1)).unwrap_err();
+    let other = || book.claim_with("k", "another body", 1).unwrap_err();
     let claim = book.new_claim("k", 0);
     assert_eq!(other(), Refused::Mismatch);
-    let sent = claim.send(book.at(0));
+    let sent = claim.send();
     assert_eq!(other(), Refused::Mismatch);
     drop(sent);
     assert_eq!(other(), Refused::Mismatch);
     let Ok(Claimed::Unknown(claim)) = book.claim("k", 1) else { panic!() };
-    claim.found(Arc::new(reply("one")), book.at(1));
+    claim.found(Arc::new(reply("one")), None, book.at(1));
     assert_eq!(other(), Refused::Mismatch);
 }
 
@@ -86,22 +104,22 @@ fn a_key_that_was_used_for_another_request_is_refused_in_every_state() {
 fn what_was_never_sent_or_started_nothing_frees_the_key_also_for_another_request() {
     let book = Book::new();
     drop(book.new_claim("k", 0));
-    book.new_claim("k", 0).send(book.at(0)).nothing_started();
+    book.new_claim("k", 0).send().nothing_started();
     assert_eq!(book.memory(), 0);
-    assert!(matches!(book.claims.claim(key("k"), key("another body"), BOUNDS, book.at(0)), Ok(Claimed::New(_))));
+    assert!(matches!(book.claim_with("k", "another body", 0), Ok(Claimed::New(_))));
 }
 
 #[test]
 fn what_was_sent_and_lost_is_unknown_until_it_is_found_and_however_often_it_is_asked_for() {
     let book = Book::new();
-    drop(book.new_claim("k", 0).send(book.at(0)));
+    drop(book.new_claim("k", 0).send());
     for _ in 0..2 {
         let Ok(Claimed::Unknown(claim)) = book.claim("k", 50) else { panic!() };
         assert_eq!(book.claim("k", 50).unwrap_err(), Refused::InFlight, "one looks it up at a time");
         drop(claim);
     }
     let Ok(Claimed::Unknown(claim)) = book.claim("k", 50) else { panic!() };
-    claim.found(Arc::new(reply("found")), book.at(50));
+    claim.found(Arc::new(reply("found")), None, book.at(50));
     book.assert_answered("k", "found", 149);
 }
 
@@ -115,35 +133,48 @@ fn a_key_of_which_several_starts_were_found_is_unknown() {
 #[test]
 fn an_unknown_outcome_is_remembered_from_the_end_of_its_start() {
     let book = Book::new();
-    book.new_claim("k", 0).send(book.at(0)).unknown(book.at(90));
+    book.new_claim("k", 0).send().unknown(book.at(90));
     assert!(matches!(book.claim("k", 189), Ok(Claimed::Unknown(_))));
     drop(book.new_claim("k", 190));
 }
 
 #[test]
-fn the_body_of_a_start_that_only_the_upstream_knows_is_not_compared() {
+fn an_unknown_outcome_that_nobody_settled_is_remembered_from_when_its_claim_went_away() {
     let book = Book::new();
-    let other = |seconds| book.claims.claim(key("k"), key("another body"), BOUNDS, book.at(seconds));
-    book.new_claim("k", 0).found(Arc::new(reply("one")), book.at(0));
-    assert!(matches!(other(1), Ok(Claimed::Answered(_))));
+    let long_ago = book.begun.checked_sub(Duration::from_secs(1000)).unwrap();
+    let claimed = book.claims.claim(&book.tenant, key("k"), body("the body"), book.bounds, long_ago);
+    let Ok(Claimed::New(claim)) = claimed else { panic!() };
+    drop(claim.send());
+    assert!(matches!(book.claim("k", 99), Ok(Claimed::Unknown(_))));
+}
+
+#[test]
+fn the_body_of_a_start_that_only_the_upstream_knows_is_compared_where_its_tag_says_it() {
+    let book = Book::new();
+    book.new_claim("k", 0).found(Arc::new(reply("one")), None, book.at(0));
+    assert!(matches!(book.claim_with("k", "another body", 1), Ok(Claimed::Answered(_))));
+    let book = Book::new();
+    book.new_claim("k", 0).found(Arc::new(reply("one")), Some(body("another body")), book.at(0));
+    assert!(matches!(book.claim_with("k", "another body", 1), Ok(Claimed::Answered(_))));
+    assert_eq!(book.claim("k", 1).unwrap_err(), Refused::Mismatch);
     let book = Book::new();
     book.new_claim("k", 0).unknown(book.at(0));
-    let other = book.claims.claim(key("k"), key("another body"), BOUNDS, book.at(1));
-    assert!(matches!(other, Ok(Claimed::Unknown(_))));
+    assert!(matches!(book.claim_with("k", "another body", 1), Ok(Claimed::Unknown(_))));
 }
 
 #[test]
 fn a_settled_key_is_forgotten_when_its_time_is_over_and_not_before() {
     let book = Book::new();
     book.answer("answered", "one", 0);
-    drop(book.new_claim("unknown", 0).send(book.at(0)));
+    drop(book.new_claim("unknown", 0).send());
     book.assert_answered("answered", "one", 99);
     assert!(matches!(book.claim("unknown", 99), Ok(Claimed::Unknown(_))), "and asking does not keep it longer");
-    drop(book.new_claim("answered", 100));
-    drop(book.new_claim("unknown", 100));
+    drop(book.new_claim("answered", 102));
+    drop(book.new_claim("unknown", 102));
     assert_eq!(book.memory(), 0);
     let records = book.claims.lock();
-    assert!(records.by_key.is_empty() && records.answered.is_empty() && records.unknown.is_empty());
+    assert!(records.by_key.is_empty() && records.ends.is_empty());
+    assert!(records.tenants.iter().all(|holding| holding.answered.is_empty() && holding.memory == 0));
 }
 
 #[test]
@@ -152,20 +183,16 @@ fn outdated_keys_go_although_nobody_asks_for_them() {
     for n in 0..9 {
         book.answer(&n.to_string(), "", 0);
     }
-    drop(book.new_claim("another", 100));
+    drop(book.new_claim("another", 102));
     assert_eq!(book.memory(), 0);
 }
 
 #[test]
 fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
-    let bounds = Bounds { memory: 1000 * IN_FLIGHT, ..BOUNDS };
+    let bounds = Bounds { memory: 1000 * IN_FLIGHT, share: 1000 * IN_FLIGHT, ..BOUNDS };
     for answered in [false, true] {
-        let book = Book::new();
-        let claim = |n: usize, seconds| {
-            let claimed = book.claims.claim(key(&n.to_string()), key("the body"), bounds, book.at(seconds));
-            let Ok(Claimed::New(claim)) = claimed else { panic!("{claimed:?}") };
-            claim.send(book.at(seconds))
-        };
+        let book = Book { bounds, ..Book::new() };
+        let claim = |n: usize, seconds| book.new_claim(&n.to_string(), seconds).send();
         for n in 0..3 * SWEPT {
             let sent = claim(n, 0);
             if answered {
@@ -173,7 +200,8 @@ fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
             }
         }
         let last = *book.claims.lock().by_key.keys().max().unwrap();
-        assert!(matches!(book.claims.claim(last, key("the body"), bounds, book.at(100)), Ok(Claimed::New(_))));
+        let claimed = book.claims.claim(&book.tenant, last, body("the body"), bounds, book.at(102));
+        assert!(matches!(claimed, Ok(Claimed::New(_))));
     }
 }
 
@@ -181,7 +209,7 @@ fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
 fn where_it_is_full_the_oldest_answer_goes_first_and_what_may_run_never() {
     let book = Book::new();
     let in_flight = book.new_claim("in flight", 0);
-    drop(book.new_claim("unknown", 0).send(book.at(0)));
+    drop(book.new_claim("unknown", 0).send());
     let mut answered = 0;
     while !book.claims.lock().by_key.contains_key(&key("0")) || book.memory() + IN_FLIGHT <= BOUNDS.memory {
         book.answer(&answered.to_string(), "", 1 + answered);
@@ -212,14 +240,14 @@ fn where_it_is_full_the_oldest_answer_goes_first_and_what_may_run_never() {
 fn an_answer_that_finds_no_room_leaves_its_key_unknown() {
     let book = Book::new();
     book.answer("old", "", 0);
-    let (sent, other) = (book.new_claim("k", 1).send(book.at(1)), book.new_claim("other", 1));
+    let (sent, other) = (book.new_claim("k", 1).send(), book.new_claim("other", 1));
     sent.answered(reply(&"x".repeat(BOUNDS.memory - RECORD)), book.at(1));
     assert!(matches!(book.claim("k", 1), Ok(Claimed::Unknown(_))));
     drop(other);
     drop(book.new_claim("old", 1));
     let Ok(Claimed::Unknown(claim)) = book.claim("k", 1) else { panic!() };
-    let long = "x".repeat(BOUNDS.memory - RECORD - "application/json".len());
-    claim.found(Arc::new(reply(&long)), book.at(1));
+    let long = "x".repeat(BOUNDS.memory - RECORD - ANSWER - "application/json".len());
+    claim.found(Arc::new(reply(&long)), None, book.at(1));
     book.assert_answered("k", &long, 1);
     assert_eq!(book.memory(), BOUNDS.memory);
 }
@@ -231,10 +259,86 @@ fn of_many_threads_with_one_key_one_sends() {
         let claim = || {
             let first = |claimed| if let Ok(Claimed::New(claim)) = claimed { Some(claim) } else { None };
             let mine = (0..1000).filter_map(|_| first(book.claim("k", 0)));
-            mine.map(|claim| claim.send(book.at(0)).answered(reply("one"), book.at(0))).count()
+            mine.map(|claim| claim.send().answered(reply("one"), book.at(0))).count()
         };
         let threads = [scope.spawn(claim), scope.spawn(claim), scope.spawn(claim)];
         threads.map(|thread| thread.join().unwrap()).iter().sum::<usize>()
     });
     assert_eq!(sent, 1);
+}
+
+/// Bounds of memory that so many tenants share.
+fn shared(tenants: usize) -> Bounds {
+    Bounds { retention: Duration::from_secs(100), memory: 30 * IN_FLIGHT, share: 30 * IN_FLIGHT / tenants }
+}
+
+#[test]
+fn a_tenant_whose_outcomes_are_unknown_fills_its_own_share_and_refuses_nobody_else() {
+    let billing = Book { bounds: shared(3), ..Book::new() };
+    let (sales, support) = (billing.of("sales"), billing.of("support"));
+    let unknown = |n: usize| {
+        sales.claim(&n.to_string(), 0).map(|claimed| match claimed {
+            Claimed::New(claim) => drop(claim.send()),
+            claimed => panic!("{claimed:?}"),
+        })
+    };
+    let failed = (0..1000).map_while(|n| unknown(n).ok()).count();
+    assert_eq!(sales.claim("one more", 0).unwrap_err(), Refused::Full);
+    assert!(failed > 15, "a record of an unknown outcome is small: {failed}");
+    let held: Vec<Claim> = (0..10).map(|n| billing.new_claim(&format!("b{n}"), 0)).collect();
+    let more: Vec<Claim> = (0..10).map(|n| support.new_claim(&format!("s{n}"), 0)).collect();
+    assert!(billing.memory() <= billing.bounds.memory);
+    drop((held, more));
+    assert!(matches!(sales.claim("0", 50), Ok(Claimed::Unknown(_))), "and nothing of it is forgotten");
+}
+
+#[test]
+fn answers_take_what_others_do_not_use_and_give_way_to_a_tenant_within_its_share() {
+    let billing = Book { bounds: shared(3), ..Book::new() };
+    let sales = billing.of("sales");
+    (0..8).for_each(|n| billing.answer(&format!("b{n}"), "", 0));
+    (0..200).for_each(|n| sales.answer(&format!("s{n}"), "", 1));
+    (0..8).for_each(|n| billing.assert_answered(&format!("b{n}"), "", 2));
+    let kept = |book: &Book, letter: char| {
+        let records = book.claims.lock();
+        (0..200).filter(|n| records.by_key.contains_key(&key(&format!("{letter}{n}")))).count()
+    };
+    assert!(kept(&sales, 's') > 15, "beyond its share of ten: {}", kept(&sales, 's'));
+    sales.assert_answered("s199", "", 2);
+    let before = kept(&sales, 's');
+    let held: Vec<Claim> = (0..2).map(|n| billing.new_claim(&format!("held{n}"), 2)).collect();
+    assert!(kept(&sales, 's') < before, "the oldest of the tenant that has most go first");
+    (0..8).for_each(|n| billing.assert_answered(&format!("b{n}"), "", 2));
+    assert!(billing.memory() <= billing.bounds.memory);
+    drop(held);
+}
+
+#[test]
+fn memory_is_shared_by_the_tenants_there_are_and_each_has_enough_for_some_starts() {
+    let share = |tenants| Bounds { memory: 64 << 20, ..BOUNDS }.shared_by(tenants).share;
+    assert_eq!([share(0), share(1), share(4), share(5000)], [64 << 20, 64 << 20, 16 << 20, 16 << 10]);
+}
+
+#[test]
+fn a_record_takes_no_more_memory_than_is_counted() {
+    const KEYS: usize = 58_000;
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    let bounds = Bounds { memory: 1 << 30, share: 1 << 30, ..BOUNDS };
+    for answered in [false, true] {
+        let (book, before) = (Book { bounds, ..Book::new() }, resident());
+        let id = r#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#;
+        // As many as fill their tables worst.
+        for n in 0..KEYS {
+            let sent = book.new_claim(&n.to_string(), 0).send();
+            if answered {
+                sent.answered(reply(id), book.at(0));
+            }
+        }
+        let (taken, counted) = (resident() - before, book.memory());
+        println!("answered: {answered}; a record takes {} bytes, counted {}", taken / KEYS, counted / KEYS);
+        assert!(taken <= counted);
+    }
 }

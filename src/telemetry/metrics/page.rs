@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::key::{Condition, Key, Keyring};
-use crate::state::{Counter, Keyed, Meters, State};
+use crate::state::{ControlState, Counter, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
@@ -117,7 +117,16 @@ impl Shown {
         out.gauge(&super::KEY_RECORDS, &usage.records)?;
         out.gauge(&super::KEY_MEMORY, &usage.memory)?;
         out.gauge(&super::KEY_BOUND, &usage.bound)?;
-        out.counter(&super::FORGOTTEN, usage.forgotten_early)
+        out.counter(&super::FORGOTTEN, usage.forgotten_early)?;
+        let controls = self.state.controls();
+        let each = || controls.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
+        let is_proven = |state| u32::from(matches!(state, ControlState::Proven { .. }));
+        out.gauges(&super::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
+        let lags = each().filter_map(|(labels, state)| match state {
+            ControlState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
+            _ => None,
+        });
+        out.gauges(&super::LISTING_LAG, lags)
     }
 
     fn credentials(&self, out: &mut Out<'_>) -> fmt::Result {

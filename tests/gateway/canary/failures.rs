@@ -9,11 +9,18 @@ use serde_json::{Value, json};
 use super::{assert_answer_clean, assert_clean, path};
 use crate::harness::{Asteroid, Caller, KEY, Program, configuration};
 
-/// Errors that no request and no upstream brings about, and why.
-const NOT_DRIVEN: [(&str, &str); 1] = [(
-    "tagging",
-    "the changes come from the same pass over the body that they are made to: only a fault there misplaces one",
-)];
+/// Errors that are not brought about here, and why.
+const NOT_DRIVEN: [(&str, &str); 3] = [
+    (
+        "tagging",
+        "the changes come from the same pass over the body that they are made to: only a fault there misplaces one",
+    ),
+    ("body-memory", "it takes many callers at once: tests/gateway/bounds.rs brings it about and searches the log"),
+    (
+        "audit-share",
+        "it takes thousands of starts at once: tests/gateway/bounds.rs brings it about and searches the log",
+    ),
+];
 
 /// The names in the table of `src/error.rs`.
 fn table() -> BTreeSet<String> {
@@ -93,7 +100,7 @@ fn with_a_full_memory() -> String {
     let mut start = |n: u32| {
         caller.post(&path(Operation::AgentExecute), &[("Idempotency-Key", &format!("k{n}"))], b"{}").status == 500
     };
-    assert!(!(0..4000).all(&mut start), "the memory has an end");
+    assert!(!(0..6000).all(&mut start), "the memory has an end");
     drop(caller);
     fail(gateway, "another", "idempotency-full")
 }

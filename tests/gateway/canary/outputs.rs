@@ -71,7 +71,9 @@ body_limit: 4KiB",
             self.got(&answer);
         }
         let mut caller = self.pair.gateway.probe();
-        caller.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n");
+        caller.send(
+            b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n",
+        );
         let answer = caller.answer();
         assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
         self.got(&answer);

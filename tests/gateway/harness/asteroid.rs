@@ -123,6 +123,15 @@ impl Asteroid {
         self.simulator.set_listing(serde_json::from_value(listing).unwrap());
     }
 
+    /// Deletes an execution by the API, as people do who tidy up.
+    pub(crate) fn delete(&self, id: &str) {
+        let mut caller = self.caller();
+        let path = format!("/agents/v2/executions/{id}");
+        let host = self.address;
+        caller.send(format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {KEY}\r\n\r\n").as_bytes());
+        assert_eq!(caller.answer().status, 204);
+    }
+
     /// Lets every request fail from now on.
     pub(crate) fn always(&self, fault: Value) {
         let fault: Fault = serde_json::from_value(fault).unwrap();

@@ -248,9 +248,10 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
         if held_after == Some(number) {
             shared.tell(|state| state.opened = true);
         }
-        // It closes after its first answer, so that the next request needs a connection.
+        // Each closes after its first answer, so that the next request needs a connection.
+        let closes = held_after.is_some_and(|after| number < after);
         let last = held_after == Some(number + 1);
-        let relaying = relay::task(shared, stream, last);
+        let relaying = relay::task(shared, stream, closes);
         let point = shared.lock().point;
         match point {
             Some(Point::Refused { .. }) if last => {

@@ -1,0 +1,108 @@
+//! The positive control of recovery: a start that was made is looked for until the upstream lists it.
+//!
+//! A look-up that finds nothing is what lets a start go out, so a filter that never finds anything would make recovery
+//! worthless, silently. One start that is known to run shows which form of the filter finds it, whether the credential may
+//! list, and how long the listing lags.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::HeaderMap;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::asteroid::execution::Filter;
+use crate::state::Digest;
+use crate::tasks::Tasks;
+use crate::telemetry::request_id::RequestId;
+use crate::telemetry::trace::Trace;
+use crate::upstream::Upstream;
+
+use super::limit::Permit;
+use super::recovery::{Error, Found, LookUp};
+use super::snapshot::{Snapshot, Tenant};
+
+/// How long it waits before each look-up: eleven minutes in all.
+const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
+
+/// A start that is to be looked for once it was answered.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// Where.
+    pub(super) upstream: Arc<Upstream>,
+    /// How.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// Whose start it is.
+    pub(super) tenant: Arc<Tenant>,
+    /// The value of its tag.
+    pub(super) digest: Digest,
+    /// Where the look-ups run.
+    pub(super) tasks: Tasks,
+}
+
+impl Control {
+    /// Begins to look for the start in the background, if no other is looked for. No drain waits for it.
+    pub(super) fn begin(self: Box<Self>) {
+        let answered = Instant::now();
+        if self.tenant.control.begin(answered) {
+            self.tasks.clone().spawn_unwaited(async move { self.run(answered).await });
+        }
+    }
+
+    async fn run(&self, answered: Instant) {
+        let (control, credential) = (&self.tenant.control, &*self.tenant.credential.name);
+        for pause in PAUSES {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            match self.look().await {
+                Ok(filter) => {
+                    let lag = answered.elapsed();
+                    control.pass(filter, lag);
+                    let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+                    tracing::info!(credential, filter = filter.name(), lag_ms, "recovery is proven: a start was found");
+                    return;
+                }
+                Err(found) => control.look(found),
+            }
+        }
+        let last = control.fail(Instant::now());
+        tracing::error!(
+            credential,
+            last,
+            "recovery is unproven: a start that was answered was not found in the upstream's listing, so a retry that comes to \
+             another process may start again; see whether the key may list executions, and whether the API's filters have changed"
+        );
+    }
+
+    /// Returns the form of the filter that finds the start, or what the look-up came to.
+    async fn look(&self) -> Result<Filter, &'static str> {
+        let (permit, request_id) = (Permit::of_nobody(), RequestId::of(&HeaderMap::new()));
+        let look_up = LookUp {
+            upstream: &self.upstream,
+            snapshot: &self.snapshot,
+            tenant: &self.tenant,
+            permit: &permit,
+            request_id: &request_id,
+            trace: &Trace::default(),
+            caller: &HeaderMap::new(),
+        };
+        let ask = async |filter, digest: String| {
+            let found = timeout(self.snapshot.response_timeout, look_up.ask_by(filter, &digest)).await;
+            found.unwrap_or(Err(Error::Timeout))
+        };
+        let mut last = "none";
+        for filter in Filter::ALL {
+            // A form that is ignored lists everything, and everything may be this one start: so it must find no other.
+            let found = match ask(filter, self.digest.to_string()).await {
+                Ok(Found::Nothing) => continue,
+                Ok(Found::One { .. } | Found::Several) => ask(filter, Uuid::new_v4().simple().to_string()).await,
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(Found::Nothing) => return Ok(filter),
+                Ok(Found::One { .. } | Found::Several) => last = Error::Unfiltered.name(),
+                Err(error) => last = error.name(),
+            }
+        }
+        Err(last)
+    }
+}
