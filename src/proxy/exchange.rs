@@ -55,7 +55,7 @@ impl Exchange {
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.line.key = continuation.map(|continuation| continuation.read_on(rest, stake, &record));
+            record.line.key = continuation.map(|continuation| continuation.read_on(rest, stake, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);

@@ -61,14 +61,16 @@ impl Continuation {
     /// was answered.
     ///
     /// Returns what becomes of the key, as the log calls it. A start that is given up leaves the key's outcome unknown.
-    pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &Record) -> &'static str {
+    pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &mut Record) -> &'static str {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
         let overdue = Overdue(overdue);
         let (request_id, tenant) = (record.line.request_id.clone(), record.line.tenant.clone());
         let (digest, meters, operation) = (record.line.idempotency, record.meters.clone(), record.asked.operation);
+        // The request that was sent is held until then.
+        let memory = record.memory.take();
         tasks.spawn(Kind::Exchange, async move {
-            let _overdue = overdue;
+            let _held = (overdue, memory);
             let ended = tokio::select! {
                 biased;
                 ended = rest => ended,
