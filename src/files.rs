@@ -61,12 +61,16 @@ pub fn read_whole(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
     let found = file.metadata()?;
     check_regular(&found)?;
-    let length = usize::try_from(found.len()).unwrap_or(usize::MAX).min(limit);
+    let too_large = || io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes"));
+    let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
+    if length > limit {
+        return Err(too_large());
+    }
     // Larger than what is read by more than the reader's probe, so that the buffer never moves and leaves a copy.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 256));
     file.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes")));
+        return Err(too_large());
     }
     Ok(bytes)
 }
