@@ -57,12 +57,13 @@ impl Continuation {
         }
     }
 
-    /// Reads a start to its end in the background, unless as many are read on as may be. The drain gives it up, as its caller
-    /// was answered.
+    /// Reads a start to its end in the background, if the tenant has room for another one and no drain is under way.
     ///
-    /// Returns what becomes of the key, as the log calls it. A start that is given up leaves the key's outcome unknown.
+    /// Returns what becomes of the key, as the log calls it. A drain does not wait for the start, as its caller was answered:
+    /// it is given up, which leaves the key's outcome unknown.
     pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &mut Record) -> &'static str {
         let Continuation { tasks, mut draining, overdue, limit } = self;
+        let limit = limit.filter(|_| !draining.is_closing());
         let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
         let overdue = Overdue(overdue);
         let (request_id, tenant) = (record.line.request_id.clone(), record.line.tenant.clone());
@@ -74,7 +75,17 @@ impl Continuation {
             let ended = tokio::select! {
                 biased;
                 ended = rest => ended,
-                () = draining.closing() => return,
+                () = draining.closing() => {
+                    tracing::warn!(
+                        request_id = request_id.as_str(),
+                        tenant = tenant.as_deref(),
+                        outcome = Outcome::Unknown.name(),
+                        idempotency_digest = digest.map(tracing::field::display),
+                        idempotency_outcome = "unknown",
+                        "the drain gave up a start whose caller had been told of the time-out"
+                    );
+                    return;
+                }
             };
             let proof = proof(&ended);
             let key = stake.settle(proof, ended.as_ref().ok());

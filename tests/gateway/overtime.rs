@@ -188,4 +188,20 @@ fn the_drain_waits_for_no_answer_whose_caller_was_told_of_the_time_out() {
     keyed(&pair, "k").assert_error(409, "idempotency-in-flight", "not_started");
     let end = pair.gateway.stop();
     assert!(end.status.success() && !end.output.contains("drain.timeout passed"), "{}", end.output);
+    let given_up = end.output.lines().find(|line| line.contains("the drain gave up a start")).unwrap();
+    let line: Value = serde_json::from_str(given_up).unwrap();
+    assert_eq!((&line["request_id"], &line["idempotency_outcome"]), (&"k".into(), &"unknown".into()), "{line}");
+}
+
+#[test]
+fn a_start_whose_time_out_passes_in_a_drain_is_not_read_on_and_its_record_says_so() {
+    let pair = pair(false, "1s", "in_flight: 8");
+    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let mut caller = pair.caller();
+    caller.send_post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
+    pair.asteroid.wait_for_requests(1);
+    pair.gateway.signal("TERM");
+    caller.answer().assert_error(504, "upstream-timeout", "unknown");
+    assert_eq!(pair.gateway.request_line(504)["idempotency_outcome"], "unknown");
+    assert!(pair.gateway.end().status.success());
 }
