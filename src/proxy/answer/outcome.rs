@@ -27,7 +27,9 @@ fn round_retry_after(headers: &mut HeaderMap, now: SystemTime) {
     let mut values = headers.get_all(RETRY_AFTER).iter();
     let Some(first) = values.next() else { return };
     let others = values.next().is_some();
-    if !others && first.to_str().is_ok_and(|text| text.parse().is_ok_and(|seconds: u64| seconds >= 1)) {
+    // A sign is none of a whole number's.
+    let is_digits = first.as_bytes().iter().all(u8::is_ascii_digit);
+    if !others && is_digits && first.to_str().is_ok_and(|text| text.parse().is_ok_and(|seconds: u64| seconds >= 1)) {
         return;
     }
     let seconds = headers.get_all(RETRY_AFTER).iter().filter_map(|value| seconds(value, now)).max();
@@ -76,6 +78,7 @@ mod tests {
             ("0.2", "1"),
             ("1.5", "2"),
             ("-3", "1"),
+            ("+5", "5"),
             ("1e2", "100"),
             ("99999999999999999999", "18446744073709551615"),
             ("Thu, 01 Jan 2026 00:00:09 GMT", "9"),
