@@ -148,7 +148,7 @@ impl Proxy {
             key,
             permit,
             trace: record.trace.clone(),
-            inquiry: Inquiry::new(snapshot, tenant, head, record),
+            inquiry: Inquiry::new(snapshot, tenant, keyed, head, record),
             progress: Progress::new(continuation.is_some()),
             _entered: entered,
         };

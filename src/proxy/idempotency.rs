@@ -135,6 +135,14 @@ impl Key<'_> {
     }
 }
 
+impl Keyed {
+    /// Returns whether an execution with the same key was started with another body, if its tag says with which.
+    #[must_use]
+    pub fn differs_from(&self, found: Option<BodyDigest>) -> bool {
+        found.is_some_and(|body| body != self.body)
+    }
+}
+
 /// Returns a start's idempotency key, if it carries one.
 ///
 /// The operation is meant with its ids: the same key for another agent is another key.
@@ -267,12 +275,16 @@ async fn turn(
                 return Ok(Turn::Send(Some(claim), reservation));
             }
             // Boxed, as few starts need it and all would carry its future around.
-            match Box::pin(found(claim, keyed, look_up, looked_up)).await? {
-                Ok(reply) => {
+            match Box::pin(found(claim, keyed, look_up, looked_up)).await {
+                Ok(Ok(reply)) => {
                     reservation.undo(standing);
                     Ok(Turn::Recovered(reply))
                 }
-                Err(claim) => Ok(Turn::Send(Some(claim), reservation)),
+                Ok(Err(claim)) => Ok(Turn::Send(Some(claim), reservation)),
+                Err(error) => {
+                    reservation.release(standing);
+                    Err(error.into())
+                }
             }
         }
     }
@@ -298,7 +310,7 @@ async fn found(
             let media_type = HeaderValue::from_static(media_type);
             let reply = Arc::new(Reply::new(status, Some(&media_type), text.as_bytes()));
             claim.found(Arc::clone(&reply), body, Instant::now());
-            if body.is_some_and(|body| body != keyed.body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
+            if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
         }
         Found::Nothing => Ok(Err(claim)),
         Found::Several => {

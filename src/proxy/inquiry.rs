@@ -1,4 +1,4 @@
-//! Whether a start whose key was refused ran all the same: asked before it is sent with another key.
+//! Looking up a start whose key was refused, before it is sent with another one: it may have run all the same.
 
 use std::sync::Arc;
 
@@ -9,21 +9,20 @@ use hyper::{HeaderMap, Response};
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::error::Error;
-use crate::state::Digest;
 use crate::telemetry::record::Record;
 use crate::telemetry::request_id::RequestId;
 
 use super::answer::Body;
-use super::idempotency;
+use super::idempotency::{self, Keyed};
 use super::recovery::{Found, LookUp};
 use super::sending::Sending;
 use super::snapshot::{Snapshot, Tenant};
 
-/// A look-up of a start of one's own.
+/// The look-up of a start that was sent.
 pub(super) struct Inquiry {
     snapshot: Arc<Snapshot>,
     tenant: Arc<Tenant>,
-    digest: Digest,
+    keyed: Keyed,
     request_id: RequestId,
     caller: HeaderMap,
 }
@@ -33,14 +32,15 @@ impl Inquiry {
     pub(super) fn new(
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
+        keyed: Option<Keyed>,
         caller: &Parts,
         record: &Record,
     ) -> Option<Box<Inquiry>> {
-        let digest = record.line.idempotency.filter(|_| snapshot.idempotency.recovery)?;
+        let keyed = keyed.filter(|_| snapshot.idempotency.recovery)?;
         Some(Box::new(Inquiry {
             snapshot: Arc::clone(snapshot),
             tenant: Arc::clone(tenant),
-            digest,
+            keyed,
             request_id: record.line.request_id.clone(),
             caller: caller.headers.clone(),
         }))
@@ -50,16 +50,17 @@ impl Inquiry {
     ///
     /// # Errors
     ///
-    /// [`idempotency::Error::Several`]; [`Error::KeyRefused`] if it could not be found out: then the start is not sent again, and
-    /// its next retry looks before it is sent.
+    /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
+    /// is not sent again then, and its next retry is looked up first.
     pub(super) async fn answer(&self, sending: &Sending) -> Result<Option<Response<Body>>, Error> {
-        let Inquiry { snapshot, tenant, digest, request_id, caller } = self;
+        let Inquiry { snapshot, tenant, keyed, request_id, caller } = self;
         let Sending { upstream, permit, trace, progress, .. } = sending;
-        let found = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(*digest).await;
+        let found = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // Set once, as a start is looked up once on its way.
         progress.looked_up.set(found.as_ref().map_or("failed", |found| found.name())).ok();
         match found {
             Ok(Found::Nothing) => Ok(None),
+            Ok(Found::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
             Ok(Found::One { id, .. }) => {
                 let (status, media_type, body) = asteroid_answer::executed(id);
                 let mut response = Response::new(Body::whole(Bytes::from(body)));
@@ -69,7 +70,7 @@ impl Inquiry {
             }
             Ok(Found::Several) => {
                 let tag = snapshot.idempotency.tag.clone();
-                Err(idempotency::Error::Several { tag, digest: *digest }.into())
+                Err(idempotency::Error::Several { tag, digest: keyed.digest }.into())
             }
             Err(_) => Err(Error::KeyRefused),
         }

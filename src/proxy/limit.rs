@@ -159,10 +159,16 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// It was none: an earlier start with its key was found. So nothing was taken from the rate either.
+    /// Gives rate and budget back, because an earlier start with the key was found.
     pub fn undo(self, standing: &mut Standing) {
         self.executions.give_back();
-        [Limit::Executions, Limit::Budget].into_iter().for_each(|limit| standing.give_back(limit));
+        standing.give_back(Limit::Executions);
+        self.release(standing);
+    }
+
+    /// Gives the budget back, because nothing is sent. What was taken from the rate bounds how often that happens.
+    pub fn release(self, standing: &mut Standing) {
+        standing.give_back(Limit::Budget);
     }
 
     /// The start is about to be sent: from here on it counts, unless it is known to have started nothing.

@@ -4,7 +4,7 @@ mod proof;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Asteroid, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
 
 const RECOVERY: &str = "idempotency: { recovery: true }\ntimeouts: { response: 500ms }";
 
@@ -374,6 +374,23 @@ fn a_start_whose_key_was_refused_is_not_sent_with_another_if_it_cannot_be_looked
         assert_eq!(keyed(&pair, &key).header("idempotent-replayed"), Some("true"), "{status}");
         assert_eq!(pair.asteroid.started(), before + 1, "{status}");
     }
+}
+
+#[test]
+fn a_start_whose_key_was_refused_does_not_get_an_execution_with_another_body() {
+    let (pair, _dir) = with_two_keys(true);
+    let elsewhere = Program::run(&configuration(&pair.asteroid.url(), ""));
+    let other = Caller::connect(elsewhere.address()).post(EXECUTE, &[("Idempotency-Key", "k")], b"{ }");
+    assert_eq!(other.status, 202);
+    // The listing lags for the first look-up, by both filters.
+    let none = json!({"items": [], "total": 0, "page": 1, "pageSize": 2}).to_string();
+    let unlisted = json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}});
+    (0..2).for_each(|_| pair.asteroid.next(unlisted.clone()));
+    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
+    for _ in 0..2 {
+        keyed(&pair, "k").assert_error(422, "idempotency-mismatch", "not_started");
+    }
+    assert_eq!(pair.asteroid.executions().len(), 1);
 }
 
 #[test]
