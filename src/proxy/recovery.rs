@@ -104,6 +104,12 @@ pub enum Error {
          idempotency.recovery off"
     )]
     Unfiltered,
+    /// The form of the filter that is known to find executions is not taken any more.
+    #[error(
+        "the upstream no longer takes the filter {} by which executions were found before, so it proves nothing that none is \
+         listed; the operator of this gateway has to see whether the API has changed, and to restart the gateway", .0.name()
+    )]
+    Unproven(Filter),
 }
 
 impl Error {
@@ -120,6 +126,7 @@ impl Error {
             Error::Rejected => "rejected",
             Error::Unreadable => "unreadable",
             Error::Unfiltered => "unfiltered",
+            Error::Unproven(_) => "unproven",
         }
     }
 }
@@ -158,24 +165,26 @@ impl LookUp<'_> {
         })
     }
 
-    /// There is none if no form of the filter finds one, and one of them was understood: that one which is known to find
-    /// something, if any is.
+    /// Asks with each form of the filter. There is no execution if none finds one and one of them was understood; if one is
+    /// known to find executions, that one.
     async fn ask(&self, digest: &str) -> Result<Found, Error> {
         let proven = self.tenant.control.filter();
-        let (mut is_none, mut is_ignored) = (false, false);
+        let (mut is_none, mut unproven, mut is_ignored) = (false, None, false);
         for filter in Filter::ALL {
             match self.ask_by(filter, digest).await {
-                Ok(Found::Nothing) => is_none |= proven.is_none_or(|proven| proven == filter),
+                Ok(Found::Nothing) if proven.is_none_or(|proven| proven == filter) => is_none = true,
+                Ok(Found::Nothing) => unproven = proven,
                 Ok(found) => return Ok(found),
                 Err(Error::Unfiltered) => is_ignored = true,
                 Err(Error::Rejected) => {}
                 Err(error) => return Err(error),
             }
         }
-        match (is_none, is_ignored) {
+        match (is_none, unproven) {
             (true, _) => Ok(Found::Nothing),
-            (false, true) => Err(Error::Unfiltered),
-            (false, false) => Err(Error::Rejected),
+            (false, Some(proven)) => Err(Error::Unproven(proven)),
+            (false, None) if is_ignored => Err(Error::Unfiltered),
+            (false, None) => Err(Error::Rejected),
         }
     }
 

@@ -107,8 +107,23 @@ fn a_filter_that_is_known_to_find_something_is_the_one_whose_word_counts() {
     assert_eq!(keyed(&pair, "k").status, 202);
     pair.gateway.line(is_proven);
     pair.asteroid.listing(json!({"blind": "pair", "filters": "pair"}));
-    keyed(&pair, "another").assert_error(504, "idempotency-lookup", "unknown");
+    let answer = keyed(&pair, "another");
+    answer.assert_error(504, "idempotency-lookup", "unknown");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("no longer takes the filter metadata "), "{detail}");
     assert_eq!(pair.asteroid.executions().len(), 1);
+}
+
+#[test]
+fn what_is_left_of_a_budget_counts_no_start_that_could_not_be_looked_up() {
+    let asteroid = Asteroid::start();
+    let limited = configuration(&asteroid.url(), RECOVERY)
+        .replace("credential: main,", "credential: main, limits: { budget: { executions: 9, per: day } },");
+    let pair = Pair { gateway: Program::run(&limited), asteroid };
+    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 403}}}));
+    let answer = keyed(&pair, "k");
+    answer.assert_error(504, "idempotency-lookup", "unknown");
+    assert!(answer.header("ratelimit").unwrap().starts_with("\"budget\";r=9;"), "{answer:?}");
 }
 
 #[test]
