@@ -214,27 +214,27 @@ fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Respo
 /// The gateway's own answer.
 fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
     let response = error.answer(record.line.request_id.as_str(), form, close);
-    // A caller that has left is told nothing.
+    // A caller that has left gets no status.
     record.line.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.line.outcome = error.outcome();
     record.line.error = Some(error.slug());
     record.line.detail = Some(error.logged());
     let mut response = response.map(Body::whole);
     if let Error::CallerLeft(_) = error {
-        // The record is written now: nobody waits for this answer.
-        say_what_every_answer_says(&mut response, &record);
+        // No caller waits for this answer, so its record is written now.
+        add_common_headers(&mut response, &record);
         return response;
     }
     closing(response, record)
 }
 
-/// Adds what every answer says, and ties the record to its end.
+/// Adds the headers that every answer has, and ties the record to its end.
 fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> {
-    say_what_every_answer_says(&mut response, &record);
+    add_common_headers(&mut response, &record);
     response.map(|body| body.closing(record))
 }
 
-fn say_what_every_answer_says(response: &mut Response<Body>, record: &Record) {
+fn add_common_headers(response: &mut Response<Body>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
     record.standing.tell(response.headers_mut());
     outcome::tell(record.line.outcome, response.headers_mut());

@@ -113,7 +113,7 @@ impl State {
         Arc::clone(controls.entry(credential.to_owned()).or_default())
     }
 
-    /// Forgets the controls of credentials that recovery is not wanted with.
+    /// Forgets the controls of all other credentials.
     pub fn retain_controls(&self, is_wanted: impl Fn(&str) -> bool) {
         let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
         controls.retain(|credential, _| is_wanted(credential));
@@ -139,7 +139,7 @@ impl State {
         self.cut_off.get_or_init(|| self.unsettled());
     }
 
-    /// Returns what was cut off; if the drain has not come to its end, what is in flight.
+    /// Returns what was cut off; if nothing was, what is in flight.
     #[must_use]
     pub fn left(&self) -> String {
         self.cut_off.get().cloned().unwrap_or_else(|| self.unsettled())

@@ -91,8 +91,8 @@ impl Operation {
         self.row().name
     }
 
-    /// The name under which idempotency keys belong to it. An agent and a workflow with the same id are the same thing in
-    /// the two eras, so a retry under the other path is a retry.
+    /// Returns the name of the operation that idempotency keys belong to. The two eras call the same thing an agent and a
+    /// workflow, so a retry by the other path is a retry.
     #[must_use]
     pub fn idempotency_name(self) -> &'static str {
         match self {

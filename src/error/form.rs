@@ -1,4 +1,4 @@
-//! In which media type an error is answered.
+//! The media type of an error's answer.
 
 use hyper::HeaderMap;
 

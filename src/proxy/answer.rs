@@ -61,17 +61,17 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a field tells of the upstream's own limits: what others have left of the shared key is not the caller's business.
+/// Returns whether a field tells of the upstream's own limits: they show a caller how others use the shared key.
 fn tells_of_limits(name: &HeaderName) -> bool {
     ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// Ends an answer with its head where HTTP has no content: for HEAD, 204 and 304, and where it is empty.
+/// Ends an answer with its head if HTTP gives it no content, as for HEAD, 204 and 304, or if its body is empty.
 pub fn omit_content(method: &Method, response: &mut Response<Body>) {
     let length = response.body().size_hint().exact();
     let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     response.body_mut().head_only = method == Method::HEAD || has_none || length == Some(0);
-    // What the length of the content would have been.
+    // A GET would have been answered with this length.
     if let (&Method::HEAD, false, Some(length)) = (method, has_none, length) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -93,7 +93,7 @@ pub struct Body {
     echoed: bool,
     /// Whether the answer ends with its head.
     head_only: bool,
-    /// What says later whether the connection took it; without it, an answer that is complete is delivered.
+    /// Where its fate is told; without that, an answer whose last byte was taken counts as delivered.
     deliveries: Option<Arc<Deliveries>>,
 }
 
@@ -182,7 +182,7 @@ impl Body {
         self
     }
 
-    /// Has the caller's connection say whether it took the answer.
+    /// Lets the caller's connection tell whether it took the answer.
     #[must_use]
     pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> Body {
         self.deliveries = Some(deliveries);
@@ -269,7 +269,7 @@ impl hyper::body::Body for Body {
 }
 
 impl Drop for Body {
-    /// A server does not ask for a body that cannot be sent.
+    /// hyper does not poll a body that it does not send.
     fn drop(&mut self) {
         if self.head_only {
             self.delivered();

@@ -25,6 +25,7 @@ pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// What a request takes beside its head and its body: its task, its record, its part of the connection's buffers.
 const REQUEST_BYTES: usize = 8 * 1024;
+
 /// Why a body cannot be read on.
 pub type Failure = Box<dyn StdError + Send + Sync>;
 
@@ -36,7 +37,7 @@ const HUNG_UP: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
-/// Refuses what is not said to be JSON, or is said to be coded.
+/// Refuses a body that is not declared as JSON, or is declared as content-coded.
 ///
 /// # Errors
 ///
@@ -57,7 +58,7 @@ pub fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-/// A header's value for a message: bounded, without what may break a log.
+/// Returns a header's value for a message: bounded, and escaped so that it cannot break a log line.
 fn shown(value: &HeaderValue) -> String {
     const LONGEST: usize = 80;
     let text = String::from_utf8_lossy(value.as_bytes().get(..LONGEST).unwrap_or(value.as_bytes()));
@@ -77,7 +78,7 @@ fn is_json(value: &HeaderValue) -> bool {
     is_json && !parts.any(other_charset)
 }
 
-/// Whether a charset is UTF-8, however it is written, or ASCII, which is a part of it.
+/// Returns whether a charset is UTF-8, in any spelling, or ASCII, which is a part of it.
 fn is_utf8(charset: &[u8]) -> bool {
     let plain = charset.iter().filter(|byte| !matches!(byte, b'-' | b'_')).map(u8::to_ascii_lowercase);
     let is = |name: &[u8]| plain.clone().eq(name.iter().copied());
@@ -95,7 +96,7 @@ pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
     tenant.counts.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
 }
 
-/// Holds nothing of its tenant's share yet for the body of a request.
+/// Returns an empty hold on the tenant's share of `body_memory`, which grows with the body.
 ///
 /// # Errors
 ///
@@ -104,8 +105,8 @@ pub fn hold(tenant: &Tenant) -> Result<Hold, Error> {
     tenant.counts.body_memory.hold(0, tenant.is_only).map_err(full)
 }
 
-/// Whether there is memory for the answer to a request that is refused; one that is charged to no tenant is charged to a part
-/// that all of them share. An HTTP/1.1 connection has one answer at a time, for which its place is enough.
+/// Returns whether there is memory for the answer to a refused request. A request of no known tenant is charged to a share that
+/// all such requests have together. An HTTP/1.1 connection has one answer at a time, which is part of what it is charged for.
 pub fn make_room(snapshot: &Snapshot, head: &Parts, record: &mut Record) -> bool {
     if record.memory.is_none() && head.version == Version::HTTP_2 {
         record.memory = snapshot.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
@@ -117,8 +118,8 @@ fn full(_: OverQuota) -> Error {
     Error::BodyMemory
 }
 
-/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes also if it fails. What is
-/// charged to `hold` is released with the last part of the body that is returned.
+/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes, also if that fails. The body keeps
+/// what was charged to `hold` until its last part is dropped.
 ///
 /// # Errors
 ///
@@ -156,7 +157,7 @@ struct Whole {
 }
 
 impl Whole {
-    /// Appends a part. Memory is taken for what has arrived, not for what is announced, and at most doubled each time.
+    /// Appends a part. Memory is taken for bytes that have arrived, not for those that are announced, and at most doubles.
     fn append(&mut self, data: &[u8], most: usize) -> Result<(), OverQuota> {
         let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
         if length > capacity {

@@ -20,7 +20,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug)]
 pub struct Hosts {
     loopback: bool,
-    /// Whether nothing at all is asked of `Host`.
+    /// Whether any `Host` will do.
     any: bool,
     named: BTreeSet<String>,
 }
@@ -66,7 +66,7 @@ impl Named {
         let behind = authority.as_str().strip_prefix(authority.host()).ok_or(Error::Host)?;
         let port = match behind.strip_prefix(':') {
             Some(port) if is_port(port) => port.parse().ok(),
-            // A user before the host is not stripped, and is none of a Host.
+            // `Host` has no user before the host.
             _ if !behind.is_empty() => return Err(Error::Host),
             _ => None,
         };
@@ -121,7 +121,7 @@ fn check_framing(request: &Parts) -> Result<(), Error> {
 }
 
 /// Judges the host that is asked for: what the target names, else what `Host` does (RFC 9112, section 3.2.2; RFC 9113,
-/// section 8.3.1). Over HTTP/2, where many a server reads but one of the two, they must say the same.
+/// section 8.3.1). Over HTTP/2 both must say the same, as many servers read only one of them.
 fn check_host(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     let is_http2 = request.version == Version::HTTP_2;
     let mut values = request.headers.get_all(HOST).iter();

@@ -23,7 +23,7 @@ use super::limit::Permit;
 use super::recovery::{Error, Found, LookUp};
 use super::snapshot::{Snapshot, Tenant};
 
-/// How long it waits before each look-up: eleven minutes in all.
+/// The seconds before each look-up: eleven minutes in all.
 const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
 
 /// A start that is to be looked for once it was answered.
@@ -53,7 +53,7 @@ impl Control {
         })
     }
 
-    /// Begins to look for the start in the background, if no other is looked for. No drain waits for it.
+    /// Begins to look for the start in the background, unless another one is being looked for. No drain waits for it.
     pub(super) fn begin(self: Box<Self>) {
         let answered = Instant::now();
         if self.tenant.control.begin(answered) {
@@ -103,7 +103,8 @@ impl Control {
         };
         let mut last = "none";
         for filter in Filter::ALL {
-            // A form that is ignored lists everything, and everything may be this one start: so it must find no other.
+            // A server that ignores a form lists everything, which may be this one start. So the form must find nothing for a
+            // digest that no start has.
             let found = match ask(filter, self.digest.to_string()).await {
                 Ok(Found::Nothing) => continue,
                 Ok(Found::One { .. } | Found::Several) => ask(filter, Uuid::new_v4().simple().to_string()).await,

@@ -25,9 +25,9 @@ pub(super) struct Exchange {
     pub(super) sending: Sending,
     pub(super) claim: Option<Claim>,
     pub(super) reservation: Reservation,
-    /// How its answer is read after the time-out.
+    /// How its answer is read after the time-out, if it has a key.
     pub(super) continuation: Option<Continuation>,
-    /// Whether it is looked for once it was answered.
+    /// The positive control that it serves as, if one is due.
     pub(super) control: Option<Box<Control>>,
     pub(super) form: Form,
 }
@@ -72,7 +72,7 @@ impl Exchange {
     }
 }
 
-/// Judges how a start ended.
+/// Returns what the end of an exchange proves.
 pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
     match ended {
         Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
@@ -81,7 +81,8 @@ pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
     }
 }
 
-/// What hangs on a start that was sent. Dropped, it counts as one that may run: spent, and its key's outcome unknown.
+/// The budget and the idempotency claim of a start that was sent. Dropped, it counts as one that may run: the budget stays
+/// spent, and the key's outcome is unknown.
 pub(super) struct Stake {
     expense: Expense,
     sent: Option<Sent>,

@@ -27,7 +27,7 @@ pub struct Exceeded {
 pub struct Permit(Option<Arc<InFlight>>);
 
 impl Permit {
-    /// Returns the permit of a question that the gateway asks for itself, in the background: no tenant is refused for it.
+    /// Returns a permit for a look-up of the gateway's own, in the background, which no tenant is charged for.
     #[must_use]
     pub fn of_nobody() -> Permit {
         Permit(None)
@@ -78,8 +78,8 @@ impl Now {
 /// The limit that it would go beyond; the other is left as it was.
 pub fn reserve(tenant: &Tenant, Now(now, wall): Now, standing: &mut Standing) -> Result<Reservation, Exceeded> {
     let executions = &tenant.counts.executions;
-    // The rate first: while it is taken in vain, nobody is told to wait longer than the rate takes to come back. A budget
-    // that was taken in vain could send others away until midnight.
+    // The rate is taken first. While it is held for a start that the budget refuses, others may be told to wait for the rate. A
+    // budget that is held for a start that the rate refuses could send others away until midnight.
     if let Err(exceeded) = take(tenant, Limit::Executions, tenant.limits.executions, executions, now, standing) {
         if let Some(most) = tenant.limits.budget {
             let left = tenant.counts.budget.left(most, wall);
@@ -134,7 +134,7 @@ fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<S
         let spent = |_| exceeded(tenant, Limit::Budget, format!("{most} executions a UTC day"), tomorrow);
         return Ok(taken.map_err(spent)?.0);
     }
-    // Without a limit, only a day of four billion starts would not be counted to its end.
+    // Without a limit, this fails only after four billion starts in a day.
     Ok(taken.map(|(spent, _)| spent).unwrap_or_default())
 }
 

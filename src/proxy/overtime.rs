@@ -1,5 +1,5 @@
-//! A start with a key is read on after its time-out: its caller is told that the outcome is unknown, and its answer, if one
-//! still comes, settles the key.
+//! Reading on after the time-out: the caller of a start with a key is told that the outcome is unknown, and an answer that still
+//! comes settles the key.
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -68,7 +68,7 @@ impl Continuation {
         let overdue = Overdue(overdue);
         let (request_id, tenant) = (record.line.request_id.clone(), record.line.tenant.clone());
         let (digest, meters, operation) = (record.line.idempotency, record.meters.clone(), record.asked.operation);
-        // The request that was sent is held until then.
+        // The request that was sent takes its memory until then.
         let memory = record.memory.take();
         tasks.spawn(Kind::Exchange, async move {
             let _held = (overdue, memory);

@@ -25,7 +25,7 @@ use super::snapshot::{Snapshot, Tenant};
 /// The longest listing that is read: some executions with all that the API shows of each.
 const LONGEST: usize = 8 * 1024 * 1024;
 
-/// How many executions are asked for at first, which tells one from several; and then, where there are several.
+/// How many executions are asked for at first, and how many if there are more than that.
 const SIZES: [usize; 2] = [2, 10];
 
 /// What was found.
@@ -40,7 +40,7 @@ pub enum Found {
         /// The digest of the body that it was started with, if its tag says so.
         body: Option<BodyDigest>,
     },
-    /// Some, of which it is not clear which was the first.
+    /// Some that do not show which was the first.
     Several,
 }
 
@@ -55,7 +55,7 @@ impl Found {
         }
     }
 
-    /// Of executions that carry the tag.
+    /// Judges the executions that carry the tag.
     fn of(executions: &[Execution]) -> Found {
         match (executions, execution::first(executions)) {
             ([], _) => Found::Nothing,
@@ -204,7 +204,7 @@ impl LookUp<'_> {
                 Listed::Unfiltered => return Err(Error::Unfiltered),
             }
         }
-        // So many are no retries: the first of them may be on a later page.
+        // The first of so many may be on a later page.
         Ok(Found::Several)
     }
 

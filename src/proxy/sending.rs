@@ -31,13 +31,13 @@ pub(super) struct Sending {
     pub(super) key: Arc<Held>,
     pub(super) permit: Permit,
     pub(super) trace: Trace,
-    /// How it is found out whether the start ran although its key was refused.
+    /// How the start is looked up if its key was refused.
     pub(super) inquiry: Option<Box<Inquiry>>,
     pub(super) progress: Arc<Progress>,
     pub(super) _entered: Entered,
 }
 
-/// What can be seen of a request on its way.
+/// What others see of a request on its way.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The time after the time-out in which its answer is still read.
@@ -79,7 +79,7 @@ struct Answered {
 
 impl Sending {
     /// Sends a request, and once more if the upstream refused its key and another is there by then: a refused key did no work
-    /// (`asteroid::answer`). If its start can be looked up, that is asked before.
+    /// (`asteroid::answer`). If the start can be looked up, that comes before.
     pub(super) async fn send(mut self, request: Request<upstream::body::Body>) -> Result<Response<Body>, Error> {
         let mut again = request.clone();
         let mut answered = self.exchange(request).await;

@@ -53,7 +53,7 @@ pub struct Served {
 pub struct Snapshot {
     /// The `Host` that the upstream is sent.
     pub authority: HeaderValue,
-    /// The organisation whose executions are looked up, where the key spans several.
+    /// The organisation whose executions are looked up, if the key spans several.
     pub organization: Option<Uuid>,
     /// What stands before every path at the upstream; empty or without a slash at its end.
     pub base_path: String,
@@ -69,7 +69,7 @@ pub struct Snapshot {
     pub idempotency: Idempotency,
     /// What was started under them.
     pub claims: Arc<Claims>,
-    /// The part of the memory for requests that those take which belong to no tenant.
+    /// The share of `body_memory` for requests that belong to no tenant.
     pub memory_of_nobody: Arc<Share>,
 }
 
@@ -105,9 +105,9 @@ pub struct Tenant {
     pub counts: Counts,
     /// Whether its starts carry idempotency keys.
     pub keys: Keys,
-    /// Whether its starts are known to be found.
+    /// The positive control of its credential.
     pub control: Arc<Control>,
-    /// Whether there is no other tenant to share anything with.
+    /// Whether it is the only tenant, and so shares nothing.
     pub is_only: bool,
 }
 

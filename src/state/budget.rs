@@ -50,7 +50,7 @@ pub struct Spent(Arc<AtomicU32>);
 pub struct Exhausted;
 
 impl Budget {
-    /// Spends one start of a day's `limit`, where there is one. Returns what it was taken from, and how many are left.
+    /// Spends one start of a day's `limit`, if there is one. Returns the count that it was added to, and how many are left.
     ///
     /// # Errors
     ///

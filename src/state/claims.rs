@@ -111,7 +111,7 @@ impl Claims {
         self.lock().usage()
     }
 
-    /// What they may take from now on, in bytes; for those who ask, as each claim brings its own bounds.
+    /// Notes what they may take from now on, for the metrics: each claim brings its own bounds.
     pub fn announce(&self, bounds: Bounds) {
         self.lock().bound = bounds.memory;
     }

@@ -17,11 +17,7 @@ impl Digest {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
-        let mut first = [0; 16];
-        for (byte, digested) in first.iter_mut().zip(context.finish().as_ref()) {
-            *byte = *digested;
-        }
-        Digest(first)
+        Digest(first(context))
     }
 }
 
@@ -39,7 +35,7 @@ impl fmt::Debug for Digest {
 }
 
 /// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it: which body a key was used for.
-/// Whoever does not know the key cannot try bodies out.
+/// Without the key, nobody can try bodies out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BodyDigest([u8; 8]);
 
@@ -50,11 +46,7 @@ impl BodyDigest {
         let mut context = Context::new(&SHA256);
         context.update(key);
         context.update(body);
-        let mut first = [0; 8];
-        for (byte, digested) in first.iter_mut().zip(context.finish().as_ref()) {
-            *byte = *digested;
-        }
-        BodyDigest(first)
+        BodyDigest(first(context))
     }
 
     /// Reads what [`fmt::Display`] writes.
@@ -77,6 +69,15 @@ impl fmt::Debug for BodyDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
     }
+}
+
+/// Returns the beginning of the digest of all that was written.
+fn first<const N: usize>(context: Context) -> [u8; N] {
+    let mut first = [0; N];
+    for (byte, digested) in first.iter_mut().zip(context.finish().as_ref()) {
+        *byte = *digested;
+    }
+    first
 }
 
 #[cfg(test)]

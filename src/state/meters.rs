@@ -109,7 +109,7 @@ impl Meters {
         }
     }
 
-    /// A start was sent, and no complete answer came or one that proves nothing.
+    /// A start was sent, and no complete answer came, or one that proves nothing.
     pub fn unknown(&self) {
         self.unknown.add();
     }

@@ -99,7 +99,7 @@ impl Hold {
     /// [`OverQuota`]; what was held before still is.
     pub fn grow(&mut self, amount: usize) -> Result<(), OverQuota> {
         let Share { quota, held } = &*self.share;
-        // Taken first and looked at then: two who come at once may both be refused, and never both get the last part.
+        // Taken first and judged then: of two that come at once, both may be refused, and never do both get the last part.
         let own = held.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
         let all = quota.held.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
         let fits = quota.max().checked_sub(all).is_some_and(|free| self.sole || own <= free);

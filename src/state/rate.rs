@@ -57,7 +57,7 @@ impl fmt::Display for Rate {
 impl Rate {
     /// Returns how long one takes to come back.
     fn interval(self) -> Duration {
-        // Not zero, as far as rates go: a million in a second is a microsecond each.
+        // No rate that can be configured comes near zero: a million in a second is a microsecond each.
         (Duration::from_secs(self.per.seconds().into()) / self.amount.get()).max(Duration::from_nanos(1))
     }
 
@@ -69,8 +69,8 @@ impl Rate {
 
 /// The bucket of one tenant and one limit, shared by all workers. Only time refills it, and no definition does.
 ///
-/// It is the generic cell rate algorithm, written out: the crates that have it keep what was used to themselves, so that
-/// another rate would mean a full bucket.
+/// This is the generic cell rate algorithm. Crates that implement it do not show what was used, so that a change of the rate
+/// would mean a full bucket.
 #[derive(Debug, Default)]
 pub struct Bucket(Mutex<Option<Level>>);
 
@@ -101,7 +101,7 @@ impl Level {
 }
 
 impl Bucket {
-    /// Goes on by this definition, with as many gone as before.
+    /// Replaces the definition; as many are gone as before.
     pub fn define(&self, rate: Rate, now: Instant) {
         if let Some(level) = self.lock().as_mut() {
             *level = Level { rate, full: now + level.missing_by(rate, now) };
@@ -126,7 +126,7 @@ impl Bucket {
         left
     }
 
-    /// Takes one where there is no limit at present; a limit that is given back later goes on with what is left.
+    /// Takes one while there is no limit; a limit that comes back later goes on with what is left.
     pub fn count(&self, now: Instant) {
         if let Some(level) = self.lock().as_mut() {
             let taken = level.missing(now) + level.rate.interval();

@@ -28,14 +28,14 @@ use crate::peer::Peer;
 pub enum Outcome {
     /// No execution was started.
     NotStarted,
-    /// Bytes were sent, and no complete answer came or one that proves nothing: an execution may run.
+    /// Bytes were sent, and no complete answer came, or one that proves nothing: an execution may run.
     Unknown,
     /// The answer names the execution that was started.
     Answered,
 }
 
 impl Outcome {
-    /// Returns what an answer that proves this says of the money.
+    /// Returns the outcome that an answer proves.
     #[must_use]
     pub fn of(proof: Proof) -> Outcome {
         match proof {

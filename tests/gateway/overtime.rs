@@ -48,7 +48,7 @@ fn executions(pair: &Pair) -> Vec<String> {
 #[test]
 fn a_late_answer_that_names_an_execution_is_the_answer_of_the_next_retry() {
     for http2 in [false, true] {
-        let pair = pair(http2, "300ms", "in_flight: 8, budget: { executions: 9, per: day, local: true }");
+        let pair = pair(http2, "300ms", "in_flight: 8, budget: { executions: 9, per: day }");
         overdue(&pair, "k", json!({"run": true, "then": "stall"}));
         let line = pair.gateway.request_line(504);
         assert_eq!((&line["outcome"], &line["idempotency_outcome"]), (&"unknown".into(), &"in_flight".into()));
@@ -74,7 +74,7 @@ fn a_late_answer_that_names_an_execution_is_the_answer_of_the_next_retry() {
 
 #[test]
 fn a_late_answer_is_judged_like_any_other() {
-    let pair = pair(false, "300ms", "budget: { executions: 9, per: day, local: true }");
+    let pair = pair(false, "300ms", "budget: { executions: 9, per: day }");
     let late = |status: u16| json!({"delay_ms": 900, "then": {"answer": {"status": status, "body": "{}"}}});
     for (status, outcome, key) in [
         (422, "not_started", "free"),

@@ -23,7 +23,7 @@ fn pair(more: &str) -> Pair {
 }
 
 fn gateway(url: &str, more: &str) -> Program {
-    let budget = format!("credential: main, limits: {{ budget: {{ executions: {BUDGET}, per: day, local: true }} }},");
+    let budget = format!("credential: main, limits: {{ budget: {{ executions: {BUDGET}, per: day }} }},");
     Program::run(&configuration(url, more).replace("credential: main,", &budget))
 }
 

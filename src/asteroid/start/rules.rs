@@ -6,7 +6,7 @@ use super::{Fault, Refusal, called};
 use crate::asteroid::is_uuid;
 use crate::json::{Kind, Outline, Value};
 
-/// As many characters as no known name has.
+/// More characters than any known name has.
 const LONGEST_NAME: usize = 32;
 
 /// Every rule that the body breaks, up to [`Refusal::LISTED`].

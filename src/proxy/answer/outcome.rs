@@ -27,7 +27,7 @@ fn round_retry_after(headers: &mut HeaderMap, now: SystemTime) {
     let mut values = headers.get_all(RETRY_AFTER).iter();
     let Some(first) = values.next() else { return };
     let others = values.next().is_some();
-    // A sign is none of a whole number's.
+    // The field has digits alone (RFC 9110, section 10.2.3).
     let is_digits = first.as_bytes().iter().all(u8::is_ascii_digit);
     if !others && is_digits && first.to_str().is_ok_and(|text| text.parse().is_ok_and(|seconds: u64| seconds >= 1)) {
         return;
