@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
+use uuid::Uuid;
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
@@ -65,7 +66,7 @@ pub enum Error {
         /// The value.
         digest: Digest,
     },
-    /// There are executions with the key's digest, and which of them is the first start's cannot be told.
+    /// There are executions with the key's digest that do not show which of them the first start made.
     #[error(
         "the executions that carry the tag of this Idempotency-Key ({tag}: {digest}) do not show which of them it started, \
          so none is started or named now; look at them"
@@ -85,7 +86,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What it says of a key that was claimed; nothing where it was none.
+    /// Returns what the metrics count it as; nothing if there was no key to be claimed.
     fn meaning(&self) -> Option<Meaning> {
         match self {
             Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
@@ -111,16 +112,16 @@ impl From<Refused> for Error {
 /// A start's idempotency key.
 #[derive(Debug)]
 pub struct Key<'h> {
-    /// Under which digest this process remembers it: of the tenant's name, the operation with its ids, and the key.
+    /// The digest under which this process remembers it: of the tenant's name, the operation with its ids, and the key.
     claim: Digest,
-    /// The value of its tag: the same digest of the tenant's name among all that share the organisation's credential.
+    /// The value of its tag: a digest of the same, with the tenant's name among all that share the organisation's credential.
     pub digest: Digest,
     text: Cow<'h, [u8]>,
 }
 
 /// An idempotency key and the body that came with it, by their digests.
 #[derive(Debug, Clone, Copy)]
-pub struct Keyed {
+pub struct KeyDigests {
     claim: Digest,
     /// The value of the key's tag.
     pub digest: Digest,
@@ -130,12 +131,12 @@ pub struct Keyed {
 impl Key<'_> {
     /// Returns the key with the body that came with it, as it was sent.
     #[must_use]
-    pub fn with(&self, body: &[u8]) -> Keyed {
-        Keyed { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
+    pub fn with(&self, body: &[u8]) -> KeyDigests {
+        KeyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
     }
 }
 
-impl Keyed {
+impl KeyDigests {
     /// Returns whether an execution with the same key was started with another body, if its tag says with which.
     #[must_use]
     pub fn differs_from(&self, found: Option<BodyDigest>) -> bool {
@@ -196,10 +197,10 @@ fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// The tags of a start: with a key, its digest and that of its body among them.
+/// Returns the tags of a start. If it has a key, the digests of the key and of the body are among them.
 #[must_use]
-pub fn tags(tenant: &Tenant, keyed: Option<Keyed>) -> Cow<'_, Tags> {
-    let Some(Keyed { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
+pub fn tags(tenant: &Tenant, keyed: Option<KeyDigests>) -> Cow<'_, Tags> {
+    let Some(KeyDigests { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
     Cow::Owned(tenant.tags.with_reserved(&[&digest.to_string(), &body.to_string()]))
 }
 
@@ -224,16 +225,16 @@ impl Turn {
     }
 }
 
-/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first. What is not
-/// known here is looked up where the configuration wants it: after the limits, so that a start that they refuse costs the
-/// upstream nothing.
+/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first. A key
+/// that is not known here is looked up, if the configuration wants that. The limits come before, so that a start that they refuse
+/// costs the upstream nothing.
 ///
 /// # Errors
 ///
 /// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::LookUp`], and a
-/// limit that is reached; the key is as it was, save that it stays unknown once several starts were found.
+/// limit that is reached. The key is as it was then, save that its outcome is unknown once several starts were found.
 pub async fn claim(
-    keyed: Option<Keyed>,
+    keyed: Option<KeyDigests>,
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
     standing: &mut Standing,
@@ -253,7 +254,7 @@ pub async fn claim(
 }
 
 async fn turn(
-    keyed: Keyed,
+    keyed: KeyDigests,
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
     standing: &mut Standing,
@@ -290,15 +291,21 @@ async fn turn(
     }
 }
 
-fn unknown(snapshot: &Snapshot, keyed: Keyed) -> Error {
+fn unknown(snapshot: &Snapshot, keyed: KeyDigests) -> Error {
     Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+}
+
+/// Returns the error for a key of which it cannot be told which execution it started.
+#[must_use]
+pub fn several(snapshot: &Snapshot, keyed: KeyDigests) -> Error {
+    Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Looks for the first start with a key at the upstream. Returns the answer that it must have got, or the claim where there
 /// is none.
 async fn found(
     claim: Claim,
-    keyed: Keyed,
+    keyed: KeyDigests,
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
 ) -> Result<Result<Arc<Reply>, Claim>, Error> {
@@ -306,33 +313,44 @@ async fn found(
     *looked_up = Some(found.as_ref().map_or("failed", |found| found.name()));
     match found.map_err(Error::LookUp)? {
         Found::One { id, body } => {
-            let (status, media_type, text) = asteroid_answer::executed(id);
-            let media_type = HeaderValue::from_static(media_type);
-            let reply = Arc::new(Reply::new(status, Some(&media_type), text.as_bytes()));
+            let reply = Arc::new(recovered(id));
             claim.found(Arc::clone(&reply), body, Instant::now());
             if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
         }
         Found::Nothing => Ok(Err(claim)),
         Found::Several => {
             claim.unknown(Instant::now());
-            Err(Error::Several { tag: look_up.snapshot.idempotency.tag.clone(), digest: keyed.digest })
+            Err(several(look_up.snapshot, keyed))
         }
     }
 }
 
-/// What is kept of a whole answer that names its execution.
+/// Returns what is kept of a whole answer that names its execution.
 #[must_use]
 pub fn reply(response: &Response<Body>) -> Reply {
     Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
 }
 
+/// Returns the answer that the start of an execution must have got.
+#[must_use]
+pub fn recovered(id: Uuid) -> Reply {
+    let (status, media_type, text) = asteroid_answer::executed(id);
+    Reply::new(status, Some(&HeaderValue::from_static(media_type)), text.as_bytes())
+}
+
+/// Returns what was kept as an answer.
+#[must_use]
+pub fn answer(reply: &Reply) -> Response<Body> {
+    let mut response = Response::new(Body::whole(reply.body.clone()));
+    *response.status_mut() = reply.status;
+    response.headers_mut().extend(reply.content_type.clone().map(|media_type| (CONTENT_TYPE, media_type)));
+    response
+}
+
 /// The answer again.
 #[must_use]
 pub fn replayed(reply: &Reply) -> Response<Body> {
-    let mut response = Response::new(Body::whole(reply.body.clone()));
-    *response.status_mut() = reply.status;
-    let headers = response.headers_mut();
-    headers.extend(reply.content_type.clone().map(|media_type| (CONTENT_TYPE, media_type)));
-    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    let mut response = answer(reply);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
-use crate::asteroid::answer as asteroid_answer;
 use crate::error::Error;
 use crate::telemetry::record::Record;
 use crate::telemetry::request_id::RequestId;
 
 use super::answer::Body;
-use super::idempotency::{self, Keyed};
+use super::idempotency::{self, KeyDigests};
 use super::recovery::{Found, LookUp};
 use super::sending::Sending;
 use super::snapshot::{Snapshot, Tenant};
@@ -22,7 +19,7 @@ use super::snapshot::{Snapshot, Tenant};
 pub(super) struct Inquiry {
     snapshot: Arc<Snapshot>,
     tenant: Arc<Tenant>,
-    keyed: Keyed,
+    keyed: KeyDigests,
     request_id: RequestId,
     caller: HeaderMap,
 }
@@ -32,7 +29,7 @@ impl Inquiry {
     pub(super) fn new(
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
-        keyed: Option<Keyed>,
+        keyed: Option<KeyDigests>,
         caller: &Parts,
         record: &Record,
     ) -> Option<Box<Inquiry>> {
@@ -61,17 +58,8 @@ impl Inquiry {
         match found {
             Ok(Found::Nothing) => Ok(None),
             Ok(Found::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
-            Ok(Found::One { id, .. }) => {
-                let (status, media_type, body) = asteroid_answer::executed(id);
-                let mut response = Response::new(Body::whole(Bytes::from(body)));
-                *response.status_mut() = status;
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-                Ok(Some(response))
-            }
-            Ok(Found::Several) => {
-                let tag = snapshot.idempotency.tag.clone();
-                Err(idempotency::Error::Several { tag, digest: keyed.digest }.into())
-            }
+            Ok(Found::One { id, .. }) => Ok(Some(idempotency::answer(&idempotency::recovered(id)))),
+            Ok(Found::Several) => Err(idempotency::several(snapshot, *keyed).into()),
             Err(_) => Err(Error::KeyRefused),
         }
     }
