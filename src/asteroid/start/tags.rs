@@ -126,7 +126,8 @@ impl Start<'_> {
     ///
     /// # Errors
     ///
-    /// A fault for the reserved name; with [`OnConflict::Reject`], one for each tag that the caller sent with another value.
+    /// A fault for each reserved name and for each that looks like one of the gateway's; with [`OnConflict::Reject`], also for each
+    /// tag that the caller sent with another value.
     pub fn tag(&self, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
         match self.metadata() {
             None => {
