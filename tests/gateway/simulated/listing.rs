@@ -186,7 +186,7 @@ fn how_the_listing_differs_is_told_and_shown_over_http() {
     };
     let at_first = listing(false, "both", true, 0, Value::Null, false);
     assert_eq!(control(&asteroid, "GET", "listing", "").json(), at_first);
-    let told = listing(true, "repeated", false, 10, json!("pair"), true);
+    let told = listing(true, "repeated", false, 10, json!("pair"), false);
     assert_eq!(control(&asteroid, "PUT", "listing", &told.to_string()).status, 200);
     assert_eq!(control(&asteroid, "GET", "listing", "").json(), told);
     start(&asteroid, json!({}));
