@@ -1,4 +1,4 @@
-//! A file that is looked at again and again, because Kubernetes swaps a link above it, which notifications of the file miss.
+//! A file that is polled: Kubernetes swaps a link above it, which notifications of the file miss.
 
 use std::fs::{self, Metadata};
 use std::hash::{BuildHasher, RandomState};
@@ -13,13 +13,13 @@ use tokio::sync::Notify;
 use super::read_whole;
 use super::reader::lacks_descriptors;
 
-/// How old the last change of a file must be for its attributes to tell of the next one: their clock is coarse.
+/// How old the last change of a file must be before its attributes show the next one: their clock is coarse.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// After how long a file is read again although its attributes are the same: not every file system keeps them.
+/// How long a file is not read again while its attributes stay the same: not every file system keeps them up to date.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
-/// Of the process's own: a hash says nothing of a private key, which must not be held for this.
+/// Makes hashes with a key of this process, which say nothing of a private key; the private key itself is not held for this.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// One watched file.
@@ -31,28 +31,28 @@ pub(super) struct Watched {
     seen: Mutex<Seen>,
 }
 
-/// What it was when it was last looked at.
+/// The state of a file when it was last looked at.
 #[derive(Debug, Default)]
 struct Seen {
     content: Content,
-    /// What tells that it need not be read again.
+    /// Its attributes when it was last read, and when that was; absent if they do not show the next change.
     last: Option<(Attributes, Instant)>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Content {
-    /// It was not looked at yet.
+    /// It was not yet looked at.
     #[default]
     Unknown,
-    /// Reading it does not come to its end.
+    /// Reading it hangs.
     Hung,
     /// It cannot be read.
     Unreadable(ErrorKind),
-    /// It holds what has this hash.
+    /// It was read, and its content has this hash.
     Hash(u64),
 }
 
-/// What changes with every write, and with every file that takes its place.
+/// The attributes that change with every write, and with every file that takes its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Attributes {
     device: u64,
@@ -67,7 +67,7 @@ impl Watched {
         Watched { path: path.into(), limit, changed, seen: Mutex::default() }
     }
 
-    /// Looks at it on this thread. If the process has no descriptor left to look with, it is what it was.
+    /// Looks at it on this thread. Changes nothing if the process has no descriptor left.
     pub(super) fn look(&self) {
         let found = fs::metadata(&self.path).map(|found| Attributes::of(&found));
         let (content, last) = match found {
@@ -88,7 +88,7 @@ impl Watched {
         self.note(content, last);
     }
 
-    /// It is not looked at, because that does not come to its end.
+    /// Notes that it hangs, or cannot be looked at because others do.
     pub(super) fn give_up(&self) {
         self.note(Content::Hung, None);
     }
@@ -124,7 +124,7 @@ impl Attributes {
         }
     }
 
-    /// Whether a later change will have other times.
+    /// Whether the next change is certain to have other times.
     fn are_settled(&self, now: SystemTime) -> bool {
         let changed = u64::try_from(self.changed.0).ok().and_then(|seconds| {
             let since = Duration::new(seconds, u32::try_from(self.changed.1).ok()?);
