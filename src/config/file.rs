@@ -116,7 +116,8 @@ pub(crate) struct TenantSource {
     /// The name of the header that names the tenant; it must come once.
     pub(crate) header: Option<String>,
     /// The networks and addresses that are believed. Connections of all others are closed before anything is read. Needed off
-    /// loopback; on loopback, everybody is believed if it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
+    /// loopback; on loopback, everybody is believed if it is absent. Callers at a Unix socket have no address: there, `mode` and
+    /// the directory decide.
     pub(crate) trusted_peers: Option<List<String>>,
 }
 
@@ -137,9 +138,9 @@ pub(crate) struct Admin {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    /// A file with the key alone on one line, 16 to 8192 visible ASCII characters. It is looked at every second: another key in it serves from the next request on,
-    /// or as soon as the upstream accepts it; where it holds none, the last one stays in use. A relative path starts where the
-    /// gateway started.
+    /// A file with the key alone on one line, 16 to 8192 visible ASCII characters. It is looked at every second: another key in
+    /// it serves from the next request on, or as soon as the upstream accepts it; where it holds none, the last one stays in
+    /// use. A relative path starts where the gateway started.
     pub(crate) file: Option<String>,
     /// Another file, for the key before: it is held, too, until the upstream has accepted the one in `file` once, so that a
     /// gateway which starts in the middle of a rotation has both. It may be absent or empty, and is never used alone.
