@@ -25,7 +25,7 @@ use super::accept::BACKLOG;
 /// How long another gateway may take to start at a path in the same directory.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is locked meanwhile.
+/// The file that is locked while a gateway starts at a path of its directory.
 const LOCK: &str = ".asteroid-gateway.lock";
 
 /// How often it is looked whether it has.
@@ -43,7 +43,7 @@ pub enum Error {
     /// It is left alone.
     #[error("there is something that is no socket, and it is left alone; remove it, or choose another path")]
     Taken,
-    /// Another gateway is being started there, and does not come to an end.
+    /// The lock file stays locked, or belongs to another user.
     #[error("{} is there for longer than a start takes; if no gateway is being started there, remove it", .0.display())]
     Locked(PathBuf),
     /// The directory is missing, or nothing can be made there.
