@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use reader::READER;
-use watched::Watched;
+use watched::WatchedFile;
 
 /// The largest file of certificates or of a private key: several times the authorities that browsers trust.
 pub const PEM_LIMIT: usize = 4 << 20;
@@ -29,7 +29,7 @@ pub const PEM_LIMIT: usize = 4 << 20;
 pub const CONFIGURATION_LIMIT: usize = 16 << 20;
 
 /// How long a file may take to be read.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a whole file, which may hold a secret, on the thread for files.
 ///
@@ -39,14 +39,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// there is no answer within five seconds.
 pub async fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let answer = READER.read(path, limit)?;
-    match timeout(TIMEOUT, answer).await {
+    match timeout(READ_TIMEOUT, answer).await {
         Ok(answer) => answer.unwrap_or_else(|_| Err(hung())),
         Err(_) => Err(hung()),
     }
 }
 
 fn hung() -> io::Error {
-    let after = humantime::format_duration(TIMEOUT);
+    let after = humantime::format_duration(READ_TIMEOUT);
     io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; see whether its file system is there"))
 }
 
@@ -89,7 +89,7 @@ fn check_regular(found: &std::fs::Metadata) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Changes {
     changed: Arc<Notify>,
-    _files: Vec<Arc<Watched>>,
+    _files: Vec<Arc<WatchedFile>>,
 }
 
 impl Changes {
@@ -98,7 +98,7 @@ impl Changes {
     #[must_use]
     pub fn of(paths: impl IntoIterator<Item = PathBuf>, limit: usize) -> Changes {
         let changed = Arc::new(Notify::new());
-        let watched = |path: PathBuf| Arc::new(Watched::new(&path, limit, Arc::clone(&changed)));
+        let watched = |path: PathBuf| Arc::new(WatchedFile::new(&path, limit, Arc::clone(&changed)));
         let files: Vec<_> = paths.into_iter().map(watched).collect();
         for file in &files {
             READER.watch(file);

@@ -20,14 +20,14 @@ use std::time::{Duration, Instant};
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::oneshot;
 
-use super::watched::Watched;
+use super::watched::WatchedFile;
 use super::{hung, read_whole};
 
 /// How often watched files are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a file may take before another thread reads on.
-const HANG: Duration = Duration::from_secs(1);
+const HANG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many threads may wait for files that hang.
 const MAX_HUNG: usize = 32;
@@ -51,7 +51,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     jobs: VecDeque<Job>,
-    watched: Vec<Weak<Watched>>,
+    watched: Vec<Weak<WatchedFile>>,
     /// How many of the watched files are not yet looked at in this round.
     left: usize,
     /// Whether the thread that begins rounds runs.
@@ -70,7 +70,7 @@ enum Job {
     /// Reads a whole file.
     Read { path: Arc<Path>, limit: usize, answer: oneshot::Sender<Answer> },
     /// Looks whether a file has changed.
-    Look(Arc<Watched>),
+    Look(Arc<WatchedFile>),
 }
 
 impl Reader {
@@ -82,7 +82,7 @@ impl Reader {
     }
 
     /// Queues a look at a file, which is repeated every second for as long as `watched` is held.
-    pub(super) fn watch(&self, watched: &Arc<Watched>) {
+    pub(super) fn watch(&self, watched: &Arc<WatchedFile>) {
         // It fails only without a thread, and then reading the file fails, too, which is reported.
         drop(self.ask(Job::Look(Arc::clone(watched))));
         self.lock().watched.push(Arc::downgrade(watched));
@@ -140,7 +140,7 @@ impl Reader {
     /// Begins a round every second, and replaces the thread that reads if its file hangs.
     fn keep_time(&self) {
         loop {
-            sleep(INTERVAL);
+            sleep(POLL_INTERVAL);
             let mut state = self.lock();
             self.look_for_hung(&mut state, Instant::now());
             if state.left == 0 {
@@ -152,7 +152,7 @@ impl Reader {
     }
 
     fn look_for_hung(&self, state: &mut State, now: Instant) {
-        let hangs = |since: Instant| now.saturating_duration_since(since) >= HANG;
+        let hangs = |since: Instant| now.saturating_duration_since(since) >= HANG_TIMEOUT;
         if state.hung.len() >= MAX_HUNG {
             if state.reading.as_ref().is_some_and(|(_, since)| hangs(*since)) {
                 state.give_up_all();
@@ -238,13 +238,6 @@ impl Job {
     }
 }
 
-/// Whether an error says that the process, or the machine, has no descriptor left.
-pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
-    const EMFILE: i32 = 24;
-    const ENFILE: i32 = 23;
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,13 +258,13 @@ mod tests {
         let begun = Instant::now();
         let reader = stuck(begun);
         let changed = Arc::default();
-        let watched = Arc::new(Watched::new(Path::new("Cargo.toml"), 1 << 20, Arc::clone(&changed)));
+        let watched = Arc::new(WatchedFile::new(Path::new("Cargo.toml"), 1 << 20, Arc::clone(&changed)));
         watched.look();
         reader.watch(&watched);
         let mut answer = reader.read(Path::new("Cargo.toml"), 1 << 20).unwrap();
         reader.look_for_hung(&mut reader.lock(), begun);
         assert!(answer.try_recv().is_err() && !reader.lock().jobs.is_empty(), "it may be read in time");
-        reader.look_for_hung(&mut reader.lock(), begun + HANG);
+        reader.look_for_hung(&mut reader.lock(), begun + HANG_TIMEOUT);
         assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(reader.lock().jobs.is_empty());
         let mut told = Box::pin(changed.notified());

@@ -26,7 +26,7 @@ use super::accept::BACKLOG;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The file that is locked while a gateway starts at a path of its directory.
-const LOCK: &str = ".asteroid-gateway.lock";
+const LOCK_FILE: &str = ".asteroid-gateway.lock";
 
 /// How often it is looked whether it has.
 const EVERY: Duration = Duration::from_millis(10);
@@ -132,7 +132,7 @@ struct Lock {
 impl Lock {
     /// Waits for gateways that are being started in the same directory.
     fn acquire(directory: &Path) -> Result<Lock, Error> {
-        let path = directory.join(LOCK);
+        let path = directory.join(LOCK_FILE);
         let deadline = Instant::now() + PATIENCE;
         loop {
             match Lock::try_acquire(&path) {
