@@ -1,7 +1,7 @@
 //! Files that an operator names: keys, certificates, CAs, the configuration.
 //!
 //! A file can be a pipe, or on a mount that hangs, and then opening or reading it does not end. So no runtime reads one: a
-//! thread of its own ([`reader`]) reads all of them in turn, each up to a limit, and whoever asks waits for a bounded time.
+//! separate thread ([`reader`]) reads all of them in turn, each up to a limit, and its callers wait for a bounded time.
 
 mod reader;
 mod watched;
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use reader::READER;
-use watched::Watched;
+use watched::WatchedFile;
 
 /// The largest file of certificates or of a private key: several times the authorities that browsers trust.
 pub const PEM_LIMIT: usize = 4 << 20;
@@ -29,7 +29,7 @@ pub const PEM_LIMIT: usize = 4 << 20;
 pub const CONFIGURATION_LIMIT: usize = 16 << 20;
 
 /// How long a file may take to be read.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a whole file, which may hold a secret, on the thread for files.
 ///
@@ -39,19 +39,19 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// there is no answer within five seconds.
 pub async fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let answer = READER.read(path, limit)?;
-    match timeout(TIMEOUT, answer).await {
+    match timeout(READ_TIMEOUT, answer).await {
         Ok(answer) => answer.unwrap_or_else(|_| Err(hung())),
         Err(_) => Err(hung()),
     }
 }
 
 fn hung() -> io::Error {
-    let after = humantime::format_duration(TIMEOUT);
+    let after = humantime::format_duration(READ_TIMEOUT);
     io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; see whether its file system is there"))
 }
 
-/// Reads a whole file on this thread, which hangs with it: for the simulator. Only regular ones are opened, because opening a
-/// pipe waits for another process, and a device may have no end.
+/// Reads a whole file on this thread, which hangs if the file does. Only regular files are opened, because opening a pipe waits
+/// for another process, and a device may have no end.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub fn read_whole(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     if length > limit {
         return Err(too_large());
     }
-    // Larger than what is read by more than the reader's probe, so that the buffer never moves and leaves a copy.
+    // The spare bytes are for the probe by which the standard library finds the end: the buffer never moves and leaves no copy.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 256));
     file.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
@@ -85,20 +85,20 @@ fn check_regular(found: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Changes of some files, which are looked at every second as long as this lives.
+/// Changes of some files, which are polled every second as long as this lives.
 #[derive(Debug)]
 pub struct Changes {
     changed: Arc<Notify>,
-    _files: Vec<Arc<Watched>>,
+    _files: Vec<Arc<WatchedFile>>,
 }
 
 impl Changes {
-    /// Begins to watch files of at most `limit` bytes. Made before they are first read, it misses no change in between, since
-    /// they are read in turn.
+    /// Begins to watch files of at most `limit` bytes. If it is made before they are first read, it misses no change in
+    /// between, since looks and reads are done in their order.
     #[must_use]
     pub fn of(paths: impl IntoIterator<Item = PathBuf>, limit: usize) -> Changes {
         let changed = Arc::new(Notify::new());
-        let watched = |path: PathBuf| Arc::new(Watched::new(&path, limit, Arc::clone(&changed)));
+        let watched = |path: PathBuf| Arc::new(WatchedFile::new(&path, limit, Arc::clone(&changed)));
         let files: Vec<_> = paths.into_iter().map(watched).collect();
         for file in &files {
             READER.watch(file);
@@ -106,20 +106,20 @@ impl Changes {
         Changes { changed, _files: files }
     }
 
-    /// Resolves when one of them differs from what it was when this last resolved. That it cannot be read, or not in time, is a
-    /// difference, too.
+    /// Resolves if one of them has changed since this last resolved. A file that can no longer be read, or not in time, has
+    /// changed, too.
     pub async fn next(&self) {
         self.changed.notified().await;
     }
 }
 
-/// Files, and what is done when one of them has changed.
+/// Files, and the action that follows each of their changes.
 ///
-/// What is done may fail, if only half of the files are written yet: it is done again at the next change.
+/// The action may fail if only some of the files are written yet: the next change repeats it.
 pub struct Watch(Pin<Box<dyn Future<Output = Infallible> + Send>>);
 
 impl Watch {
-    /// Does `apply` after each of the changes.
+    /// Creates it; `apply` is the action.
     #[must_use]
     pub fn new<F>(changes: Changes, mut apply: impl FnMut() -> F + Send + 'static) -> Watch
     where

@@ -16,16 +16,16 @@ pub enum Error {
         "a `-----BEGIN …-----` line is not whole; write the file again with its line breaks and without indentation"
     )]
     BrokenStart,
-    /// What stands between the lines is not base64.
+    /// A block whose content is not base64.
     #[error("a block is not base64; write the file again from its source")]
     NotBase64,
     /// A block that is too large.
     #[error("a block is too large; the file must hold certificates or a private key, and nothing else")]
     TooLarge,
-    /// No block of the kind that is needed.
+    /// No certificate.
     #[error("it holds no `-----BEGIN CERTIFICATE-----` at the beginning of a line")]
     NoCertificate,
-    /// No block of the kind that is needed.
+    /// No private key.
     #[error("it holds no `-----BEGIN PRIVATE KEY-----` (or RSA, or EC) at the beginning of a line")]
     NoPrivateKey,
     /// PEM that cannot be read for another reason.

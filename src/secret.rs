@@ -164,7 +164,7 @@ impl Secret {
         Self::from_slice(&bytes)
     }
 
-    /// Takes what is shown in place of a key, or any word of a test: it may be shorter than a key.
+    /// Takes a placeholder that is shown in a key's place, or a key of a test: it may be shorter than a key.
     ///
     /// # Errors
     ///

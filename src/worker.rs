@@ -58,8 +58,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker's thread, which ends when the drain is over and drops `end` and `ended` then. If it ends before, or
-    /// panics, it drops them as well.
+    /// Starts the worker's thread, which drops `ended` when it accepts no more callers, and `end` when it ends. It drops both if
+    /// it panics.
     ///
     /// # Errors
     ///
@@ -72,16 +72,16 @@ impl Worker {
     ) -> io::Result<JoinHandle<io::Result<()>>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let run = move || {
-            let result = runtime.block_on(self.run());
+            let result = runtime.block_on(self.run(ended));
             // What is cut off is cut off now: a name that is still being resolved must not hold up the exit.
             runtime.shutdown_background();
-            drop((end, ended));
+            drop(end);
             result
         };
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)
     }
 
-    async fn run(self) -> io::Result<()> {
+    async fn run(self, ended: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
         let upstream = Upstream::new(self.connector, self.idle, self.reach, tasks.clone(), requests);
@@ -93,8 +93,8 @@ impl Worker {
             draining: self.draining.clone(),
             sinks: self.sinks,
         });
-        // Told when a listener is not accepted on any more, also where that panicked.
-        let deaf = CancellationToken::new();
+        // Cancelled when accepting has ended on any listener, also if it panicked.
+        let accepting_ended = CancellationToken::new();
         let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
         for (listener, (((socket, tls), current), open)) in listeners.enumerate() {
             let socket = Socket::new(socket)?;
@@ -106,26 +106,67 @@ impl Worker {
                 open,
                 proxy: Arc::clone(&proxy),
             };
-            let guard = deaf.clone().drop_guard();
+            let guard = accepting_ended.clone().drop_guard();
             tasks.spawn(Kind::Accept, async move {
                 acceptor.run(socket).await;
                 drop(guard);
             });
         }
         let mut draining = self.draining;
-        tokio::select! {
-            () = draining.closing() => {}
-            () = deaf.cancelled() => {}
-        }
-        // The listeners may have heard of the drain a moment before.
-        if !draining.is_closing() {
-            return Err(io::Error::other("accepting callers has ended on one of the listeners"));
-        }
+        let accepted = until_closing(&mut draining, &accepting_ended, ended).await;
         if tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_err() {
             tracing::error!(remaining = tasks.remaining(), "drain.timeout passed; what remains is cut off");
             // Before the runtime goes, and with it what counts.
             self.state.cut_off();
         }
-        Ok(())
+        accepted
+    }
+}
+
+/// Waits until accepting has to end. If it has ended on a listener before, `ended` is dropped at once, so that the process drains:
+/// requests that this worker has in flight have as long as all others then.
+///
+/// # Errors
+///
+/// If accepting has ended before the drain.
+async fn until_closing(
+    draining: &mut Draining,
+    accepting_ended: &CancellationToken,
+    ended: DropGuard,
+) -> io::Result<()> {
+    tokio::select! {
+        () = draining.closing() => return Ok(()),
+        () = accepting_ended.cancelled() => {}
+    }
+    // The listeners may have heard of the drain a moment before.
+    if draining.is_closing() {
+        return Ok(());
+    }
+    drop(ended);
+    draining.closing().await;
+    Err(io::Error::other("accepting callers has ended on one of the listeners"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::drain::{self, Schedule};
+
+    #[tokio::test]
+    async fn a_worker_that_accepts_no_more_has_the_process_drain_and_stays_until_then() {
+        let (drain, mut draining) = drain::channel();
+        let (accepting_ended, ended) = (CancellationToken::new(), CancellationToken::new());
+        let mut waiting = pin!(until_closing(&mut draining, &accepting_ended, ended.clone().drop_guard()));
+        let mut is_pending = async || poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
+        assert!(is_pending().await && !ended.is_cancelled());
+        accepting_ended.cancel();
+        assert!(is_pending().await, "what is in flight goes on");
+        assert!(ended.is_cancelled(), "the process is told");
+        drain.begin(Schedule { delay: Duration::ZERO, timeout: Duration::ZERO }, ()).await;
+        assert!(waiting.await.is_err());
     }
 }

@@ -11,12 +11,12 @@ use crate::secret::{Environment, SecretRef};
 
 use super::Error;
 
-/// Reads all keys. A credential keeps what it has if its store, or its new store, holds none; where it has none, its tenants
-/// wait for one while the others are served.
+/// Reads all keys. A credential whose store, or new store, holds none keeps the key that it has. If it has none, starts of its
+/// tenants are refused until one comes, and others are served.
 ///
 /// # Errors
 ///
-/// If a variable that is new holds none: that never changes while the process runs.
+/// If a variable that the configuration names anew holds none: that never changes while the process runs.
 pub(super) async fn read(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
     let known = keyring.keys();
     // All at once: one that hangs holds up no other.
@@ -38,7 +38,7 @@ pub(super) async fn read(config: &Config, environment: &Environment, keyring: &K
         }
     });
     let read = join_all(read).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Only when none is refused, since then nothing changes.
+    // Taken over only if none is refused: a refused configuration changes nothing.
     let taken = read.into_iter().map(|(name, key, fetched)| {
         key.take(fetched, Instant::now());
         (name.clone(), key)

@@ -37,9 +37,7 @@ impl Source {
             hasher: RandomState::new(),
         }
     }
-}
 
-impl Source {
     async fn load(&mut self) -> Result<Loaded, config::Faults> {
         self.loaded = None;
         let text = config::read(&self.path).await?;
@@ -47,7 +45,7 @@ impl Source {
         config::parse(&text, std::env::vars_os())
     }
 
-    /// Whether the file holds what was last loaded: a change that was told of is found once more.
+    /// Whether the file holds what was last loaded: the watch also tells of a change that SIGHUP has brought in before.
     async fn is_as_loaded(&self) -> bool {
         let text = config::read(&self.path).await;
         self.loaded.is_some() && text.ok().map(|text| self.hasher.hash_one(text)) == self.loaded

@@ -47,7 +47,7 @@ pub struct Running {
     pub(super) schedule: Schedule,
     pub(super) workers: Vec<JoinHandle<io::Result<()>>>,
     pub(super) workers_end: mpsc::Receiver<Infallible>,
-    /// Told when the first of them has ended.
+    /// Cancelled when the first of them has ended, or accepts no more callers.
     pub(super) worker_ended: CancellationToken,
     pub(super) watches: Vec<Watch>,
     pub(super) state: Arc<State>,
@@ -122,8 +122,8 @@ impl Running {
     }
 }
 
-/// A worker ends when the drain does. One that ends before takes its connections with it and accepts no more: the others
-/// finish what is in flight, and the process ends, for another to be started in its place.
+/// Reports a worker that accepts no more callers before the drain, or whose thread has ended with its connections. What is in
+/// flight is finished, and the process ends, so that another one is started in its place.
 fn lost_a_worker() -> io::Error {
     tracing::error!(
         "a worker has ended by itself; the process drains and ends. Please report it, with what the log says above"
@@ -154,7 +154,11 @@ async fn drain(
     }
 }
 
-/// Says what was cut off, which is an error: executions may run whose callers were not answered.
+/// Logs what was cut off.
+///
+/// # Errors
+///
+/// If anything was: executions may run whose callers were not answered.
 fn say_what_is_left(state: &State) -> io::Result<()> {
     let unsettled = state.left();
     if unsettled.is_empty() {

@@ -46,7 +46,7 @@ impl Probe {
     }
 }
 
-/// A URL that can be asked. One that cannot is not repeated, since there may be a password or a key in it.
+/// A URL that can be asked. Errors do not repeat the URL, since a password or a key may be in it.
 struct Target {
     url: Uri,
     host: String,
@@ -60,7 +60,7 @@ impl Target {
         let url: Uri = text.parse().map_err(|_| anyhow!("this is no URL; {SHAPE}"))?;
         ensure!(url.scheme_str() == Some("http"), "{SHAPE}");
         let authority = url.authority().context(SHAPE)?;
-        ensure!(!authority.as_str().contains('@'), "there is a user in it, for whom there is no use; leave it out");
+        ensure!(!authority.as_str().contains('@'), "it names a user, which probe does not send; leave it out");
         let port = resolve::port(authority).map_err(|message| anyhow!("it {message}"))?.unwrap_or(80);
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let authority = HeaderValue::from_str(authority.as_str())?;

@@ -116,7 +116,8 @@ pub(crate) struct TenantSource {
     /// The name of the header that names the tenant; it must come once.
     pub(crate) header: Option<String>,
     /// The networks and addresses that are believed. Connections of all others are closed before anything is read. Needed off
-    /// loopback; on loopback, everybody is believed if it is absent. Callers at a Unix socket have no address: there, `mode` and the directory decide.
+    /// loopback; on loopback, everybody is believed if it is absent. Callers at a Unix socket have no address: there, `mode` and
+    /// the directory decide.
     pub(crate) trusted_peers: Option<List<String>>,
 }
 
@@ -127,8 +128,8 @@ pub(crate) struct TenantSource {
 pub(crate) struct Admin {
     /// An IP address and a port, none of a listener's; no Unix socket.
     pub(crate) address: Option<String>,
-    /// Names that may stand in `Host`, without port, beside IP addresses and localhost: those by which probes and Prometheus
-    /// come. Others are refused (421), so that no web page reads metrics by a name of its own.
+    /// Names that may stand in `Host`, without port, beside IP addresses and localhost: those that probes and Prometheus ask by.
+    /// Others are refused (421), so that no web page reads metrics by a name of its own.
     pub(crate) hosts: Option<List<String>>,
 }
 
@@ -137,9 +138,9 @@ pub(crate) struct Admin {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    /// A file with the key alone on one line, 16 to 8192 visible ASCII characters. It is looked at every second: another key in it serves from the next request on,
-    /// or as soon as the upstream accepts it; where it holds none, the last one stays in use. A relative path starts where the
-    /// gateway started.
+    /// A file with the key alone on one line, 16 to 8192 visible ASCII characters. It is looked at every second: another key in
+    /// it serves from the next request on, or as soon as the upstream accepts it; where it holds none, the last one stays in
+    /// use. A relative path starts where the gateway started.
     pub(crate) file: Option<String>,
     /// Another file, for the key before: it is held, too, until the upstream has accepted the one in `file` once, so that a
     /// gateway which starts in the middle of a rotation has both. It may be absent or empty, and is never used alone.
@@ -157,8 +158,8 @@ pub(crate) struct Credential {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Readiness {
     /// Which keys `/readyz` waits for: `any`, one that can be sent; `all`, one of each credential; `verified`, one that the
-    /// upstream has accepted once, for which it is asked by a read call. What happens to a key later, at the upstream, changes
-    /// nothing.
+    /// upstream has accepted once, for which it is asked by a read call. A key that the upstream refuses later does not change
+    /// readiness.
     pub(crate) credentials: Option<String>,
 }
 
@@ -266,8 +267,8 @@ pub(crate) struct Timeouts {
     /// How long an unused connection to the upstream is kept: less than the upstream keeps it.
     pub(crate) idle: Option<Quantity>,
     /// How long a caller's connection is kept without a request: longer than a load balancer in front of the gateway keeps
-    /// it. The whole head of the next request must have come by then. Also how long a TLS handshake may take, and how long
-    /// a caller may leave an answer unread.
+    /// it. The whole head of the next request must have come by then. Also how long a caller may leave an answer unread. A TLS
+    /// handshake and the first head have 10s together, or this if it is shorter.
     pub(crate) caller_idle: Option<Quantity>,
 }
 
@@ -278,7 +279,8 @@ pub(crate) struct Timeouts {
 pub(crate) struct Drain {
     /// How long the listeners go on after readiness has flipped, so that load balancers notice.
     pub(crate) delay: Option<Quantity>,
-    /// How long requests in flight may take after that: 5s more than `timeouts.response`, or starts that are paid are cut off.
+    /// How long requests in flight may take after that. If it is less than `timeouts.response` plus 5s, starts that are paid can
+    /// be cut off.
     pub(crate) timeout: Option<Quantity>,
 }
 
@@ -289,8 +291,8 @@ pub(crate) struct Drain {
 pub(crate) struct Traces {
     /// A collector that takes OTLP over HTTP as protobuf. Over `https` its certificate is trusted as the upstream's is.
     pub(crate) otlp: Option<String>,
-    /// The part that is recorded of the traces that begin here, and of those that a caller's `traceparent` says are sampled.
-    /// A trace that it says is not sampled is not recorded.
+    /// The share of traces that are recorded: of those that begin here, and of those that a caller's `traceparent` marks as
+    /// sampled. A trace that a caller marks as not sampled is not recorded.
     pub(crate) sample: Option<Number>,
     /// What `service.name` says.
     pub(crate) service_name: Option<String>,

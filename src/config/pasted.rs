@@ -1,41 +1,40 @@
-//! What may be a key that somebody pasted where a name belongs. No error repeats it.
+//! Texts that may be a key, pasted where a name belongs. No error repeats them.
 
-/// No key is shorter (`secret::MIN_LENGTH`).
-const SHORTEST: usize = 16;
+use crate::secret::MIN_LENGTH;
 
-/// The longest word that is taken for one: what is longer is seldom written by hand.
-const LONGEST_WORD: usize = 15;
+/// The longest word, in bytes: people seldom write longer ones.
+const MAX_WORD: usize = 15;
 
 /// The longest mixture of letters and digits that people write: `k8s`, `prod01`.
-const LONGEST_MIXTURE: usize = 6;
+const MAX_MIXTURE: usize = 6;
 
 /// How many digits a name has at most: a date, or a few numbers.
-const MOST_DIGITS: usize = 6;
+const MAX_DIGITS: usize = 6;
 
-/// Whether a text is long and not made of words. What has few digits and is otherwise `words-in-any_case` is none.
+/// Whether a text is as long as a key and not made of words. Names with few digits in `words-of-any_case` are not taken for keys.
 pub(crate) fn may_be_a_key(text: &str) -> bool {
-    if text.len() < SHORTEST {
+    if text.len() < MIN_LENGTH {
         return false;
     }
     let digits = text.chars().filter(char::is_ascii_digit).count();
-    digits > MOST_DIGITS || !text.split(|character: char| !character.is_alphanumeric()).all(is_word)
+    digits > MAX_DIGITS || !text.split(|character: char| !character.is_alphanumeric()).all(is_word)
 }
 
-/// What may be shown of a text that is perhaps a key.
+/// Returns the text, or `<hidden>` if it may be a key.
 pub(crate) fn shown(text: &str) -> &str {
     if may_be_a_key(text) { "<hidden>" } else { text }
 }
 
 fn is_word(text: &str) -> bool {
     if text.chars().any(|character| character.is_ascii_digit()) {
-        return text.len() <= LONGEST_MIXTURE;
+        return text.len() <= MAX_MIXTURE;
     }
     let upper = text.chars().filter(|character| character.is_uppercase()).count();
     if upper == text.chars().count() {
-        return text.len() <= LONGEST_WORD;
+        return text.len() <= MAX_WORD;
     }
     // camelCase: each part begins with its only capital, and is long enough to be a word.
-    let is_part = |part: &str| (3..=LONGEST_WORD).contains(&part.len());
+    let is_part = |part: &str| (3..=MAX_WORD).contains(&part.len());
     let starts = text.char_indices().filter(|(at, character)| *at > 0 && character.is_uppercase()).map(|(at, _)| at);
     let mut begin = 0;
     let mut parts = Vec::new();
@@ -44,13 +43,13 @@ fn is_word(text: &str) -> bool {
         begin = end;
     }
     match parts.as_slice() {
-        [whole] => whole.len() <= LONGEST_WORD,
+        [whole] => whole.len() <= MAX_WORD,
         parts => parts.iter().all(|part| is_part(part)),
     }
 }
 
-/// Why a text is no path of a file, if it is none: a key, or the content of a file, may have been pasted in its place, and
-/// would be shown when it cannot be read.
+/// Whether a text is no path of a file. A key, or the content of a file, may have been pasted in its place, and would be shown
+/// in the error that it cannot be read.
 pub(crate) fn is_no_path(text: &str) -> bool {
     let is_rooted = ["/", "./", "../"].iter().any(|root| text.starts_with(root));
     text.is_empty() || text.contains(char::is_control) || text.contains("-----") || (!is_rooted && may_be_a_key(text))

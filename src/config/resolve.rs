@@ -308,14 +308,15 @@ fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
     Some(Drain { delay: delay?, timeout: timeout? })
 }
 
-/// What is in flight when the drain begins may take as long as an answer may, and some seconds around it.
+/// Warns if a request that is in flight when the drain begins may take longer than the drain: as long as an answer may take, and
+/// some seconds around it.
 fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findings) {
     let needed = timeouts.response + Duration::from_secs(5);
     if drain.timeout < needed {
         let needed = humantime::format_duration(needed);
         let path = Path::default().key("drain").key("timeout");
         let message = format!(
-            "is less than `timeouts.response` and 5s: the end of the gateway could cut off starts that are paid; write {needed}"
+            "is less than `timeouts.response` plus 5s: starts that are paid could be cut off when the gateway ends; write {needed}"
         );
         findings.warnings.push(&path, message);
     }

@@ -1,14 +1,14 @@
-//! The thread that reads files, and the one that replaces it when a file does not come to its end.
+//! The thread that reads files, and the one that replaces it when a file hangs.
 //!
 //! ```text
 //! reading ── the file is read ──→ the next one
 //!    └────── it takes too long ─→ hung: the thread stays with that file, another one reads on
-//! hung ───── it comes to its end ─→ the answer is given, and the thread ends
+//! hung ───── it is read at last ─→ the answer is given, and the thread ends
 //! ```
 //!
-//! A file that hangs costs one thread, and is not tried a second time before that thread is back; the same goes for a whole
-//! directory as soon as two of its files hang. There are at most [`MAX_HUNG`] such threads. When they are all taken, reading stops until
-//! one is back: whoever asks is told that there is no answer, and keeps what it has.
+//! A file that hangs costs one thread, and is not tried a second time before that thread is back. The same goes for a whole
+//! directory as soon as two of its files hang. There are at most [`MAX_HUNG`] such threads. If all of them wait, nothing is read
+//! until one is back: all files then count as hung, so that no caller waits and nothing piles up.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,70 +20,70 @@ use std::time::{Duration, Instant};
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::oneshot;
 
-use super::watched::Watched;
+use super::watched::WatchedFile;
 use super::{hung, read_whole};
 
 /// How often watched files are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a file may take before another thread reads on.
-const HANG: Duration = Duration::from_secs(1);
+const HANG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many threads may wait for files that hang.
 const MAX_HUNG: usize = 32;
 
 type Answer = io::Result<Zeroizing<Vec<u8>>>;
 
-/// The one of this process.
+/// The reader of this process.
 pub(super) static READER: LazyLock<Reader> = LazyLock::new(Reader::default);
 
-/// Reads files in turn; a clone is the same one.
+/// A reader of files, one after the other; its clones share one queue.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reader(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told when there is something to do.
+    /// Notified when there is a job.
     work: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     jobs: VecDeque<Job>,
-    watched: Vec<Weak<Watched>>,
-    /// How many of the watched ones are still to be looked at in this round.
+    watched: Vec<Weak<WatchedFile>>,
+    /// How many of the watched files are not yet looked at in this round.
     left: usize,
-    /// Whether the thread that begins rounds is there.
+    /// Whether the thread that begins rounds runs.
     has_clock: bool,
     /// The number of the thread that reads; 0 before there is one. A thread that finds another number ends.
     thread: u64,
-    /// What it reads, and since when.
+    /// The file that it reads, and since when.
     reading: Option<(Arc<Path>, Instant)>,
-    /// What other threads wait for.
+    /// The files that other threads wait for.
     hung: Vec<Arc<Path>>,
 }
 
-/// One thing to do.
+/// A job of the thread that reads.
 #[derive(Debug)]
 enum Job {
-    /// To read a whole file.
+    /// Reads a whole file.
     Read { path: Arc<Path>, limit: usize, answer: oneshot::Sender<Answer> },
-    /// To look whether a file has changed.
-    Look(Arc<Watched>),
+    /// Looks whether a file has changed.
+    Look(Arc<WatchedFile>),
 }
 
 impl Reader {
-    /// Has a file read after all that was asked for before.
+    /// Queues the reading of a file behind all earlier jobs.
     pub(super) fn read(&self, path: &Path, limit: usize) -> io::Result<oneshot::Receiver<Answer>> {
         let (answer, receiver) = oneshot::channel();
         self.ask(Job::Read { path: path.into(), limit, answer })?;
         Ok(receiver)
     }
 
-    /// Has a file looked at now, and then every second for as long as it is held.
-    pub(super) fn watch(&self, watched: &Arc<Watched>) {
-        // Without a thread nothing can be read either, and that is reported.
+    /// Queues a look at a file, which is repeated every second for as long as `watched` is held.
+    pub(super) fn watch(&self, watched: &Arc<WatchedFile>) {
+        // It fails only without a thread, and then reading the file fails, too, which is reported.
         drop(self.ask(Job::Look(Arc::clone(watched))));
         self.lock().watched.push(Arc::downgrade(watched));
     }
@@ -137,23 +137,28 @@ impl Reader {
         }
     }
 
-    /// Begins a round every second, and looks whether the thread that reads has come to a file that hangs.
+    /// Begins a round every second, and replaces the thread that reads if its file hangs.
     fn keep_time(&self) {
         loop {
-            sleep(INTERVAL);
+            sleep(POLL_INTERVAL);
             let mut state = self.lock();
-            let now = Instant::now();
-            let hangs = |(_, since): &mut (_, Instant)| now.saturating_duration_since(*since) >= HANG;
-            if state.hung.len() < MAX_HUNG
-                && let Some((path, _)) = state.reading.take_if(hangs)
-            {
-                self.replace(&mut state, path);
-            }
+            self.look_for_hung(&mut state, Instant::now());
             if state.left == 0 {
                 state.watched.retain(|watched| watched.strong_count() > 0);
                 state.left = state.watched.len();
             }
             self.0.work.notify_one();
+        }
+    }
+
+    fn look_for_hung(&self, state: &mut State, now: Instant) {
+        let hangs = |since: Instant| now.saturating_duration_since(since) >= HANG_TIMEOUT;
+        if state.hung.len() >= MAX_HUNG {
+            if state.reading.as_ref().is_some_and(|(_, since)| hangs(*since)) {
+                state.give_up_all();
+            }
+        } else if let Some((path, _)) = state.reading.take_if(|(_, since)| hangs(*since)) {
+            self.replace(state, path);
         }
     }
 
@@ -169,8 +174,8 @@ impl Reader {
         tracing::error!(
             file = %path.display(),
             hung = state.hung.len() + 1,
-            most = MAX_HUNG,
-            "reading a file does not come to its end; see whether its file system is there. What was read before stays in use"
+            max = MAX_HUNG,
+            "reading a file hangs; see whether its file system is there. What was read before stays in use"
         );
         state.hung.push(path);
         let watched: Vec<_> = state.watched.iter().filter_map(Weak::upgrade).collect();
@@ -183,7 +188,7 @@ impl Reader {
 }
 
 impl State {
-    /// What was asked for comes before the round.
+    /// Returns the next job, the round's after all others.
     fn next(&mut self) -> Option<Job> {
         if let Some(job) = self.jobs.pop_front() {
             return Some(job);
@@ -194,6 +199,12 @@ impl State {
                 return Some(Job::Look(watched));
             }
         }
+    }
+
+    /// Answers every job and tells of every watched file that it hangs.
+    fn give_up_all(&mut self) {
+        self.jobs.drain(..).for_each(Job::give_up);
+        self.watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.give_up());
     }
 
     fn is_hung(&self, path: &Path) -> bool {
@@ -212,7 +223,7 @@ impl Job {
 
     fn run(self) {
         match self {
-            // Nobody waits any more.
+            // The caller waits no longer.
             Job::Read { answer, .. } if answer.is_closed() => {}
             Job::Read { path, limit, answer } => drop(answer.send(read_whole(&path, limit))),
             Job::Look(watched) => watched.look(),
@@ -227,9 +238,36 @@ impl Job {
     }
 }
 
-/// Whether the process, or the machine, has no descriptor left to look with.
-pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
-    const EMFILE: i32 = 24;
-    const ENFILE: i32 = 23;
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader whose thread hangs, as all threads before it do.
+    fn stuck(now: Instant) -> Reader {
+        let reader = Reader::default();
+        let mut state = reader.lock();
+        (state.has_clock, state.thread) = (true, u64::try_from(MAX_HUNG).unwrap());
+        state.hung = (0..MAX_HUNG).map(|number| Path::new(&format!("/mount-{number}/key")).into()).collect();
+        state.reading = Some((Path::new("/mount/key").into(), now));
+        drop(state);
+        reader
+    }
+
+    #[test]
+    fn if_no_thread_is_left_all_files_count_as_hung_and_no_job_waits() {
+        let begun = Instant::now();
+        let reader = stuck(begun);
+        let changed = Arc::default();
+        let watched = Arc::new(WatchedFile::new(Path::new("Cargo.toml"), 1 << 20, Arc::clone(&changed)));
+        watched.look();
+        reader.watch(&watched);
+        let mut answer = reader.read(Path::new("Cargo.toml"), 1 << 20).unwrap();
+        reader.look_for_hung(&mut reader.lock(), begun);
+        assert!(answer.try_recv().is_err() && !reader.lock().jobs.is_empty(), "it may be read in time");
+        reader.look_for_hung(&mut reader.lock(), begun + HANG_TIMEOUT);
+        assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(reader.lock().jobs.is_empty());
+        let mut told = Box::pin(changed.notified());
+        assert!(told.as_mut().enable(), "what is watched may be too old from now on");
+    }
 }

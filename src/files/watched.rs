@@ -1,58 +1,58 @@
-//! A file that is looked at again and again, because Kubernetes swaps a link above it, which notifications of the file miss.
+//! A file that is polled: Kubernetes swaps a link above it, which notifications of the file miss.
 
 use std::fs::{self, Metadata};
 use std::hash::{BuildHasher, RandomState};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::io::Errno;
 use tokio::sync::Notify;
 
 use super::read_whole;
-use super::reader::lacks_descriptors;
 
-/// How old the last change of a file must be for its attributes to tell of the next one: their clock is coarse.
-const SETTLED: Duration = Duration::from_secs(2);
+/// How old the last change of a file must be before its attributes show the next one: their clock is coarse.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// After how long a file is read again although its attributes are the same: not every file system keeps them.
+/// How long a file is not read again while its attributes stay the same: not every file system keeps them up to date.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
-/// Of the process's own: a hash says nothing of a private key, which must not be held for this.
+/// Makes hashes with a key of this process, which say nothing of a private key; the private key itself is not held for this.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// One watched file.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedFile {
     pub(super) path: Arc<Path>,
     limit: usize,
     changed: Arc<Notify>,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastLook>,
 }
 
-/// What it was when it was last looked at.
+/// The state of a file when it was last looked at.
 #[derive(Debug, Default)]
-struct Seen {
+struct LastLook {
     content: Content,
-    /// What tells that it need not be read again.
+    /// Its attributes when it was last read, and when that was; absent if they do not show the next change.
     last: Option<(Attributes, Instant)>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Content {
-    /// It was not looked at yet.
+    /// It was not yet looked at.
     #[default]
     Unknown,
-    /// Reading it does not come to its end.
+    /// Reading it hangs.
     Hung,
     /// It cannot be read.
     Unreadable(ErrorKind),
-    /// It holds what has this hash.
+    /// It was read, and its content has this hash.
     Hash(u64),
 }
 
-/// What changes with every write, and with every file that takes its place.
+/// The attributes that change with every write, and with every file that takes its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Attributes {
     device: u64,
@@ -62,12 +62,12 @@ struct Attributes {
     changed: (i64, i64),
 }
 
-impl Watched {
-    pub(super) fn new(path: &Path, limit: usize, changed: Arc<Notify>) -> Watched {
-        Watched { path: path.into(), limit, changed, seen: Mutex::default() }
+impl WatchedFile {
+    pub(super) fn new(path: &Path, limit: usize, changed: Arc<Notify>) -> WatchedFile {
+        WatchedFile { path: path.into(), limit, changed, seen: Mutex::default() }
     }
 
-    /// Looks at it on this thread. If the process has no descriptor left to look with, it is what it was.
+    /// Looks at it on this thread. Changes nothing if the process has no descriptor left.
     pub(super) fn look(&self) {
         let found = fs::metadata(&self.path).map(|found| Attributes::of(&found));
         let (content, last) = match found {
@@ -88,26 +88,26 @@ impl Watched {
         self.note(content, last);
     }
 
-    /// It is not looked at, because that does not come to its end.
+    /// Notes that it hangs, or cannot be looked at because others do.
     pub(super) fn give_up(&self) {
         self.note(Content::Hung, None);
     }
 
     fn note(&self, content: Content, last: Option<(Attributes, Instant)>) {
         let mut seen = self.lock();
-        let before = std::mem::replace(&mut *seen, Seen { content, last }).content;
+        let before = std::mem::replace(&mut *seen, LastLook { content, last }).content;
         drop(seen);
         if before != content && before != Content::Unknown {
             self.changed.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, LastLook> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl LastLook {
     fn needs_no_reading(&self, found: Attributes) -> bool {
         self.last.is_some_and(|(attributes, read)| attributes == found && read.elapsed() < MAX_AGE)
     }
@@ -124,14 +124,19 @@ impl Attributes {
         }
     }
 
-    /// Whether a later change will have other times.
+    /// Whether the next change is certain to have other times.
     fn are_settled(&self, now: SystemTime) -> bool {
         let changed = u64::try_from(self.changed.0).ok().and_then(|seconds| {
             let since = Duration::new(seconds, u32::try_from(self.changed.1).ok()?);
             SystemTime::UNIX_EPOCH.checked_add(since)
         });
-        changed.and_then(|changed| now.duration_since(changed).ok()).is_some_and(|age| age >= SETTLED)
+        changed.and_then(|changed| now.duration_since(changed).ok()).is_some_and(|age| age >= SETTLE_TIME)
     }
+}
+
+/// Whether an error says that the process, or the machine, has no descriptor left.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 #[cfg(test)]
@@ -142,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    async fn has_changed(watched: &Watched) -> bool {
+    async fn has_changed(watched: &WatchedFile) -> bool {
         watched.look();
         poll_fn(|context| Poll::Ready(pin!(watched.changed.notified()).poll(context).is_ready())).await
     }
@@ -157,7 +162,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("1", at("..data")).unwrap();
         std::os::unix::fs::symlink("..data/key", at("key")).unwrap();
-        let watched = Watched::new(&at("key"), 100, Arc::default());
+        let watched = WatchedFile::new(&at("key"), 100, Arc::default());
         let once = async || (has_changed(&watched).await, has_changed(&watched).await);
         assert_eq!(once().await, (false, false));
         std::os::unix::fs::symlink("2", at("..new")).unwrap();
@@ -179,14 +184,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("key");
         fs::write(&file, "old").unwrap();
-        let watched = Watched::new(&file, 100, Arc::default());
+        let watched = WatchedFile::new(&file, 100, Arc::default());
         watched.look();
         assert!(watched.lock().last.is_none(), "the next change may come within the same tick of the clock");
         let found = Attributes::of(&fs::metadata(&file).unwrap());
         assert!(!found.are_settled(SystemTime::now()));
-        assert!(found.are_settled(SystemTime::now() + SETTLED));
+        assert!(found.are_settled(SystemTime::now() + SETTLE_TIME));
         assert!(!found.are_settled(SystemTime::UNIX_EPOCH), "a clock that was set back tells nothing");
-        let known = Seen { content: Content::Unknown, last: Some((found, Instant::now())) };
+        let known = LastLook { content: Content::Unknown, last: Some((found, Instant::now())) };
         assert!(known.needs_no_reading(found));
         for other in [
             Attributes { inode: found.inode + 1, ..found },
@@ -196,6 +201,6 @@ mod tests {
             assert!(!known.needs_no_reading(other));
         }
         let long_ago = Instant::now().checked_sub(MAX_AGE).unwrap();
-        assert!(!Seen { content: Content::Unknown, last: Some((found, long_ago)) }.needs_no_reading(found));
+        assert!(!LastLook { content: Content::Unknown, last: Some((found, long_ago)) }.needs_no_reading(found));
     }
 }

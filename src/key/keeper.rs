@@ -69,7 +69,7 @@ impl Key {
             self.take(fetched, Instant::now());
             self.looks.end();
             self.changed.send_replace(());
-            // What tells of changes need not be asked for them.
+            // A store that tells of changes is not polled.
             let wait = if failures == 0 && self.changes.is_some() { Duration::MAX } else { pace.after(failures) };
             tokio::select! {
                 () = sleep(wait.min(self.until_expiry(Instant::now()))) => {}
@@ -89,7 +89,7 @@ impl Key {
         }
     }
 
-    /// Until now the store held what was last read, since it would have told otherwise.
+    /// Notes that the store still held, until now, what was last read: it would have told of a change.
     fn still_seen(&self, now: Instant) {
         let mut known = self.lock();
         if known.trouble.is_none() && known.seen.is_some() {
@@ -235,7 +235,7 @@ impl Key {
             _ => Judgement::Open,
         };
         if judgement == Judgement::Rejected && self.is_to_verify() {
-            // Also where no request has met the refusal yet.
+            // Even if no request has met the refusal yet.
             self.doubt(now);
         }
         self.judged(&ring, trial, judgement);

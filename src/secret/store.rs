@@ -63,7 +63,7 @@ impl Store {
         }
     }
 
-    /// Begins to watch what it holds, if that tells of changes.
+    /// Begins to watch the store for changes; nothing for a store that never changes.
     #[must_use]
     pub fn changes(&self) -> Option<Changes> {
         match self {

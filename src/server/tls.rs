@@ -113,7 +113,7 @@ async fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<Certifie
     let key = pem::private_key(&key)
         .map_err(|error| invalid(KEY, key_file, format!("{error}; it must hold the certificate's private key")))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        // No reason of the library is passed on: what it could not read may be anything.
+        // The library's reasons are left out: they could repeat what it could not read.
         rustls::Error::InvalidCertificate(_) => invalid(
             CERTIFICATE,
             certificate_file,

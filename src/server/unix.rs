@@ -25,8 +25,8 @@ use super::accept::BACKLOG;
 /// How long another gateway may take to start at a path in the same directory.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is locked meanwhile.
-const LOCK: &str = ".asteroid-gateway.lock";
+/// The file that is locked while a gateway starts at a path of its directory.
+const LOCK_FILE: &str = ".asteroid-gateway.lock";
 
 /// How often it is looked whether it has.
 const EVERY: Duration = Duration::from_millis(10);
@@ -43,7 +43,7 @@ pub enum Error {
     /// It is left alone.
     #[error("there is something that is no socket, and it is left alone; remove it, or choose another path")]
     Taken,
-    /// Another gateway is being started there, and does not come to an end.
+    /// The lock file stays locked, or belongs to another user.
     #[error("{} is there for longer than a start takes; if no gateway is being started there, remove it", .0.display())]
     Locked(PathBuf),
     /// The directory is missing, or nothing can be made there.
@@ -132,7 +132,7 @@ struct Lock {
 impl Lock {
     /// Waits for gateways that are being started in the same directory.
     fn acquire(directory: &Path) -> Result<Lock, Error> {
-        let path = directory.join(LOCK);
+        let path = directory.join(LOCK_FILE);
         let deadline = Instant::now() + PATIENCE;
         loop {
             match Lock::try_acquire(&path) {

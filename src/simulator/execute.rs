@@ -37,8 +37,9 @@ pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> R
     })
 }
 
-/// `POST /executions/{executionId}/rerun`, as the newer SDK describes it: metadata is copied, the tags in it, too.
-pub(super) fn again(first: &Execution) -> Execution {
+/// Returns an execution that repeats the first, as the newer SDK describes `POST /executions/{executionId}/rerun`: metadata is
+/// copied, and the tags in it, too.
+pub(super) fn rerun(first: &Execution) -> Execution {
     Execution {
         id: Uuid::new_v4().to_string(),
         created_at: created_at(),

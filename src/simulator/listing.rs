@@ -67,7 +67,7 @@ pub enum Filters {
 }
 
 impl Filters {
-    fn is(self, filter: Filters) -> bool {
+    fn includes(self, filter: Filters) -> bool {
         self == Filters::Both || self == filter
     }
 }
@@ -92,7 +92,8 @@ struct Query<'a> {
 
 impl Query<'_> {
     fn read<'q>(query: &'q str, listing: &Listing) -> Result<Query<'q>, Refusal> {
-        let (filters, is_blind) = (listing.filters, |filter| matches!(listing.blind, Some(blind) if blind.is(filter)));
+        let (filters, is_blind) =
+            (listing.filters, |filter| matches!(listing.blind, Some(blind) if blind.includes(filter)));
         let mut read = Query::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
@@ -191,12 +192,12 @@ impl Simulator {
         Ok(())
     }
 
-    /// Returns what repeats one; where it is not carried out, only the mark on the first stays.
+    /// Returns an execution that repeats this one, which is marked as repeated even if the rerun is not carried out.
     pub(super) fn rerun(&self, id: &str) -> Result<Execution, Refusal> {
         let mut state = self.lock();
         let found = state.executions.iter_mut().find(|execution| execution.id == id).ok_or_else(no_such)?;
         found.rerun = true;
-        Ok(execute::again(found))
+        Ok(execute::rerun(found))
     }
 }
 

@@ -122,8 +122,10 @@ async fn authorities(file: &Path) -> Result<RootCertStore, Error> {
     let mut authorities = RootCertStore::empty();
     let certificates = pem::certificates(&read).map_err(|error| invalid(error.to_string()))?;
     for (at, certificate) in certificates.into_iter().enumerate() {
-        // The library's reason is left out: what it could not read may be anything.
-        authorities.add(certificate).map_err(|_| invalid(format!("certificate {} in it is none", at + 1)))?;
+        // The library's reason is left out: it could repeat what it could not read.
+        let unreadable =
+            || invalid(format!("certificate {} in it cannot be read; write it again from its source", at + 1));
+        authorities.add(certificate).map_err(|_| unreadable())?;
     }
     Ok(authorities)
 }

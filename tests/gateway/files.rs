@@ -56,7 +56,7 @@ fn threads(program: &Program) -> usize {
 
 fn hanging(program: &Program, file: &str) {
     program.line(|line| {
-        line["message"].as_str().is_some_and(|text| text.starts_with("reading a file does not come to its end"))
+        line["message"].as_str().is_some_and(|text| text.starts_with("reading a file hangs"))
             && line["file"].as_str().unwrap().ends_with(file)
     });
 }

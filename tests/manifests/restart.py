@@ -26,6 +26,7 @@ CALLERS = [{"name": "billing", "port": 8080, "from": [{"podSelector": {}}]}]
 CHANGES = [
     "upstream: { url: 'http://127.0.0.1:10/agents/v2' }",
     "upstream: { url: 'http://127.0.0.1:9/agents/v2', credential_header: X-Api-Key }",
+    "upstream: { url: 'http://127.0.0.1:9/agents/v2', organization_id: 5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21 }",
     f"listeners: [{PORT}]",
     f"listeners: [{{ address: '127.0.0.2:8080', tenant: {{ fixed: billing }} }}, {SOCKET}]",
     f"listeners: [{{ address: '127.0.0.1:8080', tenant: {{ fixed: billing, trusted_peers: [127.0.0.1] }} }}, {SOCKET}]",

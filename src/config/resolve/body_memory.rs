@@ -2,27 +2,26 @@
 
 use super::Section;
 use crate::config::file;
-use crate::config::units;
 
-/// What `auto` is at most, in bytes.
-const MOST_OF_AUTO: u64 = 1 << 30;
+/// The most that `auto` gives, in bytes.
+const MAX_AUTO: u64 = 1 << 30;
 
 /// How much memory requests and their bodies may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyMemory {
     /// A quarter of what the process may have, at most 1 GiB.
     Auto,
-    /// So many bytes, at least two bodies of the largest size.
+    /// As many bytes as are written, at least twice `body_limit`.
     Bytes(usize),
 }
 
 impl BodyMemory {
-    /// Returns it in bytes for a process that may have `available` bytes of memory. Two of the largest bodies fit in any
-    /// case: beside one tenant's, there is then room for another's.
+    /// Returns it in bytes for a process that may have `available` bytes of memory. At least two of the largest bodies fit, so
+    /// that another tenant has room beside one.
     #[must_use]
     pub fn bytes(self, available: u64, body_limit: usize) -> usize {
         let bytes = match self {
-            BodyMemory::Auto => usize::try_from((available / 4).min(MOST_OF_AUTO)).unwrap_or(usize::MAX),
+            BodyMemory::Auto => usize::try_from((available / 4).min(MAX_AUTO)).unwrap_or(usize::MAX),
             BodyMemory::Bytes(bytes) => bytes,
         };
         bytes.max(2 * body_limit)
@@ -39,7 +38,7 @@ pub(super) fn resolve(
     if text.trim() == "auto" {
         return Some(BodyMemory::Auto);
     }
-    if units::size(&text, 0, u64::MAX).is_err_and(|message| message.starts_with("is not a size")) {
+    if !text.contains(|character: char| character.is_ascii_digit()) {
         let path = section.path.key(KEY);
         return section.findings.fault(&path, "is not a size; write auto, or a number and its unit, such as 64MiB");
     }

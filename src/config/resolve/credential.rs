@@ -128,8 +128,10 @@ fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> 
                 || name.is_empty()
                 || name.starts_with(|first: char| first.is_ascii_digit())
             {
-                return findings
-                    .fault(&path.key("env"), "must be the name of an environment variable, such as ASTEROID_API_KEY");
+                return findings.fault(
+                    &path.key("env"),
+                    "must be the name of an environment variable, made of words, such as ASTEROID_API_KEY",
+                );
             }
             findings
                 .warnings

@@ -37,9 +37,10 @@ pub(super) fn is_taken(name: &HeaderName) -> bool {
     TAKEN.contains(&name) || ["content-", "proxy-", "sec-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether a name of a header is perhaps a key that was pasted in its place: it would be logged, and sent.
-pub(super) fn may_be_a_key(name: &HeaderName) -> bool {
-    pasted::may_be_a_key(name.as_str())
+/// Returns the header of this name, unless the text may be a key that was pasted in its place: it would be logged, and sent.
+pub(super) fn name(text: &str) -> Option<HeaderName> {
+    // The text as it was written: in lower case, as a header's name is kept, `ServiceAccount` is no two words.
+    if pasted::may_be_a_key(text) { None } else { HeaderName::from_bytes(text.as_bytes()).ok() }
 }
 
 /// Whether a key may stand in a header.

@@ -13,7 +13,7 @@ use crate::state::Bounds;
 /// The metadata key of the digest, which no service chooses by chance.
 const TAG: &str = "idempotency_digest";
 
-/// The metadata key of what tells one body from another that came with the same idempotency key.
+/// The metadata key of the body's digest, which tells apart bodies that came with the same idempotency key.
 pub const BODY_TAG: &str = "idempotency_body";
 
 const DAY: u64 = 24 * 60 * 60;

@@ -124,8 +124,7 @@ fn named_by(
     path: &Path,
     findings: &mut Findings,
 ) -> Option<TenantSource> {
-    let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !header::may_be_a_key(name));
-    let Some(name) = name else {
+    let Some(name) = header::name(name) else {
         return findings.fault(path, "must be the name of a header, made of words, such as X-Tenant-Id");
     };
     if header::is_taken(&name) {
@@ -193,8 +192,10 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
 fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
     let Some(written) = written else { return Some(None) };
     let mut pem = |key: &str, file: Option<String>| match file {
-        Some(file) if pasted::is_no_path(&file) => findings
-            .fault(&path.key(key), "must be the path of a PEM file, such as /etc/tls/file.pem, and not what is in it"),
+        Some(file) if pasted::is_no_path(&file) => findings.fault(
+            &path.key(key),
+            "must be the path of a PEM file, such as /etc/tls/file.pem or ./file.pem, and not what is in it",
+        ),
         Some(file) => Some(PathBuf::from(file)),
         None => findings.missing(&path.key(key), "missing; write the path of a PEM file"),
     };

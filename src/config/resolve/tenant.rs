@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::BODY_TAG;
-use super::{OnConflict, Tenant, idempotency, is_tenant_name, limits};
+use super::{BODY_TAG, OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::asteroid::start::is_alike;
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
@@ -131,7 +130,9 @@ fn tags(
             .chain([BODY_TAG])
             .any(|name| is_alike(name, &key))
         {
-            Err("this key looks like another one of this tenant or of the gateway, but for case, blanks or Unicode form; a reader may take one for the other; choose another".to_owned())
+            Err("this key looks like another one of this tenant or of the gateway: they differ only by case, blanks or Unicode \
+                 form, so that a reader may take one for the other; choose another"
+                .to_owned())
         } else {
             is_tag(&key, LONGEST_KEY)
                 .map_err(|message| format!("the key {message}"))

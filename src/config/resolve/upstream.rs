@@ -29,7 +29,7 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
     let ca_file = match written.ca_file {
         Some(file) if pasted::is_no_path(&file) => findings.fault(
             &path.key("ca_file"),
-            "must be the path of a PEM file, such as /etc/tls/ca.pem, and not what is in it",
+            "must be the path of a PEM file, such as /etc/tls/ca.pem or ./ca.pem, and not what is in it",
         ),
         file => Some(file.map(PathBuf::from)),
     };
@@ -62,9 +62,8 @@ fn uuid(text: &str) -> Option<Uuid> {
 }
 
 fn credential_header(name: &str) -> Result<HeaderName, &'static str> {
-    let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !header::may_be_a_key(name));
-    let name =
-        name.ok_or("must be the name of a header, made of words, such as X-Asteroid-Agents-Api-Key or X-Api-Key")?;
+    let name = header::name(name)
+        .ok_or("must be the name of a header, made of words, such as X-Asteroid-Agents-Api-Key or X-Api-Key")?;
     if header::is_taken(&name) {
         Err("this header has a meaning of its own; the key needs one for itself, such as X-Api-Key")
     } else {

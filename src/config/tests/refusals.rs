@@ -108,6 +108,13 @@ fn a_unix_socket_needs_no_trusted_peers_and_what_opens_it_wide_is_warned_of() {
 }
 
 #[test]
+fn a_header_may_be_named_by_words_that_are_written_together() {
+    let text = SMALLEST.replace("{ fixed: billing }", "{ header: X-ServiceAccountName }");
+    let text = format!("upstream: {{ credential_header: X-OrganizationApiKey }}\n{text}");
+    assert_eq!(with(&text, &[]).unwrap().config.upstream.credential_header, "x-organizationapikey");
+}
+
+#[test]
 fn hosts_are_names_in_lower_case_without_port() {
     let hosts = |hosts: &str| smallest_with("{ fixed: billing }", &format!("{{ fixed: billing }}\n    hosts: {hosts}"));
     let Loaded { config, .. } = with(&hosts("[Gateway.Test, gateway, '[::2]', '::2', 10.0.0.1]"), &[]).unwrap();
@@ -147,10 +154,16 @@ fn a_credential_says_where_the_key_is_in_exactly_one_way() {
         ("{ file: key }", "credentials.main.file: must be a path with a directory, such as /run/secrets/key or ./key"),
         (
             "{ env: 'A B' }",
-            "credentials.main.env: must be the name of an environment variable, such as ASTEROID_API_KEY",
+            "credentials.main.env: must be the name of an environment variable, made of words, such as ASTEROID_API_KEY",
         ),
-        ("{ env: '' }", "credentials.main.env: must be the name of an environment variable, such as ASTEROID_API_KEY"),
-        ("{ env: 1A }", "credentials.main.env: must be the name of an environment variable, such as ASTEROID_API_KEY"),
+        (
+            "{ env: '' }",
+            "credentials.main.env: must be the name of an environment variable, made of words, such as ASTEROID_API_KEY",
+        ),
+        (
+            "{ env: 1A }",
+            "credentials.main.env: must be the name of an environment variable, made of words, such as ASTEROID_API_KEY",
+        ),
     ] {
         assert_faults(&smallest_with(written, place), &[expected]);
     }
@@ -240,7 +253,7 @@ tenants: { a: { credential: main }, b: { credential: main } }
         warnings.to_string(),
         "credentials.main.env: a key in the environment is for development; in production use `file`\n\
          credentials.spare: no tenant uses it\n\
-         drain.timeout: is less than `timeouts.response` and 5s: the end of the gateway could cut off starts that are paid; write 1m 35s\n\
+         drain.timeout: is less than `timeouts.response` plus 5s: starts that are paid could be cut off when the gateway ends; write 1m 35s\n\
          tenants.b: no listener is for this tenant\n\
          upstream.url: the key is sent in cleartext, though only on this machine"
     );
