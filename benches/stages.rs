@@ -67,7 +67,7 @@ fn body(inputs: Value) -> (Bytes, Tags) {
 }
 
 #[library_benchmark]
-#[bench::small(args = (small()), config = at_most(9_000))]
+#[bench::small(args = (small()), config = at_most(10_500))]
 #[bench::rows(args = (rows()), config = at_most(750_000))]
 #[bench::prose(args = (prose()), config = at_most(75_000))]
 fn validate_and_tag((body, tags): (Bytes, Tags)) -> (Pieces, Bytes, Tags) {
@@ -104,7 +104,7 @@ fn answer(claims: &Arc<Claims>, key: Digest, request: BodyDigest, now: Instant) 
 // What an idempotency key adds to a small start: digests, the tag, the claim, the kept answer. More than half is SHA-256,
 // which valgrind runs without the processor's own instructions for it.
 #[library_benchmark]
-#[bench::small(args = (book()), config = at_most(30_000))]
+#[bench::small(args = (book()), config = at_most(40_000))]
 fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<Claims>, Bytes, Tags) {
     let of = |tenant: &[u8]| {
         let id = b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
