@@ -1,4 +1,4 @@
-//! How many callers may be connected, and which of them leaves when there is no place for another.
+//! How many callers may be connected, and which connection leaves when there is no place for another.
 //!
 //! Each may need a connection to the upstream beside its own, so open files bound them; and each takes memory before anybody
 //! knows its tenant, so memory does, too. Half of the places are set aside, in equal parts, for the listeners. If there is
@@ -144,14 +144,14 @@ impl Capacity {
         silent.inspect(|activity| activity.evict()).is_some()
     }
 
-    /// Waits for a place that somebody leaves, and tells connections to leave for it.
+    /// Waits for a place to become free, and tells connections to leave for it.
     pub async fn permit(&self, listener: usize, peer: Peer) -> ConnectionPermit {
         loop {
             let freed = self.0.freed.notified();
             if let Some(permit) = self.try_permit(listener, peer) {
                 return permit;
             }
-            // Either it was told to leave, or the next place is waited for.
+            // The time is up, or another newcomer may have been faster.
             drop(timeout(EVICTION, freed).await);
             if let Some(permit) = self.try_permit(listener, peer) {
                 return permit;
@@ -188,7 +188,7 @@ impl Places {
 }
 
 impl ConnectionPermit {
-    /// Returns what happens on the connection.
+    /// Returns the connection's activity.
     #[must_use]
     pub fn activity(&self) -> &Arc<Activity> {
         &self.activity
@@ -229,7 +229,7 @@ mod tests {
         std::iter::from_fn(|| capacity.try_permit(listener, peer)).collect()
     }
 
-    /// Which of these has been told to leave, and nobody else.
+    /// Returns which of these have been told to leave.
     fn told(permits: &[ConnectionPermit]) -> Vec<usize> {
         let told = |permit: &ConnectionPermit| permit.activity.silent_since().is_none();
         permits.iter().enumerate().filter(|(_, permit)| told(permit)).map(|(at, _)| at).collect()
@@ -257,7 +257,7 @@ mod tests {
         assert!(capacity.evict_for(0, peer(1)));
         assert_eq!(told(&permits), [0, 2], "the first is worked for, the second has just been answered");
         assert!(capacity.evict_for(0, peer(2)));
-        assert!(!capacity.evict_for(0, peer(2)), "nobody is left who may leave");
+        assert!(!capacity.evict_for(0, peer(2)), "no other connection may leave");
         drop(serving);
         assert!(capacity.evict_for(0, peer(2)));
     }

@@ -23,7 +23,7 @@ use crate::proxy::snapshot::Current;
 
 use super::activity::Activity;
 use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
-use super::watched::{self, Connection, Watched};
+use super::monitor::{self, Connection, Monitor};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
 const NEXT_REQUEST: Duration = Duration::from_millis(200);
@@ -60,7 +60,7 @@ pub async fn serve<S: Connection>(
     server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.caller_idle);
     let ended = {
         let connection =
-            server.serve_connection(TokioIo::new(Watched::new(&mut stream, Arc::clone(&deliveries))), service);
+            server.serve_connection(TokioIo::new(Monitor::new(&mut stream, Arc::clone(&deliveries))), service);
         let mut draining = proxy.draining.clone();
         let closing = async {
             draining.closing().await;
@@ -82,7 +82,7 @@ pub async fn serve<S: Connection>(
         }
     };
     if ended.is_ok() {
-        watched::settle(stream.socket(), &deliveries).await;
+        monitor::settle(stream.socket(), &deliveries).await;
     }
     deliveries.fail();
     let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
