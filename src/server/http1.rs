@@ -1,6 +1,7 @@
 //! HTTP/1.1 on one connection, until it closes, is unused for too long, or the drain ends it.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -73,7 +74,18 @@ pub async fn serve<S: Connection>(
             ended = connection.as_mut() => ended,
             () = closing => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                // hyper still waits for the rest of a first head, of which a part has come.
+                let unused = async {
+                    sleep(NEXT_REQUEST).await;
+                    if activity.has_begun() {
+                        pending().await
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => ended,
+                    () = unused => return,
+                }
             }
             () = unwanted(activity, current, proxy) => {
                 tracing::debug!(%peer, "the connection was silent for too long, or its place was needed");
