@@ -3,7 +3,8 @@
 
     sudo tests/bounds.py target/release/asteroid-gateway [ANOTHER ...]
 
-- held bodies: resident memory before and while 1,000 callers hold back the last byte of a body of 1 MiB;
+- held bodies: resident memory before and while 1,000 callers hold back the last byte of a body of 1 MiB, in a memory control
+  group of 128 MiB, as a sidecar's, and without a limit;
 - credentials: threads, and processor time in 10 idle seconds, with 2,000 credential files;
 - dead paths: the time until a start is answered if the upstream's first address is a dead IPv6 one, and if the first name
   server is dead. Each runs in network and mount namespaces of its own, which end with it.
@@ -34,12 +35,13 @@ NAME = "asteroid.test"
 class Gateway:
     """A running gateway; its ports are read from its log."""
 
-    def __init__(self, program, directory, configuration):
+    def __init__(self, program, directory, configuration, group=None):
         path = os.path.join(directory, "gateway.yaml")
         with open(path, "w") as file:
             json.dump(configuration, file)
+        enter = (lambda: group.enter()) if group else None
         self.process = subprocess.Popen([program, "run", "--config", path], stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True)
+                                        stderr=subprocess.DEVNULL, text=True, preexec_fn=enter)
         self.port = None
         for line in self.process.stdout:
             event = json.loads(line)
@@ -72,6 +74,41 @@ class Gateway:
             self.process.kill()
 
 
+class MemoryGroup:
+    """A control group with a limit of memory, of either version."""
+
+    def __init__(self, limit):
+        root = "/sys/fs/cgroup"
+        self.is_first = os.path.exists(f"{root}/memory/memory.limit_in_bytes")
+        parent = f"{root}/memory" if self.is_first else root
+        self.directory = f"{parent}/asteroid-gateway-bounds-{os.getpid()}"
+        os.mkdir(self.directory)
+        self.write("memory.limit_in_bytes" if self.is_first else "memory.max", limit)
+
+    def write(self, name, value):
+        with open(os.path.join(self.directory, name), "w") as file:
+            file.write(str(value))
+
+    def read(self, name):
+        with open(os.path.join(self.directory, name)) as file:
+            return file.read()
+
+    def enter(self):
+        self.write("cgroup.procs", os.getpid())
+
+    def has_killed(self):
+        return "oom_kill 0" not in self.read("memory.oom_control" if self.is_first else "memory.events")
+
+    def peak(self):
+        return int(self.read("memory.max_usage_in_bytes" if self.is_first else "memory.peak"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.rmdir(self.directory)
+
+
 def configuration(directory, **more):
     key = os.path.join(directory, "key")
     with open(key, "w") as file:
@@ -85,31 +122,50 @@ def configuration(directory, **more):
     }
 
 
-def held_bodies(program, directory):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
-    more = {"upstream": {"url": "http://127.0.0.1:9"}, "timeouts": {"body": "60s"}}
-    with Gateway(program, directory, configuration(directory, **more)) as gateway:
-        before = gateway.status("VmRSS")
-        head = f"POST {AGENT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {BODY}\r\n\r\n"
-        callers = []
-        for _ in range(CALLERS):
-            caller = socket.create_connection(("127.0.0.1", gateway.port))
-            caller.settimeout(5)
-            try:
-                caller.sendall(head.encode() + b"{" + b" " * (BODY - 2))
-            except OSError:
-                pass  # It was refused; its answer is counted below.
+def hold_bodies(port):
+    """Has callers hold back the last byte of their bodies; returns them."""
+    head = f"POST {AGENT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {BODY}\r\n\r\n"
+    callers = []
+    for _ in range(CALLERS):
+        try:
+            caller = socket.create_connection(("127.0.0.1", port), 5)
             callers.append(caller)
-        time.sleep(2)
+            caller.sendall(head.encode() + b"{" + b" " * (BODY - 2))
+        except OSError:
+            pass  # It was refused, or nobody listens any more.
+    time.sleep(2)
+    return callers
+
+
+def count_refused(callers):
+    refused = 0
+    for caller in callers:
+        caller.setblocking(False)
+        try:
+            refused += caller.recv(12).endswith(b" 503")
+        except OSError:
+            pass
+    return refused
+
+
+def held_bodies(program, directory, group=None):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    more = {"upstream": {"url": "http://127.0.0.1:9"}, "timeouts": {"body": "60s"}, "idempotency": {"memory": "16MiB"}}
+    with Gateway(program, directory, configuration(directory, **more), group) as gateway:
+        before = gateway.status("VmRSS")
+        callers = hold_bodies(gateway.port)
+        if group and group.has_killed():
+            return f"{before / 1024:.0f} MiB before, killed for want of memory with {CALLERS} callers"
         during = gateway.status("VmRSS")
-        refused = 0
-        for caller in callers:
-            caller.setblocking(False)
-            try:
-                refused += caller.recv(12).endswith(b" 503")
-            except OSError:
-                pass
-        return f"{before / 1024:.0f} MiB before, {during / 1024:.0f} MiB with {CALLERS} callers, {refused} of them refused with 503"
+        told = f"{before / 1024:.0f} MiB before, {during / 1024:.0f} MiB with {CALLERS} callers"
+        if group:
+            told += f", at most {group.peak() / (1 << 20):.0f} MiB in the group"
+        return f"{told}, {count_refused(callers)} answered with 503"
+
+
+def held_bodies_in_a_group(program, directory):
+    with MemoryGroup(128 << 20) as group:
+        return held_bodies(program, directory, group)
 
 
 def credentials(program, directory):
@@ -202,7 +258,8 @@ def dead_name_server(program, directory):
 
 
 MEASUREMENTS = {
-    "held bodies": held_bodies,
+    "held, 128 MiB": held_bodies_in_a_group,
+    "held, no limit": held_bodies,
     "credentials": credentials,
     "dead IPv6 path": dead_ipv6,
     "dead name server": dead_name_server,

@@ -322,6 +322,8 @@ fn memory_is_shared_by_the_tenants_there_are_and_each_has_enough_for_some_starts
 #[test]
 fn a_record_takes_no_more_memory_than_is_counted() {
     const KEYS: usize = 58_000;
+    // For what else the process takes meanwhile.
+    const TOLERANCE: usize = 1 << 20;
     let resident = || {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
         pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
@@ -339,6 +341,6 @@ fn a_record_takes_no_more_memory_than_is_counted() {
         }
         let (taken, counted) = (resident() - before, book.memory());
         println!("answered: {answered}; a record takes {} bytes, counted {}", taken / KEYS, counted / KEYS);
-        assert!(taken <= counted);
+        assert!(taken <= counted + TOLERANCE);
     }
 }

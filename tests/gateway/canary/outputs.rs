@@ -127,9 +127,11 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
 
 /// What is refused before anything is sent.
 fn be_refused(watched: &mut Watched, path: &str) {
-    watched.post(path, &[("Idempotency-Key", "once")], "{}");
-    watched.post(path, &[("Idempotency-Key", "once")], "{}");
-    watched.post(path, &[("Idempotency-Key", "once")], "{\"inputs\":{}}");
+    // The operations of both eras share their keys.
+    let (once, in_flight) = (format!("once{path}"), format!("held{path}"));
+    for body in ["{}", "{}", "{\"inputs\":{}}"] {
+        watched.post(path, &[("Idempotency-Key", &once)], body);
+    }
     watched.post(path, &[("Idempotency-Key", "")], "{}");
     for body in ["", "[]", r#"{"metadata":{"tenant":"x"}}"#, &"x".repeat(5000)] {
         watched.post(path, &[("Accept", "application/problem+json")], body);
@@ -166,9 +168,9 @@ fn be_refused(watched: &mut Watched, path: &str) {
     watched.pair.asteroid.next(json!({"method": "POST", "then": "stall"}));
     let before = watched.pair.asteroid.requests().len();
     let mut held = watched.fixed();
-    held.send_post(path, &[("Idempotency-Key", "held")], b"{}");
+    held.send_post(path, &[("Idempotency-Key", &in_flight)], b"{}");
     watched.pair.asteroid.wait_for_requests(before + 1);
-    watched.post(path, &[("Idempotency-Key", "held")], "{}");
+    watched.post(path, &[("Idempotency-Key", &in_flight)], "{}");
     held.leave();
 }
 

@@ -180,9 +180,13 @@ fn a_listing_that_shows_no_metadata_is_filtered_by_it_all_the_same() {
 #[test]
 fn how_the_listing_differs_is_told_and_shown_over_http() {
     let asteroid = Asteroid::start();
-    let at_first = json!({"lags": false, "filters": "both", "shows_metadata": true});
+    let listing = |lags: bool, filters: &str, shows_metadata: bool, lag_ms: u32, blind: Value, organization: bool| {
+        json!({"lags": lags, "filters": filters, "shows_metadata": shows_metadata, "lag_ms": lag_ms, "blind": blind,
+               "needs_organization": organization})
+    };
+    let at_first = listing(false, "both", true, 0, Value::Null, false);
     assert_eq!(control(&asteroid, "GET", "listing", "").json(), at_first);
-    let told = json!({"lags": true, "filters": "repeated", "shows_metadata": false});
+    let told = listing(true, "repeated", false, 10, json!("pair"), false);
     assert_eq!(control(&asteroid, "PUT", "listing", &told.to_string()).status, 200);
     assert_eq!(control(&asteroid, "GET", "listing", "").json(), told);
     start(&asteroid, json!({}));
