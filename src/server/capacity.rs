@@ -169,7 +169,7 @@ impl Shared {
 
 impl Places {
     /// Finds the connection that has been silent longest among those that may have to leave for a newcomer: first on the
-    /// listener and of the peer that have most, and never of one that has less than the newcomer's own.
+    /// listener and of the peers that have most, and never of one that has less than the newcomer's own.
     fn silent_longest(&self, listener: usize, origin: Origin) -> Option<Arc<Activity>> {
         let own = self.listeners.get(listener)?.used;
         let mut listeners: Vec<(usize, &Listener)> =
@@ -177,12 +177,14 @@ impl Places {
         listeners.sort_by_key(|(_, other)| std::cmp::Reverse(other.used));
         listeners.into_iter().find_map(|(at, listener_of_most)| {
             let least = if at == listener { listener_of_most.peers.get(&origin).map_or(0, Vec::len) } else { 0 };
-            let mut peers: Vec<_> = listener_of_most.peers.values().filter(|peer| peer.len() >= least).collect();
-            peers.sort_by_key(|peer| std::cmp::Reverse(peer.len()));
-            peers.into_iter().find_map(|peer| {
+            let peers = listener_of_most.peers.values().filter(|peer| peer.len() >= least);
+            let of_each = peers.filter_map(|peer| {
                 let silent = peer.iter().filter_map(|activity| Some((activity.silent_since()?, activity)));
-                silent.min_by_key(|(since, _)| *since).map(|(_, activity)| Arc::clone(activity))
-            })
+                let (since, activity) = silent.min_by_key(|(since, _)| *since)?;
+                Some((std::cmp::Reverse(peer.len()), since, activity))
+            });
+            let first = of_each.min_by_key(|(most, since, _)| (*most, *since));
+            first.map(|(_, _, activity)| Arc::clone(activity))
         })
     }
 }
@@ -277,6 +279,18 @@ mod tests {
         assert_eq!(other.len(), 2);
         assert!(capacity.evict_for(1, peer(3)), "the listener that has more gives first");
         assert_eq!((told(&few).len(), told(&other).len()), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_peers_that_have_as_many_that_one_gives_whose_connection_has_been_silent_longest() {
+        let capacity = Capacity::new(1, 50);
+        let mut permits = Vec::new();
+        for last in 0..50 {
+            permits.push(capacity.try_permit(0, peer(last)).unwrap());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(capacity.evict_for(0, peer(200)));
+        assert_eq!(told(&permits), [0]);
     }
 
     #[test]
