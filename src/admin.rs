@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::peer::Peer;
-use crate::server::accept::is_shortage;
+use crate::server::accept::{EXHAUSTED, is_shortage};
 use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::{Form, Page};
@@ -38,12 +38,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// How long a whole connection may take.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many callers are served at a time. For one more, the one leaves that has been silent longest, of the peer that has
+/// How many callers are served at a time. If another comes, the one that has been silent longest leaves, of the peer that has
 /// most: so a probe is always served.
 const CONNECTIONS: usize = 64;
-
-/// How long accepting pauses if the system has no descriptor or memory left.
-const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// Answers until it is dropped, by addresses, localhost and these names.
 pub async fn serve(
@@ -62,7 +59,7 @@ pub async fn serve(
                 tokio::time::sleep(EXHAUSTED).await;
                 continue;
             }
-            // The affair of one caller.
+            // About one caller, which is gone.
             Err(_) => {
                 tokio::task::yield_now().await;
                 continue;
@@ -78,7 +75,7 @@ pub async fn serve(
         let (health, page, hosts) = (Arc::clone(&health), page.clone(), Arc::clone(&hosts));
         let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {
-            // One whose request has come goes after those that are silent.
+            // A connection whose request has come leaves after those that are silent.
             drop(activity.begin());
             let response = match guard::check(&hosts, &request) {
                 Ok(()) => answer(&request, &health, &page),

@@ -165,7 +165,7 @@ impl Connection {
         }
     }
 
-    /// Returns the connection that other requests share.
+    /// Returns the connection if other requests share it.
     fn shared(&self) -> Option<http2::Connection> {
         match self {
             Connection::Http1(_) => None,
@@ -181,7 +181,7 @@ impl Connection {
     }
 }
 
-/// Says how a connection failed; `unsent` is the request if hyper gave it back.
+/// Says how a connection failed; `unsent` is the request, if hyper has returned it.
 fn failed(unsent: Option<Box<Request<Body>>>, error: &hyper::Error, link: &LinkState) -> Failed {
     if let Some(alert) = link.handshake_refusal() {
         return Failed::Handshake(alert);
@@ -215,13 +215,13 @@ impl Upstream {
         move || pool.upgrade().map(|pool| pool.count()).unwrap_or_default()
     }
 
-    /// Begins to look up the upstream's name, so that the first request need not wait for that.
+    /// Begins to look up the upstream's name, so that the first request does not wait for it.
     pub fn prepare(&self) {
         self.connector.prepare(&self.tasks);
     }
 
-    /// Sends a request and waits for the head of its answer, as long as the timer allows. What comes with it is to be held
-    /// until the rest was read.
+    /// Sends a request and waits for the head of its answer, as long as the timer allows. The lease is to be held until the
+    /// rest of the answer was read.
     ///
     /// Nothing is ever sent twice, unless the upstream cannot have seen it or says that it has not looked at it.
     ///
@@ -262,7 +262,7 @@ impl Upstream {
         let mut refusals = 0;
         loop {
             let (mut connection, reused) = self.connection().await.map_err(Failure::NotSent)?;
-            // Sent again after that, nobody would wait for the answer.
+            // If it were sent again now, its answer would be waited for no longer.
             if !timer.begin() {
                 return Err(Failure::NotSent(connect::Error::Timeout { after: timer.response() }));
             }

@@ -1,7 +1,7 @@
-//! Which requests to the admin listener are answered at all: none of a web page's, and none by a name that is not its own.
+//! Which requests to the admin listener are answered: none of a web page, and none by a name that is not the listener's.
 //!
-//! Whoever can point a name at this machine could read metrics and names of tenants from a page (DNS rebinding), so `Host` must
-//! be an address, localhost or a name of `admin.hosts`.
+//! A web page whose name points at this machine could read metrics and names of tenants (DNS rebinding). So `Host` must be an
+//! address, localhost or a name of `admin.hosts`.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use hyper::{Method, Request, StatusCode, Version};
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Why a request is not answered: its status and the text for whoever sent it.
+/// Why a request is not answered: the status and the text of the refusal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
 
@@ -48,7 +48,7 @@ pub(super) fn check<B>(hosts: &[String], request: &Request<B>) -> Result<(), Ref
     Ok(())
 }
 
-/// Returns which host is asked. Only HTTP/1.0 need not say it.
+/// Returns the host that is asked for. Only a request in HTTP/1.0 may name none.
 fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     let malformed =
         || Refusal(StatusCode::BAD_REQUEST, "a request must carry exactly one valid Host header\n".to_owned());
@@ -58,7 +58,7 @@ fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
         return Err(malformed());
     }
     let host = host.map(|host| Authority::try_from(host.as_bytes()).map_err(|_| malformed())).transpose()?;
-    // The target's, where it is written in absolute form, goes first.
+    // That of a target in absolute form counts before `Host`.
     let asked = request.uri().authority().cloned().or(host);
     let is_host = |asked: &Authority| {
         let port = asked.as_str().strip_prefix(asked.host()).map(|port| port.strip_prefix(':').unwrap_or(port));

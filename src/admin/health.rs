@@ -122,7 +122,7 @@ impl Health {
     }
 }
 
-/// Whether recovery is known to find what was started with a credential.
+/// Returns the line that says whether recovery is known to find starts that were made with a credential.
 fn recovery(credential: &str, state: ControlState) -> String {
     let (mark, says) = match state {
         ControlState::Proven { filter, lag } => {

@@ -1,10 +1,14 @@
 //! Answers whose last bytes are on their way into a caller's connection.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::telemetry::record::Record;
+
+/// How many records one connection keeps. A caller may send many requests before it reads an answer.
+const KEPT: usize = 64;
 
 /// The records of one connection's answers whose fate is not known when hyper has taken their last byte.
 ///
@@ -13,7 +17,7 @@ use crate::telemetry::record::Record;
 pub struct Deliveries {
     /// Whether the caller has ended its side: it still waits for the answer, or it has left.
     in_doubt: AtomicBool,
-    kept: Mutex<Vec<Record>>,
+    kept: Mutex<VecDeque<Record>>,
 }
 
 impl Deliveries {
@@ -25,7 +29,13 @@ impl Deliveries {
     /// Writes down that the connection took an answer, or keeps its record until that is known.
     pub fn push(&self, mut record: Box<Record>) {
         if self.in_doubt.load(Ordering::Relaxed) {
-            self.lock().push(*record);
+            let mut kept = self.lock();
+            kept.push_back(*record);
+            let oldest = if kept.len() > KEPT { kept.pop_front() } else { None };
+            // The record is written when it is dropped, which needs no lock.
+            drop(kept);
+            // The connection took so many answers after this one that its caller was there.
+            oldest.into_iter().for_each(|mut oldest| oldest.line.delivered = true);
         } else {
             record.line.delivered = true;
         }
@@ -50,7 +60,29 @@ impl Deliveries {
         drop(mem::take(&mut *self.lock()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Record>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hyper::HeaderMap;
+
+    use crate::peer::Peer;
+    use crate::telemetry::request_id::RequestId;
+
+    use super::*;
+
+    #[test]
+    fn the_records_that_are_kept_have_a_bound() {
+        let deliveries = Deliveries::default();
+        deliveries.doubt();
+        for _ in 0..1000 {
+            deliveries.push(Record::new(Arc::default(), Peer::Unix(None), RequestId::of(&HeaderMap::new())));
+        }
+        assert_eq!(deliveries.lock().len(), KEPT);
     }
 }

@@ -14,7 +14,7 @@ use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
 use crate::tasks::Kind;
-use crate::telemetry::metrics::{Closed, Gauge};
+use crate::telemetry::metrics::{CloseReason, Gauge};
 
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
@@ -24,7 +24,7 @@ use super::socket::{Bound, Socket, Stream};
 pub(super) const BACKLOG: u32 = 1024;
 
 /// How long accepting pauses if the system has no descriptor or memory left: the queue holds meanwhile.
-const EXHAUSTED: Duration = Duration::from_millis(100);
+pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// How often the log says that connections from outside `trusted_peers` are closed.
 const OUTSIDERS: Duration = Duration::from_secs(60);
@@ -106,7 +106,7 @@ impl Acceptor {
         if self.current.load().listener.tenant.trusts(peer) {
             return true;
         }
-        self.proxy.sinks.metrics.closed(Closed::Outsider);
+        self.proxy.sinks.metrics.closed(CloseReason::Outsider);
         if reminded.is_none_or(|last| last.elapsed() >= OUTSIDERS) {
             *reminded = Some(Instant::now());
             tracing::warn!(
@@ -160,8 +160,8 @@ fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
     }
 }
 
-/// Whether accepting failed for want of descriptors or memory, so that the next try fails as well. Anything else is the
-/// affair of one connection, which is no longer in the queue.
+/// Whether accepting failed for want of descriptors or memory, so that the next try fails as well. Any other error is about
+/// one connection, which is no longer in the queue.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let Some(code) = error.raw_os_error() else { return false };
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&Errno::from_raw_os_error(code))
@@ -190,7 +190,7 @@ mod tests {
         for code in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             assert!(is_shortage(&error(code)), "{code}");
         }
-        // What accept(2) lists as errors of the new connection, and what firewalls and limits of the network make of it.
+        // Errors of the new connection that accept(2) lists, and those of firewalls and network limits.
         for code in [
             Errno::CONNABORTED,
             Errno::CONNRESET,

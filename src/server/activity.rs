@@ -1,4 +1,4 @@
-//! What happens on one caller's connection: whether the gateway works for it, or waits for the caller, and since when.
+//! Whether the gateway works for a caller's connection or waits for the caller, and since when.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// What happens on one connection.
+/// The activity of one connection.
 #[derive(Debug)]
 pub struct Activity {
     since: Instant,
@@ -50,7 +50,7 @@ impl Signal {
     }
 
     async fn given(&self) {
-        // Made before the look, so that nothing in between is missed.
+        // Made before the signal is read, so that none in between is missed.
         let waiting = self.waiting.notified();
         if !self.is_given() {
             waiting.await;
@@ -74,12 +74,12 @@ impl Default for Activity {
 impl Activity {
     /// Notes that the head of a request has come, which is served until the answer is dropped.
     #[must_use]
-    pub fn begin(self: &Arc<Self>) -> Serving {
+    pub fn begin(self: &Arc<Self>) -> RequestGuard {
         if !self.begun.is_given() {
             self.begun.give();
         }
         self.work();
-        Serving(Arc::new(Request {
+        RequestGuard(Arc::new(Request {
             activity: Arc::clone(self),
             uploads: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
@@ -119,8 +119,8 @@ impl Activity {
         }
     }
 
-    /// Since when the connection waits for its caller alone; nothing if the gateway or the upstream works for it, or if it
-    /// has been told to leave.
+    /// Returns since when the connection waits for its caller alone; nothing if the gateway or the upstream works for it, or
+    /// if it has been told to leave.
     #[must_use]
     pub fn silent_since(&self) -> Option<Instant> {
         (!self.is_working() && !self.evicted.is_given()).then(|| self.moved())
@@ -131,7 +131,7 @@ impl Activity {
         self.evicted.give();
     }
 
-    /// Resolves when the connection was told to leave and may. One that has got something to do meanwhile stays.
+    /// Resolves when the connection was told to leave, unless a request has come meanwhile: then it stays.
     pub async fn evicted(&self) {
         loop {
             self.evicted.given().await;
@@ -173,7 +173,7 @@ impl Activity {
 struct Request {
     activity: Arc<Activity>,
     uploads: AtomicBool,
-    /// What is read of its body after that is thrown away.
+    /// Whether its answer's head is there; the rest of its body is thrown away.
     is_over: AtomicBool,
 }
 
@@ -192,9 +192,9 @@ impl Request {
 
 /// Held while a request is served, until its answer's head is there.
 #[derive(Debug)]
-pub struct Serving(Arc<Request>);
+pub struct RequestGuard(Arc<Request>);
 
-impl Serving {
+impl RequestGuard {
     /// Returns the request's body as one whose waiting is noted.
     pub fn upload<B>(&self, body: B) -> Upload<B> {
         Upload { body, request: Arc::clone(&self.0) }
@@ -206,7 +206,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.set_uploading(false);
         self.0.is_over.store(true, Ordering::Relaxed);
@@ -251,9 +251,9 @@ impl<B> Drop for Upload<B> {
 
 /// Held while a part of an answer is waited for.
 #[derive(Debug)]
-struct Working(Arc<Activity>);
+struct WorkGuard(Arc<Activity>);
 
-impl Drop for Working {
+impl Drop for WorkGuard {
     fn drop(&mut self) {
         self.0.rest();
     }
@@ -264,7 +264,7 @@ impl Drop for Working {
 pub struct Download<B> {
     body: B,
     activity: Arc<Activity>,
-    waiting: Option<Working>,
+    waiting: Option<WorkGuard>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Download<B> {
@@ -274,7 +274,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Download<B> {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let working = self.waiting.take().unwrap_or_else(|| {
             self.activity.work();
-            Working(Arc::clone(&self.activity))
+            WorkGuard(Arc::clone(&self.activity))
         });
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if frame.is_pending() {

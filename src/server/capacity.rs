@@ -1,4 +1,4 @@
-//! How many callers may be connected, and which of them leaves when there is no place for another.
+//! How many callers may be connected, and which connection leaves when there is no place for another.
 //!
 //! Each may need a connection to the upstream beside its own, so open files bound them; and each takes memory before anybody
 //! knows its tenant, so memory does, too. Half of the places are set aside, in equal parts, for the listeners. If there is
@@ -144,14 +144,14 @@ impl Capacity {
         silent.inspect(|activity| activity.evict()).is_some()
     }
 
-    /// Waits for a place that somebody leaves, and tells connections to leave for it.
+    /// Waits for a place to become free, and tells connections to leave for it.
     pub async fn permit(&self, listener: usize, peer: Peer) -> ConnectionPermit {
         loop {
             let freed = self.0.freed.notified();
             if let Some(permit) = self.try_permit(listener, peer) {
                 return permit;
             }
-            // Either it was told to leave, or the next place is waited for.
+            // The time is up, or another newcomer may have been faster.
             drop(timeout(EVICTION, freed).await);
             if let Some(permit) = self.try_permit(listener, peer) {
                 return permit;
@@ -169,7 +169,7 @@ impl Shared {
 
 impl Places {
     /// Finds the connection that has been silent longest among those that may have to leave for a newcomer: first on the
-    /// listener and of the peer that have most, and never of one that has less than the newcomer's own.
+    /// listener and of the peers that have most, and never of one that has less than the newcomer's own.
     fn silent_longest(&self, listener: usize, origin: Origin) -> Option<Arc<Activity>> {
         let own = self.listeners.get(listener)?.used;
         let mut listeners: Vec<(usize, &Listener)> =
@@ -177,18 +177,20 @@ impl Places {
         listeners.sort_by_key(|(_, other)| std::cmp::Reverse(other.used));
         listeners.into_iter().find_map(|(at, listener_of_most)| {
             let least = if at == listener { listener_of_most.peers.get(&origin).map_or(0, Vec::len) } else { 0 };
-            let mut peers: Vec<_> = listener_of_most.peers.values().filter(|peer| peer.len() >= least).collect();
-            peers.sort_by_key(|peer| std::cmp::Reverse(peer.len()));
-            peers.into_iter().find_map(|peer| {
+            let peers = listener_of_most.peers.values().filter(|peer| peer.len() >= least);
+            let of_each = peers.filter_map(|peer| {
                 let silent = peer.iter().filter_map(|activity| Some((activity.silent_since()?, activity)));
-                silent.min_by_key(|(since, _)| *since).map(|(_, activity)| Arc::clone(activity))
-            })
+                let (since, activity) = silent.min_by_key(|(since, _)| *since)?;
+                Some((std::cmp::Reverse(peer.len()), since, activity))
+            });
+            let first = of_each.min_by_key(|(most, since, _)| (*most, *since));
+            first.map(|(_, _, activity)| Arc::clone(activity))
         })
     }
 }
 
 impl ConnectionPermit {
-    /// Returns what happens on the connection.
+    /// Returns the connection's activity.
     #[must_use]
     pub fn activity(&self) -> &Arc<Activity> {
         &self.activity
@@ -229,7 +231,7 @@ mod tests {
         std::iter::from_fn(|| capacity.try_permit(listener, peer)).collect()
     }
 
-    /// Which of these has been told to leave, and nobody else.
+    /// Returns which of these have been told to leave.
     fn told(permits: &[ConnectionPermit]) -> Vec<usize> {
         let told = |permit: &ConnectionPermit| permit.activity.silent_since().is_none();
         permits.iter().enumerate().filter(|(_, permit)| told(permit)).map(|(at, _)| at).collect()
@@ -257,7 +259,7 @@ mod tests {
         assert!(capacity.evict_for(0, peer(1)));
         assert_eq!(told(&permits), [0, 2], "the first is worked for, the second has just been answered");
         assert!(capacity.evict_for(0, peer(2)));
-        assert!(!capacity.evict_for(0, peer(2)), "nobody is left who may leave");
+        assert!(!capacity.evict_for(0, peer(2)), "no other connection may leave");
         drop(serving);
         assert!(capacity.evict_for(0, peer(2)));
     }
@@ -277,6 +279,18 @@ mod tests {
         assert_eq!(other.len(), 2);
         assert!(capacity.evict_for(1, peer(3)), "the listener that has more gives first");
         assert_eq!((told(&few).len(), told(&other).len()), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_peers_that_have_as_many_that_one_gives_whose_connection_has_been_silent_longest() {
+        let capacity = Capacity::new(1, 50);
+        let mut permits = Vec::new();
+        for last in 0..50 {
+            permits.push(capacity.try_permit(0, peer(last)).unwrap());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(capacity.evict_for(0, peer(200)));
+        assert_eq!(told(&permits), [0]);
     }
 
     #[test]

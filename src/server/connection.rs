@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
-use crate::telemetry::metrics::Closed;
+use crate::telemetry::metrics::CloseReason;
 
 use super::activity::Activity;
 use super::patient::Patient;
@@ -55,8 +55,8 @@ pub async fn serve(
 pub(super) async fn unwanted(activity: &Activity, current: &Current, proxy: &Proxy) {
     let first_head = FIRST_HEAD.min(current.load().snapshot.caller_idle);
     let closed = tokio::select! {
-        () = activity.is_late(first_head) => Closed::Late,
-        () = activity.evicted() => Closed::Evicted,
+        () = activity.is_late(first_head) => CloseReason::Late,
+        () = activity.evicted() => CloseReason::Evicted,
     };
     proxy.sinks.metrics.closed(closed);
 }

@@ -1,6 +1,7 @@
 //! HTTP/1.1 on one connection, until it closes, is unused for too long, or the drain ends it.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::proxy::snapshot::Current;
 
 use super::activity::Activity;
 use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
-use super::watched::{self, Connection, Watched};
+use super::monitor::{self, Connection, Monitor};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
 const NEXT_REQUEST: Duration = Duration::from_millis(200);
@@ -60,7 +61,7 @@ pub async fn serve<S: Connection>(
     server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.caller_idle);
     let ended = {
         let connection =
-            server.serve_connection(TokioIo::new(Watched::new(&mut stream, Arc::clone(&deliveries))), service);
+            server.serve_connection(TokioIo::new(Monitor::new(&mut stream, Arc::clone(&deliveries))), service);
         let mut draining = proxy.draining.clone();
         let closing = async {
             draining.closing().await;
@@ -73,7 +74,18 @@ pub async fn serve<S: Connection>(
             ended = connection.as_mut() => ended,
             () = closing => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                // hyper still waits for the rest of a first head, of which a part has come.
+                let unused = async {
+                    sleep(NEXT_REQUEST).await;
+                    if activity.has_begun() {
+                        pending().await
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => ended,
+                    () = unused => return,
+                }
             }
             () = unwanted(activity, current, proxy) => {
                 tracing::debug!(%peer, "the connection was silent for too long, or its place was needed");
@@ -82,7 +94,7 @@ pub async fn serve<S: Connection>(
         }
     };
     if ended.is_ok() {
-        watched::settle(stream.socket(), &deliveries).await;
+        monitor::settle(stream.socket(), &deliveries).await;
     }
     deliveries.fail();
     let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);

@@ -107,7 +107,7 @@ impl Socket {
     }
 }
 
-/// What is known of the caller's side of a connection.
+/// The state of the caller's side of a connection.
 #[derive(Debug)]
 pub enum Side {
     /// It may send and receive.
@@ -146,7 +146,7 @@ impl Stream {
         }
     }
 
-    /// Returns what is known of the caller's side, without reading from it; wakes the task when that may have changed.
+    /// Returns the state of the caller's side, without reading from it; wakes the task when that may have changed.
     pub fn poll_caller(&self, context: &mut Context<'_>) -> Side {
         let (readable, interest) = match self {
             Stream::Tcp(stream) => (stream.poll_read_ready(context), Interest::READABLE | Interest::WRITABLE),
@@ -171,7 +171,7 @@ impl Stream {
         }
     }
 
-    /// Returns what went wrong on the connection since this was last asked.
+    /// Returns the connection's error, which the system tells once.
     #[must_use]
     pub fn failure(&self) -> Option<io::Error> {
         let failure = match self {
@@ -186,7 +186,7 @@ impl Stream {
     pub fn is_over(&self) -> bool {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().is_err(),
-            // Whatever was written is the caller's.
+            // All that was written is in the caller's queue.
             Stream::Unix(_) => true,
         }
     }

@@ -123,7 +123,7 @@ impl Drop for Room {
 }
 
 /// A file of the gateway's own in the socket's directory, locked while a path there is looked at and taken; dropped, it is
-/// removed. The directory itself is not locked: every user who may read it could do that, and keep gateways from starting.
+/// removed. The directory itself is not locked: each user that may read it could do so, and keep gateways from starting.
 struct Lock {
     path: PathBuf,
     file: File,
@@ -146,7 +146,7 @@ impl Lock {
 
     /// Returns nothing if another process has it.
     fn try_acquire(path: &Path) -> io::Result<Option<File>> {
-        // Nobody but the gateway's user may open it, which locking needs. A link is not followed.
+        // Locking needs an open file, and only the gateway's user may open this one. A link is not followed.
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = match made {
             Ok(file) => file,

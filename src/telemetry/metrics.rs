@@ -121,15 +121,15 @@ pub struct Metrics {
     listeners: Mutex<Vec<(String, Gauge)>>,
     /// Connections of callers that waited for a place.
     pub delayed: Counter,
-    closed: [Counter; Closed::ALL.len()],
+    closed: [Counter; CloseReason::ALL.len()],
     pools: Mutex<Vec<Pool>>,
     /// Tries to take over a changed configuration.
     pub reloads: Reloads,
 }
 
-/// Why the gateway closed a connection whose caller may still have wanted something.
+/// Why the gateway closed a connection that its caller may still have wanted to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
+pub enum CloseReason {
     /// It came from outside `trusted_peers`.
     Outsider,
     /// The head of its first request did not come in time.
@@ -138,9 +138,9 @@ pub enum Closed {
     Evicted,
 }
 
-impl Closed {
-    const ALL: [(Closed, &'static str); 3] =
-        [(Closed::Outsider, "outsider"), (Closed::Late, "late"), (Closed::Evicted, "evicted")];
+impl CloseReason {
+    const ALL: [(CloseReason, &'static str); 3] =
+        [(CloseReason::Outsider, "outsider"), (CloseReason::Late, "late"), (CloseReason::Evicted, "evicted")];
 }
 
 /// Asks one worker's pool.
@@ -185,7 +185,7 @@ impl Metrics {
     }
 
     /// Counts a connection that the gateway closed.
-    pub fn closed(&self, reason: Closed) {
+    pub fn closed(&self, reason: CloseReason) {
         self.closed.get(reason as usize).into_iter().for_each(Counter::add);
     }
 

@@ -122,7 +122,7 @@ impl Tracer {
 }
 
 impl Trace {
-    /// Decides about a request: what is recorded is the gateway's ratio of new traces, and of those that callers sampled.
+    /// Decides about a request. The gateway's ratio applies to new traces, and to those that callers sampled.
     #[must_use]
     pub fn of(tracer: Option<&Tracer>, scheme: Scheme, head: &Parts) -> Trace {
         let caller = Context::of(&head.headers);

@@ -1,4 +1,4 @@
-//! What ended a connection or an answer, in words for the log.
+//! Why a connection or an answer ended, in words for the log.
 
 use std::error::Error;
 use std::fmt;
@@ -10,13 +10,13 @@ use std::fmt;
 pub struct Cause(String);
 
 impl Cause {
-    /// A cause that the gateway states itself.
+    /// Creates a cause that the gateway states itself.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Cause {
         Cause(text.into())
     }
 
-    /// The error and what it came from, each said once.
+    /// Creates a cause of an error and of its sources, each said once.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Cause {
         let mut cause = Cause(described(error));
@@ -28,7 +28,7 @@ impl Cause {
         cause
     }
 
-    /// With what else is known of the failure.
+    /// Returns it with another cause of the same failure.
     #[must_use]
     pub fn with(mut self, more: Option<&Cause>) -> Cause {
         if let Some(Cause(more)) = more {
@@ -68,7 +68,7 @@ fn described(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// rustls ends a text with where to read more about it.
+/// Leaves out the address of further reading, with which rustls ends some texts.
 fn without_link(text: &str) -> String {
     text.split(": https://").next().unwrap_or_default().to_owned()
 }

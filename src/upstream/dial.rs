@@ -1,5 +1,5 @@
-//! TCP to the first of several addresses that answers (RFC 8305): the next one is tried after a quarter of a second, and
-//! one that failed or was slow is tried last for a while.
+//! TCP to the first of several addresses that answers (RFC 8305). The next one is tried after a quarter of a second; one
+//! that failed or was slow is tried last for a while.
 
 use std::future::{Future, poll_fn};
 use std::io;

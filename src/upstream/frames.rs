@@ -1,8 +1,8 @@
-//! The frames of HTTP/2 that come from the upstream, as far as h2 does not tell of them.
+//! What h2 does not tell of the HTTP/2 frames that come from the upstream.
 
 use std::collections::BTreeSet;
 
-/// The most streams that are remembered as answered. Those that the gateway has reset end without a word.
+/// The most streams that are remembered as answered. One that the gateway resets may end without a frame of the upstream's.
 const MAX_ANSWERED: usize = 1024;
 
 /// Walks over the frames of one connection. Counts the bytes that bring no content, and notices when the upstream contradicts
@@ -14,7 +14,7 @@ pub(super) struct Frames {
     /// How much of the frame's payload is still to come.
     left: usize,
     is_counted: bool,
-    /// The frame that is read, if its payload matters: its kind, its stream, and the first four bytes of its payload.
+    /// The present frame, if its payload matters: its kind, its stream, and the first four bytes of its payload.
     end: Option<(u8, u32, Vec<u8>)>,
     /// The streams on which an answer, perhaps an interim one, has begun and not ended.
     answered: BTreeSet<u32>,
@@ -58,7 +58,7 @@ impl Frames {
         counted
     }
 
-    /// Returns whether the upstream said that it had not looked at a request that it had begun to answer.
+    /// Returns whether the upstream has refused a request as not looked at, after it had begun to answer it.
     pub(super) fn are_contradictory(&self) -> bool {
         self.are_contradictory
     }

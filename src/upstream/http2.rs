@@ -2,8 +2,8 @@
 //!
 //! It knows of each request that failed whether the upstream can have seen it. What proves that it cannot:
 //!
-//! - `RST_STREAM` of the upstream's with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7). An upstream that
-//!   said so after an interim answer is not believed, about this request or another of the connection;
+//! - the upstream's `RST_STREAM` with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7). If it comes after an
+//!   interim answer, the upstream is believed about no request of that connection;
 //! - `GOAWAY` with a lower last stream: h2 fails with a remote `GOAWAY` only the streams above it, and those that were
 //!   never opened because of it;
 //! - hyper returns the request: the connection had ended before it was taken from the queue.
@@ -54,7 +54,7 @@ const DOUBT_AFTER: Duration = Duration::from_secs(2);
 /// How long the sign of life may take; the requests then fail as on a broken connection.
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
-/// A request that is given up unanswered after so long says that something is amiss with its connection.
+/// After how long a request that is given up unanswered takes its connection out of use.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
 
 type Driver = http2::Connection<TokioIo<Link<TlsStream<TcpStream>>>, Body, Unwaited>;
@@ -126,7 +126,7 @@ impl Connection {
         })))
     }
 
-    /// A place for one request, where the upstream allows one more and nothing is amiss.
+    /// Returns a place for one request, if the upstream allows one more and nothing is amiss.
     #[must_use]
     pub fn stream(&self) -> Option<Stream> {
         let Shared { sender, driver, streams, changed, is_retired, .. } = &*self.0;
@@ -150,7 +150,7 @@ impl Connection {
         streams.load(Ordering::Relaxed) > 0 && now.saturating_duration_since(asked_at) > DOUBT_AFTER
     }
 
-    /// Finishes what it carries and takes nothing new.
+    /// Has it finish the requests that it carries and take no new ones.
     pub fn retire(&self) {
         self.0.is_retired.store(true, Ordering::Relaxed);
     }

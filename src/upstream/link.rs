@@ -1,4 +1,4 @@
-//! The bytes of one connection: when the upstream was last heard, what it failed of, and how much comes that is no answer.
+//! The bytes of one connection: when the last ones came, why the connection failed, and how many came beside content.
 
 use std::io;
 use std::pin::Pin;
@@ -19,18 +19,20 @@ use super::frames::Frames;
 /// How much may come before the head of an answer over HTTP/1.1, in bytes: interim answers, and the head itself.
 const BEFORE_ANSWER: i64 = 1 << 20;
 
-/// How much may come over HTTP/2 beside content and windows, in bytes: so much at first,
+/// How much may come over HTTP/2 beside content and windows before the first request, in bytes.
 const CONTROL: i64 = 1 << 20;
-/// so much more for each request,
+
+/// How much more may come for each request, in bytes.
 const CONTROL_FOR_REQUEST: i64 = 64 * 1024;
-/// and never more than this together.
+
+/// The most that may come at a time, however many requests were sent, in bytes.
 const MAX_CONTROL: i64 = 8 << 20;
 
-/// What is known of a connection. Shared by what reads it and what decides about it.
+/// The state of a connection, shared by its reader and by those that decide about it.
 #[derive(Debug)]
 pub struct LinkState {
     begun: Instant,
-    /// When the last bytes came, in milliseconds since it began.
+    /// When the last bytes came, in milliseconds after `begun`.
     received: AtomicU64,
     has_received: AtomicBool,
     /// How much may still come that is no content.
@@ -40,7 +42,7 @@ pub struct LinkState {
     failure: Mutex<Option<Failure>>,
 }
 
-/// What reading or writing failed of.
+/// Why reading or writing failed.
 #[derive(Debug, Clone)]
 struct Failure {
     cause: Cause,
@@ -60,37 +62,37 @@ impl LinkState {
         }
     }
 
-    /// When the upstream was last heard; at first, when the connection was made.
+    /// Returns when the last bytes came; at first, when the connection was made.
     #[must_use]
     pub fn received_at(&self) -> Instant {
         self.begun + Duration::from_millis(self.received.load(Ordering::Relaxed))
     }
 
-    /// A request is about to be sent over HTTP/1.1.
+    /// Notes that a request is about to be sent over HTTP/1.1.
     pub fn expect_answer(&self) {
         self.allowance.store(BEFORE_ANSWER, Ordering::Relaxed);
     }
 
-    /// The head of the answer has come over HTTP/1.1; its content has no bound here.
+    /// Notes that the head of the answer has come over HTTP/1.1; its content has no bound here.
     pub fn expect_content(&self) {
         self.allowance.store(i64::MAX, Ordering::Relaxed);
     }
 
-    /// Another request is about to be sent over HTTP/2.
+    /// Notes that another request is about to be sent over HTTP/2.
     pub fn expect_another_answer(&self) {
         let more = |allowance: i64| Some(allowance.saturating_add(CONTROL_FOR_REQUEST).min(MAX_CONTROL));
         // The function always returns a value, so the update cannot fail.
         self.allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok();
     }
 
-    /// Returns whether the upstream said of a request that it had not looked at it, after it had begun to answer it. Then it
-    /// is not believed when it says so of others.
+    /// Returns whether the upstream has refused a request as not looked at, after it had begun to answer it. Then it is not
+    /// believed about other requests either.
     #[must_use]
     pub fn contradicts_itself(&self) -> bool {
         self.contradicts.load(Ordering::Relaxed)
     }
 
-    /// Returns what reading or writing failed of.
+    /// Returns why reading or writing failed.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
         self.failure().as_ref().map(|failure| failure.cause.clone())
@@ -125,7 +127,7 @@ impl LinkState {
         self.failure().get_or_insert_with(|| Failure { cause: Cause::of(error), alert });
     }
 
-    /// Bytes have come, of which so many are no content.
+    /// Notes that bytes have come, of which so many are no content; fails if those are too many.
     fn receive(&self, counted: usize) -> io::Result<()> {
         self.has_received.store(true, Ordering::Relaxed);
         let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -140,7 +142,7 @@ impl LinkState {
     }
 }
 
-/// Alerts about the client's last messages of a handshake. Others may be about what was sent after it.
+/// Whether an alert is about the client's last messages of a handshake. Others may be about what was sent after it.
 fn refuses_handshake(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -165,16 +167,16 @@ fn refuses_handshake(alert: AlertDescription) -> bool {
 pub struct Link<S> {
     stream: S,
     state: Arc<LinkState>,
-    /// Where HTTP/2 is spoken.
+    /// Walks over what comes, if HTTP/2 is spoken.
     frames: Option<Frames>,
     /// Told when the first bytes arrive, which over HTTP/2 are the upstream's SETTINGS.
     heard: Option<oneshot::Sender<()>>,
-    /// What a write failed of, until what the upstream sent before was read.
+    /// The failure of a write, until everything that the upstream sent before was read.
     unwritten: Option<io::Error>,
 }
 
 impl Link<TcpStream> {
-    /// A connection in cleartext, over HTTP/1.1.
+    /// Creates a connection in cleartext, over HTTP/1.1.
     #[must_use]
     pub fn plain(stream: TcpStream) -> Link<TcpStream> {
         Link { stream, state: Arc::new(LinkState::new(false)), frames: None, heard: None, unwritten: None }
@@ -182,14 +184,14 @@ impl Link<TcpStream> {
 }
 
 impl Link<TlsStream<TcpStream>> {
-    /// A connection over TLS and HTTP/1.1.
+    /// Creates a connection over TLS and HTTP/1.1.
     #[must_use]
     pub fn tls(stream: TlsStream<TcpStream>) -> Link<TlsStream<TcpStream>> {
         let is_tls13 = stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         Link { stream, state: Arc::new(LinkState::new(is_tls13)), frames: None, heard: None, unwritten: None }
     }
 
-    /// A connection over TLS and HTTP/2; returns what is told of the first bytes.
+    /// Creates a connection over TLS and HTTP/2; the receiver resolves when the first bytes come.
     #[must_use]
     pub fn http2(stream: TlsStream<TcpStream>) -> (Link<TlsStream<TcpStream>>, oneshot::Receiver<()>) {
         let (heard, first) = oneshot::channel();
@@ -198,7 +200,7 @@ impl Link<TlsStream<TcpStream>> {
 }
 
 impl<S> Link<S> {
-    /// What is known of it.
+    /// Returns its state.
     #[must_use]
     pub fn state(&self) -> Arc<LinkState> {
         Arc::clone(&self.state)
@@ -219,7 +221,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
             return Poll::Ready(read);
         }
         if let Some(heard) = first {
-            // Nobody listens if connecting was given up.
+            // Fails only if connecting was given up.
             heard.send(()).ok();
         }
         let counted = frames.as_mut().map_or(received.len(), |frames| frames.count(received));
@@ -231,8 +233,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    /// Keeps what a write failed of. Before anything was heard, an upstream that closed has perhaps said why: what it sent
-    /// is read first, so that its alert becomes the cause.
+    /// Keeps the failure of a write. An upstream that closes a new connection may have sent an alert before: that is read
+    /// first, so that it becomes the cause.
     fn written<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let error = match result {
             Poll::Ready(Err(error)) => error,
@@ -250,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Poll::Ready(Err(error))
     }
 
-    /// Returns the failure of an earlier write that waits for what can be read.
+    /// Takes the failure of an earlier write, which waited for what can be read.
     fn unwritten<T>(&mut self) -> Option<Poll<io::Result<T>>> {
         self.unwritten.take().map(|error| Poll::Ready(Err(error)))
     }

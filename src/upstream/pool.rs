@@ -44,7 +44,7 @@ impl Pool {
         let mut at = shared.len();
         while let Some(before) = at.checked_sub(1) {
             at = before;
-            // Looked at from the last: after a burst, a request does not look at every connection of the burst.
+            // From the last one on, so that after a burst a request does not look at every connection of the burst.
             let Some(candidate) = shared.get(at) else { break };
             if !is_current(candidate) {
                 drop(shared.swap_remove(at));
@@ -70,8 +70,8 @@ impl Pool {
         self.lock().shared.push((connection, generation));
     }
 
-    /// Closes the unused connections: an answer did not come in time on one that had been unused, so the way to the
-    /// upstream may be dead for all that were made before.
+    /// Closes the unused connections, after an answer did not come in time on one that had been unused: the others may be
+    /// as dead.
     pub fn close_unused(&self) {
         self.lock().unused.clear();
     }

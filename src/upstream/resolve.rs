@@ -1,4 +1,4 @@
-//! The addresses of the upstream's name: one look-up at a time, and the last good ones for a minute.
+//! The addresses of the upstream's name: looked up one at a time, and kept for a minute if look-ups fail.
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::tasks::Tasks;
 
 use super::connect::Error;
 
-/// How long addresses are used without another look-up: a burst of connections makes one.
+/// How long addresses are used without another look-up, so that a burst of connections makes one.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// How long addresses are used if another look-up fails or does not end.
@@ -36,7 +36,7 @@ pub struct Resolver {
     look_up: Box<dyn Fn() -> LookUp + Send + Sync>,
     state: Mutex<State>,
     /// Told of each look-up that has ended.
-    ended: watch::Sender<Option<Ended>>,
+    ended: watch::Sender<Option<LookUpResult>>,
 }
 
 #[derive(Default)]
@@ -45,8 +45,8 @@ struct State {
     is_looking_up: bool,
 }
 
-/// How a look-up ended: with addresses, or with what the system said.
-type Ended = Result<Addresses, (io::ErrorKind, String)>;
+/// The end of a look-up: addresses, or the system's error.
+type LookUpResult = Result<Addresses, (io::ErrorKind, String)>;
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,7 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// A resolver of this name by the system, for connections to this port.
+    /// Creates a resolver that asks the system for this name, for connections to this port.
     #[must_use]
     pub fn new(host: &str, port: u16) -> Resolver {
         let name = host.to_owned();
@@ -131,7 +131,7 @@ impl Resolver {
     }
 }
 
-/// A look-up that has begun. If it is dropped before its end, because it panicked or its worker has ended, it has failed.
+/// A look-up that has begun. It fails if it is dropped before its end, as when it panics or its worker ends.
 struct LookUpUnderWay(Option<Arc<Resolver>>);
 
 impl LookUpUnderWay {

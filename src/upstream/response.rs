@@ -38,7 +38,7 @@ impl Body for ResponseBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
         let failure = match &frame {
             Some(Err(error)) => Cause::of(error).with(self.link.cause().as_ref()),
-            // hyper takes a stream or connection that is ended with NO_ERROR for the end of the body.
+            // hyper takes the end of a stream or a connection with NO_ERROR for the end of the body.
             None if self.is_http2 && !self.incoming.is_end_stream() && !self.has_failed => {
                 Cause::new("the stream was ended with NO_ERROR before the end of the answer")
             }
@@ -57,15 +57,15 @@ impl Body for ResponseBody {
     }
 }
 
-/// Returns whether the connection may carry another request after this answer. If an answer has two lengths, nobody knows
-/// whose the bytes after it are (RFC 9112, section 6.3).
+/// Returns whether the connection may carry another request after this answer. If an answer has two lengths, it is not clear
+/// which bytes belong to the next one (RFC 9112, section 6.3).
 #[must_use]
 pub fn has_one_length<B>(answer: &Response<B>) -> bool {
     !(answer.headers().contains_key(TRANSFER_ENCODING) && answer.headers().contains_key(CONTENT_LENGTH))
 }
 
-/// Refuses an answer whose body is coded for its transfer otherwise than in chunks: nobody asked for that, and hyper hands
-/// on the coded bytes (RFC 9112, section 7).
+/// Refuses an answer whose body has another transfer coding than chunks: the gateway asks for none, and hyper passes the coded
+/// bytes on (RFC 9112, section 7).
 ///
 /// # Errors
 ///

@@ -12,8 +12,8 @@ use tokio::task::yield_now;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-/// How often the runtime may read its sockets before an answer is given up. A connection needs a turn for the head and one
-/// for each part of a body.
+/// How often the runtime reads its sockets before an answer is given up. A connection needs a turn for the head and one for
+/// each part of a body.
 const LAST_TURNS: usize = 16;
 
 /// The time-out of one request. It runs from when the request is first handed to a connection.
@@ -75,10 +75,10 @@ impl ResponseTimer {
         Instant::now() < *self.begun.get_or_init(Instant::now) + self.response
     }
 
-    /// Runs a part of the exchange until the time is over. Calls `overdue` when the time-out has passed without its end, also if
-    /// there is overtime.
+    /// Runs a part of the exchange until the time is over. If the time-out passes before the part ends, `overdue` is called,
+    /// also if there is overtime.
     ///
-    /// What has arrived by then is still read: a process that stood still finds its answer in the socket.
+    /// Bytes that have arrived by then are still read: a process that stood still finds its answer in the socket.
     ///
     /// # Errors
     ///

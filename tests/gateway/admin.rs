@@ -1,4 +1,4 @@
-//! The admin listener answers probes whoever else is connected, and no web page.
+//! The admin listener answers probes however many others are connected, and answers no web page.
 
 use crate::harness::{Caller, Pair, Program, configuration};
 

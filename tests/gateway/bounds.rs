@@ -303,7 +303,7 @@ fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_oth
 
 #[test]
 fn a_connection_that_brings_no_whole_first_head_is_closed_soon_over_tls_and_http2_too() {
-    // Longer than a test waits: what is closed is closed for its first head alone.
+    // Longer than a test waits, so that connections are closed only because of their first head.
     let secure = Secure::with("timeouts: { idle: 10m }");
     let address = secure.gateway.address();
     let mut silent = Caller::connect(address);

@@ -1,4 +1,4 @@
-//! Answers on their last hop: who still gets one, and what the log says of it.
+//! Answers on their last hop: which caller still gets one, and what the log says of it.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ fn line(gateway: &Program, id: &str) -> Value {
     gateway.line(|line| line["message"] == "request" && line["request_id"] == id)
 }
 
-/// A start that ends its sending side, also where that comes before its answer.
+/// Sends a start and ends the sending side before the answer comes.
 fn half_closed(caller: &mut Caller, id: &str, version: &str) {
     let head = format!("Host: localhost\r\nContent-Type: application/json\r\nX-Request-Id: {id}\r\n");
     caller.send(format!("POST {EXECUTE} HTTP/{version}\r\n{head}Content-Length: 2\r\n\r\n{{}}").as_bytes());

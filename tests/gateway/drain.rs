@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::{Caller, EXECUTE, Pair};
+use crate::harness::frames::{HEADERS, block, frame, start};
+use crate::harness::{Caller, EXECUTE, Pair, Secure};
 
 #[test]
 fn a_call_in_flight_is_finished_and_the_exit_is_0() {
@@ -74,6 +75,21 @@ fn an_idle_connection_does_not_hold_up_the_end() {
     let mut unused = pair.caller();
     assert!(pair.gateway.stop().status.success());
     assert!(used.is_closed() && unused.is_closed());
+}
+
+#[test]
+fn a_first_head_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
+    const HALF: &[u8] = b"POST / HTTP/1.1\r\nHost: loc";
+    let (pair, secure) = (Pair::with("drain: { timeout: 5s }"), Secure::with("drain: { timeout: 5s }"));
+    let (mut plain, mut encrypted, mut frames) = (pair.caller(), secure.caller(), secure.frames().begin());
+    plain.send(HALF);
+    encrypted.send(HALF);
+    frames.send(&frame(HEADERS, 0, 1, &block(&start())));
+    for gateway in [pair.gateway, secure.gateway] {
+        gateway.signal("TERM");
+        let ended = gateway.end();
+        assert!(ended.status.success() && !ended.output.contains("drain.timeout passed"), "{}", ended.output);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ const ANY: Option<&[u8]> = Some(&[]);
 /// SETTINGS_INITIAL_WINDOW_SIZE: 0
 const NO_WINDOW: Option<&[u8]> = Some(&[0, 4, 0, 0, 0, 0]);
 
-/// A relay that can lose what comes on the connections that it has, as a firewall does that has forgotten them.
+/// A relay that can drop the bytes of all its present connections, as a firewall does after it has forgotten them.
 struct Forgetful {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,

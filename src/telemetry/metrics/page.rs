@@ -16,7 +16,7 @@ use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
 use super::text::prometheus;
-use super::{Closed, Form, Kind, Name, Pool, Pooled};
+use super::{CloseReason, Form, Kind, Name, Pool, Pooled};
 
 /// A label and its value.
 pub(super) type Label<'a> = (&'static str, Cow<'a, str>);
@@ -171,7 +171,7 @@ impl Shown {
         out.gauges(&super::CONNECTIONS, open)?;
         out.gauge(&super::CAPACITY, &self.capacity)?;
         out.counter(&super::DELAYED, metrics.delayed.count())?;
-        let closed = Closed::ALL.iter().zip(&metrics.closed);
+        let closed = CloseReason::ALL.iter().zip(&metrics.closed);
         out.counters(&super::CLOSED, closed.map(|((_, reason), count)| ([("reason", *reason)], count.count())))?;
         let memory = &self.state.body_memory;
         out.gauge(&super::BODY_MEMORY, &memory.held())?;

@@ -76,7 +76,7 @@ impl Context {
         Context { trace_id: TraceId(trace_id.into_bytes()), span_id: SpanId::new(), flags }
     }
 
-    /// Whether `chosen` says so of 56 random bits that are the gateway's own: a caller could choose its trace's id.
+    /// Returns what `chosen` says of 56 bits that the gateway draws itself, since a caller chooses its trace's id.
     #[must_use]
     pub fn draw(chosen: impl FnOnce(u64) -> bool) -> bool {
         chosen(random_part(Uuid::new_v4()))

@@ -239,8 +239,8 @@ impl Exporter {
 
     /// Sends a batch once; says how many spans of it were rejected.
     ///
-    /// Every 2xx takes the batch, whatever the rest of the answer is: collectors and what stands before them answer with
-    /// 202 or 204, with JSON or with nothing.
+    /// Every 2xx takes the batch, whatever its body: collectors, and proxies before them, answer 202 or 204, with JSON or with
+    /// nothing.
     async fn attempt(&self, body: Bytes) -> Result<usize, Failure> {
         let answer = match self.client.post("application/x-protobuf", body, PATIENCE).await {
             Ok(answer) => answer,

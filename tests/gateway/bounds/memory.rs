@@ -3,7 +3,7 @@
 use super::*;
 use crate::harness::cgroup::MemoryGroup;
 
-/// What attackers hold on to.
+/// The connections that attackers keep open.
 type Held = Vec<Box<dyn std::any::Any>>;
 
 /// Connections from outside `trusted_peers`, silent; the gateway may close them at once.

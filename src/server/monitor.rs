@@ -1,4 +1,4 @@
-//! A caller's connection below HTTP/1.1: whether the caller is still there, and whether it gets its answers.
+//! A monitor of a caller's connection below HTTP/1.1: whether the caller is still there, and whether it gets its answers.
 //!
 //! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed looks the
 //! same, until something is written to it and its system answers with a reset.
@@ -42,17 +42,17 @@ impl Connection for TlsStream<Patient<Stream>> {
 
 /// Passes everything on, and notices a caller that has ended its side or reset its connection.
 #[derive(Debug)]
-pub struct Watched<'c, S> {
+pub struct Monitor<'c, S> {
     connection: &'c mut S,
     deliveries: Arc<Deliveries>,
     /// Whether hyper has read since it last flushed, so that it sees an error by itself and says what it broke.
     has_read: bool,
 }
 
-impl<'c, S: Connection> Watched<'c, S> {
-    /// Watches a connection.
-    pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Watched<'c, S> {
-        Watched { connection, deliveries, has_read: false }
+impl<'c, S: Connection> Monitor<'c, S> {
+    /// Creates a monitor of a connection, which notes in `deliveries` what becomes of the answers.
+    pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Monitor<'c, S> {
+        Monitor { connection, deliveries, has_read: false }
     }
 }
 
@@ -71,7 +71,7 @@ pub async fn settle(socket: &Stream, deliveries: &Deliveries) {
     }
 }
 
-impl<S: Connection> AsyncRead for Watched<'_, S> {
+impl<S: Connection> AsyncRead for Monitor<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -82,7 +82,7 @@ impl<S: Connection> AsyncRead for Watched<'_, S> {
     }
 }
 
-impl<S: Connection> AsyncWrite for Watched<'_, S> {
+impl<S: Connection> AsyncWrite for Monitor<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.connection).poll_write(context, bytes)
     }
@@ -105,7 +105,7 @@ impl<S: Connection> AsyncWrite for Watched<'_, S> {
         let has_read = mem::take(&mut self.has_read);
         match self.connection.socket().poll_caller(context) {
             Side::Open => {}
-            // Whether it still receives is known when its system has answered; see `settle`.
+            // Its system's answer will tell whether it still receives; see `settle`.
             Side::Ended => self.deliveries.doubt(),
             Side::Gone(error) => {
                 self.deliveries.fail();
