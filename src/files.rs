@@ -1,7 +1,7 @@
 //! Files that an operator names: keys, certificates, CAs, the configuration.
 //!
 //! A file can be a pipe, or on a mount that hangs, and then opening or reading it does not end. So no runtime reads one: a
-//! separate thread ([`reader`]) reads all of them in turn, each up to a limit, and its callers wait for a bounded time.
+//! separate thread (`reader`) reads all of them in turn, each up to a limit, and its callers wait for a bounded time.
 
 mod reader;
 mod watched;
