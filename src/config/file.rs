@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) idempotency: Idempotency,
     /// The largest request body.
     pub(crate) body_limit: Option<Quantity>,
-    /// How much memory requests and their bodies may take together, at least twice `body_limit`. A tenant may take as much as
+    /// How much memory requests and their bodies may take together, at least three times `body_limit`. A tenant may take as much as
     /// it leaves free, the only tenant all of it; beyond that, 503. `auto`: a quarter of the memory that the control group
     /// (version 1 or 2) allows, else of the machine's, at most 1 GiB.
     pub(crate) body_memory: Option<Quantity>,

@@ -1,6 +1,7 @@
 //! A tenant's limits, as proofs: nothing is sent with the key without a [`Permit`], and no start without a
 //! [`Reservation`].
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -81,11 +82,11 @@ pub fn reserve(tenant: &Tenant, Now(now, wall): Now, standing: &mut Standing) ->
     // The rate is taken first. While it is held for a start that the budget refuses, others may be told to wait for the rate. A
     // budget that is held for a start that the rate refuses could send others away until midnight.
     if let Err(exceeded) = take(tenant, Limit::Executions, tenant.limits.executions, executions, now, standing) {
-        if let Some(most) = tenant.limits.budget {
-            let left = tenant.counts.budget.left(most, wall);
-            standing.note(Limit::Budget, left, Some(Day::left(wall).as_secs()));
-        }
-        return Err(exceeded);
+        let Some(most) = tenant.limits.budget else { return Err(exceeded) };
+        let (left, tomorrow) = (tenant.counts.budget.left(most, wall), Day::left(wall).as_secs());
+        standing.note(Limit::Budget, left, Some(tomorrow));
+        // Of two limits that are reached, the caller waits for the one that is longer.
+        return Err(if left == 0 && tomorrow > exceeded.after { spent(tenant, most, tomorrow) } else { exceeded });
     }
     match charge(tenant, wall, standing) {
         Ok(spent) => Ok(Reservation { spent: Some(spent), executions: Arc::clone(executions) }),
@@ -131,8 +132,7 @@ fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<S
         let tomorrow = Day::left(now).as_secs();
         decided(tenant, Limit::Budget, taken.is_ok());
         standing.note(Limit::Budget, taken.as_ref().map_or(0, |(_, left)| *left), Some(tomorrow));
-        let spent = |_| exceeded(tenant, Limit::Budget, format!("{most} executions a UTC day"), tomorrow);
-        return Ok(taken.map_err(spent)?.0);
+        return Ok(taken.map_err(|_| spent(tenant, most, tomorrow))?.0);
     }
     // Without a limit, this fails only after four billion starts in a day.
     Ok(taken.map(|(spent, _)| spent).unwrap_or_default())
@@ -140,6 +140,10 @@ fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<S
 
 fn decided(tenant: &Tenant, limit: Limit, allowed: bool) {
     tenant.counts.meters.decided(limit, if allowed { Decision::Allowed } else { Decision::Refused });
+}
+
+fn spent(tenant: &Tenant, most: NonZeroU32, tomorrow: u64) -> Exceeded {
+    exceeded(tenant, Limit::Budget, format!("{most} executions a UTC day"), tomorrow)
 }
 
 fn exceeded(tenant: &Tenant, limit: Limit, bound: String, after: u64) -> Exceeded {

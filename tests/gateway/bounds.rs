@@ -25,7 +25,7 @@ use crate::harness::caller::{PATIENCE, connect_from, encrypt};
 use crate::harness::certificates::Authority;
 use crate::harness::frames::{CONTINUATION, END_HEADERS, END_STREAM, Frames, HEADERS, SETTINGS, block, frame, start};
 use crate::harness::metrics::Metrics;
-use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Program, Secure};
+use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Program, Secure, configuration};
 
 /// Where the two tenants call from; the listener trusts nobody else.
 const GREEDY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -236,7 +236,7 @@ fn bodies_that_are_held_back_take_a_tenant_s_share_of_memory_and_no_other_tenant
 
 #[test]
 fn a_body_that_finds_no_memory_is_refused_with_what_to_do_and_the_next_one_is_taken() {
-    let secure = Secure::with("body_memory: 2MiB\nidempotency: { memory: 1MiB }");
+    let secure = Secure::with("body_memory: 3MiB\nidempotency: { memory: 1MiB }");
     let mut held: Vec<Caller> = (0..3)
         .map(|_| {
             let mut caller = secure.caller();
@@ -268,6 +268,27 @@ fn a_body_that_finds_no_memory_is_refused_with_what_to_do_and_the_next_one_is_ta
     assert_eq!(secure.caller().execute("{}").status, 202);
     secure.gateway.wait_for_metrics(body_memory, &Some(0.0));
     assert!(!secure.gateway.output().contains(KEY));
+}
+
+#[test]
+fn in_the_smallest_body_memory_one_of_several_tenants_sends_the_largest_body_however_it_is_framed() {
+    let asteroid = Asteroid::start();
+    let text = configuration(&asteroid.url(), "body_memory: 3MiB");
+    let gateway = Program::run(&text.replace("tenants: {", "tenants: { sales: { credential: main },"));
+    let envelope = body(0).len();
+    let largest = body(MIB - envelope);
+    assert_eq!(largest.len(), MIB, "the default of body_limit");
+    let mut caller = Caller::connect(gateway.address());
+    assert_eq!(caller.post(EXECUTE, &[], &largest).status, 202);
+    let head = format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+    caller.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
+    for part in largest.chunks(1000) {
+        caller.send(format!("{:x}\r\n", part.len()).as_bytes());
+        caller.send(part);
+        caller.send(b"\r\n");
+    }
+    caller.send(b"0\r\n\r\n");
+    assert_eq!(caller.answer().status, 202);
 }
 
 #[test]

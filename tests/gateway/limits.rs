@@ -187,6 +187,19 @@ fn a_start_that_the_budget_refuses_takes_nothing_from_the_rate() {
 }
 
 #[test]
+fn of_two_limits_that_are_reached_the_answer_names_the_one_that_takes_longer() {
+    let pair = limited("executions: { rate: 1/m }, budget: { executions: 1, per: day }");
+    assert_eq!(pair.execute("{}").status, 202);
+    let answer = pair.execute("{}");
+    let told = answer.header("ratelimit").unwrap();
+    let waits = told.split(";t=").skip(1).map(|rest| rest.split(',').next().unwrap().parse::<u64>().unwrap());
+    let longer = waits.max().unwrap();
+    let named = answer.json()["limit"].as_str().unwrap().to_owned();
+    assert!(told.contains(&format!("\"{named}\";r=0;t={longer}")), "{named}: {told}");
+    assert_eq!(answer.header("retry-after"), Some(&*longer.to_string()));
+}
+
+#[test]
 fn a_tenant_without_limits_is_told_of_none() {
     let pair = Pair::start();
     let answer = pair.execute("{}");

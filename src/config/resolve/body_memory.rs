@@ -3,6 +3,10 @@
 use super::Section;
 use crate::config::file;
 
+/// How many of the largest bodies fit at least. One of several tenants may take half, in which one body must fit however it
+/// arrives.
+const MIN_BODIES: usize = 3;
+
 /// The most that `auto` gives, in bytes.
 const MAX_AUTO: u64 = 1 << 30;
 
@@ -11,20 +15,19 @@ const MAX_AUTO: u64 = 1 << 30;
 pub enum BodyMemory {
     /// A quarter of what the process may have, at most 1 GiB.
     Auto,
-    /// As many bytes as are written, at least twice `body_limit`.
+    /// As many bytes as are written, at least three times `body_limit`.
     Bytes(usize),
 }
 
 impl BodyMemory {
-    /// Returns it in bytes for a process that may have `available` bytes of memory. At least two of the largest bodies fit, so
-    /// that another tenant has room beside one.
+    /// Returns it in bytes for a process that may have `available` bytes of memory. At least three of the largest bodies fit.
     #[must_use]
     pub fn bytes(self, available: u64, body_limit: usize) -> usize {
         let bytes = match self {
             BodyMemory::Auto => usize::try_from((available / 4).min(MAX_AUTO)).unwrap_or(usize::MAX),
             BodyMemory::Bytes(bytes) => bytes,
         };
-        bytes.max(2 * body_limit)
+        bytes.max(MIN_BODIES * body_limit)
     }
 }
 
@@ -43,11 +46,11 @@ pub(super) fn resolve(
         return section.findings.fault(&path, "is not a size; write auto, or a number and its unit, such as 64MiB");
     }
     let bytes = section.size(KEY, Some(file::Quantity(text)), 0, 1 << 20, 64 << 30)?;
-    if body_limit.is_some_and(|limit| bytes < 2 * limit) {
+    if body_limit.is_some_and(|limit| bytes < MIN_BODIES * limit) {
         let path = section.path.key(KEY);
         return section
             .findings
-            .fault(&path, "must hold two bodies of the largest size; write at least twice `body_limit`");
+            .fault(&path, "must hold three bodies of the largest size; write at least three times `body_limit`");
     }
     Some(BodyMemory::Bytes(bytes))
 }
