@@ -103,8 +103,11 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     let gateway = unprivileged("run", &configuration(&named, ""));
     let listening = gateway.line(|line| line["message"] == "listening");
     gateway.line(|line| line["message"] == "ready");
+    let address = listening["address"].as_str().unwrap().parse().unwrap();
+    let start = || Caller::connect(address).post(EXECUTE, &[], b"{}").assert_error(502, "unreachable", "not_started");
     // Looking up a name takes a thread, and the runtime panics if the system gives it none. It keeps the one of the first
     // look-up for some seconds.
+    start();
     let until = Instant::now() + PATIENCE;
     while gateway.threads().iter().any(|name| name == "tokio-rt-worker") {
         assert!(Instant::now() < until, "the runtime keeps its thread");
@@ -113,9 +116,7 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     let mut limit = Command::new("prlimit");
     as_nobody(limit.args(["--nproc=1:1", "--pid", &gateway.id().to_string()]).current_dir("/"));
     assert!(limit.status().unwrap().success());
-    let mut caller = Caller::connect(listening["address"].as_str().unwrap().parse().unwrap());
-    caller.send_post(EXECUTE, &[], b"{}");
-    caller.answer().assert_error(502, "unreachable", "not_started");
+    start();
     let panic = gateway.line(|line| line["message"] == "a fault of the gateway: please report it");
     assert!(panic["panic"].as_str().unwrap().contains("panicked at"), "{panic}");
     gateway.wait_for(|text| text.find("a fault of the gateway, please report it: "));
