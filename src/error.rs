@@ -321,7 +321,7 @@ impl Error {
         {
             answer.insert(ALLOW, allow);
         }
-        // What would be taken (RFC 9110, section 15.5.16).
+        // The value that would be taken (RFC 9110, section 15.5.16).
         if let Error::MediaType(_) = self {
             answer.insert(ACCEPT, HeaderValue::from_static("application/json"));
         }

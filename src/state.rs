@@ -48,7 +48,7 @@ pub struct State {
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
     controls: Mutex<BTreeMap<String, Arc<Control>>>,
-    /// What was in flight when the drain ran out of time.
+    /// The requests that were in flight when the drain ran out of time.
     cut_off: OnceLock<String>,
     /// How much memory the process may have, in bytes.
     pub available_memory: u64,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 const NOTHING_STARTED: [u16; 20] =
     [400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 422, 426, 428, 429, 431, 451];
 
-/// What an answer to a start proves.
+/// The proof that an answer to a start gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// This execution was started.

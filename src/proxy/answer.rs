@@ -87,7 +87,7 @@ pub struct Body {
     buffered: Option<Bytes>,
     rest: Option<Box<Rest>>,
     record: Option<Box<Record>>,
-    /// What is charged for the request, until its caller has taken the answer: the record may end before.
+    /// The charge for the request, until its caller has taken the answer. The record may end before.
     memory: Option<Hold>,
     /// Whether the key was in what was read of it.
     echoed: bool,

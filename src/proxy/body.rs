@@ -23,7 +23,7 @@ pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
 /// How long that may take.
 pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// What a request takes beside its head and its body: its task, its record, its part of the connection's buffers.
+/// The memory of a request beside its head and its body: its task, its record, its part of the connection's buffers.
 const REQUEST_BYTES: usize = 8 * 1024;
 
 /// Why a body cannot be read on.

@@ -8,6 +8,7 @@ use hyper::{HeaderMap, Response};
 use crate::error::Error;
 use crate::telemetry::record::Record;
 use crate::telemetry::request_id::RequestId;
+use crate::telemetry::trace::Trace;
 
 use super::answer::Body;
 use super::idempotency::{self, KeyDigests};
@@ -21,7 +22,8 @@ pub(super) struct Inquiry {
     tenant: Arc<Tenant>,
     keyed: KeyDigests,
     request_id: RequestId,
-    caller: HeaderMap,
+    /// The trace context of the caller.
+    context: HeaderMap,
 }
 
 impl Inquiry {
@@ -39,7 +41,7 @@ impl Inquiry {
             tenant: Arc::clone(tenant),
             keyed,
             request_id: record.line.request_id.clone(),
-            caller: caller.headers.clone(),
+            context: Trace::context_of(&caller.headers),
         }))
     }
 
@@ -50,7 +52,7 @@ impl Inquiry {
     /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
     /// is not sent again then, and its next retry is looked up first.
     pub(super) async fn answer(&self, sending: &Sending) -> Result<Option<Response<Body>>, Error> {
-        let Inquiry { snapshot, tenant, keyed, request_id, caller } = self;
+        let Inquiry { snapshot, tenant, keyed, request_id, context: caller } = self;
         let Sending { upstream, permit, trace, progress, .. } = sending;
         let found = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // Set once, as a start is looked up once on its way.

@@ -113,7 +113,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What a span and the log call it.
+    /// Returns its name in spans and in the log.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

@@ -37,14 +37,14 @@ pub(super) struct Sending {
     pub(super) _entered: Entered,
 }
 
-/// What others see of a request on its way.
+/// The progress of a request on its way, as others see it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The time after the time-out in which its answer is still read.
     pub(super) overtime: Option<Arc<Overtime>>,
     /// The key that was sent after the first was refused.
     pub(super) other_key: OnceLock<Fingerprint>,
-    /// What a look-up found between the two, as the log calls it.
+    /// The result of a look-up between the two, as the log names it.
     pub(super) looked_up: OnceLock<&'static str>,
 }
 

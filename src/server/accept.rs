@@ -41,7 +41,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// What accepts on one listener for one worker.
+/// The acceptor of one listener on one worker.
 pub struct Acceptor {
     /// What speaks TLS, where callers do.
     pub tls: Option<TlsAcceptor>,

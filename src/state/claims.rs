@@ -83,7 +83,7 @@ pub enum Refused {
     InFlight,
     /// It belongs to another request.
     Mismatch,
-    /// What may not be forgotten takes all of its tenant's share of the memory.
+    /// Records that may not be forgotten take all of their tenant's share of the memory.
     Full,
 }
 

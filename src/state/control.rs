@@ -28,7 +28,7 @@ pub enum ControlState {
     Waiting,
     /// One is being looked for.
     Looking {
-        /// What the last look-up came to.
+        /// The result of the last look-up.
         last: Option<&'static str>,
     },
     /// One was found.
@@ -40,7 +40,7 @@ pub enum ControlState {
     },
     /// None was found.
     Failed {
-        /// What the last look-up came to.
+        /// The result of the last look-up.
         last: Option<&'static str>,
         /// When it was given up.
         at: Instant,

@@ -183,6 +183,13 @@ impl Trace {
         }
     }
 
+    /// Returns those of a caller's headers that [`Trace::pass_on`] reads.
+    #[must_use]
+    pub fn context_of(caller: &HeaderMap) -> HeaderMap {
+        let fields = caller.iter().filter(|(name, _)| [context::PARENT, context::STATE].contains(name));
+        fields.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// A request that is sent once more is an exchange of its own.
     pub fn pass_on_again<B>(&self, request: &mut Request<B>) {
         let Trace::Recorded(recording) = self else { return };

@@ -1,4 +1,4 @@
-//! What h2 does not tell of the HTTP/2 frames that come from the upstream.
+//! Reads from the upstream's HTTP/2 frames the facts that h2 does not tell.
 
 use std::collections::BTreeSet;
 

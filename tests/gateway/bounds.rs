@@ -1,4 +1,4 @@
-//! What a caller can take of the gateway is bounded, and what one tenant takes, no other needs.
+//! Bounds of the memory, connections and audit places that callers can take, and the share of each tenant.
 
 mod memory;
 

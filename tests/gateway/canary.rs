@@ -116,7 +116,7 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
     }
 }
 
-/// What of the key is the same in every spelling of a name.
+/// The part of the key that is the same in every spelling of a name.
 fn end() -> &'static str {
     KEY.rsplit('-').next().unwrap()
 }

@@ -71,7 +71,7 @@ fn prepared(text: &str) -> tempfile::TempDir {
     dir
 }
 
-/// What a command says that ends with 1.
+/// The output of a command that ends with 1.
 fn refused(command: &str, config: &Path) -> String {
     let output = binary().arg(command).arg("--config").arg(config).output().unwrap();
     let printed = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat();
@@ -79,7 +79,7 @@ fn refused(command: &str, config: &Path) -> String {
     printed
 }
 
-/// What can stand in the place of a file, and what is said of it.
+/// Things that can stand in the place of a file, and the words for each.
 fn impostors(dir: &Path) -> [(PathBuf, &'static str); 4] {
     let [pipe, huge] = ["pipe", "huge"].map(|name| dir.join(name));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -36,7 +36,7 @@ fn overdue(pair: &Pair, key: &str, fault: Value) {
     assert_eq!((answer.header("execution-outcome"), answer.header("retry-after")), (Some("unknown"), None));
 }
 
-/// What the log says of a start once it has ended.
+/// The log line of a start once it has ended.
 fn ended(gateway: &Program, key: &str) -> Value {
     gateway.line(|line| line["message"] == ENDED && line["request_id"] == key)
 }

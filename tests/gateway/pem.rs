@@ -57,7 +57,7 @@ fn printed(output: &Output) -> String {
     [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat()
 }
 
-/// What `run` says that does not start.
+/// The output of a `run` that does not start.
 fn refused(dir: &Path, text: &str) -> String {
     std::fs::write(dir.join("key"), crate::harness::KEY).unwrap();
     std::fs::write(dir.join("gateway.yaml"), text.replace("{dir}", dir.to_str().unwrap())).unwrap();

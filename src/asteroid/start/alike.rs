@@ -28,7 +28,7 @@ pub(super) fn folded(name: &str, longest: usize) -> Cow<'_, str> {
     // There and back, since a capital and its small letter are not always one each: ẞ, ß and SS, or ı and I.
     let capital = name.nfkc().filter(is_visible).flat_map(char::to_lowercase).flat_map(char::to_uppercase);
     let small = capital.flat_map(char::to_lowercase);
-    // What the dot of a Turkish capital leaves is no part of any composed letter.
+    // The dot that a Turkish capital leaves behind is no part of any composed letter.
     Cow::Owned(small.nfkc().filter(is_visible).filter(|letter| *letter != '\u{307}').take(longest + 1).collect())
 }
 

@@ -33,7 +33,7 @@ pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings:
     Some(Idempotency { bounds, recovery: recovery?, tag: tag? })
 }
 
-/// What each tenant should have: some four hundred starts of unknown outcome.
+/// The least share that a tenant should have, in bytes: some four hundred starts of unknown outcome.
 const AMPLE: usize = 64 * 1024;
 
 /// Warns of many tenants that have little memory each.

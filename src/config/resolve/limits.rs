@@ -15,7 +15,7 @@ const MOST: u32 = 1_000_000;
 /// The largest budget of a day.
 const MOST_A_DAY: u32 = 1_000_000_000;
 
-/// A burst that takes longer to come back is a slip, and beyond what the limiter's nanoseconds can count.
+/// A burst that takes longer to come back is a slip.
 const LONGEST_REST: u64 = 366 * 24 * 60 * 60;
 
 pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Findings) -> Option<Limits> {

@@ -1,4 +1,4 @@
-//! What an answer's head says of a start whose outcome is unknown, and when another try is worth it.
+//! Marks answers whose outcome is unknown, and says when another try is worth it.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! What is kept of each key, and whose memory it takes.
+//! The records of idempotency keys, and the memory that each tenant's records take.
 //!
 //! Each tenant has its share for certain, and beyond it what others do not use. So what may not be forgotten, because it is
 //! in flight or its outcome is unknown, stays within its tenant's share; answers may go beyond it, and give way first.
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use super::super::{BodyDigest, Digest};
 use super::{Bounds, Reply, Usage};
 
-/// What a record takes without an answer, in bytes: measured, and rounded up.
+/// The memory of a record without an answer, in bytes: measured, and rounded up.
 pub(super) const RECORD: usize = 256;
 
-/// What an answer takes beside its body and its headers, in bytes: measured, and rounded up.
+/// The memory of an answer beside its body and its headers, in bytes: measured, and rounded up.
 pub(super) const ANSWER: usize = 128;
 
 /// What a claim takes that is in flight: a record and room for the answer that will most likely come.
@@ -38,15 +38,15 @@ pub(super) struct Records {
     pub(super) ends: BTreeSet<(Moment, Digest)>,
     pub(super) tenants: Vec<Holding>,
     numbers: HashMap<Arc<str>, u32>,
-    /// What all records take.
+    /// The memory of all records, in bytes.
     pub(super) memory: usize,
-    /// What they may take, as it was announced.
+    /// The memory that they may take, as it was announced.
     pub(super) bound: usize,
     /// How many answers were forgotten before their time.
     forgotten_early: u64,
 }
 
-/// What one tenant's records take.
+/// The memory of one tenant's records.
 #[derive(Debug)]
 pub(super) struct Holding {
     name: Arc<str>,
@@ -60,7 +60,7 @@ pub(super) struct Holding {
     reminded: [Option<Instant>; 3],
 }
 
-/// What there is too little memory for.
+/// The records for which there is too little memory.
 #[derive(Debug, Clone, Copy)]
 enum Shortage {
     /// Keeping answers as long as they should be.
@@ -109,7 +109,7 @@ impl State {
     }
 }
 
-/// What becomes of a key when its claim goes away.
+/// The state of a key after its claim has gone.
 #[derive(Debug)]
 pub(super) enum End {
     Forgotten,

@@ -1,8 +1,8 @@
-//! What fails.
+//! The faults of the fault space.
 
 use crate::harness::gate::Substitute;
 
-/// What fails.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     CallerLeaves,

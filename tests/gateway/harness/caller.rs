@@ -153,7 +153,7 @@ impl Caller {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
-    /// The same, where the other side may have closed.
+    /// The same, if the other side may have closed.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) {
         drop(self.stream.get_mut().write_all(bytes));
     }

@@ -1,4 +1,4 @@
-//! What a look-up that finds nothing is worth: both filters, the organisation, the limits before it, and the positive control.
+//! The worth of a look-up that finds nothing: both filters, the organisation, the limits before it, and the positive control.
 
 use serde_json::{Value, json};
 
