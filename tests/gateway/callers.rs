@@ -60,7 +60,7 @@ fn a_host_that_is_missing_repeated_or_no_host_is_refused() {
 fn a_further_name_of_the_listener_is_answered_for() {
     let pair = Pair::start();
     pair.caller().post(EXECUTE, &[("Host", "gateway.test")], b"{}").assert_error(421, "misdirected", "not_started");
-    let named = Pair::with_listener("hosts: [gateway.test]");
+    let named = Pair::configured(|smallest| smallest.listener("hosts: [gateway.test]"));
     assert_eq!(named.caller().post(EXECUTE, &[("Host", "Gateway.Test:8080")], b"{}").status, 202);
 }
 
@@ -196,7 +196,7 @@ fn a_request_id_that_could_break_a_log_is_replaced_and_the_new_one_is_the_same_e
 
 #[test]
 fn the_key_goes_into_the_header_that_the_configuration_names() {
-    let pair = Pair::with_upstream("credential_header: X-Api-Key");
+    let pair = Pair::configured(|smallest| smallest.upstream("credential_header: X-Api-Key"));
     assert_eq!(pair.execute("{}").status, 202);
     let sent = pair.asteroid.only_request();
     assert!(

@@ -4,19 +4,16 @@ use serde_json::json;
 
 use crate::harness::metrics::{Metrics, Sample};
 use crate::harness::raw::{First, Raw, Then};
-use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{AGENT, Answer, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 const SERVER: &str = "http_server_request_duration_seconds_count";
 const CLIENT: &str = "http_client_request_duration_seconds_count";
 const ROUTE: &str = "/agents/{agentId}/execute";
 
-/// Behind a header that names the tenant; `billing` and `sales` are there, and `billing` has these further keys.
-fn tenants(billing: &str, top: &str) -> Pair {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), top).replace("fixed: billing", "header: X-Tenant-Id");
-    let text = text.replace("credential: main,", &format!("credential: main, {billing}"));
-    let gateway = Program::run(&text.replace("tenants: {", "tenants: { sales: { credential: main },"));
-    Pair { asteroid, gateway }
+/// A gateway whose callers name one of the tenants `billing` and `sales`; with further members of `billing`, and further
+/// sections.
+fn tenants(billing: &str, sections: &str) -> Pair {
+    Pair::configured(|smallest| smallest.with(sections).by_header().tenant("sales").billing(billing))
 }
 
 fn start(pair: &Pair, tenant: &str, key: Option<&str>, body: &str) -> Answer {
@@ -141,7 +138,7 @@ fn the_labels_are_those_of_opentelemetry() {
 
 #[test]
 fn what_each_limit_decided_is_counted() {
-    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day } },";
+    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day } }";
     let pair = tenants(limits, "");
     assert_eq!(start(&pair, "billing", None, "{}").status, 202);
     pair.asteroid.next(json!({"run": true, "then": "stall"}));
@@ -262,7 +259,7 @@ fn look_ups_of_the_gateway_s_own_are_told_from_starts() {
 #[test]
 fn a_request_to_the_upstream_that_fails_says_how() {
     let (address, _held) = crate::harness::asteroid::refusing();
-    let refused = Program::run(&configuration(&format!("http://{address}"), ""));
+    let refused = Program::run(Configuration::for_address(address));
     let mut caller = Caller::connect(refused.address());
     assert_eq!(caller.execute("{}").status, 502);
     assert_eq!(ended(&refused.metrics(), CLIENT), counted(&[("- connection_refused", 1)]));
@@ -295,8 +292,7 @@ fn an_answer_that_is_cut_off_after_its_beginning_was_passed_on_counts_as_one_tha
         let head = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 300000\r\n\r\n";
         let answer = (head.to_owned() + &"x".repeat(200_000)).into_bytes();
         let upstream = Raw::start(First { answer, then, early: false });
-        let gateway =
-            Program::run(&configuration(&format!("http://{}", upstream.address), "timeouts: { response: 500ms }"));
+        let gateway = Program::run(Configuration::for_address(upstream.address).with("timeouts: { response: 500ms }"));
         let mut caller = Caller::connect(gateway.address());
         caller.send_post(EXECUTE, &[], b"{}");
         assert!(caller.try_answer().is_none());
@@ -348,7 +344,7 @@ fn connections_requests_in_flight_and_the_pool_are_shown_as_they_are() {
 #[test]
 fn callers_that_had_to_wait_for_a_place_are_counted() {
     let asteroid = Asteroid::start();
-    let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 140);
+    let gateway = Program::run_limited(asteroid.configuration(), 140);
     let limit = gateway.metrics().find("asteroid_gateway_connections_limit", &[]).unwrap();
     assert_eq!(limit, 6.0);
     asteroid.always(json!({"then": "stall"}));
@@ -401,16 +397,9 @@ fn nothing_that_a_caller_or_the_upstream_makes_up_gets_into_a_label() {
 
 #[test]
 fn thousands_of_tenants_cost_two_lines_each_until_they_call_and_no_histogram() {
-    use std::fmt::Write as _;
-
-    let asteroid = Asteroid::start();
-    let mut many = String::new();
-    for n in 0..4000 {
-        write!(many, "t{n}: {{ credential: main }}, ").unwrap();
-    }
-    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
-    let gateway = Program::run(&text.replace("tenants: {", &format!("tenants: {{ {many}")));
-    let pair = Pair { asteroid, gateway };
+    let pair = Pair::configured(|smallest| {
+        (0..4000).fold(smallest.by_header(), |configuration, n| configuration.tenant(&format!("t{n}")))
+    });
     let before = pair.gateway.metrics().samples().len();
     assert!(before < 2 * 4002 + 100, "{before}");
     for n in 0..100 {
@@ -425,10 +414,7 @@ fn thousands_of_tenants_cost_two_lines_each_until_they_call_and_no_histogram() {
 
 #[test]
 fn a_tenant_of_the_name_that_nobody_has_is_counted_with_nobody() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
-    let gateway = Program::run(&text.replace("tenants: {", "tenants: { other: { credential: main },"));
-    let pair = Pair { asteroid, gateway };
+    let pair = Pair::configured(|smallest| smallest.by_header().tenant("other"));
     assert_eq!((start(&pair, "other", None, "{}").status, start(&pair, "nobody", None, "{}").status), (202, 401));
     let requests = |metrics: &Metrics| metrics.all("asteroid_gateway_requests_total");
     pair.gateway.wait_for_metrics(requests, &counted(&[("other 2xx", 1), ("other 4xx", 1)]));
@@ -487,8 +473,8 @@ fn the_age_of_a_key_and_the_time_of_the_configuration_are_shown() {
 #[test]
 fn counts_go_on_across_reloads_which_are_counted_themselves() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let configuration = asteroid.configuration();
+    let pair = Pair::run(asteroid, &configuration);
     assert_eq!(pair.execute("{}").status, 202);
     let mut caller = pair.caller();
     assert_eq!(caller.execute("{}").status, 202);
@@ -496,19 +482,16 @@ fn counts_go_on_across_reloads_which_are_counted_themselves() {
     let successful = |metrics: &Metrics| metrics.find("asteroid_gateway_config_last_reload_successful", &[]);
     let before = pair.gateway.metrics();
 
-    pair.gateway.reload(&text.replace("team: billing", "team: invoices"));
+    pair.gateway.reload(configuration.clone().set("/tenants/billing/metadata/team", "invoices"));
     pair.gateway.reload("tenants: 1");
     let metrics = pair.gateway.metrics();
     assert_eq!(reloads(&metrics), counted(&[("applied", 1), ("refused", 1), ("restart_needed", 0)]));
     assert_eq!(successful(&metrics), Some(0.0));
-    pair.gateway.reload(
-        &text
-            .replace("admin: {", "drain: { delay: 1s }\nadmin: {")
-            .replace("127.0.0.1:0, tenant", "127.0.0.2:0, tenant"),
-    );
+    let restart = configuration.clone().with("drain: { delay: 1s }").set("/listeners/0/address", "127.0.0.2:0");
+    pair.gateway.reload(restart);
     let metrics = pair.gateway.metrics();
     assert_eq!(reloads(&metrics), counted(&[("applied", 1), ("refused", 1), ("restart_needed", 1)]));
-    pair.gateway.reload(&text);
+    pair.gateway.reload(configuration);
     assert_eq!(caller.execute("{}").status, 202);
     let metrics = pair.gateway.metrics();
     assert_eq!(successful(&metrics), Some(1.0));

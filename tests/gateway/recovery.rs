@@ -4,7 +4,7 @@ mod proof;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 const RECOVERY: &str = "idempotency: { recovery: true }\ntimeouts: { response: 500ms }";
 
@@ -29,7 +29,7 @@ fn replaced(pair: Pair) -> Pair {
     let Pair { asteroid, gateway } = pair;
     gateway.signal("KILL");
     gateway.end();
-    Pair { gateway: Program::run(&configuration(&asteroid.url(), RECOVERY)), asteroid }
+    Pair::before(asteroid, RECOVERY)
 }
 
 /// A start whose answer is lost.
@@ -319,8 +319,7 @@ fn while_one_retry_looks_another_is_409_and_a_caller_who_leaves_meanwhile_change
 #[test]
 fn an_upstream_that_cannot_be_reached_leaves_the_key_as_it_was() {
     let (address, _held) = crate::harness::asteroid::refusing();
-    let gateway = Program::run(&configuration(&format!("http://{address}"), RECOVERY));
-    let pair = Pair { asteroid: Asteroid::start(), gateway };
+    let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).with(RECOVERY));
     for body in ["{}", "{ }"] {
         let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], body.as_bytes());
         answer.assert_error(504, "idempotency-lookup", "unknown");
@@ -336,12 +335,14 @@ fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
     let asteroid = Asteroid::start();
     asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::KEY]);
     asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
-    let text = configuration(&asteroid.url(), &format!("idempotency: {{ recovery: {recovery} }}"));
-    let file = "{dir}/key\"";
-    let gateway = Program::run(&text.replace(file, &format!("{file}, previous_file: \"{}\"", before.display())));
-    gateway
+    let configuration = asteroid
+        .configuration()
+        .with(&format!("idempotency: {{ recovery: {recovery} }}"))
+        .add("/credentials/main", &format!("previous_file: '{}'", before.display()));
+    let pair = Pair::run(asteroid, configuration);
+    pair.gateway
         .line(|line| line["message"].as_str().is_some_and(|text| text.starts_with("the upstream refuses the new key")));
-    (Pair { asteroid, gateway }, dir)
+    (pair, dir)
 }
 
 #[test]
@@ -379,7 +380,7 @@ fn a_start_whose_key_was_refused_is_not_sent_with_another_if_it_cannot_be_looked
 #[test]
 fn a_start_whose_key_was_refused_does_not_get_an_execution_with_another_body() {
     let (pair, _dir) = with_two_keys(true);
-    let elsewhere = Program::run(&configuration(&pair.asteroid.url(), ""));
+    let elsewhere = Program::run(pair.asteroid.configuration());
     let other = Caller::connect(elsewhere.address()).post(EXECUTE, &[("Idempotency-Key", "k")], b"{ }");
     assert_eq!(other.status, 202);
     // The listing lags for the first look-up, by both filters.

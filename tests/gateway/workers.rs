@@ -1,7 +1,8 @@
 //! A worker that ends by itself ends the process, which says so: its port would stay open, and nobody accept.
 
+use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
-use crate::harness::{Program, configuration};
+use crate::harness::{Configuration, Program};
 
 /// Descriptors by which the runtimes of a gateway wait for events, in the order in which they were made.
 fn event_queues(gateway: &Program) -> Vec<u32> {
@@ -25,17 +26,14 @@ fn a_worker_that_panics_ends_the_process_loudly() {
     let refusing = |queue: u32| {
         format!("set -- python3 \"{}/tests/refusing.py\" --event-queue {queue} \"$@\"", env!("CARGO_MANIFEST_DIR"))
     };
-    let text = configuration("http://127.0.0.1:1", "");
-    let well = Program::run_under(&text, &refusing(9999));
+    let well = Program::run_under(Configuration::smallest(), &refusing(9999));
     // Each runtime has a queue and another handle of it; the main one comes first, then the worker's.
     let queues = event_queues(&well);
     assert_eq!(queues.len(), 4, "{queues:?}");
     assert!(well.stop().status.success());
 
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
+    let dir = directory(Configuration::smallest());
     let config = dir.path().join("gateway.yaml");
-    std::fs::write(&config, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
     let mut command = std::process::Command::new("sh");
     command.arg("-c").arg(format!("{} && exec \"$@\"", refusing(queues[2]))).arg("sh");
     command.arg(crate::harness::binary().get_program()).arg("run").arg("--config").arg(config);

@@ -1,5 +1,6 @@
 //! The built program, run as a user runs it.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +12,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::caller::PATIENCE;
-use super::{Answer, Caller, KEY};
+use super::configuration::{configure, directory};
+use super::{Answer, Caller};
 
 /// The binary under test.
 pub(crate) fn binary() -> Command {
@@ -49,41 +51,39 @@ pub(crate) struct Ended {
 }
 
 impl Program {
-    /// `run` with this configuration, in which `{dir}` is a directory that holds the key in the file `key`.
-    pub(crate) fn run(configuration: &str) -> Program {
+    /// `run` with this configuration, in a [`directory`] of its own.
+    pub(crate) fn run(configuration: impl Display) -> Program {
         Program::run_with(configuration, &[], &[])
     }
 
     /// The same with further arguments and environment variables.
-    pub(crate) fn run_with(configuration: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
+    pub(crate) fn run_with(configuration: impl Display, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
         let mut command = binary();
         command.arg("run").args(arguments).envs(environment.iter().copied());
         Program::configured(command, configuration)
     }
 
     /// The same in a process whose open files the test can count, also where the test is not root.
-    pub(crate) fn run_watched(configuration: &str) -> Program {
+    pub(crate) fn run_watched(configuration: impl Display) -> Program {
         if is_root() { Program::run(configuration) } else { Program::run_under(configuration, &unprotected()) }
     }
 
     /// The same in a process that may have this many files open.
-    pub(crate) fn run_limited(configuration: &str, open_files: usize) -> Program {
+    pub(crate) fn run_limited(configuration: impl Display, open_files: usize) -> Program {
         Program::run_under(configuration, &format!("ulimit -n {open_files}"))
     }
 
     /// The same in a process that was prepared by these commands of the shell.
-    pub(crate) fn run_under(configuration: &str, preparation: &str) -> Program {
+    pub(crate) fn run_under(configuration: impl Display, preparation: &str) -> Program {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{preparation} && exec \"$@\"")).arg("sh");
         command.arg(binary().get_program()).arg("run");
         Program::configured(command, configuration)
     }
 
-    fn configured(mut command: Command, configuration: &str) -> Program {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
+    fn configured(mut command: Command, configuration: impl Display) -> Program {
+        let dir = directory(configuration);
         command.arg("--config").arg(dir.path().join("gateway.yaml"));
-        write(&dir, configuration);
         let mut program = Program::start(command, dir);
         let started = |line: &Value| line["message"] == "ready" || line["message"] == "started, but not ready yet";
         program.admin = Some(address(&program.line(started)));
@@ -92,10 +92,8 @@ impl Program {
     }
 
     /// `run` that is not waited for: it may not get to listen.
-    pub(crate) fn try_run(configuration: &str) -> Program {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
-        write(&dir, configuration);
+    pub(crate) fn try_run(configuration: impl Display) -> Program {
+        let dir = directory(configuration);
         let mut command = binary();
         command.arg("run").arg("--config").arg(dir.path().join("gateway.yaml"));
         Program::start(command, dir)
@@ -200,12 +198,12 @@ impl Program {
     }
 
     /// Puts another configuration in the place of the one it was started with.
-    pub(crate) fn rewrite(&self, configuration: &str) {
-        write(&self.dir, configuration);
+    pub(crate) fn rewrite(&self, configuration: impl Display) {
+        configure(self.dir(), configuration);
     }
 
     /// The same; the line of the log that says how that ended.
-    pub(crate) fn reload(&self, configuration: &str) -> Value {
+    pub(crate) fn reload(&self, configuration: impl Display) -> Value {
         self.reloaded_by(|| self.rewrite(configuration))
     }
 
@@ -268,13 +266,6 @@ fn read(output: Box<dyn Read + Send>, lines: &Arc<Lines>) -> JoinHandle<()> {
             lines.more.notify_all();
         }
     })
-}
-
-/// As a whole: a reload in between must not find a half.
-fn write(dir: &TempDir, configuration: &str) {
-    let [new, file] = ["gateway.yaml.new", "gateway.yaml"].map(|name| dir.path().join(name));
-    std::fs::write(&new, configuration.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
-    std::fs::rename(new, file).unwrap();
 }
 
 fn is_reload(message: &str) -> bool {

@@ -12,6 +12,7 @@ use tokio::sync::{Barrier, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::Configuration;
 use super::asteroid::certificates;
 
 const DATA: u8 = 0;
@@ -130,10 +131,11 @@ impl Frames {
         Frames { address, seen, certificates, _stop: stop }
     }
 
-    /// Keys of `upstream`, beginning with the URL.
-    pub(crate) fn upstream(&self) -> String {
+    /// The smallest configuration with this upstream.
+    pub(crate) fn configuration(&self) -> Configuration {
         let ca = self.certificates.path().join("ca.pem");
-        format!("https://localhost:{}/agents/v2, ca_file: {}", self.address.port(), ca.display())
+        Configuration::for_upstream(&format!("https://localhost:{}/agents/v2", self.address.port()))
+            .upstream(&format!("ca_file: '{}'", ca.display()))
     }
 
     pub(crate) fn seen(&self) -> Seen {
