@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::health::Health;
 use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
+use crate::credential::Keyring;
 use crate::drain::{self, Schedule};
 use crate::files::Watch;
-use crate::key::Keyring;
 use crate::memory;
 use crate::proxy::snapshot::{self, Current, Snapshot};
 use crate::secret::{self, Environment, Salt};

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
+use crate::credential::Unusable;
 use crate::json::Misplaced;
-use crate::key::Unusable;
 use crate::proxy::limit::Exceeded;
 use crate::proxy::{idempotency, recovery, tenant};
 use crate::state::Limit;

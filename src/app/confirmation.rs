@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::asteroid::{answer, execution};
 use crate::client::Client;
 use crate::config::resolve::Config;
-use crate::key::{Held, Key, Verdict};
+use crate::credential::{Held, Key, Verdict};
 use crate::tasks::Tasks;
 use crate::transport::connect::Connector;
 use crate::transport::{Transport, tls};

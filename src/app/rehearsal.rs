@@ -9,8 +9,8 @@ use hyper::Request;
 use tokio::runtime::Handle;
 
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
+use crate::credential::{Definition, Key, Keys};
 use crate::drain;
-use crate::key::{Definition, Key, Keys};
 use crate::memory;
 use crate::proxy::Proxy;
 use crate::proxy::rehearsal::Rehearsal;

@@ -27,7 +27,7 @@ use super::file;
 use super::finding::{Findings, Path};
 use super::units;
 use crate::asteroid::start::OnConflict;
-use crate::key::Definition;
+use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
 use crate::telemetry::trace::Ratio;
 use crate::transport::endpoint::Endpoint;

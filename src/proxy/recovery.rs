@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
-use crate::key::Unusable;
+use crate::credential::Unusable;
 use crate::state::{BodyDigest, Digest};
 use crate::telemetry::metrics::client::Target;
 use crate::telemetry::request_id::RequestId;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
+use crate::credential::{Held, Key};
 use crate::error::Error;
-use crate::key::{Held, Key};
 use crate::secret::Fingerprint;
 use crate::telemetry::audit::Entered;
 use crate::telemetry::metrics::client::{Sent, Target};

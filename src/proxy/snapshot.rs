@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, TenantSource};
-use crate::key::{self, Key};
+use crate::credential::{self, Key};
 use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
 use crate::telemetry::metrics::OTHER;
 use crate::transport::endpoint::Scheme;
@@ -135,7 +135,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// Where names do not match, which `config::resolve` has ruled out.
-    pub fn serve(config: &Config, keys: &key::Keys, state: &State) -> Result<Vec<Served>, Error> {
+    pub fn serve(config: &Config, keys: &credential::Keys, state: &State) -> Result<Vec<Served>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::key::{Condition, Key, Keyring};
+use crate::credential::{Condition, Key, Keyring};
 use crate::state::{ControlState, Counter, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
 use crate::transport::pool::Pooled;
