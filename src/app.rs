@@ -28,7 +28,7 @@ use crate::files::Watch;
 use crate::log::Log;
 use crate::memory;
 use crate::metrics::{self, Metrics};
-use crate::proxy::snapshot::{self, Current, Snapshot};
+use crate::proxy::generation::{self, Current, Snapshot};
 use crate::record::Sinks;
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
@@ -109,7 +109,7 @@ pub enum Error {
     BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]
-    Snapshot(#[from] snapshot::Error),
+    Snapshot(#[from] generation::Error),
     /// The system refused a thread, a socket or a runtime.
     #[error("starting failed")]
     System(#[from] io::Error),

@@ -20,7 +20,7 @@ use crate::config::{self, resolve::Config};
 use crate::log::{Format, Log};
 use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
-use crate::{app, dump, log};
+use crate::{app, log, process_hardening};
 
 /// How long the log may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -124,7 +124,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
-    let protected = dump::forbid();
+    let protected = process_hardening::forbid();
     let source = app::Source::new(file.path.clone());
     let runtime = runtime()?;
     let Some(config) = runtime.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
@@ -248,7 +248,7 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
 }
 
 /// Said once, in the log: what runs without this protection serves nevertheless.
-fn say_if_unprotected(protected: Result<(), dump::Error>) {
+fn say_if_unprotected(protected: Result<(), process_hardening::Error>) {
     if let Err(error) = protected {
         let error = format!("{:#}", anyhow::Error::from(error));
         tracing::warn!(error, "a core dump of this process, or whoever may look into it, can show the key");

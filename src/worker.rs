@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::drain::Draining;
 use crate::metrics::Gauge;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 use crate::record::Sinks;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;

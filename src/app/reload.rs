@@ -11,7 +11,7 @@ use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
 use crate::credential::Keyring;
 use crate::files::{self, Changes};
-use crate::proxy::snapshot::{Current, Snapshot};
+use crate::proxy::generation::{Current, Snapshot};
 use crate::record::Sinks;
 use crate::secret::Environment;
 use crate::state::State;

@@ -35,10 +35,10 @@ mod tests {
 
     use super::*;
     use crate::asteroid::operation::Operation;
+    use crate::caller::Peer;
     use crate::facts::Decision;
     use crate::facts::request_id::RequestId;
     use crate::facts::trace_context::Context;
-    use crate::peer::Peer;
     use crate::secret::{Salt, Secret};
     use crate::state::{Digest, Limit};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Facts;
 use crate::asteroid::operation::Operation;
-use crate::peer::Peer;
+use crate::caller::Peer;
 
 /// The longest detail that is written, in bytes.
 const LONGEST_DETAIL: usize = 1000;

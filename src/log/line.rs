@@ -48,9 +48,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::caller::Peer;
     use crate::facts::Outcome;
     use crate::facts::request_id::RequestId;
-    use crate::peer::Peer;
     use crate::state::Digest;
 
     fn written(change: impl FnOnce(&mut Facts), peer: &str, took: Duration) -> Value {

@@ -9,16 +9,16 @@ use std::time::Duration;
 use hyper::Response;
 
 use crate::drain::Draining;
-use crate::error::Error;
 use crate::facts::Outcome;
+use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::InFlight;
 use crate::tasks::{Kind, Tasks};
+use crate::tenant::Tenant;
 
 use super::Proxy;
 use super::answer::Body;
 use super::exchange::{Stake, proof};
-use super::snapshot::Tenant;
 
 /// How long an answer is read after its time-out.
 pub(super) const LENGTH: Duration = Duration::from_secs(120);

@@ -10,10 +10,10 @@ use rustix::io::Errno;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
+use crate::caller::Peer;
 use crate::metrics::{CloseReason, Gauge};
-use crate::peer::Peer;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 use crate::tasks::Kind;
 
 use super::capacity::{Capacity, ConnectionPermit};

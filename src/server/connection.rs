@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
+use crate::caller::Peer;
 use crate::metrics::CloseReason;
-use crate::peer::Peer;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
 use super::patient::Patient;

@@ -15,12 +15,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::peer::Peer;
+use crate::caller::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::answer::Body;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::delivery::Deliveries;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
 use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
