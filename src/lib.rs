@@ -23,7 +23,7 @@
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
 //!   that the operator names and that may change meanwhile, and certificates in them. [`memory`]: how much of it this process
 //!   may have.
-//! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
+//! - [`event`]: the codes of log events. [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
 //!   metrics. [`simulator`]: the simulated Asteroid.
 
 pub mod accept;
@@ -36,6 +36,7 @@ pub mod config;
 pub mod drain;
 pub mod dump;
 pub mod error;
+pub mod event;
 pub mod files;
 pub mod json;
 pub mod key;

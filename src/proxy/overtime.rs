@@ -10,6 +10,7 @@ use hyper::Response;
 
 use crate::drain::Draining;
 use crate::error::Error;
+use crate::event;
 use crate::state::InFlight;
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::record::{Outcome, Record};
@@ -77,6 +78,7 @@ impl Continuation {
                 ended = rest => ended,
                 () = draining.closing() => {
                     tracing::warn!(
+                        event = event::START_ABANDONED,
                         request_id = request_id.as_str(),
                         tenant = tenant.as_deref(),
                         outcome = Outcome::Unknown.name(),
@@ -93,6 +95,7 @@ impl Continuation {
                 meters.started(operation);
             }
             tracing::info!(
+                event = event::START_COMPLETED_LATE,
                 request_id = request_id.as_str(),
                 tenant = tenant.as_deref(),
                 outcome = Outcome::of(proof).name(),

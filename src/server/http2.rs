@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use crate::event;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
@@ -120,6 +121,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "the connection ended early");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early");
     }
 }

@@ -6,22 +6,26 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::record::Line;
+use crate::event;
 use crate::peer::Peer;
 
 /// The longest detail that is written, in bytes.
 const LONGEST_DETAIL: usize = 1000;
 
 pub(super) fn json(lines: &mut Vec<u8>, line: &Line, took: Duration) -> io::Result<()> {
-    begin(lines, "request", took)?;
+    begin(lines, "request", event::REQUEST_COMPLETED, took)?;
     asked(lines, line)?;
     plain(lines, "credential", line.credential.as_deref());
     became(lines, line)
 }
 
 /// The members that every line of the log begins with, and how long the request took.
-pub(super) fn begin(lines: &mut Vec<u8>, message: &str, took: Duration) -> io::Result<()> {
+pub(super) fn begin(lines: &mut Vec<u8>, message: &str, event: &str, took: Duration) -> io::Result<()> {
     let now = humantime::format_rfc3339_micros(SystemTime::now());
-    write!(lines, r#"{{"timestamp":"{now}","level":"INFO","message":"{message}","duration_ms":"#)?;
+    write!(lines, r#"{{"timestamp":"{now}"#)?;
+    for part in ["\",\"level\":\"INFO\",\"message\":\"", message, "\",\"event\":\"", event, "\",\"duration_ms\":"] {
+        lines.extend_from_slice(part.as_bytes());
+    }
     milliseconds(lines, took);
     Ok(())
 }
@@ -140,7 +144,7 @@ mod tests {
     fn what_is_known_is_written_and_what_is_not_is_left_out() {
         let line = written(|_| {}, "127.0.0.1:80", Duration::ZERO);
         let expected = json!({
-            "level": "INFO", "message": "request", "duration_ms": 0.0, "peer": "127.0.0.1:80", "status": 0,
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 0.0, "peer": "127.0.0.1:80", "status": 0,
             "outcome": "not_started", "bytes_in": 0, "delivered": false
         });
         assert_eq!(line, expected);
@@ -164,7 +168,7 @@ mod tests {
             line.delivered = true;
         };
         let expected = json!({
-            "level": "INFO", "message": "request", "duration_ms": 61_002.034, "peer": "[::1]:65535", "tenant": "billing",
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 61_002.034, "peer": "[::1]:65535", "tenant": "billing",
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
             "idempotency_digest": Digest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use super::super::line::{asked, became, begin, number, plain};
 use super::super::record::Record;
+use crate::event;
 
 pub(super) fn json(line: &mut Vec<u8>, record: &Record) -> io::Result<()> {
-    begin(line, "audit", record.took())?;
+    begin(line, "audit", event::AUDIT_RECORDED, record.took())?;
     asked(line, &record.line)?;
     plain(line, "decision", Some(record.audit.decision.name()));
     plain(line, "credential", record.line.credential.as_deref());
