@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, health::Health};
 use crate::config::resolve::Address;
+use crate::credential::{Keeper, Keyring};
 use crate::drain::{Drain, Schedule};
 use crate::event;
 use crate::files::Watch;
-use crate::key::{Keeper, Keyring};
 use crate::server::unix::Name;
 use crate::state::State;
 use crate::tasks::Tasks;

@@ -144,8 +144,8 @@ mod tests {
     fn what_is_known_is_written_and_what_is_not_is_left_out() {
         let line = written(|_| {}, "127.0.0.1:80", Duration::ZERO);
         let expected = json!({
-            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 0.0, "peer": "127.0.0.1:80", "status": 0,
-            "outcome": "not_started", "bytes_in": 0, "delivered": false
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 0.0,
+            "peer": "127.0.0.1:80", "status": 0, "outcome": "not_started", "bytes_in": 0, "delivered": false
         });
         assert_eq!(line, expected);
         let all = |line: &mut Line| {
@@ -168,7 +168,8 @@ mod tests {
             line.delivered = true;
         };
         let expected = json!({
-            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 61_002.034, "peer": "[::1]:65535", "tenant": "billing",
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 61_002.034,
+            "peer": "[::1]:65535", "tenant": "billing",
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
             "idempotency_digest": Digest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
