@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self, resolve::Config};
+use crate::event;
 use crate::log::{Format, Log};
 use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
@@ -240,7 +241,7 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
     let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
     log::events_to(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(%panic, "a fault of the gateway: please report it");
+        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "a fault of the gateway: please report it");
         // The log is not written any more where the panic ends the process.
         complain(format_args!("a fault of the gateway, please report it: {panic}"));
     }));
@@ -251,7 +252,11 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
 fn say_if_unprotected(protected: Result<(), process_hardening::Error>) {
     if let Err(error) = protected {
         let error = format!("{:#}", anyhow::Error::from(error));
-        tracing::warn!(error, "a core dump of this process, or whoever may look into it, can show the key");
+        tracing::warn!(
+            event = event::PROCESS_UNPROTECTED,
+            error,
+            "a core dump of this process, or whoever may look into it, can show the key"
+        );
     }
 }
 

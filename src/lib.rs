@@ -25,7 +25,8 @@
 //!   may have.
 //! - [`facts`]: what is known of one request. [`record`]: its holder, which writes them to the sinks: [`log`], [`audit`],
 //!   [`metrics`], [`trace`].
-//! - [`client`]: questions of the gateway's own. [`admin`]: probes and metrics. [`simulator`]: the simulated Asteroid.
+//! - [`event`]: the codes of log events. [`client`]: questions of the gateway's own. [`admin`]: probes and metrics.
+//!   [`simulator`]: the simulated Asteroid.
 
 pub mod admin;
 pub mod app;
@@ -37,6 +38,7 @@ pub mod client;
 pub mod config;
 pub mod credential;
 pub mod drain;
+pub mod event;
 pub mod facts;
 pub mod files;
 pub mod identity;

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use crate::event;
 use crate::facts::Facts;
 use crate::facts::json::{asked, became, begin, number, plain};
 
 pub(super) fn json(line: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
-    begin(line, "audit", facts.took())?;
+    begin(line, "audit", event::AUDIT_RECORDED, facts.took())?;
     asked(line, facts)?;
     plain(line, "decision", Some(facts.decision.name()));
     plain(line, "credential", facts.credential.as_deref());

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::asteroid::execution::Filter;
+use crate::event;
 use crate::facts::request_id::RequestId;
 use crate::state::Digest;
 use crate::tasks::Tasks;
@@ -71,7 +72,13 @@ impl Control {
                     let lag = answered.elapsed();
                     control.pass(filter, lag);
                     let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
-                    tracing::info!(credential, filter = filter.name(), lag_ms, "recovery is proven: a start was found");
+                    tracing::info!(
+                        event = event::RECOVERY_PROVEN,
+                        credential,
+                        filter = filter.name(),
+                        lag_ms,
+                        "recovery is proven: a start was found"
+                    );
                     return;
                 }
                 Err(found) => control.look(found),
@@ -79,6 +86,7 @@ impl Control {
         }
         let last = control.fail(Instant::now());
         tracing::error!(
+            event = event::RECOVERY_PROOF_FAILED,
             credential,
             last,
             "recovery is unproven: a start that was answered was not found in the upstream's listing, so a retry that comes to \

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::Response;
 
 use crate::drain::Draining;
+use crate::event;
 use crate::facts::Outcome;
 use crate::proxy::error::Error;
 use crate::record::Record;
@@ -78,6 +79,7 @@ impl Continuation {
                 ended = rest => ended,
                 () = draining.closing() => {
                     tracing::warn!(
+                        event = event::START_ABANDONED,
                         request_id = request_id.as_str(),
                         tenant = tenant.as_deref(),
                         outcome = Outcome::Unknown.name(),
@@ -94,6 +96,7 @@ impl Continuation {
                 meters.started(operation);
             }
             tracing::info!(
+                event = event::START_COMPLETED_LATE,
                 request_id = request_id.as_str(),
                 tenant = tenant.as_deref(),
                 outcome = Outcome::of(proof).name(),

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::caller::Peer;
+use crate::event;
 use crate::proxy::Proxy;
 use crate::proxy::generation::Current;
 
@@ -120,6 +121,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "the connection ended early");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early");
     }
 }
