@@ -118,6 +118,7 @@ fn a_change_that_needs_a_restart_is_named_and_nothing_of_its_file_is_taken_over(
             "listeners[0].tls",
             changed.replace(FIXED, &format!("{FIXED}, tls: {{ certificate_file: ./c, key_file: ./k }}")),
         ),
+        ("workers", changed.clone() + "workers: 2\n"),
         ("upstream", changed.replace("/agents/v2 }", "/agents/v3 }")),
         ("admin.address", changed.replace("admin: { address: 127.0.0.1:0", "admin: { address: 127.0.0.2:0")),
         ("timeouts.connect, timeouts.idle", changed.clone() + "timeouts: { connect: 1s, idle: 1s }\n"),
