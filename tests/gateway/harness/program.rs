@@ -273,8 +273,19 @@ fn read(output: Box<dyn Read + Send>, lines: &Arc<Lines>) -> JoinHandle<()> {
 /// As a whole: a reload in between must not find a half.
 fn write(dir: &TempDir, configuration: &str) {
     let [new, file] = ["gateway.yaml.new", "gateway.yaml"].map(|name| dir.path().join(name));
-    std::fs::write(&new, configuration.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    let configuration = with_workers(configuration).replace("{dir}", dir.path().to_str().unwrap());
+    std::fs::write(&new, configuration).unwrap();
     std::fs::rename(new, file).unwrap();
+}
+
+/// Adds the number of workers in the variable `ASTEROID_TEST_WORKERS`, if it is set and the configuration names none: by
+/// default, a gateway on loopback has one.
+fn with_workers(configuration: &str) -> String {
+    let names_workers = configuration.lines().any(|line| line.starts_with("workers:"));
+    match std::env::var("ASTEROID_TEST_WORKERS") {
+        Ok(workers) if !names_workers && !configuration.is_empty() => format!("{configuration}\nworkers: {workers}\n"),
+        _ => configuration.to_owned(),
+    }
 }
 
 fn is_reload(message: &str) -> bool {
