@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, health::Health};
 use crate::config::resolve::Address;
+use crate::credential::{Keeper, Keyring};
 use crate::drain::{Drain, Schedule};
 use crate::files::Watch;
-use crate::key::{Keeper, Keyring};
 use crate::server::unix::Name;
 use crate::state::State;
 use crate::tasks::Tasks;

@@ -10,13 +10,14 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::key::{Condition, Key, Keyring};
+use crate::credential::{Condition, Key, Keyring};
 use crate::state::{ControlState, Counter, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
+use crate::transport::pool::Pooled;
 
 use super::duration::Histogram;
 use super::text::prometheus;
-use super::{CloseReason, Form, Kind, Name, Pool, Pooled};
+use super::{CloseReason, Form, Kind, Name, Pool};
 
 /// A label and its value.
 pub(super) type Label<'a> = (&'static str, Cow<'a, str>);
