@@ -2,8 +2,10 @@
 
 pub mod accept;
 pub mod activity;
+mod bounds;
 pub mod capacity;
 pub mod connection;
+mod eviction;
 pub mod http1;
 pub mod http2;
 pub mod monitor;

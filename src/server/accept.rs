@@ -16,12 +16,10 @@ use crate::proxy::snapshot::Current;
 use crate::tasks::Kind;
 use crate::telemetry::metrics::{CloseReason, Gauge};
 
+use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
 use super::socket::{Bound, Socket, Stream};
-
-/// Connections that wait to be accepted, beyond which the kernel refuses more.
-pub(super) const BACKLOG: u32 = 1024;
 
 /// How long accepting pauses if the system has no descriptor or memory left: the queue holds meanwhile.
 pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
