@@ -11,5 +11,6 @@ pub mod http2;
 pub mod monitor;
 pub mod patient;
 pub mod socket;
+pub mod stream;
 pub mod tls;
 pub mod unix;

@@ -19,7 +19,8 @@ use crate::telemetry::metrics::{CloseReason, Gauge};
 use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
-use super::socket::{Bound, Socket, Stream};
+use super::socket::{Bound, Socket};
+use super::stream::Stream;
 
 /// How long accepting pauses if the system has no descriptor or memory left: the queue holds meanwhile.
 pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -150,7 +151,7 @@ impl Acceptor {
 /// A connection that is already in the queue. The system is asked: the runtime learns of one only when it next waits.
 fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
     loop {
-        match socket.queued() {
+        match socket.accept_queued() {
             Ok(accepted) => return Some(accepted),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => return None,
             Err(_) => {}

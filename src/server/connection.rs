@@ -13,7 +13,7 @@ use super::activity::Activity;
 use super::bounds::FIRST_REQUEST_GRACE;
 use super::eviction::late_or_evicted;
 use super::patient::Patient;
-use super::socket::Stream;
+use super::stream::{Stream, set_nodelay};
 use super::{http1, http2, tls};
 
 /// Serves a connection to its end.
@@ -25,7 +25,7 @@ pub async fn serve(
     proxy: Arc<Proxy>,
     tls: Option<TlsAcceptor>,
 ) {
-    if let Err(error) = stream.set_nodelay() {
+    if let Err(error) = set_nodelay(&stream) {
         tracing::debug!(%peer, %error, "the caller left before it was served");
         return;
     }
