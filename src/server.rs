@@ -9,7 +9,6 @@ mod eviction;
 pub mod http1;
 pub mod http2;
 pub mod monitor;
-pub mod patient;
 pub mod socket;
 pub mod stream;
 pub mod tls;

@@ -12,8 +12,7 @@ use crate::proxy::snapshot::Current;
 use super::activity::Activity;
 use super::bounds::FIRST_REQUEST_GRACE;
 use super::eviction::late_or_evicted;
-use super::patient::Patient;
-use super::stream::{Stream, set_nodelay};
+use super::stream::{Stream, TimedStream, set_nodelay, with_write_timeout};
 use super::{http1, http2, tls};
 
 /// Serves a connection to its end.
@@ -29,7 +28,7 @@ pub async fn serve(
         tracing::debug!(%peer, %error, "the caller left before it was served");
         return;
     }
-    let stream = Patient::new(stream, current.load().snapshot.caller_idle);
+    let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
     match tls {
         None => http1::serve(stream, peer, &activity, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
@@ -39,7 +38,7 @@ pub async fn serve(
 
 async fn encrypted(
     acceptor: TlsAcceptor,
-    stream: Patient<Stream>,
+    stream: TimedStream,
     peer: Peer,
     activity: Arc<Activity>,
     current: Arc<Current>,

@@ -16,8 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::proxy::delivery::Deliveries;
 
-use super::patient::Patient;
-use super::stream::{CallerSide, Stream, is_over, poll_caller_side, take_error};
+use super::stream::{CallerSide, Stream, TimedStream, is_over, poll_caller_side, take_error};
 
 /// How long the system of a caller that has ended its side may take to acknowledge the last answer.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
@@ -28,13 +27,13 @@ pub trait Connection: AsyncRead + AsyncWrite + Unpin {
     fn socket(&self) -> &Stream;
 }
 
-impl Connection for Patient<Stream> {
+impl Connection for TimedStream {
     fn socket(&self) -> &Stream {
         self.get_ref()
     }
 }
 
-impl Connection for TlsStream<Patient<Stream>> {
+impl Connection for TlsStream<TimedStream> {
     fn socket(&self) -> &Stream {
         self.get_ref().0.get_ref()
     }

@@ -2,16 +2,29 @@
 
 use std::future::Future as _;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::either::Either;
 
 /// A caller's connection: over TCP on the left, over a Unix socket on the right. One type for both keeps one copy of the code
 /// above it, and costs no allocation.
 pub type Stream = Either<TcpStream, UnixStream>;
+
+/// A connection whose writes fail if the caller takes nothing for too long. In a box, because its timer must not move.
+pub type TimedStream = Pin<Box<TimeoutWriter<Stream>>>;
+
+/// Lets each write to a connection wait for this long.
+#[must_use]
+pub fn with_write_timeout(stream: Stream, timeout: Duration) -> TimedStream {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(timeout));
+    Box::pin(stream)
+}
 
 /// The state of the caller's side of a connection.
 #[derive(Debug)]
