@@ -1,5 +1,6 @@
 //! The operator's listener, apart from the data: `/livez`, `/readyz`, `/metrics` and `/version`.
 
+pub mod exposition;
 mod guard;
 pub mod health;
 
@@ -23,8 +24,8 @@ use crate::peer::Peer;
 use crate::server::accept::{EXHAUSTED, is_shortage};
 use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
-use crate::telemetry::metrics::{Form, Page};
 
+use exposition::{Form, Page};
 use guard::Refusal;
 use health::Health;
 

@@ -17,10 +17,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self, resolve::Config};
+use crate::log::{Format, Log};
 use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
-use crate::telemetry::log::{Format, Log};
-use crate::{app, dump, telemetry};
+use crate::{app, dump, log};
 
 /// How long the log may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -238,7 +238,7 @@ impl Logging {
 
 fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
     let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
-    telemetry::log::events_to(&log, logging.level());
+    log::events_to(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(%panic, "a fault of the gateway: please report it");
         // The log is not written any more where the panic ends the process.

@@ -14,13 +14,13 @@ use serde::Serialize;
 
 use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
+use crate::audit;
 use crate::credential::Unusable;
+use crate::facts::Outcome;
 use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
 use crate::proxy::{idempotency, recovery, tenant};
 use crate::state::Limit;
-use crate::telemetry::audit;
-use crate::telemetry::record::Outcome;
 use crate::transport;
 
 pub use form::Form;

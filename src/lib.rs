@@ -23,13 +23,15 @@
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
 //!   that the operator names and that may change meanwhile, and certificates in them. [`memory`]: how much of it this process
 //!   may have.
-//! - [`telemetry`]: the log, traces, and what is counted. [`client`]: questions of the gateway's own. [`admin`]: probes and
-//!   metrics. [`simulator`]: the simulated Asteroid.
+//! - [`facts`]: what is known of one request. [`record`]: its holder, which writes them to the sinks: [`log`], [`audit`],
+//!   [`metrics`], [`trace`].
+//! - [`client`]: questions of the gateway's own. [`admin`]: probes and metrics. [`simulator`]: the simulated Asteroid.
 
 pub mod accept;
 pub mod admin;
 pub mod app;
 pub mod asteroid;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -37,18 +39,22 @@ pub mod credential;
 pub mod drain;
 pub mod dump;
 pub mod error;
+pub mod facts;
 pub mod files;
 pub mod json;
+pub mod log;
 pub mod memory;
+pub mod metrics;
 pub mod peer;
 pub mod pem;
 pub mod proxy;
+pub mod record;
 pub mod secret;
 pub mod server;
 pub mod simulator;
 pub mod state;
 pub mod tasks;
-pub mod telemetry;
+pub mod trace;
 pub mod transport;
 pub mod upstream;
 pub mod worker;

@@ -12,9 +12,9 @@ use crate::config::{self, Loaded};
 use crate::credential::Keyring;
 use crate::files::{self, Changes};
 use crate::proxy::snapshot::{Current, Snapshot};
+use crate::record::Sinks;
 use crate::secret::Environment;
 use crate::state::State;
-use crate::telemetry::Sinks;
 
 /// The file that a configuration came from.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use tokio::net::TcpListener;
 
 use crate::config::resolve::Address;
 use crate::config::{self, DEVELOPMENT_KEY};
+use crate::log::Format;
 use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
-use crate::telemetry::log::Format;
 use crate::{app, asteroid, dump};
 
 use super::{LAST_WORDS, Logging, Signals, begin_log, complain, runtime, say, say_if_unprotected};

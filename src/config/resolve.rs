@@ -30,7 +30,7 @@ use super::units;
 use crate::asteroid::start::OnConflict;
 use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
-use crate::telemetry::trace::Ratio;
+use crate::trace::Ratio;
 use crate::transport::endpoint::Endpoint;
 
 pub use address::Address;

@@ -15,9 +15,9 @@ use std::time::Duration;
 use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, MAX_WORKERS, TenantSource, Workers};
 use super::*;
 use crate::asteroid::start::OnConflict;
+use crate::audit::WhenFull;
 use crate::secret::SecretRef;
-use crate::telemetry::audit::WhenFull;
-use crate::telemetry::trace::Ratio;
+use crate::trace::Ratio;
 use crate::transport::endpoint::Scheme;
 
 const SMALLEST: &str = include_str!("../../config/gateway.yaml");

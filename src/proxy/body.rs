@@ -13,8 +13,8 @@ use hyper::{HeaderMap, Version};
 use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::record::Record;
 use crate::state::{Hold, OverQuota};
-use crate::telemetry::record::Record;
 
 use super::snapshot::{Snapshot, Tenant};
 

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::asteroid::execution::Filter;
+use crate::facts::request_id::RequestId;
 use crate::state::Digest;
 use crate::tasks::Tasks;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
+use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use super::Proxy;

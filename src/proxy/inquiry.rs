@@ -6,9 +6,9 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
 use crate::error::Error;
-use crate::telemetry::record::Record;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
+use crate::facts::request_id::RequestId;
+use crate::record::Record;
+use crate::trace::Trace;
 
 use super::answer::Body;
 use super::idempotency::{self, KeyDigests};
@@ -40,7 +40,7 @@ impl Inquiry {
             snapshot: Arc::clone(snapshot),
             tenant: Arc::clone(tenant),
             keyed,
-            request_id: record.line.request_id.clone(),
+            request_id: record.facts.request_id.clone(),
             context: Trace::context_of(&caller.headers),
         }))
     }

@@ -8,10 +8,10 @@ use http_body_util::Full;
 use hyper::Request;
 
 use crate::error::Error;
+use crate::facts::request_id::RequestId;
 use crate::peer::Peer;
-use crate::telemetry::record::Record;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
+use crate::record::Record;
+use crate::trace::Trace;
 use crate::transport::body::Body;
 
 use super::snapshot::Served;

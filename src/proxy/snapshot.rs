@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, TenantSource};
 use crate::credential::{self, Key};
+use crate::metrics::OTHER;
 use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
-use crate::telemetry::metrics::OTHER;
 use crate::transport::endpoint::Scheme;
 
 use super::caller::Hosts;

@@ -10,11 +10,11 @@ use rustix::io::Errno;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
+use crate::metrics::{CloseReason, Gauge};
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
 use crate::tasks::Kind;
-use crate::telemetry::metrics::{CloseReason, Gauge};
 
 use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};

@@ -1,8 +1,8 @@
 //! Closing a connection although its caller may still want something.
 
+use crate::metrics::CloseReason;
 use crate::proxy::Proxy;
 use crate::proxy::snapshot::Current;
-use crate::telemetry::metrics::CloseReason;
 
 use super::activity::Activity;
 use super::bounds::FIRST_HEAD_TIMEOUT;

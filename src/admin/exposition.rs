@@ -1,6 +1,7 @@
 //! What `/metrics` shows: every series of the table, gathered when somebody looks.
 
-use std::borrow::Cow;
+mod format;
+
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -10,17 +11,17 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use crate::audit;
 use crate::credential::{Condition, Key, Keyring};
+use crate::metrics::duration::Histogram;
+use crate::metrics::table::{self, Kind, Name};
+use crate::metrics::{CloseReason, Label};
+use crate::record::Sinks;
 use crate::state::{ControlState, Counter, Keyed, Meters, State};
-use crate::telemetry::{Sinks, audit};
-use crate::transport::pool::Pooled;
 
-use super::duration::Histogram;
-use super::text::prometheus;
-use super::{CloseReason, Form, Kind, Name, Pool};
+use format::prometheus;
 
-/// A label and its value.
-pub(super) type Label<'a> = (&'static str, Cow<'a, str>);
+pub use format::Form;
 
 /// Everything that is shown.
 #[derive(Debug, Clone)]
@@ -78,14 +79,14 @@ impl Collector for Page {
 impl Shown {
     fn requests(&self, out: &mut Out<'_>) -> fmt::Result {
         let metrics = &self.sinks.metrics;
-        out.histograms(&super::SERVER, metrics.server.series())?;
+        out.histograms(&table::SERVER, metrics.server.series())?;
         let (address, port) = &self.upstream;
         let to_upstream = metrics.client.series().map(|(mut labels, histogram)| {
             labels.extend([("server_address", address.into()), ("server_port", port.to_string().into())]);
             (labels, histogram)
         });
-        out.histograms(&super::CLIENT, to_upstream)?;
-        out.gauge(&super::IN_FLIGHT, &metrics.in_flight.count())
+        out.histograms(&table::CLIENT, to_upstream)?;
+        out.gauge(&table::IN_FLIGHT, &metrics.in_flight.count())
     }
 
     /// With thousands of tenants, most of what could be shown is zero and is left out, save what alerts wait for: Prometheus
@@ -93,21 +94,21 @@ impl Shown {
     fn tenants(&self, out: &mut Out<'_>) -> fmt::Result {
         let tenants = self.state.meters();
         let each = || tenants.iter().map(|(tenant, meters)| (tenant.as_str(), &**meters));
-        out.counted(&super::REQUESTS, ["tenant", "status"], each(), |meters| {
+        out.counted(&table::REQUESTS, ["tenant", "status"], each(), |meters| {
             meters.requests().filter(|(_, count)| *count > 0).map(|(class, count)| ([class], count)).collect()
         })?;
-        out.counted(&super::STARTED, ["tenant", "operation"], each(), |meters| {
+        out.counted(&table::STARTED, ["tenant", "operation"], each(), |meters| {
             meters.executions().filter(|(_, count)| *count > 0).map(|(operation, count)| ([operation], count)).collect()
         })?;
-        out.counters(&super::UNKNOWN, each().map(|(tenant, meters)| ([("tenant", tenant)], meters.unknown_starts())))?;
-        out.counted(&super::DECISIONS, ["tenant", "limit", "decision"], each(), |meters| {
+        out.counters(&table::UNKNOWN, each().map(|(tenant, meters)| ([("tenant", tenant)], meters.unknown_starts())))?;
+        out.counted(&table::DECISIONS, ["tenant", "limit", "decision"], each(), |meters| {
             meters
                 .decisions()
                 .filter(|(.., count)| *count > 0)
                 .map(|(limit, decision, count)| ([limit, decision], count))
                 .collect()
         })?;
-        out.counted(&super::KEYED, ["tenant", "result"], each(), |meters| {
+        out.counted(&table::KEYED, ["tenant", "result"], each(), |meters| {
             let shown = meters.keys().filter(|(result, count)| *count > 0 || *result == Keyed::Full.name());
             shown.map(|(result, count)| ([result], count)).collect()
         })
@@ -115,19 +116,19 @@ impl Shown {
 
     fn idempotency(&self, out: &mut Out<'_>) -> fmt::Result {
         let usage = self.state.claims.usage();
-        out.gauge(&super::KEY_RECORDS, &usage.records)?;
-        out.gauge(&super::KEY_MEMORY, &usage.memory)?;
-        out.gauge(&super::KEY_BOUND, &usage.bound)?;
-        out.counter(&super::FORGOTTEN, usage.forgotten_early)?;
+        out.gauge(&table::KEY_RECORDS, &usage.records)?;
+        out.gauge(&table::KEY_MEMORY, &usage.memory)?;
+        out.gauge(&table::KEY_BOUND, &usage.bound)?;
+        out.counter(&table::FORGOTTEN, usage.forgotten_early)?;
         let controls = self.state.controls();
         let each = || controls.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
         let is_proven = |state| u32::from(matches!(state, ControlState::Proven { .. }));
-        out.gauges(&super::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
+        out.gauges(&table::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
         let lags = each().filter_map(|(labels, state)| match state {
             ControlState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
             _ => None,
         });
-        out.gauges(&super::LISTING_LAG, lags)
+        out.gauges(&table::LISTING_LAG, lags)
     }
 
     fn credentials(&self, out: &mut Out<'_>) -> fmt::Result {
@@ -135,12 +136,12 @@ impl Shown {
         let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.shown(now))).collect();
         let ages =
             shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.newest?.age.as_secs_f64())));
-        out.gauges(&super::AGE, ages)?;
+        out.gauges(&table::AGE, ages)?;
         let states = shown.iter().flat_map(|(name, key)| {
             let is = |state: Condition| u32::from(state == key.condition);
             Condition::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
         });
-        out.gauges(&super::CREDENTIAL_STATE, states)?;
+        out.gauges(&table::CREDENTIAL_STATE, states)?;
         let named: Vec<_> = shown
             .iter()
             .map(|(name, key)| {
@@ -151,58 +152,47 @@ impl Shown {
         let infos = named.iter().map(|(name, fingerprint, error)| {
             ([("credential", *name), ("fingerprint", fingerprint.as_str()), ("error", *error)], 1_u32)
         });
-        out.gauges(&super::CREDENTIAL_INFO, infos)?;
+        out.gauges(&table::CREDENTIAL_INFO, infos)?;
         let of_each = |count: fn(&Key) -> &Counter| {
             let keys = keys.iter();
             keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
         };
-        out.counters(&super::AUTH_FAILURES, of_each(|key| &key.refusals))?;
-        out.counters(&super::ECHOES, of_each(|key| &key.echoes.found))?;
-        out.counters(&super::CODED, of_each(|key| &key.echoes.coded))
+        out.counters(&table::AUTH_FAILURES, of_each(|key| &key.refusals))?;
+        out.counters(&table::ECHOES, of_each(|key| &key.echoes.found))?;
+        out.counters(&table::CODED, of_each(|key| &key.echoes.coded))
     }
 
     fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
         let metrics = &self.sinks.metrics;
         let pooled = metrics.pooled();
-        out.gauge(&super::IDLE, &pooled.idle)?;
-        out.gauge(&super::SHARED, &pooled.shared)?;
-        out.gauge(&super::STREAMS, &pooled.streams)?;
+        out.gauge(&table::IDLE, &pooled.idle)?;
+        out.gauge(&table::SHARED, &pooled.shared)?;
+        out.gauge(&table::STREAMS, &pooled.streams)?;
         let listeners = metrics.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let open = listeners.iter().map(|(address, open)| ([("listener", address.as_str())], open.count()));
-        out.gauges(&super::CONNECTIONS, open)?;
-        out.gauge(&super::CAPACITY, &self.capacity)?;
-        out.counter(&super::DELAYED, metrics.delayed.count())?;
+        out.gauges(&table::CONNECTIONS, open)?;
+        out.gauge(&table::CAPACITY, &self.capacity)?;
+        out.counter(&table::DELAYED, metrics.delayed.count())?;
         let closed = CloseReason::ALL.iter().zip(&metrics.closed);
-        out.counters(&super::CLOSED, closed.map(|((_, reason), count)| ([("reason", *reason)], count.count())))?;
+        out.counters(&table::CLOSED, closed.map(|((_, reason), count)| ([("reason", *reason)], count.count())))?;
         let memory = &self.state.body_memory;
-        out.gauge(&super::BODY_MEMORY, &memory.held())?;
-        out.gauge(&super::BODY_MEMORY_LIMIT, &memory.max())?;
-        out.counter(&super::BODY_MEMORY_REFUSED, memory.refused())
+        out.gauge(&table::BODY_MEMORY, &memory.held())?;
+        out.gauge(&table::BODY_MEMORY_LIMIT, &memory.max())?;
+        out.counter(&table::BODY_MEMORY_REFUSED, memory.refused())
     }
 
     fn process(&self, out: &mut Out<'_>) -> fmt::Result {
         let reloads = &self.sinks.metrics.reloads;
         let results = reloads.results();
-        out.counters(&super::RELOADS, results.into_iter().map(|(result, count)| ([("result", result)], count)))?;
-        out.gauge(&super::RELOADED, &u32::from(!reloads.is_failing()))?;
-        out.gauge(&super::RELOADED_AT, &reloads.seconds())?;
-        out.counter(&super::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
-        out.counter(&super::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
-        out.gauge(&super::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.waiting()))?;
-        out.gauge(&super::AUDIT_LIMIT, &audit::PLACES)?;
-        out.counter(&super::SPANS_DROPPED, self.sinks.tracer.as_ref().map_or(0, |tracer| tracer.dropped()))?;
-        out.gauges(&super::BUILD, [([("version", env!("CARGO_PKG_VERSION"))], 1_u32)])
-    }
-}
-
-impl super::Metrics {
-    fn pooled(&self) -> Pooled {
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().map(|Pool(count)| count()).fold(Pooled::default(), |all, one| Pooled {
-            idle: all.idle + one.idle,
-            shared: all.shared + one.shared,
-            streams: all.streams + one.streams,
-        })
+        out.counters(&table::RELOADS, results.into_iter().map(|(result, count)| ([("result", result)], count)))?;
+        out.gauge(&table::RELOADED, &u32::from(!reloads.is_failing()))?;
+        out.gauge(&table::RELOADED_AT, &reloads.seconds())?;
+        out.counter(&table::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
+        out.counter(&table::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
+        out.gauge(&table::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.waiting()))?;
+        out.gauge(&table::AUDIT_LIMIT, &audit::PLACES)?;
+        out.counter(&table::SPANS_DROPPED, self.sinks.tracer.as_ref().map_or(0, |tracer| tracer.dropped()))?;
+        out.gauges(&table::BUILD, [([("version", env!("CARGO_PKG_VERSION"))], 1_u32)])
     }
 }
 

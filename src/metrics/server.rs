@@ -1,6 +1,6 @@
 //! Requests of callers, by what was asked for and how it ended.
 
-use std::time::Duration;
+use crate::facts::Facts;
 
 use super::duration::{Histogram, Lazy};
 use super::label::{ASKED, Asked, STATUSES, name, name_index, status, status_error, status_index};
@@ -49,18 +49,19 @@ type ByStatus = Lazy<ByError, STATUSES>;
 
 /// Their durations.
 #[derive(Debug, Default)]
-pub(super) struct Requests(Lazy<ByStatus, ASKED>);
+pub(crate) struct Requests(Lazy<ByStatus, ASKED>);
 
 impl Requests {
-    pub(super) fn observe(&self, asked: Asked, status: u16, error: Option<&str>, took: Duration) {
-        let by_error = self.0.at(asked.index()).and_then(|by_status| by_status.at(status_index(status)));
-        if let Some(histogram) = by_error.and_then(|by_error| by_error.at(name_index(&ERRORS, error))) {
-            histogram.observe(took);
+    pub(crate) fn observe(&self, asked: Asked, facts: &Facts) {
+        let by_status = self.0.at(asked.index(facts.operation));
+        let by_error = by_status.and_then(|by_status| by_status.at(status_index(facts.status)));
+        if let Some(histogram) = by_error.and_then(|by_error| by_error.at(name_index(&ERRORS, facts.error))) {
+            histogram.observe(facts.took());
         }
     }
 
     /// What was observed, with the labels of OpenTelemetry's conventions for HTTP servers.
-    pub(super) fn series(&self) -> impl Iterator<Item = (Vec<super::page::Label<'_>>, &Histogram)> {
+    pub(crate) fn series(&self) -> impl Iterator<Item = (Vec<super::label::Label<'_>>, &Histogram)> {
         let by_status = self.0.used().flat_map(|(asked, by_status)| by_status.used().map(move |used| (asked, used)));
         let by_error =
             by_status.flat_map(|(asked, (status, by_error))| by_error.used().map(move |used| (asked, status, used)));
@@ -68,7 +69,7 @@ impl Requests {
     }
 }
 
-fn labels(asked: usize, at: usize, error: usize) -> Vec<super::page::Label<'static>> {
+fn labels(asked: usize, at: usize, error: usize) -> Vec<super::label::Label<'static>> {
     let (scheme, method, route) = Asked::labels(asked);
     let mut labels = vec![("http_request_method", method.into()), ("url_scheme", scheme.into())];
     labels.extend(route.map(|route| ("http_route", route.into())));
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn every_error_in_the_table_of_answers_has_a_place() {
-        let table = include_str!("../../error.rs");
+        let table = include_str!("../error.rs");
         let slugs: Vec<&str> = table.split("StatusCode::").skip(1).filter_map(|row| row.split('"').nth(1)).collect();
         for slug in &slugs {
             assert!(ERRORS.contains(slug), "{slug} has none");

@@ -6,8 +6,8 @@ use hyper::{Method, Version};
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
 use super::{Exchange, Place, Recording};
 use crate::asteroid::operation::Operation;
+use crate::facts::{Facts, Outcome};
 use crate::peer::Peer;
-use crate::telemetry::record::{Line, Outcome};
 use crate::transport::endpoint::Scheme;
 
 /// The version of the conventions that the attributes follow.
@@ -17,32 +17,31 @@ pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
 const LONGEST_PATH: usize = 256;
 
 /// The span of the request, and one for each exchange with the upstream.
-pub(super) fn all(line: &Line, recording: &Recording, upstream: &Place) -> Vec<Span> {
+pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &Place) -> Vec<Span> {
     let exchanges = recording.exchanges();
-    let mut spans = vec![server(line, recording)];
+    let mut spans = vec![server(facts, recording)];
     spans.extend(exchanges.iter().map(|exchange| client(exchange, recording, upstream)));
     spans
 }
 
-fn server(line: &Line, recording: &Recording) -> Span {
-    let operation = line.operation.and_then(Operation::named);
-    let route = operation.map(Operation::template);
+fn server(facts: &Facts, recording: &Recording) -> Span {
+    let route = facts.operation.map(Operation::template);
     let (method, original) = known(&recording.method);
     let mut attributes = http(method, original, recording.version);
     let scheme = if recording.scheme == Scheme::Https { "https" } else { "http" };
     attributes.push(attribute("url.scheme", scheme));
     attributes.push(attribute("url.path", cut(recording.uri.path())));
     attributes.extend(route.map(|route| attribute("http.route", route)));
-    peer(line.peer, &mut attributes);
+    peer(facts.peer, &mut attributes);
     // A request that was cut off, or whose caller left before the answer, has none.
-    let status = Some(line.status).filter(|status| *status != 0);
+    let status = Some(facts.status).filter(|status| *status != 0);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status)));
-    let cut_off = (status.is_none() && line.outcome == Outcome::Unknown).then_some("cut-off");
-    let broke_off = line.error.filter(|_| status.is_some_and(|status| status < 400));
+    let cut_off = (status.is_none() && facts.outcome == Outcome::Unknown).then_some("cut-off");
+    let broke_off = facts.error.filter(|_| status.is_some_and(|status| status < 400));
     let failed = status.filter(|status| *status >= 500).map(|status| status.to_string());
-    let error = failed.map(|status| line.error.map_or(status, str::to_owned));
+    let error = failed.map(|status| facts.error.map_or(status, str::to_owned));
     let error = error.or_else(|| broke_off.or(cut_off).map(str::to_owned));
-    own(line, &mut attributes);
+    own(facts, &mut attributes);
     let name = if method == "_OTHER" { "HTTP" } else { method };
     Span {
         name: route.map_or_else(|| name.to_owned(), |route| format!("{name} {route}")),
@@ -68,25 +67,25 @@ fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
 }
 
 /// What is the gateway's own to tell, under the names of the log.
-fn own(line: &Line, attributes: &mut Vec<KeyValue>) {
-    let digest = line.idempotency.map(|digest| digest.to_string());
+fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
+    let digest = facts.idempotency.map(|digest| digest.to_string());
     let named = [
-        ("asteroid_gateway.request_id", Some(line.request_id.as_str())),
-        ("asteroid_gateway.tenant", line.tenant.as_deref()),
-        ("asteroid_gateway.operation", line.operation),
-        ("asteroid_gateway.agent_id", line.agent_id.as_deref()),
-        ("asteroid_gateway.workflow_id", line.workflow_id.as_deref()),
-        ("asteroid_gateway.credential", line.credential.as_deref()),
-        ("asteroid_gateway.outcome", Some(line.outcome.name())),
-        ("asteroid_gateway.error", line.error),
+        ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
+        ("asteroid_gateway.tenant", facts.tenant.as_deref()),
+        ("asteroid_gateway.operation", facts.operation.map(Operation::name)),
+        ("asteroid_gateway.agent_id", facts.agent_id.as_deref()),
+        ("asteroid_gateway.workflow_id", facts.workflow_id.as_deref()),
+        ("asteroid_gateway.credential", facts.credential.as_deref()),
+        ("asteroid_gateway.outcome", Some(facts.outcome.name())),
+        ("asteroid_gateway.error", facts.error),
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
-        ("asteroid_gateway.idempotency_outcome", line.key),
-        ("asteroid_gateway.looked_up", line.looked_up),
-        ("asteroid_gateway.execution_id", line.execution_id.as_deref()),
+        ("asteroid_gateway.idempotency_outcome", facts.key),
+        ("asteroid_gateway.looked_up", facts.looked_up),
+        ("asteroid_gateway.execution_id", facts.execution_id.as_deref()),
     ];
     attributes.extend(named.iter().filter_map(|(name, value)| value.map(|value| attribute(name, value))));
-    attributes.extend(line.replayed.then(|| attribute("asteroid_gateway.replayed", true)));
-    attributes.push(attribute("asteroid_gateway.delivered", line.delivered));
+    attributes.extend(facts.replayed.then(|| attribute("asteroid_gateway.replayed", true)));
+    attributes.push(attribute("asteroid_gateway.delivered", facts.delivered));
 }
 
 fn client(exchange: &Exchange, recording: &Recording, upstream: &Place) -> Span {

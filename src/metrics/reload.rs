@@ -42,16 +42,16 @@ impl Reloads {
         self.failing.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn results(&self) -> [(&'static str, u64); 3] {
+    pub(crate) fn results(&self) -> [(&'static str, u64); 3] {
         let counts = [("applied", &self.applied), ("refused", &self.refused), ("restart_needed", &self.restart_needed)];
         counts.map(|(result, count)| (result, count.count()))
     }
 
-    pub(super) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 
-    pub(super) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         Duration::from_millis(self.at.load(Ordering::Relaxed)).as_secs_f64()
     }
 }

@@ -4,7 +4,7 @@ use hyper::HeaderMap;
 
 use crate::accept::{self, Offer};
 
-use super::{Kind, TABLE};
+use crate::metrics::table::{Kind, TABLE};
 
 const OPEN_METRICS: Offer = Offer { essence: "application/openmetrics-text", version: Some("1.0.0") };
 const PROMETHEUS: Offer = Offer { essence: "text/plain", version: Some("0.0.4") };

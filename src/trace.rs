@@ -4,7 +4,6 @@
 //! A request's part in a trace is decided once, from its head. Spans are made when its record is closed, and handed to a
 //! queue that never waits. Without `traces` in the configuration, and without a `traceparent`, a look into the head is all.
 
-pub mod context;
 pub mod export;
 mod otlp;
 mod ratio;
@@ -18,10 +17,9 @@ use hyper::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
 use crate::transport::endpoint::Scheme;
 
-use context::{Context, SpanId, TraceId};
+use crate::facts::Facts;
+use crate::facts::trace_context::{self as context, Context, SpanId, TraceId};
 use export::Queue;
-
-use super::record::Record;
 
 pub use ratio::Ratio;
 
@@ -117,9 +115,10 @@ impl Tracer {
         self.queue.dropped()
     }
 
-    pub(super) fn close(&self, record: &Record) {
-        if let Trace::Recorded(recording) = &record.trace {
-            self.queue.put(&span::all(&record.line, recording, &self.upstream));
+    /// Hands the spans of a request that has ended to the queue.
+    pub fn close(&self, trace: &Trace, facts: &Facts) {
+        if let Trace::Recorded(recording) = trace {
+            self.queue.put(&span::all(facts, recording, &self.upstream));
         }
     }
 }

@@ -7,6 +7,9 @@ use hyper::Method;
 use crate::asteroid::operation::Operation;
 use crate::transport::endpoint::Scheme;
 
+/// A label and its value.
+pub type Label<'a> = (&'static str, Cow<'a, str>);
+
 /// How callers of a listener speak to it.
 const SCHEMES: [(Scheme, &str); 2] = [(Scheme::Http, "http"), (Scheme::Https, "https")];
 
@@ -31,8 +34,6 @@ const OTHER: &str = "_OTHER";
 pub struct Asked {
     scheme: Scheme,
     method: usize,
-    /// Where it is one of the API's.
-    pub operation: Option<Operation>,
 }
 
 /// How many combinations there are.
@@ -49,11 +50,11 @@ impl Asked {
     #[must_use]
     pub fn new(scheme: Scheme, method: &Method) -> Asked {
         let known = METHODS.iter().position(|(known, _)| known == method);
-        Asked { scheme, method: known.unwrap_or(METHODS.len()), operation: None }
+        Asked { scheme, method: known.unwrap_or(METHODS.len()) }
     }
 
-    pub(super) fn index(self) -> usize {
-        let operation = self.operation.map_or(Operation::ALL.len(), |operation| operation as usize);
+    pub(super) fn index(self, operation: Option<Operation>) -> usize {
+        let operation = operation.map_or(Operation::ALL.len(), |operation| operation as usize);
         (self.scheme as usize * (METHODS.len() + 1) + self.method) * (Operation::ALL.len() + 1) + operation
     }
 
@@ -120,10 +121,10 @@ mod tests {
         for (scheme, scheme_name) in SCHEMES {
             for (method, method_name) in METHODS.into_iter().chain([(Method::from_bytes(b"BREW").unwrap(), OTHER)]) {
                 for operation in Operation::ALL.into_iter().map(Some).chain([None]) {
-                    let asked = Asked { operation, ..Asked::new(scheme, &method) };
+                    let index = Asked::new(scheme, &method).index(operation);
                     let route = operation.map(Operation::template);
-                    assert_eq!(Asked::labels(asked.index()), (scheme_name, method_name, route));
-                    indices.push(asked.index());
+                    assert_eq!(Asked::labels(index), (scheme_name, method_name, route));
+                    indices.push(index);
                 }
             }
         }

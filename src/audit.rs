@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::record::Record;
-use crate::secret::Fingerprint;
+use crate::facts::Facts;
 use crate::state::{Hold, Share};
 use journal::Journal;
 use output::Output;
@@ -38,34 +37,6 @@ pub enum WhenFull {
     Refuse,
 }
 
-/// What the gateway decided about a start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Decision {
-    /// Nothing: its caller left, or the drain ended, before that.
-    #[default]
-    Left,
-    /// It was not sent.
-    Refused,
-    /// It passed every check and was sent, as far as the upstream could be reached.
-    Sent,
-    /// The answer of an earlier start with the same key was given again.
-    Replayed,
-    /// An earlier start with the same key was found at the upstream.
-    Recovered,
-}
-
-impl Decision {
-    fn name(self) -> &'static str {
-        match self {
-            Decision::Left => "left",
-            Decision::Refused => "refused",
-            Decision::Sent => "sent",
-            Decision::Replayed => "replayed",
-            Decision::Recovered => "recovered",
-        }
-    }
-}
-
 /// No place for another record: the start must not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
@@ -80,42 +51,6 @@ pub enum Full {
          them have ended"
     )]
     Share,
-}
-
-/// Proof that the record of a request has its place, if it needs one. Only [`enter`] makes it.
-#[derive(Debug)]
-pub struct Entered(());
-
-/// What a record has for the audit beside what it has for the log.
-#[derive(Debug, Default)]
-pub struct Entry {
-    place: Option<Place>,
-    /// What was decided.
-    pub decision: Decision,
-    /// Of the key that was injected.
-    pub fingerprint: Option<Fingerprint>,
-}
-
-impl Entry {
-    /// The place, to be filled by the record that ends.
-    pub(super) fn leave(&mut self) -> Option<Place> {
-        self.place.take()
-    }
-}
-
-/// Gets the record of a request its place, if the operation that was selected starts an execution, as every one does. Its
-/// tenant may have as many starts under way as it leaves places for others, and any number if it is the `only` one.
-///
-/// # Errors
-///
-/// [`Full`].
-pub async fn enter(record: &mut Record, starts: &Arc<Share>, only: bool) -> Result<Entered, Full> {
-    if let Some(audit) = record.audit_of_start() {
-        let start = starts.hold(1, only).map_err(|_| Full::Share)?;
-        let place = audit.place(start).await?;
-        record.audit.place = Some(place);
-    }
-    Ok(Entered(()))
 }
 
 /// Where records are written. Dropped, it ends the writing once everything is written.
@@ -176,7 +111,13 @@ impl Audit {
         }
     }
 
-    async fn place(self: &Arc<Self>, start: Hold) -> Result<Place, Full> {
+    /// Takes a place for the record of a start, also of its tenant's share of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`].
+    pub async fn place(self: &Arc<Self>, starts: &Arc<Share>, only: bool) -> Result<Place, Full> {
+        let start = starts.hold(1, only).map_err(|_| Full::Share)?;
         let place = |audit: &Arc<Audit>| Place { audit: Some(Arc::clone(audit)), _start: start };
         if self.room.try_take() {
             return Ok(place(self));
@@ -228,11 +169,11 @@ pub struct Place {
 
 impl Place {
     /// Puts the record there.
-    pub(super) fn fill(mut self, record: &Record) {
+    pub fn fill(mut self, facts: &Facts) {
         let Some(audit) = self.audit.take() else { return };
         let mut line = Vec::with_capacity(1024);
         // Writing into memory does not fail.
-        drop(line::json(&mut line, record));
+        drop(line::json(&mut line, facts));
         audit.journals.iter().for_each(|journal| journal.append(&line));
     }
 }

@@ -1,38 +1,8 @@
-//! What is counted and measured for Prometheus.
-//!
-//! Counts of a tenant are in [`state`](crate::state), where they outlive a reload; here are those of the process, and the one
-//! table of names. A request finds its counts by index: there is no map on its way, and memory is taken only where
-//! something happens for the first time.
-
-pub mod client;
-mod duration;
-mod gauge;
-mod label;
-mod page;
-mod reload;
-mod server;
-mod text;
-
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
-
-use crate::state::{Counter, Meters};
-use crate::transport::pool::Pooled;
-
-use super::record::{Outcome, Record};
-
-pub use gauge::{Gauge, Open};
-pub use label::Asked;
-pub use page::{Page, Shown};
-pub use reload::Reloads;
-pub use text::Form;
-
-/// The tenant of requests that have none; one of that name is counted with them.
-pub const OTHER: &str = "other";
+//! The one table of names: every series that the gateway shows.
 
 /// How a series is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Counter,
     Gauge,
     Histogram,
@@ -40,10 +10,10 @@ enum Kind {
 
 /// A row of the table.
 #[derive(Debug)]
-struct Name {
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
+pub(crate) struct Name {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) help: &'static str,
 }
 
 const fn counter(name: &'static str, help: &'static str) -> Name {
@@ -61,9 +31,9 @@ const fn histogram(name: &'static str, help: &'static str) -> Name {
 /// Declares each name as a constant, and the table of all.
 macro_rules! table {
     ($($constant:ident = $kind:ident($name:literal, $help:literal);)*) => {
-        $(const $constant: Name = $kind($name, $help);)*
+        $(pub(crate) const $constant: Name = $kind($name, $help);)*
         /// Every series that the gateway shows.
-        const TABLE: &[&Name] = &[$(&$constant),*];
+        pub(crate) const TABLE: &[&Name] = &[$(&$constant),*];
     };
 }
 
@@ -107,102 +77,6 @@ table! {
     AUDIT_LIMIT = gauge("asteroid_gateway_audit_records_limit", "How many there are");
     SPANS_DROPPED = counter("asteroid_gateway_trace_spans_dropped_total", "Spans that the collector did not take, or that found no place to wait");
     BUILD = gauge("asteroid_gateway_build_info", "Always 1");
-}
-
-/// What is counted and measured of the process as a whole.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    server: server::Requests,
-    /// Requests to the upstream, of every worker.
-    pub client: Arc<client::Requests>,
-    in_flight: Gauge,
-    /// What requests came to that belong to no tenant.
-    other: Arc<Meters>,
-    /// Connections of callers by the address of their listener.
-    listeners: Mutex<Vec<(String, Gauge)>>,
-    /// Connections of callers that waited for a place.
-    pub delayed: Counter,
-    closed: [Counter; CloseReason::ALL.len()],
-    pools: Mutex<Vec<Pool>>,
-    /// Tries to take over a changed configuration.
-    pub reloads: Reloads,
-}
-
-/// Why the gateway closed a connection that its caller may still have wanted to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseReason {
-    /// It came from outside `trusted_peers`.
-    Outsider,
-    /// The head of its first request did not come in time.
-    Late,
-    /// It had been silent longest when there was no place for another.
-    Evicted,
-}
-
-impl CloseReason {
-    const ALL: [(CloseReason, &'static str); 3] =
-        [(CloseReason::Outsider, "outsider"), (CloseReason::Late, "late"), (CloseReason::Evicted, "evicted")];
-}
-
-/// Asks one worker's pool.
-struct Pool(Box<dyn Fn() -> Pooled + Send + Sync>);
-
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("Pool")
-    }
-}
-
-impl Metrics {
-    /// Nothing counted yet; requests of no tenant are counted as `other`'s.
-    #[must_use]
-    pub fn new(other: Arc<Meters>) -> Metrics {
-        let metrics = Metrics { other, ..Metrics::default() };
-        metrics.reloads.loaded(SystemTime::now());
-        metrics
-    }
-
-    /// Counts the connections of a listener, by its address in the configuration.
-    #[must_use]
-    pub fn listener(&self, address: &str) -> Gauge {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = listeners.iter().find(|(known, _)| known == address).map(|(_, gauge)| gauge.clone());
-        known.unwrap_or_else(|| {
-            let gauge = Gauge::default();
-            listeners.push((address.to_owned(), gauge.clone()));
-            gauge
-        })
-    }
-
-    /// Counts a connection that the gateway closed.
-    pub fn closed(&self, reason: CloseReason) {
-        self.closed.get(reason as usize).into_iter().for_each(Counter::add);
-    }
-
-    /// Asks a worker's pool whenever somebody looks.
-    pub fn pool(&self, count: impl Fn() -> Pooled + Send + Sync + 'static) {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Pool(Box::new(count)));
-    }
-
-    pub(super) fn begin(&self) {
-        self.in_flight.more();
-    }
-
-    /// Counts a request that has ended.
-    pub(super) fn close(&self, record: &Record) {
-        self.in_flight.less();
-        let line = &record.line;
-        self.server.observe(record.asked, line.status, line.error, record.took());
-        let meters = record.meters.as_ref().unwrap_or(&self.other);
-        meters.request(line.status);
-        let Some(operation) = record.asked.operation else { return };
-        match line.outcome {
-            Outcome::Answered if !line.replayed => meters.started(operation),
-            // Where no key was injected, the doubt is an earlier start's, which was counted then.
-            Outcome::Unknown if line.credential.is_some() => meters.unknown(),
-            Outcome::Answered | Outcome::Unknown | Outcome::NotStarted => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,11 +19,11 @@ impl Gauge {
         Open(self.clone())
     }
 
-    pub(super) fn more(&self) {
+    pub(crate) fn more(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn less(&self) {
+    pub(crate) fn less(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 

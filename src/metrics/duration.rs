@@ -26,22 +26,22 @@ const BOUNDS: [u64; 14] = [
 
 /// How long things took.
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
 /// A histogram at one moment.
 #[derive(Debug, PartialEq)]
-pub(super) struct Observed {
-    pub(super) seconds: f64,
-    pub(super) count: u64,
+pub(crate) struct Observed {
+    pub(crate) seconds: f64,
+    pub(crate) count: u64,
     /// The upper bound of each bucket, in seconds, and how many fell into it.
-    pub(super) buckets: [(f64, u64); BOUNDS.len() + 1],
+    pub(crate) buckets: [(f64, u64); BOUNDS.len() + 1],
 }
 
 impl Histogram {
-    pub(super) fn observe(&self, took: Duration) {
+    pub(crate) fn observe(&self, took: Duration) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if let Some(count) = self.counts.get(BOUNDS.partition_point(|bound| *bound < nanoseconds)) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -49,7 +49,7 @@ impl Histogram {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    pub(super) fn observed(&self) -> Observed {
+    pub(crate) fn observed(&self) -> Observed {
         let seconds = |nanoseconds| Duration::from_nanos(nanoseconds).as_secs_f64();
         let mut buckets = [(f64::INFINITY, 0); BOUNDS.len() + 1];
         let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
@@ -64,7 +64,7 @@ impl Histogram {
 
 /// A table whose places come to be when they are first used: of what could happen, little ever does.
 #[derive(Debug)]
-pub(super) struct Lazy<T, const N: usize>([OnceLock<Box<T>>; N]);
+pub(crate) struct Lazy<T, const N: usize>([OnceLock<Box<T>>; N]);
 
 impl<T, const N: usize> Default for Lazy<T, N> {
     fn default() -> Self {
@@ -74,12 +74,12 @@ impl<T, const N: usize> Default for Lazy<T, N> {
 
 impl<T: Default, const N: usize> Lazy<T, N> {
     /// A place; beyond the table, its last one.
-    pub(super) fn at(&self, index: usize) -> Option<&T> {
+    pub(crate) fn at(&self, index: usize) -> Option<&T> {
         self.0.get(index).or(self.0.last()).map(|place| &**place.get_or_init(Box::default))
     }
 
     /// The places that were used.
-    pub(super) fn used(&self) -> impl Iterator<Item = (usize, &T)> {
+    pub(crate) fn used(&self) -> impl Iterator<Item = (usize, &T)> {
         self.0.iter().enumerate().filter_map(|(index, place)| place.get().map(|used| (index, &**used)))
     }
 }

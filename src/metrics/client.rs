@@ -10,8 +10,7 @@ use crate::asteroid::operation::Operation;
 use crate::transport::{BROKEN, TIMED_OUT};
 
 use super::duration::{Histogram, Lazy};
-use super::label::{STATUSES, name, name_index, status, status_error, status_index};
-use super::page::Label;
+use super::label::{Label, STATUSES, name, name_index, status, status_error, status_index};
 
 /// What is asked of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl Requests {
     }
 
     /// What was observed, with the labels of OpenTelemetry's conventions for HTTP clients, save the server's address.
-    pub(super) fn series(&self) -> impl Iterator<Item = (Vec<Label<'_>>, &Histogram)> {
+    pub(crate) fn series(&self) -> impl Iterator<Item = (Vec<Label<'_>>, &Histogram)> {
         let by_status = self.0.used().flat_map(|(target, by_status)| by_status.used().map(move |used| (target, used)));
         let by_failure = by_status
             .flat_map(|(target, (status, by_failure))| by_failure.used().map(move |used| (target, status, used)));

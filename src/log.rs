@@ -3,6 +3,8 @@
 //! A request only copies its line into a buffer: a system call a line would cost more than everything else the gateway
 //! does with a small request. A reader that stalls costs lines, never memory or requests, and the loss is reported.
 
+mod line;
+
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,6 +14,8 @@ use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::facts::Facts;
 
 /// How long lines gather before they are written.
 const GATHER: Duration = Duration::from_millis(20);
@@ -89,6 +93,15 @@ impl Log {
         if before == 0 {
             self.shared.changed.notify_all();
         }
+    }
+
+    /// Appends the line of a request that has ended.
+    pub fn request(&self, facts: &Facts) {
+        let took = facts.took();
+        self.append(|lines| match self.format {
+            Format::Json => line::json(lines, facts, took),
+            Format::Text => line::text(lines, facts, took),
+        });
     }
 
     /// Writes what is waiting and ends; gives up after `patience`, because a reader may never read.
