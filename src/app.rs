@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::exposition::{Page, Shown};
 use crate::admin::health::Health;
 use crate::audit::{self, Audit};
-use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
+use crate::config::resolve::{self, Address, Config, Listener, MAX_WORKERS, TenantSource, Workers};
 use crate::credential::Keyring;
 use crate::drain::{self, Schedule};
 use crate::event;
@@ -331,10 +331,12 @@ fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health
     }
 }
 
-/// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.
+/// Returns how many workers a configuration asks for. `auto` is one for a sidecar, which only this machine's services can call,
+/// else as many as the control group has cores.
 fn worker_count(config: &Config) -> usize {
-    if config.listeners.iter().all(|listener| listener.address.is_local()) {
-        return 1;
+    match config.workers {
+        Workers::Count(count) => count.get(),
+        Workers::Auto if config.listeners.iter().all(|listener| listener.address.is_local()) => 1,
+        Workers::Auto => std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS),
     }
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
