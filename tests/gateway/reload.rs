@@ -115,6 +115,7 @@ fn a_change_that_needs_a_restart_is_named_and_nothing_of_its_file_is_taken_over(
         ("listeners[0].address", changed().set("/listeners/0/address", "127.0.0.2:0")),
         ("listeners", changed().another_listener(another)),
         ("listeners[0].tls", changed().tls("/nowhere".as_ref())),
+        ("workers", changed().with("workers: 2")),
         ("upstream", changed().set("/upstream/url", "http://127.0.0.1:1/agents/v3")),
         ("admin.address", changed().set("/admin/address", "127.0.0.2:0")),
         ("timeouts.connect, timeouts.idle", changed().with("timeouts: { connect: 1s, idle: 1s }")),
