@@ -46,12 +46,14 @@ pub struct Monitor<'c, S> {
     deliveries: Arc<Deliveries>,
     /// Whether hyper has read since it last flushed, so that it sees an error by itself and says what it broke.
     has_read: bool,
+    /// An error that asking the socket has taken from it, until hyper reads to the end.
+    error: Option<io::Error>,
 }
 
 impl<'c, S: Connection> Monitor<'c, S> {
     /// Creates a monitor of a connection, which notes in `deliveries` what becomes of the answers.
     pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Monitor<'c, S> {
-        Monitor { connection, deliveries, has_read: false }
+        Monitor { connection, deliveries, has_read: false, error: None }
     }
 }
 
@@ -77,7 +79,15 @@ impl<S: Connection> AsyncRead for Monitor<'_, S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.has_read = true;
-        Pin::new(&mut *self.connection).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut *self.connection).poll_read(context, buffer))?;
+        match self.error.take() {
+            Some(error) if buffer.filled().len() == before => Poll::Ready(Err(error)),
+            error => {
+                self.error = error;
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 }
 
@@ -111,6 +121,7 @@ impl<S: Connection> AsyncWrite for Monitor<'_, S> {
                 if !has_read {
                     return Poll::Ready(Err(error));
                 }
+                self.error = Some(error);
             }
         }
         Poll::Ready(Ok(()))
