@@ -230,7 +230,7 @@ impl Program {
         self.end()
     }
 
-    /// Waits for the end. A program that does not end fails the test by the runner's own time-out.
+    /// Waits for the end. If it does not come, the runner ends the test: `.config/nextest.toml` says when.
     pub(crate) fn end(mut self) -> Ended {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
