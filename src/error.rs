@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
-use crate::credential::Unusable;
+use crate::credential::CredentialError;
 use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
 use crate::proxy::{idempotency, recovery, tenant};
@@ -113,7 +113,7 @@ pub enum Error {
     Unreachable(upstream::connect::Error),
     /// There is no key to send.
     #[error(transparent)]
-    NoKey(#[from] Unusable),
+    NoKey(#[from] CredentialError),
     /// The upstream did not accept the gateway's key.
     #[error("the upstream refused the key of this gateway; its operator has to see to that")]
     KeyRefused,

@@ -9,7 +9,7 @@ use hyper::Request;
 use tokio::runtime::Handle;
 
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
-use crate::credential::{Definition, Key, Keys};
+use crate::credential::{Credential, CredentialMap, Definition};
 use crate::drain;
 use crate::memory;
 use crate::proxy::Proxy;
@@ -65,11 +65,11 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     Ok(proxy.rehearse(&served, request).await)
 }
 
-fn placeholders(config: &Config) -> Keys {
+fn placeholders(config: &Config) -> CredentialMap {
     // Visible ASCII, as a key is, so that each is there.
     let placeholder = |(name, definition): (&String, &Definition)| {
         let secret = Secret::placeholder(REDACTED).ok()?;
-        Some((name.clone(), Arc::new(Key::fixed(name, secret, definition.header.clone()))))
+        Some((name.clone(), Arc::new(Credential::fixed(name, secret, definition.header.clone()))))
     };
     config.credentials.iter().filter_map(placeholder).collect()
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, health::Health};
 use crate::config::resolve::Address;
-use crate::credential::{Keeper, Keyring};
+use crate::credential::{Credentials, Refresher};
 use crate::drain::{Drain, Schedule};
 use crate::files::Watch;
 use crate::server::unix::Name;
@@ -25,7 +25,7 @@ use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Page;
 use crate::telemetry::trace::export::Exporter;
 
-use super::confirmation::Confirmation;
+use super::credential_probe::CredentialProbe;
 use super::reload::Reloader;
 
 /// How long records of starts may take to be written at the end.
@@ -51,8 +51,8 @@ pub struct Running {
     pub(super) worker_ended: CancellationToken,
     pub(super) watches: Vec<Watch>,
     pub(super) state: Arc<State>,
-    pub(super) keyring: Arc<Keyring>,
-    pub(super) confirmation: Confirmation,
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) credential_probe: CredentialProbe,
     pub(super) page: Page,
     pub(super) exporter: Option<Exporter>,
     pub(super) audit: Option<Arc<Audit>>,
@@ -76,7 +76,8 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
-        let keeper = pin!(Keeper(self.keyring).run(async |key, held| self.confirmation.ask(key, held).await));
+        let refresher =
+            pin!(Refresher(self.credentials).run(async |key, held| self.credential_probe.ask(key, held).await));
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = pin!(admin::serve(admin, self.admin_hosts, self.health, self.page, tasks));
         let audit = self.audit.clone();
@@ -116,7 +117,7 @@ impl Running {
         // Probes are answered to the end.
         tokio::select! {
             never = admin => match never {},
-            never = keeper => match never {},
+            never = refresher => match never {},
             ended = ending => ended,
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
-use crate::credential::Unusable;
+use crate::credential::CredentialError;
 use crate::state::{BodyDigest, Digest};
 use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
@@ -70,7 +70,7 @@ impl Found {
 pub enum Error {
     /// There is no key to ask with.
     #[error(transparent)]
-    NoKey(#[from] Unusable),
+    NoKey(#[from] CredentialError),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}. Try again with the same key")]
     Unreachable(connect::Error),
@@ -233,8 +233,8 @@ impl LookUp<'_> {
             got = self.exchange(again, target).await;
         }
         match &got {
-            Ok(_) => credential.accepted(other.as_ref().unwrap_or(&used), other.is_some()),
-            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.refused(other.is_some()),
+            Ok(_) => credential.note_accepted(other.as_ref().unwrap_or(&used), other.is_some()),
+            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.note_refused(other.is_some()),
             Err(_) => {}
         }
         got

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, Scheme, TenantSource};
-use crate::credential::{self, Key};
+use crate::credential::{Credential, CredentialMap};
 use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
 use crate::telemetry::metrics::OTHER;
 
@@ -96,7 +96,7 @@ pub struct Tenant {
     /// What happens where a caller sent another value for a tag.
     pub on_conflict: OnConflict,
     /// What is injected.
-    pub credential: Arc<Key>,
+    pub credential: Arc<Credential>,
     /// What it may do.
     pub limits: Limits,
     /// What callers are told of its limits.
@@ -134,7 +134,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// Where names do not match, which `config::resolve` has ruled out.
-    pub fn serve(config: &Config, keys: &credential::Keys, state: &State) -> Result<Vec<Served>, Error> {
+    pub fn serve(config: &Config, keys: &CredentialMap, state: &State) -> Result<Vec<Served>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {
