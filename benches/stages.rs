@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
-use asteroid_gateway::config::resolve::Scheme;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::peer::Peer;
 use asteroid_gateway::proxy::echo::Echo;
@@ -23,6 +22,7 @@ use asteroid_gateway::telemetry::metrics::Asked;
 use asteroid_gateway::telemetry::metrics::client::Target;
 use asteroid_gateway::telemetry::record::{Outcome, Record};
 use asteroid_gateway::telemetry::request_id::RequestId;
+use asteroid_gateway::transport::endpoint::Scheme;
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use hyper::header::HeaderValue;

@@ -35,9 +35,9 @@ use crate::telemetry::Sinks;
 use crate::telemetry::audit::{self, Audit};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{self, Metrics, Page, Shown};
-use crate::upstream::connect::{self, Connector};
+use crate::transport::connect::{self, Connector};
+use crate::transport::tls;
 use crate::upstream::reach::Reach;
-use crate::upstream::tls;
 use crate::worker::Worker;
 
 use credential_probe::CredentialProbe;
@@ -136,7 +136,7 @@ pub async fn start(
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
-    let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
+    let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let connectors = vec![connector; worker_count(&config)];
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches).await?;
@@ -167,7 +167,7 @@ pub async fn start(
         state: Arc::clone(&state),
         credentials: Arc::clone(&credentials),
         capacity: capacity.max(),
-        upstream: (config.upstream.host.clone(), config.upstream.port),
+        upstream: (config.upstream.endpoint.host.clone(), config.upstream.endpoint.port),
     });
     let mut workers = Vec::new();
     for (number, connector) in connectors.into_iter().enumerate() {

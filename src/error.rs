@@ -21,7 +21,7 @@ use crate::proxy::{idempotency, recovery, tenant};
 use crate::state::Limit;
 use crate::telemetry::audit;
 use crate::telemetry::record::Outcome;
-use crate::upstream;
+use crate::transport;
 
 pub use form::Form;
 
@@ -110,7 +110,7 @@ pub enum Error {
     Tagging(#[from] Misplaced),
     /// The upstream could not be reached; it has seen nothing.
     #[error("the upstream could not be reached: {0}")]
-    Unreachable(upstream::connect::Error),
+    Unreachable(transport::connect::Error),
     /// There is no key to send.
     #[error(transparent)]
     NoKey(#[from] CredentialError),

@@ -17,8 +17,8 @@
 //! - [`cli`] is the only one that prints, [`app`] the only one that knows every part.
 //! - [`config`]: what the operator writes, what runs. [`secret`]: where the key is. [`dump`]: who may look into the process.
 //! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
-//! - [`proxy`]: the stages. [`upstream`]: connections, and whether anything was written. [`state`]: what is counted and
-//!   remembered.
+//! - [`proxy`]: the stages. [`transport`]: connections, and whether anything was written. [`upstream`]: Asteroid over them.
+//!   [`state`]: what is counted and remembered.
 //! - [`peer`]: who connected. [`error`]: every refusal and failure, and the table of answers.
 //! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
 //!   that the operator names and that may change meanwhile, and certificates in them. [`memory`]: how much of it this process
@@ -49,5 +49,6 @@ pub mod simulator;
 pub mod state;
 pub mod tasks;
 pub mod telemetry;
+pub mod transport;
 pub mod upstream;
 pub mod worker;

@@ -24,8 +24,9 @@ use crate::state::State;
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::metrics::Gauge;
+use crate::transport::Transport;
+use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
-use crate::upstream::connect::Connector;
 use crate::upstream::reach::Reach;
 
 /// What a worker is started with.
@@ -84,7 +85,7 @@ impl Worker {
     async fn run(self, ended: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
-        let upstream = Upstream::new(self.connector, self.idle, self.reach, tasks.clone(), requests);
+        let upstream = Upstream::new(Transport::new(self.connector, self.idle, tasks.clone()), self.reach, requests);
         upstream.prepare();
         self.sinks.metrics.pool(upstream.pooled());
         let proxy = Arc::new(Proxy {

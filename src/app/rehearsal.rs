@@ -19,8 +19,9 @@ use crate::secret::Secret;
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::telemetry::{Sinks, audit};
-use crate::upstream::connect::Connector;
-use crate::upstream::{Upstream, tls};
+use crate::transport::connect::Connector;
+use crate::transport::{Transport, tls};
+use crate::upstream::Upstream;
 
 use super::Error;
 
@@ -49,15 +50,10 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read: no connection is ever made.
     let (tls, _) = tls::Client::new(None).await?;
-    let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
+    let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
+    let transport = Transport::new(connector, config.timeouts.idle, tasks.clone());
     let proxy = Proxy {
-        upstream: Arc::new(Upstream::new(
-            connector,
-            config.timeouts.idle,
-            Arc::default(),
-            tasks.clone(),
-            Arc::default(),
-        )),
+        upstream: Arc::new(Upstream::new(transport, Arc::default(), Arc::default())),
         tasks,
         draining: drain::channel().1,
         sinks: Arc::new(Sinks::default()),

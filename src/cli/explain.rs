@@ -13,13 +13,14 @@ use hyper::{HeaderMap, Method, Request};
 
 use crate::asteroid::operation::Operation;
 use crate::asteroid::start::OnConflict;
-use crate::config::resolve::{Config, Keys, Scheme, Tenant};
+use crate::config::resolve::{Config, Keys, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::error::{Error, Form};
 use crate::proxy::rehearsal::Rehearsal;
 use crate::telemetry::request_id;
-use crate::upstream::wire;
+use crate::transport::endpoint::Scheme;
+use crate::transport::wire;
 use crate::{app, asteroid};
 
 use super::{ConfigFile, complain, load, runtime, say};
@@ -155,11 +156,11 @@ fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal
     let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
     say(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
     let upstream = &config.upstream;
-    let (scheme, spoken) = match upstream.scheme {
+    let (scheme, spoken) = match upstream.endpoint.scheme {
         Scheme::Https => ("https", "HTTP/2 where it chooses that; shown as HTTP/1.1"),
         Scheme::Http => ("http", "HTTP/1.1"),
     };
-    say(field("upstream", format_args!("{scheme}://{}{}, {spoken}", upstream.authority, upstream.base_path)));
+    say(field("upstream", format_args!("{scheme}://{}{}, {spoken}", upstream.endpoint.authority, upstream.base_path)));
 }
 
 fn limits(tenant: &Tenant) {

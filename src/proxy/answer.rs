@@ -20,12 +20,12 @@ use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
 use crate::state::Hold;
-use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
+use crate::telemetry::metrics::client::Sent;
 use crate::telemetry::record::{Outcome, Record};
-use crate::upstream::Lease;
-use crate::upstream::cause::Cause;
-use crate::upstream::response::ResponseBody;
-use crate::upstream::timer::ResponseTimer;
+use crate::transport::cause::Cause;
+use crate::transport::response::ResponseBody;
+use crate::transport::timer::ResponseTimer;
+use crate::transport::{BROKEN, Lease, TIMED_OUT};
 
 use super::delivery::Deliveries;
 use super::echo::Echo;

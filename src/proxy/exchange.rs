@@ -10,7 +10,7 @@ use crate::error::{Error, Form};
 use crate::state::{Claim, Limit, Sent};
 use crate::telemetry::audit::Decision;
 use crate::telemetry::record::{Outcome, Record};
-use crate::upstream;
+use crate::transport;
 
 use super::answer::Body;
 use super::control::Control;
@@ -21,7 +21,7 @@ use super::{failed, idempotency, passed_on};
 
 /// A request that is ready to be sent, and what it is sent with.
 pub(super) struct Exchange {
-    pub(super) request: Request<upstream::body::Body>,
+    pub(super) request: Request<transport::body::Body>,
     pub(super) sending: Sending,
     pub(super) claim: Option<Claim>,
     pub(super) reservation: Reservation,

@@ -10,7 +10,7 @@ use crate::asteroid::operation::{self, Call};
 use crate::json::Pieces;
 use crate::telemetry::record::Record;
 use crate::telemetry::request_id::{self, RequestId};
-use crate::upstream::body::Body;
+use crate::transport::body::Body;
 
 use super::snapshot::Snapshot;
 

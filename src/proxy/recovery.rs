@@ -10,12 +10,13 @@ use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
 use crate::credential::CredentialError;
 use crate::state::{BodyDigest, Digest};
-use crate::telemetry::metrics::client::{BROKEN, Target};
+use crate::telemetry::metrics::client::Target;
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
-use crate::upstream::body::Body;
-use crate::upstream::timer::ResponseTimer;
-use crate::upstream::{Failure, Upstream, connect};
+use crate::transport::body::Body;
+use crate::transport::timer::ResponseTimer;
+use crate::transport::{BROKEN, Failure, connect};
+use crate::upstream::Upstream;
 
 use super::credential;
 use super::limit::Permit;

@@ -12,7 +12,7 @@ use crate::peer::Peer;
 use crate::telemetry::record::Record;
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
-use crate::upstream::body::Body;
+use crate::transport::body::Body;
 
 use super::snapshot::Served;
 use super::{Prepared, Proxy};

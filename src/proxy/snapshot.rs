@@ -8,10 +8,11 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 use uuid::Uuid;
 
 use crate::asteroid::start::{OnConflict, Tags};
-use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, Scheme, TenantSource};
+use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, TenantSource};
 use crate::credential::{Credential, CredentialMap};
 use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
 use crate::telemetry::metrics::OTHER;
+use crate::transport::endpoint::Scheme;
 
 use super::caller::Hosts;
 use super::tenant::{self, NamedBy, Tenants};
@@ -182,7 +183,7 @@ impl Snapshot {
         state.claims.announce(bounds);
         state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
         let snapshot = Arc::new(Snapshot {
-            authority: HeaderValue::try_from(config.upstream.authority.as_str())?,
+            authority: HeaderValue::try_from(config.upstream.endpoint.authority.as_str())?,
             organization: config.upstream.organization_id,
             base_path: config.upstream.base_path.clone(),
             body_limit: config.body_limit,

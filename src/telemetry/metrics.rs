@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::state::{Counter, Meters};
+use crate::transport::pool::Pooled;
 
 use super::record::{Outcome, Record};
 
@@ -150,17 +151,6 @@ impl std::fmt::Debug for Pool {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("Pool")
     }
-}
-
-/// Connections to the upstream that can carry a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pooled {
-    /// HTTP/1.1, unused.
-    pub idle: usize,
-    /// HTTP/2, used or not.
-    pub shared: usize,
-    /// Requests on those.
-    pub streams: usize,
 }
 
 impl Metrics {

@@ -7,6 +7,7 @@
 pub mod context;
 pub mod export;
 mod otlp;
+mod ratio;
 mod span;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +16,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 
-use crate::config::resolve::{Ratio, Scheme};
+use crate::transport::endpoint::Scheme;
 
 use context::{Context, SpanId, TraceId};
 use export::Queue;
 
 use super::record::Record;
+
+pub use ratio::Ratio;
 
 /// Who begins traces, and where their spans go.
 #[derive(Debug)]

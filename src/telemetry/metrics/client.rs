@@ -7,6 +7,7 @@ use hyper::StatusCode;
 
 use crate::asteroid::execution;
 use crate::asteroid::operation::Operation;
+use crate::transport::{BROKEN, TIMED_OUT};
 
 use super::duration::{Histogram, Lazy};
 use super::label::{STATUSES, name, name_index, status, status_error, status_index};
@@ -43,12 +44,6 @@ impl Target {
         }
     }
 }
-
-/// No answer in time; this name and the next ones are error types of RFC 9209.
-pub const TIMED_OUT: &str = "http_response_timeout";
-
-/// The connection broke before the answer's end.
-pub const BROKEN: &str = "connection_terminated";
 
 /// Nobody waited for the answer any more: a look-up ran out of time, or its caller left.
 const CANCELLED: &str = "cancelled";

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 
 use crate::asteroid::operation::Operation;
-use crate::config::resolve::Scheme;
+use crate::transport::endpoint::Scheme;
 
 /// How callers of a listener speak to it.
 const SCHEMES: [(Scheme, &str); 2] = [(Scheme::Http, "http"), (Scheme::Https, "https")];

@@ -13,10 +13,11 @@ use prometheus_client::registry::Registry;
 use crate::credential::{Credential, CredentialStatus, Credentials};
 use crate::state::{ControlState, Counter, Keyed, Meters, State};
 use crate::telemetry::{Sinks, audit};
+use crate::transport::pool::Pooled;
 
 use super::duration::Histogram;
 use super::text::prometheus;
-use super::{CloseReason, Form, Kind, Name, Pool, Pooled};
+use super::{CloseReason, Form, Kind, Name, Pool};
 
 /// A label and its value.
 pub(super) type Label<'a> = (&'static str, Cow<'a, str>);

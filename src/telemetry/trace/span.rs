@@ -6,9 +6,9 @@ use hyper::{Method, Version};
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
 use super::{Exchange, Place, Recording};
 use crate::asteroid::operation::Operation;
-use crate::config::resolve::Scheme;
 use crate::peer::Peer;
 use crate::telemetry::record::{Line, Outcome};
+use crate::transport::endpoint::Scheme;
 
 /// The version of the conventions that the attributes follow.
 pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";

@@ -16,12 +16,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::config::resolve::{Collector, Scheme, Upstream};
 use crate::tasks::Tasks;
 
 use super::body::Body;
 use super::cause::Cause;
 use super::dial::Dialer;
+use super::endpoint::{Endpoint, Scheme};
 use super::link::{Link, LinkState};
 use super::resolve::Resolver;
 use super::{http2, tls};
@@ -165,37 +165,14 @@ pub enum Unusable {
 }
 
 impl Connector {
-    /// A connector that takes `within` at most for each connection; `tls` is used where the upstream's URL says https.
+    /// A connector that takes `within` at most for each connection; `tls` is used if the endpoint's scheme is https.
     ///
     /// # Errors
     ///
     /// [`Unusable`], which `config::resolve` has ruled out.
-    pub fn new(upstream: &Upstream, client: &Arc<tls::Client>, within: Duration) -> Result<Connector, Unusable> {
-        let Upstream { scheme, host, port, authority, .. } = upstream;
-        Connector::of((*scheme, host, *port), authority, client, within)
-    }
-
-    /// The same for a collector of spans. It is trusted as the upstream is: who may sign for that, which gets the key, may
-    /// sign for this.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Connector::new`].
-    pub fn to_collector(
-        collector: &Collector,
-        client: &Arc<tls::Client>,
-        within: Duration,
-    ) -> Result<Connector, Unusable> {
-        let Collector { scheme, host, port, authority, .. } = collector;
-        Connector::of((*scheme, host, *port), authority, client, within)
-    }
-
-    fn of(
-        (scheme, host, port): (Scheme, &str, u16),
-        authority: &str,
-        client: &Arc<tls::Client>,
-        within: Duration,
-    ) -> Result<Connector, Unusable> {
+    pub fn new(endpoint: &Endpoint, client: &Arc<tls::Client>, within: Duration) -> Result<Connector, Unusable> {
+        let Endpoint { scheme, host, port, authority } = endpoint;
+        let port = *port;
         let host = host.to_owned();
         let tls = match scheme {
             Scheme::Https => Some(Tls {
@@ -309,7 +286,9 @@ mod tests {
     #[tokio::test]
     async fn localhost_is_this_machine_and_nobody_is_asked_for_it() {
         let (client, _) = tls::Client::new(None).await.unwrap();
-        let connector = Connector::of((Scheme::Http, "localhost", 8), "localhost:8", &client, Duration::ZERO).unwrap();
+        let (host, authority) = ("localhost".to_owned(), "localhost:8".to_owned());
+        let endpoint = Endpoint { scheme: Scheme::Http, host, port: 8, authority };
+        let connector = Connector::new(&endpoint, &client, Duration::ZERO).unwrap();
         let Place::Known(addresses) = connector.place else { panic!("it is no name to look up") };
         assert_eq!(*addresses, ["127.0.0.1:8", "[::1]:8"].map(|address| address.parse().unwrap()));
     }

@@ -4,9 +4,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::telemetry::metrics::Pooled;
-
 use super::{Connection, Http1, http2};
+
+/// Connections that can carry a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pooled {
+    /// HTTP/1.1, unused.
+    pub idle: usize,
+    /// HTTP/2, used or not.
+    pub shared: usize,
+    /// Requests on those.
+    pub streams: usize,
+}
 
 /// One worker's connections.
 #[derive(Debug)]
