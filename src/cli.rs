@@ -25,7 +25,7 @@ use crate::{app, dump, telemetry};
 /// How long the log may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Lets services start Asteroid agents without holding the key.
+/// An authenticating reverse proxy: services start Asteroid agents through it and hold no API key.
 #[derive(Debug, Parser)]
 #[command(name = "asteroid-gateway", version, max_term_width = 100)]
 struct Cli {
@@ -42,18 +42,18 @@ enum Command {
         #[command(flatten)]
         logging: Logging,
     },
-    /// Print everything that is wrong with a configuration, and what is risky, without starting; files that it names, such
-    /// as keys, are not read
+    /// Print every fault and every risk of a configuration, without starting; the files that it names, such as those of API keys,
+    /// are not read
     Check {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Print every decision on a start and the bytes that would be sent for it, without reading a key or sending anything;
-    /// the body is read from standard input
+    /// Print every decision about a start and the exact request that would be sent, without reading an API key or sending
+    /// anything; the body is read from standard input
     Explain(explain::Explain),
-    /// Ask a URL, and exit with 0 if it answers with a 2xx: for images that have no shell
+    /// Request a URL and exit with 0 if the answer is a 2xx; for images without a shell
     Probe(probe::Probe),
-    /// Run the gateway and a simulated Asteroid in one process, with nothing to set up
+    /// Run the gateway and a simulated Asteroid in one process, without any set-up
     Dev(dev::Dev),
     /// Run the simulated Asteroid alone
     Simulate(Simulate),
@@ -61,17 +61,17 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration, in YAML
+    /// The configuration file (YAML)
     #[arg(long = "config", value_name = "FILE")]
     path: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct Logging {
-    /// The least severe level that is logged; a request's own line is info
+    /// The least severe level to log; the line of each request has the level info
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["off", "error", "warn", "info", "debug"])]
     log_level: String,
-    /// How lines look
+    /// The format of the log lines
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     log_format: Format,
 }
@@ -81,16 +81,16 @@ struct Simulate {
     /// The address to listen on
     #[arg(long, value_name = "ADDR")]
     listen: SocketAddr,
-    /// A file with a key to accept; may be given several times. Without it, any key is accepted
+    /// A file with an API key to accept; can be repeated. Without it, any key is accepted
     #[arg(long, value_name = "FILE")]
     key_file: Vec<PathBuf>,
-    /// A certificate chain in PEM form: listen for TLS
+    /// A certificate chain (PEM); enables TLS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
-    /// The certificate's private key, in PEM form
+    /// The certificate's private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// Speak HTTP/1.1 over TLS; otherwise the client chooses between that and HTTP/2
+    /// Speak only HTTP/1.1 over TLS; by default, the client chooses between that and HTTP/2
     #[arg(long, requires = "tls_certificate")]
     http1_only: bool,
 }
@@ -140,7 +140,7 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
 fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let Some(config) = runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     say(format_args!(
-        "{}: no fault; listeners: {}, tenants: {}. Files that it names were not read",
+        "{}: no faults; listeners: {}, tenants: {}. The files that it names were not read",
         file.path.display(),
         config.listeners.len(),
         config.tenants.len()

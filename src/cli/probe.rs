@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The options of `probe`.
 #[derive(Debug, Args)]
 pub(super) struct Probe {
-    /// What to ask, such as http://127.0.0.1:9090/readyz
+    /// The URL to request, such as http://127.0.0.1:9090/readyz
     #[arg(long, value_name = "URL")]
     url: String,
 }
@@ -56,8 +56,9 @@ struct Target {
 
 impl Target {
     fn parse(text: &str) -> anyhow::Result<Target> {
-        const SHAPE: &str = "write http:// and a host, such as http://127.0.0.1:9090/readyz; nothing else is probed";
-        let url: Uri = text.parse().map_err(|_| anyhow!("this is no URL; {SHAPE}"))?;
+        const SHAPE: &str =
+            "write http:// and a host, such as http://127.0.0.1:9090/readyz; other URLs are not supported";
+        let url: Uri = text.parse().map_err(|_| anyhow!("this is not a URL; {SHAPE}"))?;
         ensure!(url.scheme_str() == Some("http"), "{SHAPE}");
         let authority = url.authority().context(SHAPE)?;
         ensure!(!authority.as_str().contains('@'), "it names a user, which probe does not send; leave it out");
@@ -71,7 +72,8 @@ impl Target {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.context("no connection")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = self.url.path_and_query().context("there is no path in it")?.clone().into();
+        *request.uri_mut() =
+            self.url.path_and_query().context("it has no path; add one such as /readyz")?.clone().into();
         request.headers_mut().insert(HOST, self.authority.clone());
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("asteroid-gateway-probe"));
         let answer = sender.send_request(request);
