@@ -1,4 +1,4 @@
-//! The command line: the only place that prints.
+//! The command line. Only this module prints.
 
 mod dev;
 mod explain;
@@ -22,7 +22,7 @@ use crate::simulator::{self, Simulator};
 use crate::telemetry::log::{Format, Log};
 use crate::{app, dump, telemetry};
 
-/// How long the log may take to be written at the end.
+/// How long the rest of the log may take to be written when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// An authenticating reverse proxy: services start Asteroid agents through it and hold no API key.
@@ -95,13 +95,13 @@ struct Simulate {
     http1_only: bool,
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command of the process's arguments and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Where the terminal is gone, there is nobody to tell.
+            // If standard output or error is closed, the error cannot be reported.
             drop(error.print());
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
@@ -131,7 +131,7 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let log = begin_log(logging)?;
     say_if_unprotected(protected);
     let ended = runtime.block_on(serve(config, source, logging.records().then(|| log.clone())));
-    // A file system that hangs must not hold up the exit.
+    // A file system that hangs must not delay the exit.
     runtime.shutdown_background();
     log.close(LAST_WORDS);
     ended.map(|()| ExitCode::SUCCESS)
@@ -148,7 +148,7 @@ fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The configuration, or nothing after its faults were printed; warnings are printed either way.
+/// Loads the configuration and prints its warnings. If it is refused, prints its faults and returns `None`.
 async fn load(file: &ConfigFile) -> Option<Config> {
     match config::load(&file.path).await {
         Ok(loaded) => {
@@ -175,7 +175,7 @@ async fn serve(config: Config, source: app::Source, log: Option<Log>) -> anyhow:
     Ok(running.until(async || signals.next().await, told_to_reload).await?)
 }
 
-/// SIGTERM and SIGINT: the first drains, the second ends.
+/// SIGTERM and SIGINT: the first signal drains, the second aborts.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -241,13 +241,13 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
     telemetry::log::events_to(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(%panic, "a fault of the gateway: please report it");
-        // The log is not written any more where the panic ends the process.
+        // If the panic ends the process, the log is not written any more.
         complain(format_args!("a fault of the gateway, please report it: {panic}"));
     }));
     Ok(log)
 }
 
-/// Said once, in the log: what runs without this protection serves nevertheless.
+/// Logs a warning if the process is not protected. It serves nevertheless.
 fn say_if_unprotected(protected: Result<(), dump::Error>) {
     if let Err(error) = protected {
         let error = format!("{:#}", anyhow::Error::from(error));
@@ -259,7 +259,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")
 }
 
-/// Prints a line on standard output. Nobody is left to tell where that fails.
+/// Prints a line on standard output. A failure cannot be reported, and is ignored.
 fn say(line: impl Display) {
     drop(writeln!(io::stdout(), "{line}"));
 }

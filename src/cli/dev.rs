@@ -1,4 +1,4 @@
-//! `dev`: the gateway in front of a simulated Asteroid, in one process, for somebody who has just arrived.
+//! `dev`: runs the gateway in front of a simulated Asteroid in one process, for first steps.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -48,7 +48,7 @@ impl Dev {
                 listener.address = Address::Tcp(address);
             }
             config.admin.address = self.admin.unwrap_or(config.admin.address);
-            // A key that has never existed before and is worth nothing afterwards.
+            // A new key for each run, worthless afterwards.
             let key = uuid::Uuid::new_v4().simple().to_string();
             let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(key.clone())?);
             let options =

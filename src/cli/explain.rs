@@ -1,4 +1,4 @@
-//! `explain`: what would become of a request, down to the bytes. No key is read and nothing is sent.
+//! `explain`: prints the decisions about a request and the exact bytes that would be sent. It reads no API key and sends nothing.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
@@ -24,7 +24,7 @@ use crate::{app, asteroid};
 
 use super::{ConfigFile, complain, load, runtime, say};
 
-/// Shown in place of the id that each request gets anew.
+/// The placeholder for the id that each request gets.
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-0000-000000000000");
 
 /// The options of `explain`.
@@ -84,7 +84,7 @@ impl Explain {
         })
     }
 
-    /// What a caller would send, with the body from standard input.
+    /// Returns the request that a caller would send, with the body from standard input.
     fn request(&self, config: &Config) -> anyhow::Result<Request<Full<Bytes>>> {
         let target = match (&self.target.agent, &self.target.workflow) {
             (Some(id), _) => Operation::AgentExecute.target(id).with_context(|| format!("--agent {id}"))?,
@@ -119,7 +119,7 @@ fn parsed(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     Ok((name, value))
 }
 
-/// Standard input, but no more than shows that it is too long.
+/// Reads the body from standard input: at most one byte more than the limit, which shows that it is too long.
 fn body(limit: usize) -> anyhow::Result<Bytes> {
     if io::stdin().is_terminal() {
         complain("the body is read from standard input; end it with Ctrl-D");
@@ -130,12 +130,12 @@ fn body(limit: usize) -> anyhow::Result<Bytes> {
     Ok(body.into())
 }
 
-/// A line for people: a name and what there is to say.
+/// Returns a line of output: a name and its value.
 fn field(name: &str, value: impl fmt::Display) -> String {
     format!("{name:<14}{value}")
 }
 
-/// What is decided without the body, and what the stages noted.
+/// Prints the decisions that do not depend on the body, and the results of the stages.
 fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) {
     let line = &rehearsal.record.line;
     say(field("tenant", name));
@@ -190,10 +190,10 @@ fn idempotency(tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) -> Strin
     format!("{mode}; the idempotency key's digest is {digest}, remembered for {retention}{recovery}")
 }
 
-/// What is kept of the caller's headers.
+/// Returns which of the caller's headers are passed on and which are dropped.
 fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
     let (mut kept, mut left) = (Vec::new(), Vec::new());
-    // Both are this command's own.
+    // This command adds both.
     let own = |name: &HeaderName| *name == HOST || *name == request_id::NAME && came.get(name) == Some(&REQUEST_ID);
     for name in came.keys().filter(|name| !own(name)) {
         let is_kept = came.get_all(name).iter().eq(sent.get_all(name).iter());
@@ -209,7 +209,7 @@ fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
     said
 }
 
-/// The request, last and exactly as it leaves: nothing follows it but, on a terminal, a line break.
+/// Prints the exact request at the end of the output. Only on a terminal, a line break follows it.
 fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
     let came = hyper::body::Body::size_hint(came).lower();
     let body = written.bytes.len() - written.head;

@@ -1,6 +1,6 @@
-//! `probe`: whether a URL answers with a 2xx.
+//! `probe`: checks whether a URL answers with a 2xx.
 //!
-//! Cleartext alone: what is probed is the admin listener, which speaks nothing else.
+//! It supports only cleartext: it is for the admin listener, which has no TLS.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::config::resolve;
 
 use super::{runtime, say};
 
-/// How long everything may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The deadline for the whole probe.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The options of `probe`.
 #[derive(Debug, Args)]
@@ -35,10 +35,10 @@ impl Probe {
         let target = Target::parse(&self.url).context("--url")?;
         let url = &target.url;
         let runtime = runtime()?;
-        let answered = runtime.block_on(async { tokio::time::timeout(PATIENCE, target.ask()).await });
-        // A name that is still being resolved must not hold up the exit.
+        let answered = runtime.block_on(async { tokio::time::timeout(TIMEOUT, target.ask()).await });
+        // A name look-up that is still running must not delay the exit.
         runtime.shutdown_background();
-        let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(PATIENCE)));
+        let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(TIMEOUT)));
         let status = answered.with_context(|| url.to_string())?;
         ensure!(status.is_success(), "{url}: answered with {status}");
         say(format_args!("{url}: {status}"));
@@ -46,7 +46,7 @@ impl Probe {
     }
 }
 
-/// A URL that can be asked. Errors do not repeat the URL, since a password or a key may be in it.
+/// A URL that can be probed. Errors do not repeat the URL, since it may contain a password or an API key.
 struct Target {
     url: Uri,
     host: String,
@@ -80,7 +80,7 @@ impl Target {
         tokio::pin!(answer);
         let answer = tokio::select! {
             answer = &mut answer => answer,
-            // It may have ended with the answer.
+            // The connection may end together with the answer.
             _ = connection => answer.await,
         };
         Ok(answer.context("no answer")?.status())
