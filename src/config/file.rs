@@ -20,6 +20,9 @@ pub(crate) use value::{Flag, List, Mode, Number, Quantity};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Gateway {
+    /// The number of threads that serve callers, each with separate connections to the upstream. `auto`: one if every listener is
+    /// on loopback or a Unix socket, else one for each core that the control group allows.
+    pub(crate) workers: Option<Number>,
     /// The Asteroid API that requests are forwarded to.
     pub(crate) upstream: Upstream,
     /// The addresses that callers connect to: at least one listener.
