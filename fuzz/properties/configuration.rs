@@ -8,8 +8,9 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use asteroid_gateway::config::resolve::{Config, Scheme, TenantSource};
+use asteroid_gateway::config::resolve::{Config, TenantSource};
 use asteroid_gateway::config::{Loaded, parse};
+use asteroid_gateway::transport::endpoint::{Endpoint, Scheme};
 use hyper::http::uri::{Authority, PathAndQuery};
 use serde_json::{Map, Value};
 
@@ -108,11 +109,12 @@ fn check_model(config: &Config) {
     const HOUR: Duration = Duration::from_secs(3600);
     let Config { upstream, listeners, tenants, credentials, timeouts, drain, .. } = config;
 
-    upstream.authority.parse::<Authority>().expect("it is a Host");
+    let Endpoint { scheme, host, authority, .. } = &upstream.endpoint;
+    authority.parse::<Authority>().expect("it is a Host");
     let base = upstream.base_path.as_str();
     assert!(base.is_empty() || base.starts_with('/') && !base.ends_with('/') && base.parse::<PathAndQuery>().is_ok());
-    let is_here = upstream.host == "localhost" || upstream.host.starts_with("127.") || upstream.host == "::1";
-    assert!(upstream.scheme == Scheme::Https || is_here, "a key is sent in cleartext to {}", upstream.host);
+    let is_here = host == "localhost" || host.starts_with("127.") || host == "::1";
+    assert!(*scheme == Scheme::Https || is_here, "a key is sent in cleartext to {host}");
 
     assert!(!listeners.is_empty());
     for listener in listeners {

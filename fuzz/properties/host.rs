@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use asteroid_gateway::config::resolve::Address;
-use asteroid_gateway::error::Error;
-use asteroid_gateway::proxy::caller::{self, Hosts};
+use asteroid_gateway::proxy::error::Error;
+use asteroid_gateway::proxy::guard::{self, Hosts};
 use hyper::Version;
 use hyper::http::request::Parts;
 
@@ -46,7 +46,7 @@ enum Refusal {
 pub(crate) fn check(input: &[u8]) {
     let Some(head) = head::parse(input) else { return };
     for listener in &*LISTENERS {
-        match (caller::check(&listener.hosts, &head), expected(listener, &head)) {
+        match (guard::check(&listener.hosts, &head), expected(listener, &head)) {
             (Ok(()), Ok(()))
             | (Err(Error::Malformed(_)), Err(Refusal::Framing))
             | (Err(Error::Target), Err(Refusal::Target))

@@ -1,9 +1,9 @@
 //! `traceparent` and `tracestate`: a context is read as the specification says, written and read again it is the same, and a
 //! gateway without traces passes on what the caller sent, or nothing.
 
-use asteroid_gateway::config::resolve::Scheme;
-use asteroid_gateway::telemetry::trace::Trace;
-use asteroid_gateway::telemetry::trace::context::{Context, PARENT};
+use asteroid_gateway::facts::trace_context::{Context, PARENT};
+use asteroid_gateway::trace::Trace;
+use asteroid_gateway::transport::endpoint::Scheme;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request};
 

@@ -27,8 +27,10 @@ use super::file;
 use super::finding::{Findings, Path};
 use super::units;
 use crate::asteroid::start::OnConflict;
-use crate::key::Definition;
+use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
+use crate::trace::Ratio;
+use crate::transport::endpoint::Endpoint;
 
 pub use address::Address;
 pub use audit::Audit;
@@ -75,14 +77,8 @@ pub struct Config {
 /// The Asteroid API that the gateway stands in front of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// How it is spoken to.
-    pub scheme: Scheme,
-    /// A DNS name in lower case, or an IP address without brackets.
-    pub host: String,
-    /// The port, written or the scheme's own.
-    pub port: u16,
-    /// The `Host` header: brackets around IPv6, the port only where it is not the scheme's own.
-    pub authority: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
     /// What stands before every path: empty, or such as `/agents/v2`.
     pub base_path: String,
     /// The header that carries the key.
@@ -107,29 +103,10 @@ pub struct Traces {
 /// A collector of spans that speaks OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collector {
-    /// How it is spoken to.
-    pub scheme: Scheme,
-    /// A DNS name in lower case, or an IP address without brackets.
-    pub host: String,
-    /// The port, written or the scheme's own.
-    pub port: u16,
-    /// The `Host` header.
-    pub authority: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
     /// Where spans are posted: `/v1/traces`, as a rule.
     pub path: String,
-}
-
-/// A part of the whole, in units of 2^-56: 0 to 2^56.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ratio(u64);
-
-/// Cleartext or TLS. Cleartext is always to loopback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// Cleartext, to be connected to loopback whatever DNS says.
-    Http,
-    /// TLS.
-    Https,
 }
 
 /// A socket on which requests arrive.

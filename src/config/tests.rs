@@ -11,11 +11,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, Ratio, Scheme, TenantSource};
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, TenantSource};
 use super::*;
 use crate::asteroid::start::OnConflict;
+use crate::audit::WhenFull;
 use crate::secret::SecretRef;
-use crate::telemetry::audit::WhenFull;
+use crate::trace::Ratio;
+use crate::transport::endpoint::Scheme;
 
 const SMALLEST: &str = include_str!("../../config/gateway.yaml");
 const FULL: &str = include_str!("../../config/gateway.full.yaml");
@@ -51,8 +53,8 @@ fn assert_faults(text: &str, expected: &[&str]) {
 fn the_smallest_file_runs_with_the_documented_defaults() {
     let Loaded { config, warnings } = with(SMALLEST, &[]).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
-    assert_eq!(config.upstream.scheme, Scheme::Https);
-    assert_eq!(config.upstream.authority, "odyssey.asteroid.ai");
+    assert_eq!(config.upstream.endpoint.scheme, Scheme::Https);
+    assert_eq!(config.upstream.endpoint.authority, "odyssey.asteroid.ai");
     assert_eq!(config.upstream.base_path, "/agents/v2");
     assert_eq!(config.upstream.credential_header, "x-asteroid-agents-api-key");
     assert_eq!(config.upstream.ca_file, None);
@@ -113,7 +115,10 @@ fn the_full_file_names_every_key_there_is_and_no_other() {
 #[test]
 fn the_development_file_runs_in_front_of_any_loopback_url() {
     let Loaded { config, warnings } = development("http://127.0.0.1:4711/agents/v2").unwrap();
-    assert_eq!((config.upstream.scheme, config.upstream.authority.as_str()), (Scheme::Http, "127.0.0.1:4711"));
+    assert_eq!(
+        (config.upstream.endpoint.scheme, config.upstream.endpoint.authority.as_str()),
+        (Scheme::Http, "127.0.0.1:4711")
+    );
     assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
     let tenant = &config.tenants["billing"];
     let tags: Vec<_> = tenant.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();

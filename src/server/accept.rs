@@ -10,11 +10,12 @@ use rustix::io::Errno;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
+use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 use crate::tasks::Kind;
-use crate::telemetry::metrics::{CloseReason, Gauge};
 
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
@@ -110,6 +111,7 @@ impl Acceptor {
         if reminded.is_none_or(|last| last.elapsed() >= OUTSIDERS) {
             *reminded = Some(Instant::now());
             tracing::warn!(
+                event = event::LISTENER_PEER_REFUSED,
                 %peer,
                 "a connection from outside `trusted_peers` was closed; if the peer may call, add its address to the listener. \
                  Said once a minute at most"
@@ -126,6 +128,7 @@ impl Acceptor {
             self.proxy.sinks.metrics.delayed.add();
             if !*crowded {
                 tracing::error!(
+                    event = event::CONNECTION_LIMIT_REACHED,
                     connections = self.capacity.max(),
                     "as many callers are connected as may be, and all have requests under way; more wait. Raise the limit of \
                      open files (ulimit -Hn) or of memory"
@@ -169,12 +172,12 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 
 async fn failed(error: &io::Error, exhausted: &mut bool) {
     if !is_shortage(error) {
-        tracing::debug!(%error, "a connection ended before it was accepted");
+        tracing::debug!(event = event::CONNECTION_FAILED, %error, "a connection ended before it was accepted");
         // Lets others run if such errors come without an end.
         return tokio::task::yield_now().await;
     }
     if !*exhausted {
-        tracing::error!(%error, "accepting a connection failed; is the limit of open files too low?");
+        tracing::error!(event = event::LISTENER_ACCEPTING_FAILED, %error, "accepting a connection failed; is the limit of open files too low?");
     }
     *exhausted = true;
     tokio::time::sleep(EXHAUSTED).await;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
+use crate::metrics::CloseReason;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
-use crate::telemetry::metrics::CloseReason;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
 use super::patient::Patient;
@@ -39,7 +40,7 @@ pub async fn serve(
     tls: Option<TlsAcceptor>,
 ) {
     if let Err(error) = stream.set_nodelay() {
-        tracing::debug!(%peer, %error, "the caller left before it was served");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller left before it was served");
         return;
     }
     let stream = Patient::new(stream, current.load().snapshot.caller_idle);
@@ -78,18 +79,18 @@ async fn encrypted(
         biased;
         shaken = acceptor.accept(stream) => shaken,
         () = closing => {
-            tracing::debug!(%peer, "the drain ended a TLS handshake");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain ended a TLS handshake");
             return;
         }
         () = unwanted(&activity, &current, &proxy) => {
-            tracing::debug!(%peer, "the TLS handshake took too long, or its place was needed");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the TLS handshake took too long, or its place was needed");
             return;
         }
     };
     let stream = match shaken {
         Ok(stream) => stream,
         Err(error) => {
-            tracing::debug!(%peer, %error, "the TLS handshake failed");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, %error, "the TLS handshake failed");
             return;
         }
     };

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::peer::Peer;
+use crate::caller::Peer;
 
 /// A socket that listens, before a worker's runtime has it; a clone of it shares its queue.
 #[derive(Debug)]
