@@ -18,24 +18,25 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::exposition::{Page, Shown};
 use crate::admin::health::Health;
-use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
+use crate::audit::{self, Audit};
+use crate::config::resolve::{self, Address, Config, Listener, MAX_WORKERS, TenantSource, Workers};
 use crate::credential::Keyring;
 use crate::drain::{self, Schedule};
 use crate::event;
 use crate::files::Watch;
+use crate::log::Log;
 use crate::memory;
-use crate::proxy::snapshot::{self, Current, Snapshot};
+use crate::metrics::{self, Metrics};
+use crate::proxy::generation::{self, Current, Snapshot};
+use crate::record::Sinks;
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
 use crate::server::socket::Bound;
 use crate::server::unix::{self, Name};
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
-use crate::telemetry::Sinks;
-use crate::telemetry::audit::{self, Audit};
-use crate::telemetry::log::Log;
-use crate::telemetry::metrics::{self, Metrics, Page, Shown};
 use crate::transport::connect::{self, Connector};
 use crate::transport::tls;
 use crate::upstream::reach::Reach;
@@ -109,7 +110,7 @@ pub enum Error {
     BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]
-    Snapshot(#[from] snapshot::Error),
+    Snapshot(#[from] generation::Error),
     /// The system refused a thread, a socket or a runtime.
     #[error("starting failed")]
     System(#[from] io::Error),
@@ -330,10 +331,12 @@ fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health
     }
 }
 
-/// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.
+/// Returns how many workers a configuration asks for. `auto` is one for a sidecar, which only this machine's services can call,
+/// else as many as the control group has cores.
 fn worker_count(config: &Config) -> usize {
-    if config.listeners.iter().all(|listener| listener.address.is_local()) {
-        return 1;
+    match config.workers {
+        Workers::Count(count) => count.get(),
+        Workers::Auto if config.listeners.iter().all(|listener| listener.address.is_local()) => 1,
+        Workers::Auto => std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS),
     }
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -16,15 +16,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::drain::Draining;
 use crate::event;
+use crate::metrics::Gauge;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
+use crate::record::Sinks;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::server::socket::{Bound, Socket};
 use crate::state::State;
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::Sinks;
-use crate::telemetry::metrics::Gauge;
 use crate::transport::Transport;
 use crate::transport::connect::Connector;
 use crate::upstream::Upstream;

@@ -8,17 +8,18 @@ use http_body_util::Full;
 use hyper::Request;
 use tokio::runtime::Handle;
 
+use crate::audit;
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::credential::{Definition, Key, Keys};
 use crate::drain;
 use crate::memory;
 use crate::proxy::Proxy;
+use crate::proxy::generation::{self, Snapshot};
 use crate::proxy::rehearsal::Rehearsal;
-use crate::proxy::snapshot::{self, Snapshot};
+use crate::record::Sinks;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::telemetry::{Sinks, audit};
 use crate::transport::connect::Connector;
 use crate::transport::{Transport, tls};
 use crate::upstream::Upstream;
@@ -43,7 +44,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     }];
     // A look-up would be sent.
     config.idempotency.recovery = false;
-    let missing = || snapshot::Error::Missing { kind: "tenant", name: tenant.to_owned() };
+    let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
     let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
         .pop()
         .ok_or_else(missing)?;

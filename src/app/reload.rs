@@ -12,10 +12,10 @@ use crate::config::{self, Loaded};
 use crate::credential::Keyring;
 use crate::event;
 use crate::files::{self, Changes};
-use crate::proxy::snapshot::{Current, Snapshot};
+use crate::proxy::generation::{Current, Snapshot};
+use crate::record::Sinks;
 use crate::secret::Environment;
 use crate::state::State;
-use crate::telemetry::Sinks;
 
 /// The file that a configuration came from.
 #[derive(Debug)]

@@ -13,7 +13,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::exposition::Page;
 use crate::admin::{self, health::Health};
+use crate::audit::Audit;
 use crate::config::resolve::Address;
 use crate::credential::{Keeper, Keyring};
 use crate::drain::{Drain, Schedule};
@@ -22,9 +24,7 @@ use crate::files::Watch;
 use crate::server::unix::Name;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::telemetry::audit::Audit;
-use crate::telemetry::metrics::Page;
-use crate::telemetry::trace::export::Exporter;
+use crate::trace::export::Exporter;
 
 use super::confirmation::Confirmation;
 use super::reload::Reloader;

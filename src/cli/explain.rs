@@ -16,9 +16,9 @@ use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, Keys, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
-use crate::error::{Error, Form};
+use crate::facts::request_id;
+use crate::proxy::error::{Error, Form};
 use crate::proxy::rehearsal::Rehearsal;
-use crate::telemetry::request_id;
 use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
@@ -138,10 +138,11 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 
 /// What is decided without the body, and what the stages noted.
 fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) {
-    let line = &rehearsal.record.line;
+    let line = &rehearsal.record.facts;
     say(field("tenant", name));
     let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
-    let (operation, id) = (line.operation.unwrap_or("none"), id.map_or_else(String::new, |id| format!(" of {id}")));
+    let operation = line.operation.map_or("none", Operation::name);
+    let id = id.map_or_else(String::new, |id| format!(" of {id}"));
     say(field("operation", format_args!("{operation}{id}")));
     if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
         say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
@@ -182,7 +183,7 @@ fn idempotency(tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) -> Strin
         Keys::Optional => "optional",
         Keys::Required => "required",
     };
-    let Some(digest) = rehearsal.record.line.idempotency else {
+    let Some(digest) = rehearsal.record.facts.idempotency else {
         return format!("{mode}; without a key, a retry is another start");
     };
     let retention = humantime::format_duration(config.idempotency.bounds.retention);

@@ -9,14 +9,15 @@ mod unreadable;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, TenantSource};
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, MAX_WORKERS, TenantSource, Workers};
 use super::*;
 use crate::asteroid::start::OnConflict;
+use crate::audit::WhenFull;
 use crate::secret::SecretRef;
-use crate::telemetry::audit::WhenFull;
-use crate::telemetry::trace::Ratio;
+use crate::trace::Ratio;
 use crate::transport::endpoint::Scheme;
 
 const SMALLEST: &str = include_str!("../../config/gateway.yaml");
@@ -90,6 +91,7 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.admin.address, smallest.config.admin.address);
     assert_eq!(full.config.timeouts, smallest.config.timeouts);
     assert_eq!(full.config.drain, smallest.config.drain);
+    assert_eq!(full.config.workers, smallest.config.workers);
     assert_eq!(full.config.body_limit, smallest.config.body_limit);
     assert_eq!(full.config.body_memory, smallest.config.body_memory);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
@@ -170,7 +172,7 @@ upstream:
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
+            "drain_delay: unknown key; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
              tagging, idempotency, body_limit, body_memory, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",

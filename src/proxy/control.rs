@@ -13,16 +13,17 @@ use uuid::Uuid;
 
 use crate::asteroid::execution::Filter;
 use crate::event;
+use crate::facts::request_id::RequestId;
 use crate::state::Digest;
 use crate::tasks::Tasks;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
+use crate::tenant::Tenant;
+use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use super::Proxy;
+use super::generation::Snapshot;
 use super::limit::Permit;
 use super::recovery::{Error, Found, LookUp};
-use super::snapshot::{Snapshot, Tenant};
 
 /// The seconds before each look-up: eleven minutes in all.
 const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];

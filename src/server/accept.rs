@@ -10,19 +10,18 @@ use rustix::io::Errno;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
+use crate::caller::Peer;
 use crate::event;
-use crate::peer::Peer;
+use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 use crate::tasks::Kind;
-use crate::telemetry::metrics::{CloseReason, Gauge};
 
+use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
-use super::socket::{Bound, Socket, Stream};
-
-/// Connections that wait to be accepted, beyond which the kernel refuses more.
-pub(super) const BACKLOG: u32 = 1024;
+use super::socket::{Bound, Socket};
+use super::stream::Stream;
 
 /// How long accepting pauses if the system has no descriptor or memory left: the queue holds meanwhile.
 pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -155,7 +154,7 @@ impl Acceptor {
 /// A connection that is already in the queue. The system is asked: the runtime learns of one only when it next waits.
 fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
     loop {
-        match socket.queued() {
+        match socket.accept_queued() {
             Ok(accepted) => return Some(accepted),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => return None,
             Err(_) => {}

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UnixSocket;
 use uuid::Uuid;
 
-use super::accept::BACKLOG;
+use super::bounds::BACKLOG;
 use crate::event;
 
 /// How long another gateway may take to start at a path in the same directory.
