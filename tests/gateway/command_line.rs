@@ -120,7 +120,7 @@ fn environment_variables_override_the_file() {
 #[test]
 fn a_limit_of_open_files_that_lets_hardly_anybody_in_is_told_of() {
     let gateway = Program::run_limited(&configuration("http://127.0.0.1:1", ""), 130);
-    assert_eq!(gateway.events(event::CONNECTION_LIMIT_LOW)[0]["callers"], 1);
+    assert_eq!(gateway.events(event::CONNECTION_LIMIT_LOW)[0]["limit"], 1);
     let gateway = Program::run(&configuration("http://127.0.0.1:1", ""));
     assert!(gateway.events(event::CONNECTION_LIMIT_LOW).is_empty());
 }

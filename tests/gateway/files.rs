@@ -153,7 +153,7 @@ fn files_that_come_to_hang_hold_up_neither_requests_nor_probes_nor_a_new_key_nor
     let changed = String::from_utf8(text).unwrap().replace("team: billing", "team: invoices");
     let hung = Hung::replace(&[&config], changed.as_bytes());
     let line = pair.gateway.reloaded_by(|| hanging(&pair.gateway, "gateway.yaml"));
-    assert!(line["refused"].as_str().unwrap().contains("no answer within 5s"), "{line}");
+    assert!(line["reason"].as_str().unwrap().contains("no answer within 5s"), "{line}");
     let _ca = Hung::replace(&[pair.asteroid.ca_file()], &ca);
     hanging(&pair.gateway, "ca.pem");
     assert_eq!(pair.execute("{}").status, 202);

@@ -177,10 +177,10 @@ fn a_configmap_that_the_kubelet_swaps_is_taken_over_by_the_running_container() {
     assert_eq!((cluster.execute().status, team()), (202, json!("billing")));
     let more = read(CENTRAL).replace("team: billing", "team: payments");
     let reloaded = container.program.reloaded_by(|| cluster.configure(&more));
-    assert!(reloaded["refused"].is_null(), "{reloaded}");
+    assert!(reloaded["reason"].is_null(), "{reloaded}");
     assert_eq!((cluster.execute().status, team()), (202, json!("payments")));
     let refused = container.program.reloaded_by(|| cluster.configure("listeners: []\n"));
-    assert!(!refused["refused"].is_null(), "{refused}");
+    assert!(!refused["reason"].is_null(), "{refused}");
     assert_eq!(
         (cluster.execute().status, team()),
         (202, json!("payments")),

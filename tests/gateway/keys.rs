@@ -231,7 +231,7 @@ fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
     let late = text
         .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
         .replace("tenants: {", "tenants: { sales: { credential: late },");
-    assert!(pair.gateway.reload(&late)["refused"].is_null());
+    assert!(pair.gateway.reload(&late)["reason"].is_null());
     start("sales").assert_error(503, "no-key", "not_started");
     assert_eq!((start("billing").status, pair.gateway.admin("/readyz").status), (202, 200));
     wait_for_state(&pair.gateway, "late", "missing");
@@ -242,7 +242,7 @@ fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
 
     // A variable never comes.
     let unset = text.replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
-    let refused = pair.gateway.reload(&unset)["refused"].as_str().unwrap().to_owned();
+    let refused = pair.gateway.reload(&unset)["reason"].as_str().unwrap().to_owned();
     assert!(refused.contains("NO_SUCH_VARIABLE is not set"), "{refused}");
 }
 
@@ -252,7 +252,7 @@ fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let moved = text.replace("{dir}/key", "{dir}/other");
-    assert!(pair.gateway.reload(&moved)["refused"].is_null());
+    assert!(pair.gateway.reload(&moved)["reason"].is_null());
     wait_for_state(&pair.gateway, "main", "stale");
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
@@ -373,7 +373,7 @@ fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     // Read after the one that moved.
     let unset = "credentials: { z: { env: NO_SUCH_VARIABLE },";
     let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", unset);
-    assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("NO_SUCH_VARIABLE is not set"));
+    assert!(pair.gateway.reload(&moved)["reason"].as_str().unwrap().contains("NO_SUCH_VARIABLE is not set"));
     assert_eq!(pair.execute("{}").status, 202);
     assert_eq!(pair.gateway.events_that_begin(READ).len(), 1, "{}", pair.gateway.output());
 }

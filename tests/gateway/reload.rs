@@ -22,7 +22,7 @@ fn assert_applied(line: &Value) {
 #[track_caller]
 fn refused(line: &Value) -> String {
     assert_eq!((&line["event"], &line["level"]), (&json!(event::CONFIG_REFUSED), &json!("ERROR")), "{line}");
-    line["refused"].as_str().unwrap().to_owned()
+    line["reason"].as_str().unwrap().to_owned()
 }
 
 fn metadata(pair: &Pair) -> Value {

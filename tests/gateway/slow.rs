@@ -39,7 +39,7 @@ fn callers_beyond_the_limit_of_open_files_wait_for_those_that_wait_for_answers_a
     let mut callers: Vec<Caller> = (0..8).map(|_| start()).collect();
     asteroid.wait_for_requests(8);
     callers.extend((0..60).map(|_| start()));
-    gateway.line(|line| line["connections"] == 8 && line["level"] == "ERROR");
+    assert_eq!(gateway.event(event::CONNECTION_LIMIT_REACHED)["limit"], 8);
     assert_eq!(asteroid.requests().len(), 8);
     asteroid.clear_faults();
     for mut caller in callers {

@@ -165,7 +165,7 @@ fn another_mode_or_path_needs_a_restart() {
         [("mode", text(&local.socket, ", mode: 0600")), ("address", text(&elsewhere, "")), ("address", over_tcp)]
     {
         let line = local.pair.gateway.reload(&text);
-        assert_eq!(line["refused"], format!("a restart is needed to change listeners[0].{key}"));
+        assert_eq!(line["reason"], format!("a restart is needed to change listeners[0].{key}"));
     }
     assert_eq!(local.caller().execute("{}").status, 202);
 }

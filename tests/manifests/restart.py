@@ -101,9 +101,10 @@ class Gateway:
         self.file.write_text(here(config))
         self.process.send_signal(signal.SIGHUP)
         line = self.event("config.reloaded", "config.refused")
-        refused = line.get("refused")
-        assert refused is None or refused.startswith("a restart is needed"), refused
-        return refused is not None
+        if line["event"] == "config.reloaded":
+            return False
+        assert line["reason"].startswith("a restart is needed"), line
+        return True
 
     def end(self):
         self.patience.cancel()
