@@ -114,7 +114,7 @@ impl Running {
                 tracing::error!(
                     event = event::AUDIT_RECORDS_LOST,
                     records = unwritten.records,
-                    "records of starts are missing in the audit"
+                    "audit records of starts are lost; find these starts by their request.completed lines"
                 );
                 io::Error::other(unwritten)
             }))
@@ -133,7 +133,7 @@ impl Running {
 fn lost_a_worker() -> io::Error {
     tracing::error!(
         event = event::WORKER_FAILED,
-        "a worker has ended by itself; the process drains and ends. Please report it, with what the log says above"
+        "a worker ended before the drain; the process drains and exits. Report this, with the log lines before it"
     );
     io::Error::other("a worker has ended by itself")
 }
@@ -155,7 +155,7 @@ async fn drain(
     tokio::select! {
         () = drained => true,
         () = told_to_stop() => {
-            tracing::error!(event = event::DRAIN_ABORTED, "told to stop a second time; what remains is cut off");
+            tracing::error!(event = event::DRAIN_ABORTED, "second signal received; aborting the remaining requests");
             false
         }
     }
@@ -169,13 +169,13 @@ async fn drain(
 fn say_what_is_left(state: &State) -> io::Result<()> {
     let unsettled = state.left();
     if unsettled.is_empty() {
-        tracing::info!(event = event::DRAIN_COMPLETED, "drained");
+        tracing::info!(event = event::DRAIN_COMPLETED, "drain completed");
         return Ok(());
     }
     tracing::error!(
         event = event::DRAIN_REQUESTS_ABORTED,
         unsettled,
-        "requests were cut off; the executions of those that were sent may run"
+        "requests were aborted; the executions of those already sent may be running"
     );
     Err(io::Error::other("requests were cut off before they were answered"))
 }

@@ -112,8 +112,8 @@ impl Acceptor {
             tracing::warn!(
                 event = event::LISTENER_PEER_REFUSED,
                 %peer,
-                "a connection from outside `trusted_peers` was closed; if the peer may call, add its address to the listener. \
-                 Said once a minute at most"
+                "connection closed: the peer is not in `trusted_peers`. If it may call, add its address to the \
+                 listener. Logged once a minute at most"
             );
         }
         false
@@ -128,9 +128,9 @@ impl Acceptor {
             if !*crowded {
                 tracing::error!(
                     event = event::CONNECTION_LIMIT_REACHED,
-                    connections = self.capacity.max(),
-                    "as many callers are connected as may be, and all have requests under way; more wait. Raise the limit of \
-                     open files (ulimit -Hn) or of memory"
+                    limit = self.capacity.max(),
+                    "the limit of connections is reached, and all have requests in flight; more callers wait. Raise \
+                     the limit of open files (ulimit -Hn) or of memory"
                 );
             }
             *crowded = true;
@@ -171,12 +171,16 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 
 async fn failed(error: &io::Error, exhausted: &mut bool) {
     if !is_shortage(error) {
-        tracing::debug!(event = event::CONNECTION_FAILED, %error, "a connection ended before it was accepted");
+        tracing::debug!(event = event::CONNECTION_FAILED, %error, "the connection ended before it was accepted");
         // Lets others run if such errors come without an end.
         return tokio::task::yield_now().await;
     }
     if !*exhausted {
-        tracing::error!(event = event::LISTENER_ACCEPTING_FAILED, %error, "accepting a connection failed; is the limit of open files too low?");
+        tracing::error!(
+            event = event::LISTENER_ACCEPTING_FAILED,
+            %error,
+            "no connection can be accepted; raise the limit of open files (ulimit -Hn) or of memory"
+        );
     }
     *exhausted = true;
     tokio::time::sleep(EXHAUSTED).await;

@@ -26,7 +26,7 @@ pub async fn serve(
     tls: Option<TlsAcceptor>,
 ) {
     if let Err(error) = set_nodelay(&stream) {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller left before it was served");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller hung up before it was served");
         return;
     }
     let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
@@ -54,11 +54,15 @@ async fn encrypted(
         biased;
         shaken = acceptor.accept(stream) => shaken,
         () = closing => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain ended a TLS handshake");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain aborted a TLS handshake");
             return;
         }
         () = late_or_evicted(&activity, &current, &proxy) => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the TLS handshake took too long, or its place was needed");
+            tracing::debug!(
+                event = event::CONNECTION_HANDSHAKE_FAILED,
+                %peer,
+                "TLS handshake aborted: it took too long, or its slot was needed"
+            );
             return;
         }
     };

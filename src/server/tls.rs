@@ -92,12 +92,17 @@ async fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvid
     match read(named, provider).await {
         Ok(key) => {
             current.0.store(Some(Arc::new(key)));
-            tracing::info!(event = event::LISTENER_CERTIFICATE_REPLACED, %certificate_file, "the certificate was replaced; new connections get it");
+            tracing::info!(
+                event = event::LISTENER_CERTIFICATE_REPLACED,
+                %certificate_file,
+                "the certificate was replaced; new connections use it"
+            );
         }
         Err(error) => tracing::error!(
             event = event::LISTENER_CERTIFICATE_REFUSED,
             %error,
-            "the certificate was not replaced and the one before goes on; write a certificate and the key that belongs to it"
+            "the new certificate cannot be used, and the previous one stays in use; write a certificate and its \
+             private key"
         ),
     }
 }
