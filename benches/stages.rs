@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
+use asteroid_gateway::caller::Peer;
 use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::metrics::Asked;
 use asteroid_gateway::metrics::client::Target;
-use asteroid_gateway::peer::Peer;
 use asteroid_gateway::proxy::echo::Echo;
 use asteroid_gateway::record::Record;
 use asteroid_gateway::record::Sinks;

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
 use crate::server::accept::{SHORTAGE_PAUSE, is_shortage};
 use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;

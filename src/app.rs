@@ -24,11 +24,12 @@ use crate::audit::{self, Audit};
 use crate::config::resolve::{self, Address, Config, Listener, MAX_WORKERS, TenantSource, Workers};
 use crate::credential::Keyring;
 use crate::drain::{self, Schedule};
+use crate::event;
 use crate::files::Watch;
 use crate::log::Log;
 use crate::memory;
 use crate::metrics::{self, Metrics};
-use crate::proxy::snapshot::{self, Current, Snapshot};
+use crate::proxy::generation::{self, Current, Snapshot};
 use crate::record::Sinks;
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
@@ -109,7 +110,7 @@ pub enum Error {
     BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]
-    Snapshot(#[from] snapshot::Error),
+    Snapshot(#[from] generation::Error),
     /// The system refused a thread, a socket or a runtime.
     #[error("starting failed")]
     System(#[from] io::Error),
@@ -191,6 +192,7 @@ pub async fn start(
     say_how_it_stands(admin, workers.len(), capacity.max(), &health);
     for (credential, _) in state.controls() {
         tracing::info!(
+            event = event::RECOVERY_UNPROVEN,
             credential,
             "recovery is unproven until a start with an Idempotency-Key is found at the upstream"
         );
@@ -300,9 +302,11 @@ fn announce(listeners: &[Listener], addresses: &[Address]) {
             Address::Unix { mode, .. } => Some(format!("{mode:04o}")),
         };
         match &listener.tenant {
-            TenantSource::Fixed(tenant) => tracing::info!(%address, mode, scheme, tenant, "listening"),
+            TenantSource::Fixed(tenant) => {
+                tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant, "listening")
+            }
             TenantSource::Header(header) => {
-                tracing::info!(%address, mode, scheme, tenant_header = %header, "listening");
+                tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant_header = %header, "listening");
             }
         }
     }
@@ -314,13 +318,16 @@ const FEW_CALLERS: usize = 16;
 fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health: &Health) {
     if callers < FEW_CALLERS {
         tracing::warn!(
+            event = event::CONNECTION_LIMIT_LOW,
             callers,
             "so few callers can be connected at once; let more files be open (ulimit -Hn), or give it more memory"
         );
     }
     match health.obstacle() {
-        None => tracing::info!(%address, workers, "ready"),
-        Some(obstacle) => tracing::warn!(%address, workers, obstacle, "started, but not ready yet"),
+        None => tracing::info!(event = event::GATEWAY_READY, %address, workers, "ready"),
+        Some(obstacle) => {
+            tracing::warn!(event = event::GATEWAY_UNREADY, %address, workers, obstacle, "started, but not ready yet")
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::{Call, Operation};
-use crate::peer::Peer;
+use crate::caller::Peer;
 use crate::secret::Fingerprint;
 use crate::state::{Digest, Standing};
 

@@ -15,6 +15,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::event;
 use crate::facts::Facts;
 
 /// How long lines gather before they are written.
@@ -64,7 +65,7 @@ impl Log {
     pub fn new(output: impl Write + Send + 'static, format: Format) -> io::Result<Log> {
         let shared = Arc::new(Shared::default());
         let log = Log { shared: Arc::clone(&shared), format };
-        std::thread::Builder::new().name("log".into()).spawn(move || shared.write_to(output))?;
+        std::thread::Builder::new().name("log".into()).spawn(move || shared.write_to(output, format))?;
         Ok(log)
     }
 
@@ -120,7 +121,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_to(&self, mut output: impl Write) {
+    fn write_to(&self, mut output: impl Write, format: Format) {
         let mut batch = Vec::new();
         loop {
             let waiting = self.changed.wait_while(self.lock(), |queue| queue.lines.is_empty() && !queue.closed);
@@ -129,7 +130,7 @@ impl Shared {
             std::mem::swap(&mut batch, &mut queue.lines);
             let lost = std::mem::take(&mut queue.lost);
             drop(queue);
-            let written = write_batch(&mut output, &batch, lost);
+            let written = write_batch(&mut output, &batch, lost, format);
             let mut queue = self.lock();
             if written.is_err() {
                 let lines = count_lines(&batch);
@@ -153,14 +154,25 @@ impl Shared {
     }
 }
 
-fn write_batch(output: &mut impl Write, batch: &[u8], lost: u64) -> io::Result<()> {
+fn write_batch(output: &mut impl Write, batch: &[u8], lost: u64, format: Format) -> io::Result<()> {
     if lost > 0 {
-        let now = humantime::format_rfc3339_micros(SystemTime::now());
-        let message = "log lines were lost because standard output could not be written";
-        writeln!(output, r#"{{"timestamp":"{now}","level":"ERROR","message":"{message}","lost":{lost}}}"#)?;
+        write_loss(output, lost, format)?;
     }
     output.write_all(batch)?;
     output.flush()
+}
+
+/// Writes that lines were lost, in the manner of `tracing`, whose own lines come through the queue.
+fn write_loss(output: &mut impl Write, lost: u64, format: Format) -> io::Result<()> {
+    let (message, event) = ("log lines were lost because standard output could not be written", event::LOG_LINES_LOST);
+    match format {
+        Format::Json => {
+            let now = humantime::format_rfc3339_micros(SystemTime::now());
+            let begin = format_args!(r#""timestamp":"{now}","level":"ERROR""#);
+            writeln!(output, r#"{{{begin},"message":"{message}","event":"{event}","lost":{lost}}}"#)
+        }
+        Format::Text => writeln!(output, "ERROR {message} event=\"{event}\" lost={lost}"),
+    }
 }
 
 fn count_lines(batch: &[u8]) -> u64 {
@@ -172,21 +184,21 @@ const QUOTES: [&[u8]; 5] = [b" b\"", b"(b\"", b" b\\\"", b"(b\\\"", b"payload: [
 
 /// One event of `tracing`, which writes it in pieces.
 #[derive(Debug)]
-pub struct Event {
+pub struct EventWriter {
     log: Log,
     line: Vec<u8>,
     /// Whether it is h2's, which shows frames.
     is_of_h2: bool,
 }
 
-impl Event {
+impl EventWriter {
     /// Whether it shows what a peer chose to say: an upstream could have put the key there, in which nobody looks for it.
     fn quotes_a_peer(&self) -> bool {
         self.is_of_h2 && QUOTES.iter().any(|quote| memmem::find(&self.line, quote).is_some())
     }
 }
 
-impl Write for Event {
+impl Write for EventWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.write(bytes)
     }
@@ -196,7 +208,7 @@ impl Write for Event {
     }
 }
 
-impl Drop for Event {
+impl Drop for EventWriter {
     fn drop(&mut self) {
         if self.quotes_a_peer() {
             return;
@@ -206,14 +218,14 @@ impl Drop for Event {
 }
 
 impl<'a> MakeWriter<'a> for Log {
-    type Writer = Event;
+    type Writer = EventWriter;
 
-    fn make_writer(&'a self) -> Event {
-        Event { log: self.clone(), line: Vec::new(), is_of_h2: false }
+    fn make_writer(&'a self) -> EventWriter {
+        EventWriter { log: self.clone(), line: Vec::new(), is_of_h2: false }
     }
 
-    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Event {
-        Event { log: self.clone(), line: Vec::new(), is_of_h2: event.target().starts_with("h2::") }
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> EventWriter {
+        EventWriter { log: self.clone(), line: Vec::new(), is_of_h2: event.target().starts_with("h2::") }
     }
 }
 
@@ -251,15 +263,15 @@ mod tests {
         }
     }
 
-    fn log() -> (Log, mpsc::Sender<io::Result<()>>, mpsc::Receiver<String>) {
+    fn log(format: Format) -> (Log, mpsc::Sender<io::Result<()>>, mpsc::Receiver<String>) {
         let (open, gate) = mpsc::channel();
         let (got, seen) = mpsc::channel();
-        (Log::new(Output { gate, got }, Format::Json).unwrap(), open, seen)
+        (Log::new(Output { gate, got }, format).unwrap(), open, seen)
     }
 
     #[test]
     fn closing_writes_every_line_that_was_appended() {
-        let (log, gate, seen) = log();
+        let (log, gate, seen) = log(Format::Json);
         drop(gate);
         for n in 0..1000 {
             log.append(|lines| writeln!(lines, "{n}"));
@@ -270,9 +282,9 @@ mod tests {
         assert_eq!(all, (0..1000).map(|n| format!("{n}\n")).collect::<String>());
     }
 
-    #[test]
-    fn lines_that_could_not_be_written_are_counted_in_the_next_batch() {
-        let (log, gate, seen) = log();
+    /// What is written after a batch of one line could not be.
+    fn written_after_a_failure(format: Format) -> String {
+        let (log, gate, seen) = log(format);
         gate.send(Err(io::Error::other("disk full"))).unwrap();
         log.append(|lines| writeln!(lines, "first"));
         while log.shared.lock().lost == 0 {
@@ -283,14 +295,21 @@ mod tests {
         log.close(Duration::from_secs(10));
         assert_eq!(log.ever_lost(), 1);
         drop(log);
-        let all: String = seen.iter().collect();
-        assert!(all.contains(r#""lost":1"#), "{all}");
-        assert!(all.ends_with("second\n"), "{all}");
+        seen.iter().collect()
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted_in_the_next_batch_in_the_format_of_the_log() {
+        let all = written_after_a_failure(Format::Json);
+        let loss: serde_json::Value = serde_json::from_str(all.strip_suffix("second\n").unwrap()).unwrap();
+        assert_eq!((&loss["event"], &loss["lost"]), (&event::LOG_LINES_LOST.into(), &1.into()));
+        let all = written_after_a_failure(Format::Text);
+        assert!(all.starts_with("ERROR ") && all.ends_with(" event=\"log.lines_lost\" lost=1\nsecond\n"), "{all}");
     }
 
     #[test]
     fn a_reader_that_stalls_costs_lines_and_not_memory() {
-        let (log, gate, _seen) = log();
+        let (log, gate, _seen) = log(Format::Json);
         let line = vec![b'x'; 1024 * 1024];
         for _ in 0..64 {
             log.append(|lines| lines.write_all(&line));

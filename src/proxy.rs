@@ -5,12 +5,14 @@
 
 pub mod answer;
 pub mod body;
-pub mod caller;
 mod control;
 pub mod credential;
 pub mod delivery;
 pub mod echo;
+pub mod error;
 mod exchange;
+pub mod generation;
+pub mod guard;
 pub mod idempotency;
 mod inquiry;
 pub mod limit;
@@ -19,8 +21,6 @@ mod overtime;
 pub mod recovery;
 pub mod rehearsal;
 mod sending;
-pub mod snapshot;
-pub mod tenant;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,14 +32,13 @@ use hyper::{Request, Response, Version};
 
 use crate::asteroid::answer::{Proof, execution_id};
 use crate::asteroid::{operation, start};
+use crate::caller::Peer;
 use crate::drain::Draining;
-use crate::error::{Error, Form};
 use crate::facts::request_id::{self, RequestId};
 use crate::facts::{Decision, Facts, Outcome};
 use crate::json;
 use crate::metrics::Asked;
 use crate::metrics::client::Target;
-use crate::peer::Peer;
 use crate::record::{Record, Sinks};
 use crate::state::Reply;
 use crate::tasks::{Kind, Tasks};
@@ -48,13 +47,14 @@ use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
 use control::Control;
+use error::{Error, Form};
 use exchange::Exchange;
+use generation::{Current, Served};
 use idempotency::Turn;
 use inquiry::Inquiry;
 use overtime::Continuation;
 use recovery::LookUp;
 use sending::{Progress, Sending};
-use snapshot::{Current, Served};
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Proxy {
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
-        caller::check(&listener.hosts, head)?;
+        guard::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.facts.peer, &head.headers)?;
         record.facts.tenant = Some(Arc::clone(&tenant.name));
         record.meters = Some(Arc::clone(&tenant.counts.meters));

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::asteroid::operation::Call;
 use crate::audit::{Audit, Full, Place};
+use crate::caller::Peer;
 use crate::facts::Facts;
 use crate::facts::request_id::RequestId;
 use crate::log::Log;
 use crate::metrics::{Asked, Metrics};
-use crate::peer::Peer;
 use crate::state::{Hold, Meters, Share};
 use crate::trace::{Trace, Tracer};
 

@@ -14,8 +14,8 @@ use crate::credential::{Definition, Key, Keys};
 use crate::drain;
 use crate::memory;
 use crate::proxy::Proxy;
+use crate::proxy::generation::{self, Snapshot};
 use crate::proxy::rehearsal::Rehearsal;
-use crate::proxy::snapshot::{self, Snapshot};
 use crate::record::Sinks;
 use crate::secret::Secret;
 use crate::state::State;
@@ -44,7 +44,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     }];
     // A look-up would be sent.
     config.idempotency.recovery = false;
-    let missing = || snapshot::Error::Missing { kind: "tenant", name: tenant.to_owned() };
+    let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
     let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
         .pop()
         .ok_or_else(missing)?;

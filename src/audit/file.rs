@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::output::Pending;
+use crate::event;
 
 /// How often records are made to survive a loss of power while more of them come.
 const SYNC: Duration = Duration::from_secs(1);
@@ -84,7 +85,7 @@ impl File {
         let next = File::open(&self.path)?;
         self.sync();
         *self = next;
-        tracing::info!(file = %self, "the audit goes on in another file");
+        tracing::info!(event = event::AUDIT_FILE_REOPENED, file = %self, "the audit goes on in another file");
         Ok(())
     }
 
@@ -129,7 +130,7 @@ impl File {
         }
         if let Err(error) = self.file.sync_data() {
             self.unsyncable = true;
-            tracing::error!(file = %self, reason = %error, "audit records may not survive a loss of power");
+            tracing::error!(event = event::AUDIT_SYNCING_FAILED, file = %self, reason = %error, "audit records may not survive a loss of power");
         }
     }
 }

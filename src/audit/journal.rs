@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::output::{Output, Pending};
 use super::room::{PLACES, Room};
+use crate::event;
 
 /// How long records gather before they are written.
 const GATHER: Duration = Duration::from_millis(20);
@@ -113,6 +114,7 @@ impl Journal {
             if failing.is_none() {
                 failing = Some(Instant::now());
                 tracing::error!(
+                    event = event::AUDIT_WRITING_FAILED,
                     %output,
                     reason = %error,
                     "audit records cannot be written. None is lost, but starts are held up or refused once {PLACES} are \
@@ -123,7 +125,7 @@ impl Journal {
         }
         if let Some(since) = failing {
             let after = humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()));
-            tracing::info!(%output, %after, "audit records are written again");
+            tracing::info!(event = event::AUDIT_WRITING_RESUMED, %output, %after, "audit records are written again");
         }
     }
 }

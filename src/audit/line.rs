@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use crate::event;
 use crate::facts::Facts;
 use crate::facts::json::{asked, became, begin, number, plain};
 
 pub(super) fn json(line: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
-    begin(line, "audit", facts.took())?;
+    begin(line, "audit", event::AUDIT_RECORDED, facts.took())?;
     asked(line, facts)?;
     plain(line, "decision", Some(facts.decision.name()));
     plain(line, "credential", facts.credential.as_deref());
@@ -35,10 +36,10 @@ mod tests {
 
     use super::*;
     use crate::asteroid::operation::Operation;
+    use crate::caller::Peer;
     use crate::facts::Decision;
     use crate::facts::request_id::RequestId;
     use crate::facts::trace_context::Context;
-    use crate::peer::Peer;
     use crate::secret::{Salt, Secret};
     use crate::state::{Digest, Limit};
 

@@ -8,15 +8,18 @@ use std::time::{Duration, SystemTime};
 
 use super::Facts;
 use crate::asteroid::operation::Operation;
-use crate::peer::Peer;
+use crate::caller::Peer;
 
 /// The longest detail that is written, in bytes.
 const LONGEST_DETAIL: usize = 1000;
 
 /// The members that every line of the log begins with, and how long the request took.
-pub(crate) fn begin(lines: &mut Vec<u8>, message: &str, took: Duration) -> io::Result<()> {
+pub(crate) fn begin(lines: &mut Vec<u8>, message: &str, event: &str, took: Duration) -> io::Result<()> {
     let now = humantime::format_rfc3339_micros(SystemTime::now());
-    write!(lines, r#"{{"timestamp":"{now}","level":"INFO","message":"{message}","duration_ms":"#)?;
+    write!(lines, r#"{{"timestamp":"{now}"#)?;
+    for part in ["\",\"level\":\"INFO\",\"message\":\"", message, "\",\"event\":\"", event, "\",\"duration_ms\":"] {
+        lines.extend_from_slice(part.as_bytes());
+    }
     milliseconds(lines, took);
     Ok(())
 }

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::asteroid::operation::Operation;
+use crate::event;
 use crate::facts::json::{asked, became, begin, plain};
 use crate::facts::{Facts, Outcome};
 
 pub(super) fn json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
-    begin(lines, "request", took)?;
+    begin(lines, "request", event::REQUEST_COMPLETED, took)?;
     asked(lines, facts)?;
     plain(lines, "credential", facts.credential.as_deref());
     became(lines, facts)
@@ -48,9 +49,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::caller::Peer;
     use crate::facts::Outcome;
     use crate::facts::request_id::RequestId;
-    use crate::peer::Peer;
     use crate::state::Digest;
 
     fn written(change: impl FnOnce(&mut Facts), peer: &str, took: Duration) -> Value {
@@ -71,8 +72,8 @@ mod tests {
     fn what_is_known_is_written_and_what_is_not_is_left_out() {
         let line = written(|_| {}, "127.0.0.1:80", Duration::ZERO);
         let expected = json!({
-            "level": "INFO", "message": "request", "duration_ms": 0.0, "peer": "127.0.0.1:80", "status": 0,
-            "outcome": "not_started", "bytes_in": 0, "delivered": false
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 0.0,
+            "peer": "127.0.0.1:80", "status": 0, "outcome": "not_started", "bytes_in": 0, "delivered": false
         });
         assert_eq!(line, expected);
         let all = |facts: &mut Facts| {
@@ -95,7 +96,8 @@ mod tests {
             facts.delivered = true;
         };
         let expected = json!({
-            "level": "INFO", "message": "request", "duration_ms": 61_002.034, "peer": "[::1]:65535", "tenant": "billing",
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 61_002.034,
+            "peer": "[::1]:65535", "tenant": "billing",
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
             "idempotency_digest": Digest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",

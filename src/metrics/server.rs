@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn every_error_in_the_table_of_answers_has_a_place() {
-        let table = include_str!("../error.rs");
+        let table = include_str!("../proxy/error.rs");
         let slugs: Vec<&str> = table.split("StatusCode::").skip(1).filter_map(|row| row.split('"').nth(1)).collect();
         for slug in &slugs {
             assert!(ERRORS.contains(slug), "{slug} has none");

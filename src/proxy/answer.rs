@@ -18,9 +18,9 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
-use crate::error::Error;
 use crate::facts::Outcome;
 use crate::metrics::client::Sent;
+use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::Hold;
 use crate::transport::cause::Cause;

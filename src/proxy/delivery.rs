@@ -71,8 +71,8 @@ mod tests {
 
     use hyper::HeaderMap;
 
+    use crate::caller::Peer;
     use crate::facts::request_id::RequestId;
-    use crate::peer::Peer;
 
     use super::*;
 

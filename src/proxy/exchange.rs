@@ -6,8 +6,8 @@ use std::time::Instant;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::Proof;
-use crate::error::{Error, Form};
 use crate::facts::{Decision, Outcome};
+use crate::proxy::error::{Error, Form};
 use crate::record::Record;
 use crate::state::{Claim, Limit, Sent};
 use crate::transport;

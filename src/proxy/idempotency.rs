@@ -13,11 +13,12 @@ use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::Keys;
 use crate::state::{BodyDigest, Claim, Claimed, Digest, Keyed as Meaning, Refused, Reply, Standing};
+use crate::tenant::Tenant;
 
 use super::answer::Body;
+use super::generation::Snapshot;
 use super::limit::{self, Now, Reservation};
 use super::recovery::{self, Found, LookUp};
-use super::snapshot::{Snapshot, Tenant};
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 /// On an answer that an earlier start with the same key got.
@@ -238,14 +239,14 @@ pub async fn claim(
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
     standing: &mut Standing,
-) -> Result<Turn, crate::error::Error> {
+) -> Result<Turn, crate::proxy::error::Error> {
     let Some(keyed) = keyed else {
         return Ok(Turn::Send(None, limit::reserve(look_up.tenant, Now::read(), standing)?));
     };
     let turn = turn(keyed, look_up, looked_up, standing).await;
     let meaning = match &turn {
         Ok(turn) => Some(turn.meaning()),
-        Err(crate::error::Error::Idempotency(error)) => error.meaning(),
+        Err(crate::proxy::error::Error::Idempotency(error)) => error.meaning(),
         // A limit: the key was new.
         Err(_) => Some(Meaning::New),
     };
@@ -258,7 +259,7 @@ async fn turn(
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
     standing: &mut Standing,
-) -> Result<Turn, crate::error::Error> {
+) -> Result<Turn, crate::proxy::error::Error> {
     let LookUp { snapshot, tenant, .. } = *look_up;
     let (recovery, bounds) = (snapshot.idempotency.recovery, snapshot.idempotency.bounds);
     let claimed = snapshot.claims.claim(&tenant.name, keyed.claim, keyed.body, bounds, Instant::now());

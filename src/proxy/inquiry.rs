@@ -5,16 +5,17 @@ use std::sync::Arc;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
-use crate::error::Error;
 use crate::facts::request_id::RequestId;
+use crate::proxy::error::Error;
 use crate::record::Record;
+use crate::tenant::Tenant;
 use crate::trace::Trace;
 
 use super::answer::Body;
+use super::generation::Snapshot;
 use super::idempotency::{self, KeyDigests};
 use super::recovery::{Found, LookUp};
 use super::sending::Sending;
-use super::snapshot::{Snapshot, Tenant};
 
 /// The look-up of a start that was sent.
 pub(super) struct Inquiry {

@@ -12,7 +12,7 @@ use crate::json::Pieces;
 use crate::record::Record;
 use crate::transport::body::Body;
 
-use super::snapshot::Snapshot;
+use super::generation::Snapshot;
 
 /// What a caller's request keeps, beside its trace context. Everything else of it, credentials of any name among it, stays behind.
 const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];

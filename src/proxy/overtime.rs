@@ -9,16 +9,17 @@ use std::time::Duration;
 use hyper::Response;
 
 use crate::drain::Draining;
-use crate::error::Error;
+use crate::event;
 use crate::facts::Outcome;
+use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::InFlight;
 use crate::tasks::{Kind, Tasks};
+use crate::tenant::Tenant;
 
 use super::Proxy;
 use super::answer::Body;
 use super::exchange::{Stake, proof};
-use super::snapshot::Tenant;
 
 /// How long an answer is read after its time-out.
 pub(super) const LENGTH: Duration = Duration::from_secs(120);
@@ -78,6 +79,7 @@ impl Continuation {
                 ended = rest => ended,
                 () = draining.closing() => {
                     tracing::warn!(
+                        event = event::START_ABANDONED,
                         request_id = request_id.as_str(),
                         tenant = tenant.as_deref(),
                         outcome = Outcome::Unknown.name(),
@@ -94,6 +96,7 @@ impl Continuation {
                 meters.started(operation);
             }
             tracing::info!(
+                event = event::START_COMPLETED_LATE,
                 request_id = request_id.as_str(),
                 tenant = tenant.as_deref(),
                 outcome = Outcome::of(proof).name(),

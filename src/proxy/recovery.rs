@@ -12,6 +12,7 @@ use crate::credential::Unusable;
 use crate::facts::request_id::RequestId;
 use crate::metrics::client::Target;
 use crate::state::{BodyDigest, Digest};
+use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::transport::body::Body;
 use crate::transport::timer::ResponseTimer;
@@ -19,9 +20,9 @@ use crate::transport::{BROKEN, Failure, connect};
 use crate::upstream::Upstream;
 
 use super::credential;
+use super::generation::Snapshot;
 use super::limit::Permit;
 use super::outgoing;
-use super::snapshot::{Snapshot, Tenant};
 
 /// The longest listing that is read: some executions with all that the API shows of each.
 const LONGEST: usize = 8 * 1024 * 1024;

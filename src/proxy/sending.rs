@@ -7,8 +7,8 @@ use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::credential::{Held, Key};
-use crate::error::Error;
 use crate::metrics::client::{Sent, Target};
+use crate::proxy::error::Error;
 use crate::record::Entered;
 use crate::secret::Fingerprint;
 use crate::trace::Trace;

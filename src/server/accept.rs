@@ -10,10 +10,11 @@ use rustix::io::Errno;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
+use crate::caller::Peer;
+use crate::event;
 use crate::metrics::{CloseReason, Gauge};
-use crate::peer::Peer;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 use crate::tasks::Kind;
 
 use super::bounds::BACKLOG;
@@ -108,6 +109,7 @@ impl Acceptor {
         if logged.is_none_or(|last| last.elapsed() >= OUTSIDER_LOG_INTERVAL) {
             *logged = Some(Instant::now());
             tracing::warn!(
+                event = event::LISTENER_PEER_REFUSED,
                 %peer,
                 "a connection from outside `trusted_peers` was closed; if the peer may call, add its address to the listener. \
                  Said once a minute at most"
@@ -124,6 +126,7 @@ impl Acceptor {
             self.proxy.sinks.metrics.delayed.add();
             if !*is_full {
                 tracing::error!(
+                    event = event::CONNECTION_LIMIT_REACHED,
                     connections = self.capacity.max(),
                     "no more callers can be connected, and all that are have requests under way; more wait. Raise the limit of \
                      open files (ulimit -Hn) or of memory"
@@ -169,12 +172,16 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 /// Lets other tasks run after accepting has failed, and the system recover if it lacks something.
 async fn pause_after(error: &io::Error, is_short: &mut bool) {
     if !is_shortage(error) {
-        tracing::debug!(%error, "a connection ended before it was accepted");
+        tracing::debug!(event = event::CONNECTION_FAILED, %error, "a connection ended before it was accepted");
         // Such errors may come without an end.
         return tokio::task::yield_now().await;
     }
     if !*is_short {
-        tracing::error!(%error, "accepting a connection failed; is the limit of open files too low?");
+        tracing::error!(
+            event = event::LISTENER_ACCEPTING_FAILED,
+            %error,
+            "accepting a connection failed; is the limit of open files too low?"
+        );
     }
     *is_short = true;
     tokio::time::sleep(SHORTAGE_PAUSE).await;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
 use super::bounds::FIRST_REQUEST_GRACE;
@@ -25,7 +26,7 @@ pub async fn serve(
     tls: Option<TlsAcceptor>,
 ) {
     if let Err(error) = set_nodelay(&stream) {
-        tracing::debug!(%peer, %error, "the caller left before it was served");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller left before it was served");
         return;
     }
     let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
@@ -53,18 +54,22 @@ async fn serve_tls(
         biased;
         handshake = acceptor.accept(stream) => handshake,
         () = closing => {
-            tracing::debug!(%peer, "the drain ended a TLS handshake");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain ended a TLS handshake");
             return;
         }
         () = late_or_evicted(&activity, &current, &proxy) => {
-            tracing::debug!(%peer, "the TLS handshake took too long, or its connection was evicted");
+            tracing::debug!(
+                event = event::CONNECTION_HANDSHAKE_FAILED,
+                %peer,
+                "the TLS handshake took too long, or its connection was evicted"
+            );
             return;
         }
     };
     let stream = match handshake {
         Ok(stream) => stream,
         Err(error) => {
-            tracing::debug!(%peer, %error, "the TLS handshake failed");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, %error, "the TLS handshake failed");
             return;
         }
     };

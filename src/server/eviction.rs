@@ -2,7 +2,7 @@
 
 use crate::metrics::CloseReason;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
 use super::bounds::FIRST_HEAD_TIMEOUT;

@@ -15,12 +15,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
 use crate::proxy::Proxy;
 use crate::proxy::answer::Body;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::delivery::Deliveries;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
@@ -89,7 +90,11 @@ pub async fn serve<S: Connection>(
                 }
             }
             () = late_or_evicted(activity, current, proxy) => {
-                tracing::debug!(%peer, "the connection brought no request in time, or was evicted");
+                tracing::debug!(
+                    event = event::CONNECTION_CLOSED,
+                    %peer,
+                    "the connection brought no request in time, or was evicted"
+                );
                 return;
             }
         }
@@ -101,8 +106,10 @@ pub async fn serve<S: Connection>(
     let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
     match ended {
         // hyper has answered with an empty 400, 414 or 431, and no record was made.
-        Err(error) if malformed => tracing::info!(%peer, %error, "a malformed request was refused"),
-        Err(error) => tracing::debug!(%peer, %error, "the connection ended early"),
+        Err(error) if malformed => {
+            tracing::info!(event = event::REQUEST_MALFORMED, %peer, %error, "a malformed request was refused")
+        }
+        Err(error) => tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early"),
         Ok(()) => {}
     }
     if malformed || closing_answer.into_inner() {

@@ -16,9 +16,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
@@ -121,6 +122,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "the connection ended early");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early");
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::peer::Peer;
+use crate::caller::Peer;
 
 use super::stream::Stream;
 

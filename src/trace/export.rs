@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::otlp::{Request, Resource, ResourceSpans, Response, Scope, ScopeSpans, Span, attribute};
 use super::span::SCHEMA;
 use crate::client::{self, Client};
+use crate::event;
 use crate::tasks::Tasks;
 
 /// Requests whose spans wait: about 3 MiB.
@@ -266,12 +267,17 @@ impl Exporter {
             (None, true) => {
                 let reason = failure.map_or_else(|| "it rejects spans, or is too slow".to_owned(), ToString::to_string);
                 let dropped = dropped - before;
-                tracing::warn!(reason, dropped, "the collector does not take every span; requests are not affected");
+                tracing::warn!(
+                    event = event::TRACE_EXPORT_FAILED,
+                    reason,
+                    dropped,
+                    "the collector does not take every span; requests are not affected"
+                );
                 self.episode = Some(Episode { before });
             }
             (Some(episode), false) => {
                 let dropped = dropped - episode.before;
-                tracing::info!(dropped, "the collector takes spans again");
+                tracing::info!(event = event::TRACE_EXPORT_RESUMED, dropped, "the collector takes spans again");
                 self.episode = None;
             }
             (None, false) | (Some(_), true) => {}
@@ -287,7 +293,7 @@ impl Exporting {
         drop(timeout(FLUSH, self.flushed).await);
         let (dropped, unsent) = (self.counts.dropped.load(Ordering::Relaxed), self.counts.left());
         if dropped > 0 || unsent > 0 {
-            tracing::warn!(dropped, unsent, "spans were lost since the start");
+            tracing::warn!(event = event::TRACE_SPANS_LOST, dropped, unsent, "spans were lost since the start");
         }
     }
 }

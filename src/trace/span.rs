@@ -6,8 +6,8 @@ use hyper::{Method, Version};
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
 use super::{Exchange, Place, Recording};
 use crate::asteroid::operation::Operation;
+use crate::caller::Peer;
 use crate::facts::{Facts, Outcome};
-use crate::peer::Peer;
 use crate::transport::endpoint::Scheme;
 
 /// The version of the conventions that the attributes follow.

@@ -2,7 +2,7 @@
 
 use hyper::HeaderMap;
 
-use crate::accept::{self, Offer};
+use crate::media_type::{self, Offer};
 
 use crate::metrics::table::{Kind, TABLE};
 
@@ -22,7 +22,7 @@ impl Form {
     /// What a reader's headers ask for.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Form {
-        if accept::prefers(headers, OPEN_METRICS, PROMETHEUS) { Form::OpenMetrics } else { Form::Prometheus }
+        if media_type::prefers(headers, OPEN_METRICS, PROMETHEUS) { Form::OpenMetrics } else { Form::Prometheus }
     }
 
     /// Its media type.

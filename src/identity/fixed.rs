@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::proxy::snapshot::Tenant;
+use crate::tenant::Tenant;
 
 /// The one tenant of a listener.
 #[derive(Debug)]

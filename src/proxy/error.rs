@@ -17,9 +17,10 @@ use crate::asteroid::start::{Fault, Refusal};
 use crate::audit;
 use crate::credential::Unusable;
 use crate::facts::Outcome;
+use crate::identity;
 use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
-use crate::proxy::{idempotency, recovery, tenant};
+use crate::proxy::{idempotency, recovery};
 use crate::state::Limit;
 use crate::transport;
 
@@ -61,7 +62,7 @@ pub enum Error {
     Operation(#[from] operation::Error),
     /// No tenant could be identified.
     #[error(transparent)]
-    Tenant(#[from] tenant::Error),
+    Tenant(#[from] identity::Error),
     /// One of the tenant's limits.
     #[error(transparent)]
     Limit(#[from] Exceeded),

@@ -2,7 +2,7 @@
 
 use hyper::HeaderMap;
 
-use crate::accept::{self, Offer};
+use crate::media_type::{self, Offer};
 
 const JSON: Offer = Offer { essence: "application/json", version: None };
 const PROBLEM: Offer = Offer { essence: "application/problem+json", version: None };
@@ -20,7 +20,7 @@ impl Form {
     /// What a caller's headers ask for.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Form {
-        if accept::prefers(headers, PROBLEM, JSON) { Form::Problem } else { Form::Json }
+        if media_type::prefers(headers, PROBLEM, JSON) { Form::Problem } else { Form::Json }
     }
 
     pub(super) const fn media_type(self) -> &'static str {

@@ -9,8 +9,8 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
-use super::snapshot::Tenant;
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::tenant::Tenant;
 
 pub use fixed::Fixed;
 pub use header::{Header, Tenants};

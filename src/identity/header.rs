@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
-use crate::proxy::snapshot::Tenant;
+use crate::tenant::Tenant;
 
 use super::Error;
 

@@ -7,15 +7,16 @@ use arc_swap::ArcSwap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
 use uuid::Uuid;
 
-use crate::asteroid::start::{OnConflict, Tags};
+use crate::asteroid::start::Tags;
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, TenantSource};
-use crate::credential::{self, Key};
+use crate::credential;
+use crate::identity::{self, NamedBy, Tenants};
 use crate::metrics::OTHER;
-use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
+use crate::state::{Claims, Limits, Share, Standing, State};
+use crate::tenant::Tenant;
 use crate::transport::endpoint::Scheme;
 
-use super::caller::Hosts;
-use super::tenant::{self, NamedBy, Tenants};
+use super::guard::Hosts;
 
 /// What a listener serves by at present. A request takes it once and keeps to it, whatever comes meanwhile.
 #[derive(Debug)]
@@ -80,36 +81,9 @@ pub struct Listener {
     /// The names it answers for.
     pub hosts: Hosts,
     /// How the tenant is identified.
-    pub tenant: tenant::Source,
+    pub tenant: identity::Source,
     /// What callers speak.
     pub scheme: Scheme,
-}
-
-/// On whose behalf a request is sent.
-#[derive(Debug)]
-pub struct Tenant {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// Its name among all that share the organisation's key: the value of its own tag.
-    pub tag: Box<str>,
-    /// What is written into every body's metadata.
-    pub tags: Tags,
-    /// What happens where a caller sent another value for a tag.
-    pub on_conflict: OnConflict,
-    /// What is injected.
-    pub credential: Arc<Key>,
-    /// What it may do.
-    pub limits: Limits,
-    /// What callers are told of its limits.
-    pub policy: Option<HeaderValue>,
-    /// What it has done.
-    pub counts: Counts,
-    /// Whether its starts carry idempotency keys.
-    pub keys: Keys,
-    /// The positive control of its credential.
-    pub control: Arc<Control>,
-    /// Whether it is the only tenant, and so shares nothing.
-    pub is_only: bool,
 }
 
 /// Why a resolved configuration cannot serve.
@@ -161,16 +135,16 @@ impl Snapshot {
             let named_by = match &listener.tenant {
                 TenantSource::Fixed(name) => {
                     let tenant = tenants.get(name.as_bytes()).ok_or_else(|| missing("tenant", name))?;
-                    NamedBy::Fixed(tenant::Fixed(Arc::clone(tenant)))
+                    NamedBy::Fixed(identity::Fixed(Arc::clone(tenant)))
                 }
                 TenantSource::Header(name) => {
-                    NamedBy::Header(tenant::Header { name: name.clone(), tenants: Arc::clone(&tenants) })
+                    NamedBy::Header(identity::Header { name: name.clone(), tenants: Arc::clone(&tenants) })
                 }
             };
             listeners.push(Listener {
                 scheme: if listener.tls.is_some() { Scheme::Https } else { Scheme::Http },
                 hosts: Hosts::new(&listener.address, &listener.hosts),
-                tenant: tenant::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
+                tenant: identity::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
             });
         }
         let is_found = |name: &str| {

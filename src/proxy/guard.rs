@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
 use crate::config::resolve::Address;
-use crate::error::Error;
+use crate::proxy::error::Error;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
