@@ -134,7 +134,7 @@ fn a_socket_that_a_crash_left_behind_is_replaced() {
     assert_eq!(UnixStream::connect(&local.socket).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     let gateway = Program::run(&text(&local.pair.asteroid, &local.socket, "", ""));
     assert_eq!(Caller::connect_unix(&local.socket).unwrap().execute("{}").status, 202);
-    assert_eq!(gateway.events("a socket that nobody listened on was replaced").len(), 1);
+    assert_eq!(gateway.events("a socket on which no process listened was replaced").len(), 1);
     assert!(gateway.stop().status.success());
     assert_eq!(names(local.dir.path()), [""; 0], "the socket goes with the gateway");
 }
@@ -204,7 +204,7 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     std::fs::write(&target, "precious").unwrap();
     symlink(&target, &lock).unwrap();
     let said = refusal(&text(&asteroid, &socket, "", ""));
-    assert!(said.contains(".asteroid-gateway.lock is there for longer than a start takes"), "{said}");
+    assert!(said.contains(".asteroid-gateway.lock has been there for longer than a start takes"), "{said}");
     std::fs::remove_file(&lock).unwrap();
     assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
     let said = refusal(&text(&asteroid, &socket, "", ""));
