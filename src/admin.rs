@@ -91,7 +91,7 @@ pub async fn serve(
         // A probe that ends its sending side still waits for its answer.
         server.half_close(true);
         let connection = server.serve_connection(TokioIo::new(stream), service);
-        tasks.spawn_unwaited(async move {
+        tasks.spawn_untracked(async move {
             tokio::select! {
                 // A probe that leaves early is of no interest.
                 ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => drop(ended),

@@ -75,7 +75,7 @@ impl Running {
         let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
         let tasks = Tasks::new(Handle::current());
         for watch in self.watches {
-            tasks.spawn_unwaited(async { match watch.run().await {} });
+            tasks.spawn_untracked(async { match watch.run().await {} });
         }
         let keeper = pin!(Keeper(self.keyring).run(async |key, held| self.confirmation.ask(key, held).await));
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
@@ -148,7 +148,8 @@ async fn drain(
 ) -> bool {
     tracing::info!(event = event::DRAIN_BEGUN, delay = ?schedule.delay, timeout = ?schedule.timeout, "draining");
     let drained = async {
-        drain.begin(schedule, socket_paths).await;
+        // Without its path a socket refuses new callers at once; those in its queue are still accepted.
+        drain.run(schedule, || drop(socket_paths)).await;
         // Nothing is ever sent: the channel closes when the last worker has dropped its end.
         workers_end.recv().await;
     };

@@ -77,7 +77,7 @@ where
     });
     let connection = server.serve_connection(TokioIo::new(stream), service);
     let leaving = async {
-        draining.leaving().await;
+        draining.draining().await;
         // A caller that has connected may bring one request, as over HTTP/1.1, before the connection is shut down.
         tokio::select! {
             () = activity.first_request() => true,

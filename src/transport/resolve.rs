@@ -108,7 +108,7 @@ impl Resolver {
             return;
         }
         let (under_way, found) = (LookUpUnderWay(Some(Arc::clone(self))), (self.look_up)());
-        tasks.spawn_unwaited(async move { under_way.end(found.await) });
+        tasks.spawn_untracked(async move { under_way.end(found.await) });
     }
 
     fn end(&self, found: io::Result<Vec<SocketAddr>>) {
