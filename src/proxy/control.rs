@@ -59,7 +59,7 @@ impl Control {
     pub(super) fn begin(self: Box<Self>) {
         let answered = Instant::now();
         if self.tenant.control.begin(answered) {
-            self.tasks.clone().spawn_unwaited(async move { self.run(answered).await });
+            self.tasks.clone().spawn_untracked(async move { self.run(answered).await });
         }
     }
 
