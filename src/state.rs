@@ -1,4 +1,4 @@
-//! What is counted and outlives a [`Snapshot`](crate::proxy::snapshot::Snapshot): kept by tenant, so that a new
+//! What is counted and outlives a [`Snapshot`](crate::proxy::generation::Snapshot): kept by tenant, so that a new
 //! configuration loses no count and refills no bucket. Limits are arguments: each count goes on whatever they become.
 
 mod budget;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hyper::{Request, Response};
 
-use crate::telemetry::metrics::client::{Requests, Sent, Target};
+use crate::metrics::client::{Requests, Sent, Target};
 use crate::transport::body::Body;
 use crate::transport::pool::Pooled;
 use crate::transport::response::ResponseBody;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
 use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
 use crate::drain::Draining;
 use crate::state::{ControlState, State};
-use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.

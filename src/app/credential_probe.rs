@@ -36,8 +36,8 @@ impl CredentialProbe {
         let connector = Connector::new(&upstream.endpoint, tls, config.timeouts.connect)?;
         let tasks = Tasks::new(Handle::current());
         let connections = Transport::new(connector, config.timeouts.idle, tasks);
-        let authority =
-            HeaderValue::try_from(upstream.endpoint.authority.as_str()).map_err(crate::proxy::snapshot::Error::from)?;
+        let authority = HeaderValue::try_from(upstream.endpoint.authority.as_str())
+            .map_err(crate::proxy::generation::Error::from)?;
         let path = execution::any(upstream.organization_id);
         let whole = PathAndQuery::try_from(upstream.base_path.clone() + &path).map_err(|_| Error::BasePath)?;
         Ok(CredentialProbe { client: Client::new(connections, authority, whole), path })

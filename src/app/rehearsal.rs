@@ -10,18 +10,17 @@ use tokio::runtime::Handle;
 
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::credential::{Credential, CredentialMap, Definition};
-use crate::drain;
-use crate::memory;
 use crate::proxy::Proxy;
+use crate::proxy::generation::{self, Snapshot};
 use crate::proxy::rehearsal::Rehearsal;
-use crate::proxy::snapshot::{self, Snapshot};
+use crate::record::Sinks;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::telemetry::{Sinks, audit};
 use crate::transport::connect::Connector;
 use crate::transport::{Transport, tls};
 use crate::upstream::Upstream;
+use crate::{audit, drain, memory};
 
 use super::Error;
 
@@ -43,7 +42,7 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     }];
     // A look-up would be sent.
     config.idempotency.recovery = false;
-    let missing = || snapshot::Error::Missing { kind: "tenant", name: tenant.to_owned() };
+    let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
     let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
         .pop()
         .ok_or_else(missing)?;

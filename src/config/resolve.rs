@@ -12,6 +12,7 @@ mod listener;
 mod tenant;
 mod traces;
 mod upstream;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,7 +30,7 @@ use super::units;
 use crate::asteroid::start::OnConflict;
 use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
-use crate::telemetry::trace::Ratio;
+use crate::trace::Ratio;
 use crate::transport::endpoint::Endpoint;
 
 pub use address::Address;
@@ -38,10 +39,13 @@ pub use body_memory::BodyMemory;
 pub use credential::Readiness;
 pub use idempotency::BODY_TAG;
 pub use upstream::port;
+pub use workers::{MAX_WORKERS, Workers};
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// How many threads serve callers.
+    pub workers: Workers,
     /// Where requests go.
     pub upstream: Upstream,
     /// Where requests arrive; at least one.
@@ -239,6 +243,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let credentials = credential::resolve(file.credentials, credential_header, readiness, used, findings);
     let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
+    let workers = workers::resolve(file.workers, &mut section);
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
     let timeouts = timeouts(&file.timeouts, section.findings);
@@ -250,6 +255,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
     Some(Config {
+        workers: workers?,
         upstream: upstream?,
         listeners: listeners?,
         admin: admin?,
@@ -293,7 +299,7 @@ fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findin
         let needed = humantime::format_duration(needed);
         let path = Path::default().key("drain").key("timeout");
         let message = format!(
-            "is less than `timeouts.response` plus 5s: starts that are paid could be cut off when the gateway ends; write {needed}"
+            "is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write {needed}"
         );
         findings.warnings.push(&path, message);
     }

@@ -6,10 +6,10 @@ use std::time::Instant;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::Proof;
-use crate::error::{Error, Form};
+use crate::facts::{Decision, Outcome};
+use crate::proxy::error::{Error, Form};
+use crate::record::Record;
 use crate::state::{Claim, Limit, Sent};
-use crate::telemetry::audit::Decision;
-use crate::telemetry::record::{Outcome, Record};
 use crate::transport;
 
 use super::answer::Body;
@@ -36,9 +36,9 @@ impl Exchange {
     /// Sends the start and returns the answer for its caller. Budget and key are settled then.
     pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
-        record.line.outcome = Outcome::Unknown;
-        record.line.key = self.claim.as_ref().map(|_| "unknown");
-        record.audit.decision = Decision::Sent;
+        record.facts.outcome = Outcome::Unknown;
+        record.facts.key = self.claim.as_ref().map(|_| "unknown");
+        record.facts.decision = Decision::Sent;
         let Exchange { request, sending, claim, reservation, continuation, control, form } = self;
         let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };
         let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
@@ -49,19 +49,19 @@ impl Exchange {
             () = progress.overdue() => None,
         };
         if let Some(other) = progress.other_key.get() {
-            record.audit.fingerprint = Some(*other);
+            record.facts.fingerprint = Some(*other);
         }
-        record.line.looked_up = progress.looked_up.get().copied().or(record.line.looked_up);
+        record.facts.looked_up = progress.looked_up.get().copied().or(record.facts.looked_up);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.line.key = continuation.map(|continuation| continuation.read_on(rest, stake, &mut record));
+            record.facts.key = continuation.map(|continuation| continuation.read_on(rest, stake, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);
-        record.line.key = stake.settle(proof, ended.as_ref().ok());
+        record.facts.key = stake.settle(proof, ended.as_ref().ok());
         match proof {
-            Proof::NotStarted => record.standing.give_back(Limit::Budget),
+            Proof::NotStarted => record.facts.standing.give_back(Limit::Budget),
             Proof::Started(_) => control.into_iter().for_each(Control::begin),
             Proof::Inconclusive => {}
         }

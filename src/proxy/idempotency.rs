@@ -13,11 +13,12 @@ use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::Keys;
 use crate::state::{BodyDigest, Claim, Claimed, Digest, Keyed as Meaning, Refused, Reply, Standing};
+use crate::tenant::Tenant;
 
 use super::answer::Body;
+use super::generation::Snapshot;
 use super::limit::{self, Now, Reservation};
 use super::recovery::{self, Found, LookUp};
-use super::snapshot::{Snapshot, Tenant};
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 /// On an answer that an earlier start with the same key got.
@@ -162,14 +163,16 @@ pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Resu
     if values.next().is_some() {
         return Err(Error::Repeated);
     }
-    let text = text(value.as_bytes()).ok_or(Error::Malformed)?;
+    let text = parse(value.as_bytes()).ok_or(Error::Malformed)?;
     let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
     let of = |tenant: &str| Digest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
     Ok(Some(Key { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }
 
-/// The key of a header: a string of RFC 8941, as in draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
-fn text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+/// Returns the text that a value of the header stands for, or nothing if it is malformed. It is a string of RFC 8941, as in
+/// draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
+#[must_use]
+pub fn parse(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let text = match value {
         [b'"', quoted @ .., b'"'] => Cow::Owned(unescaped(quoted)?),
         bare if bare.iter().all(|byte| is_bare(*byte)) => Cow::Borrowed(bare),
@@ -238,14 +241,14 @@ pub async fn claim(
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
     standing: &mut Standing,
-) -> Result<Turn, crate::error::Error> {
+) -> Result<Turn, crate::proxy::error::Error> {
     let Some(keyed) = keyed else {
         return Ok(Turn::Send(None, limit::reserve(look_up.tenant, Now::read(), standing)?));
     };
     let turn = turn(keyed, look_up, looked_up, standing).await;
     let meaning = match &turn {
         Ok(turn) => Some(turn.meaning()),
-        Err(crate::error::Error::Idempotency(error)) => error.meaning(),
+        Err(crate::proxy::error::Error::Idempotency(error)) => error.meaning(),
         // A limit: the key was new.
         Err(_) => Some(Meaning::New),
     };
@@ -258,7 +261,7 @@ async fn turn(
     look_up: &LookUp<'_>,
     looked_up: &mut Option<&'static str>,
     standing: &mut Standing,
-) -> Result<Turn, crate::error::Error> {
+) -> Result<Turn, crate::proxy::error::Error> {
     let LookUp { snapshot, tenant, .. } = *look_up;
     let (recovery, bounds) = (snapshot.idempotency.recovery, snapshot.idempotency.bounds);
     let claimed = snapshot.claims.claim(&tenant.name, keyed.claim, keyed.body, bounds, Instant::now());

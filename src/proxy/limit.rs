@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::state::{Bucket, Day, Decision, InFlight, Limit, Rate, Spent, Standing};
 
-use super::snapshot::Tenant;
+use crate::tenant::Tenant;
 
 /// A limit that a request would have gone beyond.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

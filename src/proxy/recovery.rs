@@ -9,19 +9,19 @@ use uuid::Uuid;
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
 use crate::credential::CredentialError;
+use crate::facts::request_id::RequestId;
+use crate::metrics::client::Target;
 use crate::state::{BodyDigest, Digest};
-use crate::telemetry::metrics::client::Target;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
+use crate::tenant::Tenant;
+use crate::trace::Trace;
 use crate::transport::body::Body;
 use crate::transport::timer::ResponseTimer;
 use crate::transport::{BROKEN, Failure, connect};
 use crate::upstream::Upstream;
 
-use super::credential;
+use super::generation::Snapshot;
 use super::limit::Permit;
-use super::outgoing;
-use super::snapshot::{Snapshot, Tenant};
+use super::{credential, outgoing};
 
 /// The longest listing that is read: some executions with all that the API shows of each.
 const LONGEST: usize = 8 * 1024 * 1024;

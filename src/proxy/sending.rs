@@ -7,11 +7,11 @@ use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::credential::{Credential, SecretVersion};
-use crate::error::Error;
+use crate::metrics::client::{Sent, Target};
+use crate::proxy::error::Error;
+use crate::record::Entered;
 use crate::secret::Fingerprint;
-use crate::telemetry::audit::Entered;
-use crate::telemetry::metrics::client::{Sent, Target};
-use crate::telemetry::trace::Trace;
+use crate::trace::Trace;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::{Overtime, ResponseTimer};
 use crate::transport::{self, Failure, Lease};

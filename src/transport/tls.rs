@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::event;
 use crate::files::{self, Changes, Watch};
 use crate::pem;
 
@@ -90,11 +91,12 @@ impl Client {
             Ok(config) => {
                 self.replace(config);
                 let file = ca_file.display();
-                tracing::info!(%file, "upstream.ca_file has changed; new connections trust what it holds now");
+                tracing::info!(event = event::UPSTREAM_CA_REPLACED, %file, "upstream.ca_file has changed; new connections trust what it holds now");
             }
             Err(error) => {
                 let cause = error.source().map(ToString::to_string);
                 tracing::error!(
+                    event = event::UPSTREAM_CA_REFUSED,
                     %error,
                     cause,
                     "upstream.ca_file has changed and cannot be used; put it right, until then it is trusted as it was"

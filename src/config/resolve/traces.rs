@@ -3,7 +3,7 @@
 use super::{Collector, Traces, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::telemetry::trace::Ratio;
+use crate::trace::Ratio;
 
 const SERVICE_NAME: &str = "asteroid-gateway";
 
