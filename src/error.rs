@@ -205,7 +205,7 @@ impl Error {
             Error::UpstreamTimeout(_)
             | Error::UpstreamBroke(_)
             | Error::Idempotency(
-                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::LookUp(_),
+                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::Lookup(_),
             ) => Outcome::Unknown,
             Error::Target
             | Error::Malformed(_)
@@ -281,7 +281,7 @@ impl Error {
             Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
             Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
-            Error::Idempotency(idempotency::Error::LookUp(recovery::Error::Broke(cause))) => {
+            Error::Idempotency(idempotency::Error::Lookup(recovery::Error::Broke(cause))) => {
                 format!("the upstream broke off its answer to a look-up: {cause}")
             }
             error => error.to_string(),
@@ -361,7 +361,7 @@ fn idempotency_row(error: &idempotency::Error) -> Row {
         Idempotency::Unknown { .. } | Idempotency::Several { .. } => {
             row(StatusCode::GATEWAY_TIMEOUT, "idempotency-unknown", "Outcome unknown", DENIED)
         }
-        Idempotency::LookUp(_) => {
+        Idempotency::Lookup(_) => {
             row(StatusCode::GATEWAY_TIMEOUT, "idempotency-lookup", "Outcome not found out", "destination_unavailable")
         }
     }

@@ -6,18 +6,18 @@
 pub mod answer;
 pub mod body;
 pub mod caller;
-mod control;
 pub mod credential;
 pub mod delivery;
 pub mod echo;
 mod exchange;
 pub mod idempotency;
-mod inquiry;
 pub mod limit;
+mod listing_check;
 pub mod outgoing;
 mod overtime;
 pub mod recovery;
 pub mod rehearsal;
+mod resend_check;
 mod sending;
 pub mod snapshot;
 pub mod tenant;
@@ -48,12 +48,12 @@ use crate::telemetry::trace::Trace;
 use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
-use control::Control;
 use exchange::Exchange;
-use idempotency::Turn;
-use inquiry::Inquiry;
+use idempotency::ClaimResult;
+use listing_check::ListingProbe;
 use overtime::Continuation;
-use recovery::LookUp;
+use recovery::Lookup;
+use resend_check::ResendCheck;
 use sending::{Progress, Sending};
 use snapshot::{Current, Served};
 
@@ -106,14 +106,14 @@ impl Proxy {
         caller::check(&listener.hosts, head)?;
         let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));
-        record.meters = Some(Arc::clone(&tenant.counts.meters));
+        record.meters = Some(Arc::clone(&tenant.state.meters));
         let call = operation::select(&head.method, &head.uri);
         if let Ok(call) = &call {
             record.set_call(call);
         }
         let admitted = limit::admit(tenant, Instant::now(), &mut record.standing);
         // A start that a limit refuses is recorded, too.
-        let entered = audit::enter(record, &tenant.counts.audited, tenant.is_only).await?;
+        let entered = audit::enter(record, &tenant.state.audited, tenant.is_only).await?;
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
@@ -128,11 +128,11 @@ impl Proxy {
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
         let Record { line: Line { request_id, looked_up, .. }, trace, standing, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
-        let look_up = LookUp { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
+        let look_up = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
         let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, standing).await? {
-            Turn::Send(claim, reservation) => (claim, reservation),
-            Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
-            Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
+            ClaimResult::Send(claim, reservation) => (claim, reservation),
+            ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
+            ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
         };
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
@@ -148,13 +148,13 @@ impl Proxy {
             key,
             permit,
             trace: record.trace.clone(),
-            inquiry: Inquiry::new(snapshot, tenant, keyed, head, record),
+            resend_check: ResendCheck::new(snapshot, tenant, keyed, head, record),
             progress: Progress::new(continuation.is_some()),
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        let control = keyed.and_then(|keyed| Control::of(self, snapshot, tenant, keyed.digest));
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, control, form }))
+        let listing_probe = keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest));
+        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, listing_probe, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.

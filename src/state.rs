@@ -3,10 +3,10 @@
 
 mod budget;
 mod claims;
-mod control;
 mod digest;
 mod echoes;
 mod in_flight;
+mod listing_check;
 mod meters;
 mod quota;
 mod rate;
@@ -17,13 +17,13 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-pub use budget::{Budget, Day, Exhausted, Spent};
-pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
-pub use control::{Control, ControlState};
-pub use digest::{BodyDigest, Digest};
+pub use budget::{Budget, Day, DaySpend, OverBudget};
+pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, Usage};
+pub use digest::{BodyDigest, IdempotencyDigest};
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
-pub use meters::{Counter, Decision, Keyed, Meters};
+pub use listing_check::{ListingCheck, ListingCheckState};
+pub use meters::{Counter, IdempotencyResult, LimitDecision, Meters};
 pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
 pub use standing::{Limit, Standing};
@@ -44,10 +44,10 @@ pub struct Limits {
 /// The counts of this process.
 #[derive(Debug)]
 pub struct State {
-    tenants: Mutex<BTreeMap<String, Counts>>,
+    tenants: Mutex<BTreeMap<String, TenantState>>,
     /// What was started under idempotency keys.
     pub claims: Arc<Claims>,
-    controls: Mutex<BTreeMap<String, Arc<Control>>>,
+    listing_checks: Mutex<BTreeMap<String, Arc<ListingCheck>>>,
     /// The requests that were in flight when the drain ran out of time.
     cut_off: OnceLock<String>,
     /// How much memory the process may have, in bytes.
@@ -60,7 +60,7 @@ pub struct State {
 
 /// The counts of one tenant, each counted with or without a limit.
 #[derive(Debug, Clone)]
-pub struct Counts {
+pub struct TenantState {
     /// For [`Limits::requests`].
     pub requests: Arc<Bucket>,
     /// For [`Limits::executions`].
@@ -86,7 +86,7 @@ impl State {
     pub fn new(available_memory: u64, audit_records: usize) -> State {
         State {
             tenants: Mutex::default(),
-            controls: Mutex::default(),
+            listing_checks: Mutex::default(),
             cut_off: OnceLock::new(),
             claims: Arc::default(),
             available_memory,
@@ -97,33 +97,34 @@ impl State {
 
     /// Returns the counts of a tenant, the same for every snapshot that names it.
     #[must_use]
-    pub fn counts(&self, tenant: &str, limits: &Limits, now: Instant) -> Counts {
+    pub fn tenant(&self, tenant: &str, limits: &Limits, now: Instant) -> TenantState {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = tenants.entry(tenant.to_owned()).or_insert_with(|| Counts::new(&self.body_memory, &self.audited));
+        let counts =
+            tenants.entry(tenant.to_owned()).or_insert_with(|| TenantState::new(&self.body_memory, &self.audited));
         for (bucket, rate) in [(&counts.requests, limits.requests), (&counts.executions, limits.executions)] {
             rate.into_iter().for_each(|rate| bucket.define(rate, now));
         }
         counts.clone()
     }
 
-    /// Returns the positive control of a credential.
+    /// Returns the positive check of a credential.
     #[must_use]
-    pub fn control(&self, credential: &str) -> Arc<Control> {
-        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(controls.entry(credential.to_owned()).or_default())
+    pub fn listing_check(&self, credential: &str) -> Arc<ListingCheck> {
+        let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(listing_checks.entry(credential.to_owned()).or_default())
     }
 
-    /// Forgets the controls of all other credentials.
-    pub fn retain_controls(&self, is_wanted: impl Fn(&str) -> bool) {
-        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        controls.retain(|credential, _| is_wanted(credential));
+    /// Forgets the listing_checks of all other credentials.
+    pub fn retain_listing_checks(&self, is_wanted: impl Fn(&str) -> bool) {
+        let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
+        listing_checks.retain(|credential, _| is_wanted(credential));
     }
 
-    /// Returns how each control stands, by credential.
+    /// Returns how each check stands, by credential.
     #[must_use]
-    pub fn controls(&self) -> Vec<(String, ControlState)> {
-        let controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        controls.iter().map(|(credential, control)| (credential.clone(), control.state())).collect()
+    pub fn listing_checks(&self) -> Vec<(String, ListingCheckState)> {
+        let listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
+        listing_checks.iter().map(|(credential, check)| (credential.clone(), check.state())).collect()
     }
 
     /// What its requests came to, of every tenant that was ever configured.
@@ -155,9 +156,9 @@ impl State {
     }
 }
 
-impl Counts {
-    fn new(body_memory: &Arc<Quota>, audited: &Arc<Quota>) -> Counts {
-        Counts {
+impl TenantState {
+    fn new(body_memory: &Arc<Quota>, audited: &Arc<Quota>) -> TenantState {
+        TenantState {
             requests: Arc::default(),
             executions: Arc::default(),
             in_flight: Arc::default(),
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn every_snapshot_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
         let state = State::new(1 << 20, 10);
-        let counts = |tenant| state.counts(tenant, &Limits::default(), Instant::now());
+        let counts = |tenant| state.tenant(tenant, &Limits::default(), Instant::now());
         let (before, after) = (counts("billing"), counts("billing"));
         before.in_flight.enter(None).unwrap();
         assert_eq!((after.in_flight.count(), state.unsettled()), (1, "billing: 1".to_owned()));

@@ -184,12 +184,12 @@ pub struct Tenant {
     /// What it may do.
     pub limits: Limits,
     /// Whether its starts carry idempotency keys.
-    pub keys: Keys,
+    pub idempotency: IdempotencyMode,
 }
 
 /// Whether the starts of a tenant carry idempotency keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Keys {
+pub enum IdempotencyMode {
     /// A start with one is refused.
     Off,
     /// As the caller likes.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, Ratio, Scheme, TenantSource};
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, IdempotencyMode, Ratio, Scheme, TenantSource};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::secret::SecretRef;
@@ -92,7 +92,7 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.body_memory, smallest.config.body_memory);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
     assert_eq!(full.config.idempotency, smallest.config.idempotency);
-    assert_eq!(full.config.tenants["billing"].keys, smallest.config.tenants["billing"].keys);
+    assert_eq!(full.config.tenants["billing"].idempotency, smallest.config.tenants["billing"].idempotency);
 }
 
 #[test]
@@ -198,13 +198,13 @@ upstream:
 
 #[test]
 fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
-    let keys = |written: &str| {
+    let mode = |written: &str| {
         let line = format!("    credential: main\n    idempotency: {written}");
-        with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].keys
+        with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].idempotency
     };
     assert_eq!(
-        ["optional", "required", "off", "\"off\""].map(keys),
-        [Keys::Optional, Keys::Required, Keys::Off, Keys::Off]
+        ["optional", "required", "off", "\"off\""].map(mode),
+        [IdempotencyMode::Optional, IdempotencyMode::Required, IdempotencyMode::Off, IdempotencyMode::Off]
     );
     let line = "    credential: main\n    idempotency: always";
     assert_faults(
@@ -212,7 +212,7 @@ fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
         &["tenants.billing.idempotency: must be off, optional or required"],
     );
     let variable = [("ASTEROID_GATEWAY__TENANTS__BILLING__IDEMPOTENCY", "off")];
-    assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].keys, Keys::Off);
+    assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].idempotency, IdempotencyMode::Off);
 }
 
 #[test]

@@ -7,14 +7,14 @@ use hyper::{Request, Response};
 
 use crate::asteroid::answer::Proof;
 use crate::error::{Error, Form};
-use crate::state::{Claim, Limit, Sent};
+use crate::state::{Claim, Limit, SentClaim};
 use crate::telemetry::audit::Decision;
 use crate::telemetry::record::{Outcome, Record};
 use crate::upstream;
 
 use super::answer::Body;
-use super::control::Control;
-use super::limit::{Expense, Reservation};
+use super::limit::{Reservation, SpentBudget};
+use super::listing_check::ListingProbe;
 use super::overtime::{Continuation, Rest};
 use super::sending::Sending;
 use super::{failed, idempotency, passed_on};
@@ -27,8 +27,8 @@ pub(super) struct Exchange {
     pub(super) reservation: Reservation,
     /// How its answer is read after the time-out, if it has a key.
     pub(super) continuation: Option<Continuation>,
-    /// The positive control that it serves as, if one is due.
-    pub(super) control: Option<Box<Control>>,
+    /// The probe of the listing that it serves as, if one is due.
+    pub(super) listing_probe: Option<Box<ListingProbe>>,
     pub(super) form: Form,
 }
 
@@ -39,8 +39,8 @@ impl Exchange {
         record.line.outcome = Outcome::Unknown;
         record.line.key = self.claim.as_ref().map(|_| "unknown");
         record.audit.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, continuation, control, form } = self;
-        let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };
+        let Exchange { request, sending, claim, reservation, continuation, listing_probe, form } = self;
+        let start = StartInFlight { budget: reservation.spend(), sent: claim.map(Claim::send) };
         let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
         let mut rest: Rest = Box::pin(sending.send(request));
         let ended = tokio::select! {
@@ -55,14 +55,14 @@ impl Exchange {
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.line.key = continuation.map(|continuation| continuation.read_on(rest, stake, &mut record));
+            record.line.key = continuation.map(|continuation| continuation.read_on(rest, start, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);
-        record.line.key = stake.settle(proof, ended.as_ref().ok());
+        record.line.key = start.settle(proof, ended.as_ref().ok());
         match proof {
             Proof::NotStarted => record.standing.give_back(Limit::Budget),
-            Proof::Started(_) => control.into_iter().for_each(Control::begin),
+            Proof::Started(_) => listing_probe.into_iter().for_each(ListingProbe::begin),
             Proof::Inconclusive => {}
         }
         match ended {
@@ -83,19 +83,19 @@ pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
 
 /// The budget and the idempotency claim of a start that was sent. Dropped, it counts as one that may run: the budget stays
 /// spent, and the key's outcome is unknown.
-pub(super) struct Stake {
-    expense: Expense,
-    sent: Option<Sent>,
+pub(super) struct StartInFlight {
+    budget: SpentBudget,
+    sent: Option<SentClaim>,
 }
 
-impl Stake {
+impl StartInFlight {
     /// Settles budget and key; returns what became of the key, as the log calls it.
     ///
     /// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next
     /// start with the key gets the same answer, if that names the execution.
     pub(super) fn settle(self, proof: Proof, answer: Option<&Response<Body>>) -> Option<&'static str> {
         if proof == Proof::NotStarted {
-            self.expense.give_back();
+            self.budget.give_back();
         }
         let (sent, now) = (self.sent?, Instant::now());
         Some(match (proof, answer) {

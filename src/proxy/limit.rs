@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::state::{Bucket, Day, Decision, InFlight, Limit, Rate, Spent, Standing};
+use crate::state::{Bucket, Day, DaySpend, InFlight, Limit, LimitDecision, Rate, Standing};
 
 use super::snapshot::Tenant;
 
@@ -48,16 +48,16 @@ impl Drop for Permit {
 /// The limit that it would go beyond. A request that `in_flight` refuses was a request all the same.
 pub fn admit(tenant: &Tenant, now: Instant, standing: &mut Standing) -> Result<Permit, Exceeded> {
     standing.begin(tenant.policy.as_ref());
-    take(tenant, Limit::Requests, tenant.limits.requests, &tenant.counts.requests, now, standing)?;
+    take(tenant, Limit::Requests, tenant.limits.requests, &tenant.state.requests, now, standing)?;
     let limit = tenant.limits.in_flight;
-    let entered = tenant.counts.in_flight.enter(limit);
+    let entered = tenant.state.in_flight.enter(limit);
     if let Some(most) = limit {
         decided(tenant, Limit::InFlight, entered.is_ok());
         standing.note(Limit::InFlight, entered.unwrap_or(0), None);
         // When one of them ends is not known: a second is worth trying.
         entered.map_err(|_| exceeded(tenant, Limit::InFlight, format!("{most} requests in flight"), 1))?;
     }
-    Ok(Permit(Some(Arc::clone(&tenant.counts.in_flight))))
+    Ok(Permit(Some(Arc::clone(&tenant.state.in_flight))))
 }
 
 /// The present time by the clock that rates are measured with, and by the one that says which day it is.
@@ -78,12 +78,12 @@ impl Now {
 ///
 /// The limit that it would go beyond; the other is left as it was.
 pub fn reserve(tenant: &Tenant, Now(now, wall): Now, standing: &mut Standing) -> Result<Reservation, Exceeded> {
-    let executions = &tenant.counts.executions;
+    let executions = &tenant.state.executions;
     // The rate is taken first. While it is held for a start that the budget refuses, others may be told to wait for the rate. A
     // budget that is held for a start that the rate refuses could send others away until midnight.
     if let Err(exceeded) = take(tenant, Limit::Executions, tenant.limits.executions, executions, now, standing) {
         let Some(most) = tenant.limits.budget else { return Err(exceeded) };
-        let (left, tomorrow) = (tenant.counts.budget.left(most, wall), Day::left(wall).as_secs());
+        let (left, tomorrow) = (tenant.state.budget.left(most, wall), Day::left(wall).as_secs());
         standing.note(Limit::Budget, left, Some(tomorrow));
         // Of two limits that are reached, the caller waits for the one that is longer.
         return Err(if left == 0 && tomorrow > exceeded.after { spent(tenant, most, tomorrow) } else { exceeded });
@@ -125,9 +125,9 @@ fn take(
     }
 }
 
-fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<Spent, Exceeded> {
+fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<DaySpend, Exceeded> {
     let limit = tenant.limits.budget;
-    let taken = tenant.counts.budget.take(limit, now);
+    let taken = tenant.state.budget.take(limit, now);
     if let Some(most) = limit {
         let tomorrow = Day::left(now).as_secs();
         decided(tenant, Limit::Budget, taken.is_ok());
@@ -139,7 +139,7 @@ fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<S
 }
 
 fn decided(tenant: &Tenant, limit: Limit, allowed: bool) {
-    tenant.counts.meters.decided(limit, if allowed { Decision::Allowed } else { Decision::Refused });
+    tenant.state.meters.count_decision(limit, if allowed { LimitDecision::Allowed } else { LimitDecision::Refused });
 }
 
 fn spent(tenant: &Tenant, most: NonZeroU32, tomorrow: u64) -> Exceeded {
@@ -158,7 +158,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 /// A start that was counted and not sent: dropped, it gives its budget back.
 #[derive(Debug)]
 pub struct Reservation {
-    spent: Option<Spent>,
+    spent: Option<DaySpend>,
     executions: Arc<Bucket>,
 }
 
@@ -177,24 +177,24 @@ impl Reservation {
 
     /// The start is about to be sent: from here on it counts, unless it is known to have started nothing.
     #[must_use]
-    pub fn spend(mut self) -> Expense {
-        Expense(self.spent.take())
+    pub fn spend(mut self) -> SpentBudget {
+        SpentBudget(self.spent.take())
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.spent.iter().for_each(Spent::give_back);
+        self.spent.iter().for_each(DaySpend::give_back);
     }
 }
 
 /// A start that may have been sent: dropped, it stays spent.
 #[derive(Debug)]
-pub struct Expense(Option<Spent>);
+pub struct SpentBudget(Option<DaySpend>);
 
-impl Expense {
+impl SpentBudget {
     /// Nothing was started.
     pub fn give_back(self) {
-        self.0.iter().for_each(Spent::give_back);
+        self.0.iter().for_each(DaySpend::give_back);
     }
 }

@@ -16,7 +16,7 @@ use crate::telemetry::record::{Outcome, Record};
 
 use super::Proxy;
 use super::answer::Body;
-use super::exchange::{Stake, proof};
+use super::exchange::{StartInFlight, proof};
 use super::snapshot::Tenant;
 
 /// How long an answer is read after its time-out.
@@ -52,7 +52,7 @@ impl Continuation {
         Continuation {
             tasks: proxy.tasks.clone(),
             draining: proxy.draining.clone(),
-            overdue: Arc::clone(&tenant.counts.overdue),
+            overdue: Arc::clone(&tenant.state.overdue),
             limit: NonZeroU32::new(limit),
         }
     }
@@ -61,7 +61,7 @@ impl Continuation {
     ///
     /// Returns what becomes of the key, as the log calls it. A drain does not wait for the start, as its caller was answered:
     /// it is given up, which leaves the key's outcome unknown.
-    pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &mut Record) -> &'static str {
+    pub(super) fn read_on(self, rest: Rest, start: StartInFlight, record: &mut Record) -> &'static str {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
         let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
@@ -88,7 +88,7 @@ impl Continuation {
                 }
             };
             let proof = proof(&ended);
-            let key = stake.settle(proof, ended.as_ref().ok());
+            let key = start.settle(proof, ended.as_ref().ok());
             if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
                 meters.started(operation);
             }

@@ -17,8 +17,8 @@ use crate::upstream::timer::{Overtime, ResponseTimer};
 use crate::upstream::{self, Failure, Lease, Upstream};
 
 use super::answer::Body;
-use super::inquiry::Inquiry;
 use super::limit::Permit;
+use super::resend_check::ResendCheck;
 use super::{credential, overtime};
 
 /// How a request goes out, and the proofs that it may.
@@ -32,7 +32,7 @@ pub(super) struct Sending {
     pub(super) permit: Permit,
     pub(super) trace: Trace,
     /// How the start is looked up if its key was refused.
-    pub(super) inquiry: Option<Box<Inquiry>>,
+    pub(super) resend_check: Option<Box<ResendCheck>>,
     pub(super) progress: Arc<Progress>,
     pub(super) _entered: Entered,
 }
@@ -91,8 +91,8 @@ impl Sending {
             other = Box::pin(credential::replace(&self.credential, &self.key, &mut again)).await;
         }
         let is_other = other.is_some();
-        if let (Some(_), Some(inquiry)) = (&other, &self.inquiry)
-            && let Some(answer) = Box::pin(inquiry.answer(&self)).await?
+        if let (Some(_), Some(resend_check)) = (&other, &self.resend_check)
+            && let Some(answer) = Box::pin(resend_check.answer(&self)).await?
         {
             return Ok(answer);
         }

@@ -8,9 +8,9 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 use uuid::Uuid;
 
 use crate::asteroid::start::{OnConflict, Tags};
-use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, Scheme, TenantSource};
+use crate::config::resolve::{BODY_TAG, Config, Idempotency, IdempotencyMode, Scheme, TenantSource};
 use crate::key::{self, Key};
-use crate::state::{Claims, Control, Counts, Limits, Share, Standing, State};
+use crate::state::{Claims, Limits, ListingCheck, Share, Standing, State, TenantState};
 use crate::telemetry::metrics::OTHER;
 
 use super::caller::Hosts;
@@ -102,11 +102,11 @@ pub struct Tenant {
     /// What callers are told of its limits.
     pub policy: Option<HeaderValue>,
     /// What it has done.
-    pub counts: Counts,
+    pub state: TenantState,
     /// Whether its starts carry idempotency keys.
-    pub keys: Keys,
+    pub idempotency: IdempotencyMode,
     /// The positive control of its credential.
-    pub control: Arc<Control>,
+    pub listing_check: Arc<ListingCheck>,
     /// Whether it is the only tenant, and so shares nothing.
     pub is_only: bool,
 }
@@ -143,11 +143,11 @@ impl Snapshot {
                 name: name.as_str().into(),
                 tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
                 tags: Tags::new(tenant.tags.iter().cloned()).reserving(&[&config.idempotency.tag, BODY_TAG]),
-                keys: tenant.keys,
-                control: state.control(&tenant.credential),
+                idempotency: tenant.idempotency,
+                listing_check: state.listing_check(&tenant.credential),
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
-                counts: state.counts(name, &tenant.limits, Instant::now()),
+                state: state.tenant(name, &tenant.limits, Instant::now()),
                 policy: Standing::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
                 is_only: config.tenants.len() == 1,
@@ -174,10 +174,10 @@ impl Snapshot {
         }
         let is_found = |name: &str| {
             let with_it = config.tenants.values().filter(|tenant| tenant.credential == name);
-            config.idempotency.recovery && with_it.into_iter().any(|tenant| tenant.keys != Keys::Off)
+            config.idempotency.recovery && with_it.into_iter().any(|tenant| tenant.idempotency != IdempotencyMode::Off)
         };
-        state.retain_controls(is_found);
-        let keyed = config.tenants.values().filter(|tenant| tenant.keys != Keys::Off).count();
+        state.retain_listing_checks(is_found);
+        let keyed = config.tenants.values().filter(|tenant| tenant.idempotency != IdempotencyMode::Off).count();
         let bounds = config.idempotency.bounds.shared_by(keyed);
         state.claims.announce(bounds);
         state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
@@ -191,7 +191,7 @@ impl Snapshot {
             caller_idle: config.timeouts.caller_idle,
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
             claims: Arc::clone(&state.claims),
-            memory_of_nobody: state.counts(OTHER, &Limits::default(), Instant::now()).body_memory,
+            memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
         Ok(listeners.into_iter().map(served).collect())

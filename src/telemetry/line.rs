@@ -118,7 +118,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::state::Digest;
+    use crate::state::IdempotencyDigest;
     use crate::telemetry::record::{Outcome, Record};
     use crate::telemetry::request_id::RequestId;
 
@@ -154,7 +154,7 @@ mod tests {
             line.outcome = Outcome::Unknown;
             line.error = Some("upstream-broke");
             line.detail = Some("it said \"no\"\n".to_owned());
-            line.idempotency = Some(Digest::of(&[b"k"]));
+            line.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
             line.key = Some("unknown");
             line.looked_up = Some("none");
             line.replayed = true;
@@ -167,7 +167,7 @@ mod tests {
             "level": "INFO", "message": "request", "duration_ms": 61_002.034, "peer": "[::1]:65535", "tenant": "billing",
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
-            "idempotency_digest": Digest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
+            "idempotency_digest": IdempotencyDigest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
             "replayed": true, "key_echoed": true, "execution_id": "e",
             "bytes_in": 12, "delivered": true
         });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use crate::state::{Digest, Hold, Meters, Standing};
+use crate::state::{Hold, IdempotencyDigest, Meters, Standing};
 
 use super::Sinks;
 use super::audit::{self, Audit};
@@ -111,7 +111,7 @@ pub struct Line {
     /// What the error's answer said.
     pub detail: Option<String>,
     /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
-    pub idempotency: Option<Digest>,
+    pub idempotency: Option<IdempotencyDigest>,
     /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again), `free`, or
     /// `in_flight` (it is read on after its time-out).
     pub key: Option<&'static str>,

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use crate::peer::Peer;
     use crate::secret::{Salt, Secret};
-    use crate::state::{Digest, Limit};
+    use crate::state::{IdempotencyDigest, Limit};
     use crate::telemetry::request_id::RequestId;
     use crate::telemetry::trace::context::Context;
 
@@ -54,7 +54,7 @@ mod tests {
         [&mut line.agent_id, &mut line.workflow_id, &mut line.detail, &mut line.execution_id]
             .into_iter()
             .for_each(|text| *text = Some("x".to_owned()));
-        line.idempotency = Some(Digest::of(&[b"k"]));
+        line.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
         line.replayed = true;
         line.key_echoed = true;
         record

@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::key::{Condition, Key, Keyring};
-use crate::state::{ControlState, Counter, Keyed, Meters, State};
+use crate::state::{Counter, IdempotencyResult, ListingCheckState, Meters, State};
 use crate::telemetry::{Sinks, audit};
 
 use super::duration::Histogram;
@@ -107,7 +107,9 @@ impl Shown {
                 .collect()
         })?;
         out.counted(&super::KEYED, ["tenant", "result"], each(), |meters| {
-            let shown = meters.keys().filter(|(result, count)| *count > 0 || *result == Keyed::Full.name());
+            let shown = meters
+                .idempotency_results()
+                .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.name());
             shown.map(|(result, count)| ([result], count)).collect()
         })
     }
@@ -118,12 +120,12 @@ impl Shown {
         out.gauge(&super::KEY_MEMORY, &usage.memory)?;
         out.gauge(&super::KEY_BOUND, &usage.bound)?;
         out.counter(&super::FORGOTTEN, usage.forgotten_early)?;
-        let controls = self.state.controls();
+        let controls = self.state.listing_checks();
         let each = || controls.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
-        let is_proven = |state| u32::from(matches!(state, ControlState::Proven { .. }));
+        let is_proven = |state| u32::from(matches!(state, ListingCheckState::Proven { .. }));
         out.gauges(&super::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
         let lags = each().filter_map(|(labels, state)| match state {
-            ControlState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
+            ListingCheckState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
             _ => None,
         });
         out.gauges(&super::LISTING_LAG, lags)
