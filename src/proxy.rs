@@ -15,6 +15,7 @@ pub mod limit;
 mod listing_check;
 pub mod outgoing;
 mod overtime;
+mod rate_limit_headers;
 pub mod recovery;
 pub mod rehearsal;
 mod resend_check;
@@ -52,6 +53,7 @@ use exchange::Exchange;
 use idempotency::ClaimResult;
 use listing_check::ListingProbe;
 use overtime::Continuation;
+use rate_limit_headers::RateLimitHeaders;
 use recovery::Lookup;
 use resend_check::ResendCheck;
 use sending::{Progress, Sending};
@@ -107,11 +109,12 @@ impl Proxy {
         let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));
         record.meters = Some(Arc::clone(&tenant.state.meters));
+        record.rate_limit_policy.clone_from(&tenant.rate_limit_policy);
         let call = operation::select(&head.method, &head.uri);
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = limit::admit(tenant, Instant::now(), &mut record.standing);
+        let admitted = limit::admit(tenant, Instant::now(), &mut record.remaining);
         // A start that a limit refuses is recorded, too.
         let entered = audit::enter(record, &tenant.state.audited, tenant.is_only).await?;
         let permit = admitted?;
@@ -126,10 +129,10 @@ impl Proxy {
         let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let keyed = key.map(|key| key.with(&body));
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
-        let Record { line: Line { request_id, looked_up, .. }, trace, standing, .. } = &mut *record;
+        let Record { line: Line { request_id, looked_up, .. }, trace, remaining, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
         let look_up = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
-        let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, standing).await? {
+        let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, remaining).await? {
             ClaimResult::Send(claim, reservation) => (claim, reservation),
             ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
             ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
@@ -236,6 +239,7 @@ fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> 
 
 fn add_common_headers(response: &mut Response<Body>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
-    record.standing.tell(response.headers_mut());
+    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.remaining };
+    limits.write_to(response.headers_mut());
     outcome::tell(record.line.outcome, response.headers_mut());
 }

@@ -6,14 +6,13 @@ mod claims;
 mod digest;
 mod echoes;
 mod in_flight;
+mod limits;
 mod listing_check;
 mod meters;
 mod quota;
 mod rate;
-mod standing;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -22,24 +21,11 @@ pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, 
 pub use digest::{BodyDigest, IdempotencyDigest};
 pub use echoes::Echoes;
 pub use in_flight::{Full, InFlight};
+pub use limits::{Amount, Limit, Limits, Remaining};
 pub use listing_check::{ListingCheck, ListingCheckState};
 pub use meters::{Counter, IdempotencyResult, LimitDecision, Meters};
 pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
-pub use standing::{Limit, Standing};
-
-/// What a tenant may do; what is absent is not limited.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests of any kind.
-    pub requests: Option<Rate>,
-    /// Starts of executions.
-    pub executions: Option<Rate>,
-    /// Exchanges that are not settled, at once.
-    pub in_flight: Option<NonZeroU32>,
-    /// Starts of executions in a UTC calendar day.
-    pub budget: Option<NonZeroU32>,
-}
 
 /// The counts of this process.
 #[derive(Debug)]

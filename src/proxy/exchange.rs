@@ -61,7 +61,7 @@ impl Exchange {
         let proof = proof(&ended);
         record.line.key = start.settle(proof, ended.as_ref().ok());
         match proof {
-            Proof::NotStarted => record.standing.give_back(Limit::Budget),
+            Proof::NotStarted => record.remaining.give_back(Limit::Budget),
             Proof::Started(_) => listing_probe.into_iter().for_each(ListingProbe::begin),
             Proof::Inconclusive => {}
         }

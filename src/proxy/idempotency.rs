@@ -12,7 +12,7 @@ use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
-use crate::state::{BodyDigest, Claim, ClaimError, IdempotencyDigest, IdempotencyResult, PriorUse, Reply, Standing};
+use crate::state::{BodyDigest, Claim, ClaimError, IdempotencyDigest, IdempotencyResult, PriorUse, Remaining, Reply};
 
 use super::answer::Body;
 use super::limit::{self, Now, Reservation};
@@ -237,12 +237,12 @@ pub async fn claim(
     keyed: Option<IdempotencyDigests>,
     look_up: &Lookup<'_>,
     looked_up: &mut Option<&'static str>,
-    standing: &mut Standing,
+    remaining: &mut Remaining,
 ) -> Result<ClaimResult, crate::error::Error> {
     let Some(keyed) = keyed else {
-        return Ok(ClaimResult::Send(None, limit::reserve(look_up.tenant, Now::read(), standing)?));
+        return Ok(ClaimResult::Send(None, limit::reserve(look_up.tenant, Now::read(), remaining)?));
     };
-    let turn = turn(keyed, look_up, looked_up, standing).await;
+    let turn = turn(keyed, look_up, looked_up, remaining).await;
     let meaning = match &turn {
         Ok(turn) => Some(turn.meaning()),
         Err(crate::error::Error::Idempotency(error)) => error.meaning(),
@@ -257,7 +257,7 @@ async fn turn(
     keyed: IdempotencyDigests,
     look_up: &Lookup<'_>,
     looked_up: &mut Option<&'static str>,
-    standing: &mut Standing,
+    remaining: &mut Remaining,
 ) -> Result<ClaimResult, crate::error::Error> {
     let Lookup { snapshot, tenant, .. } = *look_up;
     let (recovery, bounds) = (snapshot.idempotency.recovery, snapshot.idempotency.bounds);
@@ -271,19 +271,19 @@ async fn turn(
             Err(_not_listed) => Err(unknown(snapshot, keyed))?,
         },
         PriorUse::None(claim) => {
-            let reservation = limit::reserve(tenant, Now::read(), standing)?;
+            let reservation = limit::reserve(tenant, Now::read(), remaining)?;
             if !recovery {
                 return Ok(ClaimResult::Send(Some(claim), reservation));
             }
             // Boxed, as few starts need it and all would carry its future around.
             match Box::pin(found(claim, keyed, look_up, looked_up)).await {
                 Ok(Ok(reply)) => {
-                    reservation.undo(standing);
+                    reservation.undo(remaining);
                     Ok(ClaimResult::Recovered(reply))
                 }
                 Ok(Err(claim)) => Ok(ClaimResult::Send(Some(claim), reservation)),
                 Err(error) => {
-                    reservation.release(standing);
+                    reservation.release(remaining);
                     Err(error.into())
                 }
             }

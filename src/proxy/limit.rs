@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::state::{Bucket, Day, DaySpend, InFlight, Limit, LimitDecision, Rate, Standing};
+use crate::state::{Bucket, Day, DaySpend, InFlight, Limit, LimitDecision, Rate, Remaining};
 
 use super::snapshot::Tenant;
 
@@ -46,14 +46,13 @@ impl Drop for Permit {
 /// # Errors
 ///
 /// The limit that it would go beyond. A request that `in_flight` refuses was a request all the same.
-pub fn admit(tenant: &Tenant, now: Instant, standing: &mut Standing) -> Result<Permit, Exceeded> {
-    standing.begin(tenant.policy.as_ref());
-    take(tenant, Limit::Requests, tenant.limits.requests, &tenant.state.requests, now, standing)?;
+pub fn admit(tenant: &Tenant, now: Instant, remaining: &mut Remaining) -> Result<Permit, Exceeded> {
+    take(tenant, Limit::Requests, tenant.limits.requests, &tenant.state.requests, now, remaining)?;
     let limit = tenant.limits.in_flight;
     let entered = tenant.state.in_flight.enter(limit);
     if let Some(most) = limit {
         decided(tenant, Limit::InFlight, entered.is_ok());
-        standing.note(Limit::InFlight, entered.unwrap_or(0), None);
+        remaining.record(Limit::InFlight, entered.unwrap_or(0), None);
         // When one of them ends is not known: a second is worth trying.
         entered.map_err(|_| exceeded(tenant, Limit::InFlight, format!("{most} requests in flight"), 1))?;
     }
@@ -77,22 +76,22 @@ impl Now {
 /// # Errors
 ///
 /// The limit that it would go beyond; the other is left as it was.
-pub fn reserve(tenant: &Tenant, Now(now, wall): Now, standing: &mut Standing) -> Result<Reservation, Exceeded> {
+pub fn reserve(tenant: &Tenant, Now(now, wall): Now, remaining: &mut Remaining) -> Result<Reservation, Exceeded> {
     let executions = &tenant.state.executions;
     // The rate is taken first. While it is held for a start that the budget refuses, others may be told to wait for the rate. A
     // budget that is held for a start that the rate refuses could send others away until midnight.
-    if let Err(exceeded) = take(tenant, Limit::Executions, tenant.limits.executions, executions, now, standing) {
+    if let Err(exceeded) = take(tenant, Limit::Executions, tenant.limits.executions, executions, now, remaining) {
         let Some(most) = tenant.limits.budget else { return Err(exceeded) };
         let (left, tomorrow) = (tenant.state.budget.left(most, wall), Day::left(wall).as_secs());
-        standing.note(Limit::Budget, left, Some(tomorrow));
+        remaining.record(Limit::Budget, left, Some(tomorrow));
         // Of two limits that are reached, the caller waits for the one that is longer.
         return Err(if left == 0 && tomorrow > exceeded.after { spent(tenant, most, tomorrow) } else { exceeded });
     }
-    match charge(tenant, wall, standing) {
+    match charge(tenant, wall, remaining) {
         Ok(spent) => Ok(Reservation { spent: Some(spent), executions: Arc::clone(executions) }),
         Err(exceeded) => {
             executions.give_back();
-            standing.give_back(Limit::Executions);
+            remaining.give_back(Limit::Executions);
             Err(exceeded)
         }
     }
@@ -104,7 +103,7 @@ fn take(
     rate: Option<Rate>,
     bucket: &Bucket,
     now: Instant,
-    standing: &mut Standing,
+    remaining: &mut Remaining,
 ) -> Result<(), Exceeded> {
     let Some(rate) = rate else {
         bucket.count(now);
@@ -114,24 +113,24 @@ fn take(
     decided(tenant, limit, taken.is_ok());
     match taken {
         Ok(left) => {
-            standing.note(limit, left, None);
+            remaining.record(limit, left, None);
             Ok(())
         }
         Err(wait) => {
             let after = whole_seconds(wait);
-            standing.note(limit, 0, Some(after));
-            Err(exceeded(tenant, limit, format!("{} ({rate})", limit.name()), after))
+            remaining.record(limit, 0, Some(after));
+            Err(exceeded(tenant, limit, format!("{} ({rate})", limit.code()), after))
         }
     }
 }
 
-fn charge(tenant: &Tenant, now: SystemTime, standing: &mut Standing) -> Result<DaySpend, Exceeded> {
+fn charge(tenant: &Tenant, now: SystemTime, remaining: &mut Remaining) -> Result<DaySpend, Exceeded> {
     let limit = tenant.limits.budget;
     let taken = tenant.state.budget.take(limit, now);
     if let Some(most) = limit {
         let tomorrow = Day::left(now).as_secs();
         decided(tenant, Limit::Budget, taken.is_ok());
-        standing.note(Limit::Budget, taken.as_ref().map_or(0, |(_, left)| *left), Some(tomorrow));
+        remaining.record(Limit::Budget, taken.as_ref().map_or(0, |(_, left)| *left), Some(tomorrow));
         return Ok(taken.map_err(|_| spent(tenant, most, tomorrow))?.0);
     }
     // Without a limit, this fails only after four billion starts in a day.
@@ -164,15 +163,15 @@ pub struct Reservation {
 
 impl Reservation {
     /// Gives rate and budget back, because an earlier start with the key was found.
-    pub fn undo(self, standing: &mut Standing) {
+    pub fn undo(self, remaining: &mut Remaining) {
         self.executions.give_back();
-        standing.give_back(Limit::Executions);
-        self.release(standing);
+        remaining.give_back(Limit::Executions);
+        self.release(remaining);
     }
 
     /// Gives the budget back, because nothing is sent. What was taken from the rate bounds how often that happens.
-    pub fn release(self, standing: &mut Standing) {
-        standing.give_back(Limit::Budget);
+    pub fn release(self, remaining: &mut Remaining) {
+        remaining.give_back(Limit::Budget);
     }
 
     /// The start is about to be sent: from here on it counts, unless it is known to have started nothing.

@@ -10,10 +10,11 @@ use uuid::Uuid;
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, IdempotencyMode, Scheme, TenantSource};
 use crate::key::{self, Key};
-use crate::state::{Claims, Limits, ListingCheck, Share, Standing, State, TenantState};
+use crate::state::{Claims, Limits, ListingCheck, Share, State, TenantState};
 use crate::telemetry::metrics::OTHER;
 
 use super::caller::Hosts;
+use super::rate_limit_headers;
 use super::tenant::{self, NamedBy, Tenants};
 
 /// What a listener serves by at present. A request takes it once and keeps to it, whatever comes meanwhile.
@@ -99,8 +100,8 @@ pub struct Tenant {
     pub credential: Arc<Key>,
     /// What it may do.
     pub limits: Limits,
-    /// What callers are told of its limits.
-    pub policy: Option<HeaderValue>,
+    /// The value of `RateLimit-Policy` in its answers.
+    pub rate_limit_policy: Option<HeaderValue>,
     /// What it has done.
     pub state: TenantState,
     /// Whether its starts carry idempotency keys.
@@ -148,7 +149,7 @@ impl Snapshot {
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
                 state: state.tenant(name, &tenant.limits, Instant::now()),
-                policy: Standing::policy(&tenant.limits),
+                rate_limit_policy: rate_limit_headers::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
                 is_only: config.tenants.len() == 1,
             };

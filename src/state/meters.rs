@@ -149,7 +149,7 @@ impl Meters {
     pub fn decisions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         Limit::ALL.into_iter().zip(&self.decisions).flat_map(|(limit, counts)| {
             let counted = LimitDecision::ALL.into_iter().zip(counts);
-            counted.map(move |((_, decision), count)| (limit.name(), decision, count.count()))
+            counted.map(move |((_, decision), count)| (limit.code(), decision, count.count()))
         })
     }
 
@@ -177,7 +177,7 @@ mod tests {
         for limit in Limit::ALL {
             for (decision, name) in LimitDecision::ALL {
                 meters.count_decision(limit, decision);
-                let counted = meters.decisions().find(|(of, said, _)| (*of, *said) == (limit.name(), name));
+                let counted = meters.decisions().find(|(of, said, _)| (*of, *said) == (limit.code(), name));
                 assert_eq!(counted.map(|(.., count)| count), Some(1));
             }
         }

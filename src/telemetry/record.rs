@@ -7,9 +7,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::header::HeaderValue;
 use serde::{Serialize, Serializer};
 
-use crate::state::{Hold, IdempotencyDigest, Meters, Standing};
+use crate::state::{Hold, IdempotencyDigest, Meters, Remaining};
 
 use super::Sinks;
 use super::audit::{self, Audit};
@@ -69,8 +70,10 @@ pub struct Record {
     begun: Instant,
     /// Its part in a trace.
     pub trace: Trace,
-    /// How the tenant stands with its limits.
-    pub standing: Standing,
+    /// What is left of the limits by which it was counted.
+    pub remaining: Remaining,
+    /// The value of `RateLimit-Policy` for its tenant.
+    pub rate_limit_policy: Option<HeaderValue>,
     /// What was asked for, as it is counted.
     pub asked: Asked,
     /// Where the tenant that was identified is counted.
@@ -161,7 +164,8 @@ impl Record {
             sinks,
             begun: Instant::now(),
             trace: Trace::default(),
-            standing: Standing::default(),
+            remaining: Remaining::default(),
+            rate_limit_policy: None,
             asked: Asked::default(),
             meters: None,
             memory: None,

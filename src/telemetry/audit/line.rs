@@ -15,8 +15,8 @@ pub(super) fn json(line: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     }
     line.extend_from_slice(br#","limits_left":{"#);
     let begun = line.len();
-    for (limit, left) in record.standing.left() {
-        number(line, limit.name(), left);
+    for (limit, amount) in record.remaining.iter() {
+        number(line, limit.code(), amount.count);
     }
     // Each member brings its comma, and the first needs none.
     if line.len() > begun {
@@ -82,9 +82,9 @@ mod tests {
     fn what_is_left_of_limits_is_written_in_any_number() {
         let mut record = full();
         assert_eq!(written(&record)["limits_left"], serde_json::json!({}));
-        record.standing.note(Limit::Budget, 3, None);
+        record.remaining.record(Limit::Budget, 3, None);
         assert_eq!(written(&record)["limits_left"], serde_json::json!({"budget": 3}));
-        record.standing.note(Limit::Requests, 0, Some(1));
+        record.remaining.record(Limit::Requests, 0, Some(1));
         assert_eq!(written(&record)["limits_left"], serde_json::json!({"requests": 0, "budget": 3}));
     }
 }
