@@ -16,8 +16,7 @@ use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
 use crate::json::Misplaced;
 use crate::key::Unusable;
-use crate::proxy::limit::Exceeded;
-use crate::proxy::{idempotency, recovery, tenant};
+use crate::proxy::{idempotency, limit, recovery, tenant};
 use crate::state::Limit;
 use crate::telemetry::audit;
 use crate::telemetry::record::Outcome;
@@ -64,7 +63,7 @@ pub enum Error {
     Tenant(#[from] tenant::Error),
     /// One of the tenant's limits.
     #[error(transparent)]
-    Limit(#[from] Exceeded),
+    Limit(#[from] limit::Error),
     /// Nothing is started without a record.
     #[error(transparent)]
     Audit(#[from] audit::Full),
@@ -250,7 +249,7 @@ impl Error {
     fn retry_after(&self) -> Option<u64> {
         use idempotency::Error::{Full, InFlight};
         match self {
-            Error::Limit(exceeded) => Some(exceeded.after),
+            Error::Limit(error) => Some(error.retry_after),
             // Others end within their time-outs, most of them at once.
             Error::BodyMemory => Some(1),
             // A disk is not made room on in a moment.
@@ -304,7 +303,7 @@ impl Error {
             detail: &detail,
             instance: format_args!("urn:request:{request_id}"),
             errors: if let Error::Body(refusal) = self { &refusal.faults } else { &[] },
-            limit: if let Error::Limit(exceeded) = self { Some(exceeded.limit) } else { None },
+            limit: if let Error::Limit(error) = self { Some(error.limit) } else { None },
             outcome: self.outcome(),
         };
         // Serialising strings and integers into memory does not fail; an empty body would still carry the status.

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 pub mod caller;
+mod claim;
 pub mod credential;
 pub mod delivery;
 pub mod echo;
@@ -24,7 +25,6 @@ pub mod snapshot;
 pub mod tenant;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
@@ -37,7 +37,7 @@ use crate::drain::Draining;
 use crate::error::{Error, Form};
 use crate::json;
 use crate::peer::Peer;
-use crate::state::Reply;
+use crate::state::{Now, Reply};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::Sinks;
 use crate::telemetry::audit::{self, Decision};
@@ -49,8 +49,8 @@ use crate::telemetry::trace::Trace;
 use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
+use claim::ClaimResult;
 use exchange::Exchange;
-use idempotency::ClaimResult;
 use listing_check::ListingProbe;
 use overtime::Continuation;
 use rate_limit_headers::RateLimitHeaders;
@@ -106,6 +106,7 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         caller::check(&listener.hosts, head)?;
+        let now = Now::read();
         let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
         record.line.tenant = Some(Arc::clone(&tenant.name));
         record.meters = Some(Arc::clone(&tenant.state.meters));
@@ -114,10 +115,10 @@ impl Proxy {
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = limit::admit(tenant, Instant::now(), &mut record.remaining);
+        let admitted = tenant.state.admit(&tenant.limits, now, &mut record.remaining).await;
         // A start that a limit refuses is recorded, too.
         let entered = audit::enter(record, &tenant.state.audited, tenant.is_only).await?;
-        let permit = admitted?;
+        let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
         tenant.credential.check()?;
@@ -132,8 +133,10 @@ impl Proxy {
         let Record { line: Line { request_id, looked_up, .. }, trace, remaining, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
         let look_up = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
-        let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, remaining).await? {
-            ClaimResult::Send(claim, reservation) => (claim, reservation),
+        // Read again, as the body may have taken long to arrive.
+        let now = Now::read();
+        let start = match claim::claim(keyed, &look_up, now, looked_up, remaining).await? {
+            ClaimResult::Send(start) => start,
             ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
             ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
         };
@@ -142,7 +145,7 @@ impl Proxy {
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.audit.fingerprint = Some(key.fingerprint);
         record.line.credential = Some(Arc::clone(&tenant.credential.name));
-        let continuation = claim.is_some().then(|| Continuation::new(self, tenant));
+        let continuation = start.claim.is_some().then(|| Continuation::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
             target: Target::Operation(call.operation),
@@ -156,8 +159,9 @@ impl Proxy {
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        let listing_probe = keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest));
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, listing_probe, form }))
+        let listing_probe =
+            keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest, now.monotonic));
+        Ok(Prepared::Send(Exchange { request, sending, start, continuation, listing_probe, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.

@@ -19,7 +19,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use crate::error::Error;
-use crate::state::Hold;
+use crate::state::{Hold, Permit};
 use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
 use crate::telemetry::record::{Outcome, Record};
 use crate::upstream::Lease;
@@ -29,7 +29,6 @@ use crate::upstream::timer::ResponseTimer;
 
 use super::delivery::Deliveries;
 use super::echo::Echo;
-use super::limit::Permit;
 
 /// How much of a start's answer is read before it is passed on: the execution id is in it.
 const BUFFERED: usize = 64 * 1024;

@@ -1,8 +1,6 @@
 //! `Idempotency-Key`: what comes again with the same key is not started again.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Instant;
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
@@ -12,11 +10,10 @@ use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
-use crate::state::{BodyDigest, Claim, ClaimError, IdempotencyDigest, IdempotencyResult, PriorUse, Remaining, Reply};
+use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult, Reply};
 
 use super::answer::Body;
-use super::limit::{self, Now, Reservation};
-use super::recovery::{self, Lookup, LookupResult};
+use super::recovery;
 use super::snapshot::{Snapshot, Tenant};
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
@@ -87,7 +84,7 @@ pub enum Error {
 
 impl Error {
     /// Returns what the metrics count it as; nothing if there was no key to be claimed.
-    fn meaning(&self) -> Option<IdempotencyResult> {
+    pub(super) fn metric(&self) -> Option<IdempotencyResult> {
         match self {
             Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
             Error::InFlight => Some(IdempotencyResult::InFlight),
@@ -122,10 +119,12 @@ pub struct IdempotencyKey<'h> {
 /// An idempotency key and the body that came with it, by their digests.
 #[derive(Debug, Clone, Copy)]
 pub struct IdempotencyDigests {
-    claim: IdempotencyDigest,
+    /// The digest under which this process remembers the key.
+    pub(super) claim: IdempotencyDigest,
     /// The value of the key's tag.
     pub digest: IdempotencyDigest,
-    body: BodyDigest,
+    /// The digest of the body.
+    pub(super) body: BodyDigest,
 }
 
 impl IdempotencyKey<'_> {
@@ -204,94 +203,8 @@ pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags>
     Cow::Owned(tenant.tags.with_reserved(&[&digest.to_string(), &body.to_string()]))
 }
 
-/// What is to be done with a start.
-#[derive(Debug)]
-pub enum ClaimResult {
-    /// It is the first with its key, or has none, and was counted by its tenant's limits.
-    Send(Option<Claim>, Reservation),
-    /// It was answered before.
-    Replay(Arc<Reply>),
-    /// It was found at the upstream; this is the answer that it must have got.
-    Recovered(Arc<Reply>),
-}
-
-impl ClaimResult {
-    fn meaning(&self) -> IdempotencyResult {
-        match self {
-            ClaimResult::Send(..) => IdempotencyResult::New,
-            ClaimResult::Replay(_) => IdempotencyResult::Replayed,
-            ClaimResult::Recovered(_) => IdempotencyResult::Recovered,
-        }
-    }
-}
-
-/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first. A key
-/// that is not known here is looked up, if the configuration wants that. The limits come before, so that a start that they refuse
-/// costs the upstream nothing.
-///
-/// # Errors
-///
-/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::Lookup`], and a
-/// limit that is reached. The key is as it was then, save that its outcome is unknown once several starts were found.
-pub async fn claim(
-    keyed: Option<IdempotencyDigests>,
-    look_up: &Lookup<'_>,
-    looked_up: &mut Option<&'static str>,
-    remaining: &mut Remaining,
-) -> Result<ClaimResult, crate::error::Error> {
-    let Some(keyed) = keyed else {
-        return Ok(ClaimResult::Send(None, limit::reserve(look_up.tenant, Now::read(), remaining)?));
-    };
-    let turn = turn(keyed, look_up, looked_up, remaining).await;
-    let meaning = match &turn {
-        Ok(turn) => Some(turn.meaning()),
-        Err(crate::error::Error::Idempotency(error)) => error.meaning(),
-        // A limit: the key was new.
-        Err(_) => Some(IdempotencyResult::New),
-    };
-    meaning.into_iter().for_each(|meaning| look_up.tenant.state.meters.count_idempotency(meaning));
-    turn
-}
-
-async fn turn(
-    keyed: IdempotencyDigests,
-    look_up: &Lookup<'_>,
-    looked_up: &mut Option<&'static str>,
-    remaining: &mut Remaining,
-) -> Result<ClaimResult, crate::error::Error> {
-    let Lookup { snapshot, tenant, .. } = *look_up;
-    let (recovery, bounds) = (snapshot.idempotency.recovery, snapshot.idempotency.bounds);
-    let claimed = snapshot.claims.claim(&tenant.name, keyed.claim, keyed.body, bounds, Instant::now());
-    match claimed.map_err(Error::from)? {
-        PriorUse::Answered(reply) => Ok(ClaimResult::Replay(reply)),
-        PriorUse::Unknown(_) if !recovery => Err(unknown(snapshot, keyed))?,
-        // It starts nothing, and is counted by no limit of starts.
-        PriorUse::Unknown(claim) => match Box::pin(found(claim, keyed, look_up, looked_up)).await? {
-            Ok(reply) => Ok(ClaimResult::Recovered(reply)),
-            Err(_not_listed) => Err(unknown(snapshot, keyed))?,
-        },
-        PriorUse::None(claim) => {
-            let reservation = limit::reserve(tenant, Now::read(), remaining)?;
-            if !recovery {
-                return Ok(ClaimResult::Send(Some(claim), reservation));
-            }
-            // Boxed, as few starts need it and all would carry its future around.
-            match Box::pin(found(claim, keyed, look_up, looked_up)).await {
-                Ok(Ok(reply)) => {
-                    reservation.undo(remaining);
-                    Ok(ClaimResult::Recovered(reply))
-                }
-                Ok(Err(claim)) => Ok(ClaimResult::Send(Some(claim), reservation)),
-                Err(error) => {
-                    reservation.release(remaining);
-                    Err(error.into())
-                }
-            }
-        }
-    }
-}
-
-fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
+/// Returns the error for a key whose start may have started an execution.
+pub(super) fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
 }
 
@@ -299,30 +212,6 @@ fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
 #[must_use]
 pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
-}
-
-/// Looks for the first start with a key at the upstream. Returns the answer that it must have got, or the claim where there
-/// is none.
-async fn found(
-    claim: Claim,
-    keyed: IdempotencyDigests,
-    look_up: &Lookup<'_>,
-    looked_up: &mut Option<&'static str>,
-) -> Result<Result<Arc<Reply>, Claim>, Error> {
-    let found = look_up.find(keyed.digest).await;
-    *looked_up = Some(found.as_ref().map_or("failed", |found| found.name()));
-    match found.map_err(Error::Lookup)? {
-        LookupResult::One { id, body } => {
-            let reply = Arc::new(recovered(id));
-            claim.found(Arc::clone(&reply), body, Instant::now());
-            if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
-        }
-        LookupResult::None => Ok(Err(claim)),
-        LookupResult::Several => {
-            claim.unknown(Instant::now());
-            Err(several(look_up.snapshot, keyed))
-        }
-    }
 }
 
 /// Returns what is kept of a whole answer that names its execution.

@@ -12,14 +12,13 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::asteroid::execution::Filter;
-use crate::state::IdempotencyDigest;
+use crate::state::{IdempotencyDigest, Permit};
 use crate::tasks::Tasks;
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
 use crate::upstream::Upstream;
 
 use super::Proxy;
-use super::limit::Permit;
 use super::recovery::{Error, Lookup, LookupResult};
 use super::snapshot::{Snapshot, Tenant};
 
@@ -44,8 +43,9 @@ impl ListingProbe {
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
         digest: IdempotencyDigest,
+        now: Instant,
     ) -> Option<Box<ListingProbe>> {
-        let is_due = snapshot.idempotency.recovery && tenant.listing_check.is_due(Instant::now());
+        let is_due = snapshot.idempotency.recovery && tenant.listing_check.is_due(now);
         is_due.then(|| {
             let (upstream, tasks) = (Arc::clone(&proxy.upstream), proxy.tasks.clone());
             let (snapshot, tenant) = (Arc::clone(snapshot), Arc::clone(tenant));
@@ -54,8 +54,7 @@ impl ListingProbe {
     }
 
     /// Begins to look for the start in the background, unless another one is being looked for. No drain waits for it.
-    pub(super) fn begin(self: Box<Self>) {
-        let answered = Instant::now();
+    pub(super) fn begin(self: Box<Self>, answered: Instant) {
         if self.tenant.listing_check.begin(answered) {
             self.tasks.clone().spawn_unwaited(async move { self.run(answered).await });
         }
@@ -87,7 +86,7 @@ impl ListingProbe {
 
     /// Returns the form of the filter that finds the start, or what the look-up came to.
     async fn look(&self) -> Result<Filter, &'static str> {
-        let (permit, request_id) = (Permit::of_nobody(), RequestId::of(&HeaderMap::new()));
+        let (permit, request_id) = (Permit::internal(), RequestId::of(&HeaderMap::new()));
         let look_up = Lookup {
             upstream: &self.upstream,
             snapshot: &self.snapshot,

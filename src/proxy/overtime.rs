@@ -4,19 +4,19 @@
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Response;
 
 use crate::drain::Draining;
 use crate::error::Error;
-use crate::state::InFlight;
+use crate::state::{InFlightCount, StartInFlight};
 use crate::tasks::{Kind, Tasks};
 use crate::telemetry::record::{Outcome, Record};
 
 use super::Proxy;
 use super::answer::Body;
-use super::exchange::{StartInFlight, proof};
+use super::exchange::{proof, settle};
 use super::snapshot::Tenant;
 
 /// How long an answer is read after its time-out.
@@ -32,17 +32,8 @@ pub(super) type Rest = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>
 pub(super) struct Continuation {
     tasks: Tasks,
     draining: Draining,
-    overdue: Arc<InFlight>,
+    overdue: Arc<InFlightCount>,
     limit: Option<NonZeroU32>,
-}
-
-/// One start that is read on, counted until this is dropped.
-struct Overdue(Arc<InFlight>);
-
-impl Drop for Overdue {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
 }
 
 impl Continuation {
@@ -64,8 +55,7 @@ impl Continuation {
     pub(super) fn read_on(self, rest: Rest, start: StartInFlight, record: &mut Record) -> &'static str {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
-        let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
-        let overdue = Overdue(overdue);
+        let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else { return "unknown" };
         let (request_id, tenant) = (record.line.request_id.clone(), record.line.tenant.clone());
         let (digest, meters, operation) = (record.line.idempotency, record.meters.clone(), record.asked.operation);
         // The request that was sent takes its memory until then.
@@ -88,7 +78,7 @@ impl Continuation {
                 }
             };
             let proof = proof(&ended);
-            let key = start.settle(proof, ended.as_ref().ok());
+            let key = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
             if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
                 meters.started(operation);
             }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
 use crate::key::Unusable;
-use crate::state::{BodyDigest, IdempotencyDigest};
+use crate::state::{BodyDigest, IdempotencyDigest, Permit};
 use crate::telemetry::metrics::client::{BROKEN, Target};
 use crate::telemetry::request_id::RequestId;
 use crate::telemetry::trace::Trace;
@@ -18,7 +18,6 @@ use crate::upstream::timer::ResponseTimer;
 use crate::upstream::{Failure, Upstream, connect};
 
 use super::credential;
-use super::limit::Permit;
 use super::outgoing;
 use super::snapshot::{Snapshot, Tenant};
 

@@ -9,6 +9,7 @@ use crate::asteroid::answer as asteroid_answer;
 use crate::error::Error;
 use crate::key::{Held, Key};
 use crate::secret::Fingerprint;
+use crate::state::Permit;
 use crate::telemetry::audit::Entered;
 use crate::telemetry::metrics::client::{Sent, Target};
 use crate::telemetry::trace::Trace;
@@ -17,7 +18,6 @@ use crate::upstream::timer::{Overtime, ResponseTimer};
 use crate::upstream::{self, Failure, Lease, Upstream};
 
 use super::answer::Body;
-use super::limit::Permit;
 use super::resend_check::ResendCheck;
 use super::{credential, overtime};
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, IdempotencyMode, Scheme, TenantSource};
 use crate::key::{self, Key};
-use crate::state::{Claims, Limits, ListingCheck, Share, State, TenantState};
+use crate::state::{Limits, ListingCheck, Share, State, TenantState};
 use crate::telemetry::metrics::OTHER;
 
 use super::caller::Hosts;
@@ -68,8 +68,6 @@ pub struct Snapshot {
     pub caller_idle: Duration,
     /// What is remembered of idempotency keys.
     pub idempotency: Idempotency,
-    /// What was started under them.
-    pub claims: Arc<Claims>,
     /// The share of `body_memory` for requests that belong to no tenant.
     pub memory_of_nobody: Arc<Share>,
 }
@@ -191,7 +189,6 @@ impl Snapshot {
             response_timeout: config.timeouts.response,
             caller_idle: config.timeouts.caller_idle,
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
-            claims: Arc::clone(&state.claims),
             memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };

@@ -41,26 +41,34 @@ fn since_1970(time: SystemTime) -> Duration {
 #[derive(Debug, Default)]
 pub struct Budget(Mutex<Vec<(Day, DaySpend)>>);
 
-/// How many starts were spent of one day's budget.
+/// The number of starts that were spent of one day's budget.
 #[derive(Debug, Clone, Default)]
-pub struct DaySpend(Arc<AtomicU32>);
+struct DaySpend(Arc<AtomicU32>);
 
-/// The day's budget is spent.
+/// One start that was taken from a day's budget. Dropped, it is given back.
+#[derive(Debug, Default)]
+pub struct BudgetCharge(Option<DaySpend>);
+
+/// One start that was taken from a day's budget. Dropped, it stays spent.
+#[derive(Debug)]
+pub struct SpentBudget(Option<DaySpend>);
+
+/// The reason why no start can be taken: the day's budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverBudget;
 
 impl Budget {
-    /// Spends one start of a day's `limit`, if there is one. Returns the count that it was added to, and how many are left.
+    /// Takes one start from a day's budget. Returns it, and how many are left of the limit.
     ///
     /// # Errors
     ///
     /// [`OverBudget`]; nothing was counted.
-    pub fn take(&self, limit: Option<NonZeroU32>, now: SystemTime) -> Result<(DaySpend, u32), OverBudget> {
+    pub fn take(&self, limit: Option<NonZeroU32>, now: SystemTime) -> Result<(BudgetCharge, u32), OverBudget> {
         let spent = self.of(Day::of(now));
         let limit = limit.map_or(u32::MAX, NonZeroU32::get);
         let spend = |count: u32| (count < limit).then(|| count + 1);
         let before = spent.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).map_err(|_| OverBudget)?;
-        Ok((spent, limit - before - 1))
+        Ok((BudgetCharge(Some(spent)), limit - before - 1))
     }
 
     /// Returns how many starts are left of a day's limit.
@@ -85,9 +93,29 @@ impl Budget {
     }
 }
 
+impl BudgetCharge {
+    /// Keeps the start spent from now on.
+    #[must_use]
+    pub fn spend(mut self) -> SpentBudget {
+        SpentBudget(self.0.take())
+    }
+}
+
+impl Drop for BudgetCharge {
+    fn drop(&mut self) {
+        self.0.iter().for_each(DaySpend::give_back);
+    }
+}
+
+impl SpentBudget {
+    /// Gives the start back to the day that it was taken from.
+    pub fn give_back(self) {
+        self.0.iter().for_each(DaySpend::give_back);
+    }
+}
+
 impl DaySpend {
-    /// Gives one start back to the day that it was taken from.
-    pub fn give_back(&self) {
+    fn give_back(&self) {
         let back = |count: u32| count.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, back).ok();
     }
@@ -107,7 +135,9 @@ mod tests {
     }
 
     fn take_of(budget: &Budget, limit: u32, now: SystemTime) -> Result<u32, OverBudget> {
-        budget.take(NonZeroU32::new(limit), now).map(|(_, left)| left)
+        let (charge, left) = budget.take(NonZeroU32::new(limit), now)?;
+        drop(charge.spend());
+        Ok(left)
     }
 
     #[test]
@@ -125,9 +155,9 @@ mod tests {
     #[test]
     fn what_is_given_back_can_be_spent_again_unless_its_day_is_over() {
         let budget = Budget::default();
-        let (spent, _) = budget.take(NonZeroU32::new(2), at(7, 0)).unwrap();
-        take(&budget, at(7, 0)).unwrap();
-        spent.give_back();
+        let charge = || budget.take(NonZeroU32::new(2), at(7, 0)).unwrap().0;
+        let (dropped, spent) = (charge(), charge().spend());
+        drop(dropped);
         assert_eq!(take(&budget, at(7, 1)), Ok(0));
         assert_eq!(take(&budget, at(8, 0)), Ok(1));
         spent.give_back();
@@ -186,7 +216,7 @@ mod tests {
         take(&budget, at(9, 0)).unwrap();
         assert_eq!(take_of(&budget, 1, at(9, 0)), Err(OverBudget));
         assert_eq!(take_of(&budget, 3, at(9, 0)), Ok(1));
-        budget.take(None, at(9, 0)).unwrap();
+        drop(budget.take(None, at(9, 0)).unwrap().0.spend());
         assert_eq!(take_of(&budget, 3, at(9, 0)), Err(OverBudget));
         assert_eq!(take_of(&budget, 4, at(9, 0)), Ok(0));
     }

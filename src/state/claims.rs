@@ -191,13 +191,13 @@ impl Claim {
     }
 
     /// An earlier start with this key was found, and this is its answer. Its body is known if its tag says so.
-    pub fn found(self, reply: Arc<Reply>, request: Option<BodyDigest>, now: Instant) {
+    pub async fn found(self, reply: Arc<Reply>, request: Option<BodyDigest>, now: Instant) {
         self.know_request(request);
         self.0.answered(reply, now);
     }
 
     /// Earlier starts with this key were found, and it is not known which of them is the one.
-    pub fn unknown(self, now: Instant) {
+    pub async fn unknown(self, now: Instant) {
         self.know_request(None);
         self.send().unknown(now);
     }

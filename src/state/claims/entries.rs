@@ -30,9 +30,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(600);
 pub(super) struct Timestamp(u64);
 
 /// The keys of all tenants.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Entries {
-    pub(super) epoch: Instant,
+    /// The time of the first claim.
+    epoch: Option<Instant>,
     pub(super) by_key: HashMap<IdempotencyDigest, Entry>,
     /// The keys of settled records, by when they are forgotten.
     pub(super) ends: BTreeSet<(Timestamp, IdempotencyDigest)>,
@@ -118,21 +119,6 @@ pub(super) enum Settlement {
     Answered { reply: Arc<Reply>, now: Instant },
 }
 
-impl Default for Entries {
-    fn default() -> Entries {
-        Entries {
-            epoch: Instant::now(),
-            by_key: HashMap::new(),
-            ends: BTreeSet::new(),
-            tenants: Vec::new(),
-            numbers: HashMap::new(),
-            memory: 0,
-            bound: 0,
-            forgotten_early: 0,
-        }
-    }
-}
-
 impl Entries {
     pub(super) fn usage(&self) -> Usage {
         let Entries { memory, bound, forgotten_early, .. } = *self;
@@ -140,13 +126,13 @@ impl Entries {
     }
 
     /// Returns the moment that a time is in.
-    fn moment(&self, time: Instant) -> Timestamp {
-        let since = time.saturating_duration_since(self.epoch);
+    fn moment(&mut self, time: Instant) -> Timestamp {
+        let since = time.saturating_duration_since(*self.epoch.get_or_insert(time));
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Returns when something is forgotten that ends now; never before its time.
-    fn end(&self, now: Instant, retention: Duration) -> Timestamp {
+    fn end(&mut self, now: Instant, retention: Duration) -> Timestamp {
         self.moment(now + retention + Duration::from_nanos(999_999))
     }
 

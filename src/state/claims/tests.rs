@@ -1,5 +1,6 @@
 //! Keys are remembered as long and as many as was said, and no way of losing a claim makes a second start possible.
 
+use super::super::ready;
 use super::entries::{ANSWER_MEMORY, ENTRY_MEMORY, IN_FLIGHT_MEMORY, MAX_SWEEP};
 use super::*;
 
@@ -28,8 +29,7 @@ struct Book {
 impl Book {
     fn new() -> Book {
         let claims = Arc::<Claims>::default();
-        let begun = claims.lock().epoch;
-        Book { claims, bounds: BOUNDS, tenant: "billing".into(), begun }
+        Book { claims, bounds: BOUNDS, tenant: "billing".into(), begun: Instant::now() }
     }
 
     /// The same as another tenant sees it.
@@ -97,7 +97,7 @@ fn a_key_that_was_used_for_another_request_is_refused_in_every_state() {
     drop(sent);
     assert_eq!(other(), ClaimError::Mismatch);
     let Ok(PriorUse::Unknown(claim)) = book.claim("k", 1) else { panic!() };
-    claim.found(Arc::new(reply("one")), None, book.at(1));
+    ready(claim.found(Arc::new(reply("one")), None, book.at(1)));
     assert_eq!(other(), ClaimError::Mismatch);
 }
 
@@ -120,14 +120,14 @@ fn what_was_sent_and_lost_is_unknown_until_it_is_found_and_however_often_it_is_a
         drop(claim);
     }
     let Ok(PriorUse::Unknown(claim)) = book.claim("k", 50) else { panic!() };
-    claim.found(Arc::new(reply("found")), None, book.at(50));
+    ready(claim.found(Arc::new(reply("found")), None, book.at(50)));
     book.assert_answered("k", "found", 149);
 }
 
 #[test]
 fn a_key_of_which_several_starts_were_found_is_unknown() {
     let book = Book::new();
-    book.new_claim("k", 0).unknown(book.at(0));
+    ready(book.new_claim("k", 0).unknown(book.at(0)));
     assert!(matches!(book.claim("k", 99), Ok(PriorUse::Unknown(_))));
 }
 
@@ -152,14 +152,14 @@ fn an_unknown_outcome_that_nobody_settled_is_remembered_from_when_its_claim_went
 #[test]
 fn the_body_of_a_start_that_only_the_upstream_knows_is_compared_where_its_tag_says_it() {
     let book = Book::new();
-    book.new_claim("k", 0).found(Arc::new(reply("one")), None, book.at(0));
+    ready(book.new_claim("k", 0).found(Arc::new(reply("one")), None, book.at(0)));
     assert!(matches!(book.claim_with("k", "another body", 1), Ok(PriorUse::Answered(_))));
     let book = Book::new();
-    book.new_claim("k", 0).found(Arc::new(reply("one")), Some(body("another body")), book.at(0));
+    ready(book.new_claim("k", 0).found(Arc::new(reply("one")), Some(body("another body")), book.at(0)));
     assert!(matches!(book.claim_with("k", "another body", 1), Ok(PriorUse::Answered(_))));
     assert_eq!(book.claim("k", 1).unwrap_err(), ClaimError::Mismatch);
     let book = Book::new();
-    book.new_claim("k", 0).unknown(book.at(0));
+    ready(book.new_claim("k", 0).unknown(book.at(0)));
     assert!(matches!(book.claim_with("k", "another body", 1), Ok(PriorUse::Unknown(_))));
 }
 
@@ -248,7 +248,7 @@ fn an_answer_that_finds_no_room_leaves_its_key_unknown() {
     drop(book.new_claim("old", 1));
     let Ok(PriorUse::Unknown(claim)) = book.claim("k", 1) else { panic!() };
     let long = "x".repeat(BOUNDS.memory - ENTRY_MEMORY - ANSWER_MEMORY - "application/json".len());
-    claim.found(Arc::new(reply(&long)), None, book.at(1));
+    ready(claim.found(Arc::new(reply(&long)), None, book.at(1)));
     book.assert_answered("k", &long, 1);
     assert_eq!(book.memory(), BOUNDS.memory);
 }
