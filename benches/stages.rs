@@ -12,19 +12,20 @@ use std::time::{Duration, Instant};
 
 use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
-use asteroid_gateway::config::resolve::Scheme;
+use asteroid_gateway::caller::Peer;
+use asteroid_gateway::facts::Outcome;
+use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
-use asteroid_gateway::peer::Peer;
+use asteroid_gateway::metrics::Asked;
+use asteroid_gateway::metrics::client::Target;
 use asteroid_gateway::proxy::echo::Echo;
+use asteroid_gateway::record::Record;
+use asteroid_gateway::record::Sinks;
 use asteroid_gateway::secret::{Mask, Secret};
 use asteroid_gateway::state::{
     BodyDigest, Bounds, Claims, IdempotencyDigest, IdempotencyResult, Limit, LimitDecision, Meters, PriorUse, Reply,
 };
-use asteroid_gateway::telemetry::Sinks;
-use asteroid_gateway::telemetry::metrics::Asked;
-use asteroid_gateway::telemetry::metrics::client::Target;
-use asteroid_gateway::telemetry::record::{Outcome, Record};
-use asteroid_gateway::telemetry::request_id::RequestId;
+use asteroid_gateway::transport::endpoint::Scheme;
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use hyper::header::HeaderValue;
@@ -125,10 +126,10 @@ fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
         let mut record =
             Record::new(Arc::clone(&sinks), Peer::Tcp(([127, 0, 0, 1], 1).into()), RequestId::of(&HeaderMap::new()));
         record.asked = Asked::new(Scheme::Http, &Method::POST);
-        record.asked.operation = Some(Operation::AgentExecute);
+        record.facts.operation = Some(Operation::AgentExecute);
         record.meters = Some(Arc::clone(&meters));
-        record.line.status = 202;
-        record.line.outcome = Outcome::Answered;
+        record.facts.status = 202;
+        record.facts.outcome = Outcome::Answered;
         record
     };
     drop(record());

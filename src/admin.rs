@@ -1,5 +1,6 @@
 //! The operator's listener, apart from the data: `/livez`, `/readyz`, `/metrics` and `/version`.
 
+pub mod exposition;
 mod guard;
 pub mod health;
 
@@ -19,12 +20,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
 use crate::server::accept::{EXHAUSTED, is_shortage};
 use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
-use crate::telemetry::metrics::{Form, Page};
 
+use exposition::{Form, Page};
 use guard::Refusal;
 use health::Health;
 

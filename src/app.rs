@@ -18,26 +18,28 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::exposition::{Page, Shown};
 use crate::admin::health::Health;
-use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
+use crate::audit::{self, Audit};
+use crate::config::resolve::{self, Address, Config, Listener, MAX_WORKERS, TenantSource, Workers};
+use crate::credential::Keyring;
 use crate::drain::{self, Schedule};
+use crate::event;
 use crate::files::Watch;
-use crate::key::Keyring;
+use crate::log::Log;
 use crate::memory;
-use crate::proxy::snapshot::{self, Current, Snapshot};
+use crate::metrics::{self, Metrics};
+use crate::proxy::generation::{self, Current, Snapshot};
+use crate::record::Sinks;
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
 use crate::server::socket::Bound;
 use crate::server::unix::{self, Name};
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
-use crate::telemetry::Sinks;
-use crate::telemetry::audit::{self, Audit};
-use crate::telemetry::log::Log;
-use crate::telemetry::metrics::{self, Metrics, Page, Shown};
-use crate::upstream::connect::{self, Connector};
+use crate::transport::connect::{self, Connector};
+use crate::transport::tls;
 use crate::upstream::reach::Reach;
-use crate::upstream::tls;
 use crate::worker::Worker;
 
 use confirmation::Confirmation;
@@ -108,7 +110,7 @@ pub enum Error {
     BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]
-    Snapshot(#[from] snapshot::Error),
+    Snapshot(#[from] generation::Error),
     /// The system refused a thread, a socket or a runtime.
     #[error("starting failed")]
     System(#[from] io::Error),
@@ -135,7 +137,7 @@ pub async fn start(
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
-    let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
+    let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let connectors = vec![connector; worker_count(&config)];
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches).await?;
@@ -166,7 +168,7 @@ pub async fn start(
         state: Arc::clone(&state),
         keyring: Arc::clone(&keyring),
         capacity: capacity.max(),
-        upstream: (config.upstream.host.clone(), config.upstream.port),
+        upstream: (config.upstream.endpoint.host.clone(), config.upstream.endpoint.port),
     });
     let mut workers = Vec::new();
     for (number, connector) in connectors.into_iter().enumerate() {
@@ -190,6 +192,7 @@ pub async fn start(
     say_how_it_stands(admin, workers.len(), capacity.max(), &health);
     for (credential, _) in state.listing_checks() {
         tracing::info!(
+            event = event::RECOVERY_UNPROVEN,
             credential,
             "recovery is unproven until a start with an Idempotency-Key is found at the upstream"
         );
@@ -299,9 +302,11 @@ fn announce(listeners: &[Listener], addresses: &[Address]) {
             Address::Unix { mode, .. } => Some(format!("{mode:04o}")),
         };
         match &listener.tenant {
-            TenantSource::Fixed(tenant) => tracing::info!(%address, mode, scheme, tenant, "listening"),
+            TenantSource::Fixed(tenant) => {
+                tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant, "listening")
+            }
             TenantSource::Header(header) => {
-                tracing::info!(%address, mode, scheme, tenant_header = %header, "listening");
+                tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant_header = %header, "listening");
             }
         }
     }
@@ -313,20 +318,25 @@ const FEW_CALLERS: usize = 16;
 fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health: &Health) {
     if callers < FEW_CALLERS {
         tracing::warn!(
+            event = event::CONNECTION_LIMIT_LOW,
             callers,
             "so few callers can be connected at once; let more files be open (ulimit -Hn), or give it more memory"
         );
     }
     match health.obstacle() {
-        None => tracing::info!(%address, workers, "ready"),
-        Some(obstacle) => tracing::warn!(%address, workers, obstacle, "started, but not ready yet"),
+        None => tracing::info!(event = event::GATEWAY_READY, %address, workers, "ready"),
+        Some(obstacle) => {
+            tracing::warn!(event = event::GATEWAY_UNREADY, %address, workers, obstacle, "started, but not ready yet")
+        }
     }
 }
 
-/// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.
+/// Returns how many workers a configuration asks for. `auto` is one for a sidecar, which only this machine's services can call,
+/// else as many as the control group has cores.
 fn worker_count(config: &Config) -> usize {
-    if config.listeners.iter().all(|listener| listener.address.is_local()) {
-        return 1;
+    match config.workers {
+        Workers::Count(count) => count.get(),
+        Workers::Auto if config.listeners.iter().all(|listener| listener.address.is_local()) => 1,
+        Workers::Auto => std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS),
     }
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }

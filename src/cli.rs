@@ -17,10 +17,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self, resolve::Config};
+use crate::event;
+use crate::log::{Format, Log};
 use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
-use crate::telemetry::log::{Format, Log};
-use crate::{app, dump, telemetry};
+use crate::{app, log, process_hardening};
 
 /// How long the log may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -124,7 +125,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
-    let protected = dump::forbid();
+    let protected = process_hardening::forbid();
     let source = app::Source::new(file.path.clone());
     let runtime = runtime()?;
     let Some(config) = runtime.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
@@ -238,9 +239,9 @@ impl Logging {
 
 fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
     let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
-    telemetry::log::events_to(&log, logging.level());
+    log::events_to(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(%panic, "a fault of the gateway: please report it");
+        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "a fault of the gateway: please report it");
         // The log is not written any more where the panic ends the process.
         complain(format_args!("a fault of the gateway, please report it: {panic}"));
     }));
@@ -248,10 +249,14 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
 }
 
 /// Said once, in the log: what runs without this protection serves nevertheless.
-fn say_if_unprotected(protected: Result<(), dump::Error>) {
+fn say_if_unprotected(protected: Result<(), process_hardening::Error>) {
     if let Err(error) = protected {
         let error = format!("{:#}", anyhow::Error::from(error));
-        tracing::warn!(error, "a core dump of this process, or whoever may look into it, can show the key");
+        tracing::warn!(
+            event = event::PROCESS_UNPROTECTED,
+            error,
+            "a core dump of this process, or whoever may look into it, can show the key"
+        );
     }
 }
 

@@ -10,10 +10,10 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
-use crate::upstream::body::Body;
-use crate::upstream::response::ResponseBody;
-use crate::upstream::timer::ResponseTimer;
-use crate::upstream::{Failure, Lease, Upstream, connect};
+use crate::transport::body::Body;
+use crate::transport::response::ResponseBody;
+use crate::transport::timer::ResponseTimer;
+use crate::transport::{Failure, Lease, Transport, connect};
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -23,7 +23,7 @@ const AGENT: &str = concat!("asteroid-gateway/", env!("CARGO_PKG_VERSION"));
 /// Asks one service at one address.
 #[derive(Debug)]
 pub struct Client {
-    connections: Upstream,
+    connections: Transport,
     authority: HeaderValue,
     target: PathAndQuery,
 }
@@ -59,7 +59,7 @@ pub enum Error {
 impl Client {
     /// A client that asks for `target` over these connections, with `authority` as its `Host`.
     #[must_use]
-    pub fn new(connections: Upstream, authority: HeaderValue, target: PathAndQuery) -> Client {
+    pub fn new(connections: Transport, authority: HeaderValue, target: PathAndQuery) -> Client {
         Client { connections, authority, target }
     }
 
@@ -112,7 +112,7 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<ResponseBody>, Lease), Error> {
-        match self.connections.try_send(request, &ResponseTimer::new(patience, None)).await {
+        match self.connections.send(request, &ResponseTimer::new(patience, None)).await {
             Ok((response, lease)) => Ok((response, lease)),
             Err(Failure::NotSent(reason)) => Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => Err(Error::Broke(reason.to_string())),

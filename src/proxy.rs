@@ -5,12 +5,14 @@
 
 pub mod answer;
 pub mod body;
-pub mod caller;
 mod claim;
 pub mod credential;
 pub mod delivery;
 pub mod echo;
+pub mod error;
 mod exchange;
+pub mod generation;
+pub mod guard;
 pub mod idempotency;
 pub mod limit;
 mod listing_check;
@@ -21,8 +23,6 @@ pub mod recovery;
 pub mod rehearsal;
 mod resend_check;
 mod sending;
-pub mod snapshot;
-pub mod tenant;
 
 use std::sync::Arc;
 
@@ -33,31 +33,30 @@ use hyper::{Request, Response, Version};
 
 use crate::asteroid::answer::{Proof, execution_id};
 use crate::asteroid::{operation, start};
+use crate::caller::Peer;
 use crate::drain::Draining;
-use crate::error::{Error, Form};
+use crate::facts::request_id::{self, RequestId};
+use crate::facts::{Decision, Facts, Outcome};
 use crate::json;
-use crate::peer::Peer;
+use crate::metrics::Asked;
+use crate::metrics::client::Target;
+use crate::record::{Record, Sinks};
 use crate::state::{Now, Reply};
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::Sinks;
-use crate::telemetry::audit::{self, Decision};
-use crate::telemetry::metrics::Asked;
-use crate::telemetry::metrics::client::Target;
-use crate::telemetry::record::{Line, Outcome, Record};
-use crate::telemetry::request_id::{self, RequestId};
-use crate::telemetry::trace::Trace;
+use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
 use claim::ClaimResult;
+use error::{Error, Form};
 use exchange::Exchange;
+use generation::{Current, Served};
 use listing_check::ListingProbe;
 use overtime::Continuation;
 use rate_limit_headers::RateLimitHeaders;
 use recovery::Lookup;
 use resend_check::ResendCheck;
 use sending::{Progress, Sending};
-use snapshot::{Current, Served};
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -105,37 +104,37 @@ impl Proxy {
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
-        caller::check(&listener.hosts, head)?;
+        guard::check(&listener.hosts, head)?;
         let now = Now::read();
-        let tenant = listener.tenant.identify(record.line.peer, &head.headers)?;
-        record.line.tenant = Some(Arc::clone(&tenant.name));
+        let tenant = listener.tenant.identify(record.facts.peer, &head.headers)?;
+        record.facts.tenant = Some(Arc::clone(&tenant.name));
         record.meters = Some(Arc::clone(&tenant.state.meters));
         record.rate_limit_policy.clone_from(&tenant.rate_limit_policy);
         let call = operation::select(&head.method, &head.uri);
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = tenant.state.admit(&tenant.limits, now, &mut record.remaining).await;
+        let admitted = tenant.state.admit(&tenant.limits, now, &mut record.facts.remaining).await;
         // A start that a limit refuses is recorded, too.
-        let entered = audit::enter(record, &tenant.state.audited, tenant.is_only).await?;
+        let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
         let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
         tenant.credential.check()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
-        record.line.idempotency = key.as_ref().map(|key| key.digest);
+        record.facts.idempotency = key.as_ref().map(|key| key.digest);
         body::check_media_type(&head.headers)?;
         record.memory = Some(body::charge(tenant, head)?);
-        let (hold, read) = (body::hold(tenant)?, &mut record.line.bytes_in);
+        let (hold, read) = (body::hold(tenant)?, &mut record.facts.bytes_in);
         let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let keyed = key.map(|key| key.with(&body));
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
-        let Record { line: Line { request_id, looked_up, .. }, trace, remaining, .. } = &mut *record;
+        let Record { facts: Facts { request_id, looked_up, remaining, .. }, trace, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
-        let look_up = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
+        let lookup = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
         // Read again, as the body may have taken long to arrive.
         let now = Now::read();
-        let start = match claim::claim(keyed, &look_up, now, looked_up, remaining).await? {
+        let start = match claim::claim(keyed, &lookup, now, looked_up, remaining).await? {
             ClaimResult::Send(start) => start,
             ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
             ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
@@ -143,8 +142,8 @@ impl Proxy {
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
-        record.audit.fingerprint = Some(key.fingerprint);
-        record.line.credential = Some(Arc::clone(&tenant.credential.name));
+        record.facts.fingerprint = Some(key.fingerprint);
+        record.facts.credential = Some(Arc::clone(&tenant.credential.name));
         let continuation = start.claim.is_some().then(|| Continuation::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
@@ -176,7 +175,7 @@ impl Proxy {
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        record.audit.decision = Decision::Refused;
+        record.facts.decision = Decision::Refused;
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
@@ -202,30 +201,30 @@ fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) ->
     answer::end_to_end(&mut head.headers);
     head.headers.remove(idempotency::REPLAYED);
     let execution = proof.execution().or_else(|| execution_id(body.buffered()));
-    record.line.outcome = Outcome::of(proof);
-    record.line.execution_id = execution.map(|id| id.to_string());
-    record.line.status = head.status.as_u16();
+    record.facts.outcome = Outcome::of(proof);
+    record.facts.execution_id = execution.map(|id| id.to_string());
+    record.facts.status = head.status.as_u16();
     closing(Response::from_parts(head, body), record)
 }
 
 /// The answer of an earlier start with the same key.
 fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Response<Body> {
-    record.audit.decision = decision;
-    record.line.replayed = true;
-    record.line.status = reply.status.as_u16();
-    record.line.outcome = Outcome::Answered;
-    record.line.execution_id = execution_id(&reply.body).map(|id| id.to_string());
+    record.facts.decision = decision;
+    record.facts.replayed = true;
+    record.facts.status = reply.status.as_u16();
+    record.facts.outcome = Outcome::Answered;
+    record.facts.execution_id = execution_id(&reply.body).map(|id| id.to_string());
     closing(idempotency::replayed(reply), record)
 }
 
 /// The gateway's own answer.
 fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
-    let response = error.answer(record.line.request_id.as_str(), form, close);
+    let response = error.answer(record.facts.request_id.as_str(), form, close);
     // A caller that has left gets no status.
-    record.line.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
-    record.line.outcome = error.outcome();
-    record.line.error = Some(error.slug());
-    record.line.detail = Some(error.logged());
+    record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
+    record.facts.outcome = error.outcome();
+    record.facts.error = Some(error.slug());
+    record.facts.detail = Some(error.logged());
     let mut response = response.map(Body::whole);
     if let Error::CallerLeft(_) = error {
         // No caller waits for this answer, so its record is written now.
@@ -242,8 +241,8 @@ fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> 
 }
 
 fn add_common_headers(response: &mut Response<Body>, record: &Record) {
-    response.headers_mut().insert(request_id::NAME, record.line.request_id.header_value());
-    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.remaining };
+    response.headers_mut().insert(request_id::NAME, record.facts.request_id.header_value());
+    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.facts.remaining };
     limits.write_to(response.headers_mut());
-    outcome::tell(record.line.outcome, response.headers_mut());
+    outcome::tell(record.facts.outcome, response.headers_mut());
 }

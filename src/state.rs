@@ -1,4 +1,4 @@
-//! Counts and claims that outlive a [`Snapshot`](crate::proxy::snapshot::Snapshot). They are kept by tenant, so that a new
+//! Counts and claims that outlive a [`Snapshot`](crate::proxy::generation::Snapshot). They are kept by tenant, so that a new
 //! configuration loses no count and refills no bucket. Limits are arguments: each count goes on when they change.
 
 mod admission;

@@ -15,17 +15,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::drain::Draining;
+use crate::event;
+use crate::metrics::Gauge;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
+use crate::record::Sinks;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::server::socket::{Bound, Socket};
 use crate::state::State;
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::Sinks;
-use crate::telemetry::metrics::Gauge;
+use crate::transport::Transport;
+use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
-use crate::upstream::connect::Connector;
 use crate::upstream::reach::Reach;
 
 /// What a worker is started with.
@@ -84,7 +86,7 @@ impl Worker {
     async fn run(self, ended: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
-        let upstream = Upstream::new(self.connector, self.idle, self.reach, tasks.clone(), requests);
+        let upstream = Upstream::new(Transport::new(self.connector, self.idle, tasks.clone()), self.reach, requests);
         upstream.prepare();
         self.sinks.metrics.pool(upstream.pooled());
         let proxy = Arc::new(Proxy {
@@ -115,7 +117,11 @@ impl Worker {
         let mut draining = self.draining;
         let accepted = until_closing(&mut draining, &accepting_ended, ended).await;
         if tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_err() {
-            tracing::error!(remaining = tasks.remaining(), "drain.timeout passed; what remains is cut off");
+            tracing::error!(
+                event = event::DRAIN_TIMED_OUT,
+                remaining = tasks.remaining(),
+                "drain.timeout passed; what remains is cut off"
+            );
             // Before the runtime goes, and with it what counts.
             self.state.cut_off();
         }

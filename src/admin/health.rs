@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
+use crate::credential::{Condition, Key, Keyring, Shown};
 use crate::drain::Draining;
-use crate::key::{Condition, Key, Keyring, Shown};
 use crate::state::{ListingCheckState, State};
-use crate::telemetry::audit::{self, Audit};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.

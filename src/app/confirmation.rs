@@ -11,10 +11,10 @@ use tokio::runtime::Handle;
 use crate::asteroid::{answer, execution};
 use crate::client::Client;
 use crate::config::resolve::Config;
-use crate::key::{Held, Key, Verdict};
+use crate::credential::{Held, Key, Verdict};
 use crate::tasks::Tasks;
-use crate::upstream::connect::Connector;
-use crate::upstream::{Upstream, tls};
+use crate::transport::connect::Connector;
+use crate::transport::{Transport, tls};
 
 use super::Error;
 
@@ -33,11 +33,11 @@ impl Confirmation {
     /// Over connections of its own. Called inside the runtime that asks.
     pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<Confirmation, Error> {
         let upstream = &config.upstream;
-        let connector = Connector::new(upstream, tls, config.timeouts.connect)?;
+        let connector = Connector::new(&upstream.endpoint, tls, config.timeouts.connect)?;
         let tasks = Tasks::new(Handle::current());
-        let connections = Upstream::new(connector, config.timeouts.idle, Arc::default(), tasks, Arc::default());
-        let authority =
-            HeaderValue::try_from(upstream.authority.as_str()).map_err(crate::proxy::snapshot::Error::from)?;
+        let connections = Transport::new(connector, config.timeouts.idle, tasks);
+        let authority = HeaderValue::try_from(upstream.endpoint.authority.as_str())
+            .map_err(crate::proxy::generation::Error::from)?;
         let path = execution::any(upstream.organization_id);
         let whole = PathAndQuery::try_from(upstream.base_path.clone() + &path).map_err(|_| Error::BasePath)?;
         Ok(Confirmation { client: Client::new(connections, authority, whole), path })

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::future::join_all;
 
 use crate::config::resolve::Config;
-use crate::key::{Key, Keyring, Keys};
+use crate::credential::{Key, Keyring, Keys};
 use crate::secret::{Environment, SecretRef};
 
 use super::Error;

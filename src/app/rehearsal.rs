@@ -8,19 +8,21 @@ use http_body_util::Full;
 use hyper::Request;
 use tokio::runtime::Handle;
 
+use crate::audit;
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
+use crate::credential::{Definition, Key, Keys};
 use crate::drain;
-use crate::key::{Definition, Key, Keys};
 use crate::memory;
 use crate::proxy::Proxy;
+use crate::proxy::generation::{self, Snapshot};
 use crate::proxy::rehearsal::Rehearsal;
-use crate::proxy::snapshot::{self, Snapshot};
+use crate::record::Sinks;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::telemetry::{Sinks, audit};
-use crate::upstream::connect::Connector;
-use crate::upstream::{Upstream, tls};
+use crate::transport::connect::Connector;
+use crate::transport::{Transport, tls};
+use crate::upstream::Upstream;
 
 use super::Error;
 
@@ -42,22 +44,17 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     }];
     // A look-up would be sent.
     config.idempotency.recovery = false;
-    let missing = || snapshot::Error::Missing { kind: "tenant", name: tenant.to_owned() };
+    let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
     let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
         .pop()
         .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read: no connection is ever made.
     let (tls, _) = tls::Client::new(None).await?;
-    let connector = Connector::new(&config.upstream, &tls, config.timeouts.connect)?;
+    let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
+    let transport = Transport::new(connector, config.timeouts.idle, tasks.clone());
     let proxy = Proxy {
-        upstream: Arc::new(Upstream::new(
-            connector,
-            config.timeouts.idle,
-            Arc::default(),
-            tasks.clone(),
-            Arc::default(),
-        )),
+        upstream: Arc::new(Upstream::new(transport, Arc::default(), Arc::default())),
         tasks,
         draining: drain::channel().1,
         sinks: Arc::new(Sinks::default()),

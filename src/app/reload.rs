@@ -9,12 +9,13 @@ use std::time::SystemTime;
 use crate::admin::health::{Health, Tried};
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
+use crate::credential::Keyring;
+use crate::event;
 use crate::files::{self, Changes};
-use crate::key::Keyring;
-use crate::proxy::snapshot::{Current, Snapshot};
+use crate::proxy::generation::{Current, Snapshot};
+use crate::record::Sinks;
 use crate::secret::Environment;
 use crate::state::State;
-use crate::telemetry::Sinks;
 
 /// The file that a configuration came from.
 #[derive(Debug)]
@@ -110,7 +111,11 @@ impl Reloader {
         let result = match taken {
             Ok(()) => {
                 reloads.applied(now);
-                tracing::info!(tenants = self.config.tenants.len(), "the configuration was reloaded");
+                tracing::info!(
+                    event = event::CONFIG_RELOADED,
+                    tenants = self.config.tenants.len(),
+                    "the configuration was reloaded"
+                );
                 Ok(self.config.readiness)
             }
             Err(refused) => {
@@ -118,7 +123,7 @@ impl Reloader {
                     Refused::NeedsRestart(_) => reloads.restart_needed(),
                     Refused::Faults(_) | Refused::Unusable(_) => reloads.refused(),
                 }
-                tracing::error!(%refused, "the configuration was not reloaded; the one before goes on unchanged");
+                tracing::error!(event = event::CONFIG_REFUSED, %refused, "the configuration was not reloaded; the one before goes on unchanged");
                 Err(refused.to_string())
             }
         };
@@ -134,7 +139,7 @@ impl Reloader {
         let keys = super::keys::read(&config, &self.environment, &self.keyring).await?;
         let served = Snapshot::serve(&config, &keys, &self.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
-            tracing::warn!(%warning, "the configuration is allowed but risky");
+            tracing::warn!(event = event::CONFIG_RISK_FOUND, %warning, "the configuration is allowed but risky");
         }
         for (current, served) in self.current.iter().zip(served) {
             current.replace(served);

@@ -13,17 +13,18 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::exposition::Page;
 use crate::admin::{self, health::Health};
+use crate::audit::Audit;
 use crate::config::resolve::Address;
+use crate::credential::{Keeper, Keyring};
 use crate::drain::{Drain, Schedule};
+use crate::event;
 use crate::files::Watch;
-use crate::key::{Keeper, Keyring};
 use crate::server::unix::Name;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::telemetry::audit::Audit;
-use crate::telemetry::metrics::Page;
-use crate::telemetry::trace::export::Exporter;
+use crate::trace::export::Exporter;
 
 use super::confirmation::Confirmation;
 use super::reload::Reloader;
@@ -109,7 +110,11 @@ impl Running {
                 }
             }
             ended.and(lost).and(left).and(written.map_err(|unwritten| {
-                tracing::error!(records = unwritten.records, "records of starts are missing in the audit");
+                tracing::error!(
+                    event = event::AUDIT_RECORDS_LOST,
+                    records = unwritten.records,
+                    "records of starts are missing in the audit"
+                );
                 io::Error::other(unwritten)
             }))
         };
@@ -126,6 +131,7 @@ impl Running {
 /// flight is finished, and the process ends, so that another one is started in its place.
 fn lost_a_worker() -> io::Error {
     tracing::error!(
+        event = event::WORKER_FAILED,
         "a worker has ended by itself; the process drains and ends. Please report it, with what the log says above"
     );
     io::Error::other("a worker has ended by itself")
@@ -139,7 +145,7 @@ async fn drain(
     mut workers_end: mpsc::Receiver<Infallible>,
     told_to_stop: &mut impl AsyncFnMut(),
 ) -> bool {
-    tracing::info!(delay = ?schedule.delay, timeout = ?schedule.timeout, "draining");
+    tracing::info!(event = event::DRAIN_BEGUN, delay = ?schedule.delay, timeout = ?schedule.timeout, "draining");
     let drained = async {
         drain.begin(schedule, names).await;
         // Nothing is ever sent: the channel closes when the last worker has dropped its end.
@@ -148,7 +154,7 @@ async fn drain(
     tokio::select! {
         () = drained => true,
         () = told_to_stop() => {
-            tracing::error!("told to stop a second time; what remains is cut off");
+            tracing::error!(event = event::DRAIN_ABORTED, "told to stop a second time; what remains is cut off");
             false
         }
     }
@@ -162,10 +168,14 @@ async fn drain(
 fn say_what_is_left(state: &State) -> io::Result<()> {
     let unsettled = state.left();
     if unsettled.is_empty() {
-        tracing::info!("drained");
+        tracing::info!(event = event::DRAIN_COMPLETED, "drained");
         return Ok(());
     }
-    tracing::error!(unsettled, "requests were cut off; the executions of those that were sent may run");
+    tracing::error!(
+        event = event::DRAIN_REQUESTS_ABORTED,
+        unsettled,
+        "requests were cut off; the executions of those that were sent may run"
+    );
     Err(io::Error::other("requests were cut off before they were answered"))
 }
 

@@ -7,12 +7,13 @@ use hyper::header::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::client::Client;
-use crate::config::resolve::{Config, Traces, Upstream as Place};
+use crate::config::resolve::{Config, Traces};
 use crate::tasks::Tasks;
-use crate::telemetry::trace::export::Exporter;
-use crate::telemetry::trace::{self, Tracer};
-use crate::upstream::connect::{Connector, Unusable};
-use crate::upstream::{Upstream, tls};
+use crate::trace::export::Exporter;
+use crate::trace::{self, Tracer};
+use crate::transport::connect::{Connector, Unusable};
+use crate::transport::endpoint::Endpoint;
+use crate::transport::{Transport, tls};
 
 /// How long an unused connection to the collector is kept.
 const IDLE: Duration = Duration::from_secs(50);
@@ -31,12 +32,12 @@ pub enum Error {
 /// What makes spans and what sends them, where they are wanted. Called inside the runtime that sends.
 pub(super) fn parts(config: &Config, tls: &Arc<tls::Client>) -> Result<Option<(Tracer, Exporter)>, Error> {
     let Some(Traces { collector, sample, service_name }) = &config.traces else { return Ok(None) };
-    let connector = Connector::to_collector(collector, tls, config.timeouts.connect)?;
-    let connections = Upstream::new(connector, IDLE, Arc::default(), Tasks::new(Handle::current()), Arc::default());
-    let authority = HeaderValue::try_from(collector.authority.as_str()).map_err(|_| Error::Url)?;
+    let connector = Connector::new(&collector.endpoint, tls, config.timeouts.connect)?;
+    let connections = Transport::new(connector, IDLE, Tasks::new(Handle::current()));
+    let authority = HeaderValue::try_from(collector.endpoint.authority.as_str()).map_err(|_| Error::Url)?;
     let client = Client::new(connections, authority, collector.path.parse().map_err(|_| Error::Url)?);
     let (queue, exporter) = Exporter::new(client, service_name);
-    let Place { scheme, host, port, authority, .. } = &config.upstream;
+    let Endpoint { scheme, host, port, authority } = &config.upstream.endpoint;
     let place = trace::Place { origin: format!("{}://{authority}", scheme.name()), host: host.clone(), port: *port };
     Ok(Some((Tracer::new(*sample, place, queue), exporter)))
 }

@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 
 use crate::config::resolve::Address;
 use crate::config::{self, DEVELOPMENT_KEY};
+use crate::log::Format;
 use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
-use crate::telemetry::log::Format;
-use crate::{app, asteroid, dump};
+use crate::{app, asteroid, process_hardening};
 
 use super::{LAST_WORDS, Logging, Signals, begin_log, complain, runtime, say, say_if_unprotected};
 
@@ -31,7 +31,7 @@ pub(super) struct Dev {
 
 impl Dev {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let protected = dump::forbid();
+        let protected = process_hardening::forbid();
         let log = begin_log(&Logging { log_level: "warn".to_owned(), log_format: Format::Text })?;
         say_if_unprotected(protected);
         let ended = runtime()?.block_on(async {

@@ -13,13 +13,14 @@ use hyper::{HeaderMap, Method, Request};
 
 use crate::asteroid::operation::Operation;
 use crate::asteroid::start::OnConflict;
-use crate::config::resolve::{Config, IdempotencyMode, Scheme, Tenant};
+use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
-use crate::error::{Error, Form};
-use crate::key::Definition;
+use crate::credential::Definition;
+use crate::facts::request_id;
+use crate::proxy::error::{Error, Form};
 use crate::proxy::rehearsal::Rehearsal;
-use crate::telemetry::request_id;
-use crate::upstream::wire;
+use crate::transport::endpoint::Scheme;
+use crate::transport::wire;
 use crate::{app, asteroid};
 
 use super::{ConfigFile, complain, load, runtime, say};
@@ -137,10 +138,11 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 
 /// What is decided without the body, and what the stages noted.
 fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) {
-    let line = &rehearsal.record.line;
+    let line = &rehearsal.record.facts;
     say(field("tenant", name));
     let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
-    let (operation, id) = (line.operation.unwrap_or("none"), id.map_or_else(String::new, |id| format!(" of {id}")));
+    let operation = line.operation.map_or("none", Operation::name);
+    let id = id.map_or_else(String::new, |id| format!(" of {id}"));
     say(field("operation", format_args!("{operation}{id}")));
     if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
         say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
@@ -155,11 +157,11 @@ fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal
     let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
     say(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
     let upstream = &config.upstream;
-    let (scheme, spoken) = match upstream.scheme {
+    let (scheme, spoken) = match upstream.endpoint.scheme {
         Scheme::Https => ("https", "HTTP/2 where it chooses that; shown as HTTP/1.1"),
         Scheme::Http => ("http", "HTTP/1.1"),
     };
-    say(field("upstream", format_args!("{scheme}://{}{}, {spoken}", upstream.authority, upstream.base_path)));
+    say(field("upstream", format_args!("{scheme}://{}{}, {spoken}", upstream.endpoint.authority, upstream.base_path)));
 }
 
 fn limits(tenant: &Tenant) {
@@ -181,7 +183,7 @@ fn idempotency(tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) -> Strin
         IdempotencyMode::Optional => "optional",
         IdempotencyMode::Required => "required",
     };
-    let Some(digest) = rehearsal.record.line.idempotency else {
+    let Some(digest) = rehearsal.record.facts.idempotency else {
         return format!("{mode}; without a key, a retry is another start");
     };
     let retention = humantime::format_duration(config.idempotency.bounds.retention);

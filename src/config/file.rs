@@ -20,6 +20,9 @@ pub(crate) use value::{Flag, List, Mode, Number, Quantity};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Gateway {
+    /// How many threads serve callers, each with connections of its own to the upstream. `auto`: one if every listener is on
+    /// loopback or a Unix socket, else one for each core that the control group allows.
+    pub(crate) workers: Option<Number>,
     /// Where requests go.
     pub(crate) upstream: Upstream,
     /// Where requests arrive: one listener or more.

@@ -12,6 +12,7 @@ mod listener;
 mod tenant;
 mod traces;
 mod upstream;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,8 +28,10 @@ use super::file;
 use super::finding::{Findings, Path};
 use super::units;
 use crate::asteroid::start::OnConflict;
-use crate::key::Definition;
+use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
+use crate::trace::Ratio;
+use crate::transport::endpoint::Endpoint;
 
 pub use address::Address;
 pub use audit::Audit;
@@ -36,10 +39,13 @@ pub use body_memory::BodyMemory;
 pub use credential::Readiness;
 pub use idempotency::BODY_TAG;
 pub use upstream::port;
+pub use workers::{MAX_WORKERS, Workers};
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// How many threads serve callers.
+    pub workers: Workers,
     /// Where requests go.
     pub upstream: Upstream,
     /// Where requests arrive; at least one.
@@ -75,14 +81,8 @@ pub struct Config {
 /// The Asteroid API that the gateway stands in front of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// How it is spoken to.
-    pub scheme: Scheme,
-    /// A DNS name in lower case, or an IP address without brackets.
-    pub host: String,
-    /// The port, written or the scheme's own.
-    pub port: u16,
-    /// The `Host` header: brackets around IPv6, the port only where it is not the scheme's own.
-    pub authority: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
     /// What stands before every path: empty, or such as `/agents/v2`.
     pub base_path: String,
     /// The header that carries the key.
@@ -107,29 +107,10 @@ pub struct Traces {
 /// A collector of spans that speaks OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collector {
-    /// How it is spoken to.
-    pub scheme: Scheme,
-    /// A DNS name in lower case, or an IP address without brackets.
-    pub host: String,
-    /// The port, written or the scheme's own.
-    pub port: u16,
-    /// The `Host` header.
-    pub authority: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
     /// Where spans are posted: `/v1/traces`, as a rule.
     pub path: String,
-}
-
-/// A part of the whole, in units of 2^-56: 0 to 2^56.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ratio(u64);
-
-/// Cleartext or TLS. Cleartext is always to loopback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// Cleartext, to be connected to loopback whatever DNS says.
-    Http,
-    /// TLS.
-    Https,
 }
 
 /// A socket on which requests arrive.
@@ -262,6 +243,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let credentials = credential::resolve(file.credentials, credential_header, readiness, used, findings);
     let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
+    let workers = workers::resolve(file.workers, &mut section);
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
     let timeouts = timeouts(&file.timeouts, section.findings);
@@ -273,6 +255,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
     Some(Config {
+        workers: workers?,
         upstream: upstream?,
         listeners: listeners?,
         admin: admin?,

@@ -9,13 +9,16 @@ mod unreadable;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, BodyMemory, Idempotency, IdempotencyMode, Ratio, Scheme, TenantSource};
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, IdempotencyMode, MAX_WORKERS, TenantSource, Workers};
 use super::*;
 use crate::asteroid::start::OnConflict;
+use crate::audit::WhenFull;
 use crate::secret::SecretRef;
-use crate::telemetry::audit::WhenFull;
+use crate::trace::Ratio;
+use crate::transport::endpoint::Scheme;
 
 const SMALLEST: &str = include_str!("../../config/gateway.yaml");
 const FULL: &str = include_str!("../../config/gateway.full.yaml");
@@ -51,8 +54,8 @@ fn assert_faults(text: &str, expected: &[&str]) {
 fn the_smallest_file_runs_with_the_documented_defaults() {
     let Loaded { config, warnings } = with(SMALLEST, &[]).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
-    assert_eq!(config.upstream.scheme, Scheme::Https);
-    assert_eq!(config.upstream.authority, "odyssey.asteroid.ai");
+    assert_eq!(config.upstream.endpoint.scheme, Scheme::Https);
+    assert_eq!(config.upstream.endpoint.authority, "odyssey.asteroid.ai");
     assert_eq!(config.upstream.base_path, "/agents/v2");
     assert_eq!(config.upstream.credential_header, "x-asteroid-agents-api-key");
     assert_eq!(config.upstream.ca_file, None);
@@ -88,6 +91,7 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.admin.address, smallest.config.admin.address);
     assert_eq!(full.config.timeouts, smallest.config.timeouts);
     assert_eq!(full.config.drain, smallest.config.drain);
+    assert_eq!(full.config.workers, smallest.config.workers);
     assert_eq!(full.config.body_limit, smallest.config.body_limit);
     assert_eq!(full.config.body_memory, smallest.config.body_memory);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
@@ -113,7 +117,10 @@ fn the_full_file_names_every_key_there_is_and_no_other() {
 #[test]
 fn the_development_file_runs_in_front_of_any_loopback_url() {
     let Loaded { config, warnings } = development("http://127.0.0.1:4711/agents/v2").unwrap();
-    assert_eq!((config.upstream.scheme, config.upstream.authority.as_str()), (Scheme::Http, "127.0.0.1:4711"));
+    assert_eq!(
+        (config.upstream.endpoint.scheme, config.upstream.endpoint.authority.as_str()),
+        (Scheme::Http, "127.0.0.1:4711")
+    );
     assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
     let tenant = &config.tenants["billing"];
     let tags: Vec<_> = tenant.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -165,7 +172,7 @@ upstream:
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
+            "drain_delay: unknown key; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
              tagging, idempotency, body_limit, body_memory, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use super::watched::WatchedFile;
 use super::{hung, read_whole};
+use crate::event;
 
 /// How often watched files are looked at.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -132,7 +133,7 @@ impl Reader {
                 state.reading = None;
             } else {
                 state.hung.retain(|hung| !Arc::ptr_eq(hung, &path));
-                tracing::info!(file = %path.display(), "the file could be read after all");
+                tracing::info!(event = event::FILE_READING_RESUMED, file = %path.display(), "the file could be read after all");
             }
         }
     }
@@ -172,6 +173,7 @@ impl Reader {
         }
         state.thread = number;
         tracing::error!(
+            event = event::FILE_READING_HUNG,
             file = %path.display(),
             hung = state.hung.len() + 1,
             max = MAX_HUNG,

@@ -18,14 +18,15 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
-use crate::error::Error;
+use crate::facts::Outcome;
+use crate::metrics::client::Sent;
+use crate::proxy::error::Error;
+use crate::record::Record;
 use crate::state::{Hold, Permit};
-use crate::telemetry::metrics::client::{BROKEN, Sent, TIMED_OUT};
-use crate::telemetry::record::{Outcome, Record};
-use crate::upstream::Lease;
-use crate::upstream::cause::Cause;
-use crate::upstream::response::ResponseBody;
-use crate::upstream::timer::ResponseTimer;
+use crate::transport::cause::Cause;
+use crate::transport::response::ResponseBody;
+use crate::transport::timer::ResponseTimer;
+use crate::transport::{BROKEN, Lease, TIMED_OUT};
 
 use super::delivery::Deliveries;
 use super::echo::Echo;
@@ -175,7 +176,7 @@ impl Body {
     /// Ties the record to the end of this body.
     #[must_use]
     pub fn closing(mut self, mut record: Box<Record>) -> Body {
-        record.line.key_echoed = self.echoed;
+        record.facts.key_echoed = self.echoed;
         self.memory = record.memory.take();
         self.record = Some(record);
         self
@@ -192,7 +193,7 @@ impl Body {
         let Some(mut record) = self.record.take() else { return };
         match &self.deliveries {
             Some(deliveries) => deliveries.push(record),
-            None => record.line.delivered = true,
+            None => record.facts.delivered = true,
         }
     }
 
@@ -204,11 +205,11 @@ impl Body {
             Broken::Stalled(patience) => Error::UpstreamTimeout(*patience),
         };
         // A head that proves that nothing was started proves it without its body.
-        if record.line.outcome != Outcome::NotStarted {
-            record.line.outcome = error.outcome();
+        if record.facts.outcome != Outcome::NotStarted {
+            record.facts.outcome = error.outcome();
         }
-        record.line.error = Some(error.slug());
-        record.line.detail = Some(error.logged());
+        record.facts.error = Some(error.slug());
+        record.facts.detail = Some(error.logged());
     }
 }
 
@@ -239,7 +240,7 @@ impl hyper::body::Body for Body {
         let Body { rest: Some(rest), record, .. } = &mut *self else { return Poll::Ready(None) };
         let frame = ready!(rest.poll(context));
         if let (true, Some(record)) = (rest.echo.found(), record) {
-            record.line.key_echoed = true;
+            record.facts.key_echoed = true;
         }
         // Whoever knows the length does not ask again after the last frame.
         if rest.is_over() {

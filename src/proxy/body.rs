@@ -12,11 +12,12 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
 use tokio::time::timeout;
 
-use crate::error::Error;
+use crate::proxy::error::Error;
+use crate::record::Record;
 use crate::state::{Hold, OverQuota};
-use crate::telemetry::record::Record;
+use crate::tenant::Tenant;
 
-use super::snapshot::{Snapshot, Tenant};
+use super::generation::Snapshot;
 
 /// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;

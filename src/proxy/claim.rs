@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::Error as RequestError;
+use crate::proxy::error::Error as RequestError;
 use crate::state::{Claim, IdempotencyResult, KeyedStart, Now, Remaining, Reply, ReservedStart, StartResult};
 
 use super::idempotency::{self, Error, IdempotencyDigests};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::Request;
 
-use crate::key::{Held, Key, Unusable};
+use crate::credential::{Held, Key, Unusable};
 use crate::secret::Mask;
 use crate::state::Permit;
 

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::telemetry::record::Record;
+use crate::record::Record;
 
 /// How many records one connection keeps. A caller may send many requests before it reads an answer.
 const KEPT: usize = 64;
@@ -35,9 +35,9 @@ impl Deliveries {
             // The record is written when it is dropped, which needs no lock.
             drop(kept);
             // The connection took so many answers after this one that its caller was there.
-            oldest.into_iter().for_each(|mut oldest| oldest.line.delivered = true);
+            oldest.into_iter().for_each(|mut oldest| oldest.facts.delivered = true);
         } else {
-            record.line.delivered = true;
+            record.facts.delivered = true;
         }
     }
 
@@ -51,7 +51,7 @@ impl Deliveries {
     pub fn confirm(&self) {
         let mut delivered = mem::take(&mut *self.lock());
         for record in &mut delivered {
-            record.line.delivered = true;
+            record.facts.delivered = true;
         }
     }
 
@@ -71,8 +71,8 @@ mod tests {
 
     use hyper::HeaderMap;
 
-    use crate::peer::Peer;
-    use crate::telemetry::request_id::RequestId;
+    use crate::caller::Peer;
+    use crate::facts::request_id::RequestId;
 
     use super::*;
 

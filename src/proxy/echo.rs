@@ -12,6 +12,7 @@ use hyper::ext::ReasonPhrase;
 use hyper::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 
+use crate::event;
 use crate::secret::Mask;
 use crate::state::Echoes;
 
@@ -111,6 +112,7 @@ impl Echo {
         }
         if self.echoes.add(Instant::now()) {
             tracing::error!(
+                event = event::CREDENTIAL_ECHOED,
                 credential = &*self.credential,
                 "the upstream sent the key back in an answer, where it was overwritten: its logs may have it, too; report it \
                  to Asteroid and change the key"

@@ -6,11 +6,11 @@ use std::time::Instant;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::Proof;
-use crate::error::{Error, Form};
+use crate::facts::{Decision, Outcome};
+use crate::proxy::error::{Error, Form};
+use crate::record::Record;
 use crate::state::{Limit, ReservedStart, StartInFlight};
-use crate::telemetry::audit::Decision;
-use crate::telemetry::record::{Outcome, Record};
-use crate::upstream;
+use crate::transport;
 
 use super::answer::Body;
 use super::listing_check::ListingProbe;
@@ -20,7 +20,7 @@ use super::{failed, idempotency, passed_on};
 
 /// A request that is ready to be sent, and what it is sent with.
 pub(super) struct Exchange {
-    pub(super) request: Request<upstream::body::Body>,
+    pub(super) request: Request<transport::body::Body>,
     pub(super) sending: Sending,
     pub(super) start: ReservedStart,
     /// How its answer is read after the time-out, if it has a key.
@@ -34,9 +34,9 @@ impl Exchange {
     /// Sends the start and returns the answer for its caller. Budget and key are settled then.
     pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
-        record.line.outcome = Outcome::Unknown;
-        record.line.key = self.start.claim.as_ref().map(|_| "unknown");
-        record.audit.decision = Decision::Sent;
+        record.facts.outcome = Outcome::Unknown;
+        record.facts.key = self.start.claim.as_ref().map(|_| "unknown");
+        record.facts.decision = Decision::Sent;
         let Exchange { request, sending, start, continuation, listing_probe, form } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
@@ -50,20 +50,20 @@ impl Exchange {
             () = progress.overdue() => None,
         };
         if let Some(other) = progress.other_key.get() {
-            record.audit.fingerprint = Some(*other);
+            record.facts.fingerprint = Some(*other);
         }
-        record.line.looked_up = progress.looked_up.get().copied().or(record.line.looked_up);
+        record.facts.looked_up = progress.looked_up.get().copied().or(record.facts.looked_up);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.line.key = continuation.map(|continuation| continuation.read_on(rest, start, &mut record));
+            record.facts.key = continuation.map(|continuation| continuation.read_on(rest, start, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);
         let now = Instant::now();
-        record.line.key = settle(start, proof, ended.as_ref().ok(), now).await;
+        record.facts.key = settle(start, proof, ended.as_ref().ok(), now).await;
         match proof {
-            Proof::NotStarted => record.remaining.give_back(Limit::Budget),
+            Proof::NotStarted => record.facts.remaining.give_back(Limit::Budget),
             Proof::Started(_) => listing_probe.into_iter().for_each(|probe| probe.begin(now)),
             Proof::Inconclusive => {}
         }

@@ -12,9 +12,11 @@ use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
 use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult, Reply};
 
+use crate::tenant::Tenant;
+
 use super::answer::Body;
+use super::generation::Snapshot;
 use super::recovery;
-use super::snapshot::{Snapshot, Tenant};
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 /// On an answer that an earlier start with the same key got.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::error::Error as RequestError;
+use crate::proxy::error::Error as RequestError;
 use crate::state::{AdmitError, Limit, Limits, OverLimit, StartError, Unavailable};
+use crate::tenant::Tenant;
 
 use super::idempotency;
-use super::snapshot::Tenant;
 
 /// A limit that a request would exceed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

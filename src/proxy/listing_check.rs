@@ -12,15 +12,17 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::asteroid::execution::Filter;
+use crate::event;
+use crate::facts::request_id::RequestId;
 use crate::state::{IdempotencyDigest, Permit};
 use crate::tasks::Tasks;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
+use crate::tenant::Tenant;
+use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use super::Proxy;
+use super::generation::Snapshot;
 use super::recovery::{Error, Lookup, LookupResult};
-use super::snapshot::{Snapshot, Tenant};
 
 /// The seconds before each look-up: eleven minutes in all.
 const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
@@ -69,7 +71,13 @@ impl ListingProbe {
                     let lag = answered.elapsed();
                     control.pass(filter, lag);
                     let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
-                    tracing::info!(credential, filter = filter.name(), lag_ms, "recovery is proven: a start was found");
+                    tracing::info!(
+                        event = event::RECOVERY_PROVEN,
+                        credential,
+                        filter = filter.name(),
+                        lag_ms,
+                        "recovery is proven: a start was found"
+                    );
                     return;
                 }
                 Err(found) => control.look(found),
@@ -77,6 +85,7 @@ impl ListingProbe {
         }
         let last = control.fail(Instant::now());
         tracing::error!(
+            event = event::RECOVERY_PROOF_FAILED,
             credential,
             last,
             "recovery is unproven: a start that was answered was not found in the upstream's listing, so a retry that comes to \

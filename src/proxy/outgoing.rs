@@ -7,12 +7,12 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
 
 use crate::asteroid::operation::{self, Call};
+use crate::facts::request_id::{self, RequestId};
 use crate::json::Pieces;
-use crate::telemetry::record::Record;
-use crate::telemetry::request_id::{self, RequestId};
-use crate::upstream::body::Body;
+use crate::record::Record;
+use crate::transport::body::Body;
 
-use super::snapshot::Snapshot;
+use super::generation::Snapshot;
 
 /// What a caller's request keeps, beside its trace context. Everything else of it, credentials of any name among it, stays behind.
 const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
@@ -37,7 +37,7 @@ pub fn build(
             PathAndQuery::from_maybe_shared(path).map_err(|_| operation::Error::Path)?
         }
     };
-    let mut request = request(snapshot, caller.method.clone(), path, &record.line.request_id, body);
+    let mut request = request(snapshot, caller.method.clone(), path, &record.facts.request_id, body);
     for (name, value) in caller.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
         request.headers_mut().append(name, value.clone());
     }

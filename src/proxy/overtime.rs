@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use hyper::Response;
 
 use crate::drain::Draining;
-use crate::error::Error;
+use crate::event;
+use crate::facts::Outcome;
+use crate::proxy::error::Error;
+use crate::record::Record;
 use crate::state::{InFlightCount, StartInFlight};
 use crate::tasks::{Kind, Tasks};
-use crate::telemetry::record::{Outcome, Record};
+use crate::tenant::Tenant;
 
 use super::Proxy;
 use super::answer::Body;
 use super::exchange::{proof, settle};
-use super::snapshot::Tenant;
 
 /// How long an answer is read after its time-out.
 pub(super) const LENGTH: Duration = Duration::from_secs(120);
@@ -56,8 +58,8 @@ impl Continuation {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
         let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else { return "unknown" };
-        let (request_id, tenant) = (record.line.request_id.clone(), record.line.tenant.clone());
-        let (digest, meters, operation) = (record.line.idempotency, record.meters.clone(), record.asked.operation);
+        let (request_id, tenant) = (record.facts.request_id.clone(), record.facts.tenant.clone());
+        let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
         // The request that was sent takes its memory until then.
         let memory = record.memory.take();
         tasks.spawn(Kind::Exchange, async move {
@@ -67,6 +69,7 @@ impl Continuation {
                 ended = rest => ended,
                 () = draining.closing() => {
                     tracing::warn!(
+                        event = event::START_ABANDONED,
                         request_id = request_id.as_str(),
                         tenant = tenant.as_deref(),
                         outcome = Outcome::Unknown.name(),
@@ -83,6 +86,7 @@ impl Continuation {
                 meters.started(operation);
             }
             tracing::info!(
+                event = event::START_COMPLETED_LATE,
                 request_id = request_id.as_str(),
                 tenant = tenant.as_deref(),
                 outcome = Outcome::of(proof).name(),

@@ -8,18 +8,20 @@ use uuid::Uuid;
 
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
-use crate::key::Unusable;
+use crate::credential::Unusable;
+use crate::facts::request_id::RequestId;
+use crate::metrics::client::Target;
 use crate::state::{BodyDigest, IdempotencyDigest, Permit};
-use crate::telemetry::metrics::client::{BROKEN, Target};
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
-use crate::upstream::body::Body;
-use crate::upstream::timer::ResponseTimer;
-use crate::upstream::{Failure, Upstream, connect};
+use crate::tenant::Tenant;
+use crate::trace::Trace;
+use crate::transport::body::Body;
+use crate::transport::timer::ResponseTimer;
+use crate::transport::{BROKEN, Failure, connect};
+use crate::upstream::Upstream;
 
 use super::credential;
+use super::generation::Snapshot;
 use super::outgoing;
-use super::snapshot::{Snapshot, Tenant};
 
 /// The longest listing that is read: some executions with all that the API shows of each.
 const LONGEST: usize = 8 * 1024 * 1024;

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 
-use crate::error::Error;
-use crate::peer::Peer;
-use crate::telemetry::record::Record;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
-use crate::upstream::body::Body;
+use crate::caller::Peer;
+use crate::facts::request_id::RequestId;
+use crate::proxy::error::Error;
+use crate::record::Record;
+use crate::trace::Trace;
+use crate::transport::body::Body;
 
-use super::snapshot::Served;
+use super::generation::Served;
 use super::{Prepared, Proxy};
 
 /// What became of a request that was not sent.

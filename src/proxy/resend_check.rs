@@ -5,16 +5,17 @@ use std::sync::Arc;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
-use crate::error::Error;
-use crate::telemetry::record::Record;
-use crate::telemetry::request_id::RequestId;
-use crate::telemetry::trace::Trace;
+use crate::facts::request_id::RequestId;
+use crate::proxy::error::Error;
+use crate::record::Record;
+use crate::tenant::Tenant;
+use crate::trace::Trace;
 
 use super::answer::Body;
+use super::generation::Snapshot;
 use super::idempotency::{self, IdempotencyDigests};
 use super::recovery::{Lookup, LookupResult};
 use super::sending::Sending;
-use super::snapshot::{Snapshot, Tenant};
 
 /// The look-up of a start that was sent.
 pub(super) struct ResendCheck {
@@ -40,7 +41,7 @@ impl ResendCheck {
             snapshot: Arc::clone(snapshot),
             tenant: Arc::clone(tenant),
             keyed,
-            request_id: record.line.request_id.clone(),
+            request_id: record.facts.request_id.clone(),
             context: Trace::context_of(&caller.headers),
         }))
     }

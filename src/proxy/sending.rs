@@ -6,16 +6,17 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
-use crate::error::Error;
-use crate::key::{Held, Key};
+use crate::credential::{Held, Key};
+use crate::metrics::client::{Sent, Target};
+use crate::proxy::error::Error;
+use crate::record::Entered;
 use crate::secret::Fingerprint;
 use crate::state::Permit;
-use crate::telemetry::audit::Entered;
-use crate::telemetry::metrics::client::{Sent, Target};
-use crate::telemetry::trace::Trace;
-use crate::upstream::response::ResponseBody;
-use crate::upstream::timer::{Overtime, ResponseTimer};
-use crate::upstream::{self, Failure, Lease, Upstream};
+use crate::trace::Trace;
+use crate::transport::response::ResponseBody;
+use crate::transport::timer::{Overtime, ResponseTimer};
+use crate::transport::{self, Failure, Lease};
+use crate::upstream::Upstream;
 
 use super::answer::Body;
 use super::resend_check::ResendCheck;
@@ -80,7 +81,7 @@ struct Answered {
 impl Sending {
     /// Sends a request, and once more if the upstream refused its key and another is there by then: a refused key did no work
     /// (`asteroid::answer`). If the start can be looked up, that comes before.
-    pub(super) async fn send(mut self, request: Request<upstream::body::Body>) -> Result<Response<Body>, Error> {
+    pub(super) async fn send(mut self, request: Request<transport::body::Body>) -> Result<Response<Body>, Error> {
         let mut again = request.clone();
         let mut answered = self.exchange(request).await;
         let mut other = None;
@@ -91,8 +92,8 @@ impl Sending {
             other = Box::pin(credential::replace(&self.credential, &self.key, &mut again)).await;
         }
         let is_other = other.is_some();
-        if let (Some(_), Some(resend_check)) = (&other, &self.resend_check)
-            && let Some(answer) = Box::pin(resend_check.answer(&self)).await?
+        if let (Some(_), Some(check)) = (&other, &self.resend_check)
+            && let Some(answer) = Box::pin(check.answer(&self)).await?
         {
             return Ok(answer);
         }
@@ -119,7 +120,7 @@ impl Sending {
         Ok(Response::from_parts(head, body?))
     }
 
-    async fn exchange(&self, request: Request<upstream::body::Body>) -> Result<Answered, Error> {
+    async fn exchange(&self, request: Request<transport::body::Body>) -> Result<Answered, Error> {
         let answered = self.ask(request).await;
         if let Err(error) = &answered {
             self.trace.ended(Some(error.slug()));
@@ -127,7 +128,7 @@ impl Sending {
         answered
     }
 
-    async fn ask(&self, request: Request<upstream::body::Body>) -> Result<Answered, Error> {
+    async fn ask(&self, request: Request<transport::body::Body>) -> Result<Answered, Error> {
         let timer = ResponseTimer::new(self.timeout, self.progress.overtime.clone());
         let (response, sent, lease) = match self.upstream.send(request, self.target, &timer).await {
             Ok(answered) => answered,

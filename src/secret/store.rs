@@ -1,5 +1,5 @@
 //! A place of keys that is asked again and again. How often, what is made of the answers and how keys replace each other is
-//! the same for all (`key`): another kind of store is a file here and a variant.
+//! the same for all (`credential`): another kind of store is a file here and a variant.
 
 use std::time::Duration;
 

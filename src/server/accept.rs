@@ -10,18 +10,18 @@ use rustix::io::Errno;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
+use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 use crate::tasks::Kind;
-use crate::telemetry::metrics::{CloseReason, Gauge};
 
+use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
-use super::socket::{Bound, Socket, Stream};
-
-/// Connections that wait to be accepted, beyond which the kernel refuses more.
-pub(super) const BACKLOG: u32 = 1024;
+use super::socket::{Bound, Socket};
+use super::stream::Stream;
 
 /// How long accepting pauses if the system has no descriptor or memory left: the queue holds meanwhile.
 pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -110,6 +110,7 @@ impl Acceptor {
         if reminded.is_none_or(|last| last.elapsed() >= OUTSIDERS) {
             *reminded = Some(Instant::now());
             tracing::warn!(
+                event = event::LISTENER_PEER_REFUSED,
                 %peer,
                 "a connection from outside `trusted_peers` was closed; if the peer may call, add its address to the listener. \
                  Said once a minute at most"
@@ -126,6 +127,7 @@ impl Acceptor {
             self.proxy.sinks.metrics.delayed.add();
             if !*crowded {
                 tracing::error!(
+                    event = event::CONNECTION_LIMIT_REACHED,
                     connections = self.capacity.max(),
                     "as many callers are connected as may be, and all have requests under way; more wait. Raise the limit of \
                      open files (ulimit -Hn) or of memory"
@@ -152,7 +154,7 @@ impl Acceptor {
 /// A connection that is already in the queue. The system is asked: the runtime learns of one only when it next waits.
 fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
     loop {
-        match socket.queued() {
+        match socket.accept_queued() {
             Ok(accepted) => return Some(accepted),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => return None,
             Err(_) => {}
@@ -169,12 +171,12 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 
 async fn failed(error: &io::Error, exhausted: &mut bool) {
     if !is_shortage(error) {
-        tracing::debug!(%error, "a connection ended before it was accepted");
+        tracing::debug!(event = event::CONNECTION_FAILED, %error, "a connection ended before it was accepted");
         // Lets others run if such errors come without an end.
         return tokio::task::yield_now().await;
     }
     if !*exhausted {
-        tracing::error!(%error, "accepting a connection failed; is the limit of open files too low?");
+        tracing::error!(event = event::LISTENER_ACCEPTING_FAILED, %error, "accepting a connection failed; is the limit of open files too low?");
     }
     *exhausted = true;
     tokio::time::sleep(EXHAUSTED).await;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
 
 use super::activity::Activity;
 

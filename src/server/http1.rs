@@ -15,15 +15,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
 use crate::proxy::Proxy;
 use crate::proxy::answer::Body;
 use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::delivery::Deliveries;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
-use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
+use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
+use super::eviction::late_or_evicted;
 use super::monitor::{self, Connection, Monitor};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
@@ -66,7 +68,7 @@ pub async fn serve<S: Connection>(
         let closing = async {
             draining.closing().await;
             // A request may be on its way that nobody has read yet; its answer ends the connection by itself.
-            sleep(if activity.has_begun() { NEXT_REQUEST } else { FIRST_REQUEST }).await;
+            sleep(if activity.has_begun() { NEXT_REQUEST } else { FIRST_REQUEST_GRACE }).await;
         };
         tokio::pin!(connection, closing);
         tokio::select! {
@@ -87,8 +89,8 @@ pub async fn serve<S: Connection>(
                     () = unused => return,
                 }
             }
-            () = unwanted(activity, current, proxy) => {
-                tracing::debug!(%peer, "the connection was silent for too long, or its place was needed");
+            () = late_or_evicted(activity, current, proxy) => {
+                tracing::debug!(event = event::CONNECTION_CLOSED, %peer, "the connection was silent for too long, or its place was needed");
                 return;
             }
         }
@@ -100,8 +102,10 @@ pub async fn serve<S: Connection>(
     let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
     match ended {
         // hyper has answered with an empty 400, 414 or 431, and no record was made.
-        Err(error) if malformed => tracing::info!(%peer, %error, "a malformed request was refused"),
-        Err(error) => tracing::debug!(%peer, %error, "the connection ended early"),
+        Err(error) if malformed => {
+            tracing::info!(event = event::REQUEST_MALFORMED, %peer, %error, "a malformed request was refused")
+        }
+        Err(error) => tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early"),
         Ok(()) => {}
     }
     if malformed || closing_answer.into_inner() {

@@ -16,12 +16,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::peer::Peer;
+use crate::caller::Peer;
+use crate::event;
 use crate::proxy::Proxy;
-use crate::proxy::snapshot::Current;
+use crate::proxy::generation::Current;
 
 use super::activity::Activity;
-use super::connection::{BUFFER_BYTES, FIRST_REQUEST, HEAD_BYTES, unwanted};
+use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
+use super::eviction::late_or_evicted;
 
 /// Requests that one connection may have open.
 const STREAMS: u32 = 100;
@@ -81,7 +83,7 @@ where
             () = activity.begun() => true,
             () = async {
                 draining.closing().await;
-                tokio::time::sleep(FIRST_REQUEST).await;
+                tokio::time::sleep(FIRST_REQUEST_GRACE).await;
             } => false,
         }
     };
@@ -93,7 +95,7 @@ where
             connection.as_mut().graceful_shutdown();
             timeout(GOODBYE, connection).await.unwrap_or(Ok(()))
         }
-        () = unwanted(&activity, &current, &proxy) => {
+        () = late_or_evicted(&activity, &current, &proxy) => {
             connection.as_mut().graceful_shutdown();
             loop {
                 match timeout(LAST_WORD, connection.as_mut()).await {
@@ -120,6 +122,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "the connection ended early");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early");
     }
 }

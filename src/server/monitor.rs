@@ -16,8 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::proxy::delivery::Deliveries;
 
-use super::patient::Patient;
-use super::socket::{Side, Stream};
+use super::stream::{CallerSide, Stream, TimedStream, is_over, poll_caller_side, take_error};
 
 /// How long the system of a caller that has ended its side may take to acknowledge the last answer.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
@@ -28,13 +27,13 @@ pub trait Connection: AsyncRead + AsyncWrite + Unpin {
     fn socket(&self) -> &Stream;
 }
 
-impl Connection for Patient<Stream> {
+impl Connection for TimedStream {
     fn socket(&self) -> &Stream {
         self.get_ref()
     }
 }
 
-impl Connection for TlsStream<Patient<Stream>> {
+impl Connection for TlsStream<TimedStream> {
     fn socket(&self) -> &Stream {
         self.get_ref().0.get_ref()
     }
@@ -60,9 +59,9 @@ impl<'c, S: Connection> Monitor<'c, S> {
 pub async fn settle(socket: &Stream, deliveries: &Deliveries) {
     let (deadline, mut pause) = (Instant::now() + ACKNOWLEDGEMENT, Duration::from_millis(1));
     while !deliveries.is_empty() {
-        if socket.failure().is_some() {
+        if take_error(socket).is_some() {
             deliveries.fail();
-        } else if socket.is_over() || Instant::now() >= deadline {
+        } else if is_over(socket) || Instant::now() >= deadline {
             deliveries.confirm();
         } else {
             sleep(pause).await;
@@ -103,11 +102,11 @@ impl<S: Connection> AsyncWrite for Monitor<'_, S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self.connection).poll_flush(context))?;
         let has_read = mem::take(&mut self.has_read);
-        match self.connection.socket().poll_caller(context) {
-            Side::Open => {}
+        match poll_caller_side(self.connection.socket(), context) {
+            CallerSide::Open => {}
             // Its system's answer will tell whether it still receives; see `settle`.
-            Side::Ended => self.deliveries.doubt(),
-            Side::Gone(error) => {
+            CallerSide::HalfClosed => self.deliveries.doubt(),
+            CallerSide::Closed(error) => {
                 self.deliveries.fail();
                 if !has_read {
                     return Poll::Ready(Err(error));

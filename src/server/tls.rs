@@ -12,6 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
+use crate::event;
 use crate::files::{self, Changes, Watch};
 use crate::pem;
 
@@ -91,9 +92,10 @@ async fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvid
     match read(named, provider).await {
         Ok(key) => {
             current.0.store(Some(Arc::new(key)));
-            tracing::info!(%certificate_file, "the certificate was replaced; new connections get it");
+            tracing::info!(event = event::LISTENER_CERTIFICATE_REPLACED, %certificate_file, "the certificate was replaced; new connections get it");
         }
         Err(error) => tracing::error!(
+            event = event::LISTENER_CERTIFICATE_REFUSED,
             %error,
             "the certificate was not replaced and the one before goes on; write a certificate and the key that belongs to it"
         ),

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 use tokio::net::UnixSocket;
 use uuid::Uuid;
 
-use super::accept::BACKLOG;
+use super::bounds::BACKLOG;
+use crate::event;
 
 /// How long another gateway may take to start at a path in the same directory.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -76,7 +77,7 @@ pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Name), Error> {
         Name { path: path.to_owned(), device: made_as.dev(), inode: made_as.ino(), _socket: socket.try_clone()? };
     fs::rename(&made, path).map_err(unusable)?;
     if stale {
-        tracing::info!(path = %path.display(), "a socket that nobody listened on was replaced");
+        tracing::info!(event = event::LISTENER_SOCKET_REPLACED, path = %path.display(), "a socket that nobody listened on was replaced");
     }
     Ok((socket, name))
 }
@@ -97,7 +98,7 @@ impl Drop for Name {
         if found.is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
+            tracing::warn!(event = event::LISTENER_SOCKET_REMOVAL_FAILED, path = %self.path.display(), %error, "the socket could not be removed");
         }
     }
 }

@@ -85,7 +85,7 @@ impl IdempotencyResult {
 /// The first digit of an answer's status; the first is for requests that got no answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// The counts of one tenant, 200 bytes. What they are called is in `telemetry::metrics`.
+/// The counts of one tenant, 200 bytes. What they are called is in `metrics`.
 #[derive(Debug, Default)]
 pub struct Meters {
     requests: [Counter; CLASSES.len()],

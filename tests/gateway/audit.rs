@@ -130,7 +130,7 @@ fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_i
     let sign = format!("printf %s '{KEY}' | openssl dgst -sha256 -hmac pepper -r | cut -c1-8");
     let fingerprint = Command::new("sh").arg("-c").arg(sign).output();
     let expected = json!({
-        "level": "INFO", "message": "audit", "request_id": "all", "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "level": "INFO", "message": "audit", "event": "audit.recorded", "request_id": "all", "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "tenant": "billing", "operation": "AgentExecutePost", "agent_id": AGENT, "decision": "sent",
         "credential": "main",
         "credential_fingerprint": String::from_utf8(fingerprint.unwrap().stdout).unwrap().trim(),

@@ -118,6 +118,7 @@ fn a_change_that_needs_a_restart_is_named_and_nothing_of_its_file_is_taken_over(
             "listeners[0].tls",
             changed.replace(FIXED, &format!("{FIXED}, tls: {{ certificate_file: ./c, key_file: ./k }}")),
         ),
+        ("workers", changed.clone() + "workers: 2\n"),
         ("upstream", changed.replace("/agents/v2 }", "/agents/v3 }")),
         ("admin.address", changed.replace("admin: { address: 127.0.0.1:0", "admin: { address: 127.0.0.2:0")),
         ("timeouts.connect, timeouts.idle", changed.clone() + "timeouts: { connect: 1s, idle: 1s }\n"),
@@ -206,7 +207,7 @@ fn the_swapped_link_of_a_mounted_configuration_is_seen() {
     let (pair, text) = start(str::to_owned);
     let dir = pair.gateway.dir();
     std::fs::create_dir(dir.join("v2")).unwrap();
-    let new = text.replace("{dir}", dir.to_str().unwrap()).replace("team: billing", "team: mounted");
+    let new = pair.gateway.rendered(&text.replace("team: billing", "team: mounted"));
     std::fs::write(dir.join("v2/gateway.yaml"), new).unwrap();
     std::os::unix::fs::symlink("v2", dir.join("..data")).unwrap();
     let line = pair.gateway.reloaded_by(|| {
@@ -216,7 +217,7 @@ fn the_swapped_link_of_a_mounted_configuration_is_seen() {
     assert_applied(&line);
     assert_eq!((pair.execute("{}").status, metadata(&pair)["team"].clone()), (202, json!("mounted")));
     std::fs::create_dir(dir.join("v3")).unwrap();
-    let newer = text.replace("{dir}", dir.to_str().unwrap()).replace("team: billing", "team: swapped");
+    let newer = pair.gateway.rendered(&text.replace("team: billing", "team: swapped"));
     std::fs::write(dir.join("v3/gateway.yaml"), newer).unwrap();
     let line = pair.gateway.reloaded_by(|| {
         std::os::unix::fs::symlink("v3", dir.join("..new")).unwrap();

@@ -24,6 +24,7 @@ tenants: {{ billing: {{ credential: main }} }}
 CALLERS = [{"name": "billing", "port": 8080, "from": [{"podSelector": {}}]}]
 # Sections that are laid over the configuration, one at a time.
 CHANGES = [
+    "workers: 2",
     "upstream: { url: 'http://127.0.0.1:10/agents/v2' }",
     "upstream: { url: 'http://127.0.0.1:9/agents/v2', credential_header: X-Api-Key }",
     "upstream: { url: 'http://127.0.0.1:9/agents/v2', organization_id: 5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21 }",

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::audit::WhenFull;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, pasted};
-use crate::telemetry::audit::WhenFull;
 
 /// Where records go: at least one place.
 #[derive(Debug, Clone, PartialEq, Eq)]

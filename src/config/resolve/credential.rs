@@ -9,7 +9,7 @@ use hyper::header::HeaderName;
 use super::Tenant;
 use crate::config::finding::{Findings, Path, is_credential_name};
 use crate::config::{file, pasted, suggestion, units};
-use crate::key::Definition;
+use crate::credential::Definition;
 use crate::secret::SecretRef;
 
 /// The store is looked at every second, and may take some to answer.

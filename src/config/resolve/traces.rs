@@ -1,8 +1,9 @@
 //! `traces`: where spans go and which requests have any.
 
-use super::{Collector, Ratio, Scheme, Traces, upstream};
+use super::{Collector, Traces, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
+use crate::trace::Ratio;
 
 const SERVICE_NAME: &str = "asteroid-gateway";
 
@@ -32,8 +33,8 @@ pub(super) fn resolve(written: Option<file::Traces>, findings: &mut Findings) ->
 }
 
 fn collector(url: &str) -> Option<Collector> {
-    let upstream::Url { scheme, host, port, authority, base_path } = upstream::parse(url).ok()?;
-    (!base_path.is_empty()).then_some(Collector { scheme, host, port, authority, path: base_path })
+    let upstream::Url { endpoint, base_path } = upstream::parse(url).ok()?;
+    (!base_path.is_empty()).then_some(Collector { endpoint, path: base_path })
 }
 
 fn ratio(text: &str) -> Option<Ratio> {
@@ -41,44 +42,10 @@ fn ratio(text: &str) -> Option<Ratio> {
     Ratio::new(ratio)
 }
 
-impl Ratio {
-    /// Every trace.
-    pub const ALL: Ratio = Ratio(1 << 56);
-
-    /// A ratio of 0 to 1.
-    #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a ratio of 0 to 1 is at most 2^56 of 2^56"
-    )]
-    pub fn new(ratio: f64) -> Option<Ratio> {
-        // 2^56, which a float holds exactly.
-        const WHOLE: f64 = 72_057_594_037_927_936.0;
-        (0.0..=1.0).contains(&ratio).then_some(Ratio((ratio * WHOLE) as u64))
-    }
-
-    /// Whether a trace with these 56 random bits is one of them: those with the highest, as OpenTelemetry samples.
-    #[must_use]
-    pub fn takes(self, random: u64) -> bool {
-        random >= Ratio::ALL.0 - self.0
-    }
-}
-
-impl Scheme {
-    /// What stands in a URL.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::endpoint::Scheme;
 
     #[test]
     fn a_ratio_takes_its_part_of_the_random_numbers() {
@@ -103,8 +70,8 @@ mod tests {
     #[test]
     fn a_collector_is_a_whole_url_and_in_cleartext_on_this_machine() {
         let read = collector("https://otlp.example:4318/v1/traces").unwrap();
-        assert_eq!((read.authority.as_str(), read.path.as_str()), ("otlp.example:4318", "/v1/traces"));
-        assert_eq!(collector("http://localhost:4318/v1/traces").unwrap().scheme, Scheme::Http);
+        assert_eq!((read.endpoint.authority.as_str(), read.path.as_str()), ("otlp.example:4318", "/v1/traces"));
+        assert_eq!(collector("http://localhost:4318/v1/traces").unwrap().endpoint.scheme, Scheme::Http);
         for url in [
             "",
             "localhost:4318",

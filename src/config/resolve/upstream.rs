@@ -9,9 +9,10 @@ use hyper::http::uri::Authority;
 use rustls::pki_types::DnsName;
 use uuid::Uuid;
 
-use super::{Scheme, Upstream, header};
+use super::{Upstream, header};
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, pasted};
+use crate::transport::endpoint::{Endpoint, Scheme};
 
 const URL: &str = "https://odyssey.asteroid.ai/agents/v2";
 const CREDENTIAL_HEADER: &str = "X-Asteroid-Agents-Api-Key";
@@ -39,17 +40,14 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         Some(None) => findings.fault(&path.key("organization_id"), "must be a hyphenated 36-character uuid"),
     };
     let (url, ca_file, organization_id) = (url?, ca_file?, organization_id?);
-    if url.scheme == Scheme::Http {
+    if url.endpoint.scheme == Scheme::Http {
         if ca_file.is_some() {
             findings.fault::<()>(&path.key("ca_file"), "has no use with an http:// upstream; leave it out");
         }
         findings.warnings.push(&path.key("url"), "the key is sent in cleartext, though only on this machine");
     }
     Some(Upstream {
-        scheme: url.scheme,
-        host: url.host,
-        port: url.port,
-        authority: url.authority,
+        endpoint: url.endpoint,
         base_path: url.base_path,
         credential_header: credential_header?,
         ca_file,
@@ -72,10 +70,7 @@ fn credential_header(name: &str) -> Result<HeaderName, &'static str> {
 }
 
 pub(super) struct Url {
-    pub(super) scheme: Scheme,
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) authority: String,
+    pub(super) endpoint: Endpoint,
     pub(super) base_path: String,
 }
 
@@ -110,7 +105,8 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     }
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let authority = if port == own_port { bracketed } else { format!("{bracketed}:{port}") };
-    Ok(Url { scheme, host, port, authority, base_path: base_path(uri.path())? })
+    let endpoint = Endpoint { scheme, host, port, authority };
+    Ok(Url { endpoint, base_path: base_path(uri.path())? })
 }
 
 /// Returns the port that an authority names, or nothing if it names none. `Uri` takes any number there, and a sign.
@@ -179,7 +175,8 @@ mod tests {
             ("https://[2001:DB8:0::1]", Scheme::Https, "2001:db8::1", 443, "[2001:db8::1]", ""),
         ] {
             let url = parse(text).unwrap_or_else(|message| panic!("{text}: {message}"));
-            let parts = (url.scheme, url.host.as_str(), url.port, url.authority.as_str(), url.base_path.as_str());
+            let at = &url.endpoint;
+            let parts = (at.scheme, at.host.as_str(), at.port, at.authority.as_str(), url.base_path.as_str());
             assert_eq!(parts, (scheme, host, port, authority, base_path), "{text}");
         }
     }

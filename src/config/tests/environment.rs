@@ -22,7 +22,7 @@ fn the_environment_overrides_the_file() {
         ],
     )
     .unwrap();
-    assert_eq!(config.upstream.authority, "other.example");
+    assert_eq!(config.upstream.endpoint.authority, "other.example");
     assert_eq!(config.timeouts.response, Duration::from_secs(90));
     let tags: Vec<_> =
         config.tenants["billing"].tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();

@@ -317,3 +317,25 @@ fn the_tag_of_a_body_is_the_gateways_alone() {
     let path = "tenants.billing.metadata.idempotency_body: this key carries";
     assert!(found[0].starts_with(path) && found.len() == 1, "{found:?}");
 }
+
+#[test]
+fn workers_are_counted_or_left_to_the_gateway() {
+    let read = |text: &str| with(&format!("{SMALLEST}workers: {text}\n"), &[]).map(|loaded| loaded.config.workers);
+    let count = |count| Workers::Count(NonZero::new(count).unwrap());
+    for (text, workers) in [
+        ("auto", Workers::Auto),
+        ("' auto '", Workers::Auto),
+        ("1", count(1)),
+        ("'3'", count(3)),
+        ("256", count(MAX_WORKERS)),
+    ] {
+        assert_eq!(read(text).unwrap(), workers, "{text}");
+    }
+    for text in ["0", "257", "-1", "1.5", "2 cores", "Auto", "''"] {
+        assert_faults(
+            &format!("{SMALLEST}workers: {text}\n"),
+            &["workers: must be auto or a whole number from 1 to 256"],
+        );
+    }
+    assert_faults(&format!("{SMALLEST}workers: [1]\n"), &["workers: must be a number, not a list"]);
+}

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
-use crate::telemetry::record::Outcome;
+use crate::facts::Outcome;
 
 /// On every answer that leaves open whether an execution was started.
 pub const NAME: HeaderName = HeaderName::from_static("execution-outcome");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{BodyDigest, IdempotencyDigest};
 use super::{Bounds, Reply, Usage};
+use crate::event;
 
 /// The memory of a record without an answer, in bytes: measured, and rounded up.
 pub(super) const ENTRY_MEMORY: usize = 256;
@@ -259,6 +260,7 @@ impl Entries {
             Shortage::Retention => {
                 let early = humantime::format_duration(early.unwrap_or_default());
                 tracing::warn!(
+                    event = event::IDEMPOTENCY_RETENTION_SHORTENED,
                     tenant,
                     %early,
                     "idempotency.memory is full: answers are forgotten before idempotency.retention is over, and a retry of \
@@ -266,11 +268,13 @@ impl Entries {
                 );
             }
             Shortage::Answer => tracing::error!(
+                event = event::IDEMPOTENCY_ANSWER_DROPPED,
                 tenant,
                 "idempotency.memory is full: an answer could not be kept, and its key's outcome counts as unknown; give it \
                  more memory"
             ),
             Shortage::Key => tracing::error!(
+                event = event::IDEMPOTENCY_SHARE_FULL,
                 tenant,
                 "idempotency.memory: this tenant's share is full of starts in flight and of unknown outcome. Its starts with \
                  a new Idempotency-Key are refused until idempotency.retention is over for some; give it more memory"

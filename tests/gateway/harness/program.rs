@@ -199,6 +199,11 @@ impl Program {
         self.dir.path()
     }
 
+    /// Returns a configuration as it is written for this program.
+    pub(crate) fn rendered(&self, configuration: &str) -> String {
+        rendered(&self.dir, configuration)
+    }
+
     /// Puts another configuration in the place of the one it was started with.
     pub(crate) fn rewrite(&self, configuration: &str) {
         write(&self.dir, configuration);
@@ -273,8 +278,19 @@ fn read(output: Box<dyn Read + Send>, lines: &Arc<Lines>) -> JoinHandle<()> {
 /// As a whole: a reload in between must not find a half.
 fn write(dir: &TempDir, configuration: &str) {
     let [new, file] = ["gateway.yaml.new", "gateway.yaml"].map(|name| dir.path().join(name));
-    std::fs::write(&new, configuration.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    std::fs::write(&new, rendered(dir, configuration)).unwrap();
     std::fs::rename(new, file).unwrap();
+}
+
+/// Returns a configuration for the directory, with as many workers as the variable `ASTEROID_TEST_WORKERS` says, if it is set and
+/// the configuration names none: by default, a gateway on loopback has one.
+fn rendered(dir: &TempDir, configuration: &str) -> String {
+    let configuration = configuration.replace("{dir}", dir.path().to_str().unwrap());
+    let names_workers = configuration.lines().any(|line| line.starts_with("workers:"));
+    match std::env::var("ASTEROID_TEST_WORKERS") {
+        Ok(workers) if !names_workers && !configuration.is_empty() => format!("{configuration}\nworkers: {workers}\n"),
+        _ => configuration,
+    }
 }
 
 fn is_reload(message: &str) -> bool {

@@ -45,6 +45,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- range $config.listeners }}{{ $listeners = append $listeners (omit . "tenant" "hosts") }}{{ end -}}
 {{- $timeouts := pick ($config.timeouts | default dict) "connect" "idle" -}}
 {{- $upstream := omit ($config.upstream | default dict) "credential_header" -}}
-{{- $rest := pick $config "admin" "drain" "traces" "audit" "fingerprint_salt" -}}
+{{- $rest := pick $config "admin" "drain" "traces" "audit" "fingerprint_salt" "workers" -}}
 {{- dict "listeners" $listeners "timeouts" $timeouts "upstream" $upstream "rest" $rest | toJson | sha256sum -}}
 {{- end }}

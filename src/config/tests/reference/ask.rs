@@ -132,7 +132,9 @@ fn message(faults: &Faults, place: &str) -> Option<String> {
 }
 
 fn whole_numbers(refusal: &str) -> Option<(u64, u64)> {
-    let (least, most) = refusal.strip_prefix("must be a whole number from ")?.split_once(" to ")?;
+    let said = refusal.strip_prefix("must be ")?;
+    let said = said.strip_prefix("auto or ").unwrap_or(said);
+    let (least, most) = said.strip_prefix("a whole number from ")?.split_once(" to ")?;
     Some((least.parse().ok()?, most.parse().ok()?))
 }
 

@@ -1,0 +1,278 @@
+//! What `/metrics` shows: every series of the table, gathered when somebody looks.
+
+mod format;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::audit;
+use crate::credential::{Condition, Key, Keyring};
+use crate::metrics::duration::Histogram;
+use crate::metrics::table::{self, Kind, Name};
+use crate::metrics::{CloseReason, Label};
+use crate::record::Sinks;
+use crate::state::{Counter, IdempotencyResult, ListingCheckState, Meters, State};
+
+use format::prometheus;
+
+pub use format::Form;
+
+/// Everything that is shown.
+#[derive(Debug, Clone)]
+pub struct Page(Arc<Shown>);
+
+/// Where it is.
+#[derive(Debug)]
+pub struct Shown {
+    /// What is counted of the process.
+    pub sinks: Arc<Sinks>,
+    /// What is counted of tenants.
+    pub state: Arc<State>,
+    /// The credentials.
+    pub keyring: Arc<Keyring>,
+    /// How many callers may be connected.
+    pub capacity: usize,
+    /// The upstream's host and port.
+    pub upstream: (String, u16),
+}
+
+impl Page {
+    /// The page of this process.
+    #[must_use]
+    pub fn new(shown: Shown) -> Page {
+        Page(Arc::new(shown))
+    }
+
+    /// Everything as it is now.
+    #[must_use]
+    pub fn text(&self, form: Form) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self.clone()));
+        let mut text = String::new();
+        // Writing into memory does not fail.
+        text::encode(&mut text, &registry).ok();
+        match form {
+            Form::OpenMetrics => text,
+            Form::Prometheus => prometheus(&text),
+        }
+    }
+}
+
+impl Collector for Page {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out(encoder);
+        self.0.requests(&mut out)?;
+        self.0.tenants(&mut out)?;
+        self.0.idempotency(&mut out)?;
+        self.0.credentials(&mut out)?;
+        self.0.connections(&mut out)?;
+        self.0.process(&mut out)
+    }
+}
+
+impl Shown {
+    fn requests(&self, out: &mut Out<'_>) -> fmt::Result {
+        let metrics = &self.sinks.metrics;
+        out.histograms(&table::SERVER, metrics.server.series())?;
+        let (address, port) = &self.upstream;
+        let to_upstream = metrics.client.series().map(|(mut labels, histogram)| {
+            labels.extend([("server_address", address.into()), ("server_port", port.to_string().into())]);
+            (labels, histogram)
+        });
+        out.histograms(&table::CLIENT, to_upstream)?;
+        out.gauge(&table::IN_FLIGHT, &metrics.in_flight.count())
+    }
+
+    /// With thousands of tenants, most of what could be shown is zero and is left out, save what alerts wait for: Prometheus
+    /// sees no increase in the first value of a series.
+    fn tenants(&self, out: &mut Out<'_>) -> fmt::Result {
+        let tenants = self.state.meters();
+        let each = || tenants.iter().map(|(tenant, meters)| (tenant.as_str(), &**meters));
+        out.counted(&table::REQUESTS, ["tenant", "status"], each(), |meters| {
+            meters.requests().filter(|(_, count)| *count > 0).map(|(class, count)| ([class], count)).collect()
+        })?;
+        out.counted(&table::STARTED, ["tenant", "operation"], each(), |meters| {
+            meters.executions().filter(|(_, count)| *count > 0).map(|(operation, count)| ([operation], count)).collect()
+        })?;
+        out.counters(&table::UNKNOWN, each().map(|(tenant, meters)| ([("tenant", tenant)], meters.unknown_starts())))?;
+        out.counted(&table::DECISIONS, ["tenant", "limit", "decision"], each(), |meters| {
+            meters
+                .decisions()
+                .filter(|(.., count)| *count > 0)
+                .map(|(limit, decision, count)| ([limit, decision], count))
+                .collect()
+        })?;
+        out.counted(&table::KEYED, ["tenant", "result"], each(), |meters| {
+            let shown = meters
+                .idempotency_results()
+                .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.name());
+            shown.map(|(result, count)| ([result], count)).collect()
+        })
+    }
+
+    fn idempotency(&self, out: &mut Out<'_>) -> fmt::Result {
+        let usage = self.state.claims.usage();
+        out.gauge(&table::KEY_RECORDS, &usage.records)?;
+        out.gauge(&table::KEY_MEMORY, &usage.memory)?;
+        out.gauge(&table::KEY_BOUND, &usage.bound)?;
+        out.counter(&table::FORGOTTEN, usage.forgotten_early)?;
+        let checks = self.state.listing_checks();
+        let each = || checks.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
+        let is_proven = |state| u32::from(matches!(state, ListingCheckState::Proven { .. }));
+        out.gauges(&table::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
+        let lags = each().filter_map(|(labels, state)| match state {
+            ListingCheckState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
+            _ => None,
+        });
+        out.gauges(&table::LISTING_LAG, lags)
+    }
+
+    fn credentials(&self, out: &mut Out<'_>) -> fmt::Result {
+        let (keys, now) = (self.keyring.keys(), Instant::now());
+        let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.shown(now))).collect();
+        let ages =
+            shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.newest?.age.as_secs_f64())));
+        out.gauges(&table::AGE, ages)?;
+        let states = shown.iter().flat_map(|(name, key)| {
+            let is = |state: Condition| u32::from(state == key.condition);
+            Condition::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
+        });
+        out.gauges(&table::CREDENTIAL_STATE, states)?;
+        let named: Vec<_> = shown
+            .iter()
+            .map(|(name, key)| {
+                let fingerprint = key.newest.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
+                (*name, fingerprint, key.error())
+            })
+            .collect();
+        let infos = named.iter().map(|(name, fingerprint, error)| {
+            ([("credential", *name), ("fingerprint", fingerprint.as_str()), ("error", *error)], 1_u32)
+        });
+        out.gauges(&table::CREDENTIAL_INFO, infos)?;
+        let of_each = |count: fn(&Key) -> &Counter| {
+            let keys = keys.iter();
+            keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
+        };
+        out.counters(&table::AUTH_FAILURES, of_each(|key| &key.refusals))?;
+        out.counters(&table::ECHOES, of_each(|key| &key.echoes.found))?;
+        out.counters(&table::CODED, of_each(|key| &key.echoes.coded))
+    }
+
+    fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
+        let metrics = &self.sinks.metrics;
+        let pooled = metrics.pooled();
+        out.gauge(&table::IDLE, &pooled.idle)?;
+        out.gauge(&table::SHARED, &pooled.shared)?;
+        out.gauge(&table::STREAMS, &pooled.streams)?;
+        let listeners = metrics.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = listeners.iter().map(|(address, open)| ([("listener", address.as_str())], open.count()));
+        out.gauges(&table::CONNECTIONS, open)?;
+        out.gauge(&table::CAPACITY, &self.capacity)?;
+        out.counter(&table::DELAYED, metrics.delayed.count())?;
+        let closed = CloseReason::ALL.iter().zip(&metrics.closed);
+        out.counters(&table::CLOSED, closed.map(|((_, reason), count)| ([("reason", *reason)], count.count())))?;
+        let memory = &self.state.body_memory;
+        out.gauge(&table::BODY_MEMORY, &memory.held())?;
+        out.gauge(&table::BODY_MEMORY_LIMIT, &memory.max())?;
+        out.counter(&table::BODY_MEMORY_REFUSED, memory.refused())
+    }
+
+    fn process(&self, out: &mut Out<'_>) -> fmt::Result {
+        let reloads = &self.sinks.metrics.reloads;
+        let results = reloads.results();
+        out.counters(&table::RELOADS, results.into_iter().map(|(result, count)| ([("result", result)], count)))?;
+        out.gauge(&table::RELOADED, &u32::from(!reloads.is_failing()))?;
+        out.gauge(&table::RELOADED_AT, &reloads.seconds())?;
+        out.counter(&table::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
+        out.counter(&table::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
+        out.gauge(&table::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.waiting()))?;
+        out.gauge(&table::AUDIT_LIMIT, &audit::PLACES)?;
+        out.counter(&table::SPANS_DROPPED, self.sinks.tracer.as_ref().map_or(0, |tracer| tracer.dropped()))?;
+        out.gauges(&table::BUILD, [([("version", env!("CARGO_PKG_VERSION"))], 1_u32)])
+    }
+}
+
+/// Writes families of series.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+impl Out<'_> {
+    fn family<'s>(&'s mut self, row: &'s Name) -> Result<MetricEncoder<'s>, fmt::Error> {
+        let (name, kind) = match row.kind {
+            Kind::Counter => (row.name.strip_suffix("_total").unwrap_or(row.name), MetricType::Counter),
+            Kind::Gauge => (row.name, MetricType::Gauge),
+            Kind::Histogram => (row.name, MetricType::Histogram),
+        };
+        self.0.encode_descriptor(name, row.help, None, kind)
+    }
+
+    fn counter(&mut self, row: &Name, count: u64) -> fmt::Result {
+        self.family(row)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+    }
+
+    fn gauge(&mut self, row: &Name, value: &impl EncodeGaugeValue) -> fmt::Result {
+        self.family(row)?.encode_gauge(value)
+    }
+
+    fn counters<'l, const N: usize>(
+        &mut self,
+        row: &Name,
+        series: impl IntoIterator<Item = ([(&'static str, &'l str); N], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        series.into_iter().try_for_each(|(labels, count)| {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+        })
+    }
+
+    fn gauges<'l, const N: usize>(
+        &mut self,
+        row: &Name,
+        series: impl IntoIterator<Item = ([(&'static str, &'l str); N], impl EncodeGaugeValue)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        series.into_iter().try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
+    }
+
+    /// Counters of tenants; the first of the labels is the tenant's.
+    fn counted<'l, const N: usize, const M: usize>(
+        &mut self,
+        row: &Name,
+        names: [&'static str; N],
+        tenants: impl Iterator<Item = (&'l str, &'l Meters)>,
+        counts: impl Fn(&Meters) -> Vec<([&'static str; M], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        for (tenant, meters) in tenants {
+            for (values, count) in counts(meters) {
+                let values = std::iter::once(tenant).chain(values);
+                let labels: Vec<(&str, &str)> = names.into_iter().zip(values).collect();
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn histograms<'l>(
+        &mut self,
+        row: &Name,
+        series: impl Iterator<Item = (Vec<Label<'l>>, &'l Histogram)>,
+    ) -> fmt::Result {
+        let mut family = self.family(row)?;
+        for (labels, histogram) in series {
+            let observed = histogram.observed();
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                observed.seconds,
+                observed.count,
+                &observed.buckets,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+}

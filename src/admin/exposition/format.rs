@@ -1,0 +1,60 @@
+//! The two text formats: OpenMetrics, which Prometheus asks for, and the older one, which every other reader takes.
+
+use hyper::HeaderMap;
+
+use crate::media_type::{self, Offer};
+
+use crate::metrics::table::{Kind, TABLE};
+
+const OPEN_METRICS: Offer = Offer { essence: "application/openmetrics-text", version: Some("1.0.0") };
+const PROMETHEUS: Offer = Offer { essence: "text/plain", version: Some("0.0.4") };
+
+/// A text format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus's own, 0.0.4.
+    Prometheus,
+}
+
+impl Form {
+    /// What a reader's headers ask for.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Form {
+        if media_type::prefers(headers, OPEN_METRICS, PROMETHEUS) { Form::OpenMetrics } else { Form::Prometheus }
+    }
+
+    /// Its media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Form::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Form::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// The older format knows no end, and a counter's metadata by the name that its samples have.
+pub(super) fn prometheus(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len() + 1024);
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let counter =
+            line.strip_prefix("# ").and_then(|comment| comment.split(' ').nth(1)).filter(|name| is_counter(name));
+        match counter.and_then(|name| line.split_once(name)) {
+            Some((before, behind)) => {
+                for part in [before, counter.unwrap_or_default(), "_total", behind] {
+                    text.push_str(part);
+                }
+            }
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Whether a name is a counter's without its end.
+fn is_counter(base: &str) -> bool {
+    TABLE.iter().any(|row| row.kind == Kind::Counter && row.name.strip_suffix("_total") == Some(base))
+}

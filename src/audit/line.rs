@@ -1,0 +1,90 @@
+//! A record as one line of JSON, in the manner of the log's.
+
+use std::io::{self, Write};
+
+use crate::event;
+use crate::facts::Facts;
+use crate::facts::json::{asked, became, begin, number, plain};
+
+pub(super) fn json(line: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
+    begin(line, "audit", event::AUDIT_RECORDED, facts.took())?;
+    asked(line, facts)?;
+    plain(line, "decision", Some(facts.decision.name()));
+    plain(line, "credential", facts.credential.as_deref());
+    if let Some(fingerprint) = facts.fingerprint {
+        write!(line, r#","credential_fingerprint":"{fingerprint}""#)?;
+    }
+    line.extend_from_slice(br#","limits_left":{"#);
+    let begun = line.len();
+    for (limit, amount) in facts.remaining.iter() {
+        number(line, limit.code(), amount.count);
+    }
+    // Each member brings its comma, and the first needs none.
+    if line.len() > begun {
+        line.remove(begun);
+    }
+    line.push(b'}');
+    became(line, facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hyper::HeaderMap;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::asteroid::operation::Operation;
+    use crate::caller::Peer;
+    use crate::facts::Decision;
+    use crate::facts::request_id::RequestId;
+    use crate::facts::trace_context::Context;
+    use crate::secret::{Salt, Secret};
+    use crate::state::{IdempotencyDigest, Limit};
+
+    fn full() -> Facts {
+        let mut facts = Facts::new(Peer::Tcp("[::1]:80".parse().unwrap()), RequestId::of(&HeaderMap::new()));
+        facts.trace_id = Some(Context::begin(|_| false).trace_id);
+        facts.decision = Decision::Sent;
+        facts.fingerprint = Some(Secret::placeholder("key").unwrap().fingerprint(&Salt::new("salt")));
+        facts.operation = Some(Operation::AgentExecute);
+        [facts.error, facts.key, facts.looked_up] = [Some("x"); 3];
+        [facts.tenant, facts.credential] = [Some("x".into()), Some("x".into())];
+        [&mut facts.agent_id, &mut facts.workflow_id, &mut facts.detail, &mut facts.execution_id]
+            .into_iter()
+            .for_each(|text| *text = Some("x".to_owned()));
+        facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
+        facts.replayed = true;
+        facts.key_echoed = true;
+        facts
+    }
+
+    fn written(facts: &Facts) -> Value {
+        let mut line = Vec::new();
+        json(&mut line, facts).unwrap();
+        serde_json::from_slice(&line).unwrap()
+    }
+
+    #[test]
+    fn the_documentation_names_every_member_and_no_other() {
+        let document = include_str!("../../docs/AUDIT.md");
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let named: BTreeSet<&str> = rows.flat_map(|names| names.trim_end_matches('`').split("`, `")).collect();
+        let record = written(&full());
+        assert_eq!(named, record.as_object().unwrap().keys().map(String::as_str).collect());
+        let example = document.lines().find(|line| line.starts_with('{')).unwrap();
+        let example: Value = serde_json::from_str(example).unwrap();
+        assert!(example.as_object().unwrap().keys().all(|name| named.contains(name.as_str())));
+    }
+
+    #[test]
+    fn what_is_left_of_limits_is_written_in_any_number() {
+        let mut facts = full();
+        assert_eq!(written(&facts)["limits_left"], serde_json::json!({}));
+        facts.remaining.record(Limit::Budget, 3, None);
+        assert_eq!(written(&facts)["limits_left"], serde_json::json!({"budget": 3}));
+        facts.remaining.record(Limit::Requests, 0, Some(1));
+        assert_eq!(written(&facts)["limits_left"], serde_json::json!({"requests": 0, "budget": 3}));
+    }
+}

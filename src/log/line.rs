@@ -1,0 +1,116 @@
+//! A request's line in the log.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::asteroid::operation::Operation;
+use crate::event;
+use crate::facts::json::{asked, became, begin, plain};
+use crate::facts::{Facts, Outcome};
+
+pub(super) fn json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
+    begin(lines, "request", event::REQUEST_COMPLETED, took)?;
+    asked(lines, facts)?;
+    plain(lines, "credential", facts.credential.as_deref());
+    became(lines, facts)
+}
+
+pub(super) fn text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
+    write!(lines, "{} {}", facts.status, facts.operation.map_or("-", Operation::name))?;
+    let named = [
+        ("tenant", facts.tenant.as_deref()),
+        ("agent", facts.agent_id.as_deref()),
+        ("workflow", facts.workflow_id.as_deref()),
+        ("execution", facts.execution_id.as_deref()),
+        ("error", facts.error),
+        ("detail", facts.detail.as_deref()),
+    ];
+    for (name, value) in named.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {
+        write!(lines, " {name}={value}")?;
+    }
+    if facts.replayed {
+        write!(lines, " (replayed)")?;
+    }
+    if facts.key_echoed {
+        write!(lines, " (sent the key back)")?;
+    }
+    if facts.outcome == Outcome::Unknown {
+        write!(lines, " outcome=unknown")?;
+    }
+    if !facts.delivered {
+        write!(lines, " (the caller left)")?;
+    }
+    writeln!(lines, " {:.1} ms", took.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::caller::Peer;
+    use crate::facts::Outcome;
+    use crate::facts::request_id::RequestId;
+    use crate::state::IdempotencyDigest;
+
+    fn written(change: impl FnOnce(&mut Facts), peer: &str, took: Duration) -> Value {
+        let peer = Peer::Tcp(peer.parse().unwrap());
+        let mut facts = Facts::new(peer, RequestId::of(&HeaderMap::new()));
+        change(&mut facts);
+        let mut lines = Vec::new();
+        json(&mut lines, &facts, took).unwrap();
+        assert_eq!(lines.pop(), Some(b'\n'));
+        let mut line: Value = serde_json::from_slice(&lines).unwrap();
+        for random in ["timestamp", "request_id"] {
+            assert!(line.as_object_mut().unwrap().remove(random).is_some_and(|value| value.is_string()));
+        }
+        line
+    }
+
+    #[test]
+    fn what_is_known_is_written_and_what_is_not_is_left_out() {
+        let line = written(|_| {}, "127.0.0.1:80", Duration::ZERO);
+        let expected = json!({
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 0.0,
+            "peer": "127.0.0.1:80", "status": 0, "outcome": "not_started", "bytes_in": 0, "delivered": false
+        });
+        assert_eq!(line, expected);
+        let all = |facts: &mut Facts| {
+            facts.tenant = Some("billing".into());
+            facts.operation = Some(Operation::AgentExecute);
+            facts.agent_id = Some("a".to_owned());
+            facts.workflow_id = Some("w".to_owned());
+            facts.credential = Some("main".into());
+            facts.status = 504;
+            facts.outcome = Outcome::Unknown;
+            facts.error = Some("upstream-broke");
+            facts.detail = Some("it said \"no\"\n".to_owned());
+            facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
+            facts.key = Some("unknown");
+            facts.looked_up = Some("none");
+            facts.replayed = true;
+            facts.key_echoed = true;
+            facts.execution_id = Some("e".to_owned());
+            facts.bytes_in = 12;
+            facts.delivered = true;
+        };
+        let expected = json!({
+            "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 61_002.034,
+            "peer": "[::1]:65535", "tenant": "billing",
+            "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
+            "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
+            "idempotency_digest": IdempotencyDigest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
+            "replayed": true, "key_echoed": true, "execution_id": "e",
+            "bytes_in": 12, "delivered": true
+        });
+        assert_eq!(written(all, "[::1]:65535", Duration::from_micros(61_002_034)), expected);
+    }
+
+    #[test]
+    fn a_detail_of_any_length_is_cut_between_characters() {
+        let long = |facts: &mut Facts| facts.detail = Some(format!("x{}", "\u{e9}".repeat(600)));
+        let line = written(long, "127.0.0.1:80", Duration::ZERO);
+        assert_eq!(line["detail"], format!("x{}", "\u{e9}".repeat(499)));
+    }
+}

@@ -1,0 +1,172 @@
+//! One generation of the configuration, made ready for the hot path: what a request needs is a reference away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use hyper::header::{HeaderValue, InvalidHeaderValue};
+use uuid::Uuid;
+
+use crate::asteroid::start::Tags;
+use crate::config::resolve::{BODY_TAG, Config, Idempotency, IdempotencyMode, TenantSource};
+use crate::credential;
+use crate::identity::{self, NamedBy, Tenants};
+use crate::metrics::OTHER;
+use crate::state::{Limits, Share, State};
+use crate::tenant::Tenant;
+use crate::transport::endpoint::Scheme;
+
+use super::guard::Hosts;
+use super::rate_limit_headers;
+
+/// What a listener serves by at present. A request takes it once and keeps to it, whatever comes meanwhile.
+#[derive(Debug)]
+pub struct Current(ArcSwap<Served>);
+
+impl Current {
+    /// Begins with this.
+    #[must_use]
+    pub fn new(served: Served) -> Current {
+        Current(ArcSwap::from_pointee(served))
+    }
+
+    /// What the next request is served by.
+    #[must_use]
+    pub fn load(&self) -> Arc<Served> {
+        self.0.load_full()
+    }
+
+    /// Serves by something else, from the next request on.
+    pub fn replace(&self, served: Served) {
+        self.0.store(Arc::new(served));
+    }
+}
+
+/// What one listener serves by: its own part of a generation, and the generation.
+#[derive(Debug)]
+pub struct Served {
+    /// Who may call.
+    pub listener: Listener,
+    /// What all listeners share.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// What requests are served by.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The `Host` that the upstream is sent.
+    pub authority: HeaderValue,
+    /// The organisation whose executions are looked up, if the key spans several.
+    pub organization: Option<Uuid>,
+    /// What stands before every path at the upstream; empty or without a slash at its end.
+    pub base_path: String,
+    /// The largest body of a start, in bytes.
+    pub body_limit: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long the upstream may take to answer.
+    pub response_timeout: Duration,
+    /// How long a caller's connection is kept without a request.
+    pub caller_idle: Duration,
+    /// What is remembered of idempotency keys.
+    pub idempotency: Idempotency,
+    /// The share of `body_memory` for requests that belong to no tenant.
+    pub memory_of_nobody: Arc<Share>,
+}
+
+/// Who may call on one address, and as whom.
+#[derive(Debug)]
+pub struct Listener {
+    /// The names it answers for.
+    pub hosts: Hosts,
+    /// How the tenant is identified.
+    pub tenant: identity::Source,
+    /// What callers speak.
+    pub scheme: Scheme,
+}
+
+/// Why a resolved configuration cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `resolve` promises that this does not happen.
+    #[error("{kind} {name} is not in the configuration")]
+    Missing {
+        /// What is missing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The upstream's host cannot be a header.
+    #[error("upstream.url")]
+    Authority(#[from] InvalidHeaderValue),
+}
+
+impl Snapshot {
+    /// Makes a configuration ready, for each listener in its order; `keys` holds one for each credential, `state` what
+    /// else outlives a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Where names do not match, which `config::resolve` has ruled out.
+    pub fn serve(config: &Config, keys: &credential::Keys, state: &State) -> Result<Vec<Served>, Error> {
+        let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
+        let mut tenants = Tenants::new();
+        for (name, tenant) in &config.tenants {
+            let credential = keys.get(&tenant.credential);
+            let tenant = Tenant {
+                name: name.as_str().into(),
+                tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
+                tags: Tags::new(tenant.tags.iter().cloned()).reserving(&[&config.idempotency.tag, BODY_TAG]),
+                idempotency: tenant.idempotency,
+                listing_check: state.listing_check(&tenant.credential),
+                on_conflict: config.on_conflict,
+                credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
+                state: state.tenant(name, &tenant.limits, Instant::now()),
+                rate_limit_policy: rate_limit_headers::policy(&tenant.limits),
+                limits: tenant.limits.clone(),
+                is_only: config.tenants.len() == 1,
+            };
+            tenants.insert(name.as_bytes().into(), Arc::new(tenant));
+        }
+        let tenants = Arc::new(tenants);
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let named_by = match &listener.tenant {
+                TenantSource::Fixed(name) => {
+                    let tenant = tenants.get(name.as_bytes()).ok_or_else(|| missing("tenant", name))?;
+                    NamedBy::Fixed(identity::Fixed(Arc::clone(tenant)))
+                }
+                TenantSource::Header(name) => {
+                    NamedBy::Header(identity::Header { name: name.clone(), tenants: Arc::clone(&tenants) })
+                }
+            };
+            listeners.push(Listener {
+                scheme: if listener.tls.is_some() { Scheme::Https } else { Scheme::Http },
+                hosts: Hosts::new(&listener.address, &listener.hosts),
+                tenant: identity::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
+            });
+        }
+        let is_found = |name: &str| {
+            let with_it = config.tenants.values().filter(|tenant| tenant.credential == name);
+            config.idempotency.recovery && with_it.into_iter().any(|tenant| tenant.idempotency != IdempotencyMode::Off)
+        };
+        state.retain_listing_checks(is_found);
+        let keyed = config.tenants.values().filter(|tenant| tenant.idempotency != IdempotencyMode::Off).count();
+        let bounds = config.idempotency.bounds.shared_by(keyed);
+        state.claims.announce(bounds);
+        state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
+        let snapshot = Arc::new(Snapshot {
+            authority: HeaderValue::try_from(config.upstream.endpoint.authority.as_str())?,
+            organization: config.upstream.organization_id,
+            base_path: config.upstream.base_path.clone(),
+            body_limit: config.body_limit,
+            body_timeout: config.timeouts.body,
+            response_timeout: config.timeouts.response,
+            caller_idle: config.timeouts.caller_idle,
+            idempotency: Idempotency { bounds, ..config.idempotency.clone() },
+            memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
+        });
+        let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
+        Ok(listeners.into_iter().map(served).collect())
+    }
+}

@@ -1,0 +1,155 @@
+//! Who may not call: web pages, and whoever asked for another host.
+//!
+//! The gateway needs no credential, so a page in a developer's browser could use it: directly, which its `Origin` and
+//! `Sec-Fetch-Site` show, or by DNS rebinding, which its `Host` shows.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use hyper::Version;
+use hyper::header::{EXPECT, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+
+use crate::config::resolve::Address;
+use crate::proxy::error::Error;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The names that a listener answers for, on any port.
+#[derive(Debug)]
+pub struct Hosts {
+    loopback: bool,
+    /// Whether any `Host` will do.
+    any: bool,
+    named: BTreeSet<String>,
+}
+
+impl Hosts {
+    /// Loopback listeners answer to the names of loopback and to `named`; others to `named`, or to all if it is empty.
+    /// Names are in lower case, without a final dot, and IPv6 addresses without brackets. No browser reaches a Unix socket,
+    /// and callers there write whatever their clients need for a URL: the path of the socket, or nothing.
+    #[must_use]
+    pub fn new(address: &Address, named: &[String]) -> Hosts {
+        let loopback = matches!(address, Address::Tcp(address) if address.ip().is_loopback());
+        let any = matches!(address, Address::Unix { .. }) && named.is_empty();
+        Hosts { loopback, any, named: named.iter().cloned().collect() }
+    }
+
+    /// Whether `Host` says one of the names as nearly every caller writes it, so that nothing has to be parsed.
+    fn plainly_name(&self, host: &[u8]) -> bool {
+        let Ok(host) = std::str::from_utf8(host) else { return false };
+        let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+        self.loopback && matches!(name, "localhost" | "127.0.0.1") || self.named.contains(name)
+    }
+
+    fn answer_for(&self, name: &str) -> bool {
+        if self.loopback {
+            is_loopback(name) || self.named.contains(name)
+        } else {
+            self.named.is_empty() || self.named.contains(name)
+        }
+    }
+}
+
+/// A host and its port, as `Host`, `:authority` or a target names them.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    /// In lower case, without brackets and without a final dot, which says that a name is complete.
+    name: String,
+    port: Option<u16>,
+}
+
+impl Named {
+    fn parse(text: &[u8]) -> Result<Named, Error> {
+        let authority = Authority::try_from(text).map_err(|_| Error::Host)?;
+        let behind = authority.as_str().strip_prefix(authority.host()).ok_or(Error::Host)?;
+        let port = match behind.strip_prefix(':') {
+            Some(port) if is_port(port) => port.parse().ok(),
+            // `Host` has no user before the host.
+            _ if !behind.is_empty() => return Err(Error::Host),
+            _ => None,
+        };
+        let host = authority.host();
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let name = host.strip_suffix('.').unwrap_or(host);
+        if name.is_empty() {
+            return Err(Error::Host);
+        }
+        let address = name.parse().map(|address: IpAddr| address.to_canonical().to_string());
+        Ok(Named { name: address.unwrap_or_else(|_| name.to_ascii_lowercase()), port })
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|digit| digit.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// Refuses a request that no service would send.
+///
+/// # Errors
+///
+/// [`Error::Target`], [`Error::Malformed`], [`Error::Host`], [`Error::Misdirected`], [`Error::Browser`].
+pub fn check(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
+    check_framing(request)?;
+    check_host(hosts, request)?;
+    if request.headers.contains_key(ORIGIN) {
+        return Err(Error::Browser("Origin"));
+    }
+    if request.headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "none") {
+        return Err(Error::Browser("Sec-Fetch-Site"));
+    }
+    Ok(())
+}
+
+/// hyper takes any coding whose last one is chunked, and lets expectations pass that nobody here meets.
+fn check_framing(request: &Parts) -> Result<(), Error> {
+    let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
+    let coded = codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if coded || codings.next().is_some() {
+        return Err(Error::Malformed("the only Transfer-Encoding that is taken is chunked, once"));
+    }
+    let expectations = request.headers.get_all(EXPECT).iter();
+    if expectations.into_iter().any(|expected| !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Error::Malformed("the only Expect that is met is 100-continue"));
+    }
+    Ok(())
+}
+
+/// Judges the host that is asked for: what the target names, else what `Host` does (RFC 9112, section 3.2.2; RFC 9113,
+/// section 8.3.1). Over HTTP/2 both must say the same, as many servers read only one of them.
+fn check_host(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
+    let is_http2 = request.version == Version::HTTP_2;
+    let mut values = request.headers.get_all(HOST).iter();
+    let host = values.next().map(HeaderValue::as_bytes);
+    if values.next().is_some() {
+        return Err(Error::Host);
+    }
+    let target = &request.uri;
+    let is_absolute = matches!(target.scheme_str(), Some("http" | "https"));
+    let authority = target.authority().map(|authority| authority.as_str().as_bytes());
+    if authority.is_some() && !is_http2 && !is_absolute {
+        return Err(Error::Target);
+    }
+    if host.is_none() && request.version == Version::HTTP_11 {
+        return Err(Error::Host);
+    }
+    if hosts.any {
+        return Ok(());
+    }
+    let asked = authority.or(host).ok_or(Error::Host)?;
+    if let (true, Some(host)) = (is_http2 && authority.is_some(), host)
+        && Named::parse(host)? != Named::parse(asked)?
+    {
+        return Err(Error::Host);
+    }
+    if hosts.plainly_name(asked) {
+        return Ok(());
+    }
+    let Named { name, .. } = Named::parse(asked)?;
+    if hosts.answer_for(&name) { Ok(()) } else { Err(Error::Misdirected(name)) }
+}

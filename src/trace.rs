@@ -1,0 +1,246 @@
+//! Traces: the caller's context is passed on; where spans are exported, a sampled request gets one for itself and one for
+//! each exchange with the upstream.
+//!
+//! A request's part in a trace is decided once, from its head. Spans are made when its record is closed, and handed to a
+//! queue that never waits. Without `traces` in the configuration, and without a `traceparent`, a look into the head is all.
+
+pub mod export;
+mod otlp;
+mod ratio;
+mod span;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+
+use crate::transport::endpoint::Scheme;
+
+use crate::facts::Facts;
+use crate::facts::trace_context::{self as context, Context, SpanId, TraceId};
+use export::Queue;
+
+pub use ratio::Ratio;
+
+/// Who begins traces, and where their spans go.
+#[derive(Debug)]
+pub struct Tracer {
+    sample: Ratio,
+    upstream: Place,
+    queue: Queue,
+}
+
+/// The other side of the gateway's own exchanges, as spans show it.
+#[derive(Debug)]
+pub struct Place {
+    /// Scheme and authority of its URL.
+    pub origin: String,
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A request's part in a trace.
+#[derive(Debug, Default, Clone)]
+pub enum Trace {
+    /// None: no valid context came, and none is begun.
+    #[default]
+    Absent,
+    /// The caller's context is passed on as it came.
+    Passed(TraceId),
+    /// A trace that begins here and is not sampled.
+    Unsampled(Context),
+    /// A trace that is sampled.
+    Recorded(Arc<Recording>),
+}
+
+/// What becomes the spans of a request.
+#[derive(Debug)]
+pub struct Recording {
+    own: Context,
+    parent: Option<SpanId>,
+    /// The caller's `tracestate`, of several headers together.
+    state: String,
+    clock: Clock,
+    scheme: Scheme,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    exchanges: Mutex<Vec<Exchange>>,
+}
+
+/// One exchange with the upstream, in nanoseconds since 1970.
+#[derive(Debug)]
+struct Exchange {
+    id: SpanId,
+    method: Method,
+    uri: Uri,
+    begun: u64,
+    ended: Option<u64>,
+    answer: Option<(StatusCode, Version)>,
+    error: Option<&'static str>,
+}
+
+/// The time of day once, and from then on a clock that nobody sets.
+#[derive(Debug)]
+struct Clock {
+    wall: u64,
+    steady: Instant,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        Clock { wall: u64::try_from(wall).unwrap_or(u64::MAX), steady: Instant::now() }
+    }
+
+    fn now(&self) -> u64 {
+        let since = u64::try_from(self.steady.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.wall.saturating_add(since)
+    }
+}
+
+impl Tracer {
+    /// A tracer of exchanges with `upstream`, whose new traces are sampled at this ratio.
+    #[must_use]
+    pub fn new(sample: Ratio, upstream: Place, queue: Queue) -> Tracer {
+        Tracer { sample, upstream, queue }
+    }
+
+    /// Spans that were dropped since the start.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
+    /// Hands the spans of a request that has ended to the queue.
+    pub fn close(&self, trace: &Trace, facts: &Facts) {
+        if let Trace::Recorded(recording) = trace {
+            self.queue.put(&span::all(facts, recording, &self.upstream));
+        }
+    }
+}
+
+impl Trace {
+    /// Decides about a request. The gateway's ratio applies to new traces, and to those that callers sampled.
+    #[must_use]
+    pub fn of(tracer: Option<&Tracer>, scheme: Scheme, head: &Parts) -> Trace {
+        let caller = Context::of(&head.headers);
+        let Some(tracer) = tracer else {
+            return caller.map_or(Trace::Absent, |context| Trace::Passed(context.trace_id));
+        };
+        let own = match caller {
+            Some(caller) if !caller.is_sampled() || !Context::draw(|random| tracer.sample.takes(random)) => {
+                return Trace::Passed(caller.trace_id);
+            }
+            Some(caller) => caller.sibling(),
+            None => Context::begin(|random| tracer.sample.takes(random)),
+        };
+        if !own.is_sampled() {
+            return Trace::Unsampled(own);
+        }
+        let state = if caller.is_some() { joined(&head.headers) } else { String::new() };
+        Trace::Recorded(Arc::new(Recording {
+            own,
+            parent: caller.map(|caller| caller.span_id),
+            state,
+            clock: Clock::start(),
+            scheme,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            version: head.version,
+            exchanges: Mutex::default(),
+        }))
+    }
+
+    /// The trace's id, for the log.
+    #[must_use]
+    pub fn id(&self) -> Option<TraceId> {
+        match self {
+            Trace::Absent => None,
+            Trace::Passed(id) => Some(*id),
+            Trace::Unsampled(context) => Some(context.trace_id),
+            Trace::Recorded(recording) => Some(recording.own.trace_id),
+        }
+    }
+
+    /// Lets a request to the upstream carry the trace on; where the trace is recorded, an exchange begins.
+    ///
+    /// A caller's `tracestate` goes where its `traceparent` was valid, and nowhere else.
+    pub fn pass_on<B>(&self, caller: &HeaderMap, request: &mut Request<B>) {
+        let (parent, with_state) = match self {
+            Trace::Absent => return,
+            Trace::Passed(_) => (caller.get(context::PARENT).cloned(), true),
+            Trace::Unsampled(context) => (Some(context.header_value()), false),
+            Trace::Recorded(recording) => (Some(recording.begin(request).header_value()), recording.parent.is_some()),
+        };
+        let headers = request.headers_mut();
+        headers.extend(parent.map(|parent| (context::PARENT, parent)));
+        if with_state {
+            for state in caller.get_all(context::STATE) {
+                headers.append(context::STATE, state.clone());
+            }
+        }
+    }
+
+    /// Returns those of a caller's headers that [`Trace::pass_on`] reads.
+    #[must_use]
+    pub fn context_of(caller: &HeaderMap) -> HeaderMap {
+        let fields = caller.iter().filter(|(name, _)| [context::PARENT, context::STATE].contains(name));
+        fields.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// A request that is sent once more is an exchange of its own.
+    pub fn pass_on_again<B>(&self, request: &mut Request<B>) {
+        let Trace::Recorded(recording) = self else { return };
+        let parent = recording.begin(request).header_value();
+        request.headers_mut().insert(context::PARENT, parent);
+    }
+
+    /// The head of the answer came.
+    pub fn answered(&self, status: StatusCode, version: Version) {
+        self.last(|exchange, _| exchange.answer = Some((status, version)));
+    }
+
+    /// The exchange that was begun last is over; `error` names what stood in its way.
+    pub fn ended(&self, error: Option<&'static str>) {
+        self.last(|exchange, now| (exchange.ended, exchange.error) = (Some(now), error));
+    }
+
+    /// Exchanges follow one another, so it is always the last that goes on.
+    fn last(&self, change: impl FnOnce(&mut Exchange, u64)) {
+        let Trace::Recorded(recording) = self else { return };
+        let now = recording.clock.now();
+        if let Some(exchange) = recording.exchanges().last_mut().filter(|exchange| exchange.ended.is_none()) {
+            change(exchange, now);
+        }
+    }
+}
+
+impl Recording {
+    fn begin<B>(&self, request: &Request<B>) -> Context {
+        let context = self.own.sibling();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let begun = self.clock.now();
+        let exchange = Exchange { id: context.span_id, method, uri, begun, ended: None, answer: None, error: None };
+        self.exchanges().push(exchange);
+        context
+    }
+
+    fn exchanges(&self) -> MutexGuard<'_, Vec<Exchange>> {
+        // Uncontended: it is there because an exchange may outlive its request's record.
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much of a `tracestate` spans show, in bytes: as much as everybody has to pass on.
+const LONGEST_STATE: usize = 512;
+
+/// Several headers are one list (RFC 9110, section 5.3). What is no text, or too long for every span to carry, is left out.
+fn joined(headers: &HeaderMap) -> String {
+    let states: Vec<&str> = headers.get_all(context::STATE).iter().filter_map(|state| state.to_str().ok()).collect();
+    let length: usize = states.iter().map(|state| state.len() + 1).sum();
+    if length > LONGEST_STATE + 1 { String::new() } else { states.join(",") }
+}

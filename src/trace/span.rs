@@ -1,0 +1,162 @@
+//! A request's spans, with the attributes of OpenTelemetry's conventions for HTTP and, under `asteroid_gateway.`, those of
+//! the log. No span holds a key, an idempotency key, a query of a caller's or a part of a body.
+
+use hyper::{Method, Version};
+
+use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
+use super::{Exchange, Place, Recording};
+use crate::asteroid::operation::Operation;
+use crate::caller::Peer;
+use crate::facts::{Facts, Outcome};
+use crate::transport::endpoint::Scheme;
+
+/// The version of the conventions that the attributes follow.
+pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
+
+/// How much of a path is shown, in bytes: longer ones are no operation's.
+const LONGEST_PATH: usize = 256;
+
+/// The span of the request, and one for each exchange with the upstream.
+pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &Place) -> Vec<Span> {
+    let exchanges = recording.exchanges();
+    let mut spans = vec![server(facts, recording)];
+    spans.extend(exchanges.iter().map(|exchange| client(exchange, recording, upstream)));
+    spans
+}
+
+fn server(facts: &Facts, recording: &Recording) -> Span {
+    let route = facts.operation.map(Operation::template);
+    let (method, original) = known(&recording.method);
+    let mut attributes = http(method, original, recording.version);
+    let scheme = if recording.scheme == Scheme::Https { "https" } else { "http" };
+    attributes.push(attribute("url.scheme", scheme));
+    attributes.push(attribute("url.path", cut(recording.uri.path())));
+    attributes.extend(route.map(|route| attribute("http.route", route)));
+    peer(facts.peer, &mut attributes);
+    // A request that was cut off, or whose caller left before the answer, has none.
+    let status = Some(facts.status).filter(|status| *status != 0);
+    attributes.extend(status.map(|status| attribute("http.response.status_code", status)));
+    let cut_off = (status.is_none() && facts.outcome == Outcome::Unknown).then_some("cut-off");
+    let broke_off = facts.error.filter(|_| status.is_some_and(|status| status < 400));
+    let failed = status.filter(|status| *status >= 500).map(|status| status.to_string());
+    let error = failed.map(|status| facts.error.map_or(status, str::to_owned));
+    let error = error.or_else(|| broke_off.or(cut_off).map(str::to_owned));
+    own(facts, &mut attributes);
+    let name = if method == "_OTHER" { "HTTP" } else { method };
+    Span {
+        name: route.map_or_else(|| name.to_owned(), |route| format!("{name} {route}")),
+        parent_span_id: recording.parent.map(|parent| parent.bytes().to_vec()).unwrap_or_default(),
+        span_id: recording.own.span_id.bytes().to_vec(),
+        kind: Kind::Server.into(),
+        start_time_unix_nano: recording.clock.wall,
+        end_time_unix_nano: recording.clock.now(),
+        ..common(recording, attributes, error, recording.parent.is_some())
+    }
+}
+
+/// Who called. A process at a Unix socket has no address and no port.
+fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
+    let Peer::Tcp(address) = peer else {
+        attributes.push(attribute("network.transport", "unix"));
+        return;
+    };
+    for name in ["client.address", "network.peer.address"] {
+        attributes.push(attribute(name, address.ip().to_string()));
+    }
+    attributes.push(attribute("network.peer.port", address.port()));
+}
+
+/// What is the gateway's own to tell, under the names of the log.
+fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
+    let digest = facts.idempotency.map(|digest| digest.to_string());
+    let named = [
+        ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
+        ("asteroid_gateway.tenant", facts.tenant.as_deref()),
+        ("asteroid_gateway.operation", facts.operation.map(Operation::name)),
+        ("asteroid_gateway.agent_id", facts.agent_id.as_deref()),
+        ("asteroid_gateway.workflow_id", facts.workflow_id.as_deref()),
+        ("asteroid_gateway.credential", facts.credential.as_deref()),
+        ("asteroid_gateway.outcome", Some(facts.outcome.name())),
+        ("asteroid_gateway.error", facts.error),
+        ("asteroid_gateway.idempotency_digest", digest.as_deref()),
+        ("asteroid_gateway.idempotency_outcome", facts.key),
+        ("asteroid_gateway.looked_up", facts.looked_up),
+        ("asteroid_gateway.execution_id", facts.execution_id.as_deref()),
+    ];
+    attributes.extend(named.iter().filter_map(|(name, value)| value.map(|value| attribute(name, value))));
+    attributes.extend(facts.replayed.then(|| attribute("asteroid_gateway.replayed", true)));
+    attributes.push(attribute("asteroid_gateway.delivered", facts.delivered));
+}
+
+fn client(exchange: &Exchange, recording: &Recording, upstream: &Place) -> Span {
+    let (method, original) = known(&exchange.method);
+    let version = exchange.answer.map_or(Version::HTTP_09, |(_, version)| version);
+    let mut attributes = http(method, original, version);
+    let url = format!("{}{}", upstream.origin, exchange.uri);
+    attributes.push(attribute("url.full", url));
+    attributes.push(attribute("server.address", upstream.host.as_str()));
+    attributes.push(attribute("server.port", upstream.port));
+    let status = exchange.answer.map(|(status, _)| status);
+    attributes.extend(status.map(|status| attribute("http.response.status_code", status.as_u16())));
+    let refused = status.filter(|status| status.as_u16() >= 400).map(|status| status.as_str().to_owned());
+    let cut_off = exchange.ended.is_none().then_some("cut-off");
+    let error = refused.or_else(|| exchange.error.or(cut_off).map(str::to_owned));
+    Span {
+        name: method.to_owned(),
+        parent_span_id: recording.own.span_id.bytes().to_vec(),
+        span_id: exchange.id.bytes().to_vec(),
+        kind: Kind::Client.into(),
+        start_time_unix_nano: exchange.begun,
+        end_time_unix_nano: exchange.ended.unwrap_or_else(|| recording.clock.now()),
+        ..common(recording, attributes, error, false)
+    }
+}
+
+fn common(recording: &Recording, mut attributes: Vec<KeyValue>, error: Option<String>, is_remote: bool) -> Span {
+    // What failed is in the attribute; the conventions want no description beside it.
+    let status = error.is_some().then(|| Status { code: Code::Error.into() });
+    attributes.extend(error.map(|error| attribute("error.type", error)));
+    let remote = if is_remote { HAS_IS_REMOTE | IS_REMOTE } else { HAS_IS_REMOTE };
+    Span {
+        trace_id: recording.own.trace_id.bytes().to_vec(),
+        trace_state: recording.state.clone(),
+        attributes,
+        status,
+        flags: u32::from(recording.own.flags) | remote,
+        ..Span::default()
+    }
+}
+
+fn http(method: &str, original: Option<&str>, version: Version) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(20);
+    attributes.push(attribute("http.request.method", method));
+    attributes.extend(original.map(|original| attribute("http.request.method_original", cut(original))));
+    let version = match version {
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        _ => None,
+    };
+    attributes.extend(version.map(|version| attribute("network.protocol.version", version)));
+    attributes
+}
+
+/// A method is a caller's to invent, and a name of spans must be one of few.
+fn known(method: &Method) -> (&str, Option<&str>) {
+    const KNOWN: [Method; 9] = [
+        Method::CONNECT,
+        Method::DELETE,
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::POST,
+        Method::PUT,
+        Method::TRACE,
+    ];
+    if KNOWN.contains(method) { (method.as_str(), None) } else { ("_OTHER", Some(method.as_str())) }
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_PATH)).unwrap_or_default()
+}

@@ -1,0 +1,34 @@
+//! A service at the other end of a connection.
+
+/// Cleartext or TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Cleartext; the configuration allows it to loopback alone.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Returns the scheme as a URL names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// The part of a URL that says where to connect, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Cleartext or TLS.
+    pub scheme: Scheme,
+    /// A DNS name in lower case, or an IP address without brackets.
+    pub host: String,
+    /// The port, written or the scheme's default.
+    pub port: u16,
+    /// The `Host` header: brackets around IPv6, the port only if it is not the scheme's default.
+    pub authority: String,
+}
