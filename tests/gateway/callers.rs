@@ -60,7 +60,7 @@ fn a_host_that_is_missing_repeated_or_no_host_is_refused() {
 fn a_further_name_of_the_listener_is_answered_for() {
     let pair = Pair::start();
     pair.caller().post(EXECUTE, &[("Host", "gateway.test")], b"{}").assert_error(421, "misdirected", "not_started");
-    let named = Pair::configured(|smallest| smallest.listener("hosts: [gateway.test]"));
+    let named = Pair::with_listener("hosts: [gateway.test]");
     assert_eq!(named.caller().post(EXECUTE, &[("Host", "Gateway.Test:8080")], b"{}").status, 202);
 }
 

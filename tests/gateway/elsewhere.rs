@@ -12,7 +12,7 @@ fn elsewhere() -> Raw {
 #[test]
 fn no_caller_turns_a_request_or_the_key_to_another_host() {
     let other = elsewhere();
-    let pair = Pair::configured(|smallest| smallest.listener("hosts: [elsewhere.example]"));
+    let pair = Pair::with_listener("hosts: [elsewhere.example]");
     let (authority, there) = (pair.asteroid.authority(), other.address.to_string());
     for host in ["elsewhere.example", &there, "localhost:1"] {
         let forwarded = format!("for=1.1.1.1;host={there}");

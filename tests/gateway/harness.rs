@@ -57,6 +57,11 @@ impl Pair {
         Pair::configured(|smallest| smallest.with(sections))
     }
 
+    /// With further members of the listener.
+    pub(crate) fn with_listener(members: &str) -> Pair {
+        Pair::configured(|smallest| smallest.listener(members))
+    }
+
     /// With what becomes of the smallest configuration.
     pub(crate) fn configured(change: impl FnOnce(Configuration) -> Configuration) -> Pair {
         let asteroid = Asteroid::start();

@@ -17,7 +17,7 @@ fn request(target: &str, version: &str, lines: &str) -> Vec<u8> {
 
 #[test]
 fn a_name_with_the_final_dot_is_the_same_name_for_callers_and_in_the_configuration() {
-    let pair = Pair::configured(|smallest| smallest.listener("hosts: [gateway.internal, other.internal.]"));
+    let pair = Pair::with_listener("hosts: [gateway.internal, other.internal.]");
     for host in [
         "gateway.internal.",
         "Gateway.Internal.:8080",
@@ -37,7 +37,7 @@ fn a_name_with_the_final_dot_is_the_same_name_for_callers_and_in_the_configurati
 
 #[test]
 fn a_port_that_is_none_makes_no_host() {
-    let (pair, named) = (Pair::start(), Pair::configured(|smallest| smallest.listener("hosts: [gateway.internal]")));
+    let (pair, named) = (Pair::start(), Pair::with_listener("hosts: [gateway.internal]"));
     for port in ["http", "99999", "65536", "", "+80", "-1", "0x50", "8080x", "80:80", "00000080000"] {
         for host in ["localhost", "127.0.0.1", "[::1]", "gateway.internal", "evil.example"] {
             let host = format!("{host}:{port}");
@@ -55,8 +55,21 @@ fn a_port_that_is_none_makes_no_host() {
 }
 
 #[test]
+fn an_ipv6_address_stands_in_brackets_and_nothing_else_does() {
+    let pair = Pair::with_listener("hosts: [gateway.internal, '2001:db8::1', '2001:db8::a']");
+    for host in ["[2001:db8::1]", "[2001:DB8::a]:80", "[::1]:8080"] {
+        assert_eq!(pair.caller().post(EXECUTE, &[("Host", host)], b"{}").status, 202, "{host}");
+    }
+    for host in
+        ["2001:db8::a", "2001:db8::1:80", "::1", "[localhost]", "[gateway.internal]:80", "[127.0.0.1]", "[::1.]", "[]"]
+    {
+        pair.caller().post(EXECUTE, &[("Host", host)], b"{}").assert_error(400, "host", "not_started");
+    }
+}
+
+#[test]
 fn a_target_in_absolute_form_is_taken_and_its_authority_judged_in_place_of_host() {
-    let pair = Pair::configured(|smallest| smallest.listener("hosts: [gateway.internal]"));
+    let pair = Pair::with_listener("hosts: [gateway.internal]");
     let base = format!("http://{}", pair.gateway.address());
     for (target, host) in [
         (format!("{base}{EXECUTE}"), "localhost"),
