@@ -156,13 +156,14 @@ impl Operation {
     ///
     /// [`Error::Id`].
     pub fn target(self, id: &str) -> Result<Uri, Error> {
-        let mut path = String::new();
-        for segment in self.template().split('/').skip(1) {
-            path.push('/');
-            path.push_str(if segment.starts_with('{') { id } else { segment });
+        // Any id will do to find the name of this one.
+        let path = |id| self.template().split('/').map(|segment| if segment.starts_with('{') { id } else { segment });
+        let template: Vec<&str> = path("").skip(1).collect();
+        let (_, id_name, _) = operations_at(&template).ok_or(Error::Path)?;
+        if !is_uuid(id) {
+            return Err(Error::Id(id_name));
         }
-        find(&self.rules().method, &path)?;
-        path.parse().map_err(|_| Error::Path)
+        path(id).collect::<Vec<_>>().join("/").parse().map_err(|_| Error::Path)
     }
 }
 
