@@ -123,8 +123,8 @@ impl ListingProbe {
             };
             match found {
                 Ok(LookupResult::None) => return Ok(filter),
-                Ok(LookupResult::One { .. } | LookupResult::Several) => last = Error::Unfiltered.name(),
-                Err(error) => last = error.name(),
+                Ok(LookupResult::One { .. } | LookupResult::Several) => last = Error::Unfiltered.code(),
+                Err(error) => last = error.code(),
             }
         }
         Err(last)

@@ -13,7 +13,7 @@ use crate::event;
 use crate::facts::Outcome;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::{InFlightCount, StartInFlight};
+use crate::state::{IdempotencyOutcome, InFlightCount, StartInFlight};
 use crate::tasks::{Kind, Tasks};
 use crate::tenant::Tenant;
 
@@ -52,12 +52,14 @@ impl Continuation {
 
     /// Reads a start to its end in the background, if the tenant has room for another one and no drain is under way.
     ///
-    /// Returns what becomes of the key, as the log calls it. A drain does not wait for the start, as its caller was answered:
+    /// Returns what becomes of the key. A drain does not wait for the start, as its caller was answered:
     /// it is given up, which leaves the key's outcome unknown.
-    pub(super) fn read_on(self, rest: Rest, start: StartInFlight, record: &mut Record) -> &'static str {
+    pub(super) fn read_on(self, rest: Rest, start: StartInFlight, record: &mut Record) -> IdempotencyOutcome {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
-        let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else { return "unknown" };
+        let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else {
+            return IdempotencyOutcome::Unknown;
+        };
         let (request_id, tenant) = (record.facts.request_id.clone(), record.facts.tenant.clone());
         let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
         // The request that was sent takes its memory until then.
@@ -74,7 +76,7 @@ impl Continuation {
                         tenant = tenant.as_deref(),
                         outcome = Outcome::Unknown.name(),
                         idempotency_digest = digest.map(tracing::field::display),
-                        idempotency_outcome = "unknown",
+                        idempotency_outcome = IdempotencyOutcome::Unknown.code(),
                         "the drain aborted a start whose caller had been told of the time-out"
                     );
                     return;
@@ -91,13 +93,13 @@ impl Continuation {
                 tenant = tenant.as_deref(),
                 outcome = Outcome::of(proof).name(),
                 idempotency_digest = digest.map(tracing::field::display),
-                idempotency_outcome = key,
+                idempotency_outcome = key.map(IdempotencyOutcome::code),
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
                 error = ended.as_ref().err().map(Error::slug),
                 "a start completed after its caller had been told of the time-out"
             );
         });
-        "in_flight"
+        IdempotencyOutcome::InFlight
     }
 }

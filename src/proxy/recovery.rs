@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
 use crate::credential::CredentialError;
+use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
 use crate::metrics::client::Target;
 use crate::state::{BodyDigest, IdempotencyDigest, Permit};
@@ -45,16 +46,6 @@ pub enum LookupResult {
 }
 
 impl LookupResult {
-    /// What the log calls it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            LookupResult::None => "none",
-            LookupResult::One { .. } => "one",
-            LookupResult::Several => "several",
-        }
-    }
-
     /// Judges the executions that carry the tag.
     fn of(executions: &[Execution]) -> LookupResult {
         match (executions, execution::first(executions)) {
@@ -64,6 +55,16 @@ impl LookupResult {
             }
             (_, None) => LookupResult::Several,
         }
+    }
+}
+
+/// Returns the outcome of a look-up, as it is recorded.
+pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
+    match result {
+        Ok(LookupResult::None) => LookupOutcome::None,
+        Ok(LookupResult::One { .. }) => LookupOutcome::One,
+        Ok(LookupResult::Several) => LookupOutcome::Several,
+        Err(_) => LookupOutcome::Failed,
     }
 }
 
@@ -117,7 +118,7 @@ pub enum Error {
 impl Error {
     /// Returns its name in spans and in the log.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Error::NoKey(_) => "no-key",
             Error::Unreachable(_) => "unreachable",
@@ -162,7 +163,7 @@ impl Lookup<'_> {
         let digest = digest.to_string();
         let found = timeout(self.snapshot.response_timeout, self.ask(&digest)).await;
         found.unwrap_or_else(|_| {
-            self.trace.ended(Some(Error::Timeout.name()));
+            self.trace.ended(Some(Error::Timeout.code()));
             Err(Error::Timeout)
         })
     }
@@ -245,7 +246,7 @@ impl Lookup<'_> {
     async fn exchange(&self, mut request: Request<Body>, target: Target) -> Result<Bytes, Error> {
         self.trace.pass_on(self.caller, &mut request);
         let got = self.ask_once(request, target).await;
-        self.trace.ended(got.as_ref().err().map(Error::name));
+        self.trace.ended(got.as_ref().err().map(Error::code));
         got
     }
 

@@ -14,7 +14,7 @@ use crate::trace::Trace;
 use super::answer::Body;
 use super::generation::Snapshot;
 use super::idempotency::{self, IdempotencyDigests};
-use super::recovery::{Lookup, LookupResult};
+use super::recovery::{self, Lookup, LookupResult};
 use super::sending::Sending;
 
 /// The look-up of a start that was sent.
@@ -57,7 +57,7 @@ impl ResendCheck {
         let Sending { upstream, permit, trace, progress, .. } = sending;
         let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // Set once, as a start is looked up once on its way.
-        progress.looked_up.set(found.as_ref().map_or("failed", |found| found.name())).ok();
+        progress.lookup.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),

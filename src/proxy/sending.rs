@@ -7,6 +7,7 @@ use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::credential::{Credential, SecretVersion};
+use crate::facts::LookupOutcome;
 use crate::metrics::client::{Sent, Target};
 use crate::proxy::error::Error;
 use crate::record::Entered;
@@ -45,8 +46,8 @@ pub(super) struct Progress {
     pub(super) overtime: Option<Arc<Overtime>>,
     /// The key that was sent after the first was refused.
     pub(super) other_key: OnceLock<Fingerprint>,
-    /// The result of a look-up between the two, as the log names it.
-    pub(super) looked_up: OnceLock<&'static str>,
+    /// The outcome of a look-up between the two.
+    pub(super) lookup: OnceLock<LookupOutcome>,
 }
 
 impl Progress {

@@ -64,9 +64,9 @@ pub enum IdempotencyResult {
 }
 
 impl IdempotencyResult {
-    /// What it is called in metrics.
+    /// Returns its name in the metrics.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         IdempotencyResult::ALL.get(self as usize).map_or("", |(_, name)| *name)
     }
 
