@@ -14,7 +14,7 @@ use crate::transport;
 
 use super::answer::Body;
 use super::listing_check::ListingProbe;
-use super::overtime::{Continuation, Rest};
+use super::overtime::{Continuation, PendingAnswer};
 use super::sending::Sending;
 use super::{failed, idempotency, passed_on};
 
@@ -23,7 +23,7 @@ pub(super) struct Exchange {
     pub(super) request: Request<transport::body::Body>,
     pub(super) sending: Sending,
     pub(super) start: ReservedStart,
-    /// How its answer is read after the time-out, if it has a key.
+    /// What awaits its answer after the time-out, if it has a key.
     pub(super) continuation: Option<Continuation>,
     /// The probe of the listing that it serves as, if one is due.
     pub(super) listing_probe: Option<Box<ListingProbe>>,
@@ -43,10 +43,10 @@ impl Exchange {
             Err(unavailable) => return failed(&unavailable.into(), form, false, record),
         };
         let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
-        let mut rest: Rest = Box::pin(sending.send(request));
+        let mut answer: PendingAnswer = Box::pin(sending.send(request));
         let ended = tokio::select! {
             biased;
-            ended = &mut rest => Some(ended),
+            ended = &mut answer => Some(ended),
             () = progress.overdue() => None,
         };
         if let Some(other) = progress.other_key.get() {
@@ -57,7 +57,7 @@ impl Exchange {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
             record.facts.idempotency_outcome =
-                continuation.map(|continuation| continuation.read_on(rest, start, &mut record));
+                continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);

@@ -1,5 +1,5 @@
-//! Reading on after the time-out: the caller of a start with a key is told that the outcome is unknown, and an answer that still
-//! comes settles the key.
+//! Awaiting an answer after its time-out. The caller of a start with an idempotency key is told that the outcome is unknown; an
+//! answer that still comes settles the key.
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -21,16 +21,16 @@ use super::Proxy;
 use super::answer::Body;
 use super::exchange::{proof, settle};
 
-/// How long an answer is read after its time-out.
-pub(super) const LENGTH: Duration = Duration::from_secs(120);
+/// How long an answer is awaited after its time-out.
+pub(super) const MAX_OVERTIME: Duration = Duration::from_secs(120);
 
-/// How many starts of a tenant without a limit of `in_flight` are read on at once.
-const UNLIMITED: u32 = 32;
+/// How many answers are awaited at once for a tenant without a limit of `in_flight`.
+const DEFAULT_LIMIT: u32 = 32;
 
-/// The rest of a start that was sent.
-pub(super) type Rest = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+/// The answer to a start that was sent.
+pub(super) type PendingAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
-/// How a start is read on.
+/// What is needed to await an answer after its time-out.
 pub(super) struct Continuation {
     tasks: Tasks,
     draining: DrainSignal,
@@ -39,9 +39,9 @@ pub(super) struct Continuation {
 }
 
 impl Continuation {
-    /// Creates it for a start of a tenant, of whose exchanges in flight at most half are read on.
+    /// Creates it for a start of a tenant. At most half of the tenant's exchanges in flight may be awaited so.
     pub(super) fn new(proxy: &Proxy, tenant: &Tenant) -> Continuation {
-        let limit = tenant.limits.in_flight.map_or(UNLIMITED, |limit| limit.get() / 2);
+        let limit = tenant.limits.in_flight.map_or(DEFAULT_LIMIT, |limit| limit.get() / 2);
         Continuation {
             tasks: proxy.tasks.clone(),
             draining: proxy.draining.clone(),
@@ -50,11 +50,16 @@ impl Continuation {
         }
     }
 
-    /// Reads a start to its end in the background, if the tenant has room for another one and no drain is under way.
+    /// Awaits the answer in the background, if the tenant's limit allows that and no drain is under way. Returns what becomes of
+    /// the key.
     ///
-    /// Returns what becomes of the key. A drain does not wait for the start, as its caller was answered:
-    /// it is given up, which leaves the key's outcome unknown.
-    pub(super) fn read_on(self, rest: Rest, start: StartInFlight, record: &mut Record) -> IdempotencyOutcome {
+    /// A drain does not wait for the answer, as the caller has got one. It gives up, which leaves the outcome of the key unknown.
+    pub(super) fn wait_in_background(
+        self,
+        answer: PendingAnswer,
+        start: StartInFlight,
+        record: &mut Record,
+    ) -> IdempotencyOutcome {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
         let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else {
@@ -62,13 +67,13 @@ impl Continuation {
         };
         let (request_id, tenant) = (record.facts.request_id.clone(), record.facts.tenant.clone());
         let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
-        // The request that was sent takes its memory until then.
+        // The request that was sent takes this memory until then.
         let memory = record.memory.take();
         tasks.spawn(Kind::Detached, async move {
             let _held = (overdue, memory);
             let ended = tokio::select! {
                 biased;
-                ended = rest => ended,
+                ended = answer => ended,
                 () = draining.closing() => {
                     tracing::warn!(
                         event = event::START_ABANDONED,

@@ -53,7 +53,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Creates it for a request that was not sent yet.
     pub(super) fn new(has_overtime: bool) -> Arc<Progress> {
-        let overtime = has_overtime.then(|| Arc::new(Overtime::new(overtime::LENGTH)));
+        let overtime = has_overtime.then(|| Arc::new(Overtime::new(overtime::MAX_OVERTIME)));
         Arc::new(Progress { overtime, ..Progress::default() })
     }
 

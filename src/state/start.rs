@@ -218,7 +218,7 @@ impl StartInFlight {
 
     /// Keeps the answer for the next start with the key. Returns what became of the key.
     pub async fn answered(self, reply: impl FnOnce() -> Reply, now: Instant) -> Option<IdempotencyOutcome> {
-        self.claim?.answered(reply(), now);
+        drop(self.claim?.answered(reply(), now));
         Some(IdempotencyOutcome::Answered)
     }
 
