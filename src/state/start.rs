@@ -218,8 +218,8 @@ impl StartInFlight {
 
     /// Keeps the answer for the next start with the key. Returns what became of the key.
     pub async fn answered(self, reply: impl FnOnce() -> Reply, now: Instant) -> Option<IdempotencyOutcome> {
-        drop(self.claim?.answered(reply(), now));
-        Some(IdempotencyOutcome::Answered)
+        let is_kept = self.claim?.answered(reply(), now);
+        Some(if is_kept { IdempotencyOutcome::Answered } else { IdempotencyOutcome::Unknown })
     }
 
     /// Leaves the outcome of the key unknown. Returns what became of the key.
@@ -323,6 +323,15 @@ mod tests {
         assert!(billing.start().is_err(), "the rate is spent");
         let Ok(StartResult::Answered(kept)) = billing.start_with_key() else { panic!() };
         assert_eq!((&*kept, billing.budget()), (&reply(), 2));
+    }
+
+    #[test]
+    fn an_answer_that_finds_no_room_leaves_the_key_unknown_and_it_is_said_so() {
+        let billing = Billing::new();
+        let long = || Reply::new(StatusCode::ACCEPTED, None, &vec![b' '; 1 << 20]);
+        let outcome = ready(billing.sent().answered(long, billing.now.monotonic));
+        assert_eq!(outcome, Some(IdempotencyOutcome::Unknown));
+        assert!(matches!(billing.start_with_key(), Ok(StartResult::Unknown(_))));
     }
 
     #[test]
