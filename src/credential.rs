@@ -5,6 +5,7 @@
 
 mod credentials;
 mod log;
+mod redactions;
 mod refresh_requests;
 mod refresher;
 mod status;
@@ -22,15 +23,16 @@ use hyper::Request;
 use hyper::header::HeaderName;
 use tokio::sync::{Notify, watch};
 
+use crate::counter::Counter;
 use crate::files::Changes;
 use crate::secret::{Environment, Error, Fingerprint, Pace, Salt, Secret, SecretRef, Store};
-use crate::state::{Counter, Echoes};
 
 use refresh_requests::RefreshRequests;
 use verification::Judgement;
 use versions::Versions;
 
 pub use credentials::{CredentialMap, Credentials};
+pub use redactions::Redactions;
 pub use refresher::{ProbeResult, Refresher};
 pub use status::{CredentialStatus, CurrentVersion, StatusReport};
 
@@ -87,7 +89,7 @@ pub struct Credential {
     /// Requests that failed because the upstream refused every key that was held.
     pub refusals: Arc<Counter>,
     /// The answers that it was looked for in.
-    pub echoes: Arc<Echoes>,
+    pub redactions: Arc<Redactions>,
 }
 
 /// What is known beside the keys.
@@ -167,7 +169,7 @@ impl Credential {
             refresh_requests: RefreshRequests::default(),
             questions: Notify::new(),
             refusals: before.map(|before| Arc::clone(&before.refusals)).unwrap_or_default(),
-            echoes: before.map(|before| Arc::clone(&before.echoes)).unwrap_or_default(),
+            redactions: before.map(|before| Arc::clone(&before.redactions)).unwrap_or_default(),
         }
     }
 

@@ -8,7 +8,6 @@ pub mod body;
 mod control;
 pub mod credential;
 pub mod delivery;
-pub mod echo;
 pub mod error;
 mod exchange;
 pub mod generation;
@@ -19,6 +18,7 @@ pub mod limit;
 pub mod outgoing;
 mod overtime;
 pub mod recovery;
+pub mod redact;
 pub mod rehearsal;
 mod sending;
 

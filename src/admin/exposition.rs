@@ -12,12 +12,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::audit;
+use crate::counter::Counter;
 use crate::credential::{Credential, CredentialStatus, Credentials};
 use crate::metrics::duration::Histogram;
 use crate::metrics::table::{self, Kind, Name};
 use crate::metrics::{CloseReason, Label};
 use crate::record::Sinks;
-use crate::state::{ControlState, Counter, Keyed, Meters, State};
+use crate::state::{ControlState, Keyed, Meters, State};
 
 use format::prometheus;
 
@@ -158,8 +159,8 @@ impl Shown {
             keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
         };
         out.counters(&table::AUTH_FAILURES, of_each(|key| &key.refusals))?;
-        out.counters(&table::ECHOES, of_each(|key| &key.echoes.found))?;
-        out.counters(&table::CODED, of_each(|key| &key.echoes.coded))
+        out.counters(&table::ECHOES, of_each(|key| &key.redactions.redacted))?;
+        out.counters(&table::CODED, of_each(|key| &key.redactions.content_coded))
     }
 
     fn connections(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -1,43 +1,44 @@
-//! What the upstream is shown instead of the caller's own credential.
+//! The credential that the upstream is shown instead of the caller's own.
 
 use std::sync::Arc;
 
 use hyper::Request;
 
 use crate::credential::{Credential, CredentialError, SecretVersion};
-use crate::secret::Mask;
+use crate::secret::Needle;
 
-use super::echo::Echo;
 use super::limit::Permit;
+use super::redact::KeyRedactor;
 
-/// Sets the key that goes first on a request that was admitted, and says which it is.
+/// Sets the version that is sent first on a request that was admitted, and returns it.
 ///
 /// # Errors
 ///
 /// [`CredentialError`].
 pub fn inject<B>(
-    key: &Credential,
+    credential: &Credential,
     _admitted: &Permit,
     request: &mut Request<B>,
 ) -> Result<Arc<SecretVersion>, CredentialError> {
-    let held = key.version_to_send()?;
-    held.inject(&key.definition().header, request);
-    Ok(held)
+    let version = credential.version_to_send()?;
+    version.inject(&credential.definition().header, request);
+    Ok(version)
 }
 
-/// Sets another key in place of one that the upstream refused, where there is another, perhaps after some seconds.
+/// Sets another version in place of one that the upstream refused, and returns it, if there is one within some seconds.
 pub async fn replace<B>(
-    key: &Credential,
+    credential: &Credential,
     refused: &Arc<SecretVersion>,
     request: &mut Request<B>,
 ) -> Option<Arc<SecretVersion>> {
-    let other = key.replacement_for(refused).await?;
-    other.inject(&key.definition().header, request);
+    let other = credential.replacement_for(refused).await?;
+    other.inject(&credential.definition().header, request);
     Some(other)
 }
 
-/// What looks for a key in the answer to a request that it was injected into.
+/// Returns what redacts this version in the answer to the request that carried it.
 #[must_use]
-pub fn echo(key: &Credential, injected: &SecretVersion) -> Echo {
-    Echo::new(Mask::new(&injected.secret), Arc::clone(&key.echoes), Arc::clone(&key.name))
+pub fn redactor(credential: &Credential, injected: &SecretVersion) -> KeyRedactor {
+    let needle = Needle::new(&injected.secret);
+    KeyRedactor::new(needle, Arc::clone(&credential.redactions), Arc::clone(&credential.name))
 }

@@ -113,9 +113,9 @@ impl Sending {
             self.credential.note_accepted(&self.key, is_other);
         }
         let (mut head, body) = response.into_parts();
-        let mut echo = credential::echo(&self.credential, &self.key);
-        echo.clean(&mut head);
-        let body = Body::begin(body, echo, sent, lease, self.permit, &timer).await;
+        let mut redactor = credential::redactor(&self.credential, &self.key);
+        redactor.redact_head(&mut head);
+        let body = Body::begin(body, redactor, sent, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }

@@ -1,32 +1,9 @@
 //! What a tenant's requests came to: counted by tenant for as long as the process lives, each count found by an index.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::asteroid::operation::Operation;
+use crate::counter::Counter;
 
 use super::Limit;
-
-/// Something that is only ever counted up.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// One more.
-    pub fn add(&self) {
-        self.add_many(1);
-    }
-
-    /// So many more.
-    pub fn add_many(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// How many there were.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Whether a limit let a request pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
