@@ -22,14 +22,13 @@ use crate::facts::Outcome;
 use crate::metrics::client::Sent;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::Hold;
+use crate::state::{Hold, Permit};
 use crate::transport::cause::Cause;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
 use crate::transport::{BROKEN, Lease, TIMED_OUT};
 
 use super::delivery::Deliveries;
-use super::limit::Permit;
 use super::redact::KeyRedactor;
 
 /// How much of a start's answer is read before it is passed on: the execution id is in it.

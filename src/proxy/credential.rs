@@ -6,8 +6,8 @@ use hyper::Request;
 
 use crate::credential::{Credential, CredentialError, SecretVersion};
 use crate::secret::Needle;
+use crate::state::Permit;
 
-use super::limit::Permit;
 use super::redact::KeyRedactor;
 
 /// Sets the version that is sent first on a request that was admitted, and returns it.

@@ -110,8 +110,8 @@ impl KeyRedactor {
             tracing::error!(
                 event = event::CREDENTIAL_ECHOED,
                 credential = &*self.credential,
-                "the upstream sent the API key back in an answer, where it was redacted; its logs may contain it, too: report \
-                 it to Asteroid and rotate the key"
+                "the upstream sent the API key back in an answer, where it was redacted. The upstream's logs may \
+                 contain it: report this to Asteroid and rotate the key"
             );
         }
     }
