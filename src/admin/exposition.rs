@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::audit;
 use crate::counter::Counter;
-use crate::credential::{Credential, CredentialStatus, Credentials};
+use crate::credential::{Credential, CredentialProblem, CredentialStatus, Credentials};
 use crate::metrics::duration::Histogram;
 use crate::metrics::table::{self, Kind, Name};
 use crate::metrics::{CloseReason, Label};
@@ -142,14 +142,14 @@ impl Shown {
         out.gauges(&table::AGE, ages)?;
         let states = shown.iter().flat_map(|(name, key)| {
             let is = |state: CredentialStatus| u32::from(state == key.status);
-            CredentialStatus::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
+            CredentialStatus::ALL.map(|state| ([("credential", *name), ("state", state.code())], is(state)))
         });
         out.gauges(&table::CREDENTIAL_STATE, states)?;
         let named: Vec<_> = shown
             .iter()
             .map(|(name, key)| {
                 let fingerprint = key.current.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
-                (*name, fingerprint, key.error())
+                (*name, fingerprint, key.problem().map_or("", CredentialProblem::code))
             })
             .collect();
         let infos = named.iter().map(|(name, fingerprint, error)| {
