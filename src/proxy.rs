@@ -9,7 +9,6 @@ pub mod body;
 mod claim;
 mod credential;
 pub mod delivery;
-pub mod echo;
 pub mod error;
 mod exchange;
 pub mod generation;
@@ -21,6 +20,7 @@ mod outgoing;
 mod overtime;
 mod rate_limit_headers;
 pub mod recovery;
+pub mod redact;
 pub mod rehearsal;
 mod resend_check;
 
