@@ -306,7 +306,14 @@ fn announce(listeners: &[Listener], addresses: &[Address]) {
                 tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant, "listening")
             }
             TenantSource::Header(header) => {
-                tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant_header = %header, "listening");
+                tracing::info!(
+                    event = event::LISTENER_STARTED,
+                    %address,
+                    mode,
+                    scheme,
+                    tenant_header = %header,
+                    "listening"
+                );
             }
         }
     }
@@ -319,8 +326,8 @@ fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health
     if callers < FEW_CALLERS {
         tracing::warn!(
             event = event::CONNECTION_LIMIT_LOW,
-            callers,
-            "so few callers can be connected at once; let more files be open (ulimit -Hn), or give it more memory"
+            limit = callers,
+            "few callers can be connected at a time; raise the limit of open files (ulimit -Hn) or of memory"
         );
     }
     match health.obstacle() {

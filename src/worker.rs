@@ -120,7 +120,7 @@ impl Worker {
             tracing::error!(
                 event = event::DRAIN_TIMED_OUT,
                 remaining = tasks.remaining(),
-                "drain.timeout passed; what remains is cut off"
+                "drain.timeout passed; aborting the remaining requests"
             );
             // Before the runtime goes, and with it what counts.
             self.state.cut_off();

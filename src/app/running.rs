@@ -115,7 +115,7 @@ impl Running {
                 tracing::error!(
                     event = event::AUDIT_RECORDS_LOST,
                     records = unwritten.records,
-                    "records of starts are missing in the audit"
+                    "audit records of starts are lost; find these starts by their request.completed lines"
                 );
                 io::Error::other(unwritten)
             }))
@@ -134,7 +134,7 @@ impl Running {
 fn lost_a_worker() -> io::Error {
     tracing::error!(
         event = event::WORKER_FAILED,
-        "a worker has ended by itself; the process drains and ends. Please report it, with what the log says above"
+        "a worker ended before the drain; the process drains and exits. Report this, with the log lines before it"
     );
     io::Error::other("a worker has ended by itself")
 }
@@ -157,7 +157,7 @@ async fn drain(
     tokio::select! {
         () = drained => true,
         () = told_to_stop() => {
-            tracing::error!(event = event::DRAIN_ABORTED, "told to stop a second time; what remains is cut off");
+            tracing::error!(event = event::DRAIN_ABORTED, "second signal received; aborting the remaining requests");
             false
         }
     }
@@ -171,13 +171,13 @@ async fn drain(
 fn say_what_is_left(state: &State) -> io::Result<()> {
     let unsettled = state.left();
     if unsettled.is_empty() {
-        tracing::info!(event = event::DRAIN_COMPLETED, "drained");
+        tracing::info!(event = event::DRAIN_COMPLETED, "drain completed");
         return Ok(());
     }
     tracing::error!(
         event = event::DRAIN_REQUESTS_ABORTED,
         unsettled,
-        "requests were cut off; the executions of those that were sent may run"
+        "requests were aborted; the executions of those already sent may be running"
     );
     Err(io::Error::other("requests were cut off before they were answered"))
 }

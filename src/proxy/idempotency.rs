@@ -163,14 +163,16 @@ pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Resu
     if values.next().is_some() {
         return Err(Error::Repeated);
     }
-    let text = text(value.as_bytes()).ok_or(Error::Malformed)?;
+    let text = parse(value.as_bytes()).ok_or(Error::Malformed)?;
     let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
     let of = |tenant: &str| Digest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
     Ok(Some(Key { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }
 
-/// The key of a header: a string of RFC 8941, as in draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
-fn text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+/// Returns the text that a value of the header stands for, or nothing if it is malformed. It is a string of RFC 8941, as in
+/// draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
+#[must_use]
+pub fn parse(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let text = match value {
         [b'"', quoted @ .., b'"'] => Cow::Owned(unescaped(quoted)?),
         bare if bare.iter().all(|byte| is_bare(*byte)) => Cow::Borrowed(bare),

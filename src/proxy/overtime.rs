@@ -85,7 +85,7 @@ impl Continuation {
                         outcome = Outcome::Unknown.name(),
                         idempotency_digest = digest.map(tracing::field::display),
                         idempotency_outcome = "unknown",
-                        "the drain gave up a start whose caller had been told of the time-out"
+                        "the drain aborted a start whose caller had been told of the time-out"
                     );
                     return;
                 }
@@ -105,7 +105,7 @@ impl Continuation {
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
                 error = ended.as_ref().err().map(Error::slug),
-                "a start ended after its caller had been told of the time-out"
+                "a start completed after its caller had been told of the time-out"
             );
         });
         "in_flight"

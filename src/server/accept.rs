@@ -111,8 +111,8 @@ impl Acceptor {
             tracing::warn!(
                 event = event::LISTENER_PEER_REFUSED,
                 %peer,
-                "a connection from outside `trusted_peers` was closed; if the peer may call, add its address to the listener. \
-                 Said once a minute at most"
+                "connection closed: the peer is not in `trusted_peers`. If it may call, add its address to the \
+                 listener. Logged once a minute at most"
             );
         }
         false
@@ -127,9 +127,9 @@ impl Acceptor {
             if !*is_full {
                 tracing::error!(
                     event = event::CONNECTION_LIMIT_REACHED,
-                    connections = self.capacity.max(),
-                    "no more callers can be connected, and all that are have requests under way; more wait. Raise the limit of \
-                     open files (ulimit -Hn) or of memory"
+                    limit = self.capacity.max(),
+                    "the limit of connections is reached, and all have requests in flight; more callers wait. Raise \
+                     the limit of open files (ulimit -Hn) or of memory"
                 );
             }
             *is_full = true;
@@ -172,7 +172,7 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 /// Lets other tasks run after accepting has failed, and the system recover if it lacks something.
 async fn pause_after(error: &io::Error, is_short: &mut bool) {
     if !is_shortage(error) {
-        tracing::debug!(event = event::CONNECTION_FAILED, %error, "a connection ended before it was accepted");
+        tracing::debug!(event = event::CONNECTION_FAILED, %error, "the connection ended before it was accepted");
         // Such errors may come without an end.
         return tokio::task::yield_now().await;
     }
@@ -180,7 +180,7 @@ async fn pause_after(error: &io::Error, is_short: &mut bool) {
         tracing::error!(
             event = event::LISTENER_ACCEPTING_FAILED,
             %error,
-            "accepting a connection failed; is the limit of open files too low?"
+            "no connection can be accepted; raise the limit of open files (ulimit -Hn) or of memory"
         );
     }
     *is_short = true;

@@ -26,7 +26,7 @@ pub async fn serve(
     tls: Option<TlsAcceptor>,
 ) {
     if let Err(error) = set_nodelay(&stream) {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller left before it was served");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller hung up before it was served");
         return;
     }
     let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
@@ -54,14 +54,14 @@ async fn serve_tls(
         biased;
         handshake = acceptor.accept(stream) => handshake,
         () = closing => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain ended a TLS handshake");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain aborted a TLS handshake");
             return;
         }
         () = late_or_evicted(&activity, &current, &proxy) => {
             tracing::debug!(
                 event = event::CONNECTION_HANDSHAKE_FAILED,
                 %peer,
-                "the TLS handshake took too long, or its connection was evicted"
+                "TLS handshake aborted: it took too long, or the connection was evicted"
             );
             return;
         }

@@ -93,7 +93,7 @@ pub async fn serve<S: Connection>(
                 tracing::debug!(
                     event = event::CONNECTION_CLOSED,
                     %peer,
-                    "the connection brought no request in time, or was evicted"
+                    "connection closed: it was silent for too long, or it was evicted"
                 );
                 return;
             }
@@ -107,9 +107,11 @@ pub async fn serve<S: Connection>(
     match ended {
         // hyper has answered with an empty 400, 414 or 431, and no record was made.
         Err(error) if malformed => {
-            tracing::info!(event = event::REQUEST_MALFORMED, %peer, %error, "a malformed request was refused")
+            tracing::info!(event = event::REQUEST_MALFORMED, %peer, %error, "malformed HTTP was refused")
         }
-        Err(error) => tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early"),
+        Err(error) => {
+            tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended with an error")
+        }
         Ok(()) => {}
     }
     if malformed || closing_answer.into_inner() {

@@ -122,6 +122,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended with an error");
     }
 }

@@ -95,14 +95,14 @@ async fn replace(current: &CurrentCertificate, named: &ListenerTls, provider: &C
             tracing::info!(
                 event = event::LISTENER_CERTIFICATE_REPLACED,
                 %certificate_file,
-                "the certificate was replaced; new connections get it"
+                "the certificate was replaced; new connections use it"
             );
         }
         Err(error) => tracing::error!(
             event = event::LISTENER_CERTIFICATE_REFUSED,
             %error,
-            "the certificate was not replaced, and the one before stays in use; write a certificate and the private key that belongs \
-             to it"
+            "the new certificate cannot be used, and the previous one stays in use; write a certificate and its \
+             private key"
         ),
     }
 }

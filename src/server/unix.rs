@@ -80,7 +80,7 @@ pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketPath), Error>
         tracing::info!(
             event = event::LISTENER_SOCKET_REPLACED,
             path = %path.display(),
-            "a socket on which no process listened was replaced"
+            "a stale socket was replaced: no process listened on it"
         );
     }
     Ok((socket, socket_path))
