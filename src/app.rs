@@ -82,7 +82,7 @@ pub async fn start(
 
     let (drain, draining) = drain::channel();
     let reach = Arc::<Reach>::default();
-    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
+    let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let health = health(&config, &state, &credentials, draining.clone(), &reach, audit);
     let shared = Shared { state, credentials, sinks, health };
@@ -201,7 +201,7 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
             )
         }
     }
-    for (credential, _) in shared.state.controls() {
+    for (credential, _) in shared.state.listing_checks() {
         tracing::info!(
             event = event::RECOVERY_UNPROVEN,
             credential,

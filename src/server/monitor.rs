@@ -3,12 +3,11 @@
 //! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed its connection
 //! looks the same until something is written to it, which its system answers with a reset.
 
-use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{io, mem};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};

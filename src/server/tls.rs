@@ -1,9 +1,8 @@
 //! TLS towards callers: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, and a certificate that is replaced when its files change.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
@@ -12,9 +11,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
-use crate::event;
 use crate::files::{self, Changes, Watch};
-use crate::pem;
+use crate::{event, pem};
 
 const CERTIFICATE_PATH: &str = "certificate_file";
 const PRIVATE_KEY_PATH: &str = "key_file";
