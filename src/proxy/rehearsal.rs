@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 
-use crate::caller::Peer;
+use crate::caller::{Caller, Peer};
 use crate::facts::request_id::RequestId;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::trace::Trace;
 use crate::transport::body::Body;
+use crate::transport::endpoint::Scheme;
 
 use super::generation::Served;
 use super::{Prepared, Proxy};
@@ -31,9 +32,10 @@ impl Proxy {
     pub async fn rehearse(&self, served: &Served, request: Request<Full<Bytes>>) -> Rehearsal {
         let (head, mut body) = request.into_parts();
         let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let caller = Caller { peer, scheme: Scheme::Http };
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
-        record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
-        let prepared = self.prepare(served, &head, &mut body, &mut record).await;
+        record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
+        let prepared = self.prepare(served, &caller, &head, &mut body, &mut record).await;
         let request = prepared.map(|prepared| match prepared {
             Prepared::Send(exchange) => Some(exchange.request),
             Prepared::Replay(..) => None,
