@@ -2,9 +2,9 @@
 
 mod credential_probe;
 mod credentials;
+mod dry_run;
 mod error;
 mod listeners;
-mod rehearsal;
 mod reload;
 mod running;
 mod traces;
@@ -40,8 +40,8 @@ use reload::Reloader;
 use running::Admin;
 use worker_threads::WorkerThreads;
 
+pub use dry_run::dry_run;
 pub use error::Error;
-pub use rehearsal::rehearse;
 pub use reload::Source;
 pub use running::Running;
 

@@ -48,7 +48,7 @@ pub async fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
 /// Returns the error of a file that hangs.
 fn hung() -> io::Error {
     let after = humantime::format_duration(READ_TIMEOUT);
-    io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; see whether its file system is there"))
+    io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; check whether its file system responds"))
 }
 
 /// Reads a whole file on this thread, which hangs if the file does. Only regular files are opened, because opening a pipe waits

@@ -8,6 +8,7 @@ pub mod body;
 mod claim;
 pub mod credential;
 pub mod delivery;
+pub mod dry_run;
 pub mod echo;
 pub mod error;
 mod exchange;
@@ -20,7 +21,6 @@ pub mod outgoing;
 mod overtime;
 mod rate_limit_headers;
 pub mod recovery;
-pub mod rehearsal;
 mod resend_check;
 mod sending;
 

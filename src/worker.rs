@@ -208,7 +208,7 @@ mod tests {
         assert!(is_pending().await && !ended.is_cancelled());
         accepting_ended.cancel();
         assert!(is_pending().await, "what is in flight goes on");
-        assert!(ended.is_cancelled(), "the process is told");
+        assert!(ended.is_cancelled(), "the process drains");
         drain.run(Schedule { delay: Duration::ZERO, timeout: Duration::ZERO }, || {}).await;
         assert!(waiting.await.is_err());
     }

@@ -273,7 +273,7 @@ mod tests {
         reader.detect_hung(&mut reader.lock(), begun + HANG_TIMEOUT);
         assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(reader.lock().jobs.is_empty());
-        let mut told = Box::pin(changed.notified());
-        assert!(told.as_mut().enable(), "what is watched may be too old from now on");
+        let mut notified = Box::pin(changed.notified());
+        assert!(notified.as_mut().enable(), "what is watched may be too old from now on");
     }
 }

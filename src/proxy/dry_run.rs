@@ -1,4 +1,4 @@
-//! A request that goes through every stage but the last: what would be sent for it, for people to look at.
+//! A request that passes every stage but the last, and shows what would be sent for it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use crate::transport::endpoint::Scheme;
 use super::generation::Served;
 use super::{Prepared, Proxy};
 
-/// What became of a request that was not sent.
+/// The result of a dry run.
 #[derive(Debug)]
-pub struct Rehearsal {
-    /// What the stages noted.
+pub struct DryRun {
+    /// The facts that the stages noted.
     pub record: Box<Record>,
-    /// The request that would be sent; none where an earlier one's answer would be given again.
+    /// The request that would be sent, or none if an earlier answer would be replayed.
     pub request: Result<Option<Request<Body>>, Error>,
 }
 
 impl Proxy {
-    /// Prepares a request of this machine, and drops what would be sent with it: permit, claim and reservation go back.
-    pub async fn rehearse(&self, served: &Served, request: Request<Full<Bytes>>) -> Rehearsal {
+    /// Prepares a request from this machine and does not send it. Its permit, claim and reservation are given back.
+    pub async fn dry_run(&self, served: &Served, request: Request<Full<Bytes>>) -> DryRun {
         let (head, mut body) = request.into_parts();
         let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let caller = Caller { peer, scheme: Scheme::Http };
@@ -40,6 +40,6 @@ impl Proxy {
             Prepared::Send(exchange) => Some(exchange.request),
             Prepared::Replay(..) => None,
         });
-        Rehearsal { record, request }
+        DryRun { record, request }
     }
 }
