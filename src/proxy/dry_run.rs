@@ -30,14 +30,14 @@ pub struct DryRun {
 impl Proxy {
     /// Prepares a request from this machine and does not send it. Its permit, claim and reservation are given back.
     pub async fn dry_run(&self, served: &Served, request: Request<Full<Bytes>>) -> DryRun {
-        let (head, mut body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let caller = Caller { peer, scheme: Scheme::Http };
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
-        let prepared = self.prepare(served, &caller, &head, &mut body, &mut record).await;
+        let prepared = self.prepare(served, &caller, &mut head, &mut body, &mut record).await;
         let request = prepared.map(|prepared| match prepared {
-            Prepared::Send(exchange) => Some(exchange.request),
+            Prepared::Send(exchange) => Some(exchange.attempt.request()),
             Prepared::Replay(..) => None,
         });
         DryRun { record, request }
