@@ -1,7 +1,7 @@
 //! Configuration in, running program out: the only module that knows every part.
 
-mod confirmation;
-mod keys;
+mod credential_probe;
+mod credentials;
 mod rehearsal;
 mod reload;
 mod running;
@@ -22,12 +22,10 @@ use crate::admin::exposition::{Page, Shown};
 use crate::admin::health::Health;
 use crate::audit::{self, Audit};
 use crate::config::resolve::{self, Address, Config, Listener, MAX_WORKERS, TenantSource, Workers};
-use crate::credential::Keyring;
+use crate::credential::Credentials;
 use crate::drain::{self, Schedule};
-use crate::event;
 use crate::files::Watch;
 use crate::log::Log;
-use crate::memory;
 use crate::metrics::{self, Metrics};
 use crate::proxy::generation::{self, Current, Snapshot};
 use crate::record::Sinks;
@@ -41,8 +39,9 @@ use crate::transport::connect::{self, Connector};
 use crate::transport::tls;
 use crate::upstream::reach::Reach;
 use crate::worker::Worker;
+use crate::{event, memory};
 
-use confirmation::Confirmation;
+use credential_probe::CredentialProbe;
 use reload::Reloader;
 
 pub use rehearsal::rehearse;
@@ -130,10 +129,11 @@ pub async fn start(
 ) -> Result<Running, Error> {
     let available_memory = memory::limit();
     let state = Arc::new(State::new(available_memory, audit::PLACES));
-    let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
-    let keys = keys::read(&config, &environment, &keyring).await?;
-    let served = Snapshot::serve(&config, &keys, &state)?;
-    keyring.hold(keys);
+    let credentials =
+        Arc::new(Credentials::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
+    let present = credentials::read(&config, &environment, &credentials).await?;
+    let served = Snapshot::serve(&config, &present, &state)?;
+    credentials.replace(present);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
@@ -148,7 +148,7 @@ pub async fn start(
     let health = Arc::new(Health::new(
         draining.clone(),
         Arc::clone(&reach),
-        Arc::clone(&keyring),
+        Arc::clone(&credentials),
         audit.clone(),
         config.readiness,
         Arc::clone(&state),
@@ -158,7 +158,7 @@ pub async fn start(
     let with_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
     let capacity = Capacity::of_process(config.listeners.len(), with_tls, available_memory);
     let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
-    let confirmation = Confirmation::new(&config, &tls)?;
+    let credential_probe = CredentialProbe::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let open: Vec<_> =
@@ -166,7 +166,7 @@ pub async fn start(
     let page = Page::new(Shown {
         sinks: Arc::clone(&sinks),
         state: Arc::clone(&state),
-        keyring: Arc::clone(&keyring),
+        credentials: Arc::clone(&credentials),
         capacity: capacity.max(),
         upstream: (config.upstream.endpoint.host.clone(), config.upstream.endpoint.port),
     });
@@ -205,7 +205,7 @@ pub async fn start(
         config,
         current,
         state: Arc::clone(&state),
-        keyring: Arc::clone(&keyring),
+        credentials: Arc::clone(&credentials),
         health: Arc::clone(&health),
         sinks,
     });
@@ -224,8 +224,8 @@ pub async fn start(
         worker_ended,
         watches,
         state,
-        keyring,
-        confirmation,
+        credentials,
+        credential_probe,
         page,
         exporter,
         audit,

@@ -116,7 +116,7 @@ impl Proxy {
         let permit = admitted?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
-        tenant.credential.check()?;
+        tenant.credential.check_usable()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.facts.idempotency = key.as_ref().map(|key| key.digest);
         body::check_media_type(&head.headers)?;

@@ -6,7 +6,7 @@ use hyper::header::HeaderValue;
 
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::Keys;
-use crate::credential::Key;
+use crate::credential::Credential;
 use crate::state::{Control, Counts, Limits};
 
 /// On whose behalf a request is sent.
@@ -21,7 +21,7 @@ pub struct Tenant {
     /// What happens where a caller sent another value for a tag.
     pub on_conflict: OnConflict,
     /// What is injected.
-    pub credential: Arc<Key>,
+    pub credential: Arc<Credential>,
     /// What it may do.
     pub limits: Limits,
     /// What callers are told of its limits.

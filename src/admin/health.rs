@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
-use crate::credential::{Condition, Key, Keyring, Shown};
+use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
 use crate::drain::Draining;
 use crate::state::{ControlState, State};
 use crate::upstream::reach::Reach;
@@ -24,7 +24,7 @@ pub struct Tried {
 pub struct Health {
     draining: Draining,
     reach: Arc<Reach>,
-    keyring: Arc<Keyring>,
+    credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
     state: Arc<State>,
     configuration: Mutex<Configuration>,
@@ -46,13 +46,13 @@ impl Health {
     pub fn new(
         draining: Draining,
         reach: Arc<Reach>,
-        keyring: Arc<Keyring>,
+        credentials: Arc<Credentials>,
         audit: Option<Arc<Audit>>,
         readiness: Readiness,
         state: Arc<State>,
     ) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
-        Health { draining, reach, keyring, audit, state, configuration: Mutex::new(configuration) }
+        Health { draining, reach, credentials, audit, state, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -73,13 +73,13 @@ impl Health {
     /// Which key readiness waits for, if any.
     fn lacking_key(&self) -> Option<&'static str> {
         let readiness = self.lock().readiness;
-        let keys = self.keyring.keys();
+        let keys = self.credentials.by_name();
         let mut keys = keys.values();
         match readiness {
-            Readiness::Any => (!keys.any(|key| key.check().is_ok())).then_some("no key can be used"),
-            Readiness::All => keys.any(|key| key.check().is_err()).then_some("a key is missing"),
+            Readiness::Any => (!keys.any(|key| key.check_usable().is_ok())).then_some("no key can be used"),
+            Readiness::All => keys.any(|key| key.check_usable().is_err()).then_some("a key is missing"),
             Readiness::Verified => {
-                let verified = keys.any(|key| key.check().is_ok() && key.is_verified());
+                let verified = keys.any(|key| key.check_usable().is_ok() && key.is_verified());
                 (!verified).then_some("no key was accepted by the upstream yet")
             }
         }
@@ -102,8 +102,8 @@ impl Health {
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
         let lacking = self.lacking_key().is_some();
-        let line = |(name, key): (&String, &Arc<Key>)| credential(name, &key.shown(Instant::now()), lacking);
-        let keys: String = self.keyring.keys().iter().map(line).collect();
+        let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
+        let keys: String = self.credentials.by_name().iter().map(line).collect();
         let controls: String = self.state.controls().iter().map(|(name, state)| recovery(name, *state)).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audited())
     }
@@ -141,18 +141,22 @@ fn recovery(credential: &str, state: ControlState) -> String {
     format!("{mark}recovery with credential {credential}: {says}\n")
 }
 
-fn credential(name: &str, shown: &Shown, lacking: bool) -> String {
-    let mark = match shown.condition {
-        Condition::Fresh if shown.error().is_empty() => "[+]",
-        Condition::Missing | Condition::Expired if lacking => "[-]",
-        Condition::Fresh | Condition::Stale | Condition::Rejected | Condition::Expired | Condition::Missing => "[!]",
+fn credential(name: &str, shown: &StatusReport, lacking: bool) -> String {
+    let mark = match shown.status {
+        CredentialStatus::Fresh if shown.error().is_empty() => "[+]",
+        CredentialStatus::Missing | CredentialStatus::Expired if lacking => "[-]",
+        CredentialStatus::Fresh
+        | CredentialStatus::Stale
+        | CredentialStatus::Rejected
+        | CredentialStatus::Expired
+        | CredentialStatus::Missing => "[!]",
     };
-    let mut line = format!("{mark}credential {name}: {}", shown.condition.name());
-    if let Some(newest) = shown.newest {
+    let mut line = format!("{mark}credential {name}: {}", shown.status.name());
+    if let Some(newest) = shown.current {
         let age = humantime::format_duration(Duration::from_secs(newest.age.as_secs()));
         line += &format!(", key {} for {age}", newest.fingerprint);
     }
-    if let Some(before) = shown.before {
+    if let Some(before) = shown.previous {
         let order = if shown.waits { "goes first, as the upstream refuses that key" } else { "is held, too" };
         line += &format!("; {before} {order}");
     }

@@ -17,7 +17,7 @@ use crate::admin::exposition::Page;
 use crate::admin::{self, health::Health};
 use crate::audit::Audit;
 use crate::config::resolve::Address;
-use crate::credential::{Keeper, Keyring};
+use crate::credential::{Credentials, Refresher};
 use crate::drain::{Drain, Schedule};
 use crate::event;
 use crate::files::Watch;
@@ -26,7 +26,7 @@ use crate::state::State;
 use crate::tasks::Tasks;
 use crate::trace::export::Exporter;
 
-use super::confirmation::Confirmation;
+use super::credential_probe::CredentialProbe;
 use super::reload::Reloader;
 
 /// How long records of starts may take to be written at the end.
@@ -52,8 +52,8 @@ pub struct Running {
     pub(super) worker_ended: CancellationToken,
     pub(super) watches: Vec<Watch>,
     pub(super) state: Arc<State>,
-    pub(super) keyring: Arc<Keyring>,
-    pub(super) confirmation: Confirmation,
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) credential_probe: CredentialProbe,
     pub(super) page: Page,
     pub(super) exporter: Option<Exporter>,
     pub(super) audit: Option<Arc<Audit>>,
@@ -77,7 +77,8 @@ impl Running {
         for watch in self.watches {
             tasks.spawn_unwaited(async { match watch.run().await {} });
         }
-        let keeper = pin!(Keeper(self.keyring).run(async |key, held| self.confirmation.ask(key, held).await));
+        let refresher =
+            pin!(Refresher(self.credentials).run(async |key, held| self.credential_probe.ask(key, held).await));
         let exporting = self.exporter.map(|exporter| exporter.begin(&tasks));
         let admin = pin!(admin::serve(admin, self.admin_hosts, self.health, self.page, tasks));
         let audit = self.audit.clone();
@@ -121,7 +122,7 @@ impl Running {
         // Probes are answered to the end.
         tokio::select! {
             never = admin => match never {},
-            never = keeper => match never {},
+            never = refresher => match never {},
             ended = ending => ended,
         }
     }

@@ -299,7 +299,7 @@ fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findin
         let needed = humantime::format_duration(needed);
         let path = Path::default().key("drain").key("timeout");
         let message = format!(
-            "is less than `timeouts.response` plus 5s: starts that are paid could be cut off when the gateway ends; write {needed}"
+            "is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write {needed}"
         );
         findings.warnings.push(&path, message);
     }

@@ -164,7 +164,7 @@ upstream:
     assert_faults(
         text,
         &[
-            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, where probes and Prometheus can come",
+            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, that probes and Prometheus can reach",
             "audit.file: must be a path with a directory, such as /var/log/asteroid-gateway/audit.jsonl or ./audit.jsonl",
             "audit.fsync: unknown key; known here: file, stdout, when_full",
             "audit.stdout: must be true or false",
@@ -181,8 +181,8 @@ upstream:
             "listeners[0].hosts[2]: must be text, not a number; put it in quotes",
             "listeners[0].tenant.fixed: there is no such tenant under `tenants`; did you mean `billing`?",
             "listeners[1]: must be a section of `key: value`, not text",
-            "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
-            "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` and who may send it",
+            "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
+            "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` with `trusted_peers`",
             "listeners[2].tennant: unknown key; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls",
             "tagging.idempotency_key: must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -",
             "tagging.on_conflict: must be reject or overwrite; did you mean `overwrite`?",
@@ -192,12 +192,11 @@ upstream:
             "tenants.billing.idempotency: must be off, optional or required, not a number",
             "tenants.billing.metadata.cost_center: must be text, not a number; put it in quotes",
             "tenants.billing.metadata.team: must not be empty, nor begin or end with white space",
-            "tenants.billing.metadata.tenant: this key carries the tenant's name (`tagging.tenant_key`); choose another",
+            "tenants.billing.metadata.tenant: this tag carries the tenant's name (`tagging.tenant_key`); choose another name",
             "timeouts.connect: must be from 1ms to 1h",
             "timeouts.response: has no unit; write 60s for seconds or 60ms for milliseconds",
             "upstream: is written twice; keep one",
-            "upstream.credential_header: this header has a meaning of its own; the key needs one for itself, such as \
-             X-Api-Key",
+            "upstream.credential_header: this header has another meaning; choose one such as X-Api-Key",
             "upstream.url: must begin with https://, or with http:// for this machine",
         ],
     );
@@ -247,12 +246,12 @@ fn the_key_of_the_digest_is_no_other_tags_key() {
     assert_faults(
         &smallest_with("    credential: main", own),
         &[
-            "tenants.billing.metadata.idempotency_digest: this key carries idempotency digests (`tagging.idempotency_key`); choose another",
+            "tenants.billing.metadata.idempotency_digest: this tag carries idempotency digests (`tagging.idempotency_key`); choose another name",
         ],
     );
     assert_faults(
         &format!("{SMALLEST}tagging: {{ idempotency_key: tenant }}\n"),
-        &["tagging.idempotency_key: must be another key than `tenant_key`"],
+        &["tagging.idempotency_key: must differ from `tenant_key`"],
     );
 }
 

@@ -14,15 +14,13 @@ use serde::Serialize;
 
 use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
-use crate::audit;
-use crate::credential::Unusable;
+use crate::credential::CredentialError;
 use crate::facts::Outcome;
-use crate::identity;
 use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
 use crate::proxy::{idempotency, recovery};
 use crate::state::Limit;
-use crate::transport;
+use crate::{audit, identity, transport};
 
 pub use form::Form;
 
@@ -114,7 +112,7 @@ pub enum Error {
     Unreachable(transport::connect::Error),
     /// There is no key to send.
     #[error(transparent)]
-    NoKey(#[from] Unusable),
+    NoKey(#[from] CredentialError),
     /// The upstream did not accept the gateway's key.
     #[error("the upstream refused the key of this gateway; its operator has to see to that")]
     KeyRefused,

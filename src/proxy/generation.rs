@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::asteroid::start::Tags;
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, TenantSource};
-use crate::credential;
+
+use crate::credential::CredentialMap;
 use crate::identity::{self, NamedBy, Tenants};
 use crate::metrics::OTHER;
 use crate::state::{Claims, Limits, Share, Standing, State};
@@ -109,7 +110,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// Where names do not match, which `config::resolve` has ruled out.
-    pub fn serve(config: &Config, keys: &credential::Keys, state: &State) -> Result<Vec<Served>, Error> {
+    pub fn serve(config: &Config, keys: &CredentialMap, state: &State) -> Result<Vec<Served>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
-use crate::credential::Unusable;
+use crate::credential::CredentialError;
 use crate::facts::request_id::RequestId;
 use crate::metrics::client::Target;
 use crate::state::{BodyDigest, Digest};
@@ -19,10 +19,9 @@ use crate::transport::timer::ResponseTimer;
 use crate::transport::{BROKEN, Failure, connect};
 use crate::upstream::Upstream;
 
-use super::credential;
 use super::generation::Snapshot;
 use super::limit::Permit;
-use super::outgoing;
+use super::{credential, outgoing};
 
 /// The longest listing that is read: some executions with all that the API shows of each.
 const LONGEST: usize = 8 * 1024 * 1024;
@@ -72,7 +71,7 @@ impl Found {
 pub enum Error {
     /// There is no key to ask with.
     #[error(transparent)]
-    NoKey(#[from] Unusable),
+    NoKey(#[from] CredentialError),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}. Try again with the same key")]
     Unreachable(connect::Error),
@@ -235,8 +234,8 @@ impl LookUp<'_> {
             got = self.exchange(again, target).await;
         }
         match &got {
-            Ok(_) => credential.accepted(other.as_ref().unwrap_or(&used), other.is_some()),
-            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.refused(other.is_some()),
+            Ok(_) => credential.note_accepted(other.as_ref().unwrap_or(&used), other.is_some()),
+            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.note_refused(other.is_some()),
             Err(_) => {}
         }
         got

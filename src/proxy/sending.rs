@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
-use crate::credential::{Held, Key};
+use crate::credential::{Credential, SecretVersion};
 use crate::metrics::client::{Sent, Target};
 use crate::proxy::error::Error;
 use crate::record::Entered;
@@ -27,9 +27,9 @@ pub(super) struct Sending {
     pub(super) upstream: Arc<Upstream>,
     pub(super) target: Target,
     pub(super) timeout: Duration,
-    pub(super) credential: Arc<Key>,
+    pub(super) credential: Arc<Credential>,
     /// The key that was injected.
-    pub(super) key: Arc<Held>,
+    pub(super) key: Arc<SecretVersion>,
     pub(super) permit: Permit,
     pub(super) trace: Trace,
     /// How the start is looked up if its key was refused.
@@ -105,12 +105,12 @@ impl Sending {
             answered = self.exchange(again).await;
         }
         if let Err(Error::KeyRefused) = answered {
-            self.credential.refused(is_other);
+            self.credential.note_refused(is_other);
         }
         let Answered { response, sent, lease, timer } = answered?;
         // Others may come from something in front of the API that looks at no key.
         if response.status().is_success() {
-            self.credential.accepted(&self.key, is_other);
+            self.credential.note_accepted(&self.key, is_other);
         }
         let (mut head, body) = response.into_parts();
         let mut echo = credential::echo(&self.credential, &self.key);

@@ -72,7 +72,7 @@ pub(super) fn tag(written: &file::Tagging, findings: &mut Findings) -> Option<St
     let tag = written.idempotency_key.as_deref().unwrap_or(TAG);
     let path = Path::default().key("tagging").key("idempotency_key");
     if is_alike(tag, BODY_TAG) {
-        return findings.fault(&path, "must be another key: this one carries the digest of the body");
+        return findings.fault(&path, "this tag carries the digest of the body; choose another name");
     }
     if is_tenant_name(tag) {
         return Some(tag.to_owned());

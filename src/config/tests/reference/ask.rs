@@ -88,14 +88,14 @@ impl Full {
             let refusal = self.refusal(place, json!(value)).unwrap_or_default();
             refusal.strip_prefix("must be from ").unwrap_or(&refusal).to_owned()
         };
-        if refusal.starts_with("is not a span of time") {
+        if refusal.starts_with("is not a duration") {
             return Takes::Time(beyond("99999h"));
         }
         if refusal.starts_with("is not a size") {
             return Takes::Size(beyond("99999TiB"));
         }
-        if refusal.starts_with("must be a number and its span of time") {
-            return Takes::Rate(beyond("0/s").replace(" in its span of time", ""));
+        if refusal.starts_with("must be a rate") {
+            return Takes::Rate(beyond("0/s").replace(" per span of time", ""));
         }
         if let Some(digits) = refusal.strip_prefix("must be octal digits") {
             return Takes::Permissions(format!("octal digits{digits}"));

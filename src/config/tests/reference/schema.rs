@@ -86,7 +86,7 @@ fn leaf(full: &Full, key: &str, schema: &mut Json) -> String {
         }
         Takes::Time(bounds) => (
             json!({ "type": "string", "pattern": "^ *([0-9]+ *[A-Za-z]+ *)+$" }),
-            format!("a span of time with its unit, {bounds}"),
+            format!("a duration with its unit, {bounds}"),
         ),
         Takes::Size(bounds) => {
             let size = " *[0-9]+([.][0-9]+)? *[A-Za-z]+ *";
@@ -97,7 +97,7 @@ fn leaf(full: &Full, key: &str, schema: &mut Json) -> String {
         }
         Takes::Rate(bounds) => (
             json!({ "type": "string", "pattern": "^ *[0-9]+ */ *[smhd] *$" }),
-            format!("a rate such as 30/m, {bounds} a second, minute, hour or day"),
+            format!("a rate such as 30/m, {bounds} per second, minute, hour or day"),
         ),
         Takes::Count(least, most) if is_auto() => (
             json!({ "type": ["integer", "string"], "minimum": least, "maximum": most, "pattern": "^ *auto *$" }),
