@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use super::pasted;
 use crate::state::Per;
 
 /// The most that a rate allows per span of time.
@@ -65,8 +66,9 @@ pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
     Ok((amount.ok_or_else(|| format!("must be from 1 to {MOST_OF_A_RATE} per span of time"))?, per))
 }
 
+/// Returns whether a text is a number without a unit, which a message may show. A long number may be a key that was pasted.
 fn is_bare(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !pasted::may_be_a_key(text)
 }
 
 #[cfg(test)]
@@ -89,6 +91,13 @@ mod tests {
         assert!(duration("60", MILLI, HOUR).is_err_and(|message| message.contains("60s")));
         assert!(duration("0", Duration::ZERO, HOUR).is_err_and(|message| message.contains("0s")));
         assert!(size("1048576", 1, 1 << 26).is_err_and(|message| message.contains("1048576B")));
+    }
+
+    #[test]
+    fn a_number_that_may_be_a_key_is_not_shown() {
+        let key = "4711081547110815";
+        assert!(duration(key, MILLI, HOUR).is_err_and(|message| !message.contains(key)));
+        assert!(size(key, 1, 1 << 26).is_err_and(|message| !message.contains(key)));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `Sec-Fetch-Site` show, or by DNS rebinding, which its `Host` shows.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::Version;
 use hyper::header::{EXPECT, HOST, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING};
@@ -40,7 +40,8 @@ impl Hosts {
     fn plainly_name(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host) else { return false };
         let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
-        self.loopback && matches!(name, "localhost" | "127.0.0.1") || self.named.contains(name)
+        // An IPv6 address stands in brackets.
+        self.loopback && matches!(name, "localhost" | "127.0.0.1") || !name.contains(':') && self.named.contains(name)
     }
 
     fn answer_for(&self, name: &str) -> bool {
@@ -71,8 +72,11 @@ impl Named {
             _ => None,
         };
         let host = authority.host();
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let name = host.strip_suffix('.').unwrap_or(host);
+        let name = match host.strip_prefix('[') {
+            Some(literal) => literal.strip_suffix(']').filter(|literal| literal.parse::<Ipv6Addr>().is_ok()),
+            None => Some(host.strip_suffix('.').unwrap_or(host)),
+        };
+        let name = name.ok_or(Error::Host)?;
         if name.is_empty() {
             return Err(Error::Host);
         }

@@ -1,4 +1,4 @@
-//! One caller's connection: TLS where the listener has it, then HTTP/2 if the caller chose it there, else HTTP/1.1.
+//! One caller's connection: TLS if the listener has a certificate, then HTTP/2 if the caller chose it there, else HTTP/1.1.
 
 use std::sync::Arc;
 
@@ -33,11 +33,11 @@ pub async fn serve(
     match tls {
         None => http1::serve(stream, peer, &activity, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
-        Some(tls) => Box::pin(encrypted(tls, stream, peer, activity, current, proxy)).await,
+        Some(tls) => Box::pin(serve_tls(tls, stream, peer, activity, current, proxy)).await,
     }
 }
 
-async fn encrypted(
+async fn serve_tls(
     acceptor: TlsAcceptor,
     stream: TimedStream,
     peer: Peer,
@@ -50,9 +50,9 @@ async fn encrypted(
         draining.closing().await;
         sleep(FIRST_REQUEST_GRACE).await;
     };
-    let shaken = tokio::select! {
+    let handshake = tokio::select! {
         biased;
-        shaken = acceptor.accept(stream) => shaken,
+        handshake = acceptor.accept(stream) => handshake,
         () = closing => {
             tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain aborted a TLS handshake");
             return;
@@ -66,7 +66,7 @@ async fn encrypted(
             return;
         }
     };
-    let stream = match shaken {
+    let stream = match handshake {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, %error, "the TLS handshake failed");

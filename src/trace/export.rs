@@ -157,7 +157,7 @@ impl Exporter {
         let counts = Arc::clone(&self.counts);
         let (flush, told) = oneshot::channel();
         let (done, flushed) = oneshot::channel();
-        tasks.spawn_unwaited(async move {
+        tasks.spawn_untracked(async move {
             self.run(told).await;
             drop(done);
         });

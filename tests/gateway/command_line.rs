@@ -74,7 +74,7 @@ fn a_configuration_that_is_not_there_is_named() {
 fn a_key_that_can_never_come_keeps_the_gateway_from_starting_and_says_what_to_do() {
     let unset = configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
     let printed = refused("run", &unset);
-    assert!(printed.contains("credentials.main") && printed.contains("NO_SUCH_VARIABLE is not set"), "{printed}");
+    assert!(printed.contains("credentials.main") && printed.contains("NO_SUCH_VARIABLE: is not set"), "{printed}");
 }
 
 #[test]

@@ -55,6 +55,19 @@ fn a_port_that_is_none_makes_no_host() {
 }
 
 #[test]
+fn an_ipv6_address_stands_in_brackets_and_nothing_else_does() {
+    let pair = Pair::with_listener("hosts: [gateway.internal, '2001:db8::1', '2001:db8::a']");
+    for host in ["[2001:db8::1]", "[2001:DB8::a]:80", "[::1]:8080"] {
+        assert_eq!(pair.caller().post(EXECUTE, &[("Host", host)], b"{}").status, 202, "{host}");
+    }
+    for host in
+        ["2001:db8::a", "2001:db8::1:80", "::1", "[localhost]", "[gateway.internal]:80", "[127.0.0.1]", "[::1.]", "[]"]
+    {
+        pair.caller().post(EXECUTE, &[("Host", host)], b"{}").assert_error(400, "host", "not_started");
+    }
+}
+
+#[test]
 fn a_target_in_absolute_form_is_taken_and_its_authority_judged_in_place_of_host() {
     let pair = Pair::with_listener("hosts: [gateway.internal]");
     let base = format!("http://{}", pair.gateway.address());

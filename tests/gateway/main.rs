@@ -21,6 +21,7 @@ mod callers;
 mod canary;
 mod client_certificates;
 mod command_line;
+mod corpora;
 mod delivery;
 mod drain;
 mod dump;

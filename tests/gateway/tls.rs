@@ -71,7 +71,7 @@ fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
     let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
     std::fs::write(dir.path().join("key.pem"), other).unwrap();
     let said = refused();
-    assert!(said.contains("it is not the key of the certificate"), "{said}");
+    assert!(said.contains("it is not the private key of the certificate"), "{said}");
 }
 
 #[test]

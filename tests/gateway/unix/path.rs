@@ -205,7 +205,7 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     std::fs::write(&target, "precious").unwrap();
     symlink(&target, &lock).unwrap();
     let said = refusal(&text(&asteroid, &socket, "", ""));
-    assert!(said.contains(".asteroid-gateway.lock is there for longer than a start takes"), "{said}");
+    assert!(said.contains(".asteroid-gateway.lock has been there for longer than a start takes"), "{said}");
     std::fs::remove_file(&lock).unwrap();
     assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
     let said = refusal(&text(&asteroid, &socket, "", ""));

@@ -1,0 +1,81 @@
+//! The operation of a request: `select` finds what a second reading finds that splits the templates, and what leaves is the
+//! template with the ids as they were sent.
+
+use asteroid_gateway::asteroid::operation::{Error, Operation, select};
+use hyper::{Method, Uri};
+use uuid::Uuid;
+
+use super::head;
+
+/// What a caller may write before an operation's path, the longest first: the bases of both eras, each also with the second
+/// slash that a base URL with one makes.
+const BASES: [&str; 4] = ["/agents/v2//", "/agents/v2/", "//", "/"];
+
+pub(crate) fn check(input: &[u8]) {
+    let Some(head) = head::parse(input) else { return };
+    let (method, uri) = (&head.method, &head.uri);
+    match (select(method, uri), read_again(method, uri)) {
+        (Ok(call), Ok((operation, ids))) => {
+            assert_eq!((call.operation, call.id), (operation, ids[0]));
+            for base in ["", "/base"] {
+                let sent = format!("{base}{}", filled(operation.template(), &ids));
+                assert_eq!(call.path(base), sent);
+                assert_eq!(call.leaves_as(base, uri.path()), sent == uri.path());
+            }
+            let again = call.path("").parse().expect("a path of words and uuids is one");
+            assert_eq!(select(method, &again).expect("what leaves is a call").operation, operation);
+        }
+        (Err(Error::Path), Err(Refusal::Path))
+        | (Err(Error::Id { .. }), Err(Refusal::Id))
+        | (Err(Error::Query), Err(Refusal::Query)) => {}
+        (Err(Error::Method { allow }), Err(Refusal::Method(methods))) => assert_eq!(allow, methods.join(", ")),
+        (selected, expected) => panic!("{method} {uri} is {selected:?}, and should be {expected:?}"),
+    }
+}
+
+#[derive(Debug)]
+enum Refusal {
+    Path,
+    Method(Vec<String>),
+    Id,
+    Query,
+}
+
+fn read_again<'u>(method: &Method, uri: &'u Uri) -> Result<(Operation, Vec<&'u str>), Refusal> {
+    let path = BASES.iter().find_map(|base| uri.path().strip_prefix(base)).ok_or(Refusal::Path)?;
+    let ids_of = |operation: Operation| Some((operation, ids(operation.template(), path)?));
+    let found: Vec<_> = Operation::ALL.into_iter().filter_map(ids_of).collect();
+    if found.is_empty() {
+        return Err(Refusal::Path);
+    }
+    let methods = found.iter().map(|(operation, _)| operation.method().to_string()).collect();
+    let call =
+        found.into_iter().find(|(operation, _)| operation.method() == *method).ok_or(Refusal::Method(methods))?;
+    if !call.1.iter().all(|id| id.len() == 36 && Uuid::try_parse(id).is_ok()) {
+        Err(Refusal::Id)
+    } else if uri.to_string().contains('?') {
+        Err(Refusal::Query)
+    } else {
+        Ok(call)
+    }
+}
+
+/// Returns what stands in a path for the ids of a template, if it has the template's words.
+fn ids<'p>(template: &str, path: &'p str) -> Option<Vec<&'p str>> {
+    let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').skip(1).collect(), path.split('/').collect());
+    if template.len() != path.len() {
+        return None;
+    }
+    let (ids, words): (Vec<_>, Vec<_>) = template.into_iter().zip(path).partition(|(name, _)| name.starts_with('{'));
+    words.iter().all(|(word, sent)| word == sent).then(|| ids.into_iter().map(|(_, id)| id).collect())
+}
+
+/// Returns the template with these ids.
+fn filled(template: &str, ids: &[&str]) -> String {
+    let mut ids = ids.iter();
+    let segments = template.split('/').map(|name| match name.starts_with('{') {
+        true => *ids.next().expect("there is an id for each name"),
+        false => name,
+    });
+    segments.collect::<Vec<_>>().join("/")
+}

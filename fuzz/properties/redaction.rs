@@ -1,0 +1,114 @@
+//! A key that the upstream sends back: however the body is cut into frames, what is passed on is the whole with the key
+//! overwritten, as `replace` does it, and so are headers and the reason.
+//!
+//! The first line of an input is the key; the second line has the lengths of the frames, a character each: `0` is empty, `1`
+//! one byte, `a` 49. The rest is the body, in which `$` stands for the key.
+
+use std::sync::Arc;
+
+use asteroid_gateway::proxy::echo::Echo;
+use asteroid_gateway::secret::{Mask, Secret};
+use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response};
+
+pub(crate) fn check(input: &[u8]) {
+    let mut lines = input.splitn(3, |byte| *byte == b'\n');
+    let (Some(key), Some(lengths), Some(body)) = (lines.next(), lines.next(), lines.next()) else { return };
+    let Ok(Ok(secret)) = str::from_utf8(key).map(Secret::placeholder) else { return };
+    // Bounds the size, as each `$` may be 8 KiB.
+    if key.len() > 64 || key.contains(&b'$') {
+        return;
+    }
+    let body: Vec<u8> = replaced(body, b"$", key);
+    check_body(&secret, key, lengths, &body);
+    check_head(&secret, key, &body);
+}
+
+fn check_body(secret: &Secret, key: &[u8], lengths: &[u8], body: &[u8]) {
+    let (mut echo, mut passed, mut read) = (echo(secret), Vec::new(), 0);
+    let mut frames = frames(body, lengths).into_iter().peekable();
+    while let Some(frame) = frames.next() {
+        read += frame.len();
+        passed.extend(echo.pass(Bytes::copy_from_slice(frame), frames.peek().is_some()));
+        assert_eq!(passed.len() + echo.held(), read, "each byte is passed on or held back");
+        let held = &body[passed.len()..read];
+        assert!(held.len() < key.len() && key.starts_with(held), "only the beginning of a key is held back");
+    }
+    assert!(echo.rest().is_empty());
+    assert_eq!(passed, covered(body, key));
+    assert_eq!(echo.found(), has(body, key));
+    // A key with asterisks could be made of what it is overwritten with.
+    assert!(key.contains(&b'*') || !has(&passed, key));
+}
+
+fn check_head(secret: &Secret, key: &[u8], text: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(text) else { return };
+    let mut headers = HeaderMap::from_iter([(HeaderName::from_static("x-text"), value)]);
+    let name = HeaderName::from_bytes(text).ok();
+    headers.extend(name.clone().map(|name| (name, HeaderValue::from_static("v"))));
+    let mut response = Response::new(());
+    response.extensions_mut().insert(ReasonPhrase::try_from(text).expect("it was taken as a value"));
+    *response.headers_mut() = headers.clone();
+    let (mut head, ()) = response.into_parts();
+
+    let mut echo = echo(secret);
+    echo.clean(&mut head);
+
+    let is_named = |name: &HeaderName| has(name.as_str().as_bytes(), &key.to_ascii_lowercase());
+    let expected: HeaderMap = headers
+        .iter()
+        .filter(|(name, _)| !is_named(name))
+        .map(|(name, value)| {
+            (name.clone(), HeaderValue::from_bytes(&covered(value.as_bytes(), key)).expect("it is as before"))
+        })
+        .collect();
+    assert_eq!(head.headers, expected);
+    let reason = head.extensions.get::<ReasonPhrase>().expect("a reason stays one");
+    assert_eq!(reason.as_bytes(), covered(text, key));
+    let is_in_head = has(text, key) || headers.keys().any(is_named) || has(b"v", key);
+    assert_eq!(echo.found(), is_in_head);
+}
+
+fn echo(secret: &Secret) -> Echo {
+    Echo::new(Mask::new(secret), Arc::default(), "main".into())
+}
+
+/// Cuts a body, with the lengths again from the first after the last; without any length, the whole is one frame.
+fn frames<'b>(body: &'b [u8], lengths: &[u8]) -> Vec<&'b [u8]> {
+    let lengths: Vec<usize> = lengths.iter().map(|byte| usize::from(byte.wrapping_sub(b'0'))).collect();
+    let (mut frames, mut rest) = (Vec::new(), body);
+    if lengths.iter().any(|length| *length > 0) {
+        for length in lengths.into_iter().cycle() {
+            let Some((frame, behind)) = rest.split_at_checked(length) else { break };
+            frames.push(frame);
+            rest = behind;
+        }
+    }
+    frames.push(rest);
+    frames
+}
+
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn covered(bytes: &[u8], key: &[u8]) -> Vec<u8> {
+    replaced(bytes, key, &vec![b'*'; key.len()])
+}
+
+/// Replaces a part from the left, byte by byte.
+fn replaced(bytes: &[u8], part: &[u8], with: &[u8]) -> Vec<u8> {
+    let (mut replaced, mut rest) = (Vec::new(), bytes);
+    while let Some((first, behind)) = rest.split_first() {
+        if let Some(behind) = rest.strip_prefix(part) {
+            replaced.extend_from_slice(with);
+            rest = behind;
+        } else {
+            replaced.push(*first);
+            rest = behind;
+        }
+    }
+    replaced
+}
