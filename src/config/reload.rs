@@ -1,15 +1,16 @@
-//! What of a changed configuration can be taken over while the gateway runs.
+//! The changes of a configuration that can be applied while the gateway runs.
 
 use super::resolve::{Address, Config};
 
-/// The keys that differ and are only read when the gateway starts. Where there is none, `new` can take the place of `old`.
+/// Returns the config paths that differ and are read only when the gateway starts. If there is none, `new` can replace
+/// `old`.
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut keys = Vec::new();
     let mut differs = |key: &str, differs: bool| keys.extend(differs.then(|| key.to_owned()));
     let reloaded = |config: &Config| {
         let mut upstream = config.upstream.clone();
-        // A part of each credential, which is made anew.
+        // It is a part of each credential, which a reload replaces.
         upstream.credential_header = old.upstream.credential_header.clone();
         upstream
     };

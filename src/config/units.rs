@@ -8,13 +8,13 @@ use bytesize::ByteSize;
 use super::pasted;
 use crate::state::Per;
 
-/// The most that a rate allows per span of time.
+/// The largest number of a rate.
 const MOST_OF_A_RATE: u32 = 1_000_000;
 
-/// Parses a span of time within `least..=most`. Units are humantime's: `250ms`, `5s`, `1m 30s`, `1h`.
+/// Parses a duration within `least..=most`. Units are humantime's: `250ms`, `5s`, `1m 30s`, `1h`.
 pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let text = text.trim();
-    // humantime takes a bare 0, which would hide that a unit belongs here.
+    // humantime accepts a bare 0, which would hide that a unit is required.
     if is_bare(text) {
         return Err(format!("has no unit; write {text}s for seconds or {text}ms for milliseconds"));
     }
@@ -41,8 +41,8 @@ pub(super) fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
     Ok(value)
 }
 
-/// A bound as an operator would write it. The crate's own display computes logarithms, and with them comes a library that
-/// takes more memory than all else that is idle.
+/// Formats a bound as an operator would write it. The crate's own `Display` computes logarithms, for which a library is
+/// loaded that takes more memory than the rest of an idle gateway.
 fn written(bytes: u64) -> String {
     match (bytes % (1 << 20), bytes % (1 << 10)) {
         (0, _) => format!("{}MiB", bytes >> 20),
@@ -51,7 +51,7 @@ fn written(bytes: u64) -> String {
     }
 }
 
-/// Parses a rate: 1 to 1,000,000 a second (`s`), minute (`m`), hour (`h`) or day (`d`).
+/// Parses a rate: 1 to 1,000,000 per second (`s`), minute (`m`), hour (`h`) or day (`d`).
 pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
     let shape = || "must be a rate: 30/s, 30/m, 30/h or 30/d".to_owned();
     let (amount, per) = text.split_once('/').ok_or_else(shape)?;

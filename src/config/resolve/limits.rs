@@ -1,4 +1,4 @@
-//! `tenants.*.limits`: what a tenant may do.
+//! `tenants.*.limits`: the limits of a tenant.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -9,13 +9,13 @@ use crate::config::finding::{Findings, Path};
 use crate::config::units;
 use crate::state::{Limits, Rate};
 
-/// The largest burst and the most that can be in flight.
+/// The largest burst, and the largest number of requests in flight.
 const MOST: u32 = 1_000_000;
 
-/// The largest budget of a day.
+/// The largest daily budget.
 const MOST_A_DAY: u32 = 1_000_000_000;
 
-/// A burst that takes longer to come back is a slip.
+/// The longest time in which a burst may refill: a longer one is a mistake.
 const LONGEST_REST: u64 = 366 * 24 * 60 * 60;
 
 pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Findings) -> Option<Limits> {
@@ -29,7 +29,7 @@ pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Finding
     Some(Limits { requests: requests?, executions: executions?, in_flight: in_flight?, budget: budget? })
 }
 
-/// `None` where a fault is recorded, `Some(None)` where nothing is written; so everywhere below.
+/// Returns `None` if a fault is recorded, `Some(None)` if nothing is written. The functions below do the same.
 fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Option<Option<Rate>> {
     let Some(file::Rate { rate, burst }) = written else { return Some(None) };
     let burst = count(burst, &path.key("burst"), MOST, findings);

@@ -1,4 +1,4 @@
-//! `tenants` and `tagging`: who there is, which key is sent for each, and what is written into `metadata`.
+//! `tenants` and `tagging`: the tenants, their credentials, and the tags for `metadata`.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::config::suggestion;
 
 const TENANT_KEY: &str = "tenant";
 
-/// The longest key and the longest value of a tag, in bytes. What the upstream takes is unknown; these are far beyond
-/// any label and keep a request from growing by more than it should.
+/// The longest name and the longest value of a tag, in bytes. The upstream's limits are unknown; these are far longer
+/// than usual labels, and bound the growth of a request.
 const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 1024;
 
@@ -49,11 +49,11 @@ pub(super) fn resolve(
     complete.then_some((tenants, on_conflict?))
 }
 
-/// The gateway's own tags.
+/// The tags of the gateway.
 struct Tagging<'a> {
     key: String,
     prefix: String,
-    /// The key of the tag that only a start with an idempotency key carries.
+    /// The name of the tag for starts with an idempotency key.
     digest: Option<&'a str>,
 }
 
@@ -100,7 +100,7 @@ fn credential(
         return findings.missing(path, "missing; write the name of a credential");
     };
     if !credentials.contains_key(&name) && !findings.faults.cover(&Path::default().key("credentials").key(&name)) {
-        // The name is not shown: it may be the key itself.
+        // The name is not shown, since it may be a pasted API key.
         return findings.fault(path, "there is no such credential under `credentials`");
     }
     Some(name)
@@ -149,8 +149,8 @@ fn tags(
     complete.then_some(tags)
 }
 
-/// An empty tag finds nothing: the upstream lists executions by a pair of key and value. Control characters are
-/// nothing that somebody means to write.
+/// Checks the name or value of a tag. An empty one cannot be searched for, since the upstream lists executions by name
+/// and value. Control characters are always a mistake.
 fn is_tag(text: &str, longest: usize) -> Result<(), String> {
     if text.is_empty() || text.trim() != text {
         return Err("must not be empty, nor begin or end with white space".to_owned());
