@@ -18,7 +18,7 @@ use super::variables::Variables;
 use super::yaml;
 
 /// The most values of a wrong type that are reported. Each costs another pass over the whole tree.
-const PASSES: usize = 100;
+const MAX_MISMATCHES: usize = 100;
 
 /// Reads `tree` and records the values that had to be left out in `faults`.
 pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Variables, faults: &mut Faults) -> T {
@@ -30,7 +30,7 @@ pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Va
             Ok(model) => return model,
             Err(mismatch) => mismatch.at(&Path::default()),
         };
-        if refused.len() == PASSES {
+        if refused.len() == MAX_MISMATCHES {
             faults.push(&Path::default(), "more faults of this kind exist than are listed; correct these first");
             return T::default();
         }

@@ -50,7 +50,7 @@ impl Path {
             1 => key.len() > 20 || !is_credential_name(key),
             _ => key.len() > 24 || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
         };
-        pasted::may_be_a_key(key) || below_credentials && is_no_name
+        pasted::may_be_api_key(key) || below_credentials && is_no_name
     }
 }
 

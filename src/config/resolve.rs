@@ -215,7 +215,7 @@ pub struct Drain {
     pub timeout: Duration,
 }
 
-const LEAST: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Reads every section. Returns `None` only if a fault is recorded in `findings`.
@@ -276,11 +276,11 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
 
 fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeouts> {
     let mut section = Section { findings, path: Path::default().key("timeouts") };
-    let connect = section.duration("connect", written.connect.as_ref(), 5, LEAST..=HOUR);
-    let response = section.duration("response", written.response.as_ref(), 60, LEAST..=HOUR);
-    let body = section.duration("body", written.body.as_ref(), 30, LEAST..=HOUR);
-    let idle = section.duration("idle", written.idle.as_ref(), 50, LEAST..=HOUR);
-    let caller_idle = section.duration("caller_idle", written.caller_idle.as_ref(), 75, LEAST..=HOUR);
+    let connect = section.duration("connect", written.connect.as_ref(), 5, MIN_TIMEOUT..=HOUR);
+    let response = section.duration("response", written.response.as_ref(), 60, MIN_TIMEOUT..=HOUR);
+    let body = section.duration("body", written.body.as_ref(), 30, MIN_TIMEOUT..=HOUR);
+    let idle = section.duration("idle", written.idle.as_ref(), 50, MIN_TIMEOUT..=HOUR);
+    let caller_idle = section.duration("caller_idle", written.caller_idle.as_ref(), 75, MIN_TIMEOUT..=HOUR);
     Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle?, caller_idle: caller_idle? })
 }
 
@@ -325,17 +325,10 @@ impl Section<'_> {
             .ok()
     }
 
-    fn size(
-        &mut self,
-        key: &str,
-        written: Option<file::Quantity>,
-        default: u64,
-        least: u64,
-        most: u64,
-    ) -> Option<usize> {
+    fn size(&mut self, key: &str, written: Option<file::Quantity>, default: u64, min: u64, max: u64) -> Option<usize> {
         let bytes = match written {
             None => Ok(default),
-            Some(file::Quantity(text)) => units::size(&text, least, most),
+            Some(file::Quantity(text)) => units::size(&text, min, max),
         };
         match bytes.and_then(|bytes| usize::try_from(bytes).map_err(|_| "is too large for this machine".to_owned())) {
             Ok(bytes) => Some(bytes),

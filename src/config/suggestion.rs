@@ -3,17 +3,17 @@
 use super::pasted;
 
 /// The longest word that is compared: a longer one is not a typing error.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// Returns the nearest of the `known` words, if at most a third of the letters differ.
 pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    if written.len() > LONGEST {
+    if written.len() > MAX_LENGTH {
         return None;
     }
     let written = written.to_ascii_lowercase().replace('-', "_");
     let is_near = |distance: usize, word: &str| distance <= written.chars().count().max(word.chars().count()) / 3;
     // A known word may be a name that must not be shown.
-    let known = known.into_iter().filter(|word| !pasted::may_be_a_key(word));
+    let known = known.into_iter().filter(|word| !pasted::may_be_api_key(word));
     let distances = known.map(|word| (strsim::osa_distance(&written, &word.to_ascii_lowercase()), word));
     distances
         .filter(|(distance, word)| is_near(*distance, word))

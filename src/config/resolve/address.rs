@@ -15,7 +15,7 @@ const MODE: &str = "must be octal digits from 0600 to 0777, such as 0660";
 const UNIX: &str = "unix:";
 
 /// The longest path of a Unix socket, in bytes: the system allows 107, of which [`crate::server::unix`] needs 8.
-const LONGEST: usize = 99;
+const MAX_PATH: usize = 99;
 
 /// Only the owner and the group may connect: a sidecar's application often has another user and the same group.
 const DEFAULT_MODE: u32 = 0o660;
@@ -95,8 +95,8 @@ fn path_of(text: &str, at: &Path, findings: &mut Findings) -> Option<PathBuf> {
     if !text.contains('/') || text.contains(char::is_control) || path.file_name().is_none() {
         return findings.fault(at, ADDRESS);
     }
-    if path.as_os_str().len() > LONGEST {
-        let said = format!("is too long: the system allows {LONGEST} bytes for the path of a Unix socket");
+    if path.as_os_str().len() > MAX_PATH {
+        let said = format!("is too long: the system allows {MAX_PATH} bytes for the path of a Unix socket");
         return findings.fault(at, said);
     }
     Some(path)

@@ -22,7 +22,7 @@ pub(super) fn resolve(written: Option<file::Audit>, findings: &mut Findings) -> 
     let path = Path::default().key("audit");
     let Some(file::Audit { file, stdout, when_full }) = written else { return Some(None) };
     let file = match file {
-        Some(file) if !file.contains('/') || pasted::is_no_path(&file) => findings.fault(
+        Some(file) if !file.contains('/') || pasted::is_not_a_path(&file) => findings.fault(
             &path.key("file"),
             "must be a path with a directory, such as /var/log/asteroid-gateway/audit.jsonl or ./audit.jsonl",
         ),

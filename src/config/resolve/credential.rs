@@ -13,8 +13,8 @@ use crate::credential::Definition;
 use crate::secret::SecretRef;
 
 /// The bounds of `max_stale`. The gateway looks at a store every second, and the store may take some time to answer.
-const LEAST_STALE: Duration = Duration::from_secs(10);
-const MOST_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const MIN_STALE: Duration = Duration::from_secs(10);
+const MAX_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The API keys that readiness waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ fn max_stale(credential: &file::Credential, path: &Path, findings: &mut Findings
         return findings
             .fault(&path, "has no use with `env`, which never changes while the gateway runs; leave it out");
     }
-    match units::duration(text, LEAST_STALE, MOST_STALE) {
+    match units::duration(text, MIN_STALE, MAX_STALE) {
         Ok(max_stale) => Some(Some(max_stale)),
         Err(message) => findings.fault(&path, message),
     }
@@ -99,7 +99,7 @@ fn max_stale(credential: &file::Credential, path: &Path, findings: &mut Findings
 /// Reads a path. A bare word is more likely a pasted API key than a file, and an error about the unreadable file would
 /// show it.
 fn file(written: String, path: &Path, findings: &mut Findings) -> Option<PathBuf> {
-    if !written.contains('/') || pasted::is_no_path(&written) {
+    if !written.contains('/') || pasted::is_not_a_path(&written) {
         return findings.fault(path, "must be a path with a directory, such as /run/secrets/key or ./key");
     }
     Some(PathBuf::from(written))
@@ -125,7 +125,7 @@ fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> 
             }
             let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid
-                || pasted::may_be_a_key(&name)
+                || pasted::may_be_api_key(&name)
                 || name.is_empty()
                 || name.starts_with(|first: char| first.is_ascii_digit())
             {

@@ -40,10 +40,10 @@ pub(super) fn is_taken(name: &HeaderName) -> bool {
 /// Returns the header with this name, unless the text may be a pasted API key, which would be logged and sent.
 pub(super) fn name(text: &str) -> Option<HeaderName> {
     // Checks the text as written: a header's name is kept in lower case, where `ServiceAccount` would not be two words.
-    if pasted::may_be_a_key(text) { None } else { HeaderName::from_bytes(text.as_bytes()).ok() }
+    if pasted::may_be_api_key(text) { None } else { HeaderName::from_bytes(text.as_bytes()).ok() }
 }
 
 /// Returns whether a header may carry an API key.
-pub(super) fn carries_keys(name: &HeaderName) -> bool {
+pub(super) fn may_carry_api_key(name: &HeaderName) -> bool {
     KEYS.contains(&name.as_str())
 }

@@ -68,7 +68,7 @@ fn one(
     let address = address::resolve(written.address, written.mode.as_ref(), path, findings)?;
     let (trusted_peers, tls) = (trusted_peers?, tls?);
     let names_any = matches!(tenant, Some(TenantSource::Header(_)));
-    who_may_call(&address, trusted_peers.is_empty(), names_any, path, findings)?;
+    check_peers(&address, trusted_peers.is_empty(), names_any, path, findings)?;
     if tls.is_some() && matches!(address, Address::Unix { .. }) {
         return findings
             .fault(&path.key("tls"), "has no use at a Unix socket, which only this machine can reach; leave it out");
@@ -77,22 +77,22 @@ fn one(
 }
 
 /// Checks that only peers that may call can reach the address. Returns `None` after recording a fault.
-fn who_may_call(
+fn check_peers(
     address: &Address,
-    believes_all: bool,
+    trusts_all: bool,
     names_any: bool,
     path: &Path,
     findings: &mut Findings,
 ) -> Option<()> {
     let warning = match address {
         // Every peer that reaches the port would be the tenant, or any tenant.
-        Address::Tcp(address) if !address.ip().is_loopback() && believes_all => {
+        Address::Tcp(address) if !address.ip().is_loopback() && trusts_all => {
             return findings.fault(
                 &path.key("address"),
                 "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
             );
         }
-        Address::Unix { .. } if !believes_all => {
+        Address::Unix { .. } if !trusts_all => {
             return findings.fault(
                 &path.key("tenant").key("trusted_peers"),
                 "callers at a Unix socket have no address; leave it out, and use `mode` instead",
@@ -101,7 +101,7 @@ fn who_may_call(
         Address::Tcp(_) => "any process on this machine can name any tenant",
         Address::Unix { .. } => "any process that may connect can name any tenant",
     };
-    if believes_all && names_any {
+    if trusts_all && names_any {
         findings.warnings.push(&path.key("tenant"), warning);
     }
     Some(())
@@ -133,7 +133,7 @@ fn named_by(
         return findings.fault(path, "this header has another meaning; choose one such as X-Tenant-Id");
     }
     // Callers' API keys would be looked up as names of tenants.
-    if header::carries_keys(&name) || Some(&name) == credential_header {
+    if header::may_carry_api_key(&name) || Some(&name) == credential_header {
         return findings.fault(path, "this header carries API keys; choose one such as X-Tenant-Id");
     }
     Some(TenantSource::Header(name))
@@ -194,7 +194,7 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
 fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
     let Some(written) = written else { return Some(None) };
     let mut pem = |key: &str, file: Option<String>| match file {
-        Some(file) if pasted::is_no_path(&file) => findings.fault(
+        Some(file) if pasted::is_not_a_path(&file) => findings.fault(
             &path.key(key),
             "must be the path of a PEM file, such as /etc/tls/file.pem or ./file.pem, not its content",
         ),

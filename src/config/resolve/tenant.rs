@@ -12,8 +12,8 @@ const TENANT_KEY: &str = "tenant";
 
 /// The longest name and the longest value of a tag, in bytes. The upstream's limits are unknown; these are far longer
 /// than usual labels, and bound the growth of a request.
-const LONGEST_KEY: usize = 128;
-const LONGEST_VALUE: usize = 1024;
+const MAX_NAME: usize = 128;
+const MAX_VALUE: usize = 1024;
 
 pub(super) fn resolve(
     written: BTreeMap<String, file::Tenant>,
@@ -72,7 +72,7 @@ fn tagging<'a>(
         }
     };
     let key = written.tenant_key.unwrap_or_else(|| TENANT_KEY.to_owned());
-    if let Err(message) = is_tag(&key, LONGEST_KEY) {
+    if let Err(message) = is_tag(&key, MAX_NAME) {
         findings.fault::<()>(&path.key("tenant_key"), message);
     }
     if digest.is_some_and(|digest| is_alike(digest, &key)) {
@@ -83,7 +83,7 @@ fn tagging<'a>(
     }
     let prefix = written.tenant_prefix.unwrap_or_default();
     if !prefix.is_empty()
-        && let Err(message) = is_tag(&prefix, LONGEST_KEY)
+        && let Err(message) = is_tag(&prefix, MAX_NAME)
     {
         findings.fault::<()>(&path.key("tenant_prefix"), message);
     }
@@ -134,9 +134,9 @@ fn tags(
                  form, and a parser may take one for the other; choose another"
                 .to_owned())
         } else {
-            is_tag(&key, LONGEST_KEY)
+            is_tag(&key, MAX_NAME)
                 .map_err(|message| format!("the name {message}"))
-                .and_then(|()| is_tag(&value, LONGEST_VALUE))
+                .and_then(|()| is_tag(&value, MAX_VALUE))
         };
         match checked {
             Ok(()) => tags.push((key, value)),
@@ -151,12 +151,12 @@ fn tags(
 
 /// Checks the name or value of a tag. An empty one cannot be searched for, since the upstream lists executions by name
 /// and value. Control characters are always a mistake.
-fn is_tag(text: &str, longest: usize) -> Result<(), String> {
+fn is_tag(text: &str, max: usize) -> Result<(), String> {
     if text.is_empty() || text.trim() != text {
         return Err("must not be empty, nor begin or end with white space".to_owned());
     }
-    if text.len() > longest {
-        return Err(format!("must not be longer than {longest} bytes"));
+    if text.len() > max {
+        return Err(format!("must not be longer than {max} bytes"));
     }
     if text.chars().any(char::is_control) {
         return Err("must not contain line breaks or other control characters".to_owned());

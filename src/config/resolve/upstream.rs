@@ -28,7 +28,7 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         Err(message) => findings.fault(&path.key("url"), message),
     };
     let ca_file = match written.ca_file {
-        Some(file) if pasted::is_no_path(&file) => findings.fault(
+        Some(file) if pasted::is_not_a_path(&file) => findings.fault(
             &path.key("ca_file"),
             "must be the path of a PEM file, such as /etc/tls/ca.pem or ./ca.pem, not its content",
         ),
