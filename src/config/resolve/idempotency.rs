@@ -34,7 +34,7 @@ pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings:
 }
 
 /// The least share that a tenant should have, in bytes: about four hundred starts of unknown outcome.
-const AMPLE: usize = 64 * 1024;
+const MIN_SHARE: usize = 64 * 1024;
 
 /// Warns if there are so many tenants that each has little memory.
 pub(super) fn warn_of_small_shares(
@@ -44,11 +44,10 @@ pub(super) fn warn_of_small_shares(
 ) {
     let tenants = tenants.values().filter(|tenant| tenant.keys != Keys::Off).count();
     let share = idempotency.bounds.shared_by(tenants).share;
-    if share < AMPLE {
+    if share < MIN_SHARE {
         let path = Path::default().key("idempotency").key("memory");
         let says = format!(
-            "each of {tenants} tenants has {} KiB for certain, so that few failing starts of one fill it; give it 64KiB for \
-             each",
+            "guarantees each of {tenants} tenants only {} KiB, which few failing starts fill; write at least 64KiB per tenant",
             share / 1024
         );
         findings.warnings.push(&path, says);
