@@ -33,7 +33,7 @@ use hyper::{Request, Response, Version};
 use crate::asteroid::answer::{Proof, execution_id};
 use crate::asteroid::{operation, start};
 use crate::caller::Peer;
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::facts::request_id::{self, RequestId};
 use crate::facts::{Decision, Facts, Outcome};
 use crate::json;
@@ -64,7 +64,7 @@ pub struct Proxy {
     /// Where an exchange goes whose caller has left.
     pub tasks: Tasks,
     /// Whether callers are to go elsewhere.
-    pub draining: Draining,
+    pub draining: DrainSignal,
     /// Where records go.
     pub sinks: Arc<Sinks>,
 }
@@ -81,12 +81,12 @@ impl Proxy {
         record.asked = Asked::new(served.listener.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
-            Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
+            Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &served, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
-        if self.draining.is_leaving() {
+        if self.draining.is_draining() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

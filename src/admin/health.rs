@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
 use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::state::{ControlState, State};
 use crate::upstream::reach::Reach;
 
@@ -22,7 +22,7 @@ pub struct Tried {
 /// What is known of the gateway's state.
 #[derive(Debug)]
 pub struct Health {
-    draining: Draining,
+    draining: DrainSignal,
     reach: Arc<Reach>,
     credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
@@ -44,7 +44,7 @@ impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
     pub fn new(
-        draining: Draining,
+        draining: DrainSignal,
         reach: Arc<Reach>,
         credentials: Arc<Credentials>,
         audit: Option<Arc<Audit>>,
@@ -67,7 +67,7 @@ impl Health {
     /// Why callers may not come; nothing where they may.
     #[must_use]
     pub fn obstacle(&self) -> Option<&'static str> {
-        if self.draining.is_leaving() { Some("draining") } else { self.lacking_key() }
+        if self.draining.is_draining() { Some("draining") } else { self.lacking_key() }
     }
 
     /// Which key readiness waits for, if any.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{sleep, sleep_until};
 
-use crate::secret::{Error, Fetched, Pace, Secret};
+use crate::secret::{Content, Error, Pace, Secret};
 
 use super::log::{self, Event};
 use super::refresh_requests::COOLDOWN;
@@ -103,12 +103,12 @@ impl Credential {
     /// # Errors
     ///
     /// Where no key is there at present.
-    pub async fn fetch(&self) -> Result<Fetched, Error> {
+    pub async fn fetch(&self) -> Result<Content, Error> {
         self.store.lock().await.fetch().await
     }
 
     /// Takes in what the store said. What holds no key changes no key.
-    pub fn take(&self, fetched: Result<Fetched, Error>, now: Instant) {
+    pub fn take(&self, fetched: Result<Content, Error>, now: Instant) {
         let mut known = self.lock();
         let event = match fetched {
             Ok(fetched) => {
@@ -125,8 +125,8 @@ impl Credential {
                 if replaced { Some(Event::Replaced) } else { lost.then_some(Event::Back) }
             }
             Err(error) => {
-                let name = error.name();
-                let news = known.trouble.replace(error).is_none_or(|before| before.name() != name);
+                let name = error.code();
+                let news = known.trouble.replace(error).is_none_or(|before| before.code() != name);
                 let over = self.until_expiry_of(known.seen, now) == Some(Duration::ZERO);
                 let was_over = self.expired.swap(over, Ordering::AcqRel);
                 match (was_over, over) {
@@ -142,7 +142,7 @@ impl Credential {
     }
 
     /// Whether there is another key now than before.
-    fn renew(&self, Fetched { key, previous }: Fetched) -> bool {
+    fn renew(&self, Content { current: key, previous }: Content) -> bool {
         let versions = self.versions.load_full();
         let hold = |secret: Secret| {
             let known =

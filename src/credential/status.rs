@@ -68,7 +68,7 @@ impl StatusReport {
     #[must_use]
     pub fn error(&self) -> &'static str {
         match &self.trouble {
-            Some(trouble) => trouble.name(),
+            Some(trouble) => trouble.code(),
             None if self.waits || self.status == CredentialStatus::Rejected => "refused",
             None if self.unclear.is_some() => "unclear",
             None => "",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::secret::{Environment, Error, Fetched, Salt, Secret, SecretRef};
+use crate::secret::{Content, Environment, Error, Problem, Salt, Secret, SecretRef};
 
 use super::versions::Verification;
 use super::*;
@@ -27,12 +27,12 @@ fn key(max_stale: Option<u64>, before: Option<&Credential>) -> Credential {
     Credential::new("main", definition(max_stale), &Environment::process(), &Arc::default(), before)
 }
 
-fn fetched(key: &str) -> Result<Fetched, Error> {
-    Ok(Fetched { key: Secret::placeholder(key).unwrap(), previous: None })
+fn fetched(key: &str) -> Result<Content, Error> {
+    Ok(Content { current: Secret::placeholder(key).unwrap(), previous: None })
 }
 
-fn missing() -> Result<Fetched, Error> {
-    Err(Error::Missing { path: "/nowhere".into() })
+fn missing() -> Result<Content, Error> {
+    Err(Error { place: "/nowhere".into(), problem: Problem::NoFile })
 }
 
 fn first(key: &Credential) -> String {
@@ -201,8 +201,8 @@ fn a_start_that_the_key_before_serves_after_a_refusal_puts_it_first_and_one_with
 #[test]
 fn the_key_before_may_come_from_the_store_as_long_as_the_newest_was_not_accepted() {
     let both = |previous: &str| {
-        Ok(Fetched {
-            key: Secret::placeholder("new").unwrap(),
+        Ok(Content {
+            current: Secret::placeholder("new").unwrap(),
             previous: Some(Ok(Secret::placeholder(previous).unwrap())),
         })
     };

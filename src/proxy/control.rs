@@ -59,7 +59,7 @@ impl Control {
     pub(super) fn begin(self: Box<Self>) {
         let answered = Instant::now();
         if self.tenant.control.begin(answered) {
-            self.tasks.clone().spawn_unwaited(async move { self.run(answered).await });
+            self.tasks.clone().spawn_untracked(async move { self.run(answered).await });
         }
     }
 
@@ -77,20 +77,21 @@ impl Control {
                         credential,
                         filter = filter.name(),
                         lag_ms,
-                        "recovery is proven: a start was found"
+                        "recovery is proven: a start was found at the upstream"
                     );
                     return;
                 }
                 Err(found) => control.look(found),
             }
         }
-        let last = control.fail(Instant::now());
+        let last_result = control.fail(Instant::now());
         tracing::error!(
             event = event::RECOVERY_PROOF_FAILED,
             credential,
-            last,
-            "recovery is unproven: a start that was answered was not found in the upstream's listing, so a retry that comes to \
-             another process may start again; see whether the key may list executions, and whether the API's filters have changed"
+            last_result,
+            "recovery is unproven: an answered start was not found in the upstream's listing, so a retry that reaches \
+             another process may start again. Check whether the key may list executions and whether the API's filters \
+             have changed"
         );
     }
 

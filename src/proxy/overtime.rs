@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::Response;
 
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::event;
 use crate::facts::Outcome;
 use crate::proxy::error::Error;
@@ -33,7 +33,7 @@ pub(super) type Rest = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>
 /// How a start is read on.
 pub(super) struct Continuation {
     tasks: Tasks,
-    draining: Draining,
+    draining: DrainSignal,
     overdue: Arc<InFlight>,
     limit: Option<NonZeroU32>,
 }
@@ -72,7 +72,7 @@ impl Continuation {
         let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
         // The request that was sent takes its memory until then.
         let memory = record.memory.take();
-        tasks.spawn(Kind::Exchange, async move {
+        tasks.spawn(Kind::Detached, async move {
             let _held = (overdue, memory);
             let ended = tokio::select! {
                 biased;
@@ -85,7 +85,7 @@ impl Continuation {
                         outcome = Outcome::Unknown.name(),
                         idempotency_digest = digest.map(tracing::field::display),
                         idempotency_outcome = "unknown",
-                        "the drain gave up a start whose caller had been told of the time-out"
+                        "the drain aborted a start whose caller had been told of the time-out"
                     );
                     return;
                 }
@@ -105,7 +105,7 @@ impl Continuation {
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
                 error = ended.as_ref().err().map(Error::slug),
-                "a start ended after its caller had been told of the time-out"
+                "a start completed after its caller had been told of the time-out"
             );
         });
         "in_flight"

@@ -272,26 +272,27 @@ impl Records {
         let tenant = &*holding.name;
         match shortage {
             Shortage::Retention => {
-                let early = humantime::format_duration(early.unwrap_or_default());
+                let early_by = humantime::format_duration(early.unwrap_or_default());
                 tracing::warn!(
                     event = event::IDEMPOTENCY_RETENTION_SHORTENED,
                     tenant,
-                    %early,
-                    "idempotency.memory is full: answers are forgotten before idempotency.retention is over, and a retry of \
-                     such a start may start another; give it more memory"
+                    %early_by,
+                    "idempotency.memory is full: answers are forgotten before idempotency.retention has passed, so a \
+                     retry of such a start may start another; raise idempotency.memory"
                 );
             }
             Shortage::Answer => tracing::error!(
                 event = event::IDEMPOTENCY_ANSWER_DROPPED,
                 tenant,
-                "idempotency.memory is full: an answer could not be kept, and its key's outcome counts as unknown; give it \
-                 more memory"
+                "idempotency.memory is full: an answer was not kept, and the outcome of its idempotency key counts as \
+                 unknown; raise idempotency.memory"
             ),
             Shortage::Key => tracing::error!(
                 event = event::IDEMPOTENCY_SHARE_FULL,
                 tenant,
-                "idempotency.memory: this tenant's share is full of starts in flight and of unknown outcome. Its starts with \
-                 a new Idempotency-Key are refused until idempotency.retention is over for some; give it more memory"
+                "idempotency.memory: this tenant's share is full of starts in flight or of unknown outcome. Its \
+                 starts with a new Idempotency-Key are refused until idempotency.retention has passed for some; raise \
+                 idempotency.memory"
             ),
         }
     }
