@@ -1,4 +1,4 @@
-//! What a body must be, rule by rule, and what is told of one that is not.
+//! Tests of each rule for a body, and of the faults reported.
 
 use super::schema::{self, Rule};
 use super::{DEPTH, Refusal, Start};
@@ -12,10 +12,10 @@ fn pointers(body: &str) -> Vec<String> {
     refused(body).into_iter().map(|(pointer, _)| pointer).collect()
 }
 
-/// A uuid, written as people write them.
+/// A uuid in its usual form.
 const ID: &str = "8D0F7A52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 
-/// The faults of a body in which `ID` stands for a uuid.
+/// Returns the faults of a body in which `ID` stands for a uuid.
 fn told(body: &str) -> Vec<(String, String)> {
     refused(&body.replace("ID", &format!("\"{ID}\"")))
 }
