@@ -115,7 +115,7 @@ impl Refusal {
             }
             Reason::Depth => {
                 format!(
-                    "has more than {DEPTH} arrays and objects inside each other, at byte {} ({place}); nest less",
+                    "has more than {DEPTH} nested arrays and objects, at byte {} ({place}); nest less",
                     malformed.offset()
                 )
             }

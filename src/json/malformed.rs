@@ -35,13 +35,13 @@ pub enum Reason {
     #[error("a digit was expected")]
     Digit,
     /// A number such as `012`.
-    #[error("a number must not begin with a needless 0")]
+    #[error("a number must not have a leading 0")]
     LeadingZero,
     /// A byte below 0x20 inside a string.
     #[error("a control character in a string must be escaped")]
     Control,
     /// A backslash before a character that is none of `"\/bfnrtu`.
-    #[error("this is no escape that JSON knows")]
+    #[error("this is not a JSON escape")]
     Escape,
     /// `\u` without four hexadecimal digits.
     #[error("four hexadecimal digits were expected")]
@@ -50,10 +50,10 @@ pub enum Reason {
     #[error("a closing double quote was expected")]
     Quote,
     /// An escaped half of a surrogate pair in a name that is read: parsers disagree on such a name.
-    #[error("a name must not hold half of a surrogate pair")]
+    #[error("a name must not contain half of a surrogate pair")]
     LoneSurrogate,
     /// A byte order mark of UTF-8 or UTF-16 before the value.
-    #[error("a byte order mark must not begin it")]
+    #[error("a byte order mark is not allowed")]
     ByteOrderMark,
     /// Bytes that are not UTF-8.
     #[error("the bytes are not UTF-8")]

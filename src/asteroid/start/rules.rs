@@ -12,7 +12,7 @@ const LONGEST_NAME: usize = 32;
 
 /// Returns the faults of the body, up to [`Refusal::LISTED`].
 pub(super) fn faults(outline: &Outline<'_>) -> Vec<Fault> {
-    let repeated = outline.duplicates().map(|member| Fault::of(member, "is there more than once"));
+    let repeated = outline.duplicates().map(|member| Fault::of(member, "occurs more than once; keep one"));
     let mut faults: Vec<Fault> = repeated.take(Refusal::LISTED).collect();
     check(outline.root(), &Rule::Members(&schema::BODY), &mut faults);
     faults.truncate(Refusal::LISTED);
@@ -82,7 +82,7 @@ fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
             // A parser that takes it for a known name would read unchecked values: other tags, another version.
             let folded = folded(&name, LONGEST_NAME);
             if let Some(alike) = known.iter().find(|known| folded.eq_ignore_ascii_case(known.name)) {
-                faults.push(Fault::of(member, format!("must be written exactly so: {}", alike.name)));
+                faults.push(Fault::of(member, format!("must be spelled exactly: {}", alike.name)));
             }
             continue;
         };
@@ -91,7 +91,7 @@ fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
         }
         check(member, &rule.rule, faults);
         if let Some(other) = rule.excludes.filter(|other| is_there(other)) {
-            faults.push(Fault::of(member, format!("cannot be combined with {other}: leave one of them out")));
+            faults.push(Fault::of(member, format!("cannot be combined with {other}; leave one out")));
         }
     }
     for missing in known.iter().filter(|known| known.required && object.get(known.name).is_none()) {

@@ -156,12 +156,12 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
             break;
         }
         if tags.reserved.iter().any(|reserved| member.is_named(reserved)) {
-            forged.push(Fault::of(member, "is written by the gateway alone: leave it out"));
+            forged.push(Fault::of(member, "is set only by the gateway; leave it out"));
             continue;
         }
         let Some(tag) = tags.tags.iter().find(|tag| member.is_named(&tag.name)) else {
             if lookalikes.get_or_insert_with(|| Lookalikes::of(tags)).contain(member) {
-                forged.push(Fault::of(member, "looks like a name that the gateway writes: leave it out"));
+                forged.push(Fault::of(member, "looks like a name that the gateway sets; leave it out"));
             }
             continue;
         };
@@ -171,7 +171,7 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
         }
     }
     if on_conflict == OnConflict::Reject {
-        let fault = |member| Fault::of(member, "is written by the gateway, with another value: leave it out");
+        let fault = |member| Fault::of(member, "is set by the gateway to another value; leave it out");
         forged.extend(conflicts.iter().map(|(member, _)| fault(*member)));
     }
     if !forged.is_empty() {
