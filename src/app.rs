@@ -157,7 +157,7 @@ pub async fn start(
     let worker_ended = CancellationToken::new();
     let with_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
     let capacity = Capacity::of_process(config.listeners.len(), with_tls, available_memory);
-    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
+    let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let credential_probe = CredentialProbe::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
@@ -190,7 +190,7 @@ pub async fn start(
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.max(), &health);
-    for (credential, _) in state.controls() {
+    for (credential, _) in state.listing_checks() {
         tracing::info!(
             event = event::RECOVERY_UNPROVEN,
             credential,

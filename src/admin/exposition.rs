@@ -17,7 +17,7 @@ use crate::metrics::duration::Histogram;
 use crate::metrics::table::{self, Kind, Name};
 use crate::metrics::{CloseReason, Label};
 use crate::record::Sinks;
-use crate::state::{ControlState, Counter, Keyed, Meters, State};
+use crate::state::{Counter, IdempotencyResult, ListingCheckState, Meters, State};
 
 use format::prometheus;
 
@@ -109,7 +109,9 @@ impl Shown {
                 .collect()
         })?;
         out.counted(&table::KEYED, ["tenant", "result"], each(), |meters| {
-            let shown = meters.keys().filter(|(result, count)| *count > 0 || *result == Keyed::Full.name());
+            let shown = meters
+                .idempotency_results()
+                .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.name());
             shown.map(|(result, count)| ([result], count)).collect()
         })
     }
@@ -120,12 +122,12 @@ impl Shown {
         out.gauge(&table::KEY_MEMORY, &usage.memory)?;
         out.gauge(&table::KEY_BOUND, &usage.bound)?;
         out.counter(&table::FORGOTTEN, usage.forgotten_early)?;
-        let controls = self.state.controls();
-        let each = || controls.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
-        let is_proven = |state| u32::from(matches!(state, ControlState::Proven { .. }));
+        let checks = self.state.listing_checks();
+        let each = || checks.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
+        let is_proven = |state| u32::from(matches!(state, ListingCheckState::Proven { .. }));
         out.gauges(&table::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
         let lags = each().filter_map(|(labels, state)| match state {
-            ControlState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
+            ListingCheckState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
             _ => None,
         });
         out.gauges(&table::LISTING_LAG, lags)

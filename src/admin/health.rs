@@ -7,7 +7,7 @@ use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
 use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
 use crate::drain::DrainSignal;
-use crate::state::{ControlState, State};
+use crate::state::{ListingCheckState, State};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.
@@ -104,7 +104,7 @@ impl Health {
         let lacking = self.lacking_key().is_some();
         let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
         let keys: String = self.credentials.by_name().iter().map(line).collect();
-        let controls: String = self.state.controls().iter().map(|(name, state)| recovery(name, *state)).collect();
+        let controls: String = self.state.listing_checks().iter().map(|(name, state)| recovery(name, *state)).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audited())
     }
 
@@ -123,18 +123,18 @@ impl Health {
 }
 
 /// Returns the line that says whether recovery is known to find starts that were made with a credential.
-fn recovery(credential: &str, state: ControlState) -> String {
+fn recovery(credential: &str, state: ListingCheckState) -> String {
     let (mark, says) = match state {
-        ControlState::Proven { filter, lag } => {
+        ListingCheckState::Proven { filter, lag } => {
             let lag =
                 humantime::format_duration(Duration::from_millis(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)));
             ("[+]", format!("proven by the filter {}; a start was listed {lag} after its answer", filter.name()))
         }
-        ControlState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
-        ControlState::Looking { last } => {
+        ListingCheckState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
+        ListingCheckState::Looking { last } => {
             ("[!]", format!("unproven; a start is being looked for, last: {}", last.unwrap_or("not yet")))
         }
-        ControlState::Failed { last, .. } => {
+        ListingCheckState::Failed { last, .. } => {
             ("[!]", format!("unproven; a start was not found, last: {}", last.unwrap_or("not yet")))
         }
     };

@@ -6,9 +6,9 @@ use hyper::Request;
 
 use crate::credential::{Credential, CredentialError, SecretVersion};
 use crate::secret::Mask;
+use crate::state::Permit;
 
 use super::echo::Echo;
-use super::limit::Permit;
 
 /// Sets the key that goes first on a request that was admitted, and says which it is.
 ///
