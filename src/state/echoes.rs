@@ -1,30 +1,30 @@
-//! Answers that had the key in them, or in which it could not be looked for.
+//! Answers that contained the API key, or that could not be searched for it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Counter;
 
-/// An episode is over when there was no such answer for so long.
-const QUIET: Duration = Duration::from_secs(60);
+/// How long without such an answer ends an episode.
+const EPISODE_GAP: Duration = Duration::from_secs(60);
 
-/// What is counted of one credential.
+/// The counters of one credential.
 #[derive(Debug, Default)]
 pub struct Echoes {
-    /// Answers that had the key in them.
+    /// Answers that contained the API key.
     pub found: Counter,
-    /// Answers that were content-coded.
+    /// Answers that were content-coded, and so could not be searched.
     pub coded: Counter,
     last: Mutex<Option<Instant>>,
 }
 
 impl Echoes {
-    /// An answer had the key in it. Returns whether that begins an episode, of which operators are to hear.
+    /// Counts an answer that contained the API key. Returns whether it begins an episode, which is logged.
     #[must_use]
     pub fn add(&self, now: Instant) -> bool {
         self.found.add();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
-        last.is_none_or(|last| now.saturating_duration_since(last) >= QUIET)
+        last.is_none_or(|last| now.saturating_duration_since(last) >= EPISODE_GAP)
     }
 }
 
