@@ -61,8 +61,8 @@ pub(crate) fn check(input: &[u8]) {
 
 fn expected(listener: &Listener, head: &Parts) -> Result<(), Refusal> {
     let values = |name: &str| head.headers.get_all(name).iter().map(|value| value.as_bytes().to_ascii_lowercase());
-    if !matches!(values("transfer-encoding").collect::<Vec<_>>().concat().as_slice(), b"" | b"chunked")
-        || values("expect").any(|expected| expected != b"100-continue")
+    let codings: Vec<_> = values("transfer-encoding").collect();
+    if !(codings.is_empty() || codings == [b"chunked"]) || values("expect").any(|expected| expected != b"100-continue")
     {
         return Err(Refusal::Framing);
     }

@@ -47,7 +47,8 @@ fn parsed(context: &Context) -> Option<Context> {
 /// Returns what the gateway writes for a `traceparent` (<https://www.w3.org/TR/trace-context-2/>, section 3.2): version 00, and
 /// of the flags the two that are known.
 fn read_again(value: &[u8]) -> Option<String> {
-    let value = str::from_utf8(value).ok()?;
+    // Whatever follows in a later version.
+    let value = String::from_utf8_lossy(value);
     let fields: Vec<&str> = value.split('-').collect();
     let [version, trace, span, flags, ref later @ ..] = fields[..] else { return None };
     let is_lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
