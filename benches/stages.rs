@@ -19,10 +19,11 @@ use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::metrics::Asked;
 use asteroid_gateway::metrics::client::Target;
 use asteroid_gateway::proxy::echo::Echo;
-use asteroid_gateway::record::Record;
-use asteroid_gateway::record::Sinks;
+use asteroid_gateway::record::{Record, Sinks};
 use asteroid_gateway::secret::{Mask, Secret};
-use asteroid_gateway::state::{BodyDigest, Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
+use asteroid_gateway::state::{
+    BodyDigest, Bounds, Claims, IdempotencyDigest, IdempotencyResult, Limit, LimitDecision, Meters, PriorUse, Reply,
+};
 use asteroid_gateway::transport::endpoint::Scheme;
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
@@ -88,14 +89,14 @@ fn book() -> (Arc<Claims>, Bytes, Tags, Instant) {
     let (body, tags) = small();
     let (claims, now) = (Arc::<Claims>::default(), Instant::now());
     for n in 0..10_000_u32 {
-        answer(&claims, Digest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
+        answer(&claims, IdempotencyDigest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
     }
     (claims, body, tags.reserving(&["idempotency_digest", "idempotency_body"]), now)
 }
 
-fn answer(claims: &Arc<Claims>, key: Digest, request: BodyDigest, now: Instant) {
+fn answer(claims: &Arc<Claims>, key: IdempotencyDigest, request: BodyDigest, now: Instant) {
     let bounds = Bounds { retention: Duration::from_secs(86_400), memory: 64 << 20, share: 64 << 20 };
-    if let Ok(Claimed::New(claim)) = claims.claim(&Arc::from("billing"), key, request, bounds, now) {
+    if let Ok(PriorUse::None(claim)) = claims.claim(&Arc::from("billing"), key, request, bounds, now) {
         let media_type = HeaderValue::from_static("application/json");
         let body = br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#;
         claim.send().answered(Reply::new(StatusCode::ACCEPTED, Some(&media_type), body), now);
@@ -109,7 +110,7 @@ fn answer(claims: &Arc<Claims>, key: Digest, request: BodyDigest, now: Instant) 
 fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<Claims>, Bytes, Tags) {
     let of = |tenant: &[u8]| {
         let id = b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
-        Digest::of(&[tenant, b"AgentExecutePost", id, black_box(b"invoice-4711")])
+        IdempotencyDigest::of(&[tenant, b"AgentExecutePost", id, black_box(b"invoice-4711")])
     };
     let (key, digest, request) = (of(b"billing"), of(b"prod/billing"), BodyDigest::of(b"invoice-4711", &body));
     black_box(tags.with_reserved(&[&digest.to_string(), &request.to_string()]));
@@ -145,9 +146,9 @@ fn exchange(sinks: &Arc<Sinks>) {
 #[bench::counted(args = (record()), config = at_most(850))]
 fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Arc<Meters>, Arc<Sinks>) {
     for limit in Limit::ALL {
-        meters.decided(black_box(limit), Decision::Allowed);
+        meters.count_decision(black_box(limit), LimitDecision::Allowed);
     }
-    meters.keyed(black_box(Keyed::New));
+    meters.count_idempotency(black_box(IdempotencyResult::New));
     exchange(&sinks);
     drop(record);
     (meters, sinks)

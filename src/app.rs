@@ -1,7 +1,7 @@
 //! Configuration in, running program out: the only module that knows every part.
 
-mod confirmation;
-mod keys;
+mod credential_probe;
+mod credentials;
 mod rehearsal;
 mod reload;
 mod running;
@@ -21,28 +21,27 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::exposition::{Page, Shown};
 use crate::admin::health::Health;
 use crate::audit::{self, Audit};
-use crate::config::resolve::{self, Address, Config, Listener, TenantSource};
-use crate::credential::Keyring;
+use crate::config::resolve::{self, Address, Config, Listener, MAX_WORKERS, TenantSource, Workers};
+use crate::credential::Credentials;
 use crate::drain::{self, Schedule};
-use crate::event;
 use crate::files::Watch;
 use crate::log::Log;
-use crate::memory;
 use crate::metrics::{self, Metrics};
 use crate::proxy::generation::{self, Current, Snapshot};
 use crate::record::Sinks;
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
 use crate::server::socket::Bound;
-use crate::server::unix::{self, Name};
+use crate::server::unix::{self, SocketPath};
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::transport::connect::{self, Connector};
 use crate::transport::tls;
 use crate::upstream::reach::Reach;
 use crate::worker::Worker;
+use crate::{event, memory};
 
-use confirmation::Confirmation;
+use credential_probe::CredentialProbe;
 use reload::Reloader;
 
 pub use rehearsal::rehearse;
@@ -130,10 +129,11 @@ pub async fn start(
 ) -> Result<Running, Error> {
     let available_memory = memory::limit();
     let state = Arc::new(State::new(available_memory, audit::PLACES));
-    let keyring = Arc::new(Keyring::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
-    let keys = keys::read(&config, &environment, &keyring).await?;
-    let served = Snapshot::serve(&config, &keys, &state)?;
-    keyring.hold(keys);
+    let credentials =
+        Arc::new(Credentials::new(config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new)));
+    let present = credentials::read(&config, &environment, &credentials).await?;
+    let served = Snapshot::serve(&config, &present, &state)?;
+    credentials.replace(present);
     let current: Vec<_> = served.into_iter().map(|served| Arc::new(Current::new(served))).collect();
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
@@ -142,13 +142,13 @@ pub async fn start(
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches).await?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin.address)?;
-    let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
+    let Listening { addresses, sockets, socket_paths } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let reach = Arc::new(Reach::default());
     let health = Arc::new(Health::new(
         draining.clone(),
         Arc::clone(&reach),
-        Arc::clone(&keyring),
+        Arc::clone(&credentials),
         audit.clone(),
         config.readiness,
         Arc::clone(&state),
@@ -157,8 +157,8 @@ pub async fn start(
     let worker_ended = CancellationToken::new();
     let with_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
     let capacity = Capacity::of_process(config.listeners.len(), with_tls, available_memory);
-    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
-    let confirmation = Confirmation::new(&config, &tls)?;
+    let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
+    let credential_probe = CredentialProbe::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let open: Vec<_> =
@@ -166,7 +166,7 @@ pub async fn start(
     let page = Page::new(Shown {
         sinks: Arc::clone(&sinks),
         state: Arc::clone(&state),
-        keyring: Arc::clone(&keyring),
+        credentials: Arc::clone(&credentials),
         capacity: capacity.max(),
         upstream: (config.upstream.endpoint.host.clone(), config.upstream.endpoint.port),
     });
@@ -190,7 +190,7 @@ pub async fn start(
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.max(), &health);
-    for (credential, _) in state.controls() {
+    for (credential, _) in state.listing_checks() {
         tracing::info!(
             event = event::RECOVERY_UNPROVEN,
             credential,
@@ -205,7 +205,7 @@ pub async fn start(
         config,
         current,
         state: Arc::clone(&state),
-        keyring: Arc::clone(&keyring),
+        credentials: Arc::clone(&credentials),
         health: Arc::clone(&health),
         sinks,
     });
@@ -214,7 +214,7 @@ pub async fn start(
         admin,
         admin_socket,
         admin_hosts,
-        names,
+        socket_paths,
         drain,
         health,
         reloader,
@@ -224,8 +224,8 @@ pub async fn start(
         worker_ended,
         watches,
         state,
-        keyring,
-        confirmation,
+        credentials,
+        credential_probe,
         page,
         exporter,
         audit,
@@ -247,7 +247,7 @@ async fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Op
             servers.push(None);
             continue;
         };
-        let made = server::tls::server(files).await;
+        let made = server::tls::server_config(files).await;
         let (server, watch) = made.map_err(|reason| Error::Certificate { at, reason })?;
         watches.push(watch);
         servers.push(Some(server));
@@ -266,7 +266,7 @@ struct Listening {
     addresses: Vec<Address>,
     sockets: Vec<Bound>,
     /// Those of Unix sockets.
-    names: Vec<Name>,
+    socket_paths: Vec<SocketPath>,
 }
 
 impl Listening {
@@ -282,11 +282,11 @@ impl Listening {
                 }
                 address @ Address::Unix { path, mode } => {
                     let bound = unix::bind(path, *mode);
-                    let (socket, name) =
+                    let (socket, socket_path) =
                         bound.map_err(|source| Error::Socket { key, address: address.clone(), source })?;
                     listening.addresses.push(address.clone());
                     listening.sockets.push(Bound::Unix(socket));
-                    listening.names.push(name);
+                    listening.socket_paths.push(socket_path);
                 }
             }
         }
@@ -306,7 +306,14 @@ fn announce(listeners: &[Listener], addresses: &[Address]) {
                 tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant, "listening")
             }
             TenantSource::Header(header) => {
-                tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant_header = %header, "listening");
+                tracing::info!(
+                    event = event::LISTENER_STARTED,
+                    %address,
+                    mode,
+                    scheme,
+                    tenant_header = %header,
+                    "listening"
+                );
             }
         }
     }
@@ -319,8 +326,8 @@ fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health
     if callers < FEW_CALLERS {
         tracing::warn!(
             event = event::CONNECTION_LIMIT_LOW,
-            callers,
-            "so few callers can be connected at once; let more files be open (ulimit -Hn), or give it more memory"
+            limit = callers,
+            "few callers can be connected at a time; raise the limit of open files (ulimit -Hn) or of memory"
         );
     }
     match health.obstacle() {
@@ -331,10 +338,12 @@ fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health
     }
 }
 
-/// One worker where only this machine's services can call, which is a sidecar; else as many as the cgroup has cores.
+/// Returns how many workers a configuration asks for. `auto` is one for a sidecar, which only this machine's services can call,
+/// else as many as the control group has cores.
 fn worker_count(config: &Config) -> usize {
-    if config.listeners.iter().all(|listener| listener.address.is_local()) {
-        return 1;
+    match config.workers {
+        Workers::Count(count) => count.get(),
+        Workers::Auto if config.listeners.iter().all(|listener| listener.address.is_local()) => 1,
+        Workers::Auto => std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS),
     }
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -1,4 +1,4 @@
-//! The command line: the only place that prints.
+//! The command line. Only this module prints.
 
 mod dev;
 mod explain;
@@ -23,10 +23,10 @@ use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
 use crate::{app, log, process_hardening};
 
-/// How long the log may take to be written at the end.
+/// How long the rest of the log may take to be written when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Lets services start Asteroid agents without holding the key.
+/// An authenticating reverse proxy: services start Asteroid agents through it and hold no API key.
 #[derive(Debug, Parser)]
 #[command(name = "asteroid-gateway", version, max_term_width = 100)]
 struct Cli {
@@ -43,18 +43,18 @@ enum Command {
         #[command(flatten)]
         logging: Logging,
     },
-    /// Print everything that is wrong with a configuration, and what is risky, without starting; files that it names, such
-    /// as keys, are not read
+    /// Print every fault and every risk of a configuration, without starting; the files that it names, such as those of API keys,
+    /// are not read
     Check {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Print every decision on a start and the bytes that would be sent for it, without reading a key or sending anything;
-    /// the body is read from standard input
+    /// Print every decision about a start and the exact request that would be sent, without reading an API key or sending
+    /// anything; the body is read from standard input
     Explain(explain::Explain),
-    /// Ask a URL, and exit with 0 if it answers with a 2xx: for images that have no shell
+    /// Request a URL and exit with 0 if the answer is a 2xx; for images without a shell
     Probe(probe::Probe),
-    /// Run the gateway and a simulated Asteroid in one process, with nothing to set up
+    /// Run the gateway and a simulated Asteroid in one process, without any set-up
     Dev(dev::Dev),
     /// Run the simulated Asteroid alone
     Simulate(Simulate),
@@ -62,17 +62,17 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration, in YAML
+    /// The configuration file (YAML)
     #[arg(long = "config", value_name = "FILE")]
     path: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct Logging {
-    /// The least severe level that is logged; a request's own line is info
+    /// The least severe level to log; the line of each request has the level info
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["off", "error", "warn", "info", "debug"])]
     log_level: String,
-    /// How lines look
+    /// The format of the log lines
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     log_format: Format,
 }
@@ -82,27 +82,27 @@ struct Simulate {
     /// The address to listen on
     #[arg(long, value_name = "ADDR")]
     listen: SocketAddr,
-    /// A file with a key to accept; may be given several times. Without it, any key is accepted
+    /// A file with an API key to accept; can be repeated. Without it, any key is accepted
     #[arg(long, value_name = "FILE")]
     key_file: Vec<PathBuf>,
-    /// A certificate chain in PEM form: listen for TLS
+    /// A certificate chain (PEM); enables TLS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
-    /// The certificate's private key, in PEM form
+    /// The certificate's private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// Speak HTTP/1.1 over TLS; otherwise the client chooses between that and HTTP/2
+    /// Speak only HTTP/1.1 over TLS; by default, the client chooses between that and HTTP/2
     #[arg(long, requires = "tls_certificate")]
     http1_only: bool,
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command of the process's arguments and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Where the terminal is gone, there is nobody to tell.
+            // If standard output or error is closed, the error cannot be reported.
             drop(error.print());
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
@@ -132,7 +132,7 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let log = begin_log(logging)?;
     say_if_unprotected(protected);
     let ended = runtime.block_on(serve(config, source, logging.records().then(|| log.clone())));
-    // A file system that hangs must not hold up the exit.
+    // A file system that hangs must not delay the exit.
     runtime.shutdown_background();
     log.close(LAST_WORDS);
     ended.map(|()| ExitCode::SUCCESS)
@@ -141,7 +141,7 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
 fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let Some(config) = runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     say(format_args!(
-        "{}: no fault; listeners: {}, tenants: {}. Files that it names were not read",
+        "{}: no faults; listeners: {}, tenants: {}. The files that it names were not read",
         file.path.display(),
         config.listeners.len(),
         config.tenants.len()
@@ -149,7 +149,7 @@ fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The configuration, or nothing after its faults were printed; warnings are printed either way.
+/// Loads the configuration and prints its warnings. If it is refused, prints its faults and returns `None`.
 async fn load(file: &ConfigFile) -> Option<Config> {
     match config::load(&file.path).await {
         Ok(loaded) => {
@@ -176,7 +176,7 @@ async fn serve(config: Config, source: app::Source, log: Option<Log>) -> anyhow:
     Ok(running.until(async || signals.next().await, told_to_reload).await?)
 }
 
-/// SIGTERM and SIGINT: the first drains, the second ends.
+/// SIGTERM and SIGINT: the first signal drains, the second aborts.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -241,21 +241,21 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
     let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
     log::events_to(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "a fault of the gateway: please report it");
-        // The log is not written any more where the panic ends the process.
+        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "the gateway's code has a fault; please report this");
+        // If the panic ends the process, the log is not written any more.
         complain(format_args!("a fault of the gateway, please report it: {panic}"));
     }));
     Ok(log)
 }
 
-/// Said once, in the log: what runs without this protection serves nevertheless.
+/// Logs a warning if the process is not protected. It serves nevertheless.
 fn say_if_unprotected(protected: Result<(), process_hardening::Error>) {
     if let Err(error) = protected {
         let error = format!("{:#}", anyhow::Error::from(error));
         tracing::warn!(
             event = event::PROCESS_UNPROTECTED,
             error,
-            "a core dump of this process, or whoever may look into it, can show the key"
+            "this process's memory is not protected: a core dump or a debugger can show the key"
         );
     }
 }
@@ -264,7 +264,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")
 }
 
-/// Prints a line on standard output. Nobody is left to tell where that fails.
+/// Prints a line on standard output. A failure cannot be reported, and is ignored.
 fn say(line: impl Display) {
     drop(writeln!(io::stdout(), "{line}"));
 }

@@ -1,17 +1,17 @@
 //! A credential's key over the life of the process, whichever key it is at a time.
 //!
-//! Requests take the first key of the `ring`; the `keeper` asks the store for it and, where a key is in question, the
+//! Requests take the first key of the `versions`; the `refresher` asks the store for it and, where a key is in question, the
 //! upstream. What stands here is the same for every kind of store (`secret::store`).
 
-mod condition;
-mod keeper;
-mod keyring;
-mod looks;
-mod refusal;
-mod ring;
-mod say;
+mod credentials;
+mod log;
+mod refresh_requests;
+mod refresher;
+mod status;
 #[cfg(test)]
 mod tests;
+mod verification;
+mod versions;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,13 +26,13 @@ use crate::files::Changes;
 use crate::secret::{Environment, Error, Fingerprint, Pace, Salt, Secret, SecretRef, Store};
 use crate::state::{Counter, Echoes};
 
-use looks::Looks;
-use refusal::Judgement;
-use ring::Ring;
+use refresh_requests::RefreshRequests;
+use verification::Judgement;
+use versions::Versions;
 
-pub use condition::{Condition, Shown, ShownKey};
-pub use keeper::{Keeper, Verdict};
-pub use keyring::{Keyring, Keys};
+pub use credentials::{CredentialMap, Credentials};
+pub use refresher::{ProbeResult, Refresher};
+pub use status::{CredentialStatus, CurrentVersion, StatusReport};
 
 /// What makes a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Definition {
 
 /// A key that is held, and perhaps sent.
 #[derive(Debug)]
-pub struct Held {
+pub struct SecretVersion {
     /// What is sent.
     pub secret: Secret,
     /// What it is called.
@@ -60,7 +60,7 @@ pub struct Held {
 
 /// One credential. Requests read it without a lock.
 #[derive(Debug)]
-pub struct Key {
+pub struct Credential {
     /// Its name in the configuration.
     pub name: Arc<str>,
     definition: Definition,
@@ -70,7 +70,7 @@ pub struct Key {
     store: tokio::sync::Mutex<Store>,
     /// Tells when the store holds something else, if it can.
     changes: Option<Changes>,
-    ring: ArcSwapOption<Ring>,
+    versions: ArcSwapOption<Versions>,
     /// Whether `max_stale` is over.
     expired: AtomicBool,
     /// Whether the upstream refused a key and has accepted none since.
@@ -81,7 +81,7 @@ pub struct Key {
     known: Mutex<Known>,
     /// Told of every look and every change.
     changed: watch::Sender<()>,
-    looks: Looks,
+    refresh_requests: RefreshRequests,
     /// Told when the upstream is to be asked about a key.
     questions: Notify,
     /// Requests that failed because the upstream refused every key that was held.
@@ -111,7 +111,7 @@ struct Known {
 
 /// There is no key that may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum CredentialError {
     /// None was ever read.
     #[error("this gateway has no key for this tenant yet; its operator has to see to that. Try again later")]
     Missing,
@@ -122,13 +122,13 @@ pub enum Unusable {
     Expired,
 }
 
-impl Held {
-    fn new(secret: Secret, salt: &Salt) -> Arc<Held> {
+impl SecretVersion {
+    fn new(secret: Secret, salt: &Salt) -> Arc<SecretVersion> {
         let fingerprint = secret.fingerprint(salt);
-        Arc::new(Held { secret, fingerprint, since: Instant::now() })
+        Arc::new(SecretVersion { secret, fingerprint, since: Instant::now() })
     }
 
-    fn is(&self, other: &Held) -> bool {
+    fn is(&self, other: &SecretVersion) -> bool {
         self.secret.is(&other.secret)
     }
 
@@ -138,7 +138,7 @@ impl Held {
     }
 }
 
-impl Key {
+impl Credential {
     /// A credential of which nothing was read yet. What it held under another definition `before` is kept until something is.
     #[must_use]
     pub fn new(
@@ -146,11 +146,11 @@ impl Key {
         definition: Definition,
         environment: &Environment,
         salt: &Arc<Salt>,
-        before: Option<&Key>,
-    ) -> Key {
+        before: Option<&Credential>,
+    ) -> Credential {
         let store = Store::at(&definition.place, environment);
         let known = before.map(|before| before.lock().clone()).unwrap_or_default();
-        Key {
+        Credential {
             name: name.into(),
             definition,
             salt: Arc::clone(salt),
@@ -158,13 +158,13 @@ impl Key {
             // Begun before the store is first asked, so that no change in between is missed.
             changes: store.changes(),
             store: tokio::sync::Mutex::new(store),
-            ring: ArcSwapOption::new(before.and_then(|before| before.ring.load_full())),
+            versions: ArcSwapOption::new(before.and_then(|before| before.versions.load_full())),
             expired: AtomicBool::new(before.is_some_and(|before| before.expired.load(Ordering::Acquire))),
             doubted: AtomicBool::new(known.doubted.is_some()),
-            verified: AtomicBool::new(before.is_some_and(Key::is_verified)),
+            verified: AtomicBool::new(before.is_some_and(Credential::is_verified)),
             known: Mutex::new(known),
             changed: watch::Sender::default(),
-            looks: Looks::default(),
+            refresh_requests: RefreshRequests::default(),
             questions: Notify::new(),
             refusals: before.map(|before| Arc::clone(&before.refusals)).unwrap_or_default(),
             echoes: before.map(|before| Arc::clone(&before.echoes)).unwrap_or_default(),
@@ -173,11 +173,11 @@ impl Key {
 
     /// A credential whose key comes from nowhere and stays what it is.
     #[must_use]
-    pub fn fixed(name: &str, secret: Secret, header: HeaderName) -> Key {
+    pub fn fixed(name: &str, secret: Secret, header: HeaderName) -> Credential {
         let place = SecretRef::Env(String::new());
         let definition = Definition { place, max_stale: None, header, verify: false };
-        let key = Key::new(name, definition, &Environment::process(), &Arc::default(), None);
-        key.ring.store(Some(Arc::new(Ring::new(Held::new(secret, &key.salt), None))));
+        let key = Credential::new(name, definition, &Environment::process(), &Arc::default(), None);
+        key.versions.store(Some(Arc::new(Versions::new(SecretVersion::new(secret, &key.salt), None))));
         key
     }
 
@@ -197,21 +197,21 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`Unusable`].
-    pub fn check(&self) -> Result<(), Unusable> {
-        self.first().map(drop)
+    /// [`CredentialError`].
+    pub fn check_usable(&self) -> Result<(), CredentialError> {
+        self.version_to_send().map(drop)
     }
 
     /// The key that goes first.
     ///
     /// # Errors
     ///
-    /// [`Unusable`].
-    pub fn first(&self) -> Result<Arc<Held>, Unusable> {
+    /// [`CredentialError`].
+    pub fn version_to_send(&self) -> Result<Arc<SecretVersion>, CredentialError> {
         if self.expired.load(Ordering::Acquire) {
-            return Err(Unusable::Expired);
+            return Err(CredentialError::Expired);
         }
-        self.ring.load().as_ref().map(|ring| Arc::clone(ring.first())).ok_or(Unusable::Missing)
+        self.versions.load().as_ref().map(|versions| Arc::clone(versions.first())).ok_or(CredentialError::Missing)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -13,7 +13,7 @@ use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::{Call, Operation};
 use crate::caller::Peer;
 use crate::secret::Fingerprint;
-use crate::state::{Digest, Standing};
+use crate::state::{IdempotencyDigest, Remaining};
 
 use request_id::RequestId;
 use trace_context::TraceId;
@@ -112,8 +112,8 @@ pub struct Facts {
     pub fingerprint: Option<Fingerprint>,
     /// What the gateway decided, if it is a start.
     pub decision: Decision,
-    /// What is left of the tenant's limits.
-    pub standing: Standing,
+    /// What is left of the limits by which it was counted.
+    pub remaining: Remaining,
     /// The answer's status.
     pub status: u16,
     /// What may have been spent.
@@ -123,7 +123,7 @@ pub struct Facts {
     /// What the error's answer said.
     pub detail: Option<String>,
     /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
-    pub idempotency: Option<Digest>,
+    pub idempotency: Option<IdempotencyDigest>,
     /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again), `free`, or
     /// `in_flight` (it is read on after its time-out).
     pub key: Option<&'static str>,
@@ -157,7 +157,7 @@ impl Facts {
             credential: None,
             fingerprint: None,
             decision: Decision::default(),
-            standing: Standing::default(),
+            remaining: Remaining::default(),
             status: 0,
             outcome: Outcome::NotStarted,
             error: None,

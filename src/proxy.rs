@@ -5,7 +5,7 @@
 
 pub mod answer;
 pub mod body;
-mod control;
+mod claim;
 pub mod credential;
 pub mod delivery;
 pub mod echo;
@@ -14,16 +14,17 @@ mod exchange;
 pub mod generation;
 pub mod guard;
 pub mod idempotency;
-mod inquiry;
 pub mod limit;
+mod listing_check;
 pub mod outgoing;
 mod overtime;
+mod rate_limit_headers;
 pub mod recovery;
 pub mod rehearsal;
+mod resend_check;
 mod sending;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
@@ -33,27 +34,28 @@ use hyper::{Request, Response, Version};
 use crate::asteroid::answer::{Proof, execution_id};
 use crate::asteroid::{operation, start};
 use crate::caller::Peer;
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::facts::request_id::{self, RequestId};
 use crate::facts::{Decision, Facts, Outcome};
 use crate::json;
 use crate::metrics::Asked;
 use crate::metrics::client::Target;
 use crate::record::{Record, Sinks};
-use crate::state::Reply;
+use crate::state::{Now, Reply};
 use crate::tasks::{Kind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
-use control::Control;
+use claim::ClaimResult;
 use error::{Error, Form};
 use exchange::Exchange;
 use generation::{Current, Served};
-use idempotency::Turn;
-use inquiry::Inquiry;
+use listing_check::ListingProbe;
 use overtime::Continuation;
-use recovery::LookUp;
+use rate_limit_headers::RateLimitHeaders;
+use recovery::Lookup;
+use resend_check::ResendCheck;
 use sending::{Progress, Sending};
 
 /// One worker's proxy.
@@ -64,7 +66,7 @@ pub struct Proxy {
     /// Where an exchange goes whose caller has left.
     pub tasks: Tasks,
     /// Whether callers are to go elsewhere.
-    pub draining: Draining,
+    pub draining: DrainSignal,
     /// Where records go.
     pub sinks: Arc<Sinks>,
 }
@@ -81,12 +83,12 @@ impl Proxy {
         record.asked = Asked::new(served.listener.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
         let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
-            Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
+            Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &served, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
-        if self.draining.is_leaving() {
+        if self.draining.is_draining() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -103,20 +105,22 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         guard::check(&listener.hosts, head)?;
+        let now = Now::read();
         let tenant = listener.tenant.identify(record.facts.peer, &head.headers)?;
         record.facts.tenant = Some(Arc::clone(&tenant.name));
-        record.meters = Some(Arc::clone(&tenant.counts.meters));
+        record.meters = Some(Arc::clone(&tenant.state.meters));
+        record.rate_limit_policy.clone_from(&tenant.rate_limit_policy);
         let call = operation::select(&head.method, &head.uri);
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = limit::admit(tenant, Instant::now(), &mut record.facts.standing);
+        let admitted = tenant.state.admit(&tenant.limits, now, &mut record.facts.remaining).await;
         // A start that a limit refuses is recorded, too.
-        let entered = record.enter(&tenant.counts.audited, tenant.is_only).await?;
-        let permit = admitted?;
+        let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
+        let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
-        tenant.credential.check()?;
+        tenant.credential.check_usable()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.facts.idempotency = key.as_ref().map(|key| key.digest);
         body::check_media_type(&head.headers)?;
@@ -125,20 +129,22 @@ impl Proxy {
         let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let keyed = key.map(|key| key.with(&body));
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
-        let Record { facts: Facts { request_id, looked_up, standing, .. }, trace, .. } = &mut *record;
+        let Record { facts: Facts { request_id, looked_up, remaining, .. }, trace, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
-        let look_up = LookUp { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
-        let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, standing).await? {
-            Turn::Send(claim, reservation) => (claim, reservation),
-            Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
-            Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
+        let lookup = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
+        // Read again, as the body may have taken long to arrive.
+        let now = Now::read();
+        let start = match claim::claim(keyed, &lookup, now, looked_up, remaining).await? {
+            ClaimResult::Send(start) => start,
+            ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
+            ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
         };
         let tagged = json::splice(&body, changes)?;
         let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
         let key = credential::inject(&tenant.credential, &permit, &mut request)?;
         record.facts.fingerprint = Some(key.fingerprint);
         record.facts.credential = Some(Arc::clone(&tenant.credential.name));
-        let continuation = claim.is_some().then(|| Continuation::new(self, tenant));
+        let continuation = start.claim.is_some().then(|| Continuation::new(self, tenant));
         let sending = Sending {
             upstream: Arc::clone(&self.upstream),
             target: Target::Operation(call.operation),
@@ -147,13 +153,14 @@ impl Proxy {
             key,
             permit,
             trace: record.trace.clone(),
-            inquiry: Inquiry::new(snapshot, tenant, keyed, head, record),
+            resend_check: ResendCheck::new(snapshot, tenant, keyed, head, record),
             progress: Progress::new(continuation.is_some()),
             _entered: entered,
         };
         let form = Form::of(&head.headers);
-        let control = keyed.and_then(|keyed| Control::of(self, snapshot, tenant, keyed.digest));
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, control, form }))
+        let listing_probe =
+            keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest, now.monotonic));
+        Ok(Prepared::Send(Exchange { request, sending, start, continuation, listing_probe, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -235,6 +242,7 @@ fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> 
 
 fn add_common_headers(response: &mut Response<Body>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.facts.request_id.header_value());
-    record.facts.standing.tell(response.headers_mut());
+    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.facts.remaining };
+    limits.write_to(response.headers_mut());
     outcome::tell(record.facts.outcome, response.headers_mut());
 }

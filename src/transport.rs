@@ -200,7 +200,7 @@ impl Transport {
     #[must_use]
     pub fn new(connector: Connector, idle: Duration, tasks: Tasks) -> Transport {
         let pool = Arc::new(Pool::new(idle));
-        tasks.spawn_unwaited(Arc::clone(&pool).sweep());
+        tasks.spawn_untracked(Arc::clone(&pool).sweep());
         let shares = AtomicBool::new(connector.may_share());
         Transport { connector, pool, shares, making: Mutex::default(), tasks }
     }

@@ -12,12 +12,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::audit;
-use crate::credential::{Condition, Key, Keyring};
+use crate::credential::{Credential, CredentialStatus, Credentials};
 use crate::metrics::duration::Histogram;
 use crate::metrics::table::{self, Kind, Name};
 use crate::metrics::{CloseReason, Label};
 use crate::record::Sinks;
-use crate::state::{ControlState, Counter, Keyed, Meters, State};
+use crate::state::{Counter, IdempotencyResult, ListingCheckState, Meters, State};
 
 use format::prometheus;
 
@@ -35,7 +35,7 @@ pub struct Shown {
     /// What is counted of tenants.
     pub state: Arc<State>,
     /// The credentials.
-    pub keyring: Arc<Keyring>,
+    pub credentials: Arc<Credentials>,
     /// How many callers may be connected.
     pub capacity: usize,
     /// The upstream's host and port.
@@ -109,7 +109,9 @@ impl Shown {
                 .collect()
         })?;
         out.counted(&table::KEYED, ["tenant", "result"], each(), |meters| {
-            let shown = meters.keys().filter(|(result, count)| *count > 0 || *result == Keyed::Full.name());
+            let shown = meters
+                .idempotency_results()
+                .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.name());
             shown.map(|(result, count)| ([result], count)).collect()
         })
     }
@@ -120,32 +122,32 @@ impl Shown {
         out.gauge(&table::KEY_MEMORY, &usage.memory)?;
         out.gauge(&table::KEY_BOUND, &usage.bound)?;
         out.counter(&table::FORGOTTEN, usage.forgotten_early)?;
-        let controls = self.state.controls();
-        let each = || controls.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
-        let is_proven = |state| u32::from(matches!(state, ControlState::Proven { .. }));
+        let checks = self.state.listing_checks();
+        let each = || checks.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
+        let is_proven = |state| u32::from(matches!(state, ListingCheckState::Proven { .. }));
         out.gauges(&table::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
         let lags = each().filter_map(|(labels, state)| match state {
-            ControlState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
+            ListingCheckState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
             _ => None,
         });
         out.gauges(&table::LISTING_LAG, lags)
     }
 
     fn credentials(&self, out: &mut Out<'_>) -> fmt::Result {
-        let (keys, now) = (self.keyring.keys(), Instant::now());
-        let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.shown(now))).collect();
+        let (keys, now) = (self.credentials.by_name(), Instant::now());
+        let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.status(now))).collect();
         let ages =
-            shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.newest?.age.as_secs_f64())));
+            shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.current?.age.as_secs_f64())));
         out.gauges(&table::AGE, ages)?;
         let states = shown.iter().flat_map(|(name, key)| {
-            let is = |state: Condition| u32::from(state == key.condition);
-            Condition::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
+            let is = |state: CredentialStatus| u32::from(state == key.status);
+            CredentialStatus::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
         });
         out.gauges(&table::CREDENTIAL_STATE, states)?;
         let named: Vec<_> = shown
             .iter()
             .map(|(name, key)| {
-                let fingerprint = key.newest.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
+                let fingerprint = key.current.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
                 (*name, fingerprint, key.error())
             })
             .collect();
@@ -153,7 +155,7 @@ impl Shown {
             ([("credential", *name), ("fingerprint", fingerprint.as_str()), ("error", *error)], 1_u32)
         });
         out.gauges(&table::CREDENTIAL_INFO, infos)?;
-        let of_each = |count: fn(&Key) -> &Counter| {
+        let of_each = |count: fn(&Credential) -> &Counter| {
             let keys = keys.iter();
             keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
         };

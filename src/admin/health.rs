@@ -5,9 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
-use crate::credential::{Condition, Key, Keyring, Shown};
-use crate::drain::Draining;
-use crate::state::{ControlState, State};
+use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
+use crate::drain::DrainSignal;
+use crate::state::{ListingCheckState, State};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.
@@ -22,9 +22,9 @@ pub struct Tried {
 /// What is known of the gateway's state.
 #[derive(Debug)]
 pub struct Health {
-    draining: Draining,
+    draining: DrainSignal,
     reach: Arc<Reach>,
-    keyring: Arc<Keyring>,
+    credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
     state: Arc<State>,
     configuration: Mutex<Configuration>,
@@ -44,15 +44,15 @@ impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
     pub fn new(
-        draining: Draining,
+        draining: DrainSignal,
         reach: Arc<Reach>,
-        keyring: Arc<Keyring>,
+        credentials: Arc<Credentials>,
         audit: Option<Arc<Audit>>,
         readiness: Readiness,
         state: Arc<State>,
     ) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
-        Health { draining, reach, keyring, audit, state, configuration: Mutex::new(configuration) }
+        Health { draining, reach, credentials, audit, state, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -67,19 +67,19 @@ impl Health {
     /// Why callers may not come; nothing where they may.
     #[must_use]
     pub fn obstacle(&self) -> Option<&'static str> {
-        if self.draining.is_leaving() { Some("draining") } else { self.lacking_key() }
+        if self.draining.is_draining() { Some("draining") } else { self.lacking_key() }
     }
 
     /// Which key readiness waits for, if any.
     fn lacking_key(&self) -> Option<&'static str> {
         let readiness = self.lock().readiness;
-        let keys = self.keyring.keys();
+        let keys = self.credentials.by_name();
         let mut keys = keys.values();
         match readiness {
-            Readiness::Any => (!keys.any(|key| key.check().is_ok())).then_some("no key can be used"),
-            Readiness::All => keys.any(|key| key.check().is_err()).then_some("a key is missing"),
+            Readiness::Any => (!keys.any(|key| key.check_usable().is_ok())).then_some("no key can be used"),
+            Readiness::All => keys.any(|key| key.check_usable().is_err()).then_some("a key is missing"),
             Readiness::Verified => {
-                let verified = keys.any(|key| key.check().is_ok() && key.is_verified());
+                let verified = keys.any(|key| key.check_usable().is_ok() && key.is_verified());
                 (!verified).then_some("no key was accepted by the upstream yet")
             }
         }
@@ -102,9 +102,9 @@ impl Health {
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
         let lacking = self.lacking_key().is_some();
-        let line = |(name, key): (&String, &Arc<Key>)| credential(name, &key.shown(Instant::now()), lacking);
-        let keys: String = self.keyring.keys().iter().map(line).collect();
-        let controls: String = self.state.controls().iter().map(|(name, state)| recovery(name, *state)).collect();
+        let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
+        let keys: String = self.credentials.by_name().iter().map(line).collect();
+        let controls: String = self.state.listing_checks().iter().map(|(name, state)| recovery(name, *state)).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audited())
     }
 
@@ -123,36 +123,40 @@ impl Health {
 }
 
 /// Returns the line that says whether recovery is known to find starts that were made with a credential.
-fn recovery(credential: &str, state: ControlState) -> String {
+fn recovery(credential: &str, state: ListingCheckState) -> String {
     let (mark, says) = match state {
-        ControlState::Proven { filter, lag } => {
+        ListingCheckState::Proven { filter, lag } => {
             let lag =
                 humantime::format_duration(Duration::from_millis(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)));
             ("[+]", format!("proven by the filter {}; a start was listed {lag} after its answer", filter.name()))
         }
-        ControlState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
-        ControlState::Looking { last } => {
+        ListingCheckState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
+        ListingCheckState::Looking { last } => {
             ("[!]", format!("unproven; a start is being looked for, last: {}", last.unwrap_or("not yet")))
         }
-        ControlState::Failed { last, .. } => {
+        ListingCheckState::Failed { last, .. } => {
             ("[!]", format!("unproven; a start was not found, last: {}", last.unwrap_or("not yet")))
         }
     };
     format!("{mark}recovery with credential {credential}: {says}\n")
 }
 
-fn credential(name: &str, shown: &Shown, lacking: bool) -> String {
-    let mark = match shown.condition {
-        Condition::Fresh if shown.error().is_empty() => "[+]",
-        Condition::Missing | Condition::Expired if lacking => "[-]",
-        Condition::Fresh | Condition::Stale | Condition::Rejected | Condition::Expired | Condition::Missing => "[!]",
+fn credential(name: &str, shown: &StatusReport, lacking: bool) -> String {
+    let mark = match shown.status {
+        CredentialStatus::Fresh if shown.error().is_empty() => "[+]",
+        CredentialStatus::Missing | CredentialStatus::Expired if lacking => "[-]",
+        CredentialStatus::Fresh
+        | CredentialStatus::Stale
+        | CredentialStatus::Rejected
+        | CredentialStatus::Expired
+        | CredentialStatus::Missing => "[!]",
     };
-    let mut line = format!("{mark}credential {name}: {}", shown.condition.name());
-    if let Some(newest) = shown.newest {
+    let mut line = format!("{mark}credential {name}: {}", shown.status.name());
+    if let Some(newest) = shown.current {
         let age = humantime::format_duration(Duration::from_secs(newest.age.as_secs()));
         line += &format!(", key {} for {age}", newest.fingerprint);
     }
-    if let Some(before) = shown.before {
+    if let Some(before) = shown.previous {
         let order = if shown.waits { "goes first, as the upstream refuses that key" } else { "is held, too" };
         line += &format!("; {before} {order}");
     }

@@ -8,11 +8,8 @@ use http_body_util::Full;
 use hyper::Request;
 use tokio::runtime::Handle;
 
-use crate::audit;
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
-use crate::credential::{Definition, Key, Keys};
-use crate::drain;
-use crate::memory;
+use crate::credential::{Credential, CredentialMap, Definition};
 use crate::proxy::Proxy;
 use crate::proxy::generation::{self, Snapshot};
 use crate::proxy::rehearsal::Rehearsal;
@@ -23,6 +20,7 @@ use crate::tasks::Tasks;
 use crate::transport::connect::Connector;
 use crate::transport::{Transport, tls};
 use crate::upstream::Upstream;
+use crate::{audit, drain, memory};
 
 use super::Error;
 
@@ -62,11 +60,11 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
     Ok(proxy.rehearse(&served, request).await)
 }
 
-fn placeholders(config: &Config) -> Keys {
+fn placeholders(config: &Config) -> CredentialMap {
     // Visible ASCII, as a key is, so that each is there.
     let placeholder = |(name, definition): (&String, &Definition)| {
         let secret = Secret::placeholder(REDACTED).ok()?;
-        Some((name.clone(), Arc::new(Key::fixed(name, secret, definition.header.clone()))))
+        Some((name.clone(), Arc::new(Credential::fixed(name, secret, definition.header.clone()))))
     };
     config.credentials.iter().filter_map(placeholder).collect()
 }

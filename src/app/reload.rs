@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use crate::admin::health::{Health, Tried};
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
-use crate::credential::Keyring;
+use crate::credential::Credentials;
 use crate::event;
 use crate::files::{self, Changes};
 use crate::proxy::generation::{Current, Snapshot};
@@ -62,7 +62,7 @@ pub(super) struct Reloader {
     pub(super) config: Config,
     pub(super) current: Vec<Arc<Current>>,
     pub(super) state: Arc<State>,
-    pub(super) keyring: Arc<Keyring>,
+    pub(super) credentials: Arc<Credentials>,
     pub(super) health: Arc<Health>,
     pub(super) sinks: Arc<Sinks>,
 }
@@ -123,7 +123,11 @@ impl Reloader {
                     Refused::NeedsRestart(_) => reloads.restart_needed(),
                     Refused::Faults(_) | Refused::Unusable(_) => reloads.refused(),
                 }
-                tracing::error!(event = event::CONFIG_REFUSED, %refused, "the configuration was not reloaded; the one before goes on unchanged");
+                tracing::error!(
+                    event = event::CONFIG_REFUSED,
+                    reason = %refused,
+                    "the changed configuration is refused; the previous one stays in use"
+                );
                 Err(refused.to_string())
             }
         };
@@ -136,15 +140,19 @@ impl Reloader {
         if !keys.is_empty() {
             return Err(Refused::NeedsRestart(keys));
         }
-        let keys = super::keys::read(&config, &self.environment, &self.keyring).await?;
-        let served = Snapshot::serve(&config, &keys, &self.state).map_err(super::Error::from)?;
+        let present = super::credentials::read(&config, &self.environment, &self.credentials).await?;
+        let served = Snapshot::serve(&config, &present, &self.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
-            tracing::warn!(event = event::CONFIG_RISK_FOUND, %warning, "the configuration is allowed but risky");
+            tracing::warn!(
+                event = event::CONFIG_RISK_FOUND,
+                %warning,
+                "the configuration contains something allowed but risky"
+            );
         }
         for (current, served) in self.current.iter().zip(served) {
             current.replace(served);
         }
-        self.keyring.hold(keys);
+        self.credentials.replace(present);
         self.config = config;
         Ok(())
     }

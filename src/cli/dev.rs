@@ -1,4 +1,4 @@
-//! `dev`: the gateway in front of a simulated Asteroid, in one process, for somebody who has just arrived.
+//! `dev`: runs the gateway in front of a simulated Asteroid in one process, for first steps.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,10 +21,10 @@ use super::{LAST_WORDS, Logging, Signals, begin_log, complain, runtime, say, say
 /// The options of `dev`.
 #[derive(Debug, Args)]
 pub(super) struct Dev {
-    /// Where the gateway listens; port 0 takes a free one
+    /// The address of the gateway; port 0 takes a free port
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Where the probes are
+    /// The address of the admin listener, for probes and metrics; port 0 takes a free port
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
 }
@@ -48,7 +48,7 @@ impl Dev {
                 listener.address = Address::Tcp(address);
             }
             config.admin.address = self.admin.unwrap_or(config.admin.address);
-            // A key that has never existed before and is worth nothing afterwards.
+            // A new key for each run, worthless afterwards.
             let key = uuid::Uuid::new_v4().simple().to_string();
             let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(key.clone())?);
             let options =
@@ -82,17 +82,17 @@ fn greet(running: &app::Running, upstream: SocketAddr) {
         None => Default::default(),
     };
     say(format_args!(
-        "asteroid-gateway {version} for development: nothing leaves this machine, Ctrl-C ends it
+        "asteroid-gateway {version} for development: nothing leaves this machine; press Ctrl-C to stop
 
   gateway             {gateway}  (tenant billing; no credential needed)
-  simulated Asteroid  http://{upstream}/agents/v2  (the only one who checks the key)
+  simulated Asteroid  http://{upstream}/agents/v2  (checks the API key, which the gateway adds)
   probes              http://{admin}/readyz
 
 Start an execution, from another terminal:
 
   {curl}/agents/{agent}/execute -H 'Content-Type: application/json' -d '{{\"inputs\":{{\"invoice\":4711}}}}'
 
-See what arrived at the simulated Asteroid, or how to make it fail:
+See the requests that reached the simulated Asteroid, or how to make it fail:
 
   curl -sS http://{upstream}/_simulator/requests
   curl -sS http://{upstream}/_simulator/

@@ -1,4 +1,4 @@
-//! `explain`: what would become of a request, down to the bytes. No key is read and nothing is sent.
+//! `explain`: prints the decisions about a request and the exact bytes that would be sent. It reads no API key and sends nothing.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
@@ -13,7 +13,7 @@ use hyper::{HeaderMap, Method, Request};
 
 use crate::asteroid::operation::Operation;
 use crate::asteroid::start::OnConflict;
-use crate::config::resolve::{Config, Keys, Tenant};
+use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::facts::request_id;
@@ -25,7 +25,7 @@ use crate::{app, asteroid};
 
 use super::{ConfigFile, complain, load, runtime, say};
 
-/// Shown in place of the id that each request gets anew.
+/// The placeholder for the id that each request gets.
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-0000-000000000000");
 
 /// The options of `explain`.
@@ -33,7 +33,7 @@ const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-000
 pub(super) struct Explain {
     #[command(flatten)]
     config: ConfigFile,
-    /// On whose behalf, as the listener would have found out
+    /// The tenant, as the listener would identify it
     #[arg(long, value_name = "TENANT")]
     tenant: String,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct Explain {
     /// The request's Idempotency-Key
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// A further header of the request; may be given several times
+    /// An additional header of the request; can be repeated
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
 }
@@ -76,7 +76,7 @@ impl Explain {
                     show(&wire::written(request).await?, &came)?;
                     Ok(ExitCode::SUCCESS)
                 }
-                Ok(None) => Err(anyhow!("an earlier request's answer would be given again")),
+                Ok(None) => Err(anyhow!("the answer of an earlier request would be replayed")),
                 Err(error) => {
                     refused(&error);
                     Ok(ExitCode::FAILURE)
@@ -85,7 +85,7 @@ impl Explain {
         })
     }
 
-    /// What a caller would send, with the body from standard input.
+    /// Returns the request that a caller would send, with the body from standard input.
     fn request(&self, config: &Config) -> anyhow::Result<Request<Full<Bytes>>> {
         let target = match (&self.target.agent, &self.target.workflow) {
             (Some(id), _) => Operation::AgentExecute.target(id).with_context(|| format!("--agent {id}"))?,
@@ -115,12 +115,12 @@ fn parsed(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let (name, value) = header.split_once(':').context("write it as 'Name: value'")?;
     let (name, value): (HeaderName, HeaderValue) = (name.trim().parse()?, value.trim().parse()?);
     if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-        bail!("this header is between the caller and its listener, which is not asked here");
+        bail!("this header is for the listener, which is not used here; leave it out");
     }
     Ok((name, value))
 }
 
-/// Standard input, but no more than shows that it is too long.
+/// Reads the body from standard input: at most one byte more than the limit, which shows that it is too long.
 fn body(limit: usize) -> anyhow::Result<Bytes> {
     if io::stdin().is_terminal() {
         complain("the body is read from standard input; end it with Ctrl-D");
@@ -131,12 +131,12 @@ fn body(limit: usize) -> anyhow::Result<Bytes> {
     Ok(body.into())
 }
 
-/// A line for people: a name and what there is to say.
+/// Returns a line of output: a name and its value.
 fn field(name: &str, value: impl fmt::Display) -> String {
     format!("{name:<14}{value}")
 }
 
-/// What is decided without the body, and what the stages noted.
+/// Prints the decisions that do not depend on the body, and the results of the stages.
 fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) {
     let line = &rehearsal.record.facts;
     say(field("tenant", name));
@@ -150,15 +150,15 @@ fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal
     limits(tenant);
     say(field("idempotency", idempotency(tenant, config, rehearsal)));
     let conflict = match config.on_conflict {
-        OnConflict::Reject => "another value of the caller's is refused",
-        OnConflict::Overwrite => "in place of any other value of the caller's",
+        OnConflict::Reject => "a different value from the caller is refused",
+        OnConflict::Overwrite => "a different value from the caller is overwritten",
     };
     let digest = line.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
     let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
     say(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
     let upstream = &config.upstream;
     let (scheme, spoken) = match upstream.endpoint.scheme {
-        Scheme::Https => ("https", "HTTP/2 where it chooses that; shown as HTTP/1.1"),
+        Scheme::Https => ("https", "HTTP/2 if it chooses that; shown as HTTP/1.1"),
         Scheme::Http => ("http", "HTTP/1.1"),
     };
     say(field("upstream", format_args!("{scheme}://{}{}, {spoken}", upstream.endpoint.authority, upstream.base_path)));
@@ -170,51 +170,52 @@ fn limits(tenant: &Tenant) {
         limits.requests.map(|rate| format!("requests {rate}")),
         limits.in_flight.map(|most| format!("in_flight {most}")),
         limits.executions.map(|rate| format!("executions {rate}")),
-        limits.budget.map(|most| format!("budget {most} a UTC day")),
+        limits.budget.map(|most| format!("budget {most} per UTC day")),
     ];
     let said: Vec<String> = said.into_iter().flatten().collect();
-    let said = if said.is_empty() { "none".to_owned() } else { said.join("; ") + "; nothing is counted here" };
+    let said =
+        if said.is_empty() { "none".to_owned() } else { said.join("; ") + "; nothing is counted by this command" };
     say(field("limits", said));
 }
 
 fn idempotency(tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) -> String {
-    let mode = match tenant.keys {
-        Keys::Off => "off",
-        Keys::Optional => "optional",
-        Keys::Required => "required",
+    let mode = match tenant.idempotency {
+        IdempotencyMode::Off => "off",
+        IdempotencyMode::Optional => "optional",
+        IdempotencyMode::Required => "required",
     };
     let Some(digest) = rehearsal.record.facts.idempotency else {
-        return format!("{mode}; without a key, a retry is another start");
+        return format!("{mode}; without an idempotency key, a retry starts again");
     };
     let retention = humantime::format_duration(config.idempotency.bounds.retention);
     let recovery = if config.idempotency.recovery { ", and looked up at the upstream before it is sent" } else { "" };
-    format!("{mode}; the key's digest is {digest}, remembered for {retention}{recovery}")
+    format!("{mode}; the idempotency key's digest is {digest}, remembered for {retention}{recovery}")
 }
 
-/// What is kept of the caller's headers.
+/// Returns which of the caller's headers are passed on and which are dropped.
 fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
     let (mut kept, mut left) = (Vec::new(), Vec::new());
-    // Both are this command's own.
+    // This command adds both.
     let own = |name: &HeaderName| *name == HOST || *name == request_id::NAME && came.get(name) == Some(&REQUEST_ID);
     for name in came.keys().filter(|name| !own(name)) {
         let is_kept = came.get_all(name).iter().eq(sent.get_all(name).iter());
         if is_kept { kept.push(name.as_str()) } else { left.push(name.as_str()) }
     }
-    let mut said = format!("kept: {}", kept.join(", "));
+    let mut said = format!("passed on: {}", kept.join(", "));
     if !left.is_empty() {
-        said += &format!("; not passed on: {}", left.join(", "));
+        said += &format!("; dropped: {}", left.join(", "));
     }
     if own(&request_id::NAME) {
-        said += "; x-request-id is a new one for each request";
+        said += "; x-request-id: a new one for each request";
     }
     said
 }
 
-/// The request, last and exactly as it leaves: nothing follows it but, on a terminal, a line break.
+/// Prints the exact request at the end of the output. Only on a terminal, a line break follows it.
 fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
     let came = hyper::body::Body::size_hint(came).lower();
     let body = written.bytes.len() - written.head;
-    say(field("body", format_args!("{came} bytes came, {body} leave")));
+    say(field("body", format_args!("{came} bytes received, {body} sent")));
     let all = written.bytes.len();
     say(field("request", format_args!("the last {all} bytes of this output, {body} of them the body\n")));
     let mut out = io::stdout();

@@ -1,6 +1,6 @@
-//! `probe`: whether a URL answers with a 2xx.
+//! `probe`: checks whether a URL answers with a 2xx.
 //!
-//! Cleartext alone: what is probed is the admin listener, which speaks nothing else.
+//! It supports only cleartext: it is for the admin listener, which has no TLS.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::config::resolve;
 
 use super::{runtime, say};
 
-/// How long everything may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The deadline for the whole probe.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The options of `probe`.
 #[derive(Debug, Args)]
 pub(super) struct Probe {
-    /// What to ask, such as http://127.0.0.1:9090/readyz
+    /// The URL to request, such as http://127.0.0.1:9090/readyz
     #[arg(long, value_name = "URL")]
     url: String,
 }
@@ -35,10 +35,10 @@ impl Probe {
         let target = Target::parse(&self.url).context("--url")?;
         let url = &target.url;
         let runtime = runtime()?;
-        let answered = runtime.block_on(async { tokio::time::timeout(PATIENCE, target.ask()).await });
-        // A name that is still being resolved must not hold up the exit.
+        let answered = runtime.block_on(async { tokio::time::timeout(TIMEOUT, target.ask()).await });
+        // A name look-up that is still running must not delay the exit.
         runtime.shutdown_background();
-        let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(PATIENCE)));
+        let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(TIMEOUT)));
         let status = answered.with_context(|| url.to_string())?;
         ensure!(status.is_success(), "{url}: answered with {status}");
         say(format_args!("{url}: {status}"));
@@ -46,7 +46,7 @@ impl Probe {
     }
 }
 
-/// A URL that can be asked. Errors do not repeat the URL, since a password or a key may be in it.
+/// A URL that can be probed. Errors do not repeat the URL, since it may contain a password or an API key.
 struct Target {
     url: Uri,
     host: String,
@@ -56,8 +56,9 @@ struct Target {
 
 impl Target {
     fn parse(text: &str) -> anyhow::Result<Target> {
-        const SHAPE: &str = "write http:// and a host, such as http://127.0.0.1:9090/readyz; nothing else is probed";
-        let url: Uri = text.parse().map_err(|_| anyhow!("this is no URL; {SHAPE}"))?;
+        const SHAPE: &str =
+            "write http:// and a host, such as http://127.0.0.1:9090/readyz; other URLs are not supported";
+        let url: Uri = text.parse().map_err(|_| anyhow!("this is not a URL; {SHAPE}"))?;
         ensure!(url.scheme_str() == Some("http"), "{SHAPE}");
         let authority = url.authority().context(SHAPE)?;
         ensure!(!authority.as_str().contains('@'), "it names a user, which probe does not send; leave it out");
@@ -71,14 +72,15 @@ impl Target {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.context("no connection")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = self.url.path_and_query().context("there is no path in it")?.clone().into();
+        *request.uri_mut() =
+            self.url.path_and_query().context("it has no path; add one such as /readyz")?.clone().into();
         request.headers_mut().insert(HOST, self.authority.clone());
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("asteroid-gateway-probe"));
         let answer = sender.send_request(request);
         tokio::pin!(answer);
         let answer = tokio::select! {
             answer = &mut answer => answer,
-            // It may have ended with the answer.
+            // The connection may end together with the answer.
             _ = connection => answer.await,
         };
         Ok(answer.context("no answer")?.status())

@@ -31,7 +31,7 @@ pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Va
             Err(mismatch) => mismatch.at(&Path::default()),
         };
         if refused.len() == PASSES {
-            faults.push(&Path::default(), "there are more mistakes of this kind than are listed; mend these first");
+            faults.push(&Path::default(), "more faults of this kind exist than are listed; correct these first");
             return T::default();
         }
         for fault in mismatch.faults.iter() {
@@ -85,7 +85,7 @@ impl serde::de::Error for Mismatch {
             Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
             Unexpected::Seq => "a list",
             Unexpected::Map => "a section",
-            Unexpected::Unit | Unexpected::Option => "nothing; give it a value or leave the key out",
+            Unexpected::Unit | Unexpected::Option => "nothing; give it a value or remove it",
             _ => "text",
         };
         Self::custom(format_args!("must be {expected}, not {kind}"))
@@ -145,7 +145,7 @@ impl<'a> Node<'a> {
         let (kind, advice) = match self.value {
             Value::Num(..) => ("a number", "; put it in quotes"),
             Value::Bool(..) => ("true or false", "; put it in quotes"),
-            Value::Empty(..) => ("nothing", "; give it a value or leave the key out"),
+            Value::Empty(..) => ("nothing", "; give it a value or remove it"),
             Value::Dict(..) => ("a section", ""),
             Value::Array(..) => ("a list", ""),
             Value::String(..) | Value::Char(..) => ("text", ""),

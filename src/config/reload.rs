@@ -13,6 +13,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         upstream.credential_header = old.upstream.credential_header.clone();
         upstream
     };
+    differs("workers", old.workers != new.workers);
     differs("upstream", reloaded(old) != reloaded(new));
     differs("listeners", old.listeners.len() != new.listeners.len());
     for (at, (old, new)) in old.listeners.iter().zip(&new.listeners).enumerate() {

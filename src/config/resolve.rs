@@ -12,6 +12,7 @@ mod listener;
 mod tenant;
 mod traces;
 mod upstream;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,9 +24,8 @@ use hyper::header::HeaderName;
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::file;
 use super::finding::{Findings, Path};
-use super::units;
+use super::{file, units};
 use crate::asteroid::start::OnConflict;
 use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
@@ -38,10 +38,13 @@ pub use body_memory::BodyMemory;
 pub use credential::Readiness;
 pub use idempotency::BODY_TAG;
 pub use upstream::port;
+pub use workers::{MAX_WORKERS, Workers};
 
 /// A configuration that can run. Holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// How many threads serve callers.
+    pub workers: Workers,
     /// Where requests go.
     pub upstream: Upstream,
     /// Where requests arrive; at least one.
@@ -161,12 +164,12 @@ pub struct Tenant {
     /// What it may do.
     pub limits: Limits,
     /// Whether its starts carry idempotency keys.
-    pub keys: Keys,
+    pub idempotency: IdempotencyMode,
 }
 
 /// Whether the starts of a tenant carry idempotency keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Keys {
+pub enum IdempotencyMode {
     /// A start with one is refused.
     Off,
     /// As the caller likes.
@@ -239,6 +242,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let credentials = credential::resolve(file.credentials, credential_header, readiness, used, findings);
     let fingerprint_salt = credential::salt(file.fingerprint_salt, findings);
     let mut section = Section { findings, path: root };
+    let workers = workers::resolve(file.workers, &mut section);
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
     let timeouts = timeouts(&file.timeouts, section.findings);
@@ -250,6 +254,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
     Some(Config {
+        workers: workers?,
         upstream: upstream?,
         listeners: listeners?,
         admin: admin?,
@@ -293,7 +298,7 @@ fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findin
         let needed = humantime::format_duration(needed);
         let path = Path::default().key("drain").key("timeout");
         let message = format!(
-            "is less than `timeouts.response` plus 5s: starts that are paid could be cut off when the gateway ends; write {needed}"
+            "is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write {needed}"
         );
         findings.warnings.push(&path, message);
     }

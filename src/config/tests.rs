@@ -9,9 +9,10 @@ mod unreadable;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, TenantSource};
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, IdempotencyMode, MAX_WORKERS, TenantSource, Workers};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::audit::WhenFull;
@@ -90,11 +91,12 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.admin.address, smallest.config.admin.address);
     assert_eq!(full.config.timeouts, smallest.config.timeouts);
     assert_eq!(full.config.drain, smallest.config.drain);
+    assert_eq!(full.config.workers, smallest.config.workers);
     assert_eq!(full.config.body_limit, smallest.config.body_limit);
     assert_eq!(full.config.body_memory, smallest.config.body_memory);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
     assert_eq!(full.config.idempotency, smallest.config.idempotency);
-    assert_eq!(full.config.tenants["billing"].keys, smallest.config.tenants["billing"].keys);
+    assert_eq!(full.config.tenants["billing"].idempotency, smallest.config.tenants["billing"].idempotency);
 }
 
 #[test]
@@ -162,7 +164,7 @@ upstream:
     assert_faults(
         text,
         &[
-            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, where probes and Prometheus can come",
+            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, that probes and Prometheus can reach",
             "audit.file: must be a path with a directory, such as /var/log/asteroid-gateway/audit.jsonl or ./audit.jsonl",
             "audit.fsync: unknown key; known here: file, stdout, when_full",
             "audit.stdout: must be true or false",
@@ -170,7 +172,7 @@ upstream:
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown key; known here: upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
+            "drain_delay: unknown key; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
              tagging, idempotency, body_limit, body_memory, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
@@ -179,8 +181,8 @@ upstream:
             "listeners[0].hosts[2]: must be text, not a number; put it in quotes",
             "listeners[0].tenant.fixed: there is no such tenant under `tenants`; did you mean `billing`?",
             "listeners[1]: must be a section of `key: value`, not text",
-            "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
-            "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` and who may send it",
+            "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
+            "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` with `trusted_peers`",
             "listeners[2].tennant: unknown key; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls",
             "tagging.idempotency_key: must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -",
             "tagging.on_conflict: must be reject or overwrite; did you mean `overwrite`?",
@@ -190,12 +192,11 @@ upstream:
             "tenants.billing.idempotency: must be off, optional or required, not a number",
             "tenants.billing.metadata.cost_center: must be text, not a number; put it in quotes",
             "tenants.billing.metadata.team: must not be empty, nor begin or end with white space",
-            "tenants.billing.metadata.tenant: this key carries the tenant's name (`tagging.tenant_key`); choose another",
+            "tenants.billing.metadata.tenant: this tag carries the tenant's name (`tagging.tenant_key`); choose another name",
             "timeouts.connect: must be from 1ms to 1h",
             "timeouts.response: has no unit; write 60s for seconds or 60ms for milliseconds",
             "upstream: is written twice; keep one",
-            "upstream.credential_header: this header has a meaning of its own; the key needs one for itself, such as \
-             X-Api-Key",
+            "upstream.credential_header: this header has another meaning; choose one such as X-Api-Key",
             "upstream.url: must begin with https://, or with http:// for this machine",
         ],
     );
@@ -203,13 +204,13 @@ upstream:
 
 #[test]
 fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
-    let keys = |written: &str| {
+    let mode = |written: &str| {
         let line = format!("    credential: main\n    idempotency: {written}");
-        with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].keys
+        with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].idempotency
     };
     assert_eq!(
-        ["optional", "required", "off", "\"off\""].map(keys),
-        [Keys::Optional, Keys::Required, Keys::Off, Keys::Off]
+        ["optional", "required", "off", "\"off\""].map(mode),
+        [IdempotencyMode::Optional, IdempotencyMode::Required, IdempotencyMode::Off, IdempotencyMode::Off]
     );
     let line = "    credential: main\n    idempotency: always";
     assert_faults(
@@ -217,7 +218,7 @@ fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
         &["tenants.billing.idempotency: must be off, optional or required"],
     );
     let variable = [("ASTEROID_GATEWAY__TENANTS__BILLING__IDEMPOTENCY", "off")];
-    assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].keys, Keys::Off);
+    assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].idempotency, IdempotencyMode::Off);
 }
 
 #[test]
@@ -245,12 +246,12 @@ fn the_key_of_the_digest_is_no_other_tags_key() {
     assert_faults(
         &smallest_with("    credential: main", own),
         &[
-            "tenants.billing.metadata.idempotency_digest: this key carries idempotency digests (`tagging.idempotency_key`); choose another",
+            "tenants.billing.metadata.idempotency_digest: this tag carries idempotency digests (`tagging.idempotency_key`); choose another name",
         ],
     );
     assert_faults(
         &format!("{SMALLEST}tagging: {{ idempotency_key: tenant }}\n"),
-        &["tagging.idempotency_key: must be another key than `tenant_key`"],
+        &["tagging.idempotency_key: must differ from `tenant_key`"],
     );
 }
 

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use super::pasted;
 use crate::state::Per;
 
-/// The most that a rate allows in its span of time.
+/// The most that a rate allows per span of time.
 const MOST_OF_A_RATE: u32 = 1_000_000;
 
 /// Parses a span of time within `least..=most`. Units are humantime's: `250ms`, `5s`, `1m 30s`, `1h`.
@@ -19,7 +19,7 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Du
         return Err(format!("has no unit; write {text}s for seconds or {text}ms for milliseconds"));
     }
     let value = humantime::parse_duration(text)
-        .map_err(|_| "is not a span of time; write a number and its unit, such as 250ms, 5s or 1m".to_owned())?;
+        .map_err(|_| "is not a duration; write a number and its unit, such as 250ms, 5s or 1m".to_owned())?;
     if value < least || value > most {
         let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
         return Err(format!("must be from {least} to {most}"));
@@ -53,7 +53,7 @@ fn written(bytes: u64) -> String {
 
 /// Parses a rate: 1 to 1,000,000 a second (`s`), minute (`m`), hour (`h`) or day (`d`).
 pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
-    let shape = || "must be a number and its span of time: 30/s, 30/m, 30/h or 30/d".to_owned();
+    let shape = || "must be a rate: 30/s, 30/m, 30/h or 30/d".to_owned();
     let (amount, per) = text.split_once('/').ok_or_else(shape)?;
     let per = match per.trim() {
         "s" => Per::Second,
@@ -63,7 +63,7 @@ pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
         _ => return Err(shape()),
     };
     let amount = amount.trim().parse::<NonZeroU32>().ok().filter(|amount| amount.get() <= MOST_OF_A_RATE);
-    Ok((amount.ok_or_else(|| format!("must be from 1 to {MOST_OF_A_RATE} in its span of time"))?, per))
+    Ok((amount.ok_or_else(|| format!("must be from 1 to {MOST_OF_A_RATE} per span of time"))?, per))
 }
 
 /// Returns whether a text is a number without a unit, which a message may show. A long number may be a key that was pasted.

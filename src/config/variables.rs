@@ -31,7 +31,7 @@ impl Variables {
             let path = keys.iter().fold(Path::default(), |path, key| path.key(key));
             let name = shown(&name, &path);
             if keys.iter().any(String::is_empty) {
-                faults.push(&path, format!("{name} names no key: write one between each `__`"));
+                faults.push(&path, format!("{name} names no setting: write one between every two `__`"));
                 continue;
             }
             let Ok(value) = value.into_string() else {

@@ -44,7 +44,7 @@ fn describe(error: &serde_saphyr::Error) -> String {
             "an alias (`*name`) without its anchor (`&name`); quote text that begins with `*`"
         }
         Error::MergeKeyNotAllowed { .. } => "merge keys (`<<`) are not supported; write the keys out",
-        Error::UnsupportedTag { .. } => "a tag (`!name`) that means nothing here; quote text that begins with `!`",
+        Error::UnsupportedTag { .. } => "a tag (`!name`) that is not supported; quote text that begins with `!`",
         Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } => "too large or too deeply nested",
         Error::InvalidUtf8Input => "not UTF-8",
         _ => "this cannot be read here",

@@ -22,7 +22,7 @@ use crate::facts::Outcome;
 use crate::metrics::client::Sent;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::Hold;
+use crate::state::{Hold, Permit};
 use crate::transport::cause::Cause;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
@@ -30,7 +30,6 @@ use crate::transport::{BROKEN, Lease, TIMED_OUT};
 
 use super::delivery::Deliveries;
 use super::echo::Echo;
-use super::limit::Permit;
 
 /// How much of a start's answer is read before it is passed on: the execution id is in it.
 const BUFFERED: usize = 64 * 1024;

@@ -4,32 +4,40 @@ use std::sync::Arc;
 
 use hyper::Request;
 
-use crate::credential::{Held, Key, Unusable};
+use crate::credential::{Credential, CredentialError, SecretVersion};
 use crate::secret::Mask;
+use crate::state::Permit;
 
 use super::echo::Echo;
-use super::limit::Permit;
 
 /// Sets the key that goes first on a request that was admitted, and says which it is.
 ///
 /// # Errors
 ///
-/// [`Unusable`].
-pub fn inject<B>(key: &Key, _admitted: &Permit, request: &mut Request<B>) -> Result<Arc<Held>, Unusable> {
-    let held = key.first()?;
+/// [`CredentialError`].
+pub fn inject<B>(
+    key: &Credential,
+    _admitted: &Permit,
+    request: &mut Request<B>,
+) -> Result<Arc<SecretVersion>, CredentialError> {
+    let held = key.version_to_send()?;
     held.inject(&key.definition().header, request);
     Ok(held)
 }
 
 /// Sets another key in place of one that the upstream refused, where there is another, perhaps after some seconds.
-pub async fn replace<B>(key: &Key, refused: &Arc<Held>, request: &mut Request<B>) -> Option<Arc<Held>> {
-    let other = key.other_than(refused).await?;
+pub async fn replace<B>(
+    key: &Credential,
+    refused: &Arc<SecretVersion>,
+    request: &mut Request<B>,
+) -> Option<Arc<SecretVersion>> {
+    let other = key.replacement_for(refused).await?;
     other.inject(&key.definition().header, request);
     Some(other)
 }
 
 /// What looks for a key in the answer to a request that it was injected into.
 #[must_use]
-pub fn echo(key: &Key, injected: &Held) -> Echo {
+pub fn echo(key: &Credential, injected: &SecretVersion) -> Echo {
     Echo::new(Mask::new(&injected.secret), Arc::clone(&key.echoes), Arc::clone(&key.name))
 }

@@ -114,8 +114,8 @@ impl Echo {
             tracing::error!(
                 event = event::CREDENTIAL_ECHOED,
                 credential = &*self.credential,
-                "the upstream sent the key back in an answer, where it was overwritten: its logs may have it, too; report it \
-                 to Asteroid and change the key"
+                "the upstream sent the key back in an answer, where it was overwritten. The upstream's logs may \
+                 contain it: report this to Asteroid and replace the key"
             );
         }
     }

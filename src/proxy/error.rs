@@ -14,15 +14,12 @@ use serde::Serialize;
 
 use crate::asteroid::operation;
 use crate::asteroid::start::{Fault, Refusal};
-use crate::audit;
-use crate::credential::Unusable;
+use crate::credential::CredentialError;
 use crate::facts::Outcome;
-use crate::identity;
 use crate::json::Misplaced;
-use crate::proxy::limit::Exceeded;
-use crate::proxy::{idempotency, recovery};
+use crate::proxy::{idempotency, limit, recovery};
 use crate::state::Limit;
-use crate::transport;
+use crate::{audit, identity, transport};
 
 pub use form::Form;
 
@@ -65,7 +62,7 @@ pub enum Error {
     Tenant(#[from] identity::Error),
     /// One of the tenant's limits.
     #[error(transparent)]
-    Limit(#[from] Exceeded),
+    Limit(#[from] limit::Error),
     /// Nothing is started without a record.
     #[error(transparent)]
     Audit(#[from] audit::Full),
@@ -114,7 +111,7 @@ pub enum Error {
     Unreachable(transport::connect::Error),
     /// There is no key to send.
     #[error(transparent)]
-    NoKey(#[from] Unusable),
+    NoKey(#[from] CredentialError),
     /// The upstream did not accept the gateway's key.
     #[error("the upstream refused the key of this gateway; its operator has to see to that")]
     KeyRefused,
@@ -206,7 +203,7 @@ impl Error {
             Error::UpstreamTimeout(_)
             | Error::UpstreamBroke(_)
             | Error::Idempotency(
-                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::LookUp(_),
+                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::Lookup(_),
             ) => Outcome::Unknown,
             Error::Target
             | Error::Malformed(_)
@@ -251,7 +248,7 @@ impl Error {
     fn retry_after(&self) -> Option<u64> {
         use idempotency::Error::{Full, InFlight};
         match self {
-            Error::Limit(exceeded) => Some(exceeded.after),
+            Error::Limit(error) => Some(error.retry_after),
             // Others end within their time-outs, most of them at once.
             Error::BodyMemory => Some(1),
             // A disk is not made room on in a moment.
@@ -282,7 +279,7 @@ impl Error {
             Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
             Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
-            Error::Idempotency(idempotency::Error::LookUp(recovery::Error::Broke(cause))) => {
+            Error::Idempotency(idempotency::Error::Lookup(recovery::Error::Broke(cause))) => {
                 format!("the upstream broke off its answer to a look-up: {cause}")
             }
             error => error.to_string(),
@@ -305,7 +302,7 @@ impl Error {
             detail: &detail,
             instance: format_args!("urn:request:{request_id}"),
             errors: if let Error::Body(refusal) = self { &refusal.faults } else { &[] },
-            limit: if let Error::Limit(exceeded) = self { Some(exceeded.limit) } else { None },
+            limit: if let Error::Limit(error) = self { Some(error.limit) } else { None },
             outcome: self.outcome(),
         };
         // Serialising strings and integers into memory does not fail; an empty body would still carry the status.
@@ -362,7 +359,7 @@ fn idempotency_row(error: &idempotency::Error) -> Row {
         Idempotency::Unknown { .. } | Idempotency::Several { .. } => {
             row(StatusCode::GATEWAY_TIMEOUT, "idempotency-unknown", "Outcome unknown", DENIED)
         }
-        Idempotency::LookUp(_) => {
+        Idempotency::Lookup(_) => {
             row(StatusCode::GATEWAY_TIMEOUT, "idempotency-lookup", "Outcome not found out", "destination_unavailable")
         }
     }

@@ -9,12 +9,11 @@ use crate::asteroid::answer::Proof;
 use crate::facts::{Decision, Outcome};
 use crate::proxy::error::{Error, Form};
 use crate::record::Record;
-use crate::state::{Claim, Limit, Sent};
+use crate::state::{Limit, ReservedStart, StartInFlight};
 use crate::transport;
 
 use super::answer::Body;
-use super::control::Control;
-use super::limit::{Expense, Reservation};
+use super::listing_check::ListingProbe;
 use super::overtime::{Continuation, Rest};
 use super::sending::Sending;
 use super::{failed, idempotency, passed_on};
@@ -23,12 +22,11 @@ use super::{failed, idempotency, passed_on};
 pub(super) struct Exchange {
     pub(super) request: Request<transport::body::Body>,
     pub(super) sending: Sending,
-    pub(super) claim: Option<Claim>,
-    pub(super) reservation: Reservation,
+    pub(super) start: ReservedStart,
     /// How its answer is read after the time-out, if it has a key.
     pub(super) continuation: Option<Continuation>,
-    /// The positive control that it serves as, if one is due.
-    pub(super) control: Option<Box<Control>>,
+    /// The probe of the listing that it serves as, if one is due.
+    pub(super) listing_probe: Option<Box<ListingProbe>>,
     pub(super) form: Form,
 }
 
@@ -37,10 +35,13 @@ impl Exchange {
     pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.facts.outcome = Outcome::Unknown;
-        record.facts.key = self.claim.as_ref().map(|_| "unknown");
+        record.facts.key = self.start.claim.as_ref().map(|_| "unknown");
         record.facts.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, continuation, control, form } = self;
-        let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };
+        let Exchange { request, sending, start, continuation, listing_probe, form } = self;
+        let start = match start.about_to_send().await {
+            Ok(start) => start,
+            Err(unavailable) => return failed(&unavailable.into(), form, false, record),
+        };
         let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
         let mut rest: Rest = Box::pin(sending.send(request));
         let ended = tokio::select! {
@@ -55,14 +56,15 @@ impl Exchange {
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.facts.key = continuation.map(|continuation| continuation.read_on(rest, stake, &mut record));
+            record.facts.key = continuation.map(|continuation| continuation.read_on(rest, start, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);
-        record.facts.key = stake.settle(proof, ended.as_ref().ok());
+        let now = Instant::now();
+        record.facts.key = settle(start, proof, ended.as_ref().ok(), now).await;
         match proof {
-            Proof::NotStarted => record.facts.standing.give_back(Limit::Budget),
-            Proof::Started(_) => control.into_iter().for_each(Control::begin),
+            Proof::NotStarted => record.facts.remaining.give_back(Limit::Budget),
+            Proof::Started(_) => listing_probe.into_iter().for_each(|probe| probe.begin(now)),
             Proof::Inconclusive => {}
         }
         match ended {
@@ -81,36 +83,30 @@ pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
     }
 }
 
-/// The budget and the idempotency claim of a start that was sent. Dropped, it counts as one that may run: the budget stays
-/// spent, and the key's outcome is unknown.
-pub(super) struct Stake {
-    expense: Expense,
-    sent: Option<Sent>,
-}
-
-impl Stake {
-    /// Settles budget and key; returns what became of the key, as the log calls it.
-    ///
-    /// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next
-    /// start with the key gets the same answer, if that names the execution.
-    pub(super) fn settle(self, proof: Proof, answer: Option<&Response<Body>>) -> Option<&'static str> {
-        if proof == Proof::NotStarted {
-            self.expense.give_back();
+/// Settles budget and key of a start. Returns what became of the key, as the log calls it.
+///
+/// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next start
+/// with the key gets the same answer, if that names the execution.
+pub(super) async fn settle(
+    start: StartInFlight,
+    proof: Proof,
+    answer: Option<&Response<Body>>,
+    now: Instant,
+) -> Option<&'static str> {
+    let has_key = start.has_key();
+    let key = match (proof, answer) {
+        (Proof::NotStarted, _) => {
+            start.not_started().await;
+            "free"
         }
-        let (sent, now) = (self.sent?, Instant::now());
-        Some(match (proof, answer) {
-            (Proof::NotStarted, _) => {
-                sent.nothing_started();
-                "free"
-            }
-            (Proof::Started(_), Some(answer)) => {
-                sent.answered(idempotency::reply(answer), now);
-                "answered"
-            }
-            (Proof::Started(_) | Proof::Inconclusive, _) => {
-                sent.unknown(now);
-                "unknown"
-            }
-        })
-    }
+        (Proof::Started(_), Some(answer)) => {
+            start.answered(|| idempotency::reply(answer), now).await;
+            "answered"
+        }
+        (Proof::Started(_) | Proof::Inconclusive, _) => {
+            start.unknown(now).await;
+            "unknown"
+        }
+    };
+    has_key.then_some(key)
 }

@@ -1,8 +1,6 @@
 //! `Idempotency-Key`: what comes again with the same key is not started again.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Instant;
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
@@ -11,14 +9,14 @@ use uuid::Uuid;
 use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
-use crate::config::resolve::Keys;
-use crate::state::{BodyDigest, Claim, Claimed, Digest, Keyed as Meaning, Refused, Reply, Standing};
+use crate::config::resolve::IdempotencyMode;
+use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult, Reply};
+
 use crate::tenant::Tenant;
 
 use super::answer::Body;
 use super::generation::Snapshot;
-use super::limit::{self, Now, Reservation};
-use super::recovery::{self, Found, LookUp};
+use super::recovery;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 /// On an answer that an earlier start with the same key got.
@@ -46,13 +44,13 @@ pub enum Error {
         "Idempotency-Key must be 1 to 255 characters of visible ASCII without comma, quote and backslash, or a quoted string"
     )]
     Malformed,
-    /// See [`Refused::InFlight`].
+    /// See [`ClaimError::InFlight`].
     #[error("an earlier request with this Idempotency-Key is in flight; try again later, with the same key")]
     InFlight,
-    /// See [`Refused::Mismatch`].
+    /// See [`ClaimError::Mismatch`].
     #[error("this Idempotency-Key was used with another body; another start needs another key")]
     Mismatch,
-    /// See [`Refused::Full`].
+    /// See [`ClaimError::Full`].
     #[error(
         "no further Idempotency-Key of this tenant can be remembered, so a retry could start twice; try again later, or have `idempotency.memory` raised"
     )]
@@ -65,7 +63,7 @@ pub enum Error {
         /// The metadata key by which it can be found.
         tag: String,
         /// The value.
-        digest: Digest,
+        digest: IdempotencyDigest,
     },
     /// There are executions with the key's digest that do not show which of them the first start made.
     #[error(
@@ -76,68 +74,70 @@ pub enum Error {
         /// The metadata key by which they can be found.
         tag: String,
         /// The value.
-        digest: Digest,
+        digest: IdempotencyDigest,
     },
     /// It could not be found out.
     #[error(
         "whether an earlier start with this Idempotency-Key started an execution could not be looked up, so none is started \
          now: {0}"
     )]
-    LookUp(recovery::Error),
+    Lookup(recovery::Error),
 }
 
 impl Error {
     /// Returns what the metrics count it as; nothing if there was no key to be claimed.
-    fn meaning(&self) -> Option<Meaning> {
+    pub(super) fn metric(&self) -> Option<IdempotencyResult> {
         match self {
             Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
-            Error::InFlight => Some(Meaning::InFlight),
-            Error::Mismatch => Some(Meaning::Mismatch),
-            Error::Full => Some(Meaning::Full),
-            Error::Unknown { .. } | Error::Several { .. } => Some(Meaning::Unknown),
-            Error::LookUp(_) => Some(Meaning::LookUpFailed),
+            Error::InFlight => Some(IdempotencyResult::InFlight),
+            Error::Mismatch => Some(IdempotencyResult::Mismatch),
+            Error::Full => Some(IdempotencyResult::Full),
+            Error::Unknown { .. } | Error::Several { .. } => Some(IdempotencyResult::Unknown),
+            Error::Lookup(_) => Some(IdempotencyResult::LookupFailed),
         }
     }
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Error {
+impl From<ClaimError> for Error {
+    fn from(refused: ClaimError) -> Error {
         match refused {
-            Refused::InFlight => Error::InFlight,
-            Refused::Mismatch => Error::Mismatch,
-            Refused::Full => Error::Full,
+            ClaimError::InFlight => Error::InFlight,
+            ClaimError::Mismatch => Error::Mismatch,
+            ClaimError::Full => Error::Full,
         }
     }
 }
 
 /// A start's idempotency key.
 #[derive(Debug)]
-pub struct Key<'h> {
+pub struct IdempotencyKey<'h> {
     /// The digest under which this process remembers it: of the tenant's name, the operation with its ids, and the key.
-    claim: Digest,
+    claim: IdempotencyDigest,
     /// The value of its tag: a digest of the same, with the tenant's name among all that share the organisation's credential.
-    pub digest: Digest,
+    pub digest: IdempotencyDigest,
     text: Cow<'h, [u8]>,
 }
 
 /// An idempotency key and the body that came with it, by their digests.
 #[derive(Debug, Clone, Copy)]
-pub struct KeyDigests {
-    claim: Digest,
+pub struct IdempotencyDigests {
+    /// The digest under which this process remembers the key.
+    pub(super) claim: IdempotencyDigest,
     /// The value of the key's tag.
-    pub digest: Digest,
-    body: BodyDigest,
+    pub digest: IdempotencyDigest,
+    /// The digest of the body.
+    pub(super) body: BodyDigest,
 }
 
-impl Key<'_> {
+impl IdempotencyKey<'_> {
     /// Returns the key with the body that came with it, as it was sent.
     #[must_use]
-    pub fn with(&self, body: &[u8]) -> KeyDigests {
-        KeyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
+    pub fn with(&self, body: &[u8]) -> IdempotencyDigests {
+        IdempotencyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
     }
 }
 
-impl KeyDigests {
+impl IdempotencyDigests {
     /// Returns whether an execution with the same key was started with another body, if its tag says with which.
     #[must_use]
     pub fn differs_from(&self, found: Option<BodyDigest>) -> bool {
@@ -152,12 +152,12 @@ impl KeyDigests {
 /// # Errors
 ///
 /// [`Error::Off`], [`Error::Missing`], [`Error::Repeated`], [`Error::Malformed`].
-pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Result<Option<Key<'h>>, Error> {
+pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Result<Option<IdempotencyKey<'h>>, Error> {
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else {
-        return if tenant.keys == Keys::Required { Err(Error::Missing) } else { Ok(None) };
+        return if tenant.idempotency == IdempotencyMode::Required { Err(Error::Missing) } else { Ok(None) };
     };
-    if tenant.keys == Keys::Off {
+    if tenant.idempotency == IdempotencyMode::Off {
         return Err(Error::Off);
     }
     if values.next().is_some() {
@@ -165,8 +165,8 @@ pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Resu
     }
     let text = parse(value.as_bytes()).ok_or(Error::Malformed)?;
     let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
-    let of = |tenant: &str| Digest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
-    Ok(Some(Key { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
+    let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
+    Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }
 
 /// Returns the text that a value of the header stands for, or nothing if it is malformed. It is a string of RFC 8941, as in
@@ -202,130 +202,20 @@ fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the tags of a start. If it has a key, the digests of the key and of the body are among them.
 #[must_use]
-pub fn tags(tenant: &Tenant, keyed: Option<KeyDigests>) -> Cow<'_, Tags> {
-    let Some(KeyDigests { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
+pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags> {
+    let Some(IdempotencyDigests { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
     Cow::Owned(tenant.tags.with_reserved(&[&digest.to_string(), &body.to_string()]))
 }
 
-/// What is to be done with a start.
-#[derive(Debug)]
-pub enum Turn {
-    /// It is the first with its key, or has none, and was counted by its tenant's limits.
-    Send(Option<Claim>, Reservation),
-    /// It was answered before.
-    Replay(Arc<Reply>),
-    /// It was found at the upstream; this is the answer that it must have got.
-    Recovered(Arc<Reply>),
-}
-
-impl Turn {
-    fn meaning(&self) -> Meaning {
-        match self {
-            Turn::Send(..) => Meaning::New,
-            Turn::Replay(_) => Meaning::Replayed,
-            Turn::Recovered(_) => Meaning::Recovered,
-        }
-    }
-}
-
-/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first. A key
-/// that is not known here is looked up, if the configuration wants that. The limits come before, so that a start that they refuse
-/// costs the upstream nothing.
-///
-/// # Errors
-///
-/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::LookUp`], and a
-/// limit that is reached. The key is as it was then, save that its outcome is unknown once several starts were found.
-pub async fn claim(
-    keyed: Option<KeyDigests>,
-    look_up: &LookUp<'_>,
-    looked_up: &mut Option<&'static str>,
-    standing: &mut Standing,
-) -> Result<Turn, crate::proxy::error::Error> {
-    let Some(keyed) = keyed else {
-        return Ok(Turn::Send(None, limit::reserve(look_up.tenant, Now::read(), standing)?));
-    };
-    let turn = turn(keyed, look_up, looked_up, standing).await;
-    let meaning = match &turn {
-        Ok(turn) => Some(turn.meaning()),
-        Err(crate::proxy::error::Error::Idempotency(error)) => error.meaning(),
-        // A limit: the key was new.
-        Err(_) => Some(Meaning::New),
-    };
-    meaning.into_iter().for_each(|meaning| look_up.tenant.counts.meters.keyed(meaning));
-    turn
-}
-
-async fn turn(
-    keyed: KeyDigests,
-    look_up: &LookUp<'_>,
-    looked_up: &mut Option<&'static str>,
-    standing: &mut Standing,
-) -> Result<Turn, crate::proxy::error::Error> {
-    let LookUp { snapshot, tenant, .. } = *look_up;
-    let (recovery, bounds) = (snapshot.idempotency.recovery, snapshot.idempotency.bounds);
-    let claimed = snapshot.claims.claim(&tenant.name, keyed.claim, keyed.body, bounds, Instant::now());
-    match claimed.map_err(Error::from)? {
-        Claimed::Answered(reply) => Ok(Turn::Replay(reply)),
-        Claimed::Unknown(_) if !recovery => Err(unknown(snapshot, keyed))?,
-        // It starts nothing, and is counted by no limit of starts.
-        Claimed::Unknown(claim) => match Box::pin(found(claim, keyed, look_up, looked_up)).await? {
-            Ok(reply) => Ok(Turn::Recovered(reply)),
-            Err(_not_listed) => Err(unknown(snapshot, keyed))?,
-        },
-        Claimed::New(claim) => {
-            let reservation = limit::reserve(tenant, Now::read(), standing)?;
-            if !recovery {
-                return Ok(Turn::Send(Some(claim), reservation));
-            }
-            // Boxed, as few starts need it and all would carry its future around.
-            match Box::pin(found(claim, keyed, look_up, looked_up)).await {
-                Ok(Ok(reply)) => {
-                    reservation.undo(standing);
-                    Ok(Turn::Recovered(reply))
-                }
-                Ok(Err(claim)) => Ok(Turn::Send(Some(claim), reservation)),
-                Err(error) => {
-                    reservation.release(standing);
-                    Err(error.into())
-                }
-            }
-        }
-    }
-}
-
-fn unknown(snapshot: &Snapshot, keyed: KeyDigests) -> Error {
+/// Returns the error for a key whose start may have started an execution.
+pub(super) fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Returns the error for a key of which it cannot be told which execution it started.
 #[must_use]
-pub fn several(snapshot: &Snapshot, keyed: KeyDigests) -> Error {
+pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
-}
-
-/// Looks for the first start with a key at the upstream. Returns the answer that it must have got, or the claim where there
-/// is none.
-async fn found(
-    claim: Claim,
-    keyed: KeyDigests,
-    look_up: &LookUp<'_>,
-    looked_up: &mut Option<&'static str>,
-) -> Result<Result<Arc<Reply>, Claim>, Error> {
-    let found = look_up.find(keyed.digest).await;
-    *looked_up = Some(found.as_ref().map_or("failed", |found| found.name()));
-    match found.map_err(Error::LookUp)? {
-        Found::One { id, body } => {
-            let reply = Arc::new(recovered(id));
-            claim.found(Arc::clone(&reply), body, Instant::now());
-            if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
-        }
-        Found::Nothing => Ok(Err(claim)),
-        Found::Several => {
-            claim.unknown(Instant::now());
-            Err(several(look_up.snapshot, keyed))
-        }
-    }
 }
 
 /// Returns what is kept of a whole answer that names its execution.

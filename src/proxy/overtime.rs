@@ -4,22 +4,22 @@
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Response;
 
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::event;
 use crate::facts::Outcome;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::InFlight;
+use crate::state::{InFlightCount, StartInFlight};
 use crate::tasks::{Kind, Tasks};
 use crate::tenant::Tenant;
 
 use super::Proxy;
 use super::answer::Body;
-use super::exchange::{Stake, proof};
+use super::exchange::{proof, settle};
 
 /// How long an answer is read after its time-out.
 pub(super) const LENGTH: Duration = Duration::from_secs(120);
@@ -33,18 +33,9 @@ pub(super) type Rest = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>
 /// How a start is read on.
 pub(super) struct Continuation {
     tasks: Tasks,
-    draining: Draining,
-    overdue: Arc<InFlight>,
+    draining: DrainSignal,
+    overdue: Arc<InFlightCount>,
     limit: Option<NonZeroU32>,
-}
-
-/// One start that is read on, counted until this is dropped.
-struct Overdue(Arc<InFlight>);
-
-impl Drop for Overdue {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
 }
 
 impl Continuation {
@@ -54,7 +45,7 @@ impl Continuation {
         Continuation {
             tasks: proxy.tasks.clone(),
             draining: proxy.draining.clone(),
-            overdue: Arc::clone(&tenant.counts.overdue),
+            overdue: Arc::clone(&tenant.state.overdue),
             limit: NonZeroU32::new(limit),
         }
     }
@@ -63,16 +54,15 @@ impl Continuation {
     ///
     /// Returns what becomes of the key, as the log calls it. A drain does not wait for the start, as its caller was answered:
     /// it is given up, which leaves the key's outcome unknown.
-    pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &mut Record) -> &'static str {
+    pub(super) fn read_on(self, rest: Rest, start: StartInFlight, record: &mut Record) -> &'static str {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
-        let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
-        let overdue = Overdue(overdue);
+        let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else { return "unknown" };
         let (request_id, tenant) = (record.facts.request_id.clone(), record.facts.tenant.clone());
         let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
         // The request that was sent takes its memory until then.
         let memory = record.memory.take();
-        tasks.spawn(Kind::Exchange, async move {
+        tasks.spawn(Kind::Detached, async move {
             let _held = (overdue, memory);
             let ended = tokio::select! {
                 biased;
@@ -85,13 +75,13 @@ impl Continuation {
                         outcome = Outcome::Unknown.name(),
                         idempotency_digest = digest.map(tracing::field::display),
                         idempotency_outcome = "unknown",
-                        "the drain gave up a start whose caller had been told of the time-out"
+                        "the drain aborted a start whose caller had been told of the time-out"
                     );
                     return;
                 }
             };
             let proof = proof(&ended);
-            let key = stake.settle(proof, ended.as_ref().ok());
+            let key = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
             if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
                 meters.started(operation);
             }
@@ -105,7 +95,7 @@ impl Continuation {
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
                 error = ended.as_ref().err().map(Error::slug),
-                "a start ended after its caller had been told of the time-out"
+                "a start completed after its caller had been told of the time-out"
             );
         });
         "in_flight"

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::config::resolve::BODY_TAG;
-use crate::credential::Unusable;
+use crate::credential::CredentialError;
 use crate::facts::request_id::RequestId;
 use crate::metrics::client::Target;
-use crate::state::{BodyDigest, Digest};
+use crate::state::{BodyDigest, IdempotencyDigest, Permit};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::transport::body::Body;
@@ -19,10 +19,8 @@ use crate::transport::timer::ResponseTimer;
 use crate::transport::{BROKEN, Failure, connect};
 use crate::upstream::Upstream;
 
-use super::credential;
 use super::generation::Snapshot;
-use super::limit::Permit;
-use super::outgoing;
+use super::{credential, outgoing};
 
 /// The longest listing that is read: some executions with all that the API shows of each.
 const LONGEST: usize = 8 * 1024 * 1024;
@@ -32,9 +30,9 @@ const SIZES: [usize; 2] = [2, 10];
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum LookupResult {
     /// No execution, which proves nothing where there was a start: listings may lag.
-    Nothing,
+    None,
     /// The execution of the first start.
     One {
         /// Its id.
@@ -46,23 +44,25 @@ pub enum Found {
     Several,
 }
 
-impl Found {
+impl LookupResult {
     /// What the log calls it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Found::Nothing => "none",
-            Found::One { .. } => "one",
-            Found::Several => "several",
+            LookupResult::None => "none",
+            LookupResult::One { .. } => "one",
+            LookupResult::Several => "several",
         }
     }
 
     /// Judges the executions that carry the tag.
-    fn of(executions: &[Execution]) -> Found {
+    fn of(executions: &[Execution]) -> LookupResult {
         match (executions, execution::first(executions)) {
-            ([], _) => Found::Nothing,
-            (_, Some(first)) => Found::One { id: first.id, body: first.tag(BODY_TAG).and_then(BodyDigest::parse) },
-            (_, None) => Found::Several,
+            ([], _) => LookupResult::None,
+            (_, Some(first)) => {
+                LookupResult::One { id: first.id, body: first.tag(BODY_TAG).and_then(BodyDigest::parse) }
+            }
+            (_, None) => LookupResult::Several,
         }
     }
 }
@@ -72,7 +72,7 @@ impl Found {
 pub enum Error {
     /// There is no key to ask with.
     #[error(transparent)]
-    NoKey(#[from] Unusable),
+    NoKey(#[from] CredentialError),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}. Try again with the same key")]
     Unreachable(connect::Error),
@@ -135,7 +135,7 @@ impl Error {
 
 /// How a start's executions are looked up: as its tenant, and as a part of its admitted request.
 #[derive(Debug, Clone, Copy)]
-pub struct LookUp<'a> {
+pub struct Lookup<'a> {
     /// Where.
     pub upstream: &'a Upstream,
     /// How.
@@ -152,13 +152,13 @@ pub struct LookUp<'a> {
     pub caller: &'a HeaderMap,
 }
 
-impl LookUp<'_> {
+impl Lookup<'_> {
     /// Looks for the executions that carry a digest, within `timeouts.response`.
     ///
     /// # Errors
     ///
     /// [`Error`]: then nothing is known.
-    pub async fn find(&self, digest: Digest) -> Result<Found, Error> {
+    pub async fn find(&self, digest: IdempotencyDigest) -> Result<LookupResult, Error> {
         let digest = digest.to_string();
         let found = timeout(self.snapshot.response_timeout, self.ask(&digest)).await;
         found.unwrap_or_else(|_| {
@@ -169,13 +169,13 @@ impl LookUp<'_> {
 
     /// Asks with each form of the filter. There is no execution if none finds one and one of them was understood; if one is
     /// known to find executions, that one.
-    async fn ask(&self, digest: &str) -> Result<Found, Error> {
-        let proven = self.tenant.control.filter();
+    async fn ask(&self, digest: &str) -> Result<LookupResult, Error> {
+        let proven = self.tenant.listing_check.filter();
         let (mut is_none, mut unproven, mut is_ignored) = (false, None, false);
         for filter in Filter::ALL {
             match self.ask_by(filter, digest).await {
-                Ok(Found::Nothing) if proven.is_none_or(|proven| proven == filter) => is_none = true,
-                Ok(Found::Nothing) => unproven = proven,
+                Ok(LookupResult::None) if proven.is_none_or(|proven| proven == filter) => is_none = true,
+                Ok(LookupResult::None) => unproven = proven,
                 Ok(found) => return Ok(found),
                 Err(Error::Unfiltered) => is_ignored = true,
                 Err(Error::Rejected) => {}
@@ -183,7 +183,7 @@ impl LookUp<'_> {
             }
         }
         match (is_none, unproven) {
-            (true, _) => Ok(Found::Nothing),
+            (true, _) => Ok(LookupResult::None),
             (false, Some(proven)) => Err(Error::Unproven(proven)),
             (false, None) if is_ignored => Err(Error::Unfiltered),
             (false, None) => Err(Error::Rejected),
@@ -191,7 +191,7 @@ impl LookUp<'_> {
     }
 
     /// Asks with one form of the filter, of which a server of the other era may know nothing.
-    pub(super) async fn ask_by(&self, filter: Filter, digest: &str) -> Result<Found, Error> {
+    pub(super) async fn ask_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
         let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
         for size in SIZES {
             let path = filter.listing(tag, size, self.snapshot.organization);
@@ -200,25 +200,25 @@ impl LookUp<'_> {
                 got => got?,
             };
             match execution::listed(&body, tag).map_err(|_| Error::Unreadable)? {
-                Listed::All(executions) => return Ok(Found::of(&executions)),
+                Listed::All(executions) => return Ok(LookupResult::of(&executions)),
                 Listed::Bare(ids) => return self.look_at(&ids, tag).await,
                 Listed::More => {}
                 Listed::Unfiltered => return Err(Error::Unfiltered),
             }
         }
         // The first of so many may be on a later page.
-        Ok(Found::Several)
+        Ok(LookupResult::Several)
     }
 
     /// Looks at each of the executions itself.
-    async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<Found, Error> {
+    async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
         let mut executions = Vec::new();
         for id in ids {
             let body = self.get(&execution::path(*id), Target::Execution).await?;
             let carrying = execution::carrying(&body, tag).map_err(|_| Error::Unreadable)?;
             executions.push(carrying.ok_or(Error::Unfiltered)?);
         }
-        Ok(Found::of(&executions))
+        Ok(LookupResult::of(&executions))
     }
 
     async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
@@ -235,8 +235,8 @@ impl LookUp<'_> {
             got = self.exchange(again, target).await;
         }
         match &got {
-            Ok(_) => credential.accepted(other.as_ref().unwrap_or(&used), other.is_some()),
-            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.refused(other.is_some()),
+            Ok(_) => credential.note_accepted(other.as_ref().unwrap_or(&used), other.is_some()),
+            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.note_refused(other.is_some()),
             Err(_) => {}
         }
         got

@@ -6,11 +6,12 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
-use crate::credential::{Held, Key};
+use crate::credential::{Credential, SecretVersion};
 use crate::metrics::client::{Sent, Target};
 use crate::proxy::error::Error;
 use crate::record::Entered;
 use crate::secret::Fingerprint;
+use crate::state::Permit;
 use crate::trace::Trace;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::{Overtime, ResponseTimer};
@@ -18,8 +19,7 @@ use crate::transport::{self, Failure, Lease};
 use crate::upstream::Upstream;
 
 use super::answer::Body;
-use super::inquiry::Inquiry;
-use super::limit::Permit;
+use super::resend_check::ResendCheck;
 use super::{credential, overtime};
 
 /// How a request goes out, and the proofs that it may.
@@ -27,13 +27,13 @@ pub(super) struct Sending {
     pub(super) upstream: Arc<Upstream>,
     pub(super) target: Target,
     pub(super) timeout: Duration,
-    pub(super) credential: Arc<Key>,
+    pub(super) credential: Arc<Credential>,
     /// The key that was injected.
-    pub(super) key: Arc<Held>,
+    pub(super) key: Arc<SecretVersion>,
     pub(super) permit: Permit,
     pub(super) trace: Trace,
     /// How the start is looked up if its key was refused.
-    pub(super) inquiry: Option<Box<Inquiry>>,
+    pub(super) resend_check: Option<Box<ResendCheck>>,
     pub(super) progress: Arc<Progress>,
     pub(super) _entered: Entered,
 }
@@ -92,8 +92,8 @@ impl Sending {
             other = Box::pin(credential::replace(&self.credential, &self.key, &mut again)).await;
         }
         let is_other = other.is_some();
-        if let (Some(_), Some(inquiry)) = (&other, &self.inquiry)
-            && let Some(answer) = Box::pin(inquiry.answer(&self)).await?
+        if let (Some(_), Some(check)) = (&other, &self.resend_check)
+            && let Some(answer) = Box::pin(check.answer(&self)).await?
         {
             return Ok(answer);
         }
@@ -105,12 +105,12 @@ impl Sending {
             answered = self.exchange(again).await;
         }
         if let Err(Error::KeyRefused) = answered {
-            self.credential.refused(is_other);
+            self.credential.note_refused(is_other);
         }
         let Answered { response, sent, lease, timer } = answered?;
         // Others may come from something in front of the API that looks at no key.
         if response.status().is_success() {
-            self.credential.accepted(&self.key, is_other);
+            self.credential.note_accepted(&self.key, is_other);
         }
         let (mut head, body) = response.into_parts();
         let mut echo = credential::echo(&self.credential, &self.key);

@@ -1,34 +1,20 @@
-//! One caller's connection: TLS where the listener has it, then HTTP/2 if the caller chose it there, else HTTP/1.1.
+//! One caller's connection: TLS if the listener has a certificate, then HTTP/2 if the caller chose it there, else HTTP/1.1.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 use crate::caller::Peer;
 use crate::event;
-use crate::metrics::CloseReason;
 use crate::proxy::Proxy;
 use crate::proxy::generation::Current;
 
 use super::activity::Activity;
-use super::patient::Patient;
-use super::socket::Stream;
+use super::bounds::FIRST_REQUEST_GRACE;
+use super::eviction::late_or_evicted;
+use super::stream::{Stream, TimedStream, set_nodelay, with_write_timeout};
 use super::{http1, http2, tls};
-
-/// How long a drain waits for the first request of a connection that has not brought one.
-pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(1);
-
-/// How long a connection has for its TLS handshake and the head of its first request together, if `timeouts.caller_idle`
-/// is not shorter.
-const FIRST_HEAD: Duration = Duration::from_secs(10);
-
-/// The largest head of a request, in bytes, in either protocol.
-pub(super) const HEAD_BYTES: u16 = 16 * 1024;
-
-/// How much of an answer or a body is held for one request, in bytes, in either protocol.
-pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub async fn serve(
@@ -39,32 +25,21 @@ pub async fn serve(
     proxy: Arc<Proxy>,
     tls: Option<TlsAcceptor>,
 ) {
-    if let Err(error) = stream.set_nodelay() {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller left before it was served");
+    if let Err(error) = set_nodelay(&stream) {
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller hung up before it was served");
         return;
     }
-    let stream = Patient::new(stream, current.load().snapshot.caller_idle);
+    let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
     match tls {
         None => http1::serve(stream, peer, &activity, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
-        Some(tls) => Box::pin(encrypted(tls, stream, peer, activity, current, proxy)).await,
+        Some(tls) => Box::pin(serve_tls(tls, stream, peer, activity, current, proxy)).await,
     }
 }
 
-/// Resolves when the connection is to be closed although its caller may still want something: it has brought no first head
-/// in time, or its place is needed.
-pub(super) async fn unwanted(activity: &Activity, current: &Current, proxy: &Proxy) {
-    let first_head = FIRST_HEAD.min(current.load().snapshot.caller_idle);
-    let closed = tokio::select! {
-        () = activity.is_late(first_head) => CloseReason::Late,
-        () = activity.evicted() => CloseReason::Evicted,
-    };
-    proxy.sinks.metrics.closed(closed);
-}
-
-async fn encrypted(
+async fn serve_tls(
     acceptor: TlsAcceptor,
-    stream: Patient<Stream>,
+    stream: TimedStream,
     peer: Peer,
     activity: Arc<Activity>,
     current: Arc<Current>,
@@ -73,21 +48,25 @@ async fn encrypted(
     let mut draining = proxy.draining.clone();
     let closing = async {
         draining.closing().await;
-        sleep(FIRST_REQUEST).await;
+        sleep(FIRST_REQUEST_GRACE).await;
     };
-    let shaken = tokio::select! {
+    let handshake = tokio::select! {
         biased;
-        shaken = acceptor.accept(stream) => shaken,
+        handshake = acceptor.accept(stream) => handshake,
         () = closing => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain ended a TLS handshake");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain aborted a TLS handshake");
             return;
         }
-        () = unwanted(&activity, &current, &proxy) => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the TLS handshake took too long, or its place was needed");
+        () = late_or_evicted(&activity, &current, &proxy) => {
+            tracing::debug!(
+                event = event::CONNECTION_HANDSHAKE_FAILED,
+                %peer,
+                "TLS handshake aborted: it took too long, or its slot was needed"
+            );
             return;
         }
     };
-    let stream = match shaken {
+    let stream = match handshake {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, %error, "the TLS handshake failed");

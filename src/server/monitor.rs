@@ -1,14 +1,13 @@
-//! A monitor of a caller's connection below HTTP/1.1: whether the caller is still there, and whether it gets its answers.
+//! A monitor of a caller's connection below HTTP/1.1: whether the caller is still there, and whether it receives its answers.
 //!
-//! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed looks the
-//! same, until something is written to it and its system answers with a reset.
+//! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed its connection
+//! looks the same until something is written to it, which its system answers with a reset.
 
-use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{io, mem};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
@@ -16,11 +15,10 @@ use tokio_rustls::server::TlsStream;
 
 use crate::proxy::delivery::Deliveries;
 
-use super::patient::Patient;
-use super::socket::{Side, Stream};
+use super::stream::{CallerSide, Stream, TimedStream, is_over, poll_caller_side, take_error};
 
 /// How long the system of a caller that has ended its side may take to acknowledge the last answer.
-const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection, plain or encrypted, whose socket can be asked about its caller.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin {
@@ -28,41 +26,41 @@ pub trait Connection: AsyncRead + AsyncWrite + Unpin {
     fn socket(&self) -> &Stream;
 }
 
-impl Connection for Patient<Stream> {
+impl Connection for TimedStream {
     fn socket(&self) -> &Stream {
         self.get_ref()
     }
 }
 
-impl Connection for TlsStream<Patient<Stream>> {
+impl Connection for TlsStream<TimedStream> {
     fn socket(&self) -> &Stream {
         self.get_ref().0.get_ref()
     }
 }
 
-/// Passes everything on, and notices a caller that has ended its side or reset its connection.
+/// A connection that passes everything on, and notices a caller that has ended its side or reset the connection.
 #[derive(Debug)]
 pub struct Monitor<'c, S> {
     connection: &'c mut S,
     deliveries: Arc<Deliveries>,
-    /// Whether hyper has read since it last flushed, so that it sees an error by itself and says what it broke.
+    /// Whether hyper has read since it last flushed. Then it sees an error by itself, and reports what the error interrupted.
     has_read: bool,
 }
 
 impl<'c, S: Connection> Monitor<'c, S> {
-    /// Creates a monitor of a connection, which notes in `deliveries` what becomes of the answers.
+    /// Creates a monitor that notes in `deliveries` whether answers arrive.
     pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Monitor<'c, S> {
         Monitor { connection, deliveries, has_read: false }
     }
 }
 
-/// Waits until it is known whether a caller that had ended its side got its last answer.
-pub async fn settle(socket: &Stream, deliveries: &Deliveries) {
-    let (deadline, mut pause) = (Instant::now() + ACKNOWLEDGEMENT, Duration::from_millis(1));
+/// Waits until it is known whether a caller that had ended its side received its last answer.
+pub async fn await_acknowledgement(socket: &Stream, deliveries: &Deliveries) {
+    let (deadline, mut pause) = (Instant::now() + ACKNOWLEDGEMENT_TIMEOUT, Duration::from_millis(1));
     while !deliveries.is_empty() {
-        if socket.failure().is_some() {
+        if take_error(socket).is_some() {
             deliveries.fail();
-        } else if socket.is_over() || Instant::now() >= deadline {
+        } else if is_over(socket) || Instant::now() >= deadline {
             deliveries.confirm();
         } else {
             sleep(pause).await;
@@ -103,11 +101,11 @@ impl<S: Connection> AsyncWrite for Monitor<'_, S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self.connection).poll_flush(context))?;
         let has_read = mem::take(&mut self.has_read);
-        match self.connection.socket().poll_caller(context) {
-            Side::Open => {}
-            // Its system's answer will tell whether it still receives; see `settle`.
-            Side::Ended => self.deliveries.doubt(),
-            Side::Gone(error) => {
+        match poll_caller_side(self.connection.socket(), context) {
+            CallerSide::Open => {}
+            // The answer of its system will show whether it still receives; see `await_acknowledgement`.
+            CallerSide::HalfClosed => self.deliveries.doubt(),
+            CallerSide::Closed(error) => {
                 self.deliveries.fail();
                 if !has_read {
                     return Poll::Ready(Err(error));

@@ -39,28 +39,36 @@ fn since_1970(time: SystemTime) -> Duration {
 /// than the one before is a new one. An earlier day that is not known shares the count of the day before: either the
 /// clock is wrong now, or it was wrong then, and in neither case is anything refilled.
 #[derive(Debug, Default)]
-pub struct Budget(Mutex<Vec<(Day, Spent)>>);
+pub struct Budget(Mutex<Vec<(Day, DaySpend)>>);
 
-/// How many starts were spent of one day's budget.
+/// The number of starts that were spent of one day's budget.
 #[derive(Debug, Clone, Default)]
-pub struct Spent(Arc<AtomicU32>);
+struct DaySpend(Arc<AtomicU32>);
 
-/// The day's budget is spent.
+/// One start that was taken from a day's budget. Dropped, it is given back.
+#[derive(Debug, Default)]
+pub struct BudgetCharge(Option<DaySpend>);
+
+/// One start that was taken from a day's budget. Dropped, it stays spent.
+#[derive(Debug)]
+pub struct SpentBudget(Option<DaySpend>);
+
+/// The reason why no start can be taken: the day's budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exhausted;
+pub struct OverBudget;
 
 impl Budget {
-    /// Spends one start of a day's `limit`, if there is one. Returns the count that it was added to, and how many are left.
+    /// Takes one start from a day's budget. Returns it, and how many are left of the limit.
     ///
     /// # Errors
     ///
-    /// [`Exhausted`]; nothing was counted.
-    pub fn take(&self, limit: Option<NonZeroU32>, now: SystemTime) -> Result<(Spent, u32), Exhausted> {
+    /// [`OverBudget`]; nothing was counted.
+    pub fn take(&self, limit: Option<NonZeroU32>, now: SystemTime) -> Result<(BudgetCharge, u32), OverBudget> {
         let spent = self.of(Day::of(now));
         let limit = limit.map_or(u32::MAX, NonZeroU32::get);
         let spend = |count: u32| (count < limit).then(|| count + 1);
-        let before = spent.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).map_err(|_| Exhausted)?;
-        Ok((spent, limit - before - 1))
+        let before = spent.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).map_err(|_| OverBudget)?;
+        Ok((BudgetCharge(Some(spent)), limit - before - 1))
     }
 
     /// Returns how many starts are left of a day's limit.
@@ -70,7 +78,7 @@ impl Budget {
     }
 
     /// Returns the count of a day, which is the present one from now on.
-    fn of(&self, day: Day) -> Spent {
+    fn of(&self, day: Day) -> DaySpend {
         // The present day first, then the others in the order in which they were.
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = days.iter().position(|(known, _)| *known == day) {
@@ -85,9 +93,29 @@ impl Budget {
     }
 }
 
-impl Spent {
-    /// Gives one start back to the day that it was taken from.
-    pub fn give_back(&self) {
+impl BudgetCharge {
+    /// Keeps the start spent from now on.
+    #[must_use]
+    pub fn spend(mut self) -> SpentBudget {
+        SpentBudget(self.0.take())
+    }
+}
+
+impl Drop for BudgetCharge {
+    fn drop(&mut self) {
+        self.0.iter().for_each(DaySpend::give_back);
+    }
+}
+
+impl SpentBudget {
+    /// Gives the start back to the day that it was taken from.
+    pub fn give_back(self) {
+        self.0.iter().for_each(DaySpend::give_back);
+    }
+}
+
+impl DaySpend {
+    fn give_back(&self) {
         let back = |count: u32| count.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, back).ok();
     }
@@ -102,12 +130,14 @@ mod tests {
     }
 
     /// Takes one of two, and says how many are left.
-    fn take(budget: &Budget, now: SystemTime) -> Result<u32, Exhausted> {
+    fn take(budget: &Budget, now: SystemTime) -> Result<u32, OverBudget> {
         take_of(budget, 2, now)
     }
 
-    fn take_of(budget: &Budget, limit: u32, now: SystemTime) -> Result<u32, Exhausted> {
-        budget.take(NonZeroU32::new(limit), now).map(|(_, left)| left)
+    fn take_of(budget: &Budget, limit: u32, now: SystemTime) -> Result<u32, OverBudget> {
+        let (charge, left) = budget.take(NonZeroU32::new(limit), now)?;
+        drop(charge.spend());
+        Ok(left)
     }
 
     #[test]
@@ -116,7 +146,7 @@ mod tests {
         let last = DAY.as_secs() - 1;
         assert_eq!(take(&budget, at(20_000, 0)), Ok(1));
         assert_eq!(take(&budget, at(20_000, last)), Ok(0));
-        assert_eq!(take(&budget, at(20_000, last)), Err(Exhausted));
+        assert_eq!(take(&budget, at(20_000, last)), Err(OverBudget));
         assert_eq!(take(&budget, at(20_001, 0)), Ok(1));
         assert_eq!(Day::left(at(20_000, last)), Duration::from_secs(1));
         assert_eq!(Day::left(at(20_000, 0)), DAY);
@@ -125,9 +155,9 @@ mod tests {
     #[test]
     fn what_is_given_back_can_be_spent_again_unless_its_day_is_over() {
         let budget = Budget::default();
-        let (spent, _) = budget.take(NonZeroU32::new(2), at(7, 0)).unwrap();
-        take(&budget, at(7, 0)).unwrap();
-        spent.give_back();
+        let charge = || budget.take(NonZeroU32::new(2), at(7, 0)).unwrap().0;
+        let (dropped, spent) = (charge(), charge().spend());
+        drop(dropped);
         assert_eq!(take(&budget, at(7, 1)), Ok(0));
         assert_eq!(take(&budget, at(8, 0)), Ok(1));
         spent.give_back();
@@ -140,7 +170,7 @@ mod tests {
         take(&budget, at(9, 0)).unwrap();
         take(&budget, at(8, 0)).unwrap();
         for day in [8, 9, 8, 9, 7, 9] {
-            assert_eq!(take(&budget, at(day, 0)), Err(Exhausted), "day {day}");
+            assert_eq!(take(&budget, at(day, 0)), Err(OverBudget), "day {day}");
         }
         assert_eq!(take(&budget, at(10, 0)), Ok(1));
     }
@@ -151,7 +181,7 @@ mod tests {
         assert_eq!(take(&budget, at(9, 0)), Ok(1));
         assert_eq!([take(&budget, at(409, 0)), take(&budget, at(409, 0))], [Ok(1), Ok(0)]);
         assert_eq!(take(&budget, at(9, 1)), Ok(0), "the day goes on with its own count");
-        assert_eq!(take(&budget, at(9, 1)), Err(Exhausted));
+        assert_eq!(take(&budget, at(9, 1)), Err(OverBudget));
         for day in 10..500 {
             let whole = [take(&budget, at(day, 0)), take(&budget, at(day, 0))];
             assert_eq!(whole, [Ok(1), Ok(0)], "day {day}");
@@ -163,7 +193,7 @@ mod tests {
         let budget = Budget::default();
         assert_eq!(take(&budget, at(409, 0)), Ok(1));
         assert_eq!(take(&budget, at(9, 0)), Ok(0), "what was started then was started on this day");
-        assert_eq!(take(&budget, at(9, 0)), Err(Exhausted));
+        assert_eq!(take(&budget, at(9, 0)), Err(OverBudget));
         assert_eq!(take(&budget, at(10, 0)), Ok(1));
     }
 
@@ -184,10 +214,10 @@ mod tests {
     fn a_lower_limit_counts_what_was_spent_under_the_higher_one_or_under_none() {
         let budget = Budget::default();
         take(&budget, at(9, 0)).unwrap();
-        assert_eq!(take_of(&budget, 1, at(9, 0)), Err(Exhausted));
+        assert_eq!(take_of(&budget, 1, at(9, 0)), Err(OverBudget));
         assert_eq!(take_of(&budget, 3, at(9, 0)), Ok(1));
-        budget.take(None, at(9, 0)).unwrap();
-        assert_eq!(take_of(&budget, 3, at(9, 0)), Err(Exhausted));
+        drop(budget.take(None, at(9, 0)).unwrap().0.spend());
+        assert_eq!(take_of(&budget, 3, at(9, 0)), Err(OverBudget));
         assert_eq!(take_of(&budget, 4, at(9, 0)), Ok(0));
     }
 

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
-use super::{BodyDigest, Digest};
-use records::{End, Record, Records, State};
+use super::{BodyDigest, IdempotencyDigest};
+use entries::{ClaimState, Entries, Entry, Settlement};
 
-mod records;
+mod entries;
 #[cfg(test)]
 mod tests;
 
@@ -67,9 +67,9 @@ impl Reply {
 
 /// What a key's earlier use means for a start that comes with it now.
 #[derive(Debug)]
-pub enum Claimed {
+pub enum PriorUse {
     /// The key is not known: this start may be the first.
-    New(Claim),
+    None(Claim),
     /// A start was sent with it, and nobody knows how that ended.
     Unknown(Claim),
     /// A start was answered.
@@ -78,18 +78,18 @@ pub enum Claimed {
 
 /// Why a key cannot be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum ClaimError {
     /// Another request holds it.
     InFlight,
     /// It belongs to another request.
     Mismatch,
-    /// Records that may not be forgotten take all of their tenant's share of the memory.
+    /// Entries that may not be forgotten take all of their tenant's share of the memory.
     Full,
 }
 
 /// The keys of all tenants.
 #[derive(Debug, Default)]
-pub struct Claims(Mutex<Records>);
+pub struct Claims(Mutex<Entries>);
 
 /// What the keys take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,64 +120,64 @@ impl Claims {
     ///
     /// # Errors
     ///
-    /// [`Refused`]; nothing has changed then.
+    /// [`ClaimError`]; nothing has changed then.
     pub fn claim(
         self: &Arc<Self>,
         tenant: &Arc<str>,
-        key: Digest,
+        key: IdempotencyDigest,
         request: BodyDigest,
         bounds: Bounds,
         now: Instant,
-    ) -> Result<Claimed, Refused> {
+    ) -> Result<PriorUse, ClaimError> {
         let mut records = self.lock();
         records.forget_outdated(key, now);
-        let held = |end| Claim(Held { claims: Arc::clone(self), key, bounds, end });
+        let held = |end| Claim(ClaimGuard { claims: Arc::clone(self), key, bounds, end });
         match records.by_key.get(&key) {
-            Some(record) if record.request.is_some_and(|known| known != request) => Err(Refused::Mismatch),
-            Some(Record { state: State::InFlight, .. }) => Err(Refused::InFlight),
-            Some(Record { state: State::Answered { reply, .. }, .. }) => Ok(Claimed::Answered(Arc::clone(reply))),
-            Some(Record { state: State::Unknown { until }, .. }) => {
+            Some(record) if record.request.is_some_and(|known| known != request) => Err(ClaimError::Mismatch),
+            Some(Entry { state: ClaimState::InFlight, .. }) => Err(ClaimError::InFlight),
+            Some(Entry { state: ClaimState::Answered { reply, .. }, .. }) => Ok(PriorUse::Answered(Arc::clone(reply))),
+            Some(Entry { state: ClaimState::Unknown { until }, .. }) => {
                 let until = *until;
-                records.change(key, Some(State::InFlight));
-                Ok(Claimed::Unknown(held(End::As(State::Unknown { until }))))
+                records.change(key, Some(ClaimState::InFlight));
+                Ok(PriorUse::Unknown(held(Settlement::As(ClaimState::Unknown { until }))))
             }
             None => {
                 let added = records.add(tenant, key, request, bounds, now);
-                if added { Ok(Claimed::New(held(End::Forgotten))) } else { Err(Refused::Full) }
+                if added { Ok(PriorUse::None(held(Settlement::Forgotten))) } else { Err(ClaimError::Full) }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Records> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A key that nobody else can use meanwhile. Nothing was sent under it: dropped, it leaves the key as it was.
 #[derive(Debug)]
-pub struct Claim(Held);
+pub struct Claim(ClaimGuard);
 
 /// A key whose start may have been sent: dropped, it leaves the key's outcome unknown, from that moment on.
 #[derive(Debug)]
-pub struct Sent(Held);
+pub struct SentClaim(ClaimGuard);
 
 #[derive(Debug)]
-struct Held {
+struct ClaimGuard {
     claims: Arc<Claims>,
-    key: Digest,
+    key: IdempotencyDigest,
     bounds: Bounds,
-    end: End,
+    end: Settlement,
 }
 
-impl Held {
+impl ClaimGuard {
     fn answered(mut self, reply: Arc<Reply>, now: Instant) {
-        self.end = End::Answered { reply, now };
+        self.end = Settlement::Answered { reply, now };
     }
 }
 
-impl Drop for Held {
+impl Drop for ClaimGuard {
     fn drop(&mut self) {
-        let end = std::mem::replace(&mut self.end, End::Forgotten);
+        let end = std::mem::replace(&mut self.end, Settlement::Forgotten);
         self.claims.lock().settle(self.key, self.bounds, end);
     }
 }
@@ -185,26 +185,26 @@ impl Drop for Held {
 impl Claim {
     /// The start is about to be sent.
     #[must_use]
-    pub fn send(mut self) -> Sent {
-        self.0.end = End::Unknown { now: None };
-        Sent(self.0)
+    pub fn send(mut self) -> SentClaim {
+        self.0.end = Settlement::Unknown { now: None };
+        SentClaim(self.0)
     }
 
     /// An earlier start with this key was found, and this is its answer. Its body is known if its tag says so.
-    pub fn found(self, reply: Arc<Reply>, request: Option<BodyDigest>, now: Instant) {
+    pub async fn found(self, reply: Arc<Reply>, request: Option<BodyDigest>, now: Instant) {
         self.know_request(request);
         self.0.answered(reply, now);
     }
 
     /// Earlier starts with this key were found, and it is not known which of them is the one.
-    pub fn unknown(self, now: Instant) {
+    pub async fn unknown(self, now: Instant) {
         self.know_request(None);
         self.send().unknown(now);
     }
 
     /// If this process did not send the first start, only the upstream knows what its body was.
     fn know_request(&self, request: Option<BodyDigest>) {
-        let is_first = matches!(self.0.end, End::Forgotten);
+        let is_first = matches!(self.0.end, Settlement::Forgotten);
         if let Some(record) = self.0.claims.lock().by_key.get_mut(&self.0.key)
             && (is_first || request.is_some())
         {
@@ -213,10 +213,10 @@ impl Claim {
     }
 }
 
-impl Sent {
+impl SentClaim {
     /// It is not known how the start ended.
     pub fn unknown(mut self, now: Instant) {
-        self.0.end = End::Unknown { now: Some(now) };
+        self.0.end = Settlement::Unknown { now: Some(now) };
     }
 
     /// The start was answered so; an answer that finds no room leaves the outcome unknown.
@@ -226,6 +226,6 @@ impl Sent {
 
     /// Nothing was started: the key can be used again.
     pub fn nothing_started(mut self) {
-        self.0.end = End::Forgotten;
+        self.0.end = Settlement::Forgotten;
     }
 }

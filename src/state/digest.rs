@@ -6,29 +6,29 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 /// The first 128 bits of a SHA-256: nobody finds a text with the digest of another tenant's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 16]);
+pub struct IdempotencyDigest([u8; 16]);
 
-impl Digest {
+impl IdempotencyDigest {
     /// The digest of several texts, each behind its length, so that no other texts join to the same.
     #[must_use]
-    pub fn of(parts: &[&[u8]]) -> Digest {
+    pub fn of(parts: &[&[u8]]) -> IdempotencyDigest {
         let mut context = Context::new(&SHA256);
         for part in parts {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
-        Digest(first(context))
+        IdempotencyDigest(first(context))
     }
 }
 
 /// 32 hexadecimal digits in lower case.
-impl fmt::Display for Digest {
+impl fmt::Display for IdempotencyDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
-impl fmt::Debug for Digest {
+impl fmt::Debug for IdempotencyDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
     }
@@ -87,13 +87,13 @@ mod tests {
     #[test]
     fn a_digest_is_half_a_sha_256_and_shows_as_32_digits() {
         // printf '\0\0\0\0\0\0\0\3abc' | sha256sum
-        assert_eq!(Digest::of(&[b"abc"]).to_string(), "c3494ca1a2cf8eeb8a11ded316fb55b8");
-        assert_eq!(Digest([0; 16]).to_string(), "0".repeat(32));
+        assert_eq!(IdempotencyDigest::of(&[b"abc"]).to_string(), "c3494ca1a2cf8eeb8a11ded316fb55b8");
+        assert_eq!(IdempotencyDigest([0; 16]).to_string(), "0".repeat(32));
     }
 
     #[test]
     fn texts_that_join_to_the_same_have_different_digests() {
-        let [ab_c, a_bc, abc] = [&[b"ab".as_slice(), b"c"][..], &[b"a", b"bc"], &[b"abc"]].map(Digest::of);
+        let [ab_c, a_bc, abc] = [&[b"ab".as_slice(), b"c"][..], &[b"a", b"bc"], &[b"abc"]].map(IdempotencyDigest::of);
         assert!(ab_c != a_bc && a_bc != abc && abc != ab_c);
     }
 

@@ -30,20 +30,21 @@ impl Counter {
 
 /// Whether a limit let a request pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub enum LimitDecision {
     /// It did.
     Allowed,
     /// It did not.
     Refused,
 }
 
-impl Decision {
-    const ALL: [(Decision, &'static str); 2] = [(Decision::Allowed, "allowed"), (Decision::Refused, "refused")];
+impl LimitDecision {
+    const ALL: [(LimitDecision, &'static str); 2] =
+        [(LimitDecision::Allowed, "allowed"), (LimitDecision::Refused, "refused")];
 }
 
 /// What an idempotency key meant for its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keyed {
+pub enum IdempotencyResult {
     /// The first start with it.
     New,
     /// It was answered before, and so again.
@@ -59,25 +60,25 @@ pub enum Keyed {
     /// Whether it started something is unknown, and so nothing was started.
     Unknown,
     /// That could not be looked up.
-    LookUpFailed,
+    LookupFailed,
 }
 
-impl Keyed {
+impl IdempotencyResult {
     /// What it is called in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
-        Keyed::ALL.get(self as usize).map_or("", |(_, name)| *name)
+        IdempotencyResult::ALL.get(self as usize).map_or("", |(_, name)| *name)
     }
 
-    const ALL: [(Keyed, &'static str); 8] = [
-        (Keyed::New, "new"),
-        (Keyed::Replayed, "replayed"),
-        (Keyed::Recovered, "recovered"),
-        (Keyed::InFlight, "in_flight"),
-        (Keyed::Mismatch, "mismatch"),
-        (Keyed::Full, "full"),
-        (Keyed::Unknown, "unknown"),
-        (Keyed::LookUpFailed, "lookup_failed"),
+    const ALL: [(IdempotencyResult, &'static str); 8] = [
+        (IdempotencyResult::New, "new"),
+        (IdempotencyResult::Replayed, "replayed"),
+        (IdempotencyResult::Recovered, "recovered"),
+        (IdempotencyResult::InFlight, "in_flight"),
+        (IdempotencyResult::Mismatch, "mismatch"),
+        (IdempotencyResult::Full, "full"),
+        (IdempotencyResult::Unknown, "unknown"),
+        (IdempotencyResult::LookupFailed, "lookup_failed"),
     ];
 }
 
@@ -90,8 +91,8 @@ pub struct Meters {
     requests: [Counter; CLASSES.len()],
     started: [Counter; Operation::ALL.len()],
     unknown: Counter,
-    decisions: [[Counter; Decision::ALL.len()]; Limit::ALL.len()],
-    keyed: [Counter; Keyed::ALL.len()],
+    decisions: [[Counter; LimitDecision::ALL.len()]; Limit::ALL.len()],
+    idempotency: [Counter; IdempotencyResult::ALL.len()],
 }
 
 impl Meters {
@@ -115,15 +116,15 @@ impl Meters {
     }
 
     /// A limit was asked.
-    pub fn decided(&self, limit: Limit, decision: Decision) {
+    pub fn count_decision(&self, limit: Limit, decision: LimitDecision) {
         if let Some(count) = self.decisions.get(limit as usize).and_then(|counts| counts.get(decision as usize)) {
             count.add();
         }
     }
 
     /// An idempotency key was claimed, or could not be.
-    pub fn keyed(&self, keyed: Keyed) {
-        if let Some(count) = self.keyed.get(keyed as usize) {
+    pub fn count_idempotency(&self, result: IdempotencyResult) {
+        if let Some(count) = self.idempotency.get(result as usize) {
             count.add();
         }
     }
@@ -147,14 +148,14 @@ impl Meters {
     /// Decisions by limit.
     pub fn decisions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         Limit::ALL.into_iter().zip(&self.decisions).flat_map(|(limit, counts)| {
-            let counted = Decision::ALL.into_iter().zip(counts);
-            counted.map(move |((_, decision), count)| (limit.name(), decision, count.count()))
+            let counted = LimitDecision::ALL.into_iter().zip(counts);
+            counted.map(move |((_, decision), count)| (limit.code(), decision, count.count()))
         })
     }
 
     /// Starts with a key by what it meant.
-    pub fn keys(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Keyed::ALL.into_iter().map(|(_, name)| name).zip(self.keyed.iter().map(Counter::count))
+    pub fn idempotency_results(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        IdempotencyResult::ALL.into_iter().map(|(_, name)| name).zip(self.idempotency.iter().map(Counter::count))
     }
 }
 
@@ -165,15 +166,18 @@ mod tests {
     #[test]
     fn each_count_is_shown_under_its_own_name() {
         let meters = Meters::default();
-        for (at, (keyed, name)) in Keyed::ALL.into_iter().enumerate() {
+        for (at, (keyed, name)) in IdempotencyResult::ALL.into_iter().enumerate() {
             assert_eq!(at, keyed as usize, "{name}");
-            meters.keyed(keyed);
-            assert_eq!(meters.keys().filter(|(_, count)| *count > 0).map(|(name, _)| name).last(), Some(name));
+            meters.count_idempotency(keyed);
+            assert_eq!(
+                meters.idempotency_results().filter(|(_, count)| *count > 0).map(|(name, _)| name).last(),
+                Some(name)
+            );
         }
         for limit in Limit::ALL {
-            for (decision, name) in Decision::ALL {
-                meters.decided(limit, decision);
-                let counted = meters.decisions().find(|(of, said, _)| (*of, *said) == (limit.name(), name));
+            for (decision, name) in LimitDecision::ALL {
+                meters.count_decision(limit, decision);
+                let counted = meters.decisions().find(|(of, said, _)| (*of, *said) == (limit.code(), name));
                 assert_eq!(counted.map(|(.., count)| count), Some(1));
             }
         }

@@ -50,7 +50,7 @@ impl fmt::Display for Rate {
             Per::Hour => "hour",
             Per::Day => "day",
         };
-        write!(out, "{} a {per}, {} at once", self.amount, self.burst)
+        write!(out, "{} per {per}, burst {}", self.amount, self.burst)
     }
 }
 

@@ -275,7 +275,7 @@ where
     // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
     let (sender, connection) = shaken.map_err(|error| Error::Closed(Cause::of(&error)))?;
     // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.
-    let task = tasks.spawn_unwaited(async move { drop(connection.await) });
+    let task = tasks.spawn_untracked(async move { drop(connection.await) });
     Ok(Made::Http1(sender, task, state))
 }
 

@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::client::TlsStream;
 
-use crate::tasks::{Tasks, Unwaited};
+use crate::tasks::{Tasks, UntrackedExecutor};
 
 use super::body::Body;
 use super::cause::Cause;
@@ -57,7 +57,7 @@ const PING_WITHIN: Duration = Duration::from_secs(10);
 /// After how long a request that is given up unanswered takes its connection out of use.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
 
-type Driver = http2::Connection<TokioIo<Link<TlsStream<TcpStream>>>, Body, Unwaited>;
+type Driver = http2::Connection<TokioIo<Link<TlsStream<TcpStream>>>, Body, UntrackedExecutor>;
 
 /// A connection that is shared.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl Connection {
         tasks: &Tasks,
     ) -> Result<Connection, Cause> {
         let state = link.state();
-        let shaken = http2::Builder::new(Unwaited(tasks.clone()))
+        let shaken = http2::Builder::new(UntrackedExecutor(tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -104,7 +104,7 @@ impl Connection {
         let driver = Arc::new(Mutex::new(Some(driver)));
         let driven = Arc::clone(&driver);
         // Whoever waits for an answer is told of a failure by the sender.
-        tasks.spawn_unwaited(poll_fn(move |context| {
+        tasks.spawn_untracked(poll_fn(move |context| {
             let driver = &mut *lock(&driven);
             let ended = driver.as_mut().is_none_or(|driver| Pin::new(driver).poll(context).is_ready());
             if !ended {

@@ -77,7 +77,7 @@ fn what_is_explained_is_what_is_sent() {
     let said = text(&output.stdout);
     assert!(
         said.contains(
-            "kept: x-request-id, user-agent, traceparent, content-type; not passed on: cookie, idempotency-key"
+            "passed on: x-request-id, user-agent, traceparent, content-type; dropped: cookie, idempotency-key"
         ),
         "{said}"
     );
@@ -122,7 +122,7 @@ fn the_body_is_shown_to_the_byte() {
         let (head, body) = request(&output);
         assert_eq!(text(&body), leaves);
         assert!(head.ends_with(&format!("content-length: {}", leaves.len())), "{head}");
-        let said = format!("{} bytes came, {} leave", came.len(), leaves.len());
+        let said = format!("{} bytes received, {} sent", came.len(), leaves.len());
         assert!(text(&output.stdout).contains(&said), "{said}");
     }
     let large = format!("{{\"inputs\":{{\"text\":\"{}\"}}}}", "x".repeat(300_000));
@@ -142,7 +142,7 @@ fn a_workflow_a_prefix_and_the_limits_are_explained_the_same_way_each_time() {
     assert!(head.starts_with(&format!("POST /base/workflows/{AGENT}/execute HTTP/1.1\r\n")), "{head}");
     assert!(text(&body).contains(r#""tenant":"prod/billing""#), "{}", text(&body));
     let said = text(&first.stdout);
-    assert!(said.contains("in_flight 2; executions 1 a day, 1 at once; nothing is counted here"), "{said}");
+    assert!(said.contains("in_flight 2; executions 1 per day, burst 1; nothing is counted by this command"), "{said}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn starts_beyond_the_rate_are_refused_and_each_answer_says_what_is_left() {
     let answer = pair.execute("{}");
     assert_limited(&answer, "executions", 1790..=1800);
     assert!(answer.header("ratelimit").unwrap().contains(r#""executions";r=0;t="#));
-    assert!(answer.json()["detail"].as_str().unwrap().contains("2 a hour, 3 at once"), "{answer:?}");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("2 per hour, burst 3"), "{answer:?}");
     assert_eq!(pair.asteroid.requests().len(), 3);
     let line = pair.gateway.request_line(429);
     assert_eq!((&line["error"], &line["outcome"]), (&json!("limit"), &json!("not_started")));

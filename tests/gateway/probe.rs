@@ -81,8 +81,8 @@ fn what_is_no_cleartext_url_is_refused() {
         ("127.0.0.1:9090", "write http://"),
         ("/readyz", "write http://"),
         ("http://a:CANARY@127.0.0.1:9090/", "a user"),
-        ("http://CANARY\u{7f}@127.0.0.1:9090/", "no URL"),
-        ("CANARY CANARY", "no URL"),
+        ("http://CANARY\u{7f}@127.0.0.1:9090/", "not a URL"),
+        ("CANARY CANARY", "not a URL"),
     ] {
         let (ended, printed) = probe(url);
         assert_eq!(ended, Some(1), "{printed}");

@@ -1,5 +1,6 @@
 //! A changed configuration is taken over between two requests, or changes nothing.
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
@@ -14,19 +15,14 @@ fn start(change: impl Fn(&str) -> String) -> (Pair, String) {
 
 #[track_caller]
 fn assert_applied(line: &Value) {
-    assert_eq!(
-        (&line["message"], &line["level"]),
-        (&json!("the configuration was reloaded"), &json!("INFO")),
-        "{line}"
-    );
+    assert_eq!((&line["event"], &line["level"]), (&json!(event::CONFIG_RELOADED), &json!("INFO")), "{line}");
 }
 
 /// Checks that nothing was taken over, and returns why.
 #[track_caller]
 fn refused(line: &Value) -> String {
-    let expected = "the configuration was not reloaded; the one before goes on unchanged";
-    assert_eq!((&line["message"], &line["level"]), (&json!(expected), &json!("ERROR")), "{line}");
-    line["refused"].as_str().unwrap().to_owned()
+    assert_eq!((&line["event"], &line["level"]), (&json!(event::CONFIG_REFUSED), &json!("ERROR")), "{line}");
+    line["reason"].as_str().unwrap().to_owned()
 }
 
 fn metadata(pair: &Pair) -> Value {
@@ -118,6 +114,7 @@ fn a_change_that_needs_a_restart_is_named_and_nothing_of_its_file_is_taken_over(
             "listeners[0].tls",
             changed.replace(FIXED, &format!("{FIXED}, tls: {{ certificate_file: ./c, key_file: ./k }}")),
         ),
+        ("workers", changed.clone() + "workers: 2\n"),
         ("upstream", changed.replace("/agents/v2 }", "/agents/v3 }")),
         ("admin.address", changed.replace("admin: { address: 127.0.0.1:0", "admin: { address: 127.0.0.2:0")),
         ("timeouts.connect, timeouts.idle", changed.clone() + "timeouts: { connect: 1s, idle: 1s }\n"),
@@ -206,7 +203,7 @@ fn the_swapped_link_of_a_mounted_configuration_is_seen() {
     let (pair, text) = start(str::to_owned);
     let dir = pair.gateway.dir();
     std::fs::create_dir(dir.join("v2")).unwrap();
-    let new = text.replace("{dir}", dir.to_str().unwrap()).replace("team: billing", "team: mounted");
+    let new = pair.gateway.rendered(&text.replace("team: billing", "team: mounted"));
     std::fs::write(dir.join("v2/gateway.yaml"), new).unwrap();
     std::os::unix::fs::symlink("v2", dir.join("..data")).unwrap();
     let line = pair.gateway.reloaded_by(|| {
@@ -216,7 +213,7 @@ fn the_swapped_link_of_a_mounted_configuration_is_seen() {
     assert_applied(&line);
     assert_eq!((pair.execute("{}").status, metadata(&pair)["team"].clone()), (202, json!("mounted")));
     std::fs::create_dir(dir.join("v3")).unwrap();
-    let newer = text.replace("{dir}", dir.to_str().unwrap()).replace("team: billing", "team: swapped");
+    let newer = pair.gateway.rendered(&text.replace("team: billing", "team: swapped"));
     std::fs::write(dir.join("v3/gateway.yaml"), newer).unwrap();
     let line = pair.gateway.reloaded_by(|| {
         std::os::unix::fs::symlink("v3", dir.join("..new")).unwrap();

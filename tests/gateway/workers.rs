@@ -1,7 +1,38 @@
-//! A worker that ends by itself ends the process, which says so: its port would stay open, and nobody accept.
+//! The threads that serve callers: how many there are, and what follows if one ends.
+
+use std::collections::BTreeSet;
+
+use asteroid_gateway::event;
 
 use crate::harness::program::is_root;
-use crate::harness::{Program, configuration};
+use crate::harness::{Pair, Program, configuration};
+
+/// How many callers may come one after another before another worker accepts one of them.
+const CALLERS: usize = 1000;
+
+#[test]
+fn as_many_workers_serve_callers_as_the_configuration_says() {
+    let pair = Pair::with("workers: 3");
+    assert_eq!(pair.gateway.line(|line| line["message"] == "ready")["workers"], 3);
+    let threads = pair.gateway.threads();
+    let workers: BTreeSet<&str> =
+        threads.iter().map(String::as_str).filter(|name| name.starts_with("worker-")).collect();
+    assert_eq!(workers, ["worker-0", "worker-1", "worker-2"].into());
+    // Each has connections of its own to the upstream, and a single one would go on with its first.
+    for _ in 0..CALLERS {
+        assert_eq!(pair.execute("{}").status, 202);
+        if pair.asteroid.requests().iter().any(|request| request.connection > 0) {
+            return;
+        }
+    }
+    panic!("one worker has served {CALLERS} callers");
+}
+
+#[test]
+fn on_loopback_one_worker_is_enough_unless_the_configuration_says_otherwise() {
+    let gateway = Program::run(&configuration("http://127.0.0.1:1", "workers: auto"));
+    assert_eq!(gateway.line(|line| line["message"] == "ready")["workers"], 1);
+}
 
 /// Descriptors by which the runtimes of a gateway wait for events, in the order in which they were made.
 fn event_queues(gateway: &Program) -> Vec<u32> {
@@ -25,7 +56,7 @@ fn a_worker_that_panics_ends_the_process_loudly() {
     let refusing = |queue: u32| {
         format!("set -- python3 \"{}/tests/refusing.py\" --event-queue {queue} \"$@\"", env!("CARGO_MANIFEST_DIR"))
     };
-    let text = configuration("http://127.0.0.1:1", "");
+    let text = configuration("http://127.0.0.1:1", "workers: 1");
     let well = Program::run_under(&text, &refusing(9999));
     // Each runtime has a queue and another handle of it; the main one comes first, then the worker's.
     let queues = event_queues(&well);
@@ -41,7 +72,7 @@ fn a_worker_that_panics_ends_the_process_loudly() {
     command.arg(crate::harness::binary().get_program()).arg("run").arg("--config").arg(config);
     let ended = Program::start(command, dir).end();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
-    assert!(ended.output.contains("a worker has ended by itself; the process drains and ends"), "{}", ended.output);
+    assert!(ended.logged(event::WORKER_FAILED), "{}", ended.output);
     assert!(ended.output.contains("error: a worker"), "{}", ended.output);
-    assert!(ended.output.contains("a fault of the gateway"), "why is said, too: {}", ended.output);
+    assert!(ended.logged(event::GATEWAY_PANICKED), "why is said, too: {}", ended.output);
 }

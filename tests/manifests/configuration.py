@@ -12,7 +12,7 @@ UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 # There is no other way yet to count a budget.
-UNAVOIDABLE = "limits.budget: is counted in this process alone and forgotten when it ends"
+UNAVOIDABLE = "limits.budget: is counted by this process only and forgotten when it ends"
 
 
 def checked(program, text):

@@ -34,7 +34,7 @@ CASES = [
     ({"config": CONFIG | {"listeners": [{"address": "0.0.0.0:8080", "tenant": "billing"}]}, "callers": callers(ANYBODY)}, None),
     (
         {"config": CONFIG, "callers": callers(SOMEBODY, SOMEBODY), "networkPolicy": {"enabled": False}},
-        "what tells tenants apart",
+        "Only a network policy separates the tenants",
     ),
 ]
 

@@ -38,11 +38,11 @@ NONSENSE = [
     ({"terminationGracePeriodSeconds": 0}, "terminationGracePeriodSeconds"),
     ({"terminationGracePeriodSeconds": 94}, "write at least 95"),
     ({"autoscaling": {"enabled": True, "minReplicas": 5}}, "raise maxReplicas"),
-    ({"callers": [BILLING, BILLING | {"port": 8081}]}, "give each a name of its own"),
-    ({"callers": [BILLING, BILLING | {"name": "sales"}]}, "port 8080 is billing's already"),
-    (caller(port=9090), "port 9090 is admin's already"),
+    ({"callers": [BILLING, BILLING | {"port": 8081}]}, "give each a different name"),
+    ({"callers": [BILLING, BILLING | {"name": "sales"}]}, "port 8080 is already used by billing"),
+    (caller(port=9090), "port 9090 is already used by admin"),
     *(
-        (caller(name=name), "is no name of a port")
+        (caller(name=name), "is not a valid port name")
         for name in ("", "8080", "8-0", "a--b", "-a", "a-", "Billing", "a.b", "a-name-of-16-let")
     ),
     *(
@@ -61,7 +61,7 @@ NONSENSE = [
     ({"networkPolicy": {"dns": [{}]}}, "/networkPolicy/dns/0"),
     ({"networkPolicy": {"upstream": [{"cidr": "10.0.0.0/8"}]}}, "/networkPolicy/upstream/0"),
     ({"networkPolicy": {"enabled": False}}, "leave the policy on"),
-    ({"podLabels": {"app.kubernetes.io/name": "other"}}, "take another label"),
+    ({"podLabels": {"app.kubernetes.io/name": "other"}}, "choose another label"),
     ({"podLabels": {"team": 4711}}, "/podLabels/team"),
     ({"dnsConfig": {"option": []}}, "dnsConfig"),
     ({"image": {"tag": "0.1.0", "digest": "sha256:" + "0" * 64}}, "the digest decides"),
@@ -106,7 +106,7 @@ def check():
             yield f"{section} at {address} is not refused: {errors}"
     for release in RELEASES:
         code, _, errors = run("helm", "template", release, CHART)
-        if code == 0 or "cannot name a Service" not in errors:
+        if code == 0 or "is not valid for a Service" not in errors:
             yield f"the release {release} is not refused: {errors}"
     yield from grace()
 

@@ -24,6 +24,7 @@ tenants: {{ billing: {{ credential: main }} }}
 CALLERS = [{"name": "billing", "port": 8080, "from": [{"podSelector": {}}]}]
 # Sections that are laid over the configuration, one at a time.
 CHANGES = [
+    "workers: 2",
     "upstream: { url: 'http://127.0.0.1:10/agents/v2' }",
     "upstream: { url: 'http://127.0.0.1:9/agents/v2', credential_header: X-Api-Key }",
     "upstream: { url: 'http://127.0.0.1:9/agents/v2', organization_id: 5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21 }",
@@ -86,23 +87,24 @@ class Gateway:
         # What does not come ends the reading.
         self.patience = threading.Timer(60, self.process.kill)
         self.patience.start()
-        self.line("ready")
+        self.event("gateway.ready")
 
-    def line(self, *beginnings):
+    def event(self, *codes):
         for line in self.process.stdout:
             line = json.loads(line)
-            if line["message"].startswith(beginnings):
+            if line.get("event") in codes:
                 return line
-        raise AssertionError(f"the gateway says nothing that begins with {beginnings}")
+        raise AssertionError(f"the gateway logs none of {codes}")
 
     def needs_restart(self, config):
         """What it says of a changed file."""
         self.file.write_text(here(config))
         self.process.send_signal(signal.SIGHUP)
-        line = self.line("the configuration was reloaded", "the configuration was not reloaded")
-        refused = line.get("refused")
-        assert refused is None or refused.startswith("a restart is needed"), refused
-        return refused is not None
+        line = self.event("config.reloaded", "config.refused")
+        if line["event"] == "config.reloaded":
+            return False
+        assert line["reason"].startswith("a restart is needed"), line
+        return True
 
     def end(self):
         self.patience.cancel()

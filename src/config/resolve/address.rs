@@ -77,7 +77,7 @@ pub(super) fn resolve(
     let Some(address) = address else { return findings.missing(&at, format!("missing; it {ADDRESS}")) };
     let Some(path) = address.strip_prefix(UNIX) else {
         if mode.is_some() {
-            findings.fault::<()>(&listener.key("mode"), "is for a Unix socket alone; leave it out");
+            findings.fault::<()>(&listener.key("mode"), "is only for a Unix socket; leave it out");
         }
         return address.parse().map(Address::Tcp).or_else(|_| findings.fault(&at, ADDRESS).ok_or(())).ok();
     };
@@ -96,7 +96,7 @@ fn path_of(text: &str, at: &Path, findings: &mut Findings) -> Option<PathBuf> {
         return findings.fault(at, ADDRESS);
     }
     if path.as_os_str().len() > LONGEST {
-        let said = format!("is too long for the system: the path of a Unix socket may have {LONGEST} bytes here");
+        let said = format!("is too long: the system allows {LONGEST} bytes for the path of a Unix socket");
         return findings.fault(at, said);
     }
     Some(path)

@@ -57,7 +57,7 @@ pub(super) fn resolve(
         let max_stale = max_stale(&credential, &path, findings);
         let place = place(credential, &path, findings);
         if !is_credential_name(&name) {
-            findings.fault::<()>(&path, "a credential's name is 1 to 63 of a-z, 0-9, _ and -; a key never stands here");
+            findings.fault::<()>(&path, "a credential's name is 1 to 63 of a-z, 0-9, _ and -; never write a key here");
             credentials = None;
         } else if let (Some(place), Some(max_stale)) = (place, max_stale) {
             if used.as_ref().is_some_and(|used| !used.contains(name.as_str())) {
@@ -114,13 +114,13 @@ fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> 
             let previous = credential.previous_file.map(|written| file(written, &path, findings));
             let (current, previous) = (current?, previous.map_or(Some(None), |previous| previous.map(Some))?);
             if previous.as_ref() == Some(&current) {
-                return findings.fault(&path, "is the same as `file`; it is for the key before");
+                return findings.fault(&path, "is the same as `file`; it is for the previous key");
             }
             Some(SecretRef::File { path: current, previous })
         }
         (None, Some(name)) => {
             if credential.previous_file.is_some() {
-                return findings.fault(&path.key("previous_file"), "goes with `file` alone; leave it out");
+                return findings.fault(&path.key("previous_file"), "can only be used with `file`; leave it out");
             }
             let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid

@@ -35,7 +35,7 @@ fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Op
     let burst = count(burst, &path.key("burst"), MOST, findings);
     let at = path.key("rate");
     let Some(file::Quantity(text)) = rate else {
-        return findings.missing(&at, "missing; write how many in which span of time, such as 30/m");
+        return findings.missing(&at, "missing; write a rate such as 30/m");
     };
     let (amount, per) = match units::rate(&text) {
         Ok(rate) => rate,
@@ -43,7 +43,7 @@ fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Op
     };
     let burst = burst?.unwrap_or(amount);
     if u64::from(burst.get()) * u64::from(per.seconds()) > u64::from(amount.get()) * LONGEST_REST {
-        return findings.fault(&path.key("burst"), "would take more than 366 days to come back; write a smaller one");
+        return findings.fault(&path.key("burst"), "would take more than 366 days to refill; write a smaller one");
     }
     Some(Some(Rate { amount, per, burst }))
 }
@@ -51,7 +51,7 @@ fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Op
 fn budget(written: file::Budget, path: &Path, findings: &mut Findings) -> Option<NonZeroU32> {
     let executions = count(written.executions, &path.key("executions"), MOST_A_DAY, findings);
     if let Some(None) = executions {
-        findings.missing::<()>(&path.key("executions"), "missing; write how many executions a day may start");
+        findings.missing::<()>(&path.key("executions"), "missing; write the number of executions per day");
     }
     let daily = match written.per.as_deref() {
         Some("day") => Some(()),
@@ -77,7 +77,7 @@ pub(super) fn warn_of_local_budgets(tenants: &BTreeMap<String, Tenant>, findings
         more => format!(" (as are {more} more)"),
     };
     let path = Path::default().key("tenants").key(first).key("limits").key("budget");
-    findings.warnings.push(&path, format!("is counted in this process alone and forgotten when it ends{more}"));
+    findings.warnings.push(&path, format!("is counted by this process only and forgotten when it ends{more}"));
 }
 
 fn count(

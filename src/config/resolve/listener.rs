@@ -14,7 +14,7 @@ use crate::config::{pasted, suggestion};
 
 const ADMIN: &str = "127.0.0.1:9090";
 const ADMIN_ADDRESS: &str =
-    "must be an IP address and a port, such as 127.0.0.1:9090, where probes and Prometheus can come";
+    "must be an IP address and a port, such as 127.0.0.1:9090, that probes and Prometheus can reach";
 
 pub(super) fn resolve(
     written: Option<file::List<file::Listener>>,
@@ -36,7 +36,8 @@ pub(super) fn resolve(
         match one(listener, tenants, credential_header, &path, findings) {
             Some(listener) => {
                 if listeners.iter().any(|other| other.address.overlaps(&listener.address)) {
-                    findings.fault::<()>(&path.key("address"), "another listener has this address already");
+                    findings
+                        .fault::<()>(&path.key("address"), "another listener already has this address; choose another");
                 }
                 listeners.push(listener);
             }
@@ -60,7 +61,7 @@ fn one(
         (None, Some(name)) => named_by(&name, credential_header, &at.key("header"), findings),
         (Some(_), Some(_)) => findings.fault(&at, "names both `fixed` and `header`; keep one"),
         (None, None) if findings.faults.any_within(&at) => None,
-        (None, None) => findings.missing(&at, "missing; write `fixed: TENANT`, or `header: NAME` and who may send it"),
+        (None, None) => findings.missing(&at, "missing; write `fixed: TENANT`, or `header: NAME` with `trusted_peers`"),
     };
     let hosts = hosts(written.hosts, &path.key("hosts"), findings);
     let tls = tls(written.tls, &path.key("tls"), findings);
@@ -69,7 +70,8 @@ fn one(
     let names_any = matches!(tenant, Some(TenantSource::Header(_)));
     who_may_call(&address, trusted_peers.is_empty(), names_any, path, findings)?;
     if tls.is_some() && matches!(address, Address::Unix { .. }) {
-        return findings.fault(&path.key("tls"), "has no use at a Unix socket, where nobody listens in; leave it out");
+        return findings
+            .fault(&path.key("tls"), "has no use at a Unix socket, which only this machine can reach; leave it out");
     }
     Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts?, tls })
 }
@@ -87,13 +89,13 @@ fn who_may_call(
         Address::Tcp(address) if !address.ip().is_loopback() && believes_all => {
             return findings.fault(
                 &path.key("address"),
-                "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
+                "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
             );
         }
         Address::Unix { .. } if !believes_all => {
             return findings.fault(
                 &path.key("tenant").key("trusted_peers"),
-                "callers at a Unix socket have no address; leave it out, and say by `mode` who may call",
+                "callers at a Unix socket have no address; leave it out, and use `mode` instead",
             );
         }
         Address::Tcp(_) => "any process on this machine can name any tenant",
@@ -128,12 +130,11 @@ fn named_by(
         return findings.fault(path, "must be the name of a header, made of words, such as X-Tenant-Id");
     };
     if header::is_taken(&name) {
-        return findings
-            .fault(path, "this header has a meaning of its own; name tenants in another, such as X-Tenant-Id");
+        return findings.fault(path, "this header has another meaning; choose one such as X-Tenant-Id");
     }
     // Callers' keys would be looked up as names of tenants.
     if header::carries_keys(&name) || Some(&name) == credential_header {
-        return findings.fault(path, "this header carries keys; name tenants in another, such as X-Tenant-Id");
+        return findings.fault(path, "this header carries API keys; choose one such as X-Tenant-Id");
     }
     Some(TenantSource::Header(name))
 }
@@ -143,7 +144,8 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
     let mut complete = true;
     let Some(file::List(written)) = written else { return Some(peers) };
     if written.is_empty() && !findings.faults.any_within(path) {
-        return findings.fault(path, "is empty: nobody could call; name networks, or leave it out on loopback");
+        return findings
+            .fault(path, "is empty, so that no caller is accepted; list networks, or leave it out on loopback");
     }
     for (index, text) in written {
         let address = |ip: IpAddr| IpNet::from(ip.to_canonical());
@@ -156,7 +158,7 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
         if peer.prefix_len() == 0 {
             findings
                 .warnings
-                .push(&path.index(index), "trusts every address: whoever reaches the listener is believed");
+                .push(&path.index(index), "trusts every address: any caller that reaches the listener is accepted");
         }
         peers.push(peer);
     }
@@ -194,7 +196,7 @@ fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings)
     let mut pem = |key: &str, file: Option<String>| match file {
         Some(file) if pasted::is_no_path(&file) => findings.fault(
             &path.key(key),
-            "must be the path of a PEM file, such as /etc/tls/file.pem or ./file.pem, and not what is in it",
+            "must be the path of a PEM file, such as /etc/tls/file.pem or ./file.pem, not its content",
         ),
         Some(file) => Some(PathBuf::from(file)),
         None => findings.missing(&path.key(key), "missing; write the path of a PEM file"),
@@ -212,7 +214,7 @@ pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut
         return findings.fault(&path, ADMIN_ADDRESS);
     };
     if listeners.iter().any(|listener| listener.address.overlaps(&Address::Tcp(address))) {
-        return findings.fault(&path, "a listener has this address already; probes need one of their own");
+        return findings.fault(&path, "a listener already has this address; choose another for probes");
     }
     Some(Admin { address, hosts: hosts? })
 }
@@ -232,6 +234,6 @@ pub(super) fn warn_of_idle_tenants(
     }
     let section = Path::default().key("tenants");
     for name in tenants.keys().filter(|name| !fixed.contains(name)) {
-        findings.warnings.push(&section.key(name), "no listener is for this tenant");
+        findings.warnings.push(&section.key(name), "no listener serves this tenant");
     }
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{BODY_TAG, OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::asteroid::start::is_alike;
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::suggestion;
+use crate::config::{file, suggestion};
 
 const TENANT_KEY: &str = "tenant";
 
@@ -38,10 +37,10 @@ pub(super) fn resolve(
         let credential = credential(tenant.credential, credentials, &path.key("credential"), findings);
         let tags = tags(&name, tenant.metadata, &tagging, &path.key("metadata"), findings);
         let limits = limits::resolve(tenant.limits, &path.key("limits"), findings);
-        let keys = idempotency::keys(tenant.idempotency.as_ref(), &path.key("idempotency"), findings);
-        match (credential, tags, limits, keys, named) {
-            (Some(credential), Some(tags), Some(limits), Some(keys), true) => {
-                tenants.insert(name, Tenant { credential, tags, limits, keys });
+        let idempotency = idempotency::mode(tenant.idempotency.as_ref(), &path.key("idempotency"), findings);
+        match (credential, tags, limits, idempotency, named) {
+            (Some(credential), Some(tags), Some(limits), Some(idempotency), true) => {
+                tenants.insert(name, Tenant { credential, tags, limits, idempotency });
             }
             _ => complete = false,
         }
@@ -76,10 +75,10 @@ fn tagging<'a>(
         findings.fault::<()>(&path.key("tenant_key"), message);
     }
     if digest.is_some_and(|digest| is_alike(digest, &key)) {
-        findings.fault::<()>(&path.key("idempotency_key"), "must be another key than `tenant_key`");
+        findings.fault::<()>(&path.key("idempotency_key"), "must differ from `tenant_key`");
     }
     if is_alike(&key, BODY_TAG) {
-        findings.fault::<()>(&path.key("tenant_key"), "must be another key: this one carries the digest of the body");
+        findings.fault::<()>(&path.key("tenant_key"), "this tag carries the digest of the body; choose another name");
     }
     let prefix = written.tenant_prefix.unwrap_or_default();
     if !prefix.is_empty()
@@ -118,11 +117,11 @@ fn tags(
     for (key, value) in metadata {
         let at = path.key(&key);
         let checked = if key == tagging.key {
-            Err("this key carries the tenant's name (`tagging.tenant_key`); choose another".to_owned())
+            Err("this tag carries the tenant's name (`tagging.tenant_key`); choose another name".to_owned())
         } else if Some(key.as_str()) == tagging.digest {
-            Err("this key carries idempotency digests (`tagging.idempotency_key`); choose another".to_owned())
+            Err("this tag carries idempotency digests (`tagging.idempotency_key`); choose another name".to_owned())
         } else if key == BODY_TAG {
-            Err("this key carries the digests of bodies that come with an idempotency key; choose another".to_owned())
+            Err("this tag carries the digest of a body with an idempotency key; choose another name".to_owned())
         } else if tags
             .iter()
             .map(|(name, _)| name.as_str())
@@ -130,12 +129,12 @@ fn tags(
             .chain([BODY_TAG])
             .any(|name| is_alike(name, &key))
         {
-            Err("this key looks like another one of this tenant or of the gateway: they differ only by case, blanks or Unicode \
-                 form, so that a reader may take one for the other; choose another"
+            Err("this name looks like another one of this tenant or of the gateway: they differ only by case, blanks or Unicode \
+                 form, and a parser may take one for the other; choose another"
                 .to_owned())
         } else {
             is_tag(&key, LONGEST_KEY)
-                .map_err(|message| format!("the key {message}"))
+                .map_err(|message| format!("the name {message}"))
                 .and_then(|()| is_tag(&value, LONGEST_VALUE))
         };
         match checked {
@@ -159,7 +158,7 @@ fn is_tag(text: &str, longest: usize) -> Result<(), String> {
         return Err(format!("must not be longer than {longest} bytes"));
     }
     if text.chars().any(char::is_control) {
-        return Err("must not hold line breaks or other control characters".to_owned());
+        return Err("must not contain line breaks or other control characters".to_owned());
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
     let ca_file = match written.ca_file {
         Some(file) if pasted::is_no_path(&file) => findings.fault(
             &path.key("ca_file"),
-            "must be the path of a PEM file, such as /etc/tls/ca.pem or ./ca.pem, and not what is in it",
+            "must be the path of a PEM file, such as /etc/tls/ca.pem or ./ca.pem, not its content",
         ),
         file => Some(file.map(PathBuf::from)),
     };
@@ -44,7 +44,7 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         if ca_file.is_some() {
             findings.fault::<()>(&path.key("ca_file"), "has no use with an http:// upstream; leave it out");
         }
-        findings.warnings.push(&path.key("url"), "the key is sent in cleartext, though only on this machine");
+        findings.warnings.push(&path.key("url"), "the API key is sent in cleartext, though only on this machine");
     }
     Some(Upstream {
         endpoint: url.endpoint,
@@ -63,7 +63,7 @@ fn credential_header(name: &str) -> Result<HeaderName, &'static str> {
     let name = header::name(name)
         .ok_or("must be the name of a header, made of words, such as X-Asteroid-Agents-Api-Key or X-Api-Key")?;
     if header::is_taken(&name) {
-        Err("this header has a meaning of its own; the key needs one for itself, such as X-Api-Key")
+        Err("this header has another meaning; choose one such as X-Api-Key")
     } else {
         Ok(name)
     }
@@ -100,7 +100,7 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     let port = port(authority)?.unwrap_or(own_port);
     if scheme == Scheme::Http && !is_loopback(&host) {
         return Err(
-            "http:// is only for localhost, 127.0.0.0/8 and [::1]; write https://, or the key could be read on the way",
+            "http:// is only for localhost, 127.0.0.0/8 and [::1]; write https://, so that the API key cannot be read in transit",
         );
     }
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };

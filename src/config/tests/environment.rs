@@ -61,8 +61,8 @@ fn a_fault_of_the_environment_names_the_variable() {
     for (path, variable) in [
         ("upstraem", "(set by ASTEROID_GATEWAY__UPSTRAEM__URL)"),
         ("drain: YAML, line 1", "(set by ASTEROID_GATEWAY__DRAIN)"),
-        ("admin.\"\".address", "ASTEROID_GATEWAY__ADMIN____ADDRESS names no key"),
-        ("\"\"", "ASTEROID_GATEWAY__ names no key"),
+        ("admin.\"\".address", "ASTEROID_GATEWAY__ADMIN____ADDRESS names no setting"),
+        ("\"\"", "ASTEROID_GATEWAY__ names no setting"),
     ] {
         let found = lines(&all).iter().any(|line| line.starts_with(path) && line.contains(variable));
         assert!(found, "{path} {variable}\n--\n{all}");

@@ -31,7 +31,7 @@ fn a_listener_that_would_believe_everybody_is_refused() {
         assert_faults(
             &tenant(source, "0.0.0.0:1"),
             &[
-                "listeners[0].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must say who may call",
+                "listeners[0].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
             ],
         );
     }
@@ -55,7 +55,7 @@ fn a_tenant_has_one_source_and_its_header_no_other_meaning() {
     for header in ["Authorization", "X-Api-Key", "x-asteroid-agents-api-key", "X-Own-Key"] {
         let file = tenant(&format!("{{ header: {header} }}"), "127.0.0.1:1");
         let found = faults(&format!("{file}upstream: {{ credential_header: X-Own-Key }}"));
-        assert!(found[0].contains("carries keys"), "{header}: {found:?}");
+        assert!(found[0].contains("carries API keys"), "{header}: {found:?}");
     }
     for peer in ["10.0.0.0/33", "host", "10.0.0", "''"] {
         let found = found(&format!("{{ header: X-Tenant-Id, trusted_peers: [{peer}] }}"));
@@ -79,7 +79,7 @@ fn limits_are_read_and_absent_ones_are_none() {
 #[test]
 fn a_budget_is_warned_of_once_as_local_and_what_said_so_before_is_not_needed() {
     let warnings = |text: &str| with(text, &[]).unwrap().warnings.to_string();
-    let said = "tenants.billing.limits.budget: is counted in this process alone and forgotten when it ends";
+    let said = "tenants.billing.limits.budget: is counted by this process only and forgotten when it ends";
     assert_eq!(warnings(&limits("{ budget: { executions: 5, per: day } }")), said);
     for local in ["true", "false"] {
         let text = limits(&format!("{{ budget: {{ executions: 5, per: day, local: {local} }} }}"));
@@ -117,7 +117,7 @@ fn a_burst_that_a_year_does_not_bring_back_is_refused() {
     assert!(with(&limits("{ requests: { rate: 1/d, burst: 366 } }"), &[]).is_ok());
     assert_faults(
         &limits("{ requests: { rate: 1/d, burst: 367 } }"),
-        &["tenants.billing.limits.requests.burst: would take more than 366 days to come back; write a smaller one"],
+        &["tenants.billing.limits.requests.burst: would take more than 366 days to refill; write a smaller one"],
     );
 }
 

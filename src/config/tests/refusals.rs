@@ -10,13 +10,16 @@ fn addresses_are_checked_against_each_other() {
             &format!("  - address: {address}\n    tenant: {{ fixed: billing }}\ncredentials:"),
         )
     };
-    assert_faults(&second("127.0.0.1:8080"), &["listeners[1].address: another listener has this address already"]);
+    assert_faults(
+        &second("127.0.0.1:8080"),
+        &["listeners[1].address: another listener already has this address; choose another"],
+    );
     assert!(with(&second("127.0.0.2:8080"), &[]).is_ok());
     assert!(with(&second("127.0.0.1:0").replace("127.0.0.1:8080", "127.0.0.1:0"), &[]).is_ok());
     for admin in ["127.0.0.1:8080", "0.0.0.0:8080", "'[::]:8080'"] {
         assert_faults(
             &format!("{SMALLEST}admin: {{ address: {admin} }}"),
-            &["admin.address: a listener has this address already; probes need one of their own"],
+            &["admin.address: a listener already has this address; choose another for probes"],
         );
     }
     assert!(with(&format!("{SMALLEST}admin: {{ address: 0.0.0.0:9090 }}"), &[]).is_ok());
@@ -60,7 +63,7 @@ fn a_unix_socket_has_a_path_with_a_directory_and_permissions_that_are_read_as_th
     let long = format!("unix:/{}", "x".repeat(99));
     assert_faults(
         &unix(&long, ""),
-        &["listeners[0].address: is too long for the system: the path of a Unix socket may have 99 bytes here"],
+        &["listeners[0].address: is too long: the system allows 99 bytes for the path of a Unix socket"],
     );
     assert!(with(&unix(long.strip_suffix('x').unwrap(), ""), &[]).is_ok());
 }
@@ -69,30 +72,29 @@ fn a_unix_socket_has_a_path_with_a_directory_and_permissions_that_are_read_as_th
 fn what_has_no_meaning_at_a_unix_socket_or_away_from_one_is_refused() {
     assert_faults(
         &unix("127.0.0.1:8080", "mode: 0660"),
-        &["listeners[0].mode: is for a Unix socket alone; leave it out"],
+        &["listeners[0].mode: is only for a Unix socket; leave it out"],
     );
     assert_faults(
         &unix("unix:/run/a.sock", "tls: { certificate_file: c, key_file: k }"),
-        &["listeners[0].tls: has no use at a Unix socket, where nobody listens in; leave it out"],
+        &["listeners[0].tls: has no use at a Unix socket, which only this machine can reach; leave it out"],
     );
     let trusting = "{ fixed: billing, trusted_peers: [127.0.0.1] }";
     assert_faults(
         &unix("unix:/run/a.sock", "").replace("{ fixed: billing }", trusting),
         &[
-            "listeners[0].tenant.trusted_peers: callers at a Unix socket have no address; leave it out, and say by `mode` \
-             who may call",
+            "listeners[0].tenant.trusted_peers: callers at a Unix socket have no address; leave it out, and use `mode` instead",
         ],
     );
     assert_faults(
         &format!("{SMALLEST}admin: {{ address: 'unix:/run/admin.sock' }}"),
         &[
-            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, where probes and Prometheus can come",
+            "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, that probes and Prometheus can reach",
         ],
     );
     let twice = "  - address: unix:/run/./a.sock\n    tenant: { fixed: billing }\ncredentials:";
     assert_faults(
         &unix("unix:/run/a.sock", "").replace("credentials:", twice),
-        &["listeners[1].address: another listener has this address already"],
+        &["listeners[1].address: another listener already has this address; choose another"],
     );
 }
 
@@ -198,19 +200,19 @@ fn tags_are_made_of_the_prefix_the_tenant_and_its_metadata() {
     assert_eq!(config.on_conflict, OnConflict::Overwrite);
     let long = "v".repeat(1025);
     for (tag, at) in [
-        ("{ owner: x }", "tenants.billing.metadata.owner: this key"),
-        ("{ Owner: x }", "tenants.billing.metadata.Owner: this key looks like another one"),
+        ("{ owner: x }", "tenants.billing.metadata.owner: this tag"),
+        ("{ Owner: x }", "tenants.billing.metadata.Owner: this name looks like another one"),
         ("{ \"ow\\u200bner\": x }", "tenants.billing.metadata.\"ow"),
-        ("{ team: x, ＴEAM: z }", "tenants.billing.metadata.\"ＴEAM\": this key looks like another one"),
-        ("{ Idempotency Digest: x, idempotency_Digest: z }", "tenants.billing.metadata.idempotency_Digest: this key"),
+        ("{ team: x, ＴEAM: z }", "tenants.billing.metadata.\"ＴEAM\": this name looks like another one"),
+        ("{ Idempotency Digest: x, idempotency_Digest: z }", "tenants.billing.metadata.idempotency_Digest: this name"),
         ("{ a: yes }", "tenants.billing.metadata.a: must be text, not true or false"),
         ("{ a: 007 }", "tenants.billing.metadata.a: must be text, not a number"),
         ("{ a: 1.5 }", "tenants.billing.metadata.a: must be text, not a number"),
         ("{ a: .inf }", "tenants.billing.metadata.a: must be text, not a number"),
         ("{ a: }", "tenants.billing.metadata.a: must be text, not nothing"),
         ("{ a: [b] }", "tenants.billing.metadata.a: must be text, not a list"),
-        ("{ a: \"b\\nc\" }", "tenants.billing.metadata.a: must not hold line breaks"),
-        ("{ '': b }", "tenants.billing.metadata.\"\": the key must not be empty"),
+        ("{ a: \"b\\nc\" }", "tenants.billing.metadata.a: must not contain line breaks"),
+        ("{ '': b }", "tenants.billing.metadata.\"\": the name must not be empty"),
         (&format!("{{ a: {long} }}"), "tenants.billing.metadata.a: must not be longer than 1024 bytes"),
     ] {
         let found = faults(&text.replace("{ tenant: x, team: billing }", tag));
@@ -253,9 +255,9 @@ tenants: { a: { credential: main }, b: { credential: main } }
         warnings.to_string(),
         "credentials.main.env: a key in the environment is for development; in production use `file`\n\
          credentials.spare: no tenant uses it\n\
-         drain.timeout: is less than `timeouts.response` plus 5s: starts that are paid could be cut off when the gateway ends; write 1m 35s\n\
-         tenants.b: no listener is for this tenant\n\
-         upstream.url: the key is sent in cleartext, though only on this machine"
+         drain.timeout: is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write 1m 35s\n\
+         tenants.b: no listener serves this tenant\n\
+         upstream.url: the API key is sent in cleartext, though only on this machine"
     );
     assert_faults(
         &text.replace("upstream: {", "upstream: { ca_file: /ca.pem,"),
@@ -310,10 +312,32 @@ fn an_organisation_is_a_uuid_and_what_was_written_is_not_shown() {
 fn the_tag_of_a_body_is_the_gateways_alone() {
     let tagging = |key: &str| smallest_with("tenants:", &format!("tagging: {{ {key}: idempotency_body }}\ntenants:"));
     for key in ["tenant_key", "idempotency_key"] {
-        let said = format!("tagging.{key}: must be another key: this one carries the digest of the body");
+        let said = format!("tagging.{key}: this tag carries the digest of the body; choose another name");
         assert_faults(&tagging(key), &[&said]);
     }
     let found = faults(&format!("{SMALLEST}    metadata: {{ idempotency_body: x }}\n"));
-    let path = "tenants.billing.metadata.idempotency_body: this key carries";
+    let path = "tenants.billing.metadata.idempotency_body: this tag carries";
     assert!(found[0].starts_with(path) && found.len() == 1, "{found:?}");
+}
+
+#[test]
+fn workers_are_counted_or_left_to_the_gateway() {
+    let read = |text: &str| with(&format!("{SMALLEST}workers: {text}\n"), &[]).map(|loaded| loaded.config.workers);
+    let count = |count| Workers::Count(NonZero::new(count).unwrap());
+    for (text, workers) in [
+        ("auto", Workers::Auto),
+        ("' auto '", Workers::Auto),
+        ("1", count(1)),
+        ("'3'", count(3)),
+        ("256", count(MAX_WORKERS)),
+    ] {
+        assert_eq!(read(text).unwrap(), workers, "{text}");
+    }
+    for text in ["0", "257", "-1", "1.5", "2 cores", "Auto", "''"] {
+        assert_faults(
+            &format!("{SMALLEST}workers: {text}\n"),
+            &["workers: must be auto or a whole number from 1 to 256"],
+        );
+    }
+    assert_faults(&format!("{SMALLEST}workers: [1]\n"), &["workers: must be a number, not a list"]);
 }

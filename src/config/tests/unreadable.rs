@@ -121,8 +121,8 @@ fn a_section_with_nothing_in_it_is_its_defaults_but_a_key_needs_a_value() {
     assert_faults(
         &format!("{SMALLEST}upstream: {{ url: }}\nbody_limit: ~\n"),
         &[
-            "body_limit: must be a number with its unit, not nothing; give it a value or leave the key out",
-            "upstream.url: must be text, not nothing; give it a value or leave the key out",
+            "body_limit: must be a number with its unit, not nothing; give it a value or remove it",
+            "upstream.url: must be text, not nothing; give it a value or remove it",
         ],
     );
 }
@@ -132,6 +132,6 @@ fn a_file_full_of_mistakes_is_given_up_after_a_hundred() {
     let tenants: String = (0..1000).map(|number| format!("  t{number}: []\n")).collect();
     let found = faults(&format!("{SMALLEST}{tenants}"));
     assert_eq!(found.len(), 101, "{found:?}");
-    assert_eq!(found[0], "there are more mistakes of this kind than are listed; mend these first");
+    assert_eq!(found[0], "more faults of this kind exist than are listed; correct these first");
     assert!(found[1..].iter().all(|fault| fault.contains("must be a section")), "{found:?}");
 }

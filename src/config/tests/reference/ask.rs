@@ -88,14 +88,14 @@ impl Full {
             let refusal = self.refusal(place, json!(value)).unwrap_or_default();
             refusal.strip_prefix("must be from ").unwrap_or(&refusal).to_owned()
         };
-        if refusal.starts_with("is not a span of time") {
+        if refusal.starts_with("is not a duration") {
             return Takes::Time(beyond("99999h"));
         }
         if refusal.starts_with("is not a size") {
             return Takes::Size(beyond("99999TiB"));
         }
-        if refusal.starts_with("must be a number and its span of time") {
-            return Takes::Rate(beyond("0/s").replace(" in its span of time", ""));
+        if refusal.starts_with("must be a rate") {
+            return Takes::Rate(beyond("0/s").replace(" per span of time", ""));
         }
         if let Some(digits) = refusal.strip_prefix("must be octal digits") {
             return Takes::Permissions(format!("octal digits{digits}"));
@@ -132,7 +132,9 @@ fn message(faults: &Faults, place: &str) -> Option<String> {
 }
 
 fn whole_numbers(refusal: &str) -> Option<(u64, u64)> {
-    let (least, most) = refusal.strip_prefix("must be a whole number from ")?.split_once(" to ")?;
+    let said = refusal.strip_prefix("must be ")?;
+    let said = said.strip_prefix("auto or ").unwrap_or(said);
+    let (least, most) = said.strip_prefix("a whole number from ")?.split_once(" to ")?;
     Some((least.parse().ok()?, most.parse().ok()?))
 }
 

@@ -11,17 +11,19 @@ const HEAD: &str = "# Configuration
 
 <!-- Generated from src/config/file.rs: REGENERATE=1 cargo test --lib reference -->
 
-Every key of the configuration file, with what it takes and what its absence means. An unknown key is refused. A file to
-start from is [config/gateway.yaml](../config/gateway.yaml); [config/gateway.full.yaml](../config/gateway.full.yaml) shows
-every key in its place. `asteroid-gateway check --config FILE` lists everything that is wrong with a file. Editors that read
-[config/gateway.schema.json](../config/gateway.schema.json) complete and check keys as they are typed.
+Every setting of the configuration file, with its values and its default. An unknown key is refused.
 
-Any key can be overridden by an environment variable: `ASTEROID_GATEWAY__` and the keys in upper case, with two underscores
-between levels. `ASTEROID_GATEWAY__TIMEOUTS__RESPONSE=90s` overrides `timeouts.response`. Names are lower-cased, so only
-tenants, credentials and tags in lower case can be reached. A list or a section is written as YAML on one line and replaces
-what the file has. Secrets never stand in a configuration: only where they are.
+- Start from [config/gateway.yaml](../config/gateway.yaml). [config/gateway.full.yaml](../config/gateway.full.yaml) shows every
+  setting in its place.
+- `asteroid-gateway check --config FILE` lists every fault of a file.
+- Editors that support [config/gateway.schema.json](../config/gateway.schema.json) complete and check a file.
+- Never write a secret into a configuration, only its place.
 
-In a key, `*` stands for a name that the operator chooses, and `[]` for each element of a list.
+An environment variable overrides a setting. Its name is `ASTEROID_GATEWAY__` and the path in upper case, with two underscores
+between levels: `ASTEROID_GATEWAY__TIMEOUTS__RESPONSE=90s` overrides `timeouts.response`. Names are lower-cased, so only tenants,
+credentials and tags in lower case can be set. Write a list or a section as YAML on one line; it replaces that of the file.
+
+In a path, `*` stands for a name that you choose, and `[]` for each element of a list.
 ";
 
 /// The whole document; keys are in the order of `order`.
@@ -39,13 +41,13 @@ fn section(text: &mut String, reference: &Reference, order: &[String], key: &str
     properties.sort_by_key(|(key, _)| position(key));
     let (sections, leaves): (Vec<_>, Vec<_>) = properties.into_iter().partition(|(_, value)| inside(value).is_some());
     if !leaves.is_empty() {
-        let heading = if key.is_empty() { "At the top".to_owned() } else { format!("`{key}`") };
+        let heading = if key.is_empty() { "Top level".to_owned() } else { format!("`{key}`") };
         let description = schema["description"].as_str().filter(|_| !key.is_empty()).unwrap_or_default();
         write!(text, "\n## {heading}\n").unwrap();
         if !description.is_empty() {
             write!(text, "\n{description}\n").unwrap();
         }
-        text.push_str("\n| key | takes | default | |\n|---|---|---|---|\n");
+        text.push_str("\n| key | value | default | description |\n|---|---|---|---|\n");
         leaves.iter().for_each(|(key, schema)| row(text, reference, key, schema));
     }
     for (key, value) in &sections {
@@ -74,7 +76,7 @@ fn row(text: &mut String, reference: &Reference, key: &str, schema: &Json) {
     } else if let Some((takes, _)) = say(&format!("{key}[]")) {
         (format!("a list, each {takes}"), Absence::Other)
     } else {
-        ("keys of your own, each with text".to_owned(), Absence::Other)
+        ("names of your choice, each with text".to_owned(), Absence::Other)
     };
     let default = match absence {
         Absence::Refused => "required".to_owned(),

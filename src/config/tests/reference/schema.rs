@@ -72,6 +72,7 @@ fn leaf(full: &Full, key: &str, schema: &mut Json) -> String {
         schema["type"] = json!("boolean");
         return "`true` or `false`".to_owned();
     }
+    let is_auto = || full.refusal(&full.places(key)[0], json!("auto")).is_none();
     let (rules, said) = match full.takes(key) {
         Takes::Words(mut words) => {
             let said = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
@@ -85,18 +86,22 @@ fn leaf(full: &Full, key: &str, schema: &mut Json) -> String {
         }
         Takes::Time(bounds) => (
             json!({ "type": "string", "pattern": "^ *([0-9]+ *[A-Za-z]+ *)+$" }),
-            format!("a span of time with its unit, {bounds}"),
+            format!("a duration with its unit, {bounds}"),
         ),
         Takes::Size(bounds) => {
             let size = " *[0-9]+([.][0-9]+)? *[A-Za-z]+ *";
-            let is_auto = full.refusal(&full.places(key)[0], json!("auto")).is_none();
+            let is_auto = is_auto();
             let pattern = if is_auto { format!("^( *auto *|{size})$") } else { format!("^{size}$") };
             let said = if is_auto { "`auto`, or a size with its unit" } else { "a size with its unit" };
             (json!({ "type": "string", "pattern": pattern }), format!("{said}, {bounds}"))
         }
         Takes::Rate(bounds) => (
             json!({ "type": "string", "pattern": "^ *[0-9]+ */ *[smhd] *$" }),
-            format!("a rate such as 30/m, {bounds} a second, minute, hour or day"),
+            format!("a rate such as 30/m, {bounds} per second, minute, hour or day"),
+        ),
+        Takes::Count(least, most) if is_auto() => (
+            json!({ "type": ["integer", "string"], "minimum": least, "maximum": most, "pattern": "^ *auto *$" }),
+            format!("`auto`, or a whole number, {least} to {most}"),
         ),
         Takes::Count(least, most) => (
             json!({ "type": "integer", "minimum": least, "maximum": most }),

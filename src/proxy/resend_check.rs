@@ -13,31 +13,31 @@ use crate::trace::Trace;
 
 use super::answer::Body;
 use super::generation::Snapshot;
-use super::idempotency::{self, KeyDigests};
-use super::recovery::{Found, LookUp};
+use super::idempotency::{self, IdempotencyDigests};
+use super::recovery::{Lookup, LookupResult};
 use super::sending::Sending;
 
 /// The look-up of a start that was sent.
-pub(super) struct Inquiry {
+pub(super) struct ResendCheck {
     snapshot: Arc<Snapshot>,
     tenant: Arc<Tenant>,
-    keyed: KeyDigests,
+    keyed: IdempotencyDigests,
     request_id: RequestId,
     /// The trace context of the caller.
     context: HeaderMap,
 }
 
-impl Inquiry {
+impl ResendCheck {
     /// Creates it for a start with an idempotency key, if the configuration wants look-ups.
     pub(super) fn new(
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
-        keyed: Option<KeyDigests>,
+        keyed: Option<IdempotencyDigests>,
         caller: &Parts,
         record: &Record,
-    ) -> Option<Box<Inquiry>> {
+    ) -> Option<Box<ResendCheck>> {
         let keyed = keyed.filter(|_| snapshot.idempotency.recovery)?;
-        Some(Box::new(Inquiry {
+        Some(Box::new(ResendCheck {
             snapshot: Arc::clone(snapshot),
             tenant: Arc::clone(tenant),
             keyed,
@@ -53,16 +53,16 @@ impl Inquiry {
     /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
     /// is not sent again then, and its next retry is looked up first.
     pub(super) async fn answer(&self, sending: &Sending) -> Result<Option<Response<Body>>, Error> {
-        let Inquiry { snapshot, tenant, keyed, request_id, context: caller } = self;
+        let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
         let Sending { upstream, permit, trace, progress, .. } = sending;
-        let found = LookUp { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
+        let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // Set once, as a start is looked up once on its way.
         progress.looked_up.set(found.as_ref().map_or("failed", |found| found.name())).ok();
         match found {
-            Ok(Found::Nothing) => Ok(None),
-            Ok(Found::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
-            Ok(Found::One { id, .. }) => Ok(Some(idempotency::answer(&idempotency::recovered(id)))),
-            Ok(Found::Several) => Err(idempotency::several(snapshot, *keyed).into()),
+            Ok(LookupResult::None) => Ok(None),
+            Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
+            Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::answer(&idempotency::recovered(id)))),
+            Ok(LookupResult::Several) => Err(idempotency::several(snapshot, *keyed).into()),
             Err(_) => Err(Error::KeyRefused),
         }
     }

@@ -7,38 +7,38 @@ use tokio::sync::watch;
 
 use crate::secret::Salt;
 
-use super::Key;
+use super::Credential;
 
 /// Credentials by their names.
-pub type Keys = BTreeMap<String, Arc<Key>>;
+pub type CredentialMap = BTreeMap<String, Arc<Credential>>;
 
 /// All credentials. They outlive a configuration as long as the next one has them.
 #[derive(Debug, Default)]
-pub struct Keyring {
+pub struct Credentials {
     /// What the fingerprints of this process are made with.
     pub salt: Arc<Salt>,
-    keys: watch::Sender<Keys>,
+    by_name: watch::Sender<CredentialMap>,
 }
 
-impl Keyring {
+impl Credentials {
     /// No credentials yet.
     #[must_use]
-    pub fn new(salt: Salt) -> Keyring {
-        Keyring { salt: Arc::new(salt), keys: watch::Sender::default() }
+    pub fn new(salt: Salt) -> Credentials {
+        Credentials { salt: Arc::new(salt), by_name: watch::Sender::default() }
     }
 
     /// The credentials that are in use from now on; others are forgotten.
-    pub fn hold(&self, keys: Keys) {
-        self.keys.send_replace(keys);
+    pub fn replace(&self, credentials: CredentialMap) {
+        self.by_name.send_replace(credentials);
     }
 
     /// The credentials that are in use.
     #[must_use]
-    pub fn keys(&self) -> Keys {
-        self.keys.borrow().clone()
+    pub fn by_name(&self) -> CredentialMap {
+        self.by_name.borrow().clone()
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<Keys> {
-        self.keys.subscribe()
+    pub(super) fn subscribe(&self) -> watch::Receiver<CredentialMap> {
+        self.by_name.subscribe()
     }
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::asteroid::{answer, execution};
 use crate::client::Client;
 use crate::config::resolve::Config;
-use crate::credential::{Held, Key, Verdict};
+use crate::credential::{Credential, ProbeResult, SecretVersion};
 use crate::tasks::Tasks;
 use crate::transport::connect::Connector;
 use crate::transport::{Transport, tls};
@@ -23,15 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the upstream.
 #[derive(Debug)]
-pub(super) struct Confirmation {
+pub(super) struct CredentialProbe {
     client: Client,
     /// What is asked for, below the base.
     path: String,
 }
 
-impl Confirmation {
+impl CredentialProbe {
     /// Over connections of its own. Called inside the runtime that asks.
-    pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<Confirmation, Error> {
+    pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<CredentialProbe, Error> {
         let upstream = &config.upstream;
         let connector = Connector::new(&upstream.endpoint, tls, config.timeouts.connect)?;
         let tasks = Tasks::new(Handle::current());
@@ -40,17 +40,17 @@ impl Confirmation {
             .map_err(crate::proxy::generation::Error::from)?;
         let path = execution::any(upstream.organization_id);
         let whole = PathAndQuery::try_from(upstream.base_path.clone() + &path).map_err(|_| Error::BasePath)?;
-        Ok(Confirmation { client: Client::new(connections, authority, whole), path })
+        Ok(CredentialProbe { client: Client::new(connections, authority, whole), path })
     }
 
-    pub(super) async fn ask(&self, key: &Key, held: &Held) -> Verdict {
+    pub(super) async fn ask(&self, key: &Credential, held: &SecretVersion) -> ProbeResult {
         let mut request = self.client.get();
         held.inject(&key.definition().header, &mut request);
         match self.client.status(request, PATIENCE).await {
-            Ok(status) if status.is_success() => Verdict::Accepted,
-            Ok(status) if answer::refuses_key(status) => Verdict::Refused,
-            Ok(status) => Verdict::Unclear(format!("GET {} was answered with {status}", self.path)),
-            Err(error) => Verdict::Unclear(error.to_string()),
+            Ok(status) if status.is_success() => ProbeResult::Accepted,
+            Ok(status) if answer::refuses_key(status) => ProbeResult::Rejected,
+            Ok(status) => ProbeResult::Inconclusive(format!("GET {} was answered with {status}", self.path)),
+            Err(error) => ProbeResult::Inconclusive(error.to_string()),
         }
     }
 }

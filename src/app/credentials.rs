@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::future::join_all;
 
 use crate::config::resolve::Config;
-use crate::credential::{Key, Keyring, Keys};
+use crate::credential::{Credential, CredentialMap, Credentials};
 use crate::secret::{Environment, SecretRef};
 
 use super::Error;
@@ -17,8 +17,12 @@ use super::Error;
 /// # Errors
 ///
 /// If a variable that the configuration names anew holds none: that never changes while the process runs.
-pub(super) async fn read(config: &Config, environment: &Environment, keyring: &Keyring) -> Result<Keys, Error> {
-    let known = keyring.keys();
+pub(super) async fn read(
+    config: &Config,
+    environment: &Environment,
+    credentials: &Credentials,
+) -> Result<CredentialMap, Error> {
+    let known = credentials.by_name();
     // All at once: one that hangs holds up no other.
     let read = config.credentials.iter().map(async |(name, definition)| {
         let before = known.get(name);
@@ -27,7 +31,7 @@ pub(super) async fn read(config: &Config, environment: &Environment, keyring: &K
             Some(same) => Arc::clone(same),
             None => {
                 let before = before.map(|key| &**key);
-                Arc::new(Key::new(name, definition.clone(), environment, &keyring.salt, before))
+                Arc::new(Credential::new(name, definition.clone(), environment, &credentials.salt, before))
             }
         };
         match key.fetch().await {

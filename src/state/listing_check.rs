@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::asteroid::execution::Filter;
 
-/// How long after a control that failed another begins.
+/// How long after a check that failed another begins.
 const COOLDOWN: Duration = Duration::from_secs(600);
 
-/// The positive control of one credential. The first start with an idempotency key is looked for until it is found.
+/// The positive check of one credential. The first start with an idempotency key is looked for until it is found.
 ///
 /// ```text
 /// Waiting ──begin──▶ Looking ──pass──▶ Proven
@@ -18,11 +18,11 @@ const COOLDOWN: Duration = Duration::from_secs(600);
 ///                    Failed
 /// ```
 #[derive(Debug, Default)]
-pub struct Control(Mutex<ControlState>);
+pub struct ListingCheck(Mutex<ListingCheckState>);
 
-/// How a control stands.
+/// How a check stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ControlState {
+pub enum ListingCheckState {
     /// No start has been made that could be looked for.
     #[default]
     Waiting,
@@ -47,10 +47,10 @@ pub enum ControlState {
     },
 }
 
-impl Control {
+impl ListingCheck {
     /// Returns how it stands.
     #[must_use]
-    pub fn state(&self) -> ControlState {
+    pub fn state(&self) -> ListingCheckState {
         *self.lock()
     }
 
@@ -58,7 +58,7 @@ impl Control {
     #[must_use]
     pub fn filter(&self) -> Option<Filter> {
         match self.state() {
-            ControlState::Proven { filter, .. } => Some(filter),
+            ListingCheckState::Proven { filter, .. } => Some(filter),
             _ => None,
         }
     }
@@ -75,39 +75,39 @@ impl Control {
         let mut state = self.lock();
         let due = is_due(*state, now);
         if due {
-            *state = ControlState::Looking { last: None };
+            *state = ListingCheckState::Looking { last: None };
         }
         due
     }
 
     /// Notes what a look-up came to that did not find it.
     pub fn look(&self, last: &'static str) {
-        *self.lock() = ControlState::Looking { last: Some(last) };
+        *self.lock() = ListingCheckState::Looking { last: Some(last) };
     }
 
     /// Notes that it was found by a form of the filter, so long after it was answered.
     pub fn pass(&self, filter: Filter, lag: Duration) {
-        *self.lock() = ControlState::Proven { filter, lag };
+        *self.lock() = ListingCheckState::Proven { filter, lag };
     }
 
     /// Gives up. Returns what the last look-up came to.
     pub fn fail(&self, now: Instant) -> &'static str {
         let mut state = self.lock();
-        let last = if let ControlState::Looking { last } = *state { last } else { None };
-        *state = ControlState::Failed { last, at: now };
+        let last = if let ListingCheckState::Looking { last } = *state { last } else { None };
+        *state = ListingCheckState::Failed { last, at: now };
         last.unwrap_or("none")
     }
 
-    fn lock(&self) -> MutexGuard<'_, ControlState> {
+    fn lock(&self) -> MutexGuard<'_, ListingCheckState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_due(state: ControlState, now: Instant) -> bool {
+fn is_due(state: ListingCheckState, now: Instant) -> bool {
     match state {
-        ControlState::Waiting => true,
-        ControlState::Failed { at, .. } => now.saturating_duration_since(at) >= COOLDOWN,
-        ControlState::Looking { .. } | ControlState::Proven { .. } => false,
+        ListingCheckState::Waiting => true,
+        ListingCheckState::Failed { at, .. } => now.saturating_duration_since(at) >= COOLDOWN,
+        ListingCheckState::Looking { .. } | ListingCheckState::Proven { .. } => false,
     }
 }
 
@@ -117,16 +117,16 @@ mod tests {
 
     #[test]
     fn one_start_is_looked_for_at_a_time_and_another_a_while_after_none_was_found() {
-        let (control, start) = (Control::default(), Instant::now());
-        assert!(control.is_due(start) && control.begin(start));
-        assert!(!control.is_due(start) && !control.begin(start + COOLDOWN));
-        control.look("denied");
-        assert_eq!(control.fail(start), "denied");
-        assert_eq!(control.filter(), None);
-        assert!(!control.begin(start + COOLDOWN - Duration::from_secs(1)));
-        assert!(control.begin(start + COOLDOWN));
-        control.pass(Filter::Joined, Duration::from_secs(3));
-        assert_eq!(control.filter(), Some(Filter::Joined));
-        assert!(!control.begin(start + 2 * COOLDOWN), "what is proven is proven");
+        let (check, start) = (ListingCheck::default(), Instant::now());
+        assert!(check.is_due(start) && check.begin(start));
+        assert!(!check.is_due(start) && !check.begin(start + COOLDOWN));
+        check.look("denied");
+        assert_eq!(check.fail(start), "denied");
+        assert_eq!(check.filter(), None);
+        assert!(!check.begin(start + COOLDOWN - Duration::from_secs(1)));
+        assert!(check.begin(start + COOLDOWN));
+        check.pass(Filter::Joined, Duration::from_secs(3));
+        assert_eq!(check.filter(), Some(Filter::Joined));
+        assert!(!check.begin(start + 2 * COOLDOWN), "what is proven is proven");
     }
 }

@@ -7,37 +7,38 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{BodyDigest, Digest};
+use super::super::{BodyDigest, IdempotencyDigest};
 use super::{Bounds, Reply, Usage};
 use crate::event;
 
 /// The memory of a record without an answer, in bytes: measured, and rounded up.
-pub(super) const RECORD: usize = 256;
+pub(super) const ENTRY_MEMORY: usize = 256;
 
 /// The memory of an answer beside its body and its headers, in bytes: measured, and rounded up.
-pub(super) const ANSWER: usize = 128;
+pub(super) const ANSWER_MEMORY: usize = 128;
 
 /// What a claim takes that is in flight: a record and room for the answer that will most likely come.
-pub(super) const IN_FLIGHT: usize = RECORD + ANSWER + 96;
+pub(super) const IN_FLIGHT_MEMORY: usize = ENTRY_MEMORY + ANSWER_MEMORY + 96;
 
 /// How many outdated records one claim clears away, so that none waits for many.
-pub(super) const SWEPT: usize = 64;
+pub(super) const MAX_SWEEP: usize = 64;
 
 /// How often the log says that a tenant has too little memory.
-const REMINDER: Duration = Duration::from_secs(600);
+const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A time, in milliseconds since the keys of this process are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(u64);
+pub(super) struct Timestamp(u64);
 
 /// The keys of all tenants.
-#[derive(Debug)]
-pub(super) struct Records {
-    pub(super) epoch: Instant,
-    pub(super) by_key: HashMap<Digest, Record>,
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// The time of the first claim.
+    epoch: Option<Instant>,
+    pub(super) by_key: HashMap<IdempotencyDigest, Entry>,
     /// The keys of settled records, by when they are forgotten.
-    pub(super) ends: BTreeSet<(Moment, Digest)>,
-    pub(super) tenants: Vec<Holding>,
+    pub(super) ends: BTreeSet<(Timestamp, IdempotencyDigest)>,
+    pub(super) tenants: Vec<TenantUsage>,
     numbers: HashMap<Arc<str>, u32>,
     /// The memory of all records, in bytes.
     pub(super) memory: usize,
@@ -49,14 +50,14 @@ pub(super) struct Records {
 
 /// The memory of one tenant's records.
 #[derive(Debug)]
-pub(super) struct Holding {
+pub(super) struct TenantUsage {
     name: Arc<str>,
     /// All of them, in bytes.
     pub(super) memory: usize,
     /// Those that may not be forgotten, in bytes.
     open: usize,
     /// The keys of its answers, by when they are forgotten.
-    pub(super) answered: BTreeSet<(Moment, Digest)>,
+    pub(super) answered: BTreeSet<(Timestamp, IdempotencyDigest)>,
     /// When the log last said what there is too little memory for.
     reminded: [Option<Instant>; 3],
 }
@@ -73,81 +74,66 @@ enum Shortage {
 }
 
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Entry {
     /// Whose it is.
     tenant: u32,
     /// Which body the key was used for; nothing if only the upstream knows.
     pub(super) request: Option<BodyDigest>,
-    pub(super) state: State,
+    pub(super) state: ClaimState,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum State {
+pub(super) enum ClaimState {
     InFlight,
-    Unknown { until: Moment },
-    Answered { until: Moment, reply: Arc<Reply> },
+    Unknown { until: Timestamp },
+    Answered { until: Timestamp, reply: Arc<Reply> },
 }
 
-impl State {
+impl ClaimState {
     fn memory(&self) -> usize {
         match self {
-            State::InFlight => IN_FLIGHT,
-            State::Unknown { .. } => RECORD,
-            State::Answered { reply, .. } => RECORD + ANSWER + reply.memory(),
+            ClaimState::InFlight => IN_FLIGHT_MEMORY,
+            ClaimState::Unknown { .. } => ENTRY_MEMORY,
+            ClaimState::Answered { reply, .. } => ENTRY_MEMORY + ANSWER_MEMORY + reply.memory(),
         }
     }
 
     /// Whether a start under the key may run, so that it must not be forgotten.
     fn is_open(&self) -> bool {
-        !matches!(self, State::Answered { .. })
+        !matches!(self, ClaimState::Answered { .. })
     }
 
-    fn until(&self) -> Option<Moment> {
+    fn until(&self) -> Option<Timestamp> {
         match self {
-            State::InFlight => None,
-            State::Unknown { until } | State::Answered { until, .. } => Some(*until),
+            ClaimState::InFlight => None,
+            ClaimState::Unknown { until } | ClaimState::Answered { until, .. } => Some(*until),
         }
     }
 }
 
 /// The state of a key after its claim has gone.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum Settlement {
     Forgotten,
-    As(State),
+    As(ClaimState),
     Unknown { now: Option<Instant> },
     Answered { reply: Arc<Reply>, now: Instant },
 }
 
-impl Default for Records {
-    fn default() -> Records {
-        Records {
-            epoch: Instant::now(),
-            by_key: HashMap::new(),
-            ends: BTreeSet::new(),
-            tenants: Vec::new(),
-            numbers: HashMap::new(),
-            memory: 0,
-            bound: 0,
-            forgotten_early: 0,
-        }
-    }
-}
-
-impl Records {
+impl Entries {
     pub(super) fn usage(&self) -> Usage {
-        let Records { memory, bound, forgotten_early, .. } = *self;
+        let Entries { memory, bound, forgotten_early, .. } = *self;
         Usage { records: self.by_key.len(), memory, bound, forgotten_early }
     }
 
     /// Returns the moment that a time is in.
-    fn moment(&self, time: Instant) -> Moment {
-        let since = time.saturating_duration_since(self.epoch);
-        Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    fn moment(&mut self, time: Instant) -> Timestamp {
+        let since = time.saturating_duration_since(*self.epoch.get_or_insert(time));
+        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Returns when something is forgotten that ends now; never before its time.
-    fn end(&self, now: Instant, retention: Duration) -> Moment {
+    fn end(&mut self, now: Instant, retention: Duration) -> Timestamp {
         self.moment(now + retention + Duration::from_nanos(999_999))
     }
 
@@ -155,19 +141,19 @@ impl Records {
     pub(super) fn add(
         &mut self,
         tenant: &Arc<str>,
-        key: Digest,
+        key: IdempotencyDigest,
         request: BodyDigest,
         bounds: Bounds,
         now: Instant,
     ) -> bool {
         let tenant = self.number(tenant);
         let open = self.holding(tenant).map_or(0, |holding| holding.open);
-        if open + IN_FLIGHT > bounds.share || !self.make_room(tenant, IN_FLIGHT, bounds, now) {
+        if open + IN_FLIGHT_MEMORY > bounds.share || !self.make_room(tenant, IN_FLIGHT_MEMORY, bounds, now) {
             self.remind(tenant, Shortage::Key, now, None);
             return false;
         }
-        self.by_key.insert(key, Record { tenant, request: Some(request), state: State::InFlight });
-        self.count(tenant, &State::InFlight, key);
+        self.by_key.insert(key, Entry { tenant, request: Some(request), state: ClaimState::InFlight });
+        self.count(tenant, &ClaimState::InFlight, key);
         true
     }
 
@@ -178,16 +164,16 @@ impl Records {
         }
         let number = u32::try_from(self.tenants.len()).unwrap_or(u32::MAX);
         let name = Arc::clone(tenant);
-        self.tenants.push(Holding { name, memory: 0, open: 0, answered: BTreeSet::new(), reminded: [None; 3] });
+        self.tenants.push(TenantUsage { name, memory: 0, open: 0, answered: BTreeSet::new(), reminded: [None; 3] });
         self.numbers.insert(Arc::clone(tenant), number);
         number
     }
 
-    fn holding(&mut self, tenant: u32) -> Option<&mut Holding> {
+    fn holding(&mut self, tenant: u32) -> Option<&mut TenantUsage> {
         self.tenants.get_mut(usize::try_from(tenant).unwrap_or(usize::MAX))
     }
 
-    fn count(&mut self, tenant: u32, state: &State, key: Digest) {
+    fn count(&mut self, tenant: u32, state: &ClaimState, key: IdempotencyDigest) {
         self.memory += state.memory();
         self.ends.extend(state.until().map(|until| (until, key)));
         let Some(holding) = self.holding(tenant) else { return };
@@ -199,7 +185,7 @@ impl Records {
         }
     }
 
-    fn uncount(&mut self, tenant: u32, state: &State, key: Digest) {
+    fn uncount(&mut self, tenant: u32, state: &ClaimState, key: IdempotencyDigest) {
         self.memory -= state.memory();
         let end = state.until().map(|until| (until, key));
         if let Some(end) = &end {
@@ -215,7 +201,7 @@ impl Records {
     }
 
     /// Gives a record another state, or none.
-    pub(super) fn change(&mut self, key: Digest, state: Option<State>) {
+    pub(super) fn change(&mut self, key: IdempotencyDigest, state: Option<ClaimState>) {
         let Some(mut record) = self.by_key.remove(&key) else { return };
         self.uncount(record.tenant, &record.state, key);
         let Some(state) = state else { return };
@@ -225,9 +211,9 @@ impl Records {
     }
 
     /// Forgets this key and some others if their time is over.
-    pub(super) fn forget_outdated(&mut self, key: Digest, now: Instant) {
+    pub(super) fn forget_outdated(&mut self, key: IdempotencyDigest, now: Instant) {
         let now = self.moment(now);
-        for _ in 0..SWEPT {
+        for _ in 0..MAX_SWEEP {
             let Some((_, outdated)) = self.ends.first().copied().filter(|(until, _)| *until <= now) else { return };
             self.change(outdated, None);
         }
@@ -265,52 +251,53 @@ impl Records {
     fn remind(&mut self, tenant: u32, shortage: Shortage, now: Instant, early: Option<Duration>) {
         let Some(holding) = self.holding(tenant) else { return };
         let Some(reminded) = holding.reminded.get_mut(shortage as usize) else { return };
-        if reminded.is_some_and(|last| now.saturating_duration_since(last) < REMINDER) {
+        if reminded.is_some_and(|last| now.saturating_duration_since(last) < LOG_INTERVAL) {
             return;
         }
         *reminded = Some(now);
         let tenant = &*holding.name;
         match shortage {
             Shortage::Retention => {
-                let early = humantime::format_duration(early.unwrap_or_default());
+                let early_by = humantime::format_duration(early.unwrap_or_default());
                 tracing::warn!(
                     event = event::IDEMPOTENCY_RETENTION_SHORTENED,
                     tenant,
-                    %early,
-                    "idempotency.memory is full: answers are forgotten before idempotency.retention is over, and a retry of \
-                     such a start may start another; give it more memory"
+                    %early_by,
+                    "idempotency.memory is full: answers are forgotten before idempotency.retention has passed, so a \
+                     retry of such a start may start another; raise idempotency.memory"
                 );
             }
             Shortage::Answer => tracing::error!(
                 event = event::IDEMPOTENCY_ANSWER_DROPPED,
                 tenant,
-                "idempotency.memory is full: an answer could not be kept, and its key's outcome counts as unknown; give it \
-                 more memory"
+                "idempotency.memory is full: an answer was not kept, and the outcome of its idempotency key counts as \
+                 unknown; raise idempotency.memory"
             ),
             Shortage::Key => tracing::error!(
                 event = event::IDEMPOTENCY_SHARE_FULL,
                 tenant,
-                "idempotency.memory: this tenant's share is full of starts in flight and of unknown outcome. Its starts with \
-                 a new Idempotency-Key are refused until idempotency.retention is over for some; give it more memory"
+                "idempotency.memory: this tenant's share is full of starts in flight or of unknown outcome. Its \
+                 starts with a new Idempotency-Key are refused until idempotency.retention has passed for some; raise \
+                 idempotency.memory"
             ),
         }
     }
 
-    pub(super) fn settle(&mut self, key: Digest, bounds: Bounds, end: End) {
+    pub(super) fn settle(&mut self, key: IdempotencyDigest, bounds: Bounds, end: Settlement) {
         match end {
-            End::Forgotten => self.change(key, None),
-            End::As(state) => self.change(key, Some(state)),
-            End::Unknown { now } => {
+            Settlement::Forgotten => self.change(key, None),
+            Settlement::As(state) => self.change(key, Some(state)),
+            Settlement::Unknown { now } => {
                 let until = self.end(now.unwrap_or_else(Instant::now), bounds.retention);
-                self.change(key, Some(State::Unknown { until }));
+                self.change(key, Some(ClaimState::Unknown { until }));
             }
-            End::Answered { reply, now } => {
+            Settlement::Answered { reply, now } => {
                 let until = self.end(now, bounds.retention);
                 // Its own memory comes back first, so that a long answer needs no more than it takes.
-                self.change(key, Some(State::Unknown { until }));
+                self.change(key, Some(ClaimState::Unknown { until }));
                 let Some(tenant) = self.by_key.get(&key).map(|record| record.tenant) else { return };
-                if self.make_room(tenant, ANSWER + reply.memory(), bounds, now) {
-                    self.change(key, Some(State::Answered { until, reply }));
+                if self.make_room(tenant, ANSWER_MEMORY + reply.memory(), bounds, now) {
+                    self.change(key, Some(ClaimState::Answered { until, reply }));
                 } else {
                     self.remind(tenant, Shortage::Answer, now, None);
                 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::asteroid::execution::Filter;
 use crate::event;
 use crate::facts::request_id::RequestId;
-use crate::state::Digest;
+use crate::state::{IdempotencyDigest, Permit};
 use crate::tasks::Tasks;
 use crate::tenant::Tenant;
 use crate::trace::Trace;
@@ -22,49 +22,48 @@ use crate::upstream::Upstream;
 
 use super::Proxy;
 use super::generation::Snapshot;
-use super::limit::Permit;
-use super::recovery::{Error, Found, LookUp};
+use super::recovery::{Error, Lookup, LookupResult};
 
 /// The seconds before each look-up: eleven minutes in all.
 const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
 
 /// A start that is to be looked for once it was answered.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(super) struct ListingProbe {
     upstream: Arc<Upstream>,
     snapshot: Arc<Snapshot>,
     tenant: Arc<Tenant>,
     /// The value of its tag.
-    digest: Digest,
+    digest: IdempotencyDigest,
     tasks: Tasks,
 }
 
-impl Control {
+impl ListingProbe {
     /// Returns the positive control that the start of this digest can serve as, if one is due.
     pub(super) fn of(
         proxy: &Proxy,
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
-        digest: Digest,
-    ) -> Option<Box<Control>> {
-        let is_due = snapshot.idempotency.recovery && tenant.control.is_due(Instant::now());
+        digest: IdempotencyDigest,
+        now: Instant,
+    ) -> Option<Box<ListingProbe>> {
+        let is_due = snapshot.idempotency.recovery && tenant.listing_check.is_due(now);
         is_due.then(|| {
             let (upstream, tasks) = (Arc::clone(&proxy.upstream), proxy.tasks.clone());
             let (snapshot, tenant) = (Arc::clone(snapshot), Arc::clone(tenant));
-            Box::new(Control { upstream, snapshot, tenant, digest, tasks })
+            Box::new(ListingProbe { upstream, snapshot, tenant, digest, tasks })
         })
     }
 
     /// Begins to look for the start in the background, unless another one is being looked for. No drain waits for it.
-    pub(super) fn begin(self: Box<Self>) {
-        let answered = Instant::now();
-        if self.tenant.control.begin(answered) {
-            self.tasks.clone().spawn_unwaited(async move { self.run(answered).await });
+    pub(super) fn begin(self: Box<Self>, answered: Instant) {
+        if self.tenant.listing_check.begin(answered) {
+            self.tasks.clone().spawn_untracked(async move { self.run(answered).await });
         }
     }
 
     async fn run(&self, answered: Instant) {
-        let (control, credential) = (&self.tenant.control, &*self.tenant.credential.name);
+        let (control, credential) = (&self.tenant.listing_check, &*self.tenant.credential.name);
         for pause in PAUSES {
             tokio::time::sleep(Duration::from_secs(pause)).await;
             match self.look().await {
@@ -77,27 +76,28 @@ impl Control {
                         credential,
                         filter = filter.name(),
                         lag_ms,
-                        "recovery is proven: a start was found"
+                        "recovery is proven: a start was found at the upstream"
                     );
                     return;
                 }
                 Err(found) => control.look(found),
             }
         }
-        let last = control.fail(Instant::now());
+        let last_result = control.fail(Instant::now());
         tracing::error!(
             event = event::RECOVERY_PROOF_FAILED,
             credential,
-            last,
-            "recovery is unproven: a start that was answered was not found in the upstream's listing, so a retry that comes to \
-             another process may start again; see whether the key may list executions, and whether the API's filters have changed"
+            last_result,
+            "recovery is unproven: an answered start was not found in the upstream's listing, so a retry that reaches \
+             another process may start again. Check whether the key may list executions and whether the API's filters \
+             have changed"
         );
     }
 
     /// Returns the form of the filter that finds the start, or what the look-up came to.
     async fn look(&self) -> Result<Filter, &'static str> {
-        let (permit, request_id) = (Permit::of_nobody(), RequestId::of(&HeaderMap::new()));
-        let look_up = LookUp {
+        let (permit, request_id) = (Permit::internal(), RequestId::of(&HeaderMap::new()));
+        let look_up = Lookup {
             upstream: &self.upstream,
             snapshot: &self.snapshot,
             tenant: &self.tenant,
@@ -115,13 +115,15 @@ impl Control {
             // A server that ignores a form lists everything, which may be this one start. So the form must find nothing for a
             // digest that no start has.
             let found = match ask(filter, self.digest.to_string()).await {
-                Ok(Found::Nothing) => continue,
-                Ok(Found::One { .. } | Found::Several) => ask(filter, Uuid::new_v4().simple().to_string()).await,
+                Ok(LookupResult::None) => continue,
+                Ok(LookupResult::One { .. } | LookupResult::Several) => {
+                    ask(filter, Uuid::new_v4().simple().to_string()).await
+                }
                 Err(error) => Err(error),
             };
             match found {
-                Ok(Found::Nothing) => return Ok(filter),
-                Ok(Found::One { .. } | Found::Several) => last = Error::Unfiltered.name(),
+                Ok(LookupResult::None) => return Ok(filter),
+                Ok(LookupResult::One { .. } | LookupResult::Several) => last = Error::Unfiltered.name(),
                 Err(error) => last = error.name(),
             }
         }

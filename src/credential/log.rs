@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Key, Known};
+use super::{Credential, Known};
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +17,13 @@ pub(super) enum Event {
     Expired,
     /// The key before, which its store has, cannot be used.
     BeforeUnusable,
-    /// The upstream takes the newest key.
+    /// The upstream takes the current key.
     NewestAccepted,
-    /// The upstream does not know the newest key, but the one before.
+    /// The upstream does not know the current key, but the one before.
     NewestRefused,
     /// The upstream refuses whatever is held.
     Rejected,
-    /// It did, and refuses the newest key, too.
+    /// It did, and refuses the current key, too.
     NewestRejected,
     /// It could not be asked.
     Unclear,
@@ -31,11 +31,11 @@ pub(super) enum Event {
     AcceptedAgain,
 }
 
-pub(super) fn line(key: &Key, event: Event, known: &Known) {
-    let shown = key.shown_with(known, Instant::now());
-    let (credential, state) = (&*key.name, shown.condition.name());
-    let fingerprint = shown.newest.map(|newest| tracing::field::display(newest.fingerprint));
-    let before = shown.before.map(tracing::field::display);
+pub(super) fn log_transition(key: &Credential, event: Event, known: &Known) {
+    let shown = key.status_of(known, Instant::now());
+    let (credential, state) = (&*key.name, shown.status.name());
+    let fingerprint = shown.current.map(|current| tracing::field::display(current.fingerprint));
+    let before = shown.previous.map(tracing::field::display);
     let reason = shown.trouble.as_ref().map(tracing::field::display);
     macro_rules! say {
         ($level:ident, $message:literal) => {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// How long after a look that was asked for the next question leads to none.
-pub(super) const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const COOLDOWN: Duration = Duration::from_secs(5);
 
-/// Between those who ask for a look and the keeper, who looks.
+/// Between those who ask for a look and the refresher, which looks.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct RefreshRequests {
     asked: Notify,
     begun: AtomicU64,
     over: AtomicU64,
@@ -19,13 +19,13 @@ pub(super) struct Looks {
     last: Mutex<Option<(Instant, u64)>>,
 }
 
-impl Looks {
+impl RefreshRequests {
     /// Asks for a look that begins after now, and says its number. However many ask, there is one look at a time, and one in
     /// five seconds: without a number, none is coming.
     pub(super) fn ask(&self, now: Instant) -> Option<u64> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match *last {
-            Some((at, number)) if now.saturating_duration_since(at) < AGAIN => {
+            Some((at, number)) if now.saturating_duration_since(at) < COOLDOWN => {
                 Some(number).filter(|it| !self.is_over(*it))
             }
             _ => {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn however_many_ask_there_is_one_look_and_no_other_for_five_seconds() {
-        let (looks, start) = (Looks::default(), Instant::now());
+        let (looks, start) = (RefreshRequests::default(), Instant::now());
         let ask = |millis| looks.ask(start + Duration::from_millis(millis));
         looks.begin();
         assert_eq!([ask(0), ask(1), ask(2)], [Some(2); 3], "the one that has begun may have looked already");

@@ -10,43 +10,44 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{sleep, sleep_until};
 
-use crate::secret::{Error, Fetched, Pace, Secret};
+use crate::secret::{Content, Error, Pace, Secret};
 
-use super::looks::AGAIN;
-use super::ring::{Ring, Trial};
-use super::say::{self, Event};
-use super::{Held, Judgement, Key, Keyring};
+use super::log::{self, Event};
+use super::refresh_requests::COOLDOWN;
+use super::versions::{Verification, Versions};
+use super::{Credential, Credentials, Judgement, SecretVersion};
 
 /// How often the upstream is asked about a key that it was asked about in vain.
-const QUESTIONS: Pace = Pace { every: AGAIN, longest: Duration::from_secs(60) };
+const QUESTIONS: Pace = Pace { every: COOLDOWN, longest: Duration::from_secs(60) };
 
 /// How often it is asked about a key that it has accepted each time.
 const DOUBTS: Duration = Duration::from_secs(1);
 
 /// What the upstream makes of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeResult {
     /// It answered a read call.
     Accepted,
     /// It refused the key.
-    Refused,
+    Rejected,
     /// It could not be reached, or answered something that says neither: this.
-    Unclear(String),
+    Inconclusive(String),
 }
 
 /// Keeps the credentials of a keyring, whichever they are at a time.
 #[derive(Debug)]
-pub struct Keeper(pub Arc<Keyring>);
+pub struct Refresher(pub Arc<Credentials>);
 
 type Kept<'a> = Pin<Box<dyn Future<Output = Infallible> + 'a>>;
 
-impl Keeper {
+impl Refresher {
     /// Keeps them, and never ends. `ask` makes a read call with one key of a credential.
-    pub async fn run(self, ask: impl AsyncFn(&Key, &Held) -> Verdict) -> Infallible {
+    pub async fn run(self, ask: impl AsyncFn(&Credential, &SecretVersion) -> ProbeResult) -> Infallible {
         let mut keys = self.0.subscribe();
         loop {
             let present = keys.borrow_and_update().clone();
-            let kept = |key| -> [Kept<'_>; 2] { [Box::pin(Key::keep(key)), Box::pin(Key::confirm(key, &ask))] };
+            let kept =
+                |key| -> [Kept<'_>; 2] { [Box::pin(Credential::keep(key)), Box::pin(Credential::confirm(key, &ask))] };
             // Each is polled only when it is woken, however many there are.
             let mut kept: FuturesUnordered<_> = present.values().flat_map(|key| kept(&**key)).collect();
             // With another configuration all are begun anew, and so looked at at once.
@@ -58,22 +59,22 @@ impl Keeper {
     }
 }
 
-impl Key {
+impl Credential {
     async fn keep(&self) -> Infallible {
         let Some(pace) = self.pace else { return pending().await };
         let mut failures = 0_u32;
         loop {
-            self.looks.begin();
+            self.refresh_requests.begin();
             let fetched = self.fetch().await;
             failures = if fetched.is_ok() { 0 } else { failures.saturating_add(1) };
             self.take(fetched, Instant::now());
-            self.looks.end();
+            self.refresh_requests.end();
             self.changed.send_replace(());
             // A store that tells of changes is not polled.
             let wait = if failures == 0 && self.changes.is_some() { Duration::MAX } else { pace.after(failures) };
             tokio::select! {
                 () = sleep(wait.min(self.until_expiry(Instant::now()))) => {}
-                () = self.looks.asked() => {}
+                () = self.refresh_requests.asked() => {}
                 () = self.change() => {}
             }
             if wait == Duration::MAX {
@@ -102,12 +103,12 @@ impl Key {
     /// # Errors
     ///
     /// Where no key is there at present.
-    pub async fn fetch(&self) -> Result<Fetched, Error> {
+    pub async fn fetch(&self) -> Result<Content, Error> {
         self.store.lock().await.fetch().await
     }
 
     /// Takes in what the store said. What holds no key changes no key.
-    pub fn take(&self, fetched: Result<Fetched, Error>, now: Instant) {
+    pub fn take(&self, fetched: Result<Content, Error>, now: Instant) {
         let mut known = self.lock();
         let event = match fetched {
             Ok(fetched) => {
@@ -119,13 +120,13 @@ impl Key {
                 known.trouble_before = trouble_before;
                 let replaced = self.renew(fetched);
                 if unusable {
-                    say::line(self, Event::BeforeUnusable, &known);
+                    log::log_transition(self, Event::BeforeUnusable, &known);
                 }
                 if replaced { Some(Event::Replaced) } else { lost.then_some(Event::Back) }
             }
             Err(error) => {
-                let name = error.name();
-                let news = known.trouble.replace(error).is_none_or(|before| before.name() != name);
+                let name = error.code();
+                let news = known.trouble.replace(error).is_none_or(|before| before.code() != name);
                 let over = self.until_expiry_of(known.seen, now) == Some(Duration::ZERO);
                 let was_over = self.expired.swap(over, Ordering::AcqRel);
                 match (was_over, over) {
@@ -136,26 +137,27 @@ impl Key {
             }
         };
         if let Some(event) = event {
-            say::line(self, event, &known);
+            log::log_transition(self, event, &known);
         }
     }
 
     /// Whether there is another key now than before.
-    fn renew(&self, Fetched { key, previous }: Fetched) -> bool {
-        let ring = self.ring.load_full();
+    fn renew(&self, Content { current: key, previous }: Content) -> bool {
+        let versions = self.versions.load_full();
         let hold = |secret: Secret| {
-            let known = ring.as_ref().and_then(|ring| ring.held().find(|held| held.secret.is(&secret)).cloned());
-            known.unwrap_or_else(|| Held::new(secret, &self.salt))
+            let known =
+                versions.as_ref().and_then(|versions| versions.held().find(|held| held.secret.is(&secret)).cloned());
+            known.unwrap_or_else(|| SecretVersion::new(secret, &self.salt))
         };
-        let newest = hold(key);
-        let stored = previous.and_then(Result::ok).map(hold).filter(|stored| !stored.is(&newest));
-        let (ring, replaced) = match ring.as_deref() {
-            None => (Ring::new(newest, stored), true),
-            Some(ring) if !Arc::ptr_eq(ring.newest(), &newest) => (ring.renewed(newest, stored), true),
-            Some(ring) if ring.lacks_before() && stored.is_some() => (Ring::new(newest, stored), false),
+        let current = hold(key);
+        let stored = previous.and_then(Result::ok).map(hold).filter(|stored| !stored.is(&current));
+        let (versions, replaced) = match versions.as_deref() {
+            None => (Versions::new(current, stored), true),
+            Some(versions) if !Arc::ptr_eq(versions.current(), &current) => (versions.renewed(current, stored), true),
+            Some(versions) if versions.lacks_previous() && stored.is_some() => (Versions::new(current, stored), false),
             Some(_) => return false,
         };
-        self.ring.store(Some(Arc::new(ring)));
+        self.versions.store(Some(Arc::new(versions)));
         self.changed.send_replace(());
         self.questions.notify_one();
         replaced
@@ -174,7 +176,7 @@ impl Key {
     }
 
     /// Asks the upstream whenever a key is in question: at once where one is new, else seldom.
-    async fn confirm(&self, ask: &impl AsyncFn(&Key, &Held) -> Verdict) -> Infallible {
+    async fn confirm(&self, ask: &impl AsyncFn(&Credential, &SecretVersion) -> ProbeResult) -> Infallible {
         let (mut asked, mut failures) = (None, 0_u32);
         loop {
             let due = self.question_due(asked, failures);
@@ -196,13 +198,13 @@ impl Key {
 
     /// When the upstream is to be asked, if at all.
     pub(super) fn question_due(&self, asked: Option<Instant>, failures: u32) -> Option<Instant> {
-        let ring = self.ring.load();
-        let ring = ring.as_ref()?;
+        let versions = self.versions.load();
+        let versions = versions.as_ref()?;
         let now = Instant::now();
-        if ring.before().is_some() && ring.trial() == Trial::Due {
+        if versions.previous().is_some() && versions.verification() == Verification::Pending {
             return Some(now);
         }
-        let in_question = ring.before().is_some() || self.doubted.load(Ordering::Acquire) || self.is_to_verify();
+        let in_question = versions.previous().is_some() || self.doubted.load(Ordering::Acquire) || self.is_to_verify();
         let wait = failures.checked_sub(1).map_or(DOUBTS, |failures| QUESTIONS.after(failures));
         in_question.then(|| asked.map_or(now, |asked| asked + wait))
     }
@@ -211,25 +213,28 @@ impl Key {
         self.definition.verify && !self.is_verified()
     }
 
-    /// Asks about the newest key, and where requests were refused with both, about the one before.
-    pub(super) async fn judge(&self, ask: &impl AsyncFn(&Key, &Held) -> Verdict, now: Instant) {
-        let Some(ring) = self.ring.load_full() else { return };
+    /// Asks about the current key, and where requests were refused with both, about the one before.
+    pub(super) async fn judge(&self, ask: &impl AsyncFn(&Credential, &SecretVersion) -> ProbeResult, now: Instant) {
+        let Some(versions) = self.versions.load_full() else { return };
         let doubted = self.doubted.load(Ordering::Acquire) || self.is_to_verify();
-        let newest = ask(self, ring.newest()).await;
-        let before = match ring.before() {
-            Some(before) if doubted && newest == Verdict::Refused => Some(ask(self, before).await),
+        let current = ask(self, versions.current()).await;
+        let before = match versions.previous() {
+            Some(before) if doubted && current == ProbeResult::Rejected => Some(ask(self, before).await),
             _ => None,
         };
-        let all_refused = newest == Verdict::Refused && (ring.before().is_none() || before == Some(Verdict::Refused));
-        let trial = match &newest {
-            Verdict::Accepted => Some(Trial::Accepted),
-            Verdict::Refused => ring.before().map(|_| Trial::Refused),
-            Verdict::Unclear(_) => (ring.trial() == Trial::Due).then_some(Trial::Unclear),
+        let all_refused = current == ProbeResult::Rejected
+            && (versions.previous().is_none() || before == Some(ProbeResult::Rejected));
+        let verification = match &current {
+            ProbeResult::Accepted => Some(Verification::Accepted),
+            ProbeResult::Rejected => versions.previous().map(|_| Verification::Rejected),
+            ProbeResult::Inconclusive(_) => {
+                (versions.verification() == Verification::Pending).then_some(Verification::Inconclusive)
+            }
         };
-        let judgement = match [Some(&newest), before.as_ref()] {
-            [Some(Verdict::Accepted), _] | [_, Some(Verdict::Accepted)] => Judgement::Accepted(Some(now)),
+        let judgement = match [Some(&current), before.as_ref()] {
+            [Some(ProbeResult::Accepted), _] | [_, Some(ProbeResult::Accepted)] => Judgement::Accepted(Some(now)),
             _ if doubted && all_refused => Judgement::Rejected,
-            [Some(Verdict::Unclear(reason)), _] | [_, Some(Verdict::Unclear(reason))] => {
+            [Some(ProbeResult::Inconclusive(reason)), _] | [_, Some(ProbeResult::Inconclusive(reason))] => {
                 Judgement::Unclear(reason.clone())
             }
             _ => Judgement::Open,
@@ -238,6 +243,6 @@ impl Key {
             // Even if no request has met the refusal yet.
             self.doubt(now);
         }
-        self.judged(&ring, trial, judgement);
+        self.judged(&versions, verification, judgement);
     }
 }

@@ -1,0 +1,33 @@
+//! `workers`: how many threads serve callers.
+
+use std::num::NonZero;
+
+use super::Section;
+use crate::config::file;
+
+/// The most workers that can be configured; `auto` gives no more either.
+pub const MAX_WORKERS: usize = 256;
+
+/// The number of threads that serve callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One if every listener is on loopback or a Unix socket, else one for each core of the control group.
+    Auto,
+    /// As many as are written: 1 to [`MAX_WORKERS`].
+    Count(NonZero<usize>),
+}
+
+pub(super) fn resolve(written: Option<file::Number>, section: &mut Section<'_>) -> Option<Workers> {
+    let Some(file::Number(text)) = written else { return Some(Workers::Auto) };
+    let text = text.trim();
+    if text == "auto" {
+        return Some(Workers::Auto);
+    }
+    match text.parse().ok().filter(|count: &NonZero<usize>| count.get() <= MAX_WORKERS) {
+        Some(count) => Some(Workers::Count(count)),
+        None => {
+            let message = format!("must be auto or a whole number from 1 to {MAX_WORKERS}");
+            section.findings.fault(&section.path.key("workers"), message)
+        }
+    }
+}
