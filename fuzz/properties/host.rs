@@ -1,5 +1,5 @@
-//! Who may call: whatever the head, each listener decides as a second reading of RFC 3986, RFC 9112 and RFC 9113 does, and
-//! takes no host that is malformed.
+//! The check before all stages: for any head, each listener decides as a second reading of RFC 3986, RFC 9112 and RFC 9113
+//! does. No malformed host is accepted.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
@@ -37,7 +37,7 @@ enum Refusal {
     Framing,
     Target,
     Host,
-    /// What cannot be read as a host is no name of the listener either.
+    /// The text is no host. The gateway may also answer that it is none of the listener's names.
     Unreadable,
     Misdirected(String),
     Browser,
