@@ -9,7 +9,6 @@ pub mod body;
 mod claim;
 mod credential;
 pub mod delivery;
-pub mod echo;
 pub mod error;
 mod exchange;
 pub mod generation;
@@ -21,6 +20,7 @@ mod outgoing;
 mod overtime;
 mod rate_limit_headers;
 pub mod recovery;
+pub mod redact;
 pub mod rehearsal;
 mod resend_check;
 
@@ -130,12 +130,12 @@ impl Proxy {
         let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let keyed = key.map(|key| key.with(&body));
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
-        let Record { facts: Facts { request_id, looked_up, remaining, .. }, trace, .. } = &mut *record;
+        let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
         let lookup = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
         // Read again, as the body may have taken long to arrive.
         let now = Now::read();
-        let start = match claim::claim(keyed, &lookup, now, looked_up, remaining).await? {
+        let start = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
             ClaimResult::Send(start) => start,
             ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
             ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),

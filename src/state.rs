@@ -5,7 +5,6 @@ mod admission;
 mod budget;
 mod claims;
 mod digest;
-mod echoes;
 mod in_flight;
 mod limits;
 mod listing_check;
@@ -24,15 +23,14 @@ pub use admission::{AdmitError, OverLimit, Permit};
 pub use budget::{Budget, BudgetCharge, Day, OverBudget, SpentBudget};
 pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, Usage};
 pub use digest::{BodyDigest, IdempotencyDigest};
-pub use echoes::Echoes;
 pub use in_flight::{InFlight, InFlightCount};
 pub use limits::{Amount, Limit, Limits, Remaining};
 pub use listing_check::{ListingCheck, ListingCheckState};
-pub use meters::{Counter, IdempotencyResult, LimitDecision, Meters};
+pub use meters::{IdempotencyResult, LimitDecision, Meters};
 pub use now::Now;
 pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
-pub use start::{KeyedStart, Reservation, ReservedStart, StartError, StartInFlight, StartResult};
+pub use start::{IdempotencyOutcome, KeyedStart, Reservation, ReservedStart, StartError, StartInFlight, StartResult};
 pub use tenant::TenantState;
 
 /// The reason why counts and claims cannot be reached. It has no values, as they are in this process.

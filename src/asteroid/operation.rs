@@ -156,14 +156,13 @@ impl Operation {
     ///
     /// [`Error::Id`].
     pub fn target(self, id: &str) -> Result<Uri, Error> {
-        // Any id will do to find the name of this one.
-        let path = |id| self.template().split('/').map(|segment| if segment.starts_with('{') { id } else { segment });
-        let template: Vec<&str> = path("").skip(1).collect();
-        let (_, id_name, _) = operations_at(&template).ok_or(Error::Path)?;
+        let mut segments: Vec<&str> = self.template().split('/').skip(1).collect();
+        let (_, id_name, name) = operations_at(&segments).ok_or(Error::Path)?;
         if !is_uuid(id) {
             return Err(Error::Id(id_name));
         }
-        path(id).collect::<Vec<_>>().join("/").parse().map_err(|_| Error::Path)
+        segments.iter_mut().filter(|segment| **segment == name).for_each(|segment| *segment = id);
+        format!("/{}", segments.join("/")).parse().map_err(|_| Error::Path)
     }
 }
 

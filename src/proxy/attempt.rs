@@ -6,6 +6,8 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::refuses_key;
+
+use crate::facts::LookupOutcome;
 use crate::metrics::client::Sent;
 use crate::proxy::error::Error;
 use crate::record::Entered;
@@ -44,14 +46,14 @@ pub(super) struct Progress {
     pub(super) overtime: Option<Arc<Overtime>>,
     /// The version that was sent after the first was refused.
     pub(super) second_version: OnceLock<Fingerprint>,
-    /// The result of a look-up between the two, as the log names it.
-    pub(super) looked_up: OnceLock<&'static str>,
+    /// The outcome of a look-up between the two.
+    pub(super) lookup: OnceLock<LookupOutcome>,
 }
 
 impl Progress {
     /// Creates the progress of a request that was not sent yet.
     pub(super) fn new(has_overtime: bool) -> Arc<Progress> {
-        let overtime = has_overtime.then(|| Arc::new(Overtime::new(overtime::LENGTH)));
+        let overtime = has_overtime.then(|| Arc::new(Overtime::new(overtime::MAX_OVERTIME)));
         Arc::new(Progress { overtime, ..Progress::default() })
     }
 
@@ -107,10 +109,10 @@ impl Attempt {
             self.credential.note_accepted();
         }
         let (mut head, body) = response.into_parts();
-        let mut echo = self.credential.echo();
-        echo.clean(&mut head);
+        let mut redactor = self.credential.redactor();
+        redactor.redact_head(&mut head);
         let max = self.outgoing.operation.rules().answer_head;
-        let body = Body::begin(body, max, echo, sent, lease, self.permit, &timer).await;
+        let body = Body::begin(body, max, redactor, sent, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }
