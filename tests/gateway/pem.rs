@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Output;
 
+use asteroid_gateway::event;
+
 use crate::harness::certificates::Authority;
 use crate::harness::secure::secured;
 use crate::harness::{Asteroid, Pair, binary, configuration};
@@ -99,7 +101,9 @@ fn one_that_comes_to_be_so_while_the_gateway_runs_is_not_repeated_either() {
     let ca = std::fs::read(pair.asteroid.ca_file()).unwrap();
     let changed = |times: usize| {
         pair.gateway.wait_for(|text| {
-            (text.lines().filter(|line| line.contains("upstream.ca_file has changed")).count() == times).then_some(())
+            let codes = [event::UPSTREAM_CA_REPLACED, event::UPSTREAM_CA_REFUSED];
+            let is_change = |line: &&str| codes.iter().any(|code| line.contains(&format!("\"{code}\"")));
+            (text.lines().filter(is_change).count() == times).then_some(())
         });
     };
     for (nth, (_, content)) in ways.iter().enumerate() {
