@@ -17,7 +17,6 @@ use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::metrics::Asked;
-use asteroid_gateway::metrics::client::Target;
 use asteroid_gateway::proxy::echo::Echo;
 use asteroid_gateway::record::{Record, Sinks};
 use asteroid_gateway::secret::{Mask, Secret};
@@ -137,7 +136,7 @@ fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
 }
 
 fn exchange(sinks: &Arc<Sinks>) {
-    sinks.metrics.client.begin(Target::Operation(Operation::AgentExecute)).answered(StatusCode::ACCEPTED);
+    sinks.metrics.client.begin(Operation::AgentExecute).answered(StatusCode::ACCEPTED);
 }
 
 // What metrics add to a small start with a key and every limit: its four decisions, its key, the request to the upstream, and

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
 use crate::asteroid::answer::Proof;
-use crate::asteroid::operation::{Call, Operation};
+use crate::asteroid::operation::{Call, IdName, Operation};
 use crate::caller::Peer;
 use crate::secret::Fingerprint;
 use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
@@ -208,9 +208,9 @@ impl Facts {
     pub fn set_call(&mut self, call: &Call<'_>) {
         self.operation = Some(call.operation);
         let id = Some(call.id.to_owned());
-        match call.operation {
-            Operation::AgentExecute => self.agent_id = id,
-            Operation::WorkflowExecute => self.workflow_id = id,
+        match call.id_name {
+            IdName::Agent => self.agent_id = id,
+            IdName::Workflow => self.workflow_id = id,
         }
     }
 }

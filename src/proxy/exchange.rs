@@ -3,25 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::{Request, Response};
+use hyper::Response;
 
 use crate::asteroid::answer::Proof;
 use crate::facts::{Decision, Outcome};
 use crate::proxy::error::{Error, Form};
 use crate::record::Record;
 use crate::state::{IdempotencyOutcome, Limit, ReservedStart, StartInFlight};
-use crate::transport;
 
 use super::answer::Body;
+use super::attempt::Attempt;
 use super::listing_check::ListingProbe;
 use super::overtime::{Continuation, PendingAnswer};
-use super::sending::Sending;
 use super::{failed, idempotency, passed_on};
 
 /// A request that is ready to be sent, and what it is sent with.
 pub(super) struct Exchange {
-    pub(super) request: Request<transport::body::Body>,
-    pub(super) sending: Sending,
+    pub(super) attempt: Attempt,
     pub(super) start: ReservedStart,
     /// What awaits its answer after the time-out, if it has a key.
     pub(super) continuation: Option<Continuation>,
@@ -37,21 +35,19 @@ impl Exchange {
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
         record.facts.decision = Decision::Sent;
-        let Exchange { request, sending, start, continuation, listing_probe, form } = self;
+        let Exchange { attempt, start, continuation, listing_probe, form } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
             Err(unavailable) => return failed(&unavailable.into(), form, false, record),
         };
-        let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
-        let mut answer: PendingAnswer = Box::pin(sending.send(request));
+        let (progress, timeout) = (Arc::clone(&attempt.progress), attempt.timeout);
+        let mut answer: PendingAnswer = Box::pin(attempt.send());
         let ended = tokio::select! {
             biased;
             ended = &mut answer => Some(ended),
             () = progress.overdue() => None,
         };
-        if let Some(other) = progress.other_key.get() {
-            record.facts.fingerprint = Some(*other);
-        }
+        record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
         record.facts.lookup = progress.lookup.get().copied().or(record.facts.lookup);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);

@@ -1,30 +1,29 @@
 //! Looks up at the upstream what became of a start whose outcome is not known here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
+use crate::asteroid::operation::Operation;
 use crate::config::resolve::BODY_TAG;
 use crate::credential::CredentialError;
 use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
-use crate::metrics::client::Target;
 use crate::state::{BodyDigest, IdempotencyDigest, Permit};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
-use crate::transport::body::Body;
 use crate::transport::timer::ResponseTimer;
 use crate::transport::{BROKEN, Failure, connect};
 use crate::upstream::Upstream;
 
+use super::credential::ChosenVersion;
 use super::generation::Snapshot;
-use super::{credential, outgoing};
-
-/// The longest listing that is read, in bytes: some executions with all that the API shows of each.
-const MAX_LISTING: usize = 8 * 1024 * 1024;
+use super::outgoing::Outgoing;
 
 /// How many executions are asked for at first, and how many if there are more than that.
 const PAGE_SIZES: [usize; 2] = [2, 10];
@@ -141,9 +140,9 @@ pub struct Lookup<'a> {
     /// Where executions are listed.
     pub upstream: &'a Upstream,
     /// The configuration.
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a Arc<Snapshot>,
     /// The tenant of the start.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a Arc<Tenant>,
     /// The permit of the request.
     pub permit: &'a Permit,
     /// The id of the request.
@@ -197,7 +196,7 @@ impl Lookup<'_> {
         let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
         for size in PAGE_SIZES {
             let path = filter.listing(tag, size, self.snapshot.organization);
-            let body = match self.get(&path, Target::Listing).await {
+            let body = match self.get(Operation::ExecutionList, &path).await {
                 Err(Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => return Err(Error::Rejected),
                 got => got?,
             };
@@ -216,44 +215,42 @@ impl Lookup<'_> {
     async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
         let mut executions = Vec::new();
         for id in ids {
-            let body = self.get(&execution::path(*id), Target::Execution).await?;
+            let body = self.get(Operation::ExecutionGet, &execution::path(*id)).await?;
             let carrying = execution::carrying(&body, tag).map_err(|_| Error::Unreadable)?;
             executions.push(carrying.ok_or(Error::Unfiltered)?);
         }
         Ok(LookupResult::of(&executions))
     }
 
-    async fn get(&self, path: &str, target: Target) -> Result<Bytes, Error> {
-        let credential = &self.tenant.credential;
-        let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
-        let used = credential::inject(credential, self.permit, &mut request)?;
-        let mut again = request.clone();
-        let mut got = self.exchange(request, target).await;
-        let mut other = None;
-        if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
-            other = credential::replace(credential, &used, &mut again).await;
-        }
-        if other.is_some() {
-            got = self.exchange(again, target).await;
+    async fn get(&self, operation: Operation, path: &str) -> Result<Bytes, Error> {
+        let Lookup { snapshot, tenant, request_id, caller, .. } = *self;
+        let outgoing = Outgoing::for_question(snapshot, operation, path, caller, request_id.clone());
+        let outgoing = outgoing.map_err(|_| Error::Unreadable)?;
+        let mut credential = ChosenVersion::first(&tenant.credential)?;
+        let mut got = self.exchange(&outgoing, &credential).await;
+        if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got
+            && credential.replace_refused().await
+        {
+            got = self.exchange(&outgoing, &credential).await;
         }
         match &got {
-            Ok(_) => credential.note_accepted(other.as_ref().unwrap_or(&used), other.is_some()),
-            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.note_refused(other.is_some()),
+            Ok(_) => credential.note_accepted(),
+            Err(Error::Denied(StatusCode::UNAUTHORIZED)) => credential.note_refused(),
             Err(_) => {}
         }
         got
     }
 
-    async fn exchange(&self, mut request: Request<Body>, target: Target) -> Result<Bytes, Error> {
-        self.trace.pass_on(self.caller, &mut request);
-        let got = self.ask_once(request, target).await;
+    async fn exchange(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
+        let got = self.ask_once(outgoing, credential).await;
         self.trace.ended(got.as_ref().err().map(Error::code));
         got
     }
 
-    async fn ask_once(&self, request: Request<Body>, target: Target) -> Result<Bytes, Error> {
+    async fn ask_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
-        let (response, mut sent, lease) = match self.upstream.send(request, target, &timer).await {
+        let request = outgoing.request(self.trace, credential, self.permit);
+        let (response, mut sent, lease) = match self.upstream.send(request, outgoing.operation, &timer).await {
             Ok(answered) => answered,
             Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
@@ -261,7 +258,8 @@ impl Lookup<'_> {
         };
         let status = response.status();
         self.trace.answered(status, response.version());
-        let body = Limited::new(response.into_body(), MAX_LISTING).collect().await;
+        let max = outgoing.operation.rules().answer_head;
+        let body = Limited::new(response.into_body(), max).collect().await;
         let body =
             body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
         lease.release();

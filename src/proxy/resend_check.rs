@@ -12,10 +12,10 @@ use crate::tenant::Tenant;
 use crate::trace::Trace;
 
 use super::answer::Body;
+use super::attempt::Attempt;
 use super::generation::Snapshot;
 use super::idempotency::{self, IdempotencyDigests};
 use super::recovery::{self, Lookup, LookupResult};
-use super::sending::Sending;
 
 /// What is needed to look up a start before it is sent again.
 pub(super) struct ResendCheck {
@@ -52,9 +52,9 @@ impl ResendCheck {
     ///
     /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
     /// is not sent again then, and its next retry is looked up first.
-    pub(super) async fn answer(&self, sending: &Sending) -> Result<Option<Response<Body>>, Error> {
+    pub(super) async fn answer(&self, attempt: &Attempt) -> Result<Option<Response<Body>>, Error> {
         let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
-        let Sending { upstream, permit, trace, progress, .. } = sending;
+        let Attempt { upstream, permit, trace, progress, .. } = attempt;
         let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // A start is looked up so only once.
         progress.lookup.set(recovery::outcome(&found)).ok();
