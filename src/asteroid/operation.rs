@@ -156,13 +156,13 @@ impl Operation {
     ///
     /// [`Error::Id`].
     pub fn target(self, id: &str) -> Result<Uri, Error> {
-        let mut path = String::new();
-        for segment in self.template().split('/').skip(1) {
-            path.push('/');
-            path.push_str(if segment.starts_with('{') { id } else { segment });
+        let mut segments: Vec<&str> = self.template().split('/').skip(1).collect();
+        let (_, id_name, name) = operations_at(&segments).ok_or(Error::Path)?;
+        if !is_uuid(id) {
+            return Err(Error::Id(id_name));
         }
-        find(&self.rules().method, &path)?;
-        path.parse().map_err(|_| Error::Path)
+        segments.iter_mut().filter(|segment| **segment == name).for_each(|segment| *segment = id);
+        format!("/{}", segments.join("/")).parse().map_err(|_| Error::Path)
     }
 }
 

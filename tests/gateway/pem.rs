@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Output;
 
+use asteroid_gateway::event;
+
 use crate::harness::certificates::Authority;
 use crate::harness::secure::secured;
 use crate::harness::{Asteroid, Pair, binary, configuration};
@@ -97,17 +99,12 @@ fn one_that_comes_to_be_so_while_the_gateway_runs_is_not_repeated_either() {
     let Combined { private_key, ways, .. } = combined();
     let pair = Pair::before(Asteroid::start_tls("localhost"), "");
     let ca = std::fs::read(pair.asteroid.ca_file()).unwrap();
-    let changed = |times: usize| {
-        pair.gateway.wait_for(|text| {
-            (text.lines().filter(|line| line.contains("upstream.ca_file has changed")).count() == times).then_some(())
-        });
-    };
     for (nth, (_, content)) in ways.iter().enumerate() {
         std::fs::write(pair.asteroid.ca_file(), content).unwrap();
-        changed(nth + 1);
+        pair.gateway.nth_event(event::UPSTREAM_CA_REFUSED, nth + 1);
     }
     std::fs::write(pair.asteroid.ca_file(), ca).unwrap();
-    changed(ways.len() + 1);
+    pair.gateway.event(event::UPSTREAM_CA_REPLACED);
     assert_eq!(pair.execute("{}").status, 202);
     assert_shows_nothing(&pair.gateway.stop().output, &private_key, "the log");
 }

@@ -209,7 +209,7 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     std::fs::remove_file(&lock).unwrap();
     assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
     let said = refusal(&text(&asteroid, &socket, "", ""));
-    assert!(said.contains("if no gateway is being started there, remove it"), "{said}");
+    assert!(said.contains("if no gateway is starting there, remove it"), "{said}");
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
 }
 
