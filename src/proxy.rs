@@ -4,9 +4,10 @@
 //! `settle` is what may cost money: once begun it is finished, whether the caller stays or not.
 
 pub mod answer;
+mod attempt;
 pub mod body;
 mod claim;
-pub mod credential;
+mod credential;
 pub mod delivery;
 pub mod error;
 mod exchange;
@@ -15,14 +16,13 @@ pub mod guard;
 pub mod idempotency;
 pub mod limit;
 mod listing_check;
-pub mod outgoing;
+mod outgoing;
 mod overtime;
 mod rate_limit_headers;
 pub mod recovery;
 pub mod redact;
 pub mod rehearsal;
 mod resend_check;
-mod sending;
 
 use std::sync::Arc;
 
@@ -39,7 +39,6 @@ use crate::facts::request_id::{self, RequestId};
 use crate::facts::{Decision, Facts, Outcome};
 use crate::json;
 use crate::metrics::Asked;
-use crate::metrics::client::Target;
 use crate::record::{Record, Sinks};
 use crate::state::{Now, Reply};
 use crate::tasks::{Kind, Tasks};
@@ -47,16 +46,18 @@ use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
+use attempt::{Attempt, Progress};
 use claim::ClaimResult;
+use credential::ChosenVersion;
 use error::{Error, Form};
 use exchange::Exchange;
 use generation::{Current, Served};
 use listing_check::ListingProbe;
+use outgoing::Outgoing;
 use overtime::Continuation;
 use rate_limit_headers::RateLimitHeaders;
 use recovery::Lookup;
 use resend_check::ResendCheck;
-use sending::{Progress, Sending};
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -78,11 +79,11 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Send + Unpin + 'static,
     {
         let served = current.load();
-        let (head, mut body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.asked = Asked::new(served.listener.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
-        let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
+        let mut response = match self.prepare(&served, &mut head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &served, &head, body, record),
@@ -97,7 +98,7 @@ impl Proxy {
     async fn prepare<B>(
         &self,
         Served { listener, snapshot }: &Served,
-        head: &Parts,
+        head: &mut Parts,
         body: &mut B,
         record: &mut Record,
     ) -> Result<Prepared, Error>
@@ -129,38 +130,39 @@ impl Proxy {
         let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let keyed = key.map(|key| key.with(&body));
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
-        let Record { facts: Facts { request_id, looked_up, remaining, .. }, trace, .. } = &mut *record;
+        let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
         let lookup = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
         // Read again, as the body may have taken long to arrive.
         let now = Now::read();
-        let start = match claim::claim(keyed, &lookup, now, looked_up, remaining).await? {
+        let start = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
             ClaimResult::Send(start) => start,
             ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
             ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
         };
-        let tagged = json::splice(&body, changes)?;
-        let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
-        let key = credential::inject(&tenant.credential, &permit, &mut request)?;
-        record.facts.fingerprint = Some(key.fingerprint);
+        let payload = json::splice(&body, changes)?;
+        let resend_check = ResendCheck::new(snapshot, tenant, keyed, head, record);
+        let form = Form::of(&head.headers);
+        let headers = std::mem::take(&mut head.headers);
+        let outgoing = Outgoing::for_call(snapshot, &call, head, headers, record.facts.request_id.clone(), payload)?;
+        let credential = ChosenVersion::first(&tenant.credential)?;
+        record.facts.fingerprint = Some(credential.fingerprint());
         record.facts.credential = Some(Arc::clone(&tenant.credential.name));
         let continuation = start.claim.is_some().then(|| Continuation::new(self, tenant));
-        let sending = Sending {
+        let attempt = Attempt {
             upstream: Arc::clone(&self.upstream),
-            target: Target::Operation(call.operation),
+            outgoing,
             timeout: snapshot.response_timeout,
-            credential: Arc::clone(&tenant.credential),
-            key,
+            credential,
             permit,
             trace: record.trace.clone(),
-            resend_check: ResendCheck::new(snapshot, tenant, keyed, head, record),
+            resend_check,
             progress: Progress::new(continuation.is_some()),
             _entered: entered,
         };
-        let form = Form::of(&head.headers);
         let listing_probe =
             keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest, now.monotonic));
-        Ok(Prepared::Send(Exchange { request, sending, start, continuation, listing_probe, form }))
+        Ok(Prepared::Send(Exchange { attempt, start, continuation, listing_probe, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.

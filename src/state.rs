@@ -30,7 +30,7 @@ pub use meters::{IdempotencyResult, LimitDecision, Meters};
 pub use now::Now;
 pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
-pub use start::{KeyedStart, Reservation, ReservedStart, StartError, StartInFlight, StartResult};
+pub use start::{IdempotencyOutcome, KeyedStart, Reservation, ReservedStart, StartError, StartInFlight, StartResult};
 pub use tenant::TenantState;
 
 /// The reason why counts and claims cannot be reached. It has no values, as they are in this process.

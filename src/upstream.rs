@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use hyper::{Request, Response};
 
-use crate::metrics::client::{Requests, Sent, Target};
+use crate::asteroid::operation::Operation;
+use crate::metrics::client::{Requests, Sent};
 use crate::transport::body::Body;
 use crate::transport::pool::Pooled;
 use crate::transport::response::ResponseBody;
@@ -40,7 +41,7 @@ impl Upstream {
         self.transport.prepare();
     }
 
-    /// [`Transport::send`], counted as a request for `target`.
+    /// [`Transport::send`], counted as a request for `operation`.
     ///
     /// # Errors
     ///
@@ -48,10 +49,10 @@ impl Upstream {
     pub async fn send(
         &self,
         request: Request<Body>,
-        target: Target,
+        operation: Operation,
         timer: &ResponseTimer,
     ) -> Result<(Response<ResponseBody>, Sent, Lease), Failure> {
-        let mut sent = self.requests.begin(target);
+        let mut sent = self.requests.begin(operation);
         match self.transport.send(request, timer).await {
             Ok((answer, lease)) => {
                 self.reach.has_answered(answer.status());

@@ -112,7 +112,7 @@ impl Shown {
         out.counted(&table::KEYED, ["tenant", "result"], each(), |meters| {
             let shown = meters
                 .idempotency_results()
-                .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.name());
+                .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.code());
             shown.map(|(result, count)| ([result], count)).collect()
         })
     }

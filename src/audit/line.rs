@@ -37,11 +37,11 @@ mod tests {
     use super::*;
     use crate::asteroid::operation::Operation;
     use crate::caller::Peer;
-    use crate::facts::Decision;
     use crate::facts::request_id::RequestId;
     use crate::facts::trace_context::Context;
+    use crate::facts::{Decision, LookupOutcome};
     use crate::secret::{Salt, Secret};
-    use crate::state::{IdempotencyDigest, Limit};
+    use crate::state::{IdempotencyDigest, IdempotencyOutcome, Limit};
 
     fn full() -> Facts {
         let mut facts = Facts::new(Peer::Tcp("[::1]:80".parse().unwrap()), RequestId::of(&HeaderMap::new()));
@@ -49,7 +49,9 @@ mod tests {
         facts.decision = Decision::Sent;
         facts.fingerprint = Some(Secret::placeholder("key").unwrap().fingerprint(&Salt::new("salt")));
         facts.operation = Some(Operation::AgentExecute);
-        [facts.error, facts.key, facts.looked_up] = [Some("x"); 3];
+        facts.error = Some("x");
+        facts.idempotency_outcome = Some(IdempotencyOutcome::Free);
+        facts.lookup = Some(LookupOutcome::One);
         [facts.tenant, facts.credential] = [Some("x".into()), Some("x".into())];
         [&mut facts.agent_id, &mut facts.workflow_id, &mut facts.detail, &mut facts.execution_id]
             .into_iter()

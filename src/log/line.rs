@@ -50,9 +50,9 @@ mod tests {
 
     use super::*;
     use crate::caller::Peer;
-    use crate::facts::Outcome;
     use crate::facts::request_id::RequestId;
-    use crate::state::IdempotencyDigest;
+    use crate::facts::{LookupOutcome, Outcome};
+    use crate::state::{IdempotencyDigest, IdempotencyOutcome};
 
     fn written(change: impl FnOnce(&mut Facts), peer: &str, took: Duration) -> Value {
         let peer = Peer::Tcp(peer.parse().unwrap());
@@ -87,8 +87,8 @@ mod tests {
             facts.error = Some("upstream-broke");
             facts.detail = Some("it said \"no\"\n".to_owned());
             facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
-            facts.key = Some("unknown");
-            facts.looked_up = Some("none");
+            facts.idempotency_outcome = Some(IdempotencyOutcome::Unknown);
+            facts.lookup = Some(LookupOutcome::None);
             facts.replayed = true;
             facts.key_echoed = true;
             facts.execution_id = Some("e".to_owned());

@@ -5,44 +5,11 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 
-use crate::asteroid::execution;
 use crate::asteroid::operation::Operation;
 use crate::transport::{BROKEN, TIMED_OUT};
 
 use super::duration::{Histogram, Lazy};
 use super::label::{Label, STATUSES, name, name_index, status, status_error, status_index};
-
-/// What is asked of the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// What a caller asked for.
-    Operation(Operation),
-    /// Which executions there are: a look-up of the gateway's own.
-    Listing,
-    /// One execution: a look-up of the gateway's own.
-    Execution,
-}
-
-const TARGETS: usize = Operation::ALL.len() + 2;
-
-impl Target {
-    fn index(self) -> usize {
-        match self {
-            Target::Operation(operation) => operation as usize,
-            Target::Listing => Operation::ALL.len(),
-            Target::Execution => Operation::ALL.len() + 1,
-        }
-    }
-
-    /// The method and the path.
-    fn labels(index: usize) -> (String, &'static str) {
-        match Operation::ALL.get(index) {
-            Some(operation) => (operation.method().to_string(), operation.template()),
-            None if index == Operation::ALL.len() => ("GET".to_owned(), execution::LISTING),
-            None => ("GET".to_owned(), execution::ONE),
-        }
-    }
-}
 
 /// Nobody waited for the answer any more: a look-up ran out of time, or its caller left.
 const CANCELLED: &str = "cancelled";
@@ -63,13 +30,13 @@ type ByFailure = Lazy<Histogram, { 1 + FAILURES.len() + 1 }>;
 
 /// Their durations.
 #[derive(Debug, Default)]
-pub struct Requests(Lazy<Lazy<ByFailure, STATUSES>, TARGETS>);
+pub struct Requests(Lazy<Lazy<ByFailure, STATUSES>, { Operation::ALL.len() }>);
 
 /// One request; observed when this is dropped.
 #[derive(Debug)]
 pub struct Sent {
     requests: Arc<Requests>,
-    target: Target,
+    operation: Operation,
     begun: Instant,
     status: u16,
     failure: Option<&'static str>,
@@ -78,9 +45,9 @@ pub struct Sent {
 impl Requests {
     /// A request is about to be sent.
     #[must_use]
-    pub fn begin(self: &Arc<Self>, target: Target) -> Sent {
+    pub fn begin(self: &Arc<Self>, operation: Operation) -> Sent {
         let requests = Arc::clone(self);
-        Sent { requests, target, begun: Instant::now(), status: 0, failure: Some(CANCELLED) }
+        Sent { requests, operation, begun: Instant::now(), status: 0, failure: Some(CANCELLED) }
     }
 
     /// What was observed, with the labels of OpenTelemetry's conventions for HTTP clients, save the server's address.
@@ -93,8 +60,10 @@ impl Requests {
 }
 
 fn labels(target: usize, at: usize, failure: usize) -> Vec<Label<'static>> {
-    let (method, template) = Target::labels(target);
-    let mut labels = vec![("http_request_method", method.into()), ("url_template", template.into())];
+    let rules = Operation::ALL.get(target).map(|operation| operation.rules());
+    let mut labels: Vec<Label<'_>> = Vec::new();
+    labels.extend(rules.map(|rules| ("http_request_method", rules.method.as_str().into())));
+    labels.extend(rules.map(|rules| ("url_template", rules.template.into())));
     labels.extend(status(at).map(|status| ("http_response_status_code", status)));
     let error = name(&FAILURES, failure).map(Into::into).or_else(|| status_error(at, "4"));
     labels.extend(error.map(|error| ("error_type", error)));
@@ -116,7 +85,7 @@ impl Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        let by_status = self.requests.0.at(self.target.index());
+        let by_status = self.requests.0.at(self.operation as usize);
         let by_failure = by_status.and_then(|by_status| by_status.at(status_index(self.status)));
         if let Some(histogram) = by_failure.and_then(|by_failure| by_failure.at(name_index(&FAILURES, self.failure))) {
             histogram.observe(self.begun.elapsed());

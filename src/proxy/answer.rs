@@ -31,8 +31,8 @@ use crate::transport::{BROKEN, Lease, TIMED_OUT};
 use super::delivery::Deliveries;
 use super::redact::KeyRedactor;
 
-/// How much of a start's answer is read before it is passed on: the execution id is in it.
-const BUFFERED: usize = 64 * 1024;
+/// The longest answer that is kept for replays, in bytes.
+const MAX_REPLAYED: usize = 64 * 1024;
 
 /// Headers that end at this hop, or that no service has a use for.
 const DROPPED: [HeaderName; 10] = [
@@ -131,7 +131,7 @@ impl Body {
         }
     }
 
-    /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
+    /// Reads `head` bytes of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
     /// longer than the time-out.
     ///
     /// # Errors
@@ -139,6 +139,7 @@ impl Body {
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
         mut incoming: ResponseBody,
+        head: usize,
         mut redactor: KeyRedactor,
         mut sent: Sent,
         lease: Lease,
@@ -146,7 +147,7 @@ impl Body {
         timer: &ResponseTimer,
     ) -> Result<Body, Error> {
         let patience = timer.response();
-        let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
+        let reading = timer.run(read_head(&mut incoming, head), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
@@ -171,7 +172,7 @@ impl Body {
     /// Returns all of it, if it is complete and not longer than what is kept of an answer.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= BUFFERED)
+        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAYED)
     }
 
     /// Leaves out the content, so that nothing is held until the caller takes it.
@@ -221,9 +222,10 @@ impl Body {
     }
 }
 
-async fn buffer(incoming: &mut ResponseBody) -> Result<(Bytes, bool), Error> {
+/// Reads so many bytes of an answer, or a little more; returns them, and whether they are all of it.
+async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
-    while !incoming.is_end_stream() && whole.len() < BUFFERED {
+    while !incoming.is_end_stream() && whole.len() < head {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
         let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string()))?.into_data() else { continue };
         if whole.is_empty() && incoming.is_end_stream() {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::facts::LookupOutcome;
 use crate::proxy::error::Error as RequestError;
 use crate::state::{Claim, IdempotencyResult, KeyedStart, Now, Remaining, Reply, ReservedStart, StartResult};
 
 use super::idempotency::{self, Error, IdempotencyDigests};
 use super::limit;
-use super::recovery::{Lookup, LookupResult};
+use super::recovery::{self, Lookup, LookupResult};
 
 /// The decision about a start.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) async fn claim(
     keyed: Option<IdempotencyDigests>,
     lookup: &Lookup<'_>,
     now: Now,
-    looked_up: &mut Option<&'static str>,
+    outcome: &mut Option<LookupOutcome>,
     remaining: &mut Remaining,
 ) -> Result<ClaimResult, RequestError> {
     let tenant = lookup.tenant;
@@ -51,7 +52,7 @@ pub(super) async fn claim(
         let start = tenant.state.start(&tenant.limits, now, remaining).await;
         return start.map(ClaimResult::Send).map_err(|error| limit::not_started(tenant, error));
     };
-    let result = claim_key(keyed, lookup, now, looked_up, remaining).await;
+    let result = claim_key(keyed, lookup, now, outcome, remaining).await;
     let metric = match &result {
         Ok(result) => Some(result.metric()),
         Err(RequestError::Idempotency(error)) => error.metric(),
@@ -66,7 +67,7 @@ async fn claim_key(
     keyed: IdempotencyDigests,
     lookup: &Lookup<'_>,
     now: Now,
-    looked_up: &mut Option<&'static str>,
+    outcome: &mut Option<LookupOutcome>,
     remaining: &mut Remaining,
 ) -> Result<ClaimResult, RequestError> {
     let Lookup { snapshot, tenant, .. } = *lookup;
@@ -77,12 +78,12 @@ async fn claim_key(
         StartResult::Answered(reply) => Ok(ClaimResult::Replay(reply)),
         StartResult::Unknown(_) if !recovery => Err(idempotency::unknown(snapshot, keyed))?,
         // Boxed, as few starts need it and all would carry its future around.
-        StartResult::Unknown(claim) => match Box::pin(recover(claim, keyed, lookup, looked_up)).await? {
+        StartResult::Unknown(claim) => match Box::pin(recover(claim, keyed, lookup, outcome)).await? {
             Ok(reply) => Ok(ClaimResult::Recovered(reply)),
             Err(_not_listed) => Err(idempotency::unknown(snapshot, keyed))?,
         },
         StartResult::New(claim, reservation) if recovery => {
-            match Box::pin(recover(claim, keyed, lookup, looked_up)).await {
+            match Box::pin(recover(claim, keyed, lookup, outcome)).await {
                 Ok(Ok(reply)) => {
                     reservation.undo(remaining).await;
                     Ok(ClaimResult::Recovered(reply))
@@ -106,10 +107,10 @@ async fn recover(
     claim: Claim,
     keyed: IdempotencyDigests,
     lookup: &Lookup<'_>,
-    looked_up: &mut Option<&'static str>,
+    outcome: &mut Option<LookupOutcome>,
 ) -> Result<Result<Arc<Reply>, Claim>, Error> {
     let result = lookup.find(keyed.digest).await;
-    *looked_up = Some(result.as_ref().map_or("failed", |result| result.name()));
+    *outcome = Some(recovery::outcome(&result));
     match result.map_err(Error::Lookup)? {
         LookupResult::One { id, body } => {
             let reply = Arc::new(idempotency::recovered(id));

@@ -5,40 +5,63 @@ use std::sync::Arc;
 use hyper::Request;
 
 use crate::credential::{Credential, CredentialError, SecretVersion};
-use crate::secret::Needle;
+use crate::secret::{Fingerprint, Needle};
 use crate::state::Permit;
 
 use super::redact::KeyRedactor;
 
-/// Sets the version that is sent first on a request that was admitted, and returns it.
-///
-/// # Errors
-///
-/// [`CredentialError`].
-pub fn inject<B>(
-    credential: &Credential,
-    _admitted: &Permit,
-    request: &mut Request<B>,
-) -> Result<Arc<SecretVersion>, CredentialError> {
-    let version = credential.version_to_send()?;
-    version.inject(&credential.definition().header, request);
-    Ok(version)
+/// The version of a credential's secret that a request is sent with: the one that goes first, and if the upstream refuses
+/// that, another one.
+#[derive(Debug)]
+pub(super) struct ChosenVersion {
+    credential: Arc<Credential>,
+    version: Arc<SecretVersion>,
+    /// Whether the first was refused and this is the other.
+    is_second: bool,
 }
 
-/// Sets another version in place of one that the upstream refused, and returns it, if there is one within some seconds.
-pub async fn replace<B>(
-    credential: &Credential,
-    refused: &Arc<SecretVersion>,
-    request: &mut Request<B>,
-) -> Option<Arc<SecretVersion>> {
-    let other = credential.replacement_for(refused).await?;
-    other.inject(&credential.definition().header, request);
-    Some(other)
-}
+impl ChosenVersion {
+    /// Chooses the version that goes first.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`].
+    pub(super) fn first(credential: &Arc<Credential>) -> Result<ChosenVersion, CredentialError> {
+        let version = credential.version_to_send()?;
+        Ok(ChosenVersion { credential: Arc::clone(credential), version, is_second: false })
+    }
 
-/// Returns what redacts this version in the answer to the request that carried it.
-#[must_use]
-pub fn redactor(credential: &Credential, injected: &SecretVersion) -> KeyRedactor {
-    let needle = Needle::new(&injected.secret);
-    KeyRedactor::new(needle, Arc::clone(&credential.redactions), Arc::clone(&credential.name))
+    /// Sets the header of a request that was admitted.
+    pub(super) fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) {
+        self.version.inject(&self.credential.definition().header, request);
+    }
+
+    /// Returns the fingerprint of the version.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.version.fingerprint
+    }
+
+    /// Chooses another version in place of one that the upstream refused, perhaps after some seconds. Returns whether there is
+    /// one.
+    pub(super) async fn replace_refused(&mut self) -> bool {
+        let Some(other) = self.credential.replacement_for(&self.version).await else { return false };
+        (self.version, self.is_second) = (other, true);
+        true
+    }
+
+    /// Notes that the upstream refused the version, and that the request is not sent again.
+    pub(super) fn note_refused(&self) {
+        self.credential.note_refused(self.is_second);
+    }
+
+    /// Notes that the upstream accepted the version.
+    pub(super) fn note_accepted(&self) {
+        self.credential.note_accepted(&self.version, self.is_second);
+    }
+
+    /// Creates what redacts the version in the answer.
+    pub(super) fn redactor(&self) -> KeyRedactor {
+        let Credential { redactions, name, .. } = &*self.credential;
+        KeyRedactor::new(Needle::new(&self.version.secret), Arc::clone(redactions), Arc::clone(name))
+    }
 }

@@ -151,7 +151,7 @@ impl Error {
             Error::Tenant(_) => row(StatusCode::UNAUTHORIZED, "tenant", "Unknown tenant", DENIED),
             Error::Limit(_) => row(StatusCode::TOO_MANY_REQUESTS, "limit", "Limit reached", DENIED),
             Error::Operation(Operation::Path) => row(StatusCode::NOT_FOUND, "path", "No such operation", DENIED),
-            Error::Operation(Operation::Id { .. }) => row(StatusCode::BAD_REQUEST, "id", "Invalid id in the path", BAD),
+            Error::Operation(Operation::Id(_)) => row(StatusCode::BAD_REQUEST, "id", "Invalid id in the path", BAD),
             Error::Operation(Operation::Method { .. }) => {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
             }

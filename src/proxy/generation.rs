@@ -153,7 +153,7 @@ impl Snapshot {
         state.retain_listing_checks(is_found);
         let keyed = config.tenants.values().filter(|tenant| tenant.idempotency != IdempotencyMode::Off).count();
         let bounds = config.idempotency.bounds.shared_by(keyed);
-        state.claims.announce(bounds);
+        state.claims.set_bound(bounds);
         state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
         let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.endpoint.authority.as_str())?,

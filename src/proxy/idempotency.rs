@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: what comes again with the same key is not started again.
+//! `Idempotency-Key`: a start that comes again with the same key is not started again.
 
 use std::borrow::Cow;
 
@@ -19,45 +19,51 @@ use super::generation::Snapshot;
 use super::recovery;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
-/// On an answer that an earlier start with the same key got.
+/// The header of an answer that an earlier start with the same key got.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The longest key, in characters.
-const LONGEST: usize = 255;
+const MAX_LENGTH: usize = 255;
 
-/// Why a start does not go out under its key.
+/// The reason why a start is not sent under its key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The tenant's starts carry no keys.
+    /// The tenant's starts must not carry a key.
     #[error(
-        "no Idempotency-Key is taken from this tenant, so a retry could start twice; leave it out, or have `idempotency` set to optional"
+        "this tenant's starts must not carry an Idempotency-Key, as `idempotency` is off for it and a retry could start twice; leave \
+         it out, or have the operator of this gateway set `idempotency: optional`"
     )]
     Off,
     /// The tenant's starts must carry a key.
-    #[error("an Idempotency-Key is required: a new value for each start, and the same for its retries")]
-    Missing,
-    /// It came more than once.
-    #[error("Idempotency-Key must come once")]
-    Repeated,
-    /// It is no key.
     #[error(
-        "Idempotency-Key must be 1 to 255 characters of visible ASCII without comma, quote and backslash, or a quoted string"
+        "an Idempotency-Key is required and none was sent; send a new value with each start, and the same with its retries"
+    )]
+    Missing,
+    /// The header came more than once.
+    #[error("Idempotency-Key came more than once; send it once")]
+    Repeated,
+    /// The header is not a valid key.
+    #[error(
+        "Idempotency-Key is not valid; send 1 to 255 characters of visible ASCII without comma, quote and backslash, or a quoted \
+         string"
     )]
     Malformed,
     /// See [`ClaimError::InFlight`].
-    #[error("an earlier request with this Idempotency-Key is in flight; try again later, with the same key")]
+    #[error("an earlier request with this Idempotency-Key is in flight; retry later with the same key")]
     InFlight,
     /// See [`ClaimError::Mismatch`].
-    #[error("this Idempotency-Key was used with another body; another start needs another key")]
+    #[error("this Idempotency-Key was used with another body; use another key for another start")]
     Mismatch,
     /// See [`ClaimError::Full`].
     #[error(
-        "no further Idempotency-Key of this tenant can be remembered, so a retry could start twice; try again later, or have `idempotency.memory` raised"
+        "there is no memory for another Idempotency-Key of this tenant, so a retry could start twice; retry later, or have the \
+         operator of this gateway raise `idempotency.memory`"
     )]
     Full,
     /// The key's start may have started an execution.
     #[error(
-        "an earlier start with this Idempotency-Key may have started an execution, so none is started now; its metadata would say {tag}: {digest}. If there is none, start with a new key"
+        "an earlier start with this Idempotency-Key may have started an execution, so none is started now; look for an execution \
+         with the metadata {tag}: {digest}, and if there is none, start with a new key"
     )]
     Unknown {
         /// The metadata key by which it can be found.
@@ -65,10 +71,10 @@ pub enum Error {
         /// The value.
         digest: IdempotencyDigest,
     },
-    /// There are executions with the key's digest that do not show which of them the first start made.
+    /// Several executions carry the key's digest, and do not show which of them the first start made.
     #[error(
-        "the executions that carry the tag of this Idempotency-Key ({tag}: {digest}) do not show which of them it started, \
-         so none is started or named now; look at them"
+        "several executions carry the tag of this Idempotency-Key and do not show which of them it started, so none is started or \
+         named now; look at the executions with the metadata {tag}: {digest}"
     )]
     Several {
         /// The metadata key by which they can be found.
@@ -76,16 +82,13 @@ pub enum Error {
         /// The value.
         digest: IdempotencyDigest,
     },
-    /// It could not be found out.
-    #[error(
-        "whether an earlier start with this Idempotency-Key started an execution could not be looked up, so none is started \
-         now: {0}"
-    )]
+    /// The look-up of an earlier start failed.
+    #[error("an earlier start with this Idempotency-Key could not be looked up, so none is started now: {0}")]
     Lookup(recovery::Error),
 }
 
 impl Error {
-    /// Returns what the metrics count it as; nothing if there was no key to be claimed.
+    /// Returns the result that the metrics count; none if there was no key to claim.
     pub(super) fn metric(&self) -> Option<IdempotencyResult> {
         match self {
             Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
@@ -99,8 +102,8 @@ impl Error {
 }
 
 impl From<ClaimError> for Error {
-    fn from(refused: ClaimError) -> Error {
-        match refused {
+    fn from(error: ClaimError) -> Error {
+        match error {
             ClaimError::InFlight => Error::InFlight,
             ClaimError::Mismatch => Error::Mismatch,
             ClaimError::Full => Error::Full,
@@ -111,14 +114,14 @@ impl From<ClaimError> for Error {
 /// A start's idempotency key.
 #[derive(Debug)]
 pub struct IdempotencyKey<'h> {
-    /// The digest under which this process remembers it: of the tenant's name, the operation with its ids, and the key.
+    /// The digest under which this process remembers the key: of the tenant's name, the operation with its ids, and the key.
     claim: IdempotencyDigest,
-    /// The value of its tag: a digest of the same, with the tenant's name among all that share the organisation's credential.
+    /// The value of its tag: the same digest, but with the value of the tenant's own tag instead of its name.
     pub digest: IdempotencyDigest,
     text: Cow<'h, [u8]>,
 }
 
-/// An idempotency key and the body that came with it, by their digests.
+/// The digests of an idempotency key and of the body that came with it.
 #[derive(Debug, Clone, Copy)]
 pub struct IdempotencyDigests {
     /// The digest under which this process remembers the key.
@@ -138,7 +141,7 @@ impl IdempotencyKey<'_> {
 }
 
 impl IdempotencyDigests {
-    /// Returns whether an execution with the same key was started with another body, if its tag says with which.
+    /// Returns whether an execution was started with another body, if its tag says so.
     #[must_use]
     pub fn differs_from(&self, found: Option<BodyDigest>) -> bool {
         found.is_some_and(|body| body != self.body)
@@ -147,7 +150,7 @@ impl IdempotencyDigests {
 
 /// Returns a start's idempotency key, if it carries one.
 ///
-/// The operation is meant with its ids: the same key for another agent is another key.
+/// The key is bound to the operation and its ids: the same text for another agent is another key.
 ///
 /// # Errors
 ///
@@ -178,10 +181,10 @@ pub fn parse(value: &[u8]) -> Option<Cow<'_, [u8]>> {
         bare if bare.iter().all(|byte| is_bare(*byte)) => Cow::Borrowed(bare),
         _ => return None,
     };
-    (1..=LONGEST).contains(&text.len()).then_some(text)
+    (1..=MAX_LENGTH).contains(&text.len()).then_some(text)
 }
 
-/// A comma is what a proxy joins two headers with.
+/// Returns whether a byte may stand in a key without quotes. Not a comma, with which proxies join two headers.
 fn is_bare(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',')
 }
@@ -212,13 +215,13 @@ pub(super) fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns the error for a key of which it cannot be told which execution it started.
+/// Returns the error for a key with several executions that do not show which of them it started.
 #[must_use]
 pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns what is kept of a whole answer that names its execution.
+/// Returns the part of a whole answer that is kept.
 #[must_use]
 pub fn reply(response: &Response<Body>) -> Reply {
     Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
@@ -231,7 +234,7 @@ pub fn recovered(id: Uuid) -> Reply {
     Reply::new(status, Some(&HeaderValue::from_static(media_type)), text.as_bytes())
 }
 
-/// Returns what was kept as an answer.
+/// Returns a kept answer as a response.
 #[must_use]
 pub fn answer(reply: &Reply) -> Response<Body> {
     let mut response = Response::new(Body::whole(reply.body.clone()));
@@ -240,7 +243,7 @@ pub fn answer(reply: &Reply) -> Response<Body> {
     response
 }
 
-/// The answer again.
+/// Returns a kept answer as a response that says that it is a replay.
 #[must_use]
 pub fn replayed(reply: &Reply) -> Response<Body> {
     let mut response = answer(reply);

@@ -35,7 +35,7 @@ fn bound(limit: Limit, limits: &Limits) -> String {
         Limit::Requests => limits.requests.map(|rate| format!("requests ({rate})")),
         Limit::Executions => limits.executions.map(|rate| format!("executions ({rate})")),
         Limit::InFlight => limits.in_flight.map(|max| format!("{max} requests in flight")),
-        Limit::Budget => limits.budget.map(|max| format!("{max} executions a UTC day")),
+        Limit::Budget => limits.budget.map(|max| format!("{max} executions per UTC day")),
     };
     bound.unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! The positive control of recovery: a start that was made is looked for until the upstream lists it.
+//! A check of the upstream's listing: a start that was answered is looked up until it is listed.
 //!
-//! A look-up that finds nothing is what lets a start go out, so a filter that never finds anything would make recovery
-//! worthless, silently. One start that is known to run shows which form of the filter finds it, whether the credential may
-//! list, and how long the listing lags.
+//! With recovery, a start is sent because a look-up finds nothing. So a filter that never finds anything would make recovery
+//! useless without a sign of it. A start that is known to exist shows which filter finds it, whether the credential may list
+//! executions, and how long the listing lags.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,10 +24,10 @@ use super::Proxy;
 use super::generation::Snapshot;
 use super::recovery::{Error, Lookup, LookupResult};
 
-/// The seconds before each look-up: eleven minutes in all.
+/// The seconds before each look-up; eleven minutes in all.
 const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
 
-/// A start that is to be looked for once it was answered.
+/// A start that is looked up once it is answered.
 #[derive(Debug)]
 pub(super) struct ListingProbe {
     upstream: Arc<Upstream>,
@@ -39,7 +39,7 @@ pub(super) struct ListingProbe {
 }
 
 impl ListingProbe {
-    /// Returns the positive control that the start of this digest can serve as, if one is due.
+    /// Creates the probe for the start with this digest, if a check is due.
     pub(super) fn of(
         proxy: &Proxy,
         snapshot: &Arc<Snapshot>,
@@ -55,7 +55,7 @@ impl ListingProbe {
         })
     }
 
-    /// Begins to look for the start in the background, unless another one is being looked for. No drain waits for it.
+    /// Begins to look the start up in the background, unless another one is being looked up. No drain waits for that.
     pub(super) fn begin(self: Box<Self>, answered: Instant) {
         if self.tenant.listing_check.begin(answered) {
             self.tasks.clone().spawn_untracked(async move { self.run(answered).await });
@@ -63,13 +63,13 @@ impl ListingProbe {
     }
 
     async fn run(&self, answered: Instant) {
-        let (control, credential) = (&self.tenant.listing_check, &*self.tenant.credential.name);
+        let (check, credential) = (&self.tenant.listing_check, &*self.tenant.credential.name);
         for pause in PAUSES {
             tokio::time::sleep(Duration::from_secs(pause)).await;
             match self.look().await {
                 Ok(filter) => {
                     let lag = answered.elapsed();
-                    control.pass(filter, lag);
+                    check.pass(filter, lag);
                     let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
                     tracing::info!(
                         event = event::RECOVERY_PROVEN,
@@ -80,10 +80,10 @@ impl ListingProbe {
                     );
                     return;
                 }
-                Err(found) => control.look(found),
+                Err(result) => check.not_found(result),
             }
         }
-        let last_result = control.fail(Instant::now());
+        let last_result = check.fail(Instant::now());
         tracing::error!(
             event = event::RECOVERY_PROOF_FAILED,
             credential,
@@ -94,7 +94,7 @@ impl ListingProbe {
         );
     }
 
-    /// Returns the form of the filter that finds the start, or what the look-up came to.
+    /// Looks the start up. Returns the filter that finds it, or the result as a code.
     async fn look(&self) -> Result<Filter, &'static str> {
         let (permit, request_id) = (Permit::internal(), RequestId::of(&HeaderMap::new()));
         let look_up = Lookup {
@@ -112,8 +112,8 @@ impl ListingProbe {
         };
         let mut last = "none";
         for filter in Filter::ALL {
-            // A server that ignores a form lists everything, which may be this one start. So the form must find nothing for a
-            // digest that no start has.
+            // A server that ignores a filter lists everything, which may be this one start. So the filter must find nothing by
+            // a digest that no start has.
             let found = match ask(filter, self.digest.to_string()).await {
                 Ok(LookupResult::None) => continue,
                 Ok(LookupResult::One { .. } | LookupResult::Several) => {
@@ -123,8 +123,8 @@ impl ListingProbe {
             };
             match found {
                 Ok(LookupResult::None) => return Ok(filter),
-                Ok(LookupResult::One { .. } | LookupResult::Several) => last = Error::Unfiltered.name(),
-                Err(error) => last = error.name(),
+                Ok(LookupResult::One { .. } | LookupResult::Several) => last = Error::Unfiltered.code(),
+                Err(error) => last = error.code(),
             }
         }
         Err(last)

@@ -1,4 +1,4 @@
-//! Looking up a start whose key was refused, before it is sent with another one: it may have run all the same.
+//! Looks up a start that was answered 401 before it is sent again with another API key, as it may have run all the same.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::tenant::Tenant;
 use crate::trace::Trace;
 
 use super::answer::Body;
+use super::attempt::Attempt;
 use super::generation::Snapshot;
 use super::idempotency::{self, IdempotencyDigests};
-use super::recovery::{Lookup, LookupResult};
-use super::sending::Sending;
+use super::recovery::{self, Lookup, LookupResult};
 
-/// The look-up of a start that was sent.
+/// What is needed to look up a start before it is sent again.
 pub(super) struct ResendCheck {
     snapshot: Arc<Snapshot>,
     tenant: Arc<Tenant>,
@@ -28,7 +28,7 @@ pub(super) struct ResendCheck {
 }
 
 impl ResendCheck {
-    /// Creates it for a start with an idempotency key, if the configuration wants look-ups.
+    /// Creates it for a start with an idempotency key, if the configuration has `recovery`.
     pub(super) fn new(
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
@@ -46,18 +46,18 @@ impl ResendCheck {
         }))
     }
 
-    /// Looks the start up; returns the answer that it must have got, if it ran.
+    /// Looks the start up. Returns the answer that it must have got, if it ran.
     ///
     /// # Errors
     ///
     /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
     /// is not sent again then, and its next retry is looked up first.
-    pub(super) async fn answer(&self, sending: &Sending) -> Result<Option<Response<Body>>, Error> {
+    pub(super) async fn answer(&self, attempt: &Attempt) -> Result<Option<Response<Body>>, Error> {
         let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
-        let Sending { upstream, permit, trace, progress, .. } = sending;
+        let Attempt { upstream, permit, trace, progress, .. } = attempt;
         let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
-        // Set once, as a start is looked up once on its way.
-        progress.looked_up.set(found.as_ref().map_or("failed", |found| found.name())).ok();
+        // A start is looked up so only once.
+        progress.lookup.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),

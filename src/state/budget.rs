@@ -1,4 +1,4 @@
-//! What was spent of a day's budget.
+//! Budgets: the starts of one tenant by UTC calendar day.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many days are known: the present one, and those to which a clock that was wrong may come back.
-const DAYS: usize = 4;
+/// How many days are remembered: the present one, and some to which a clock that was wrong may come back.
+const MAX_DAYS: usize = 4;
 
 /// A UTC calendar day, counted from 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ impl Day {
         Day(since_1970(time).as_secs() / DAY.as_secs())
     }
 
-    /// Returns how long the day of a time still lasts, rounded up to a second.
+    /// Returns how long the day of a time still lasts, rounded up to seconds.
     #[must_use]
     pub fn left(time: SystemTime) -> Duration {
         Duration::from_secs(DAY.as_secs() - since_1970(time).as_secs() % DAY.as_secs())
@@ -32,12 +32,14 @@ fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The starts of one tenant, by day, counted with or without a limit.
+/// The starts of one tenant by day, counted with or without a limit.
 ///
-/// The wall clock says which day it is, and may be wrong. A day that is known goes on with its own count, in whatever
-/// order the clock names the days, so a reading from the far future locks nothing for longer than it is read. A later day
-/// than the one before is a new one. An earlier day that is not known shares the count of the day before: either the
-/// clock is wrong now, or it was wrong then, and in neither case is anything refilled.
+/// The wall clock says which day it is, and may be wrong:
+///
+/// - A day that is remembered continues its own count, so a clock that was ahead once locks nothing.
+/// - A day later than the last one begins a new count.
+/// - An earlier day that is not remembered shares the count of the last one. The clock is wrong now or was wrong then, and
+///   neither refills the budget.
 #[derive(Debug, Default)]
 pub struct Budget(Mutex<Vec<(Day, DaySpend)>>);
 
@@ -77,17 +79,17 @@ impl Budget {
         limit.get().saturating_sub(self.of(Day::of(now)).0.load(Ordering::Relaxed))
     }
 
-    /// Returns the count of a day, which is the present one from now on.
+    /// Returns the count of a day, and makes it the present one.
     fn of(&self, day: Day) -> DaySpend {
-        // The present day first, then the others in the order in which they were.
+        // The present day is the first, then come the others by how recently they were.
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = days.iter().position(|(known, _)| *known == day) {
             days.get_mut(..=known).unwrap_or_default().rotate_right(1);
         } else {
-            let before = days.first().filter(|(before, _)| day < *before);
-            let spent = before.map(|(_, spent)| spent.clone()).unwrap_or_default();
+            let last = days.first().filter(|(last, _)| day < *last);
+            let spent = last.map(|(_, spent)| spent.clone()).unwrap_or_default();
             days.insert(0, (day, spent));
-            days.truncate(DAYS);
+            days.truncate(MAX_DAYS);
         }
         days.first().map(|(_, spent)| spent.clone()).unwrap_or_default()
     }
@@ -129,7 +131,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(day * DAY.as_secs() + second)
     }
 
-    /// Takes one of two, and says how many are left.
+    /// Takes one of two, and returns how many are left.
     fn take(budget: &Budget, now: SystemTime) -> Result<u32, OverBudget> {
         take_of(budget, 2, now)
     }
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!(all, 3 * 2);
         assert_eq!(budget.0.lock().unwrap().len(), 3);
         assert!((0..100).all(|day| take(&budget, at(10_000_000 + day, 0)).is_ok()));
-        assert_eq!(budget.0.lock().unwrap().len(), DAYS, "and the days that are known are few");
+        assert_eq!(budget.0.lock().unwrap().len(), MAX_DAYS, "and the days that are known are few");
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Digests by which idempotency keys and bodies are remembered instead of by themselves.
+//! The digests by which idempotency keys and bodies are remembered.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// The first 128 bits of a SHA-256: nobody finds a text with the digest of another tenant's.
+/// The first 128 bits of a SHA-256. Finding a text with the digest of another tenant's key is infeasible.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyDigest([u8; 16]);
 
 impl IdempotencyDigest {
-    /// The digest of several texts, each behind its length, so that no other texts join to the same.
+    /// Returns the digest of several texts. The length of each comes before it, so that other texts cannot join to the same.
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> IdempotencyDigest {
         let mut context = Context::new(&SHA256);
@@ -34,13 +34,13 @@ impl fmt::Debug for IdempotencyDigest {
     }
 }
 
-/// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it: which body a key was used for.
-/// Without the key, nobody can try bodies out.
+/// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it. It tells which body a key was used
+/// with. Bodies cannot be guessed by it without knowing the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BodyDigest([u8; 8]);
 
 impl BodyDigest {
-    /// Returns the digest of a key's text and a body as it was sent.
+    /// Returns the digest of a key's text and a body, both as sent.
     #[must_use]
     pub fn of(key: &[u8], body: &[u8]) -> BodyDigest {
         let mut context = Context::new(&SHA256);
@@ -71,7 +71,7 @@ impl fmt::Debug for BodyDigest {
     }
 }
 
-/// Returns the beginning of the digest of all that was written.
+/// Returns the first bytes of a digest.
 fn first<const N: usize>(context: Context) -> [u8; N] {
     let mut first = [0; N];
     for (byte, digested) in first.iter_mut().zip(context.finish().as_ref()) {

@@ -1,14 +1,14 @@
-//! Whether what was started can be found: what recovery rests on, shown by a start that is known to have been made.
+//! Whether the upstream's listing shows what was started. Recovery relies on that.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::asteroid::execution::Filter;
 
-/// How long after a check that failed another begins.
+/// How long after a failed check another may begin.
 const COOLDOWN: Duration = Duration::from_secs(600);
 
-/// The positive check of one credential. The first start with an idempotency key is looked for until it is found.
+/// The check of one credential: a start that was answered is looked up until it is found.
 ///
 /// ```text
 /// Waiting ──begin──▶ Looking ──pass──▶ Proven
@@ -20,41 +20,41 @@ const COOLDOWN: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub struct ListingCheck(Mutex<ListingCheckState>);
 
-/// How a check stands.
+/// The state of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ListingCheckState {
-    /// No start has been made that could be looked for.
+    /// No start was answered yet that could be looked up.
     #[default]
     Waiting,
-    /// One is being looked for.
+    /// A start is being looked up.
     Looking {
         /// The result of the last look-up.
         last: Option<&'static str>,
     },
-    /// One was found.
+    /// A start was found.
     Proven {
-        /// The form of the filter that found it.
+        /// The filter that found it.
         filter: Filter,
-        /// How long after its answer it was listed, at most.
+        /// An upper bound of the time from its answer until it was listed.
         lag: Duration,
     },
-    /// None was found.
+    /// A start was not found.
     Failed {
         /// The result of the last look-up.
         last: Option<&'static str>,
-        /// When it was given up.
+        /// When the check gave up.
         at: Instant,
     },
 }
 
 impl ListingCheck {
-    /// Returns how it stands.
+    /// Returns the state.
     #[must_use]
     pub fn state(&self) -> ListingCheckState {
         *self.lock()
     }
 
-    /// Returns the form of the filter that is known to find executions.
+    /// Returns the filter that is known to find executions.
     #[must_use]
     pub fn filter(&self) -> Option<Filter> {
         match self.state() {
@@ -63,13 +63,13 @@ impl ListingCheck {
         }
     }
 
-    /// Whether a start that was made now would be looked for.
+    /// Returns whether a start that is answered now would be looked up.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
         is_due(*self.lock(), now)
     }
 
-    /// Begins to look for a start. Returns false if that is not due, because another one is being looked for, say.
+    /// Begins the check with a start. Returns false if none is due, for example because another start is being looked up.
     #[must_use]
     pub fn begin(&self, now: Instant) -> bool {
         let mut state = self.lock();
@@ -80,17 +80,17 @@ impl ListingCheck {
         due
     }
 
-    /// Notes what a look-up came to that did not find it.
-    pub fn look(&self, last: &'static str) {
+    /// Records the result of a look-up that did not find the start.
+    pub fn not_found(&self, last: &'static str) {
         *self.lock() = ListingCheckState::Looking { last: Some(last) };
     }
 
-    /// Notes that it was found by a form of the filter, so long after it was answered.
+    /// Records that a filter found the start, and how long after its answer.
     pub fn pass(&self, filter: Filter, lag: Duration) {
         *self.lock() = ListingCheckState::Proven { filter, lag };
     }
 
-    /// Gives up. Returns what the last look-up came to.
+    /// Gives up. Returns the result of the last look-up.
     pub fn fail(&self, now: Instant) -> &'static str {
         let mut state = self.lock();
         let last = if let ListingCheckState::Looking { last } = *state { last } else { None };
@@ -120,7 +120,7 @@ mod tests {
         let (check, start) = (ListingCheck::default(), Instant::now());
         assert!(check.is_due(start) && check.begin(start));
         assert!(!check.is_due(start) && !check.begin(start + COOLDOWN));
-        check.look("denied");
+        check.not_found("denied");
         assert_eq!(check.fail(start), "denied");
         assert_eq!(check.filter(), None);
         assert!(!check.begin(start + COOLDOWN - Duration::from_secs(1)));

@@ -1,16 +1,16 @@
-//! What a tenant's requests came to: counted by tenant for as long as the process lives, each count found by an index.
+//! Counters of each tenant's requests for the metrics. They last as long as the process; each is found by an index.
 
 use crate::asteroid::operation::Operation;
 use crate::counter::Counter;
 
 use super::Limit;
 
-/// Whether a limit let a request pass.
+/// The decision of a limit about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitDecision {
-    /// It did.
+    /// The request passed.
     Allowed,
-    /// It did not.
+    /// The request was refused.
     Refused,
 }
 
@@ -19,31 +19,31 @@ impl LimitDecision {
         [(LimitDecision::Allowed, "allowed"), (LimitDecision::Refused, "refused")];
 }
 
-/// What an idempotency key meant for its start.
+/// The result of claiming a start's idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdempotencyResult {
-    /// The first start with it.
+    /// It was the first start with the key.
     New,
-    /// It was answered before, and so again.
+    /// The answer of an earlier start was given again.
     Replayed,
-    /// Its lost start was found at the upstream.
+    /// An earlier start was found at the upstream.
     Recovered,
-    /// Another request held it.
+    /// Another request held the key.
     InFlight,
-    /// It belonged to another body.
+    /// The key was used with another body before.
     Mismatch,
-    /// Nothing more could be remembered.
+    /// There was no memory for another key.
     Full,
-    /// Whether it started something is unknown, and so nothing was started.
+    /// The outcome of an earlier start is unknown.
     Unknown,
-    /// That could not be looked up.
+    /// An earlier start could not be looked up.
     LookupFailed,
 }
 
 impl IdempotencyResult {
-    /// What it is called in metrics.
+    /// Returns its name in the metrics.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         IdempotencyResult::ALL.get(self as usize).map_or("", |(_, name)| *name)
     }
 
@@ -59,10 +59,10 @@ impl IdempotencyResult {
     ];
 }
 
-/// The first digit of an answer's status; the first is for requests that got no answer.
+/// The classes of an answer's status. The first is for requests without an answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// The counts of one tenant, 200 bytes. What they are called is in `metrics`.
+/// The counters of one tenant, 200 bytes. Their names are in `metrics`.
 #[derive(Debug, Default)]
 pub struct Meters {
     requests: [Counter; CLASSES.len()],
@@ -73,56 +73,56 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// A request ended with this status; 0 where nobody was answered.
+    /// Counts a request by its status, which is 0 if it got no answer.
     pub fn request(&self, status: u16) {
         if let Some(count) = self.requests.get(usize::from(status / 100)).or(self.requests.first()) {
             count.add();
         }
     }
 
-    /// The upstream said that it started an execution.
+    /// Counts an execution that the upstream says it started.
     pub fn started(&self, operation: Operation) {
         if let Some(count) = self.started.get(operation as usize) {
             count.add();
         }
     }
 
-    /// A start was sent, and no complete answer came, or one that proves nothing.
+    /// Counts a start that was sent and whose outcome is unknown.
     pub fn unknown(&self) {
         self.unknown.add();
     }
 
-    /// A limit was asked.
+    /// Counts the decision of a limit.
     pub fn count_decision(&self, limit: Limit, decision: LimitDecision) {
         if let Some(count) = self.decisions.get(limit as usize).and_then(|counts| counts.get(decision as usize)) {
             count.add();
         }
     }
 
-    /// An idempotency key was claimed, or could not be.
+    /// Counts a start with an idempotency key.
     pub fn count_idempotency(&self, result: IdempotencyResult) {
         if let Some(count) = self.idempotency.get(result as usize) {
             count.add();
         }
     }
 
-    /// Requests by the class of their status.
+    /// Returns the requests by the class of their status.
     pub fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
         CLASSES.into_iter().zip(self.requests.iter().map(Counter::count))
     }
 
-    /// Executions by the operation that started them.
+    /// Returns the executions by the operation that started them.
     pub fn executions(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Operation::ALL.into_iter().map(Operation::name).zip(self.started.iter().map(Counter::count))
     }
 
-    /// Starts whose outcome is unknown.
+    /// Returns the starts whose outcome is unknown.
     #[must_use]
     pub fn unknown_starts(&self) -> u64 {
         self.unknown.count()
     }
 
-    /// Decisions by limit.
+    /// Returns the decisions by limit.
     pub fn decisions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         Limit::ALL.into_iter().zip(&self.decisions).flat_map(|(limit, counts)| {
             let counted = LimitDecision::ALL.into_iter().zip(counts);
@@ -130,7 +130,7 @@ impl Meters {
         })
     }
 
-    /// Starts with a key by what it meant.
+    /// Returns the starts with an idempotency key by result.
     pub fn idempotency_results(&self) -> impl Iterator<Item = (&'static str, u64)> {
         IdempotencyResult::ALL.into_iter().map(|(_, name)| name).zip(self.idempotency.iter().map(Counter::count))
     }

@@ -175,6 +175,32 @@ impl Reservation {
     }
 }
 
+/// What became of the idempotency key of a start that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdempotencyOutcome {
+    /// The answer is given to the next start with the key, too.
+    Answered,
+    /// The start may have started an execution. Nothing is started under the key again.
+    Unknown,
+    /// Nothing was started, and the key can be used again.
+    Free,
+    /// The answer is still awaited, although the caller was told of the time-out.
+    InFlight,
+}
+
+impl IdempotencyOutcome {
+    /// Returns its name in the log, the audit and traces.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            IdempotencyOutcome::Answered => "answered",
+            IdempotencyOutcome::Unknown => "unknown",
+            IdempotencyOutcome::Free => "free",
+            IdempotencyOutcome::InFlight => "in_flight",
+        }
+    }
+}
+
 /// The budget and the idempotency claim of a start that may have been sent.
 #[derive(Debug)]
 pub struct StartInFlight {
@@ -183,30 +209,23 @@ pub struct StartInFlight {
 }
 
 impl StartInFlight {
-    /// Returns whether the start has an idempotency key.
-    #[must_use]
-    pub fn has_key(&self) -> bool {
-        self.claim.is_some()
-    }
-
-    /// Gives the budget back and frees the key, because nothing was started.
-    pub async fn not_started(self) {
+    /// Gives the budget back and frees the key, because nothing was started. Returns what became of the key.
+    pub async fn not_started(self) -> Option<IdempotencyOutcome> {
         self.budget.give_back();
-        self.claim.into_iter().for_each(SentClaim::nothing_started);
+        self.claim?.nothing_started();
+        Some(IdempotencyOutcome::Free)
     }
 
-    /// Keeps the answer for the next start with the key.
-    pub async fn answered(self, reply: impl FnOnce() -> Reply, now: Instant) {
-        if let Some(claim) = self.claim {
-            claim.answered(reply(), now);
-        }
+    /// Keeps the answer for the next start with the key. Returns what became of the key.
+    pub async fn answered(self, reply: impl FnOnce() -> Reply, now: Instant) -> Option<IdempotencyOutcome> {
+        let is_kept = self.claim?.answered(reply(), now);
+        Some(if is_kept { IdempotencyOutcome::Answered } else { IdempotencyOutcome::Unknown })
     }
 
-    /// Leaves the outcome of the key unknown.
-    pub async fn unknown(self, now: Instant) {
-        if let Some(claim) = self.claim {
-            claim.unknown(now);
-        }
+    /// Leaves the outcome of the key unknown. Returns what became of the key.
+    pub async fn unknown(self, now: Instant) -> Option<IdempotencyOutcome> {
+        self.claim?.unknown(now);
+        Some(IdempotencyOutcome::Unknown)
     }
 }
 
@@ -289,7 +308,7 @@ mod tests {
     #[test]
     fn a_start_that_started_nothing_gives_its_budget_back_and_frees_its_key() {
         let billing = Billing::new();
-        ready(billing.sent().not_started());
+        assert_eq!(ready(billing.sent().not_started()), Some(IdempotencyOutcome::Free));
         assert_eq!(billing.budget(), 3);
         drop(billing.new_with_key());
     }
@@ -298,11 +317,21 @@ mod tests {
     fn an_answer_is_given_to_the_next_start_with_the_key_which_counts_by_no_limit() {
         let billing = Billing::new();
         let reply = || Reply::new(StatusCode::ACCEPTED, None, b"{}");
-        ready(billing.sent().answered(reply, billing.now.monotonic));
+        let outcome = ready(billing.sent().answered(reply, billing.now.monotonic));
+        assert_eq!(outcome, Some(IdempotencyOutcome::Answered));
         drop(billing.start().unwrap());
         assert!(billing.start().is_err(), "the rate is spent");
         let Ok(StartResult::Answered(kept)) = billing.start_with_key() else { panic!() };
         assert_eq!((&*kept, billing.budget()), (&reply(), 2));
+    }
+
+    #[test]
+    fn an_answer_that_finds_no_room_leaves_the_key_unknown_and_it_is_said_so() {
+        let billing = Billing::new();
+        let long = || Reply::new(StatusCode::ACCEPTED, None, &vec![b' '; 1 << 20]);
+        let outcome = ready(billing.sent().answered(long, billing.now.monotonic));
+        assert_eq!(outcome, Some(IdempotencyOutcome::Unknown));
+        assert!(matches!(billing.start_with_key(), Ok(StartResult::Unknown(_))));
     }
 
     #[test]

@@ -176,8 +176,8 @@ fn a_refused_start_s_record_says_why_and_nothing_of_its_body() {
         assert_eq!((&record["decision"], &record["limits_left"]["executions"]), (&json!("sent"), &left));
     }
     let left = json!({"requests": 0, "executions": 0, "budget": 6});
-    assert!(refused("rate", &[], b"{}", 429, "limit", left).contains("executions (3 a day"));
-    assert!(refused("many", &[], b"{}", 429, "limit", json!({"requests": 0})).contains("requests (7 a day"));
+    assert!(refused("rate", &[], b"{}", 429, "limit", left).contains("executions (3 per day"));
+    assert!(refused("many", &[], b"{}", 429, "limit", json!({"requests": 0})).contains("requests (7 per day"));
     let text = std::fs::read_to_string(&audited.file).unwrap();
     assert!(!text.contains("CONT"), "{text}");
 }

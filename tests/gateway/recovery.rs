@@ -224,7 +224,7 @@ fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
             (Some("unknown"), None),
             "{fault}"
         );
-        let says_again = answer.json()["detail"].as_str().unwrap().contains("Try again with the same key");
+        let says_again = answer.json()["detail"].as_str().unwrap().contains("retry with the same key");
         assert_eq!(says_again, again, "{fault}");
         assert_eq!(pair.asteroid.executions().len(), 2 * n + 1, "{fault}");
         assert_eq!(keyed(&pair, &first).header("idempotent-replayed"), None, "{fault}");

@@ -58,7 +58,7 @@ impl Book {
     }
 
     fn answer(&self, name: &str, body: &str, seconds: u64) {
-        self.new_claim(name, seconds).send().answered(reply(body), self.at(seconds));
+        assert!(self.new_claim(name, seconds).send().answered(reply(body), self.at(seconds)));
     }
 
     #[track_caller]
@@ -80,7 +80,7 @@ fn a_key_is_one_requests_until_it_is_settled_and_its_answer_is_given_again() {
     assert_eq!(book.claim("k", 0).unwrap_err(), ClaimError::InFlight);
     let sent = claim.send();
     assert_eq!(book.claim("k", 1000).unwrap_err(), ClaimError::InFlight, "however long it takes");
-    sent.answered(reply("one"), book.at(1000));
+    assert!(sent.answered(reply("one"), book.at(1000)));
     book.assert_answered("k", "one", 1001);
     book.assert_answered("k", "one", 1099);
     drop(book.new_claim("other", 1001));
@@ -174,8 +174,8 @@ fn a_settled_key_is_forgotten_when_its_time_is_over_and_not_before() {
     drop(book.new_claim("unknown", 102));
     assert_eq!(book.memory(), 0);
     let records = book.claims.lock();
-    assert!(records.by_key.is_empty() && records.ends.is_empty());
-    assert!(records.tenants.iter().all(|holding| holding.answered.is_empty() && holding.memory == 0));
+    assert!(records.by_digest.is_empty() && records.ends.is_empty());
+    assert!(records.tenants.iter().all(|usage| usage.answered.is_empty() && usage.memory == 0));
 }
 
 #[test]
@@ -197,10 +197,10 @@ fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
         for n in 0..3 * MAX_SWEEP {
             let sent = claim(n, 0);
             if answered {
-                sent.answered(reply(""), book.at(0));
+                assert!(sent.answered(reply(""), book.at(0)));
             }
         }
-        let last = *book.claims.lock().by_key.keys().max().unwrap();
+        let last = *book.claims.lock().by_digest.keys().max().unwrap();
         let claimed = book.claims.claim(&book.tenant, last, body("the body"), bounds, book.at(102));
         assert!(matches!(claimed, Ok(PriorUse::None(_))));
     }
@@ -212,12 +212,12 @@ fn where_it_is_full_the_oldest_answer_goes_first_and_what_may_run_never() {
     let in_flight = book.new_claim("in flight", 0);
     drop(book.new_claim("unknown", 0).send());
     let mut answered = 0;
-    while !book.claims.lock().by_key.contains_key(&key("0")) || book.memory() + IN_FLIGHT_MEMORY <= BOUNDS.memory {
+    while !book.claims.lock().by_digest.contains_key(&key("0")) || book.memory() + IN_FLIGHT_MEMORY <= BOUNDS.memory {
         book.answer(&answered.to_string(), "", 1 + answered);
         answered += 1;
     }
     let more = book.new_claim("one more", 50);
-    assert!(!book.claims.lock().by_key.contains_key(&key("0")));
+    assert!(!book.claims.lock().by_digest.contains_key(&key("0")));
     book.assert_answered("1", "", 50);
     book.assert_answered(&(answered - 1).to_string(), "", 50);
     let held: Vec<Claim> = (0..)
@@ -242,7 +242,7 @@ fn an_answer_that_finds_no_room_leaves_its_key_unknown() {
     let book = Book::new();
     book.answer("old", "", 0);
     let (sent, other) = (book.new_claim("k", 1).send(), book.new_claim("other", 1));
-    sent.answered(reply(&"x".repeat(BOUNDS.memory - ENTRY_MEMORY)), book.at(1));
+    assert!(!sent.answered(reply(&"x".repeat(BOUNDS.memory - ENTRY_MEMORY)), book.at(1)));
     assert!(matches!(book.claim("k", 1), Ok(PriorUse::Unknown(_))));
     drop(other);
     drop(book.new_claim("old", 1));
@@ -306,7 +306,7 @@ fn answers_take_what_others_do_not_use_and_give_way_to_a_tenant_within_its_share
     (0..8).for_each(|n| billing.assert_answered(&format!("b{n}"), "", 2));
     let kept = |book: &Book, letter: char| {
         let records = book.claims.lock();
-        (0..200).filter(|n| records.by_key.contains_key(&key(&format!("{letter}{n}")))).count()
+        (0..200).filter(|n| records.by_digest.contains_key(&key(&format!("{letter}{n}")))).count()
     };
     assert!(kept(&sales, 's') > 15, "beyond its share of ten: {}", kept(&sales, 's'));
     sales.assert_answered("s199", "", 2);
@@ -341,7 +341,7 @@ fn a_record_takes_no_more_memory_than_is_counted() {
         for n in 0..KEYS {
             let sent = book.new_claim(&n.to_string(), 0).send();
             if answered {
-                sent.answered(reply(id), book.at(0));
+                assert!(sent.answered(reply(id), book.at(0)));
             }
         }
         let (taken, counted) = (resident() - before, book.memory());
