@@ -254,9 +254,8 @@ impl Lifecycle {
         if versions.is_pending() {
             return Some(now);
         }
-        let is_in_question = versions.previous().is_some() || versions.is_suspect(definition.verify);
         let wait = failures.checked_sub(1).map_or(PROBE_INTERVAL, |failures| PROBE_PACE.after(failures));
-        is_in_question.then(|| last.map_or(now, |last| last + wait))
+        versions.is_in_question(definition.verify).then(|| last.map_or(now, |last| last + wait))
     }
 }
 

@@ -198,6 +198,11 @@ impl Versions {
         self.suspicion != Suspicion::None || (verify && !self.has_been_accepted)
     }
 
+    /// Returns whether the upstream is to be asked about any version.
+    pub(super) fn is_in_question(&self, verify: bool) -> bool {
+        self.previous().is_some() || self.is_suspect(verify)
+    }
+
     /// Takes over what the store holds. Returns whether any version has changed.
     ///
     /// A new version replaces the last one that was accepted, as far as that is known. If none is known, the store's own
@@ -257,12 +262,13 @@ impl Versions {
         self.clear_suspicion();
     }
 
-    /// Notes the results of a probe. Those about versions that have been replaced since say nothing.
+    /// Notes the results of a probe. Those about versions that have been replaced since say nothing. Nor does one that is
+    /// inconclusive after a start has answered the question: no further probe would clear it.
     pub(super) fn note_probe(&mut self, probe: Probe, verify: bool) {
         if !Arc::ptr_eq(&probe.version, &self.current) {
             return;
         }
-        let has_previous = self.previous().is_some();
+        let (has_previous, is_in_question) = (self.previous().is_some(), self.is_in_question(verify));
         let rejects_all =
             probe.current == ProbeResult::Rejected && (!has_previous || probe.previous == Some(ProbeResult::Rejected));
         self.inconclusive = None;
@@ -277,7 +283,7 @@ impl Versions {
             }
             (ProbeResult::Rejected, Some(ProbeResult::Inconclusive(reason))) => {
                 self.reject_current();
-                self.inconclusive = Some(reason);
+                self.inconclusive = is_in_question.then_some(reason);
                 self.weaken_suspicion();
             }
             (ProbeResult::Rejected, None | Some(ProbeResult::Rejected)) => {
@@ -288,7 +294,7 @@ impl Versions {
                 }
             }
             (ProbeResult::Inconclusive(reason), _) => {
-                self.inconclusive = Some(reason);
+                self.inconclusive = is_in_question.then_some(reason);
                 if let Verification::Pending { previous } = &self.verification {
                     self.verification = Verification::Inconclusive { previous: Arc::clone(previous) };
                     self.weaken_suspicion();

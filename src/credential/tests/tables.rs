@@ -22,10 +22,10 @@ const MISSING: Lifecycle = Lifecycle::Missing { error: None };
 /// meanwhile.
 const ANSWERS: &str = "
        | refused | current | previous instead | previous | probe + | probe - | probe - + | probe - - | probe - ? | probe ?
-    u  | u?      | a       | u                | u        | a       | u       | -         | -         | -         | u  Unclear
+    u  | u?      | a       | u                | u        | a       | u       | -         | -         | -         | u
     u? | u?      | a       | u                | u        | a       | u! All  | -         | -         | -         | u? Unclear
     u! | u!      | a  Back | u  Back          | u  Back  | a  Back | u!      | -         | -         | -         | u! Unclear
-    a  | a?      | a       | a                | a        | a       | a       | a         | a         | a  Unclear | a  Unclear
+    a  | a?      | a       | a                | a        | a       | a       | a         | a         | a         | a
     a? | a?      | a       | a                | a        | a       | a! All  | a         | a! All    | a? Unclear | a? Unclear
     a! | a!      | a  Back | a  Back          | a  Back  | a  Back | a!      | a  Back   | a!        | a? Unclear | a! Unclear
     p  | p?      | a  New  | r  NotNew        | p        | a  New  | r  NotNew | r  NotNew | r  NotNew | r  NotNew | i  Unclear
