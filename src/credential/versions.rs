@@ -245,17 +245,18 @@ impl Versions {
     }
 
     /// Returns whether an accepted start changes anything. It seldom does.
-    pub(super) fn learns_from(&self, version: &Arc<SecretVersion>, is_replacement: bool) -> bool {
-        let is_accepted = matches!(self.verification, Verification::Accepted);
-        let tells = !is_accepted && (is_replacement || Arc::ptr_eq(version, &self.current));
+    pub(super) fn learns_from(&self, accepted: &Arc<SecretVersion>, refused: Option<&Arc<SecretVersion>>) -> bool {
+        let is_proven = matches!(self.verification, Verification::Accepted);
+        let tells =
+            !is_proven && (self.is_current(accepted) || refused.is_some_and(|refused| self.is_current(refused)));
         tells || self.suspicion != Suspicion::None
     }
 
-    /// Notes that a start was accepted with this version, perhaps as a replacement of another that was refused before.
-    pub(super) fn note_accepted(&mut self, version: &Arc<SecretVersion>, is_replacement: bool) {
-        if Arc::ptr_eq(version, &self.current) {
+    /// Notes that a start was accepted with a version, perhaps after it was refused with another.
+    pub(super) fn note_accepted(&mut self, accepted: &Arc<SecretVersion>, refused: Option<&Arc<SecretVersion>>) {
+        if self.is_current(accepted) {
             self.verification = Verification::Accepted;
-        } else if is_replacement {
+        } else if refused.is_some_and(|refused| self.is_current(refused)) {
             self.reject_current();
         }
         self.inconclusive = None;
@@ -265,7 +266,7 @@ impl Versions {
     /// Notes the results of a probe. Those about versions that have been replaced since say nothing. Nor does one that is
     /// inconclusive after a start has answered the question: no further probe would clear it.
     pub(super) fn note_probe(&mut self, probe: Probe, verify: bool) {
-        if !Arc::ptr_eq(&probe.version, &self.current) {
+        if !self.is_current(&probe.version) {
             return;
         }
         let (has_previous, is_in_question) = (self.previous().is_some(), self.is_in_question(verify));
@@ -301,6 +302,10 @@ impl Versions {
                 }
             }
         }
+    }
+
+    fn is_current(&self, version: &Arc<SecretVersion>) -> bool {
+        Arc::ptr_eq(version, &self.current)
     }
 
     /// Without another version, the current one is sent all the same.
