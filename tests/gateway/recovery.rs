@@ -336,8 +336,7 @@ fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
     let text = configuration(&asteroid.url(), &format!("idempotency: {{ recovery: {recovery} }}"));
     let file = "{dir}/key\"";
     let gateway = Program::run(&text.replace(file, &format!("{file}, previous_file: \"{}\"", before.display())));
-    gateway
-        .line(|line| line["message"].as_str().is_some_and(|text| text.starts_with("the upstream refuses the new key")));
+    gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);
     (Pair { asteroid, gateway }, dir)
 }
 

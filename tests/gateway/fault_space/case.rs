@@ -161,8 +161,7 @@ impl Case {
         asteroid.accept(&["ak-before-7d3e9f1a52", API_KEY]);
         let previous = format!(", previous_file: \"{}\"", before.display());
         let gateway = gateway(upstream, self.recovery, self.timeouts(), &previous);
-        let refused = |text: &str| text.starts_with("the upstream refuses the new key");
-        gateway.line(|line| line["message"].as_str().is_some_and(refused));
+        gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);
         (gateway, Some(dir))
     }
 
