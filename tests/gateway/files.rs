@@ -214,7 +214,7 @@ fn threads_do_not_grow_with_credentials() {
         configuration.credential(&format!("c{number}"), &format!("file: '{}'", file(number).display()))
     }));
     put("ak-after");
-    let read = |text: &str| text.lines().filter(|line| line.contains("a new key was read")).count();
+    let read = |text: &str| text.lines().filter(|line| line.contains(event::CREDENTIAL_LOADED)).count();
     gateway.wait_for(|text| (read(text) > 2 * count).then_some(()));
     assert_eq!(threads(&gateway), threads(&few));
 }

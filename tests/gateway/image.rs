@@ -167,7 +167,7 @@ fn a_secret_that_the_kubelet_swaps_serves_at_once_and_after_the_next_start() {
     cluster.replace_key("ak-third-7d3e9f1a52");
     let container = cluster.run(CENTRAL);
     assert_eq!(cluster.execute().status, 202);
-    assert_eq!(container.program.events_that_begin("a new key was read").len(), 1);
+    assert_eq!(container.program.events(event::CREDENTIAL_LOADED).len(), 1);
 }
 
 #[test]

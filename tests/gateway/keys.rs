@@ -12,15 +12,11 @@ use serde_json::{Value, json};
 use crate::harness::configuration::directory;
 use crate::harness::{Asteroid, Configuration, EXECUTE, KEY, Pair, Program};
 
-const READ: &str = "a new key was read";
-const LOST: &str = "no key can be read; the last one stays in use";
-const BACK: &str = "the key can be read again";
-
-/// Waits until the log has said this for the `nth` time, from 1.
-fn said(gateway: &Program, message: &str, nth: usize) -> Value {
+/// Waits for the `nth` event with this code, from 1.
+fn nth_event(gateway: &Program, code: &str, nth: usize) -> Value {
     gateway.wait_for(|text| {
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["message"] == message).nth(nth - 1)
+        lines.filter(|line| line["event"] == code).nth(nth - 1)
     })
 }
 
@@ -49,7 +45,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     let pair = Pair::with("audit: { stdout: true }");
     let dir = pair.gateway.dir();
     let key = dir.join("key");
-    let first = said(&pair.gateway, READ, 1)["fingerprint"].clone();
+    let first = nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 1)["fingerprint"].clone();
     let put: [Put<'_>; 4] = [
         ("ak-in-place-7d3e9f1a52", &|value| write(&key, value).unwrap()),
         ("ak-with-a-line-break", &|value| write(&key, format!("{value}\n")).unwrap()),
@@ -68,9 +64,9 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     for (nth, (value, put)) in put.into_iter().enumerate() {
         pair.asteroid.replace_key(value);
         put(value);
-        let fingerprint = said(&pair.gateway, READ, nth + 2)["fingerprint"].clone();
+        let fingerprint = nth_event(&pair.gateway, event::CREDENTIAL_LOADED, nth + 2)["fingerprint"].clone();
         assert_eq!(caller.execute("{}").status, 202);
-        let audited = said(&pair.gateway, "audit", nth + 1);
+        let audited = nth_event(&pair.gateway, event::AUDIT_RECORDED, nth + 1);
         assert_eq!(audited["credential_fingerprint"], fingerprint, "{value}");
         let shown = format!("[+]credential main: fresh, key {} for ", fingerprint.as_str().unwrap());
         assert!(verbose(&pair.gateway).contains(&shown), "{}", verbose(&pair.gateway));
@@ -79,7 +75,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     }
     pair.asteroid.replace_key("ak-swapped-7d3e9f1a52");
     mount(dir, "v2", "ak-swapped-7d3e9f1a52");
-    said(&pair.gateway, READ, 6);
+    nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 6);
     assert_eq!(caller.execute("{}").status, 202);
     let ended = pair.gateway.stop();
     assert!(!ended.logged(event::CONFIG_RELOADED), "{}", ended.output);
@@ -108,7 +104,7 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         let line = report.lines().find(|line| line.starts_with("[!]credential main: stale, key ")).unwrap();
         assert!(line.contains(why) && report.starts_with("[+]serving\n"), "{report}");
         assert_eq!(pair.gateway.admin("/readyz").status, 200, "what serves, serves");
-        let lost = said(&pair.gateway, LOST, nth + 1);
+        let lost = nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
         assert_eq!(
             (&lost["level"], &lost["credential"], &lost["state"]),
             (&json!("WARN"), &json!("main"), &json!("stale"))
@@ -120,11 +116,14 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         }
         write(&key, KEY).unwrap();
         wait_for_state(&pair.gateway, "main", "fresh");
-        said(&pair.gateway, BACK, nth + 1);
+        nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
         assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
     }
     assert_eq!(
-        (pair.gateway.events_that_begin(LOST).len(), pair.gateway.events_that_begin(READ).len()),
+        (
+            pair.gateway.events(event::CREDENTIAL_READING_FAILED).len(),
+            pair.gateway.events(event::CREDENTIAL_LOADED).len()
+        ),
         (4, 1),
         "each change is said once"
     );
@@ -255,7 +254,7 @@ fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one
     pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
-    assert_eq!(pair.gateway.events_that_begin(READ).len(), 2, "the place that is left is not read any more");
+    assert_eq!(pair.gateway.events(event::CREDENTIAL_LOADED).len(), 2, "the place that is left is not read any more");
 }
 
 #[test]
@@ -270,8 +269,7 @@ fn a_key_that_cannot_be_read_for_longer_than_max_stale_is_sent_no_more_until_it_
     refused.assert_error(503, "no-key", "not_started");
     assert!(String::from_utf8_lossy(&refused.body).contains("for too long"), "{refused:?}");
     assert_eq!(pair.asteroid.started(), 1, "closed");
-    let expired =
-        said(&pair.gateway, "no key could be read for longer than max_stale; starts are refused until there is one", 1);
+    let expired = nth_event(&pair.gateway, event::CREDENTIAL_EXPIRED, 1);
     assert!(expired["reason"].as_str().unwrap().contains("there is no such file"), "{expired}");
     write(&key, KEY).unwrap();
     wait_for_state(&pair.gateway, "main", "fresh");
@@ -283,7 +281,7 @@ fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
     let pair = Pair::configured(|smallest| smallest.add("/credentials/main", "previous_file: '{dir}/before'"));
     assert!(!verbose(&pair.gateway).contains("[!]"), "between rotations there is none");
     write(pair.gateway.dir().join("before"), "two words").unwrap();
-    let unusable = said(&pair.gateway, "the key in previous_file cannot be used", 1);
+    let unusable = nth_event(&pair.gateway, event::CREDENTIAL_PREVIOUS_UNUSABLE, 1);
     assert_eq!((&unusable["level"], &unusable["state"]), (&json!("WARN"), &json!("fresh")));
     let report = verbose(&pair.gateway);
     assert!(
@@ -312,17 +310,17 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
     // As part of an answer, it would be overwritten there.
     for (nth, short) in ["1", "execution\n", "ak-0123456789ab"].into_iter().enumerate() {
         write(pair.gateway.dir().join("key"), short).unwrap();
-        said(&pair.gateway, LOST, nth + 1);
+        nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
         let answer = pair.execute("{}");
         assert_eq!(answer.status, 202);
         assert_eq!(answer.json()["executionId"], pair.asteroid.executions()[nth].id.as_str());
         let report = verbose(&pair.gateway);
         assert!(report.contains("[!]credential main: stale, key ") && report.contains(why), "{report}");
         write(pair.gateway.dir().join("key"), KEY).unwrap();
-        said(&pair.gateway, BACK, nth + 1);
+        nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
     }
     write(pair.gateway.dir().join("before"), "short").unwrap();
-    let unusable = said(&pair.gateway, "the key in previous_file cannot be used", 1);
+    let unusable = nth_event(&pair.gateway, event::CREDENTIAL_PREVIOUS_UNUSABLE, 1);
     assert!(unusable["reason"].as_str().unwrap().contains(why), "{unusable}");
 
     let gateway = Program::run(configuration.clone().set("/credentials/main/file", "{dir}/short"));
@@ -345,7 +343,7 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
 fn each_process_calls_a_key_something_else_unless_they_share_a_salt() {
     let fingerprint = |more: &str| {
         let pair = Pair::with(more);
-        said(&pair.gateway, READ, 1)["fingerprint"].as_str().unwrap().to_owned()
+        nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 1)["fingerprint"].as_str().unwrap().to_owned()
     };
     assert_ne!(fingerprint(""), fingerprint(""));
     let salted = fingerprint("fingerprint_salt: one");
@@ -365,5 +363,5 @@ fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     let moved = unset.set("/credentials/main/file", "{dir}/other");
     assert!(pair.gateway.reload(moved)["reason"].as_str().unwrap().contains("NO_SUCH_VARIABLE: is not set"));
     assert_eq!(pair.execute("{}").status, 202);
-    assert_eq!(pair.gateway.events_that_begin(READ).len(), 1, "{}", pair.gateway.output());
+    assert_eq!(pair.gateway.events(event::CREDENTIAL_LOADED).len(), 1, "{}", pair.gateway.output());
 }

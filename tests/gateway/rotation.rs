@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
 
-use serde_json::Value;
+use asteroid_gateway::event;
 
 use crate::harness::load::{End, Load, http1};
 use crate::harness::{Asteroid, KEY, Pair};
@@ -43,11 +43,7 @@ fn put(dir: &Path, key: &str) {
 }
 
 fn wait_until_it_alone_is_held(pair: &Pair) {
-    let alone = |line: &Value| {
-        let message = line["message"].as_str().unwrap_or_default();
-        message == "the upstream accepts the new key; the one before is forgotten"
-    };
-    pair.gateway.line(alone);
+    pair.gateway.event(event::CREDENTIAL_ROTATED);
 }
 
 /// Both sides change their key, the second one so many milliseconds after the first.
@@ -107,7 +103,7 @@ fn the_upstream_learns_the_new_key_long_after_the_file_and_takes_both_for_a_whil
     let pair = Pair::start();
     under_load(&pair, |load| {
         file_changes(&pair);
-        pair.gateway.line(|line| line["message"] == "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file");
+        pair.gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);
         let before = pair.asteroid.starts().len();
         load.wait_for(BETWEEN);
         assert!(pair.asteroid.starts().len() >= before);

@@ -11,9 +11,8 @@ use crate::harness::gate::{Gate, Point, Substitute, Verdict};
 use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, KEY as API_KEY, Program};
 
 use super::fault::Fault;
-use super::http2;
 use super::model::{NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
-use super::{BODY, BUDGET, KEY, break_one, limited, runs, said, start};
+use super::{BODY, BUDGET, KEY, break_one, http2, limited, runs, said, start};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -162,8 +161,7 @@ impl Case {
         asteroid.accept(&["ak-before-7d3e9f1a52", API_KEY]);
         let previous = format!("previous_file: '{}'", before.display());
         let gateway = Program::run_watched(configuration.add("/credentials/main", &previous));
-        let refused = |text: &str| text.starts_with("the upstream refuses the new key");
-        gateway.line(|line| line["message"].as_str().is_some_and(refused));
+        gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);
         (gateway, Some(dir))
     }
 

@@ -197,12 +197,6 @@ impl Program {
         events(&self.output(), &[code])
     }
 
-    /// The events so far whose messages begin so.
-    pub(crate) fn events_that_begin(&self, message: &str) -> Vec<Value> {
-        let begins = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with(message));
-        parse(&self.output()).into_iter().filter(begins).collect()
-    }
-
     /// Where its key and its configuration are.
     pub(crate) fn dir(&self) -> &std::path::Path {
         self.dir.path()

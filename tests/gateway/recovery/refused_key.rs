@@ -1,5 +1,6 @@
 //! A start whose key the upstream refused: whether it is sent again with another key.
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use super::keyed;
@@ -18,8 +19,7 @@ fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
         .with(&format!("idempotency: {{ recovery: {recovery} }}"))
         .add("/credentials/main", &format!("previous_file: '{}'", before.display()));
     let pair = Pair::run(asteroid, configuration);
-    pair.gateway
-        .line(|line| line["message"].as_str().is_some_and(|text| text.starts_with("the upstream refuses the new key")));
+    pair.gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);
     (pair, dir)
 }
 
