@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
 use crate::facts::LookupOutcome;
@@ -35,7 +34,7 @@ impl ResendCheck {
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
         keyed: Option<IdempotencyDigests>,
-        caller: &Parts,
+        caller: &HeaderMap,
         record: &Record,
     ) -> Option<Box<ResendCheck>> {
         let keyed = keyed.filter(|_| snapshot.idempotency.recovery)?;
@@ -44,7 +43,7 @@ impl ResendCheck {
             tenant: Arc::clone(tenant),
             keyed,
             request_id: record.facts.request_id.clone(),
-            context: Trace::context_of(&caller.headers),
+            context: Trace::context_of(caller),
         }))
     }
 

@@ -19,9 +19,9 @@ use crate::caller::Caller;
 use crate::event;
 use crate::proxy::Proxy;
 use crate::proxy::answer::Body;
-use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
 use crate::proxy::delivery::Deliveries;
 use crate::proxy::generation::Current;
+use crate::proxy::payload::{DISCARD_BYTES, DISCARD_TIME};
 
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
