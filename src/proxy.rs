@@ -23,6 +23,7 @@ mod rate_limit_headers;
 pub mod recovery;
 pub mod redact;
 mod resend_check;
+mod respond;
 mod settlement;
 mod start;
 
@@ -32,14 +33,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response};
 
-use crate::asteroid::answer::{Proof, execution_id};
 use crate::asteroid::operation;
 use crate::caller::Caller;
 use crate::drain::DrainSignal;
-use crate::facts::request_id::{self, RequestId};
-use crate::facts::{AuditDecision, Outcome};
+use crate::facts::AuditDecision;
+use crate::facts::request_id::RequestId;
 
 use crate::metrics::Asked;
 use crate::record::{Record, Sinks};
@@ -48,13 +48,11 @@ use crate::tasks::{Kind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
-use answer::{Body, outcome};
+use answer::Body;
 
 use error::{Error, Form};
 use exchange::{Admission, Exchange};
 use generation::{Current, Served};
-
-use rate_limit_headers::RateLimitHeaders;
 
 use start::StartDecision;
 
@@ -86,7 +84,7 @@ impl Proxy {
             Ok(Decision::Forward(exchange)) => {
                 self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await
             }
-            Ok(Decision::Replay(reply, decision)) => replayed(&reply, decision, record),
+            Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &served, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
@@ -149,7 +147,7 @@ impl Proxy {
             self.tasks.spawn(Kind::Discard, payload::discard(body));
         }
         let has_room = payload::make_room(&served.snapshot, head, &mut record);
-        let response = failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        let response = respond::failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_room { response } else { response.map(Body::without_content) }
     }
 }
@@ -161,57 +159,4 @@ enum Decision {
     Forward(Exchange),
     /// It is answered as an earlier one with the same key was.
     Replay(Arc<Reply>, AuditDecision),
-}
-
-/// The upstream's answer as the caller gets it.
-fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) -> Response<Body> {
-    let (mut head, body) = response.into_parts();
-    head.version = Version::HTTP_11;
-    answer::end_to_end(&mut head.headers);
-    head.headers.remove(idempotency::REPLAYED);
-    let execution = proof.execution().or_else(|| execution_id(body.buffered()));
-    record.facts.outcome = Outcome::of(proof);
-    record.facts.execution_id = execution.map(|id| id.to_string());
-    record.facts.status = head.status.as_u16();
-    closing(Response::from_parts(head, body), record)
-}
-
-/// The answer of an earlier start with the same key.
-fn replayed(reply: &Reply, decision: AuditDecision, mut record: Box<Record>) -> Response<Body> {
-    record.facts.decision = decision;
-    record.facts.replayed = true;
-    record.facts.status = reply.status.as_u16();
-    record.facts.outcome = Outcome::Answered;
-    record.facts.execution_id = execution_id(&reply.body).map(|id| id.to_string());
-    closing(idempotency::replayed(reply), record)
-}
-
-/// The gateway's own answer.
-fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
-    let response = error.answer(record.facts.request_id.as_str(), form, close);
-    // A caller that has left gets no status.
-    record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
-    record.facts.outcome = error.outcome();
-    record.facts.error = Some(error.slug());
-    record.facts.detail = Some(error.logged());
-    let mut response = response.map(Body::whole);
-    if let Error::CallerLeft(_) = error {
-        // No caller waits for this answer, so its record is written now.
-        add_common_headers(&mut response, &record);
-        return response;
-    }
-    closing(response, record)
-}
-
-/// Adds the headers that every answer has, and ties the record to its end.
-fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> {
-    add_common_headers(&mut response, &record);
-    response.map(|body| body.closing(record))
-}
-
-fn add_common_headers(response: &mut Response<Body>, record: &Record) {
-    response.headers_mut().insert(request_id::NAME, record.facts.request_id.header_value());
-    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.facts.remaining };
-    limits.write_to(response.headers_mut());
-    outcome::tell(record.facts.outcome, response.headers_mut());
 }

@@ -12,6 +12,7 @@ use crate::proxy::error::{Error, Form};
 use crate::record::{Entered, Record};
 use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
 
+use super::Proxy;
 use super::answer::Body;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
@@ -20,9 +21,9 @@ use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
 use super::overtime::{Continuation, PendingAnswer};
 use super::resend_check::ResendCheck;
+use super::respond::{failed, passed_on};
 use super::settlement::{proof, settle};
 use super::start::PreparedStart;
-use super::{Proxy, failed, passed_on};
 use crate::tenant::Tenant;
 use crate::transport;
 
