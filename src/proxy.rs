@@ -48,7 +48,7 @@ use crate::tasks::{Kind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
-use answer::Body;
+use answer::AnswerBody;
 
 use error::{Error, Form};
 use exchange::{Admission, Exchange};
@@ -71,7 +71,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle<B>(&self, current: &Current, caller: &Caller, request: Request<B>) -> Response<Body>
+    pub async fn handle<B>(&self, current: &Current, caller: &Caller, request: Request<B>) -> Response<AnswerBody>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Send + Unpin + 'static,
     {
@@ -136,7 +136,7 @@ impl Proxy {
         head: &Parts,
         body: B,
         mut record: Box<Record>,
-    ) -> Response<Body>
+    ) -> Response<AnswerBody>
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -148,7 +148,7 @@ impl Proxy {
         }
         let has_room = payload::make_room(&served.snapshot, head, &mut record);
         let response = respond::failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
-        if has_room { response } else { response.map(Body::without_content) }
+        if has_room { response } else { response.map(AnswerBody::without_content) }
     }
 }
 

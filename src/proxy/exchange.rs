@@ -13,7 +13,7 @@ use crate::record::{Entered, Record};
 use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
 
 use super::Proxy;
-use super::answer::Body;
+use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
 use super::generation::Snapshot;
@@ -90,7 +90,7 @@ impl Exchange {
     }
 
     /// Sends the start and returns the answer for its caller. Budget and key are settled then.
-    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
+    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<AnswerBody> {
         // Stands in the record if nothing else gets to be written there.
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);

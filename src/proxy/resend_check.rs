@@ -13,7 +13,7 @@ use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
-use super::answer::Body;
+use super::answer::AnswerBody;
 use super::generation::Snapshot;
 use super::idempotency::{self, IdempotencyDigests};
 use super::recovery::{self, Lookup, LookupResult};
@@ -59,7 +59,7 @@ impl ResendCheck {
         permit: &Permit,
         trace: &Trace,
         outcome: &OnceLock<LookupOutcome>,
-    ) -> Result<Option<Response<Body>>, Error> {
+    ) -> Result<Option<Response<AnswerBody>>, Error> {
         let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
         let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // A start is looked up so only once.
