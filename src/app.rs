@@ -87,7 +87,8 @@ pub async fn start(
     let health = health(&config, &state, &credentials, draining.clone(), &reach, audit);
     let shared = Shared { state, credentials, sinks, health };
 
-    let capacity = Capacity::of_process(listeners.open.len(), listeners.have_tls(), available_memory);
+    let worker_count = worker_count(&config);
+    let capacity = Capacity::of_process(listeners.open.len(), worker_count, listeners.have_tls(), available_memory);
     let page = page(&config, &shared, capacity.max());
     listeners.log_started(&config.listeners);
     let Listeners { open, socket_paths, certificates } = listeners;
@@ -103,8 +104,8 @@ pub async fn start(
         sinks: Arc::clone(&shared.sinks),
         state: Arc::clone(&shared.state),
     };
-    let workers = WorkerThreads::start(&worker, worker_count(&config))?;
-    log_started(admin, workers.count(), capacity.max(), &shared);
+    let workers = WorkerThreads::start(&worker, worker_count)?;
+    log_started(admin, worker_count, capacity.max(), &shared);
 
     let hosts = config.admin.hosts.clone();
     Ok(Running {
