@@ -51,7 +51,7 @@ use claim::ClaimResult;
 use credential::ChosenVersion;
 use error::{Error, Form};
 use exchange::Exchange;
-use generation::{Current, Served};
+use generation::{ActiveGeneration, ListenerGeneration};
 use listing_check::ListingProbe;
 use outgoing::Outgoing;
 use overtime::Continuation;
@@ -74,19 +74,19 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle<B>(&self, current: &Current, caller: &Caller, request: Request<B>) -> Response<Body>
+    pub async fn handle<B>(&self, active: &ActiveGeneration, caller: &Caller, request: Request<B>) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Send + Unpin + 'static,
     {
-        let served = current.load();
+        let generation = active.load();
         let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
         record.asked = Asked::new(caller.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
-        let mut response = match self.prepare(&served, caller, &mut head, &mut body, &mut record).await {
+        let mut response = match self.prepare(&generation, caller, &mut head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
-            Err(error) => self.refuse(&error, &served, &head, body, record),
+            Err(error) => self.refuse(&error, &generation, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
         if self.draining.is_draining() {
@@ -97,7 +97,7 @@ impl Proxy {
 
     async fn prepare<B>(
         &self,
-        Served { listener, snapshot }: &Served,
+        ListenerGeneration { listener, snapshot }: &ListenerGeneration,
         caller: &Caller,
         head: &mut Parts,
         body: &mut B,
@@ -170,7 +170,7 @@ impl Proxy {
     fn refuse<B>(
         &self,
         error: &Error,
-        served: &Served,
+        generation: &ListenerGeneration,
         head: &Parts,
         body: B,
         mut record: Box<Record>,
@@ -184,7 +184,7 @@ impl Proxy {
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, body::discard(body));
         }
-        let has_room = body::make_room(&served.snapshot, head, &mut record);
+        let has_room = body::make_room(&generation.snapshot, head, &mut record);
         let response = failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_room { response } else { response.map(Body::without_content) }
     }

@@ -14,7 +14,7 @@ use crate::caller::{Caller, Peer};
 use crate::event;
 use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
-use crate::proxy::generation::Current;
+use crate::proxy::generation::ActiveGeneration;
 use crate::tasks::Kind;
 use crate::transport::endpoint::Scheme;
 
@@ -51,7 +51,7 @@ pub struct Acceptor {
     /// The listener's position among all.
     pub listener: usize,
     /// The listener's present configuration.
-    pub current: Arc<Current>,
+    pub active: Arc<ActiveGeneration>,
     /// The number of its open connections.
     pub open: Gauge,
     /// This worker's proxy.
@@ -103,7 +103,7 @@ impl Acceptor {
     /// Returns whether anything is read from this peer. One from outside `trusted_peers` can be no tenant, so its connection is
     /// closed before it takes a permit.
     fn is_trusted(&self, peer: Peer, logged: &mut Option<Instant>) -> bool {
-        if self.current.load().listener.trusts(peer) {
+        if self.active.load().listener.trusts(peer) {
             return true;
         }
         self.proxy.sinks.metrics.closed(CloseReason::Outsider);
@@ -139,12 +139,12 @@ impl Acceptor {
     }
 
     fn serve(&self, stream: Stream, peer: Peer, permit: ConnectionPermit) {
-        let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
+        let (active, proxy) = (Arc::clone(&self.active), Arc::clone(&self.proxy));
         let activity = Arc::clone(permit.activity());
         let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
         let caller = Arc::new(Caller { peer, scheme });
         // Boxed, because a future that wraps another holds its memory twice.
-        let served = Box::pin(connection::serve(stream, caller, activity, current, proxy, self.tls.clone()));
+        let served = Box::pin(connection::serve(stream, caller, activity, active, proxy, self.tls.clone()));
         let open = self.open.open();
         self.proxy.tasks.spawn(Kind::Connection, async move {
             served.await;
