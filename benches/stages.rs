@@ -17,9 +17,10 @@ use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::metrics::Asked;
-use asteroid_gateway::proxy::echo::Echo;
+
+use asteroid_gateway::proxy::redact::KeyRedactor;
 use asteroid_gateway::record::{Record, Sinks};
-use asteroid_gateway::secret::{Mask, Secret};
+use asteroid_gateway::secret::{Needle, Secret};
 use asteroid_gateway::state::{
     BodyDigest, Bounds, Claims, IdempotencyDigest, IdempotencyResult, Limit, LimitDecision, Meters, PriorUse, Reply,
 };
@@ -153,10 +154,10 @@ fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Ar
     (meters, sinks)
 }
 
-/// What looks for a key of usual length in an answer without it, which came whole or is still to go on.
-fn answer_of(body: Bytes, more: bool) -> (Echo, Bytes, bool) {
+/// Returns what redacts a key of usual length, and an answer without it, which is whole or to be continued.
+fn answer_of(body: Bytes, more: bool) -> (KeyRedactor, Bytes, bool) {
     let secret = Secret::new("ak_live_0c1f6b7e5d3a4928b1e07f66a5d4c3b2").unwrap();
-    (Echo::new(Mask::new(&secret), Arc::default(), "main".into()), body, more)
+    (KeyRedactor::new(Needle::new(&secret), Arc::default(), "main".into()), body, more)
 }
 
 const STARTED: Bytes = Bytes::from_static(br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#);
@@ -164,10 +165,10 @@ const STARTED: Bytes = Bytes::from_static(br#"{"executionId":"8d0f7a52-1c5e-4b8e
 #[library_benchmark]
 #[bench::of_a_start(args = (answer_of(STARTED, false)), config = at_most(700))]
 #[bench::rows(args = (answer_of(rows().0, true)), config = at_most(30_000))]
-fn mask((mut echo, body, more): (Echo, Bytes, bool)) -> (Echo, Bytes) {
-    let passed = echo.pass(black_box(body), more);
-    (echo, passed)
+fn redact((mut redactor, body, more): (KeyRedactor, Bytes, bool)) -> (KeyRedactor, Bytes) {
+    let passed = redactor.redact(black_box(body), more);
+    (redactor, passed)
 }
 
-library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close, mask]);
+library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close, redact]);
 main!(library_benchmark_groups = stages);

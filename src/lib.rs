@@ -36,6 +36,7 @@ pub mod caller;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod counter;
 pub mod credential;
 pub mod drain;
 pub mod event;

@@ -10,7 +10,6 @@ mod claim;
 mod credential;
 pub mod delivery;
 pub mod dry_run;
-pub mod echo;
 pub mod error;
 mod exchange;
 pub mod generation;
@@ -22,6 +21,7 @@ mod outgoing;
 mod overtime;
 mod rate_limit_headers;
 pub mod recovery;
+pub mod redact;
 mod resend_check;
 
 use std::sync::Arc;

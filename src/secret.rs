@@ -6,7 +6,7 @@
 mod env;
 mod file;
 mod fingerprint;
-mod mask;
+mod needle;
 mod pace;
 mod store;
 
@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 pub use env::Environment;
 pub use fingerprint::{Fingerprint, Salt};
-pub use mask::{Covered, Mask};
+pub use needle::{Needle, Redaction};
 pub use pace::Pace;
 pub use store::Store;
 

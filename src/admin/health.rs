@@ -79,7 +79,7 @@ impl Health {
             Readiness::Any => (!keys.any(|key| key.check_usable().is_ok())).then_some("no key can be used"),
             Readiness::All => keys.any(|key| key.check_usable().is_err()).then_some("a key is missing"),
             Readiness::Verified => {
-                let verified = keys.any(|key| key.check_usable().is_ok() && key.is_verified());
+                let verified = keys.any(|key| key.check_usable().is_ok() && key.has_been_accepted());
                 (!verified).then_some("no key was accepted by the upstream yet")
             }
         }
@@ -141,9 +141,9 @@ fn recovery(credential: &str, state: ListingCheckState) -> String {
     format!("{mark}recovery with credential {credential}: {says}\n")
 }
 
-fn credential(name: &str, shown: &StatusReport, lacking: bool) -> String {
-    let mark = match shown.status {
-        CredentialStatus::Fresh if shown.error().is_empty() => "[+]",
+fn credential(name: &str, report: &StatusReport, lacking: bool) -> String {
+    let mark = match report.status {
+        CredentialStatus::Fresh if report.problem().is_none() => "[+]",
         CredentialStatus::Missing | CredentialStatus::Expired if lacking => "[-]",
         CredentialStatus::Fresh
         | CredentialStatus::Stale
@@ -151,20 +151,21 @@ fn credential(name: &str, shown: &StatusReport, lacking: bool) -> String {
         | CredentialStatus::Expired
         | CredentialStatus::Missing => "[!]",
     };
-    let mut line = format!("{mark}credential {name}: {}", shown.status.name());
-    if let Some(newest) = shown.current {
-        let age = humantime::format_duration(Duration::from_secs(newest.age.as_secs()));
-        line += &format!(", key {} for {age}", newest.fingerprint);
+    let mut line = format!("{mark}credential {name}: {}", report.status.code());
+    if let Some(current) = report.current {
+        let age = humantime::format_duration(Duration::from_secs(current.age.as_secs()));
+        line += &format!(", key {} for {age}", current.fingerprint);
     }
-    if let Some(before) = shown.previous {
-        let order = if shown.waits { "goes first, as the upstream refuses that key" } else { "is held, too" };
-        line += &format!("; {before} {order}");
+    if let Some(previous) = report.previous {
+        let order =
+            if report.is_current_rejected { "goes first, as the upstream refuses that key" } else { "is held, too" };
+        line += &format!("; {previous} {order}");
     }
-    if let Some(unclear) = &shown.unclear {
-        line += &format!("; the upstream did not say whether it is valid: {unclear}");
+    if let Some(reason) = &report.inconclusive {
+        line += &format!("; the upstream did not say whether it is valid: {reason}");
     }
-    if let Some(trouble) = &shown.trouble {
-        line += &format!("; {trouble}");
+    if let Some(error) = &report.error {
+        line += &format!("; {error}");
     }
     line + "\n"
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::admin;
+use crate::{admin, event};
 use crate::admin::exposition::Page;
 use crate::audit::Audit;
 use crate::config::resolve::Address;
 use crate::credential::Refresher;
 use crate::drain::{Drain, Schedule};
-use crate::event;
 use crate::files::Watch;
 use crate::server::unix::SocketPath;
 use crate::state::State;

@@ -29,7 +29,7 @@ use crate::transport::timer::ResponseTimer;
 use crate::transport::{BROKEN, Lease, TIMED_OUT};
 
 use super::delivery::Deliveries;
-use super::echo::Echo;
+use super::redact::KeyRedactor;
 
 /// The longest answer that is kept for replays, in bytes.
 const MAX_REPLAYED: usize = 64 * 1024;
@@ -90,7 +90,7 @@ pub struct Body {
     /// The charge for the request, until its caller has taken the answer. The record may end before.
     memory: Option<Hold>,
     /// Whether the key was in what was read of it.
-    echoed: bool,
+    redacted: bool,
     /// Whether the answer ends with its head.
     head_only: bool,
     /// Where its fate is told; without that, an answer whose last byte was taken counts as delivered.
@@ -101,7 +101,7 @@ pub struct Body {
 #[derive(Debug)]
 struct Rest {
     incoming: ResponseBody,
-    echo: Echo,
+    redactor: KeyRedactor,
     /// What comes behind bytes that were held back.
     trailers: Option<HeaderMap>,
     ended: bool,
@@ -119,8 +119,16 @@ impl Body {
         Body::new(body, None, false)
     }
 
-    fn new(buffered: Bytes, rest: Option<Box<Rest>>, echoed: bool) -> Body {
-        Body { buffered: Some(buffered), rest, record: None, memory: None, echoed, head_only: false, deliveries: None }
+    fn new(buffered: Bytes, rest: Option<Box<Rest>>, redacted: bool) -> Body {
+        Body {
+            buffered: Some(buffered),
+            rest,
+            record: None,
+            memory: None,
+            redacted,
+            head_only: false,
+            deliveries: None,
+        }
     }
 
     /// Reads `head` bytes of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
@@ -132,7 +140,7 @@ impl Body {
     pub async fn begin(
         mut incoming: ResponseBody,
         head: usize,
-        mut echo: Echo,
+        mut redactor: KeyRedactor,
         mut sent: Sent,
         lease: Lease,
         permit: Permit,
@@ -143,16 +151,16 @@ impl Body {
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
         })?;
-        let (buffered, echoed) = (echo.pass(buffered, !ended), echo.found());
+        let (buffered, redacted) = (redactor.redact(buffered, !ended), redactor.has_redacted());
         if ended {
             lease.release();
-            return Ok(Body::new(buffered, None, echoed));
+            return Ok(Body::new(buffered, None, redacted));
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
         let rest =
-            Rest { incoming, echo, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
-        Ok(Body::new(buffered, Some(Box::new(rest)), echoed))
+            Rest { incoming, redactor, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
+        Ok(Body::new(buffered, Some(Box::new(rest)), redacted))
     }
 
     /// What was read of it before it is passed on.
@@ -177,7 +185,7 @@ impl Body {
     /// Ties the record to the end of this body.
     #[must_use]
     pub fn closing(mut self, mut record: Box<Record>) -> Body {
-        record.facts.key_echoed = self.echoed;
+        record.facts.key_echoed = self.redacted;
         self.memory = record.memory.take();
         self.record = Some(record);
         self
@@ -241,7 +249,7 @@ impl hyper::body::Body for Body {
         }
         let Body { rest: Some(rest), record, .. } = &mut *self else { return Poll::Ready(None) };
         let frame = ready!(rest.poll(context));
-        if let (true, Some(record)) = (rest.echo.found(), record) {
+        if let (true, Some(record)) = (rest.redactor.has_redacted(), record) {
             record.facts.key_echoed = true;
         }
         // Whoever knows the length does not ask again after the last frame.
@@ -265,7 +273,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         let buffered = self.buffered().len() as u64;
         let Some(rest) = &self.rest else { return SizeHint::with_exact(buffered) };
-        let read = buffered + rest.echo.held() as u64;
+        let read = buffered + rest.redactor.withheld() as u64;
         rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(read + left))
     }
 }
@@ -295,20 +303,20 @@ impl Rest {
                 return Poll::Ready(None);
             }
             let bytes = match ready!(self.receive(context)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(bytes))) => self.echo.pass(bytes, !self.incoming.is_end_stream()),
+                Some(Ok(Ok(bytes))) => self.redactor.redact(bytes, !self.incoming.is_end_stream()),
                 Some(Ok(Err(frame))) => {
                     // Nothing comes behind trailers, and nobody asks.
                     self.ended = true;
                     self.trailers = frame.into_trailers().ok();
                     if let Some(trailers) = &mut self.trailers {
-                        self.echo.clean_headers(trailers);
+                        self.redactor.redact_headers(trailers);
                     }
-                    self.echo.rest()
+                    self.redactor.rest()
                 }
                 Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
                 None => {
                     self.ended = true;
-                    self.echo.rest()
+                    self.redactor.rest()
                 }
             };
             if !bytes.is_empty() {

@@ -109,10 +109,10 @@ impl Attempt {
             self.credential.note_accepted();
         }
         let (mut head, body) = response.into_parts();
-        let mut echo = self.credential.echo();
-        echo.clean(&mut head);
+        let mut redactor = self.credential.redactor();
+        redactor.redact_head(&mut head);
         let max = self.outgoing.operation.rules().answer_head;
-        let body = Body::begin(body, max, echo, sent, lease, self.permit, &timer).await;
+        let body = Body::begin(body, max, redactor, sent, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }

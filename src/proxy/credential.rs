@@ -5,10 +5,10 @@ use std::sync::Arc;
 use hyper::Request;
 
 use crate::credential::{Credential, CredentialError, SecretVersion};
-use crate::secret::{Fingerprint, Mask};
+use crate::secret::{Fingerprint, Needle};
 use crate::state::Permit;
 
-use super::echo::Echo;
+use super::redact::KeyRedactor;
 
 /// The version of a credential's secret that a request is sent with: the one that goes first, and if the upstream refuses
 /// that, another one.
@@ -59,9 +59,9 @@ impl ChosenVersion {
         self.credential.note_accepted(&self.version, self.is_second);
     }
 
-    /// Creates what looks for the version in the answer.
-    pub(super) fn echo(&self) -> Echo {
-        let Credential { echoes, name, .. } = &*self.credential;
-        Echo::new(Mask::new(&self.version.secret), Arc::clone(echoes), Arc::clone(name))
+    /// Creates the redactor of the version in the answer.
+    pub(super) fn redactor(&self) -> KeyRedactor {
+        let Credential { redactions, name, .. } = &*self.credential;
+        KeyRedactor::new(Needle::new(&self.version.secret), Arc::clone(redactions), Arc::clone(name))
     }
 }

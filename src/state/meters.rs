@@ -1,32 +1,9 @@
 //! Counters of each tenant's requests for the metrics. They last as long as the process; each is found by an index.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::asteroid::operation::Operation;
+use crate::counter::Counter;
 
 use super::Limit;
-
-/// A count that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds one.
-    pub fn add(&self) {
-        self.add_many(1);
-    }
-
-    /// Adds some.
-    pub fn add_many(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Returns the count.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The decision of a limit about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

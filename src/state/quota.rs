@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Counter;
+use crate::counter::Counter;
 
 /// An amount that tenants share, and how much of it is held.
 #[derive(Debug)]

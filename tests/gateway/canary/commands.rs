@@ -37,7 +37,7 @@ fn a_key_that_cannot_be_used_is_not_repeated_by_a_start_or_a_reload() {
         run.args(["run", "--log-level", "debug", "--config"]).arg(dir.path().join("gateway.yaml"));
         let output = run.env("THE_KEY", &content).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(printed(&output).contains("credentials.main: THE_KEY: "), "{}", printed(&output));
+        assert!(printed(&output).contains("credentials.main: environment variable THE_KEY: "), "{}", printed(&output));
         assert_clean("run", &printed(&output));
 
         std::fs::write(&key, &content).unwrap();
