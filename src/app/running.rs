@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::{admin, event};
 use crate::admin::exposition::Page;
 use crate::audit::Audit;
 use crate::config::resolve::Address;
@@ -19,6 +18,7 @@ use crate::server::unix::SocketPath;
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::trace::export::Exporter;
+use crate::{admin, event};
 
 use super::Shared;
 use super::credential_probe::CredentialProbe;

@@ -9,7 +9,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut differs = |path: &str, differs: bool| config_paths.extend(differs.then(|| path.to_owned()));
     let reloaded = |config: &Config| {
         let mut upstream = config.upstream.clone();
-        // A part of each credential, which is created anew.
+        // It is a part of each credential, which a reload replaces.
         upstream.credential_header = old.upstream.credential_header.clone();
         upstream
     };

@@ -60,9 +60,17 @@ fn an_ipv6_address_stands_in_brackets_and_nothing_else_does() {
     for host in ["[2001:db8::1]", "[2001:DB8::a]:80", "[::1]:8080"] {
         assert_eq!(pair.caller().post(EXECUTE, &[("Host", host)], b"{}").status, 202, "{host}");
     }
-    for host in
-        ["2001:db8::a", "2001:db8::1:80", "::1", "[localhost]", "[gateway.internal]:80", "[127.0.0.1]", "[::1.]", "[]"]
-    {
+    for host in [
+        "2001:db8::a",
+        "2001:db8::1:80",
+        "::1",
+        "[localhost]",
+        "[gateway.internal]:80",
+        "[127.0.0.1]",
+        "[::1.]",
+        "[]",
+        "o[localhost]",
+    ] {
         pair.caller().post(EXECUTE, &[("Host", host)], b"{}").assert_error(400, "host", "not_started");
     }
 }

@@ -55,7 +55,7 @@ fn a_peer_that_is_not_trusted_is_closed_before_anything_is_read_of_it_and_the_lo
     for _ in 0..3 {
         assert!(pair.caller().try_post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").is_none());
     }
-    let closed = pair.gateway.line(|line| line["level"] == "WARN" && line["peer"].is_string());
+    let closed = pair.gateway.event(event::LISTENER_PEER_REFUSED);
     assert!(closed["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{closed}");
     assert_eq!(pair.gateway.events(event::LISTENER_PEER_REFUSED).len(), 1, "not for each");
     let counted =

@@ -222,7 +222,7 @@ fn lint(name: &str, arguments: &[&str]) {
 #[test]
 fn workflow_and_scripts_have_nothing_that_linters_find() {
     lint("check-jsonschema", &["--builtin-schema", "vendor.github-workflows", WORKFLOW]);
-    lint("shellcheck", &["deploy/release", "tests/run", ".ci/run"]);
+    lint("shellcheck", &["deploy/release", "tests/run", "tests/fuzz", ".ci/run"]);
 }
 
 #[test]

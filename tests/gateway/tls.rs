@@ -37,7 +37,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
     assert_eq!(kept.execute("{}").status, 202);
     let old = secure.shown_certificate();
     std::fs::write(secure.certificates().join("cert.pem"), "half").unwrap();
-    let line = secure.gateway.line(|line| line["level"] == "ERROR");
+    let line = secure.gateway.event(event::LISTENER_CERTIFICATE_REFUSED);
     assert!(line["error"].as_str().unwrap().contains("it holds no `-----BEGIN CERTIFICATE-----`"), "{line}");
     assert_eq!(secure.shown_certificate(), old);
     secure.authority.write("localhost", secure.certificates());

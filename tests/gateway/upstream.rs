@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::asteroid::certificates;
@@ -210,22 +211,16 @@ fn a_ca_file_is_read_again_when_it_changes_and_a_bad_one_changes_nothing() {
     std::fs::copy(other.path().join("ca.pem"), asteroid.ca_file()).unwrap();
     let pair = Pair::before(asteroid, "");
     let write = |bytes: &[u8]| std::fs::write(pair.asteroid.ca_file(), bytes).unwrap();
-    let logged = |level: &str, times: usize| {
-        pair.gateway.wait_for(|text| {
-            let of = |line: &&str| line.contains("upstream.ca_file has changed") && line.contains(level);
-            (text.lines().filter(of).count() == times).then_some(())
-        });
-    };
     pair.execute("{}").assert_error(502, "unreachable", "not_started");
     write(&ca);
-    logged("INFO", 1);
+    pair.gateway.nth_event(event::UPSTREAM_CA_REPLACED, 1);
     assert_eq!(pair.execute("{}").status, 202);
     write(b"no certificate");
-    logged("ERROR", 1);
+    pair.gateway.nth_event(event::UPSTREAM_CA_REFUSED, 1);
     assert_eq!(pair.execute("{}").status, 202);
     // The connection that was made under the old CA is open, and carries nothing new.
     std::fs::copy(other.path().join("ca.pem"), pair.asteroid.ca_file()).unwrap();
-    logged("INFO", 2);
+    pair.gateway.nth_event(event::UPSTREAM_CA_REPLACED, 2);
     pair.execute("{}").assert_error(502, "unreachable", "not_started");
     assert_eq!(pair.asteroid.executions().len(), 2);
 }

@@ -189,6 +189,11 @@ impl Program {
         self.line(|line| line["event"] == code)
     }
 
+    /// Waits for the event that is the `nth` with this code, from 1.
+    pub(crate) fn nth_event(&self, code: &str, nth: usize) -> Value {
+        self.wait_for(|text| events(text, &[code]).into_iter().nth(nth - 1))
+    }
+
     /// The events with this code so far.
     pub(crate) fn events(&self, code: &str) -> Vec<Value> {
         events(&self.output(), &[code])
