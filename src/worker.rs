@@ -22,7 +22,7 @@ use crate::proxy::generation::ActiveGeneration;
 use crate::record::Sinks;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
-use crate::server::socket::{Bound, Socket};
+use crate::server::socket::{AsyncSocket, StdSocket};
 use crate::state::State;
 use crate::tasks::{Kind, Tasks};
 use crate::transport::Transport;
@@ -57,7 +57,7 @@ pub struct Worker {
 #[derive(Debug)]
 pub struct WorkerListener {
     /// Its handle on the listening socket.
-    pub socket: Bound,
+    pub socket: StdSocket,
     /// Present if callers speak TLS.
     pub tls: Option<Arc<ServerConfig>>,
     /// The listener's present configuration.
@@ -136,7 +136,7 @@ impl Worker {
         // Cancelled when accepting has ended on any listener, also if it panicked.
         let accepting_ended = CancellationToken::new();
         for (listener, WorkerListener { socket, tls, active, open }) in self.listeners.into_iter().enumerate() {
-            let socket = Socket::new(socket)?;
+            let socket = AsyncSocket::from_std(socket)?;
             let acceptor = Acceptor {
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),

@@ -21,7 +21,7 @@ use crate::transport::endpoint::Scheme;
 use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
-use super::socket::{Bound, Socket};
+use super::socket::{AsyncSocket, StdSocket};
 use super::stream::Stream;
 
 /// How long accepting pauses if the system has no descriptor or memory left. Connections wait in the queue meanwhile.
@@ -62,7 +62,7 @@ impl Acceptor {
     /// Accepts from this worker's clone of the listening socket until the drain closes it, and then what is queued by then.
     ///
     /// If there is no permit, one connection waits for it here and the others in the queue.
-    pub async fn run(self, socket: Socket) {
+    pub async fn run(self, socket: AsyncSocket) {
         let mut draining = self.proxy.draining.clone();
         let closing = draining.closing();
         tokio::pin!(closing);
@@ -91,7 +91,7 @@ impl Acceptor {
                 Err(error) => pause_after(&error, &mut is_short).await,
             }
         }
-        let Ok(socket) = socket.into_bound() else { return };
+        let Ok(socket) = socket.into_std() else { return };
         while let Some((stream, peer)) = queued(&socket) {
             if self.is_trusted(peer, &mut outsider_logged) {
                 let permit = self.capacity.permit(self.listener, peer).await;
@@ -155,7 +155,7 @@ impl Acceptor {
 
 /// Returns a connection that is already in the queue. The system is asked, because the runtime learns of one only when it next
 /// waits.
-fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
+fn queued(socket: &StdSocket) -> Option<(Stream, Peer)> {
     loop {
         match socket.accept_queued() {
             Ok(accepted) => return Some(accepted),
