@@ -119,7 +119,7 @@ impl Proxy {
         let admitted = tenant.state.admit(&tenant.limits, record.facts.begun, &mut record.facts.remaining).await;
         // A start that a limit refuses is recorded, too.
         let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
-        let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;
+        let permit = admitted.map_err(|error| limit::admit_error(tenant, error))?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
         tenant.credential.check_usable()?;

@@ -25,7 +25,7 @@ pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, 
 pub use digest::{BodyDigest, IdempotencyDigest};
 pub use in_flight::{InFlight, InFlightCount};
 pub use limits::{Amount, Limit, Limits, Remaining};
-pub use listing_check::{ListingCheck, ListingCheckState};
+pub use listing_check::{ListingCheck, ListingCheckState, LookupFailure, NotFound};
 pub use meters::{IdempotencyResult, LimitDecision, Meters};
 pub use now::Now;
 pub use quota::{Hold, OverQuota, Quota, Share};

@@ -41,7 +41,7 @@ fn bound(limit: Limit, limits: &Limits) -> String {
 }
 
 /// Returns the answer to a request that is not admitted.
-pub(super) fn not_admitted(tenant: &Tenant, error: AdmitError) -> RequestError {
+pub(super) fn admit_error(tenant: &Tenant, error: AdmitError) -> RequestError {
     match error {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
         AdmitError::Unavailable(unavailable) => unavailable.into(),
@@ -49,7 +49,7 @@ pub(super) fn not_admitted(tenant: &Tenant, error: AdmitError) -> RequestError {
 }
 
 /// Returns the answer to a start that must not be sent.
-pub(super) fn not_started(tenant: &Tenant, error: StartError) -> RequestError {
+pub(super) fn start_error(tenant: &Tenant, error: StartError) -> RequestError {
     match error {
         StartError::Claim(error) => idempotency::Error::from(error).into(),
         StartError::OverLimit(over) => Error::new(tenant, over).into(),
