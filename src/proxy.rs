@@ -9,6 +9,7 @@ pub mod body;
 mod claim;
 mod credential;
 pub mod delivery;
+pub mod dry_run;
 pub mod error;
 mod exchange;
 pub mod generation;
@@ -21,7 +22,6 @@ mod overtime;
 mod rate_limit_headers;
 pub mod recovery;
 pub mod redact;
-pub mod rehearsal;
 mod resend_check;
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use hyper::{Request, Response, Version};
 
 use crate::asteroid::answer::{Proof, execution_id};
 use crate::asteroid::{operation, start};
-use crate::caller::Peer;
+use crate::caller::Caller;
 use crate::drain::DrainSignal;
 use crate::facts::request_id::{self, RequestId};
 use crate::facts::{Decision, Facts, Outcome};
@@ -74,16 +74,16 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle<B>(&self, current: &Current, peer: Peer, request: Request<B>) -> Response<Body>
+    pub async fn handle<B>(&self, current: &Current, caller: &Caller, request: Request<B>) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Send + Unpin + 'static,
     {
         let served = current.load();
         let (mut head, mut body) = request.into_parts();
-        let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
-        record.asked = Asked::new(served.listener.scheme, &head.method);
-        record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
-        let mut response = match self.prepare(&served, &mut head, &mut body, &mut record).await {
+        let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
+        record.asked = Asked::new(caller.scheme, &head.method);
+        record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
+        let mut response = match self.prepare(&served, caller, &mut head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &served, &head, body, record),
@@ -98,6 +98,7 @@ impl Proxy {
     async fn prepare<B>(
         &self,
         Served { listener, snapshot }: &Served,
+        caller: &Caller,
         head: &mut Parts,
         body: &mut B,
         record: &mut Record,
@@ -107,7 +108,7 @@ impl Proxy {
     {
         guard::check(&listener.hosts, head)?;
         let now = Now::read();
-        let tenant = listener.tenant.identify(record.facts.peer, &head.headers)?;
+        let tenant = listener.identify(caller, &head.headers)?;
         record.facts.tenant = Some(Arc::clone(&tenant.name));
         record.meters = Some(Arc::clone(&tenant.state.meters));
         record.rate_limit_policy.clone_from(&tenant.rate_limit_policy);

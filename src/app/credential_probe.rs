@@ -1,5 +1,5 @@
-//! Asking the upstream about a key, by a read call of the gateway's own: no start is a test of a key, and no tenant's request
-//! tells anything about a key that others use, too.
+//! Asking the upstream about an API key with a read call of the gateway's own. No start tests a key, and no tenant's request
+//! decides about a key that others use, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::transport::{Transport, tls};
 
 use super::Error;
 
-/// How long the upstream may take. Meanwhile the key before goes first.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the upstream may take. Until then the previous API key goes first.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks the upstream.
+/// A client that asks the upstream about API keys.
 #[derive(Debug)]
 pub(super) struct CredentialProbe {
     client: Client,
-    /// What is asked for, below the base.
+    /// The path of the read call, below the base path.
     path: String,
 }
 
 impl CredentialProbe {
-    /// Over connections of its own. Called inside the runtime that asks.
+    /// Creates a probe with connections of its own. Must be called inside the runtime that asks.
     pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<CredentialProbe, Error> {
         let upstream = &config.upstream;
         let connector = Connector::new(&upstream.endpoint, tls, config.timeouts.connect)?;
@@ -43,10 +43,11 @@ impl CredentialProbe {
         Ok(CredentialProbe { client: Client::new(connections, authority, whole), path })
     }
 
+    /// Asks about one version of a credential's key.
     pub(super) async fn ask(&self, key: &Credential, held: &SecretVersion) -> ProbeResult {
         let mut request = self.client.get();
         held.inject(&key.definition().header, &mut request);
-        match self.client.status(request, PATIENCE).await {
+        match self.client.status(request, PROBE_TIMEOUT).await {
             Ok(status) if status.is_success() => ProbeResult::Accepted,
             Ok(status) if answer::refuses_key(status) => ProbeResult::Rejected,
             Ok(status) => ProbeResult::Inconclusive(format!("GET {} was answered with {status}", self.path)),

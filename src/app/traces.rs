@@ -1,4 +1,4 @@
-//! The parts that make and send spans, put together.
+//! The parts that create and send spans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use crate::transport::endpoint::Endpoint;
 use crate::transport::{Transport, tls};
 
 /// How long an unused connection to the collector is kept.
-const IDLE: Duration = Duration::from_secs(50);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Why spans cannot be sent; `config::resolve` promises that it does not happen.
+/// The reason why spans cannot be sent. `config::resolve` rules it out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The collector's host is no name that a certificate can have.
+    /// The collector's host is not a name that a certificate can have.
     #[error(transparent)]
     Host(#[from] Unusable),
-    /// The URL is none.
-    #[error("it is no URL")]
+    /// The text is not a URL.
+    #[error("it is not a URL")]
     Url,
 }
 
-/// What makes spans and what sends them, where they are wanted. Called inside the runtime that sends.
+/// Returns what creates spans and what sends them, if they are configured. Must be called inside the runtime that sends.
 pub(super) fn parts(config: &Config, tls: &Arc<tls::Client>) -> Result<Option<(Tracer, Exporter)>, Error> {
     let Some(Traces { collector, sample, service_name }) = &config.traces else { return Ok(None) };
     let connector = Connector::new(&collector.endpoint, tls, config.timeouts.connect)?;
-    let connections = Transport::new(connector, IDLE, Tasks::new(Handle::current()));
+    let connections = Transport::new(connector, IDLE_TIMEOUT, Tasks::new(Handle::current()));
     let authority = HeaderValue::try_from(collector.endpoint.authority.as_str()).map_err(|_| Error::Url)?;
     let client = Client::new(connections, authority, collector.path.parse().map_err(|_| Error::Url)?);
     let (queue, exporter) = Exporter::new(client, service_name);

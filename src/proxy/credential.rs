@@ -59,7 +59,7 @@ impl ChosenVersion {
         self.credential.note_accepted(&self.version, self.refused.as_ref());
     }
 
-    /// Creates what redacts the version in the answer.
+    /// Creates the redactor of the version in the answer.
     pub(super) fn redactor(&self) -> KeyRedactor {
         let Credential { redactions, name, .. } = &*self.credential;
         KeyRedactor::new(Needle::new(&self.version.secret), Arc::clone(redactions), Arc::clone(name))

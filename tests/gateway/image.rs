@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use cluster::{CENTRAL, Cluster, POD, SIDECAR, read};
 
+use crate::harness::configuration::replace_once;
 use crate::harness::container::{USER, built, unpack};
 use crate::harness::{EXECUTE, KEY};
 
@@ -175,7 +176,7 @@ fn a_configmap_that_the_kubelet_swaps_is_taken_over_by_the_running_container() {
     let container = cluster.run(CENTRAL);
     let team = || cluster.executions().last().unwrap().metadata["team"].clone();
     assert_eq!((cluster.execute().status, team()), (202, json!("billing")));
-    let more = read(CENTRAL).replace("team: billing", "team: payments");
+    let more = replace_once(&read(CENTRAL), "team: billing", "team: payments");
     let reloaded = container.program.reloaded_by(|| cluster.configure(&more));
     assert!(reloaded["reason"].is_null(), "{reloaded}");
     assert_eq!((cluster.execute().status, team()), (202, json!("payments")));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use asteroid_gateway::event;
 
 use crate::harness::load::{End, Load, http1};
-use crate::harness::{Asteroid, KEY, Pair, Program, configuration};
+use crate::harness::{Asteroid, KEY, Pair};
 
 const NEW: &str = "ak-new-7d3e9f1a52";
 
@@ -119,9 +119,9 @@ fn a_gateway_that_starts_in_the_middle_of_a_rotation_has_both_keys() {
         asteroid.replace_key(upstream_has);
         let new = dir.path().join("new");
         write(&new, NEW).unwrap();
-        let both = format!("file: \"{}\", previous_file: \"{{dir}}/key\"", new.display());
-        let gateway = Program::run(&configuration(&asteroid.url(), "").replace("file: \"{dir}/key\"", &both));
-        let pair = Pair { gateway, asteroid };
+        let both = format!("file: '{}'\nprevious_file: '{{dir}}/key'", new.display());
+        let configuration = asteroid.configuration().main_credential(&both);
+        let pair = Pair::run(asteroid, configuration);
         under_load(&pair, |_| {
             sleep(Duration::from_millis(gap));
             pair.asteroid.replace_key(NEW);

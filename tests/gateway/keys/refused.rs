@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{nth_event, verbose, wait_for_state};
 use crate::canary::assert_clean;
-use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program};
 
 /// The statuses of many starts at once.
 fn starts(pair: &Pair, count: usize) -> Vec<u16> {
@@ -44,10 +44,7 @@ fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_
 
 #[test]
 fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_was() {
-    let asteroid = Asteroid::start();
-    let limits = "limits: { budget: { executions: 1, per: day } },";
-    let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::configured(|smallest| smallest.billing("limits: { budget: { executions: 1, per: day } }"));
     let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
     pair.asteroid.replace_key("ak-third-7d3e9f1a52");
     keyed().assert_error(502, "key-refused", "not_started");
@@ -181,8 +178,8 @@ fn a_wrong_key_in_place_of_a_rejected_one_leaves_it_rejected_and_the_right_one_s
 #[test]
 fn where_a_read_call_does_not_tell_whether_the_key_is_refused_it_is_said_what_came_back_without_the_key() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "");
-    let pair = Pair { gateway: Program::run_with(&text, &["--log-level", "debug"], &[]), asteroid };
+    let gateway = Program::run_with(asteroid.configuration(), &["--log-level", "debug"], &[]);
+    let pair = Pair { asteroid, gateway };
     pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
     let echo = json!({"answer": {"status": 403, "headers": [["x-echo", KEY]], "body": KEY}});
     pair.asteroid.next(json!({"method": "GET", "then": echo}));
