@@ -11,9 +11,8 @@ use crate::harness::gate::{Gate, Point, Substitute, Verdict};
 use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, KEY as API_KEY, Program};
 
 use super::fault::Fault;
-use super::http2;
 use super::model::{NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
-use super::{BODY, BUDGET, KEY, break_one, limited, runs, said, start};
+use super::{BODY, BUDGET, KEY, break_one, http2, limited, runs, said, start};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
