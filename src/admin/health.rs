@@ -141,6 +141,7 @@ fn recovery(credential: &str, state: ListingCheckState) -> String {
     format!("{mark}recovery with credential {credential}: {says}\n")
 }
 
+/// Returns the line about a credential. `lacking` says whether readiness waits for one.
 fn credential(name: &str, report: &StatusReport, lacking: bool) -> String {
     let mark = match report.status {
         CredentialStatus::Fresh if report.problem().is_none() => "[+]",

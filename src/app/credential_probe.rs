@@ -43,10 +43,10 @@ impl CredentialProbe {
         Ok(CredentialProbe { client: Client::new(connections, authority, whole), path })
     }
 
-    /// Asks about one version of a credential's key.
-    pub(super) async fn ask(&self, key: &Credential, held: &SecretVersion) -> ProbeResult {
+    /// Asks about one version of a credential's secret.
+    pub(super) async fn ask(&self, credential: &Credential, version: &SecretVersion) -> ProbeResult {
         let mut request = self.client.get();
-        held.inject(&key.definition().header, &mut request);
+        version.inject(&credential.definition().header, &mut request);
         match self.client.status(request, PROBE_TIMEOUT).await {
             Ok(status) if status.is_success() => ProbeResult::Accepted,
             Ok(status) if answer::refuses_key(status) => ProbeResult::Rejected,
