@@ -22,7 +22,7 @@ use crate::transport::pool::Pooled;
 use crate::facts::{Facts, Outcome};
 
 pub use gauge::{Gauge, Open};
-pub use label::{Asked, Label};
+pub use label::{Label, RequestLabels};
 pub use reload::Reloads;
 
 /// The tenant of requests that have none; one of that name is counted with them.
@@ -109,9 +109,9 @@ impl Metrics {
     }
 
     /// Counts a request that has ended.
-    pub fn close(&self, asked: Asked, meters: Option<&Meters>, facts: &Facts) {
+    pub fn close(&self, labels: RequestLabels, meters: Option<&Meters>, facts: &Facts) {
         self.in_flight.less();
-        self.server.observe(asked, facts);
+        self.server.observe(labels, facts);
         let meters = meters.unwrap_or(&self.other);
         meters.request(facts.status);
         let Some(operation) = facts.operation else { return };

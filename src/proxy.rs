@@ -36,9 +36,9 @@ use crate::asteroid::{operation, start};
 use crate::caller::Caller;
 use crate::drain::DrainSignal;
 use crate::facts::request_id::{self, RequestId};
-use crate::facts::{Decision, Facts, Outcome};
+use crate::facts::{AuditDecision, Facts, Outcome};
 use crate::json;
-use crate::metrics::Asked;
+use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
 use crate::state::{Now, Reply};
 use crate::tasks::{Kind, Tasks};
@@ -49,7 +49,7 @@ use answer::{Body, outcome};
 use attempt::{Attempt, Progress};
 use claim::ClaimResult;
 use credential::ChosenVersion;
-use error::{Error, Form};
+use error::{Error, ErrorFormat};
 use exchange::Exchange;
 use generation::{Current, Served};
 use listing_check::ListingProbe;
@@ -81,7 +81,7 @@ impl Proxy {
         let served = current.load();
         let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
-        record.asked = Asked::new(caller.scheme, &head.method);
+        record.labels = RequestLabels::new(caller.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
         let mut response = match self.prepare(&served, caller, &mut head, &mut body, &mut record).await {
             Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
@@ -117,8 +117,8 @@ impl Proxy {
             record.set_call(call);
         }
         let admitted = tenant.state.admit(&tenant.limits, now, &mut record.facts.remaining).await;
-        // A start that a limit refuses is recorded, too.
-        let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
+        let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
+        let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
@@ -138,12 +138,12 @@ impl Proxy {
         let now = Now::read();
         let start = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
             ClaimResult::Send(start) => start,
-            ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
-            ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
+            ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, AuditDecision::Replayed)),
+            ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, AuditDecision::Recovered)),
         };
         let payload = json::splice(&body, changes)?;
         let resend_check = ResendCheck::new(snapshot, tenant, keyed, head, record);
-        let form = Form::of(&head.headers);
+        let format = ErrorFormat::of(&head.headers);
         let headers = std::mem::take(&mut head.headers);
         let outgoing = Outgoing::for_call(snapshot, &call, head, headers, record.facts.request_id.clone(), payload)?;
         let credential = ChosenVersion::first(&tenant.credential)?;
@@ -159,11 +159,11 @@ impl Proxy {
             trace: record.trace.clone(),
             resend_check,
             progress: Progress::new(continuation.is_some()),
-            _entered: entered,
+            _audited: audited,
         };
         let listing_probe =
             keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest, now.monotonic));
-        Ok(Prepared::Send(Exchange { attempt, start, continuation, listing_probe, form }))
+        Ok(Prepared::Send(Exchange { attempt, start, continuation, listing_probe, format }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -178,14 +178,14 @@ impl Proxy {
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        record.facts.decision = Decision::Refused;
+        record.facts.decision = AuditDecision::Refused;
         let has_rest = body::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, body::discard(body));
         }
         let has_room = body::make_room(&served.snapshot, head, &mut record);
-        let response = failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        let response = failed(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_room { response } else { response.map(Body::without_content) }
     }
 }
@@ -194,7 +194,7 @@ impl Proxy {
 #[expect(clippy::large_enum_variant, reason = "nearly every request is the large one: a box would cost each of them")]
 enum Prepared {
     Send(Exchange),
-    Replay(Arc<Reply>, Decision),
+    Replay(Arc<Reply>, AuditDecision),
 }
 
 /// The upstream's answer as the caller gets it.
@@ -211,7 +211,7 @@ fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) ->
 }
 
 /// The answer of an earlier start with the same key.
-fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Response<Body> {
+fn replayed(reply: &Reply, decision: AuditDecision, mut record: Box<Record>) -> Response<Body> {
     record.facts.decision = decision;
     record.facts.replayed = true;
     record.facts.status = reply.status.as_u16();
@@ -221,8 +221,8 @@ fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Respo
 }
 
 /// The gateway's own answer.
-fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
-    let response = error.answer(record.facts.request_id.as_str(), form, close);
+fn failed(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Record>) -> Response<Body> {
+    let response = error.answer(record.facts.request_id.as_str(), format, close);
     // A caller that has left gets no status.
     record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.facts.outcome = error.outcome();

@@ -18,7 +18,7 @@ use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::facts::request_id;
 use crate::proxy::dry_run::DryRun;
-use crate::proxy::error::{Error, Form};
+use crate::proxy::error::{Error, ErrorFormat};
 use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
@@ -227,7 +227,7 @@ fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
 }
 
 fn refused(error: &Error) {
-    let status = error.answer("", Form::Json, false).status().as_u16();
+    let status = error.answer("", ErrorFormat::Json, false).status().as_u16();
     match error {
         Error::Body(asteroid::start::Refusal { faults }) => {
             complain(format_args!("refused with {status}; faults in the body: {}", faults.len()));

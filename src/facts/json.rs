@@ -43,7 +43,7 @@ pub(crate) fn asked(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
 /// What became of it, to the line's end.
 pub(crate) fn became(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
     number(lines, "status", facts.status);
-    plain(lines, "outcome", Some(facts.outcome.name()));
+    plain(lines, "outcome", Some(facts.outcome.code()));
     plain(lines, "error", facts.error);
     if let Some(detail) = &facts.detail {
         lines.extend_from_slice(br#","detail":"#);

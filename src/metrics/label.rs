@@ -29,28 +29,28 @@ const METHODS: [(Method, &str); 9] = [
 /// What OpenTelemetry calls a value that is none of the known.
 const OTHER: &str = "_OTHER";
 
-/// What a caller asked for.
+/// The labels of a request that are known from its head.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct RequestLabels {
     scheme: Scheme,
     method: usize,
 }
 
 /// How many combinations there are.
-pub(super) const ASKED: usize = SCHEMES.len() * (METHODS.len() + 1) * (Operation::ALL.len() + 1);
+pub(super) const COMBINATIONS: usize = SCHEMES.len() * (METHODS.len() + 1) * (Operation::ALL.len() + 1);
 
-impl Default for Asked {
-    fn default() -> Asked {
-        Asked::new(Scheme::Http, &Method::POST)
+impl Default for RequestLabels {
+    fn default() -> RequestLabels {
+        RequestLabels::new(Scheme::Http, &Method::POST)
     }
 }
 
-impl Asked {
+impl RequestLabels {
     /// Begins with what every request has.
     #[must_use]
-    pub fn new(scheme: Scheme, method: &Method) -> Asked {
+    pub fn new(scheme: Scheme, method: &Method) -> RequestLabels {
         let known = METHODS.iter().position(|(known, _)| known == method);
-        Asked { scheme, method: known.unwrap_or(METHODS.len()) }
+        RequestLabels { scheme, method: known.unwrap_or(METHODS.len()) }
     }
 
     pub(super) fn index(self, operation: Option<Operation>) -> usize {
@@ -121,14 +121,14 @@ mod tests {
         for (scheme, scheme_name) in SCHEMES {
             for (method, method_name) in METHODS.into_iter().chain([(Method::from_bytes(b"BREW").unwrap(), OTHER)]) {
                 for operation in Operation::ALL.into_iter().map(Some).chain([None]) {
-                    let index = Asked::new(scheme, &method).index(operation);
+                    let index = RequestLabels::new(scheme, &method).index(operation);
                     let route = operation.map(Operation::template);
-                    assert_eq!(Asked::labels(index), (scheme_name, method_name, route));
+                    assert_eq!(RequestLabels::labels(index), (scheme_name, method_name, route));
                     indices.push(index);
                 }
             }
         }
-        assert_eq!(indices, (0..ASKED).collect::<Vec<_>>());
+        assert_eq!(indices, (0..COMBINATIONS).collect::<Vec<_>>());
     }
 
     #[test]

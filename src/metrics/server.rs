@@ -1,9 +1,9 @@
-//! Requests of callers, by what was asked for and how it ended.
+//! Requests of callers, by what was labels for and how it ended.
 
 use crate::facts::Facts;
 
 use super::duration::{Histogram, Lazy};
-use super::label::{ASKED, Asked, STATUSES, name, name_index, status, status_error, status_index};
+use super::label::{COMBINATIONS, RequestLabels, STATUSES, name, name_index, status, status_error, status_index};
 
 /// The gateway's own errors, by the last part of their `type`; another is shown as `_OTHER`.
 const ERRORS: [&str; 32] = [
@@ -49,11 +49,11 @@ type ByStatus = Lazy<ByError, STATUSES>;
 
 /// Their durations.
 #[derive(Debug, Default)]
-pub(crate) struct Requests(Lazy<ByStatus, ASKED>);
+pub(crate) struct Requests(Lazy<ByStatus, COMBINATIONS>);
 
 impl Requests {
-    pub(crate) fn observe(&self, asked: Asked, facts: &Facts) {
-        let by_status = self.0.at(asked.index(facts.operation));
+    pub(crate) fn observe(&self, labels: RequestLabels, facts: &Facts) {
+        let by_status = self.0.at(labels.index(facts.operation));
         let by_error = by_status.and_then(|by_status| by_status.at(status_index(facts.status)));
         if let Some(histogram) = by_error.and_then(|by_error| by_error.at(name_index(&ERRORS, facts.error))) {
             histogram.observe(facts.took());
@@ -62,15 +62,15 @@ impl Requests {
 
     /// What was observed, with the labels of OpenTelemetry's conventions for HTTP servers.
     pub(crate) fn series(&self) -> impl Iterator<Item = (Vec<super::label::Label<'_>>, &Histogram)> {
-        let by_status = self.0.used().flat_map(|(asked, by_status)| by_status.used().map(move |used| (asked, used)));
+        let by_status = self.0.used().flat_map(|(at, by_status)| by_status.used().map(move |used| (at, used)));
         let by_error =
-            by_status.flat_map(|(asked, (status, by_error))| by_error.used().map(move |used| (asked, status, used)));
-        by_error.map(|(asked, at, (error, histogram))| (labels(asked, at, error), histogram))
+            by_status.flat_map(|(at, (status, by_error))| by_error.used().map(move |used| (at, status, used)));
+        by_error.map(|(at, status, (error, histogram))| (labels(at, status, error), histogram))
     }
 }
 
-fn labels(asked: usize, at: usize, error: usize) -> Vec<super::label::Label<'static>> {
-    let (scheme, method, route) = Asked::labels(asked);
+fn labels(combination: usize, at: usize, error: usize) -> Vec<super::label::Label<'static>> {
+    let (scheme, method, route) = RequestLabels::labels(combination);
     let mut labels = vec![("http_request_method", method.into()), ("url_scheme", scheme.into())];
     labels.extend(route.map(|route| ("http_route", route.into())));
     labels.extend(status(at).map(|status| ("http_response_status_code", status)));

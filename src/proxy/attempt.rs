@@ -10,7 +10,7 @@ use crate::asteroid::answer::refuses_key;
 use crate::facts::LookupOutcome;
 use crate::metrics::client::Sent;
 use crate::proxy::error::Error;
-use crate::record::Entered;
+use crate::record::AuditReservation;
 use crate::secret::Fingerprint;
 use crate::state::Permit;
 use crate::trace::Trace;
@@ -36,7 +36,7 @@ pub(super) struct Attempt {
     /// The look-up of a start before it is sent a second time.
     pub(super) resend_check: Option<Box<ResendCheck>>,
     pub(super) progress: Arc<Progress>,
-    pub(super) _entered: Entered,
+    pub(super) _audited: AuditReservation,
 }
 
 /// The progress of an attempt, as others see it.

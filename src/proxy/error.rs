@@ -1,6 +1,6 @@
 //! Every way in which the gateway itself refuses or fails a request, and the one table of what is answered.
 
-mod form;
+mod format;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::proxy::{idempotency, limit, recovery};
 use crate::state::Limit;
 use crate::{audit, identity, transport};
 
-pub use form::Form;
+pub use format::ErrorFormat;
 
 /// A scheme of the gateway's own: callers hold no credential, somebody else says who they are.
 const TENANT_CHALLENGE: &str = "Tenant realm=\"asteroid-gateway\"";
@@ -65,7 +65,7 @@ pub enum Error {
     Limit(#[from] limit::Error),
     /// Nothing is started without a record.
     #[error(transparent)]
-    Audit(#[from] audit::Full),
+    Audit(#[from] audit::Error),
     /// The body's media type; what came.
     #[error("the body must be JSON in UTF-8, with Content-Type: application/json once; {0} came")]
     MediaType(String),
@@ -156,10 +156,10 @@ impl Error {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
             }
             Error::Operation(Operation::Query) => row(StatusCode::BAD_REQUEST, "query", "Unexpected query string", BAD),
-            Error::Audit(audit::Full::Everywhere) => {
+            Error::Audit(audit::Error::Full) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "audit-full", "Audit is full", "proxy_internal_error")
             }
-            Error::Audit(audit::Full::Share) => {
+            Error::Audit(audit::Error::Share) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "audit-share", "Too many starts under way", "proxy_internal_error")
             }
             Error::MediaType(_) => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
@@ -252,9 +252,9 @@ impl Error {
             // Others end within their time-outs, most of them at once.
             Error::BodyMemory => Some(1),
             // A disk is not made room on in a moment.
-            Error::Audit(audit::Full::Everywhere) => Some(5),
+            Error::Audit(audit::Error::Full) => Some(5),
             // Most starts end at once.
-            Error::Audit(audit::Full::Share) => Some(1),
+            Error::Audit(audit::Error::Share) => Some(1),
             // A file that comes is seen within a second or two.
             Error::NoKey(_) => Some(2),
             // When the other one ends is not known: a second is worth trying.
@@ -290,7 +290,7 @@ impl Error {
     ///
     /// `close` ends the connection after it: set where the request was not read to its end.
     #[must_use]
-    pub fn answer(&self, request_id: &str, form: Form, close: bool) -> Response<Bytes> {
+    pub fn answer(&self, request_id: &str, format: ErrorFormat, close: bool) -> Response<Bytes> {
         let row = self.row();
         let detail = self.to_string();
         let problem = Problem {
@@ -310,7 +310,7 @@ impl Error {
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = row.status;
         let answer = response.headers_mut();
-        answer.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+        answer.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
         if let Ok(value) = HeaderValue::try_from(format!("asteroid-gateway; error={}", row.proxy_status)) {
             answer.insert(PROXY_STATUS, value);
         }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use hyper::Response;
 
 use crate::asteroid::answer::Proof;
-use crate::facts::{Decision, Outcome};
-use crate::proxy::error::{Error, Form};
+use crate::facts::{AuditDecision, Outcome};
+use crate::proxy::error::{Error, ErrorFormat};
 use crate::record::Record;
 use crate::state::{IdempotencyOutcome, Limit, ReservedStart, StartInFlight};
 
@@ -26,7 +26,7 @@ pub(super) struct Exchange {
     pub(super) continuation: Option<Continuation>,
     /// The probe of the listing that it serves as, if one is due.
     pub(super) listing_probe: Option<Box<ListingProbe>>,
-    pub(super) form: Form,
+    pub(super) format: ErrorFormat,
 }
 
 impl Exchange {
@@ -35,11 +35,11 @@ impl Exchange {
         // Stands in the record if nothing else gets to be written there.
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
-        record.facts.decision = Decision::Sent;
-        let Exchange { attempt, start, continuation, listing_probe, form } = self;
+        record.facts.decision = AuditDecision::Sent;
+        let Exchange { attempt, start, continuation, listing_probe, format } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
-            Err(unavailable) => return failed(&unavailable.into(), form, false, record),
+            Err(unavailable) => return failed(&unavailable.into(), format, false, record),
         };
         let (progress, timeout) = (Arc::clone(&attempt.progress), attempt.timeout);
         let mut answer: PendingAnswer = Box::pin(attempt.send());
@@ -55,7 +55,7 @@ impl Exchange {
             record.trace.ended(Some(error.slug()));
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
-            return failed(&error, form, false, record);
+            return failed(&error, format, false, record);
         };
         let proof = proof(&ended);
         let now = Instant::now();
@@ -67,7 +67,7 @@ impl Exchange {
         }
         match ended {
             Ok(response) => passed_on(response, proof, record),
-            Err(error) => failed(&error, form, false, record),
+            Err(error) => failed(&error, format, false, record),
         }
     }
 }

@@ -4,7 +4,7 @@
 use hyper::{Method, Version};
 
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
-use super::{Exchange, Place, Recording};
+use super::{ClientSpan, PeerAttributes, Recording};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
 use crate::facts::{Facts, LookupOutcome, Outcome};
@@ -17,11 +17,11 @@ pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
 /// How much of a path is shown, in bytes: longer ones are no operation's.
 const LONGEST_PATH: usize = 256;
 
-/// The span of the request, and one for each exchange with the upstream.
-pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &Place) -> Vec<Span> {
-    let exchanges = recording.exchanges();
+/// The span of the request, and one for each span with the upstream.
+pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &PeerAttributes) -> Vec<Span> {
+    let client_spans = recording.client_spans();
     let mut spans = vec![server(facts, recording)];
-    spans.extend(exchanges.iter().map(|exchange| client(exchange, recording, upstream)));
+    spans.extend(client_spans.iter().map(|span| client(span, recording, upstream)));
     spans
 }
 
@@ -77,7 +77,7 @@ fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
         ("asteroid_gateway.agent_id", facts.agent_id.as_deref()),
         ("asteroid_gateway.workflow_id", facts.workflow_id.as_deref()),
         ("asteroid_gateway.credential", facts.credential.as_deref()),
-        ("asteroid_gateway.outcome", Some(facts.outcome.name())),
+        ("asteroid_gateway.outcome", Some(facts.outcome.code())),
         ("asteroid_gateway.error", facts.error),
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
         ("asteroid_gateway.idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code)),
@@ -89,26 +89,26 @@ fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     attributes.push(attribute("asteroid_gateway.delivered", facts.delivered));
 }
 
-fn client(exchange: &Exchange, recording: &Recording, upstream: &Place) -> Span {
-    let (method, original) = known(&exchange.method);
-    let version = exchange.answer.map_or(Version::HTTP_09, |(_, version)| version);
+fn client(span: &ClientSpan, recording: &Recording, upstream: &PeerAttributes) -> Span {
+    let (method, original) = known(&span.method);
+    let version = span.answer.map_or(Version::HTTP_09, |(_, version)| version);
     let mut attributes = http(method, original, version);
-    let url = format!("{}{}", upstream.origin, exchange.uri);
+    let url = format!("{}{}", upstream.origin, span.uri);
     attributes.push(attribute("url.full", url));
     attributes.push(attribute("server.address", upstream.host.as_str()));
     attributes.push(attribute("server.port", upstream.port));
-    let status = exchange.answer.map(|(status, _)| status);
+    let status = span.answer.map(|(status, _)| status);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status.as_u16())));
     let refused = status.filter(|status| status.as_u16() >= 400).map(|status| status.as_str().to_owned());
-    let cut_off = exchange.ended.is_none().then_some("cut-off");
-    let error = refused.or_else(|| exchange.error.or(cut_off).map(str::to_owned));
+    let cut_off = span.ended.is_none().then_some("cut-off");
+    let error = refused.or_else(|| span.error.or(cut_off).map(str::to_owned));
     Span {
         name: method.to_owned(),
         parent_span_id: recording.own.span_id.bytes().to_vec(),
-        span_id: exchange.id.bytes().to_vec(),
+        span_id: span.id.bytes().to_vec(),
         kind: Kind::Client.into(),
-        start_time_unix_nano: exchange.begun,
-        end_time_unix_nano: exchange.ended.unwrap_or_else(|| recording.clock.now()),
+        start_time_unix_nano: span.begun,
+        end_time_unix_nano: span.ended.unwrap_or_else(|| recording.clock.now()),
         ..common(recording, attributes, error, false)
     }
 }
