@@ -1,5 +1,6 @@
 //! What is known of one request: data that the stages fill and that log, audit, metrics and traces read.
 
+mod error_code;
 pub(crate) mod json;
 pub mod request_id;
 pub mod trace_context;
@@ -15,6 +16,7 @@ use crate::caller::Peer;
 use crate::secret::Fingerprint;
 use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
 
+pub use error_code::ErrorCode;
 use request_id::RequestId;
 use trace_context::TraceId;
 
@@ -144,9 +146,9 @@ pub struct Facts {
     pub status: u16,
     /// What may have been spent.
     pub outcome: Outcome,
-    /// The gateway's error, by the last part of its `type`.
-    pub error: Option<&'static str>,
-    /// What the error's answer said.
+    /// The code of the error that the gateway answered with, or that ended an answer early.
+    pub error: Option<ErrorCode>,
+    /// The text of that error.
     pub detail: Option<String>,
     /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
     pub idempotency: Option<IdempotencyDigest>,

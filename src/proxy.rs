@@ -226,7 +226,7 @@ fn failed(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Recor
     // A caller that has left gets no status.
     record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.facts.outcome = error.outcome();
-    record.facts.error = Some(error.slug());
+    record.facts.error = Some(error.code());
     record.facts.detail = Some(error.logged());
     let mut response = response.map(Body::whole);
     if let Error::CallerLeft(_) = error {

@@ -39,7 +39,7 @@ mod tests {
     use crate::caller::Peer;
     use crate::facts::request_id::RequestId;
     use crate::facts::trace_context::Context;
-    use crate::facts::{AuditDecision, LookupOutcome};
+    use crate::facts::{AuditDecision, ErrorCode, LookupOutcome};
     use crate::secret::{Salt, Secret};
     use crate::state::{IdempotencyDigest, IdempotencyOutcome, Limit};
 
@@ -49,7 +49,7 @@ mod tests {
         facts.decision = AuditDecision::Sent;
         facts.fingerprint = Some(Secret::placeholder("key").unwrap().fingerprint(&Salt::new("salt")));
         facts.operation = Some(Operation::AgentExecute);
-        facts.error = Some("x");
+        facts.error = Some(ErrorCode::Limit);
         facts.idempotency_outcome = Some(IdempotencyOutcome::Free);
         facts.lookup = Some(LookupOutcome::One);
         [facts.tenant, facts.credential] = [Some("x".into()), Some("x".into())];

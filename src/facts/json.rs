@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{Facts, LookupOutcome};
+use super::{ErrorCode, Facts, LookupOutcome};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
 use crate::state::IdempotencyOutcome;
@@ -44,7 +44,7 @@ pub(crate) fn asked(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
 pub(crate) fn became(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
     number(lines, "status", facts.status);
     plain(lines, "outcome", Some(facts.outcome.code()));
-    plain(lines, "error", facts.error);
+    plain(lines, "error", facts.error.map(ErrorCode::code));
     if let Some(detail) = &facts.detail {
         lines.extend_from_slice(br#","detail":"#);
         serde_json::to_writer(&mut *lines, shortened(detail))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::asteroid::operation::Operation;
 use crate::event;
 use crate::facts::json::{asked, became, begin, plain};
-use crate::facts::{Facts, Outcome};
+use crate::facts::{ErrorCode, Facts, Outcome};
 
 pub(super) fn json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
     begin(lines, "request", event::REQUEST_COMPLETED, took)?;
@@ -22,7 +22,7 @@ pub(super) fn text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Re
         ("agent", facts.agent_id.as_deref()),
         ("workflow", facts.workflow_id.as_deref()),
         ("execution", facts.execution_id.as_deref()),
-        ("error", facts.error),
+        ("error", facts.error.map(ErrorCode::code)),
         ("detail", facts.detail.as_deref()),
     ];
     for (name, value) in named.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {
@@ -84,7 +84,7 @@ mod tests {
             facts.credential = Some("main".into());
             facts.status = 504;
             facts.outcome = Outcome::Unknown;
-            facts.error = Some("upstream-broke");
+            facts.error = Some(ErrorCode::UpstreamBroke);
             facts.detail = Some("it said \"no\"\n".to_owned());
             facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
             facts.idempotency_outcome = Some(IdempotencyOutcome::Unknown);

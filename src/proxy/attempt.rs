@@ -113,7 +113,7 @@ impl Attempt {
         redactor.redact_head(&mut head);
         let max = self.outgoing.operation.rules().answer_head;
         let body = Body::begin(body, max, redactor, sent, lease, self.permit, &timer).await;
-        self.trace.ended(body.as_ref().err().map(Error::slug));
+        self.trace.ended(body.as_ref().err().map(|error| error.code().code()));
         Ok(Response::from_parts(head, body?))
     }
 
@@ -125,7 +125,7 @@ impl Attempt {
     async fn exchange(&self) -> Result<Answered, Error> {
         let answered = self.ask().await;
         if let Err(error) = &answered {
-            self.trace.ended(Some(error.slug()));
+            self.trace.ended(Some(error.code().code()));
         }
         answered
     }

@@ -52,7 +52,7 @@ impl Exchange {
         record.facts.lookup = progress.lookup.get().copied().or(record.facts.lookup);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
-            record.trace.ended(Some(error.slug()));
+            record.trace.ended(Some(error.code().code()));
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
             return failed(&error, format, false, record);

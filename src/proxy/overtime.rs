@@ -101,7 +101,7 @@ impl Continuation {
                 idempotency_outcome = key.map(IdempotencyOutcome::code),
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
-                error = ended.as_ref().err().map(Error::slug),
+                error = ended.as_ref().err().map(|error| error.code().code()),
                 "a start completed after its caller had been told of the time-out"
             );
         });

@@ -7,7 +7,7 @@ use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, 
 use super::{ClientSpan, PeerAttributes, Recording};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
-use crate::facts::{Facts, LookupOutcome, Outcome};
+use crate::facts::{ErrorCode, Facts, LookupOutcome, Outcome};
 use crate::state::IdempotencyOutcome;
 use crate::transport::endpoint::Scheme;
 
@@ -38,9 +38,10 @@ fn server(facts: &Facts, recording: &Recording) -> Span {
     let status = Some(facts.status).filter(|status| *status != 0);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status)));
     let cut_off = (status.is_none() && facts.outcome == Outcome::Unknown).then_some("cut-off");
-    let broke_off = facts.error.filter(|_| status.is_some_and(|status| status < 400));
+    let code = facts.error.map(ErrorCode::code);
+    let broke_off = code.filter(|_| status.is_some_and(|status| status < 400));
     let failed = status.filter(|status| *status >= 500).map(|status| status.to_string());
-    let error = failed.map(|status| facts.error.map_or(status, str::to_owned));
+    let error = failed.map(|status| code.map_or(status, str::to_owned));
     let error = error.or_else(|| broke_off.or(cut_off).map(str::to_owned));
     own(facts, &mut attributes);
     let name = if method == "_OTHER" { "HTTP" } else { method };
@@ -70,6 +71,7 @@ fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
 /// What is the gateway's own to tell, under the names of the log.
 fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     let digest = facts.idempotency.map(|digest| digest.to_string());
+    let code = facts.error.map(ErrorCode::code);
     let named = [
         ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
         ("asteroid_gateway.tenant", facts.tenant.as_deref()),
@@ -78,7 +80,7 @@ fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
         ("asteroid_gateway.workflow_id", facts.workflow_id.as_deref()),
         ("asteroid_gateway.credential", facts.credential.as_deref()),
         ("asteroid_gateway.outcome", Some(facts.outcome.code())),
-        ("asteroid_gateway.error", facts.error),
+        ("asteroid_gateway.error", code),
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
         ("asteroid_gateway.idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code)),
         ("asteroid_gateway.looked_up", facts.lookup.map(LookupOutcome::code)),
