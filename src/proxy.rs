@@ -23,6 +23,7 @@ mod rate_limit_headers;
 pub mod recovery;
 pub mod redact;
 mod resend_check;
+mod settlement;
 
 use std::sync::Arc;
 
@@ -107,7 +108,6 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         guard::check(&listener.hosts, head)?;
-        let now = Now::read();
         let tenant = listener.identify(caller, &head.headers)?;
         record.facts.tenant = Some(Arc::clone(&tenant.name));
         record.meters = Some(Arc::clone(&tenant.state.meters));
@@ -116,7 +116,7 @@ impl Proxy {
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = tenant.state.admit(&tenant.limits, now, &mut record.facts.remaining).await;
+        let admitted = tenant.state.admit(&tenant.limits, record.facts.begun, &mut record.facts.remaining).await;
         let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
         let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;

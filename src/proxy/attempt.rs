@@ -6,7 +6,6 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::refuses_key;
-
 use crate::facts::LookupOutcome;
 use crate::metrics::client::Sent;
 use crate::proxy::error::Error;
@@ -92,7 +91,8 @@ impl Attempt {
             && Box::pin(self.credential.replace_refused()).await
         {
             if let Some(check) = &self.resend_check
-                && let Some(answer) = Box::pin(check.answer(&self)).await?
+                && let Some(answer) =
+                    Box::pin(check.answer(&self.upstream, &self.permit, &self.trace, &self.progress.lookup)).await?
             {
                 return Ok(answer);
             }

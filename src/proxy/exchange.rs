@@ -9,14 +9,14 @@ use crate::asteroid::answer::Proof;
 use crate::facts::{AuditDecision, Outcome};
 use crate::proxy::error::{Error, ErrorFormat};
 use crate::record::Record;
-use crate::state::{IdempotencyOutcome, Limit, ReservedStart, StartInFlight};
+use crate::state::{IdempotencyOutcome, Limit, ReservedStart};
 
 use super::answer::Body;
 use super::attempt::Attempt;
 use super::listing_check::ListingProbe;
 use super::overtime::{Continuation, PendingAnswer};
-
-use super::{failed, idempotency, passed_on};
+use super::settlement::{proof, settle};
+use super::{failed, passed_on};
 
 /// A request that is ready to be sent, and what it is sent with.
 pub(super) struct Exchange {
@@ -69,31 +69,5 @@ impl Exchange {
             Ok(response) => passed_on(response, proof, record),
             Err(error) => failed(&error, format, false, record),
         }
-    }
-}
-
-/// Returns what the end of an exchange proves.
-pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
-    match ended {
-        Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
-        Err(error) if error.outcome() == Outcome::NotStarted => Proof::NotStarted,
-        Err(_) => Proof::Inconclusive,
-    }
-}
-
-/// Settles budget and key of a start. Returns what became of the key, if the start has one.
-///
-/// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next start
-/// with the key gets the same answer, if that names the execution.
-pub(super) async fn settle(
-    start: StartInFlight,
-    proof: Proof,
-    answer: Option<&Response<Body>>,
-    now: Instant,
-) -> Option<IdempotencyOutcome> {
-    match (proof, answer) {
-        (Proof::NotStarted, _) => start.not_started().await,
-        (Proof::Started(_), Some(answer)) => start.answered(|| idempotency::reply(answer), now).await,
-        (Proof::Started(_) | Proof::Inconclusive, _) => start.unknown(now).await,
     }
 }

@@ -19,7 +19,7 @@ use crate::tenant::Tenant;
 
 use super::Proxy;
 use super::answer::Body;
-use super::exchange::{proof, settle};
+use super::settlement::{proof, settle};
 
 /// How long an answer is awaited after its time-out.
 pub(super) const MAX_OVERTIME: Duration = Duration::from_secs(120);
