@@ -205,7 +205,7 @@ fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) ->
     head.headers.remove(idempotency::REPLAYED);
     let execution = proof.execution().or_else(|| execution_id(body.buffered()));
     record.facts.outcome = Outcome::of(proof);
-    record.facts.execution_id = execution.map(|id| id.to_string());
+    record.facts.execution_id = execution;
     record.facts.status = head.status.as_u16();
     closing(Response::from_parts(head, body), record)
 }
@@ -216,7 +216,7 @@ fn replayed(reply: &Reply, decision: AuditDecision, mut record: Box<Record>) -> 
     record.facts.replayed = true;
     record.facts.status = reply.status.as_u16();
     record.facts.outcome = Outcome::Answered;
-    record.facts.execution_id = execution_id(&reply.body).map(|id| id.to_string());
+    record.facts.execution_id = execution_id(&reply.body);
     closing(idempotency::replayed(reply), record)
 }
 

@@ -84,7 +84,7 @@ impl Record {
         self.trace = trace;
     }
 
-    /// Reserves a slot in the audit if the call starts an execution. The slot counts against the `share` of its tenant, unless
+    /// Reserves a slot in the audit if the operation of the call is recorded there. The slot counts against the `share` of its tenant, unless
     /// that `is_only`.
     ///
     /// To be called when admission is decided and before a refusal is returned, as a start that a limit refuses is recorded, too.
@@ -99,7 +99,8 @@ impl Record {
         share: &Arc<Share>,
         is_only: bool,
     ) -> Result<AuditReservation, audit::Error> {
-        if let Some(audit) = call.and(self.sinks.audit.as_ref()) {
+        let is_audited = call.is_some_and(|call| call.rules().effect.is_audited());
+        if let Some(audit) = self.sinks.audit.as_ref().filter(|_| is_audited) {
             self.slot = Some(audit.reserve(share, is_only).await?);
         }
         Ok(AuditReservation(()))

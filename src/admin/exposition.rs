@@ -177,7 +177,7 @@ impl Sources {
         out.gauge(&table::CAPACITY, &self.capacity)?;
         out.counter(&table::DELAYED, metrics.delayed.count())?;
         let closed = CloseReason::ALL.iter().zip(&metrics.closed);
-        out.counters(&table::CLOSED, closed.map(|((_, reason), count)| ([("reason", *reason)], count.count())))?;
+        out.counters(&table::CLOSED, closed.map(|(reason, count)| ([("reason", reason.code())], count.count())))?;
         let memory = &self.state.body_memory;
         out.gauge(&table::BODY_MEMORY, &memory.held())?;
         out.gauge(&table::BODY_MEMORY_LIMIT, &memory.max())?;

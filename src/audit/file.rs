@@ -37,7 +37,7 @@ impl File {
     /// The system's error; [`ErrorKind::InvalidInput`] for pipes and sockets, as nothing may be reading them.
     pub(super) fn open(path: &Path) -> io::Result<File> {
         if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_socket()) {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "it is a pipe or a socket; name a regular file"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is a pipe or a socket, not a regular file"));
         }
         let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
         let found = file.metadata()?;

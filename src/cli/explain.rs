@@ -140,9 +140,8 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 fn decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let line = &dry_run.record.facts;
     say(field("tenant", name));
-    let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
     let operation = line.operation.map_or("none", Operation::name);
-    let id = id.map_or_else(String::new, |id| format!(" of {id}"));
+    let id = line.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
     say(field("operation", format_args!("{operation}{id}")));
     if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
         say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));

@@ -72,21 +72,23 @@ fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
 fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     let digest = facts.idempotency.map(|digest| digest.to_string());
     let code = facts.error.map(ErrorCode::code);
+    let execution_id = facts.execution_id.map(|id| id.to_string());
     let named = [
         ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
         ("asteroid_gateway.tenant", facts.tenant.as_deref()),
         ("asteroid_gateway.operation", facts.operation.map(Operation::name)),
-        ("asteroid_gateway.agent_id", facts.agent_id.as_deref()),
-        ("asteroid_gateway.workflow_id", facts.workflow_id.as_deref()),
         ("asteroid_gateway.credential", facts.credential.as_deref()),
         ("asteroid_gateway.outcome", Some(facts.outcome.code())),
         ("asteroid_gateway.error", code),
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
         ("asteroid_gateway.idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code)),
         ("asteroid_gateway.looked_up", facts.lookup.map(LookupOutcome::code)),
-        ("asteroid_gateway.execution_id", facts.execution_id.as_deref()),
+        ("asteroid_gateway.execution_id", execution_id.as_deref()),
     ];
     attributes.extend(named.iter().filter_map(|(name, value)| value.map(|value| attribute(name, value))));
+    attributes.extend(
+        facts.id.as_ref().map(|(name, id)| attribute(&format!("asteroid_gateway.{}", name.code()), id.as_str())),
+    );
     attributes.extend(facts.replayed.then(|| attribute("asteroid_gateway.replayed", true)));
     attributes.push(attribute("asteroid_gateway.delivered", facts.delivered));
 }
