@@ -14,7 +14,7 @@ use crate::facts::Facts;
 use crate::facts::request_id::RequestId;
 use crate::log::Log;
 use crate::metrics::{Metrics, RequestLabels};
-use crate::state::{AdmitError, Hold, Meters, Permit, Share};
+use crate::state::{Hold, Meters, Permit, Share};
 use crate::trace::{Trace, Tracer};
 
 /// The sinks that the record of a request is written to.
@@ -73,7 +73,14 @@ impl Record {
         })
     }
 
-    /// Sets the call that was selected.
+    /// Sets the tenant: its name, its counters and the value of its `RateLimit-Policy`.
+    pub fn set_tenant(&mut self, name: &Arc<str>, meters: &Arc<Meters>, rate_limit_policy: Option<&HeaderValue>) {
+        self.facts.tenant = Some(Arc::clone(name));
+        self.meters = Some(Arc::clone(meters));
+        self.rate_limit_policy = rate_limit_policy.cloned();
+    }
+
+    /// Sets the operation that was selected, and the id in its path.
     pub fn set_call(&mut self, call: &Call<'_>) {
         self.facts.set_call(call);
     }
@@ -92,10 +99,10 @@ impl Record {
     /// # Errors
     ///
     /// [`audit::Error`].
-    pub async fn reserve_audit_slot(
+    pub async fn reserve_audit_slot<E>(
         &mut self,
         call: Option<&Call<'_>>,
-        _admission: &Result<Permit, AdmitError>,
+        _admission: &Result<Permit, E>,
         share: &Arc<Share>,
         is_only: bool,
     ) -> Result<AuditReservation, audit::Error> {

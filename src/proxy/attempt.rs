@@ -18,7 +18,7 @@ use crate::transport::timer::{Overtime, ResponseTimer};
 use crate::transport::{self, Failure, Lease};
 use crate::upstream::Upstream;
 
-use super::answer::Body;
+use super::answer::AnswerBody;
 use super::credential::ChosenVersion;
 use super::outgoing::Outgoing;
 use super::overtime;
@@ -83,7 +83,7 @@ impl Attempt {
     ///
     /// A refused credential did no work (`asteroid::answer`), so the request is sent a second time if another version is at
     /// hand. If the start can be looked up, that comes before.
-    pub(super) async fn send(mut self) -> Result<Response<Body>, Error> {
+    pub(super) async fn send(mut self) -> Result<Response<AnswerBody>, Error> {
         let mut answered = self.exchange().await;
         // Boxed, as few requests need it and all would carry its future around.
         if let Err(Error::KeyRefused) = answered
@@ -112,7 +112,7 @@ impl Attempt {
         let mut redactor = self.credential.redactor();
         redactor.redact_head(&mut head);
         let max = self.outgoing.operation.rules().answer_head;
-        let body = Body::begin(body, max, redactor, sent, lease, self.permit, &timer).await;
+        let body = AnswerBody::begin(body, max, redactor, sent, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(|error| error.code().code()));
         Ok(Response::from_parts(head, body?))
     }

@@ -16,7 +16,7 @@ use crate::transport::body::Body;
 use crate::transport::endpoint::Scheme;
 
 use super::generation::Served;
-use super::{Prepared, Proxy};
+use super::{Decision, Proxy};
 
 /// The result of a dry run.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ impl Proxy {
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
         let prepared = self.prepare(served, &caller, &mut head, &mut body, &mut record).await;
         let request = prepared.map(|prepared| match prepared {
-            Prepared::Send(exchange) => Some(exchange.attempt.request()),
-            Prepared::Replay(..) => None,
+            Decision::Forward(exchange) => Some(exchange.request()),
+            Decision::Replay(..) => None,
         });
         DryRun { record, request }
     }

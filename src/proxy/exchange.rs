@@ -3,35 +3,94 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::Response;
+use hyper::{HeaderMap, Request, Response, Uri};
 
 use crate::asteroid::answer::Proof;
+use crate::asteroid::operation::Call;
 use crate::facts::{AuditDecision, Outcome};
 use crate::proxy::error::{Error, ErrorFormat};
-use crate::record::Record;
-use crate::state::{IdempotencyOutcome, Limit, ReservedStart};
+use crate::record::{AuditReservation, Record};
+use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
 
-use super::answer::Body;
-use super::attempt::Attempt;
+use super::Proxy;
+use super::answer::AnswerBody;
+use super::attempt::{Attempt, Progress};
+use super::credential::ChosenVersion;
+use super::generation::Snapshot;
 use super::listing_check::ListingProbe;
+use super::outgoing::Outgoing;
 use super::overtime::{Continuation, PendingAnswer};
+use super::resend_check::ResendCheck;
+use super::respond::{failed, passed_on};
 use super::settlement::{proof, settle};
-use super::{failed, passed_on};
+use super::start::PreparedStart;
+use crate::tenant::Tenant;
+use crate::transport;
 
-/// A request that is ready to be sent, and what it is sent with.
+/// A request that its tenant's limits admit, with the proofs that it may be sent.
+pub(super) struct Admission<'a> {
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) tenant: &'a Arc<Tenant>,
+    pub(super) call: Call<'a>,
+    pub(super) permit: Permit,
+    pub(super) audited: AuditReservation,
+}
+
+/// A start that is ready to be sent.
 pub(super) struct Exchange {
-    pub(super) attempt: Attempt,
-    pub(super) start: ReservedStart,
+    attempt: Attempt,
+    start: ReservedStart,
     /// What awaits its answer after the time-out, if it has a key.
-    pub(super) continuation: Option<Continuation>,
+    continuation: Option<Continuation>,
     /// The probe of the listing that it serves as, if one is due.
-    pub(super) listing_probe: Option<Box<ListingProbe>>,
-    pub(super) format: ErrorFormat,
+    listing_probe: Option<Box<ListingProbe>>,
+    format: ErrorFormat,
 }
 
 impl Exchange {
+    /// Creates the exchange of a start that its caller sent to this target, with these headers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKey`], if the last version of the credential has expired meanwhile.
+    pub(super) fn new(
+        proxy: &Proxy,
+        Admission { snapshot, tenant, call, permit, audited }: Admission<'_>,
+        PreparedStart { reserved, keyed, payload, now }: PreparedStart,
+        target: &Uri,
+        headers: HeaderMap,
+        record: &mut Record,
+    ) -> Result<Exchange, Error> {
+        let format = ErrorFormat::of(&headers);
+        let resend_check = ResendCheck::new(snapshot, tenant, keyed, &headers, record);
+        let outgoing = Outgoing::for_call(snapshot, &call, target, headers, record.facts.request_id.clone(), payload)?;
+        let credential = ChosenVersion::first(&tenant.credential)?;
+        record.facts.fingerprint = Some(credential.fingerprint());
+        record.facts.credential = Some(Arc::clone(&tenant.credential.name));
+        let continuation = reserved.claim.is_some().then(|| Continuation::new(proxy, tenant));
+        let attempt = Attempt {
+            upstream: Arc::clone(&proxy.upstream),
+            outgoing,
+            timeout: snapshot.response_timeout,
+            credential,
+            permit,
+            trace: record.trace.clone(),
+            resend_check,
+            progress: Progress::new(continuation.is_some()),
+            _audited: audited,
+        };
+        let listing_probe =
+            keyed.and_then(|keyed| ListingProbe::of(proxy, snapshot, tenant, keyed.digest, now.monotonic));
+        Ok(Exchange { attempt, start: reserved, continuation, listing_probe, format })
+    }
+
+    /// Returns the request that would be sent.
+    pub(super) fn request(&self) -> Request<transport::body::Body> {
+        self.attempt.request()
+    }
+
     /// Sends the start and returns the answer for its caller. Budget and key are settled then.
-    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
+    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<AnswerBody> {
         // Stands in the record if nothing else gets to be written there.
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
 use crate::facts::LookupOutcome;
@@ -14,7 +13,7 @@ use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
-use super::answer::Body;
+use super::answer::AnswerBody;
 use super::generation::Snapshot;
 use super::idempotency::{self, IdempotencyDigests};
 use super::recovery::{self, Lookup, LookupResult};
@@ -35,7 +34,7 @@ impl ResendCheck {
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
         keyed: Option<IdempotencyDigests>,
-        caller: &Parts,
+        caller: &HeaderMap,
         record: &Record,
     ) -> Option<Box<ResendCheck>> {
         let keyed = keyed.filter(|_| snapshot.idempotency.recovery)?;
@@ -44,7 +43,7 @@ impl ResendCheck {
             tenant: Arc::clone(tenant),
             keyed,
             request_id: record.facts.request_id.clone(),
-            context: Trace::context_of(&caller.headers),
+            context: Trace::context_of(caller),
         }))
     }
 
@@ -60,7 +59,7 @@ impl ResendCheck {
         permit: &Permit,
         trace: &Trace,
         outcome: &OnceLock<LookupOutcome>,
-    ) -> Result<Option<Response<Body>>, Error> {
+    ) -> Result<Option<Response<AnswerBody>>, Error> {
         let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
         let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // A start is looked up so only once.

@@ -9,11 +9,11 @@ use crate::facts::Outcome;
 use crate::proxy::error::Error;
 use crate::state::{IdempotencyOutcome, StartInFlight};
 
-use super::answer::Body;
+use super::answer::AnswerBody;
 use super::idempotency;
 
 /// Returns what the end of an exchange proves.
-pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
+pub(super) fn proof(ended: &Result<Response<AnswerBody>, Error>) -> Proof {
     match ended {
         Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
         Err(error) if error.outcome() == Outcome::NotStarted => Proof::NotStarted,
@@ -28,7 +28,7 @@ pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
 pub(super) async fn settle(
     start: StartInFlight,
     proof: Proof,
-    answer: Option<&Response<Body>>,
+    answer: Option<&Response<AnswerBody>>,
     now: Instant,
 ) -> Option<IdempotencyOutcome> {
     match (proof, answer) {

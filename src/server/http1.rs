@@ -18,10 +18,10 @@ use tokio::time::{sleep, timeout};
 use crate::caller::Caller;
 use crate::event;
 use crate::proxy::Proxy;
-use crate::proxy::answer::Body;
-use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
+use crate::proxy::answer::AnswerBody;
 use crate::proxy::delivery::Deliveries;
 use crate::proxy::generation::Current;
+use crate::proxy::payload::{DISCARD_BYTES, DISCARD_TIME};
 
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
@@ -121,7 +121,7 @@ pub async fn serve<S: Connection>(
 
 /// Adapts an answer to HTTP/1.0, which has no chunks: an answer of unknown length ends with its connection, which hyper does not
 /// announce.
-fn adapt_to_http10(response: &mut Response<Body>) {
+fn adapt_to_http10(response: &mut Response<AnswerBody>) {
     if response.body().size_hint().exact().is_none() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

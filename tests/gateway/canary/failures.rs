@@ -15,7 +15,10 @@ const NOT_DRIVEN: [(ErrorCode, &str); 3] = [
         ErrorCode::Tagging,
         "the changes come from the same pass over the body that they are made to: only a fault there misplaces one",
     ),
-    (ErrorCode::BodyMemory, "it takes many callers at once: tests/gateway/bounds.rs brings it about and searches the log"),
+    (
+        ErrorCode::BodyMemory,
+        "it takes many callers at once: tests/gateway/bounds.rs brings it about and searches the log",
+    ),
     (
         ErrorCode::AuditShare,
         "it takes thousands of starts at once: tests/gateway/bounds.rs brings it about and searches the log",
