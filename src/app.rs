@@ -15,7 +15,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::admin::exposition::{Page, Shown};
+use crate::admin::exposition::{Exposition, Sources};
 use crate::admin::health::Health;
 use crate::audit::{self, Audit};
 use crate::config::resolve::{self, Config, MAX_WORKERS, Workers};
@@ -70,7 +70,7 @@ pub async fn start(
     log: Option<Log>,
 ) -> Result<Running, Error> {
     let available_memory = memory::limit();
-    let state = Arc::new(State::new(available_memory, audit::PLACES));
+    let state = Arc::new(State::new(available_memory, audit::SLOTS));
     let (credentials, active) = first_generation(&config, &environment, &state).await?;
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
@@ -89,7 +89,7 @@ pub async fn start(
 
     let worker_count = worker_count(&config);
     let capacity = Capacity::of_process(listeners.open.len(), worker_count, listeners.have_tls(), available_memory);
-    let page = page(&config, &shared, capacity.max());
+    let exposition = exposition(&config, &shared, capacity.max());
     listeners.log_started(&config.listeners);
     let Listeners { open, socket_paths, certificates } = listeners;
     let addresses = open.iter().map(|listener| listener.address.clone()).collect();
@@ -111,7 +111,7 @@ pub async fn start(
     Ok(Running {
         addresses,
         admin,
-        admin_listener: Admin { socket: admin_socket, hosts, page },
+        admin_listener: Admin { socket: admin_socket, hosts, exposition },
         socket_paths,
         drain,
         schedule: Schedule { delay: config.drain.delay, timeout: config.drain.timeout },
@@ -157,8 +157,8 @@ fn health(
     Arc::new(Health::new(draining, reach, credentials, audit, config.readiness, state))
 }
 
-fn page(config: &Config, shared: &Shared, capacity: usize) -> Page {
-    Page::new(Shown {
+fn exposition(config: &Config, shared: &Shared, capacity: usize) -> Exposition {
+    Exposition::new(Sources {
         sinks: Arc::clone(&shared.sinks),
         state: Arc::clone(&shared.state),
         credentials: Arc::clone(&shared.credentials),

@@ -41,7 +41,7 @@ use crate::drain::DrainSignal;
 use crate::facts::AuditDecision;
 use crate::facts::request_id::RequestId;
 
-use crate::metrics::Asked;
+use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
 use crate::state::Reply;
 use crate::tasks::{Kind, Tasks};
@@ -50,7 +50,7 @@ use crate::upstream::Upstream;
 
 use answer::AnswerBody;
 
-use error::{Error, Form};
+use error::{Error, ErrorFormat};
 use exchange::{Admission, Exchange};
 use generation::{ActiveGeneration, ListenerGeneration};
 
@@ -83,7 +83,7 @@ impl Proxy {
         let generation = active.load();
         let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
-        record.asked = Asked::new(caller.scheme, &head.method);
+        record.labels = RequestLabels::new(caller.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
         let mut response = match self.prepare(&generation, caller, &mut head, &mut body, &mut record).await {
             Ok(Decision::Forward(exchange)) => {
@@ -115,15 +115,15 @@ impl Proxy {
         record.set_tenant(&tenant.name, &tenant.state.meters, tenant.rate_limit_policy.as_ref());
         let call = operation::select(&head.method, &head.uri).inspect(|call| record.set_call(call));
         let admitted = limit::admit(tenant, &mut record.facts).await;
-        // A start that a limit refuses is recorded, too.
-        let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
+        let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
+        let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         // A request for an unknown operation counts against the limits, too.
         let (permit, call) = (admitted?, call?);
         tenant.credential.check_usable()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.facts.idempotency = key.as_ref().map(|key| key.digest);
         let body = payload::read(tenant, snapshot, head, body, record).await?;
-        let admission = Admission { snapshot, tenant, call, permit, entered };
+        let admission = Admission { snapshot, tenant, call, permit, audited };
         match start::prepare(self, &admission, key, &body, &head.headers, record).await? {
             StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
             StartDecision::Send(start) => {
@@ -152,7 +152,8 @@ impl Proxy {
             self.tasks.spawn(Kind::Discard, payload::discard(body));
         }
         let has_room = payload::make_room(&generation.snapshot, head, &mut record);
-        let response = respond::failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        let response =
+            respond::failed(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_room { response } else { response.map(AnswerBody::without_content) }
     }
 }

@@ -12,7 +12,7 @@ use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.
 #[derive(Debug, Clone)]
-pub struct Tried {
+pub struct ReloadResult {
     /// When.
     pub at: SystemTime,
     /// Which keys the new configuration waits for, or why the one before goes on, for a person.
@@ -56,7 +56,7 @@ impl Health {
     }
 
     /// A reload was tried.
-    pub fn tried(&self, Tried { at, result }: Tried) {
+    pub fn record_reload(&self, ReloadResult { at, result }: ReloadResult) {
         let mut configuration = self.lock();
         match result {
             Ok(readiness) => *configuration = Configuration { loaded: at, readiness, refused: None },
@@ -105,16 +105,16 @@ impl Health {
         let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
         let keys: String = self.credentials.by_name().iter().map(line).collect();
         let controls: String = self.state.listing_checks().iter().map(|(name, state)| recovery(name, *state)).collect();
-        format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audited())
+        format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audit_line())
     }
 
     /// How full the audit is, where there is one.
-    fn audited(&self) -> String {
+    fn audit_line(&self) -> String {
         let Some(audit) = &self.audit else { return String::new() };
-        let waiting = audit.waiting();
+        let taken = audit.taken();
         // As many starts are seldom under way: records wait to be written.
-        let mark = if waiting > audit::PLACES / 4 { "[!]" } else { "[+]" };
-        format!("{mark}audit: {waiting} of {} places for records are taken\n", audit::PLACES)
+        let mark = if taken > audit::SLOTS / 4 { "[!]" } else { "[+]" };
+        format!("{mark}audit: {taken} of {} places for records are taken\n", audit::SLOTS)
     }
 
     fn lock(&self) -> MutexGuard<'_, Configuration> {

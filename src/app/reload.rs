@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::admin::health::Tried;
+use crate::admin::health::ReloadResult;
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
 use crate::event;
@@ -126,7 +126,7 @@ impl Reloader {
                 Err(refused.to_string())
             }
         };
-        self.shared.health.tried(Tried { at: now, result });
+        self.shared.health.record_reload(ReloadResult { at: now, result });
     }
 
     async fn apply(&mut self) -> Result<(), RefusedReload> {

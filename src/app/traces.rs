@@ -38,6 +38,7 @@ pub(super) fn parts(config: &Config, tls: &Arc<tls::Client>) -> Result<Option<(T
     let client = Client::new(connections, authority, collector.path.parse().map_err(|_| Error::Url)?);
     let (queue, exporter) = Exporter::new(client, service_name);
     let Endpoint { scheme, host, port, authority } = &config.upstream.endpoint;
-    let place = trace::Place { origin: format!("{}://{authority}", scheme.name()), host: host.clone(), port: *port };
-    Ok(Some((Tracer::new(*sample, place, queue), exporter)))
+    let upstream =
+        trace::PeerAttributes { origin: format!("{}://{authority}", scheme.name()), host: host.clone(), port: *port };
+    Ok(Some((Tracer::new(*sample, upstream, queue), exporter)))
 }

@@ -18,7 +18,7 @@ use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::facts::request_id;
 use crate::proxy::dry_run::DryRun;
-use crate::proxy::error::{Error, Form};
+use crate::proxy::error::{Error, ErrorFormat};
 use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
@@ -140,9 +140,8 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 fn decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let line = &dry_run.record.facts;
     say(field("tenant", name));
-    let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
     let operation = line.operation.map_or("none", Operation::name);
-    let id = id.map_or_else(String::new, |id| format!(" of {id}"));
+    let id = line.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
     say(field("operation", format_args!("{operation}{id}")));
     if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
         say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
@@ -227,7 +226,7 @@ fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
 }
 
 fn refused(error: &Error) {
-    let status = error.answer("", Form::Json, false).status().as_u16();
+    let status = error.answer("", ErrorFormat::Json, false).status().as_u16();
     match error {
         Error::Body(asteroid::start::Refusal { faults }) => {
             complain(format_args!("refused with {status}; faults in the body: {}", faults.len()));

@@ -217,7 +217,7 @@ impl AnswerBody {
         if record.facts.outcome != Outcome::NotStarted {
             record.facts.outcome = error.outcome();
         }
-        record.facts.error = Some(error.slug());
+        record.facts.error = Some(error.code());
         record.facts.detail = Some(error.logged());
     }
 }

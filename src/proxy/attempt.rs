@@ -9,7 +9,7 @@ use crate::asteroid::answer::refuses_key;
 use crate::facts::LookupOutcome;
 use crate::metrics::client::Sent;
 use crate::proxy::error::Error;
-use crate::record::Entered;
+use crate::record::AuditReservation;
 use crate::secret::Fingerprint;
 use crate::state::Permit;
 use crate::trace::Trace;
@@ -35,7 +35,7 @@ pub(super) struct Attempt {
     /// The look-up of a start before it is sent a second time.
     pub(super) resend_check: Option<Box<ResendCheck>>,
     pub(super) progress: Arc<Progress>,
-    pub(super) _entered: Entered,
+    pub(super) _audited: AuditReservation,
 }
 
 /// The progress of an attempt, as others see it.
@@ -113,7 +113,7 @@ impl Attempt {
         redactor.redact_head(&mut head);
         let max = self.outgoing.operation.rules().answer_head;
         let body = AnswerBody::begin(body, max, redactor, sent, lease, self.permit, &timer).await;
-        self.trace.ended(body.as_ref().err().map(Error::slug));
+        self.trace.ended(body.as_ref().err().map(|error| error.code().code()));
         Ok(Response::from_parts(head, body?))
     }
 
@@ -125,7 +125,7 @@ impl Attempt {
     async fn exchange(&self) -> Result<Answered, Error> {
         let answered = self.ask().await;
         if let Err(error) = &answered {
-            self.trace.ended(Some(error.slug()));
+            self.trace.ended(Some(error.code().code()));
         }
         answered
     }
