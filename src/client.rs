@@ -11,9 +11,10 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
 use crate::transport::body::Body;
+use crate::transport::error::{ConnectError, SendError};
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{Failure, Lease, Transport, connect};
+use crate::transport::{Lease, Transport};
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -44,7 +45,7 @@ pub struct Answer {
 pub enum Error {
     /// Nothing was sent.
     #[error("no connection: {0}")]
-    Unreachable(connect::Error),
+    Unreachable(ConnectError),
     /// The connection broke before the head of the answer.
     #[error("the connection broke: {0}")]
     Broke(String),
@@ -114,9 +115,9 @@ impl Client {
     async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<ResponseBody>, Lease), Error> {
         match self.connections.send(request, &ResponseTimer::new(patience, None)).await {
             Ok((response, lease)) => Ok((response, lease)),
-            Err(Failure::NotSent(reason)) => Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => Err(Error::Broke(reason.to_string())),
-            Err(Failure::Timeout) => Err(Error::Timeout(patience)),
+            Err(SendError::NotSent(reason)) => Err(Error::Unreachable(reason)),
+            Err(SendError::Broke(reason)) => Err(Error::Broke(reason.to_string())),
+            Err(SendError::Timeout) => Err(Error::Timeout(patience)),
         }
     }
 }

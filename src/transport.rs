@@ -9,6 +9,7 @@ pub mod cause;
 pub mod connect;
 pub mod dial;
 pub mod endpoint;
+pub mod error;
 mod frames;
 pub mod http2;
 pub mod link;
@@ -26,7 +27,6 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
-use rustls::AlertDescription;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -34,21 +34,15 @@ use tokio::time::{Instant, timeout_at};
 use crate::tasks::Tasks;
 
 use body::Body;
-use cause::Cause;
-use connect::{Connector, Made};
+use connect::{Connector, NewConnection};
+use error::{AttemptError, ConnectError, SendError};
 use link::LinkState;
 use pool::{Pool, Pooled};
 use response::ResponseBody;
 use timer::ResponseTimer;
 
 /// How often a request is sent again that the upstream said it did not look at.
-const REFUSALS: usize = 3;
-
-/// No answer in time; this name and the next one are error types of RFC 9209.
-pub const TIMED_OUT: &str = "http_response_timeout";
-
-/// The connection broke before the answer's end.
-pub const BROKEN: &str = "connection_terminated";
+const MAX_DECLINED: usize = 3;
 
 /// One worker's connections to one service.
 #[derive(Debug)]
@@ -59,42 +53,6 @@ pub struct Transport {
     shares: AtomicBool,
     making: Mutex<()>,
     tasks: Tasks,
-}
-
-/// Why no answer came.
-#[derive(Debug)]
-pub enum Failure {
-    /// The upstream has not seen a byte of the request, or says that it has not looked at it.
-    NotSent(connect::Error),
-    /// The connection broke after the request was written, in part or whole.
-    Broke(Cause),
-    /// The deadline passed after the request was handed to a connection.
-    Timeout,
-}
-
-impl Failure {
-    /// Its error type in RFC 9209.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Failure::NotSent(reason) => reason.kind(),
-            Failure::Broke(_) => BROKEN,
-            Failure::Timeout => TIMED_OUT,
-        }
-    }
-}
-
-/// Why one connection brought no answer.
-#[derive(Debug)]
-pub enum Failed {
-    /// It had ended before anything was written; the request may go over another.
-    Unsent(Box<Request<Body>>, Cause),
-    /// The upstream says that it has not looked at the request: it may be sent again.
-    Refused(Box<Request<Body>>),
-    /// The upstream refused the TLS handshake, after the request was written and without looking at it.
-    Handshake(AlertDescription),
-    /// See [`Failure::Broke`].
-    Broke(Cause),
 }
 
 /// What carries one request.
@@ -151,7 +109,7 @@ impl Lease {
 }
 
 impl Connection {
-    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
+    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, AttemptError> {
         match self {
             Connection::Http1(Http1 { sender, link, .. }) => {
                 link.expect_answer();
@@ -159,7 +117,7 @@ impl Connection {
                 link.expect_content();
                 sent.map_err(|mut error| {
                     let unsent = error.take_message();
-                    failed(unsent.map(Box::new), &error.into_error(), link)
+                    AttemptError::new(unsent.map(Box::new), &error.into_error(), link)
                 })
             }
             // Boxed, as it would double the size of every exchange's future.
@@ -180,18 +138,6 @@ impl Connection {
             Connection::Http1(connection) => Arc::clone(&connection.link),
             Connection::Http2(stream) => stream.link(),
         }
-    }
-}
-
-/// Says how a connection failed; `unsent` is the request, if hyper has returned it.
-fn failed(unsent: Option<Box<Request<Body>>>, error: &hyper::Error, link: &LinkState) -> Failed {
-    if let Some(alert) = link.handshake_refusal() {
-        return Failed::Handshake(alert);
-    }
-    let cause = Cause::of(error).with(link.cause().as_ref());
-    match unsent {
-        Some(unsent) => Failed::Unsent(unsent, cause),
-        None => Failed::Broke(cause),
     }
 }
 
@@ -223,18 +169,18 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// [`Failure`], which says whether the service may have seen the request.
+    /// [`SendError`], which says whether the service may have seen the request.
     pub async fn send(
         &self,
         mut request: Request<Body>,
         timer: &ResponseTimer,
-    ) -> Result<(Response<ResponseBody>, Lease), Failure> {
-        let mut refusals = 0;
+    ) -> Result<(Response<ResponseBody>, Lease), SendError> {
+        let mut declined = 0;
         loop {
-            let (mut connection, reused) = self.connection().await.map_err(Failure::NotSent)?;
+            let (mut connection, reused) = self.connection().await.map_err(SendError::NotSent)?;
             // If it were sent again now, its answer would be waited for no longer.
             if !timer.begin() {
-                return Err(Failure::NotSent(connect::Error::Timeout { after: timer.response() }));
+                return Err(SendError::NotSent(ConnectError::Timeout { after: timer.response() }));
             }
             let shared = connection.shared();
             // A connection that owes an answer may owe the next one, too, and so may others that have been unused as long.
@@ -244,9 +190,9 @@ impl Transport {
                 None => {}
             };
             let failed = match timer.run(connection.send(request), overdue).await {
-                Err(_elapsed) => return Err(Failure::Timeout),
+                Err(_elapsed) => return Err(SendError::Timeout),
                 Ok(Ok(answer)) => {
-                    response::check_transfer_coding(&answer).map_err(Failure::Broke)?;
+                    response::check_transfer_coding(&answer).map_err(SendError::Broke)?;
                     let answer = ResponseBody::of(answer, connection.link());
                     let reusable = response::has_one_length(&answer);
                     return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }));
@@ -254,21 +200,21 @@ impl Transport {
                 Ok(Err(failed)) => failed,
             };
             request = match failed {
-                Failed::Unsent(unsent, _) if reused => *unsent,
-                Failed::Unsent(_, cause) => return Err(Failure::NotSent(connect::Error::Closed(cause))),
-                Failed::Handshake(alert) => return Err(Failure::NotSent(self.connector.refused_by(alert))),
-                Failed::Refused(refused) if refusals < REFUSALS => {
-                    refusals += 1;
-                    *refused
+                AttemptError::Unsent(unsent, _) if reused => *unsent,
+                AttemptError::Unsent(_, cause) => return Err(SendError::NotSent(ConnectError::Closed(cause))),
+                AttemptError::Handshake(alert) => return Err(SendError::NotSent(self.connector.refused_by(alert))),
+                AttemptError::Declined(request) if declined < MAX_DECLINED => {
+                    declined += 1;
+                    *request
                 }
-                Failed::Refused(_) => return Err(Failure::NotSent(connect::Error::Declined)),
-                Failed::Broke(error) => return Err(Failure::Broke(error)),
+                AttemptError::Declined(_) => return Err(SendError::NotSent(ConnectError::Declined)),
+                AttemptError::Broke(error) => return Err(SendError::Broke(error)),
             };
         }
     }
 
     /// A connection, and whether it was in the pool: then it may have closed meanwhile.
-    async fn connection(&self) -> Result<(Connection, bool), connect::Error> {
+    async fn connection(&self) -> Result<(Connection, bool), ConnectError> {
         if let Some(connection) = self.pool.take(self.connector.generation()) {
             return Ok((connection, true));
         }
@@ -276,11 +222,11 @@ impl Transport {
         Box::pin(self.make()).await
     }
 
-    async fn make(&self) -> Result<(Connection, bool), connect::Error> {
+    async fn make(&self) -> Result<(Connection, bool), ConnectError> {
         let deadline = Instant::now() + self.connector.within();
         let making = if self.shares.load(Ordering::Relaxed) {
             let making = timeout_at(deadline, self.making.lock()).await;
-            let making = making.map_err(|_| connect::Error::Timeout { after: self.connector.within() })?;
+            let making = making.map_err(|_| ConnectError::Timeout { after: self.connector.within() })?;
             if let Some(connection) = self.pool.take(self.connector.generation()) {
                 return Ok((connection, true));
             }
@@ -291,11 +237,11 @@ impl Transport {
         };
         let generation = self.connector.generation();
         let made = self.connector.connect(deadline, &self.tasks).await?;
-        self.shares.store(matches!(made, Made::Http2(_)), Ordering::Relaxed);
+        self.shares.store(matches!(made, NewConnection::Http2(_)), Ordering::Relaxed);
         let connection = match made {
-            Made::Http1(sender, task, link) => Connection::Http1(Http1 { sender, task, generation, link }),
-            Made::Http2(shared) => {
-                let stream = shared.stream().ok_or(connect::Error::Declined)?;
+            NewConnection::Http1(sender, task, link) => Connection::Http1(Http1 { sender, task, generation, link }),
+            NewConnection::Http2(shared) => {
+                let stream = shared.stream().ok_or(ConnectError::Declined)?;
                 self.pool.share(shared, generation);
                 Connection::Http2(stream)
             }

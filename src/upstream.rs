@@ -8,10 +8,11 @@ use hyper::{Request, Response};
 
 use crate::metrics::client::{Requests, Sent, Target};
 use crate::transport::body::Body;
+use crate::transport::error::SendError;
 use crate::transport::pool::Pooled;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{Failure, Lease, Transport};
+use crate::transport::{Lease, Transport};
 
 use reach::Reach;
 
@@ -50,7 +51,7 @@ impl Upstream {
         request: Request<Body>,
         target: Target,
         timer: &ResponseTimer,
-    ) -> Result<(Response<ResponseBody>, Sent, Lease), Failure> {
+    ) -> Result<(Response<ResponseBody>, Sent, Lease), SendError> {
         let mut sent = self.requests.begin(target);
         match self.transport.send(request, timer).await {
             Ok((answer, lease)) => {
@@ -60,7 +61,7 @@ impl Upstream {
             }
             Err(failure) => {
                 self.reach.has_failed();
-                sent.failed(failure.kind());
+                sent.failed(failure.code());
                 Err(failure)
             }
         }

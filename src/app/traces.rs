@@ -11,7 +11,7 @@ use crate::config::resolve::{Config, Traces};
 use crate::tasks::Tasks;
 use crate::trace::export::Exporter;
 use crate::trace::{self, Tracer};
-use crate::transport::connect::{Connector, Unusable};
+use crate::transport::connect::{Connector, EndpointError};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::{Transport, tls};
 
@@ -23,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(50);
 pub enum Error {
     /// The collector's host is no name that a certificate can have.
     #[error(transparent)]
-    Host(#[from] Unusable),
+    Host(#[from] EndpointError),
     /// The URL is none.
     #[error("it is no URL")]
     Url,

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use crate::asteroid::execution;
 use crate::asteroid::operation::Operation;
-use crate::transport::{BROKEN, TIMED_OUT};
+use crate::transport::error::{BROKEN, TIMED_OUT};
 
 use super::duration::{Histogram, Lazy};
 use super::label::{Label, STATUSES, name, name_index, status, status_error, status_index};

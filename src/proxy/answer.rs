@@ -23,10 +23,11 @@ use crate::metrics::client::Sent;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::Hold;
+use crate::transport::Lease;
 use crate::transport::cause::Cause;
+use crate::transport::error::{BROKEN, TIMED_OUT};
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{BROKEN, Lease, TIMED_OUT};
 
 use super::delivery::Deliveries;
 use super::echo::Echo;

@@ -20,7 +20,8 @@ use crate::json::Misplaced;
 use crate::proxy::limit::Exceeded;
 use crate::proxy::{idempotency, recovery};
 use crate::state::Limit;
-use crate::{audit, identity, transport};
+use crate::transport::error::ConnectError;
+use crate::{audit, identity};
 
 pub use form::Form;
 
@@ -109,7 +110,7 @@ pub enum Error {
     Tagging(#[from] Misplaced),
     /// The upstream could not be reached; it has seen nothing.
     #[error("the upstream could not be reached: {0}")]
-    Unreachable(transport::connect::Error),
+    Unreachable(ConnectError),
     /// There is no key to send.
     #[error(transparent)]
     NoKey(#[from] CredentialError),
@@ -180,7 +181,7 @@ impl Error {
                 row(StatusCode::INTERNAL_SERVER_ERROR, "tagging", "Fault of the gateway", "proxy_internal_error")
             }
             Error::Unreachable(reason) => {
-                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", reason.kind())
+                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", reason.code())
             }
             Error::NoKey(_) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "no-key", "No key yet", "proxy_configuration_error")

@@ -15,8 +15,8 @@ use crate::state::{BodyDigest, Digest};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::transport::body::Body;
+use crate::transport::error::{BROKEN, ConnectError, SendError};
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{BROKEN, Failure, connect};
 use crate::upstream::Upstream;
 
 use super::generation::Snapshot;
@@ -74,7 +74,7 @@ pub enum Error {
     NoKey(#[from] CredentialError),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}. Try again with the same key")]
-    Unreachable(connect::Error),
+    Unreachable(ConnectError),
     /// The connection broke before the answer's end; the cause is for the log.
     #[error("the upstream broke off its answer. Try again with the same key")]
     Broke(String),
@@ -252,9 +252,9 @@ impl LookUp<'_> {
         let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
         let (response, mut sent, lease) = match self.upstream.send(request, target, &timer).await {
             Ok(answered) => answered,
-            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::Timeout),
+            Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+            Err(SendError::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
+            Err(SendError::Timeout) => return Err(Error::Timeout),
         };
         let status = response.status();
         self.trace.answered(status, response.version());

@@ -12,9 +12,10 @@ use crate::proxy::error::Error;
 use crate::record::Entered;
 use crate::secret::Fingerprint;
 use crate::trace::Trace;
+use crate::transport::error::SendError;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::{Overtime, ResponseTimer};
-use crate::transport::{self, Failure, Lease};
+use crate::transport::{self, Lease};
 use crate::upstream::Upstream;
 
 use super::answer::Body;
@@ -132,9 +133,9 @@ impl Sending {
         let timer = ResponseTimer::new(self.timeout, self.progress.overtime.clone());
         let (response, sent, lease) = match self.upstream.send(request, self.target, &timer).await {
             Ok(answered) => answered,
-            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
+            Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+            Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
+            Err(SendError::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
         };
         self.trace.answered(response.status(), response.version());
         if response.status().is_informational() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-use super::connect::Error;
+use super::error::ConnectError;
 
 /// How long an address may be silent before the next one is tried, too.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -52,7 +52,7 @@ impl Dialer {
         addresses: &[SocketAddr],
         deadline: Instant,
         within: Duration,
-    ) -> Result<TcpStream, Error> {
+    ) -> Result<TcpStream, ConnectError> {
         let mut waiting = self.order(addresses).into_iter();
         let mut attempts: Vec<Attempt> = waiting.next().map(Attempt::begin).into_iter().collect();
         let mut next_at = Instant::now() + ATTEMPT_DELAY;
@@ -86,7 +86,7 @@ impl Dialer {
             }
         }
         attempts.iter().for_each(|silent| self.remember(silent.address));
-        Err(Error::Timeout { after: within })
+        Err(ConnectError::Timeout { after: within })
     }
 
     /// Returns the addresses in the order in which they are tried: of both families in turn, as the system lists them, and
@@ -131,11 +131,11 @@ async fn first_ended(attempts: &mut [Attempt]) -> (usize, io::Result<TcpStream>)
     .await
 }
 
-fn failed(address: SocketAddr, source: io::Error) -> Error {
+fn failed(address: SocketAddr, source: io::Error) -> ConnectError {
     if source.kind() == io::ErrorKind::ConnectionRefused {
-        Error::Refused { address }
+        ConnectError::Refused { address }
     } else {
-        Error::Failed { address, source }
+        ConnectError::Failed { address, source }
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
         (socket.local_addr().unwrap(), socket)
     }
 
-    async fn connect(dialer: &Dialer, addresses: &[SocketAddr]) -> Result<SocketAddr, Error> {
+    async fn connect(dialer: &Dialer, addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
         let stream = dialer.connect(addresses, Instant::now() + WITHIN, WITHIN).await?;
         Ok(stream.peer_addr().unwrap())
     }
@@ -207,11 +207,11 @@ mod tests {
     async fn if_every_address_fails_the_failure_is_told_and_at_the_deadline_that_the_time_is_over() {
         let (refusing, _socket) = refused().await;
         let dialer = Dialer::default();
-        assert!(matches!(connect(&dialer, &[refusing]).await, Err(Error::Refused { .. })));
+        assert!(matches!(connect(&dialer, &[refusing]).await, Err(ConnectError::Refused { .. })));
         let (silent, _listener, _held) = silent().await;
         let soon = Instant::now() + Duration::from_millis(300);
         let result = dialer.connect(&[silent, refusing], soon, WITHIN).await;
-        assert!(matches!(result, Err(Error::Timeout { .. })), "{result:?}");
+        assert!(matches!(result, Err(ConnectError::Timeout { .. })), "{result:?}");
     }
 
     #[test]

@@ -30,8 +30,8 @@ use crate::tasks::{Tasks, Unwaited};
 
 use super::body::Body;
 use super::cause::Cause;
+use super::error::AttemptError;
 use super::link::{Link, LinkState};
-use super::{Failed, failed};
 
 /// The most requests that share one connection, also where the upstream allows more.
 const STREAMS: usize = 128;
@@ -214,8 +214,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`Failed`], with the request where the upstream cannot have seen it.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
+    /// [`AttemptError`], with the request where the upstream cannot have seen it.
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, AttemptError> {
         let Shared { sender, authority, link, .. } = &*self.connection.0;
         link.expect_another_answer();
         let kept = Box::new(request.clone());
@@ -227,9 +227,9 @@ impl Stream {
         let is_unsent = error.take_message().is_some();
         let error = error.into_error();
         if !is_unsent && is_refusal(&error) && !link.contradicts_itself() {
-            return Err(Failed::Refused(kept));
+            return Err(AttemptError::Declined(kept));
         }
-        Err(failed(is_unsent.then_some(kept), &error, link))
+        Err(AttemptError::new(is_unsent.then_some(kept), &error, link))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::tasks::Tasks;
 
-use super::connect::Error;
+use super::error::ConnectError;
 
 /// How long addresses are used without another look-up, so that a burst of connections makes one.
 const FRESH: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ impl Resolver {
         deadline: Instant,
         within: Duration,
         tasks: &Tasks,
-    ) -> Result<Addresses, Error> {
+    ) -> Result<Addresses, ConnectError> {
         let now = Instant::now();
         let known = self.state().last_good.clone().filter(|(_, since)| now - *since < USABLE);
         if let Some((addresses, since)) = &known
@@ -95,9 +95,9 @@ impl Resolver {
         let failed = match timeout_at(wait, ended.changed()).await.map(|_| ended.borrow().clone()) {
             Ok(Some(Ok(addresses))) => return Ok(addresses),
             Ok(Some(Err((kind, text)))) => {
-                Error::Resolve { host: self.host.clone(), source: io::Error::new(kind, text) }
+                ConnectError::Resolve { host: self.host.clone(), source: io::Error::new(kind, text) }
             }
-            Ok(None) | Err(_) => Error::ResolveTimeout { host: self.host.clone(), after: within },
+            Ok(None) | Err(_) => ConnectError::ResolveTimeout { host: self.host.clone(), after: within },
         };
         known.map(|(addresses, _)| addresses).ok_or(failed)
     }
@@ -175,7 +175,7 @@ mod tests {
         (Arc::new(resolver), begun)
     }
 
-    async fn ask(resolver: &Arc<Resolver>) -> Result<String, Error> {
+    async fn ask(resolver: &Arc<Resolver>) -> Result<String, ConnectError> {
         let tasks = Tasks::new(Handle::current());
         let found = resolver.addresses(Instant::now() + WITHIN, WITHIN, &tasks).await;
         found.map(|addresses| addresses[0].to_string())
@@ -206,8 +206,8 @@ mod tests {
         }
         advance(USABLE).await;
         let error = ask(&resolver).await.unwrap_err();
-        assert!(matches!(error, Error::ResolveTimeout { .. }), "{error:?}");
-        assert_eq!(error.kind(), "dns_error");
+        assert!(matches!(error, ConnectError::ResolveTimeout { .. }), "{error:?}");
+        assert_eq!(error.code(), "dns_error");
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,7 +228,7 @@ mod tests {
         }));
         for looked_up in [1, 2] {
             let error = ask(&resolver).await.unwrap_err();
-            assert!(matches!(error, Error::Resolve { .. }), "{error:?}");
+            assert!(matches!(error, ConnectError::Resolve { .. }), "{error:?}");
             assert_eq!(begun.load(Ordering::SeqCst), looked_up);
         }
     }

@@ -1,0 +1,160 @@
+//! Why a request brought no answer, and whether the service may have seen it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::Request;
+use rustls::{AlertDescription, CertificateError};
+
+use super::body::Body;
+use super::cause::Cause;
+use super::link::LinkState;
+
+/// No answer in time; this name and the next one are error types of RFC 9209.
+pub const TIMED_OUT: &str = "http_response_timeout";
+
+/// The connection broke before the answer's end.
+pub const BROKEN: &str = "connection_terminated";
+
+/// Why there is no connection. Names and addresses are the operator's own and may be shown to callers.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address.
+    #[error("the name {host} could not be resolved: {source}")]
+    Resolve {
+        /// The service's name.
+        host: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The name was not resolved in time.
+    #[error("the name {host} was not resolved within {}: the name servers of this machine do not answer", humantime::format_duration(*.after))]
+    ResolveTimeout {
+        /// The service's name.
+        host: String,
+        /// The time-out.
+        after: Duration,
+    },
+    /// Nothing listens at the address.
+    #[error("{address} refused the connection")]
+    Refused {
+        /// The address that was tried last.
+        address: SocketAddr,
+    },
+    /// TCP failed otherwise.
+    #[error("connecting to {address} failed: {source}")]
+    Failed {
+        /// The address that was tried last.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The time-out for a connection passed.
+    #[error("no connection within {}", humantime::format_duration(*.after))]
+    Timeout {
+        /// The time-out.
+        after: Duration,
+    },
+    /// The certificate does not verify, or TLS failed otherwise.
+    #[error("TLS with {host} failed: {}", explain(source))]
+    Tls {
+        /// The service's name.
+        host: String,
+        /// The error of rustls.
+        source: io::Error,
+    },
+    /// The service closed a new connection before anything was written to it.
+    #[error("it closed the connection before the request was sent: {0}")]
+    Closed(Cause),
+    /// The service takes no request over HTTP/2.
+    #[error("it takes no requests at the moment: it refused the stream, or allows none")]
+    Declined,
+}
+
+impl ConnectError {
+    /// Returns its error type in RFC 9209, section 2.3.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            ConnectError::Resolve { .. } | ConnectError::ResolveTimeout { .. } => "dns_error",
+            ConnectError::Timeout { .. } => "connection_timeout",
+            ConnectError::Tls { .. } => "tls_protocol_error",
+            ConnectError::Refused { .. } => "connection_refused",
+            ConnectError::Failed { .. } | ConnectError::Closed(_) | ConnectError::Declined => "destination_unavailable",
+        }
+    }
+}
+
+/// Explains an error of rustls in words that operators know.
+fn explain(source: &io::Error) -> String {
+    let cause = source.get_ref().and_then(|cause| cause.downcast_ref());
+    let Some(rustls::Error::InvalidCertificate(invalid)) = cause else { return source.to_string() };
+    let explanation = match invalid {
+        CertificateError::UnknownIssuer => {
+            "no authority that is trusted here signed its certificate; see upstream.ca_file"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name"
+        }
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it shows an authority's certificate as its own (make it with basicConstraints=CA:FALSE)"
+        }
+        _ => return source.to_string(),
+    };
+    explanation.to_owned()
+}
+
+/// Why a request brought no answer.
+#[derive(Debug)]
+pub enum SendError {
+    /// The service has not seen a byte of the request, or says that it has not looked at it.
+    NotSent(ConnectError),
+    /// The connection broke after the request was written, in part or whole.
+    Broke(Cause),
+    /// The time-out passed after the request was handed to a connection.
+    Timeout,
+}
+
+impl SendError {
+    /// Returns its error type in RFC 9209, section 2.3.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            SendError::NotSent(reason) => reason.code(),
+            SendError::Broke(_) => BROKEN,
+            SendError::Timeout => TIMED_OUT,
+        }
+    }
+}
+
+/// Why a request brought no answer over one connection.
+#[derive(Debug)]
+pub enum AttemptError {
+    /// The connection had ended before anything was written; the request may go over another.
+    Unsent(Box<Request<Body>>, Cause),
+    /// The service says that it has not looked at the request, which may be sent again.
+    Declined(Box<Request<Body>>),
+    /// The service refused the TLS handshake, after the request was written and without looking at it.
+    Handshake(AlertDescription),
+    /// See [`SendError::Broke`].
+    Broke(Cause),
+}
+
+impl AttemptError {
+    /// Creates it from hyper's error; `unsent` is the request, if hyper has returned it.
+    pub(super) fn new(unsent: Option<Box<Request<Body>>>, error: &hyper::Error, link: &LinkState) -> AttemptError {
+        if let Some(alert) = link.handshake_refusal() {
+            return AttemptError::Handshake(alert);
+        }
+        let cause = Cause::of(error).with(link.cause().as_ref());
+        match unsent {
+            Some(unsent) => AttemptError::Unsent(unsent, cause),
+            None => AttemptError::Broke(cause),
+        }
+    }
+}
