@@ -113,7 +113,7 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<ResponseBody>, Lease), Error> {
-        match self.connections.send(request, &ResponseTimer::new(patience, None)).await {
+        match self.connections.send(&mut || request.clone(), &ResponseTimer::new(patience, None)).await {
             Ok((response, lease)) => Ok((response, lease)),
             Err(SendError::NotSent(reason)) => Err(Error::Unreachable(reason)),
             Err(SendError::Broke(reason)) => Err(Error::Broke(reason.to_string())),

@@ -41,8 +41,11 @@ use pool::{Pool, Pooled};
 use response::ResponseBody;
 use timer::ResponseTimer;
 
-/// How often a request is sent again that the upstream said it did not look at.
+/// How often a request is sent again that the service says it has not looked at.
 const MAX_DECLINED: usize = 3;
+
+/// Makes the request: once for every connection that it is tried on, so that no copy of it has to be kept.
+pub type Recipe<'a> = dyn FnMut() -> Request<Body> + Send + 'a;
 
 /// One worker's connections to one service.
 #[derive(Debug)]
@@ -115,10 +118,7 @@ impl Connection {
                 link.expect_answer();
                 let sent = sender.try_send_request(request).await;
                 link.expect_content();
-                sent.map_err(|mut error| {
-                    let unsent = error.take_message();
-                    AttemptError::new(unsent.map(Box::new), &error.into_error(), link)
-                })
+                sent.map_err(|error| AttemptError::new(error, link))
             }
             // Boxed, as it would double the size of every exchange's future.
             Connection::Http2(stream) => Box::pin(stream.send(request)).await,
@@ -165,14 +165,15 @@ impl Transport {
     /// Sends a request and waits for the head of its answer, as long as the timer allows. The lease is to be held until the
     /// rest of the answer was read.
     ///
-    /// Nothing is ever sent twice, unless the service cannot have seen it or says that it has not looked at it.
+    /// The request is made again only if the service cannot have seen it: a connection from the pool had closed before a
+    /// byte was written, or the service says that it has not looked at the request, three times at most.
     ///
     /// # Errors
     ///
     /// [`SendError`], which says whether the service may have seen the request.
     pub async fn send(
         &self,
-        mut request: Request<Body>,
+        recipe: &mut Recipe<'_>,
         timer: &ResponseTimer,
     ) -> Result<(Response<ResponseBody>, Lease), SendError> {
         let mut declined = 0;
@@ -189,7 +190,7 @@ impl Transport {
                 None if reused => self.pool.close_unused(),
                 None => {}
             };
-            let failed = match timer.run(connection.send(request), overdue).await {
+            let error = match timer.run(connection.send(recipe()), overdue).await {
                 Err(_elapsed) => return Err(SendError::Timeout),
                 Ok(Ok(answer)) => {
                     response::check_transfer_coding(&answer).map_err(SendError::Broke)?;
@@ -197,19 +198,16 @@ impl Transport {
                     let reusable = response::has_one_length(&answer);
                     return Ok((answer, Lease { connection, reusable, pool: Arc::clone(&self.pool) }));
                 }
-                Ok(Err(failed)) => failed,
+                Ok(Err(error)) => error,
             };
-            request = match failed {
-                AttemptError::Unsent(unsent, _) if reused => *unsent,
-                AttemptError::Unsent(_, cause) => return Err(SendError::NotSent(ConnectError::Closed(cause))),
+            match error {
+                AttemptError::Unsent(_) if reused => {}
+                AttemptError::Unsent(cause) => return Err(SendError::NotSent(ConnectError::Closed(cause))),
                 AttemptError::Handshake(alert) => return Err(SendError::NotSent(self.connector.refused_by(alert))),
-                AttemptError::Declined(request) if declined < MAX_DECLINED => {
-                    declined += 1;
-                    *request
-                }
-                AttemptError::Declined(_) => return Err(SendError::NotSent(ConnectError::Declined)),
-                AttemptError::Broke(error) => return Err(SendError::Broke(error)),
-            };
+                AttemptError::Declined if declined < MAX_DECLINED => declined += 1,
+                AttemptError::Declined => return Err(SendError::NotSent(ConnectError::Declined)),
+                AttemptError::Broke(cause) => return Err(SendError::Broke(cause)),
+            }
         }
     }
 

@@ -4,15 +4,14 @@ pub mod reach;
 
 use std::sync::Arc;
 
-use hyper::{Request, Response};
+use hyper::Response;
 
 use crate::metrics::client::{Requests, Sent, Target};
-use crate::transport::body::Body;
 use crate::transport::error::SendError;
 use crate::transport::pool::Pooled;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{Lease, Transport};
+use crate::transport::{Lease, Recipe, Transport};
 
 use reach::Reach;
 
@@ -48,12 +47,12 @@ impl Upstream {
     /// As those of [`Transport::send`].
     pub async fn send(
         &self,
-        request: Request<Body>,
+        recipe: &mut Recipe<'_>,
         target: Target,
         timer: &ResponseTimer,
     ) -> Result<(Response<ResponseBody>, Sent, Lease), SendError> {
         let mut sent = self.requests.begin(target);
-        match self.transport.send(request, timer).await {
+        match self.transport.send(recipe, timer).await {
             Ok((answer, lease)) => {
                 self.reach.has_answered(answer.status());
                 sent.answered(answer.status());

@@ -224,14 +224,15 @@ impl LookUp<'_> {
         let credential = &self.tenant.credential;
         let mut request = outgoing::look_up(self.snapshot, path, self.request_id).map_err(|_| Error::Unreadable)?;
         let used = credential::inject(credential, self.permit, &mut request)?;
-        let mut again = request.clone();
-        let mut got = self.exchange(request, target).await;
+        self.trace.pass_on(self.caller, &mut request);
+        let mut got = self.exchange(&request, target).await;
         let mut other = None;
         if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got {
-            other = credential::replace(credential, &used, &mut again).await;
+            other = credential::replace(credential, &used, &mut request).await;
         }
         if other.is_some() {
-            got = self.exchange(again, target).await;
+            self.trace.pass_on_again(&mut request);
+            got = self.exchange(&request, target).await;
         }
         match &got {
             Ok(_) => credential.note_accepted(other.as_ref().unwrap_or(&used), other.is_some()),
@@ -241,16 +242,15 @@ impl LookUp<'_> {
         got
     }
 
-    async fn exchange(&self, mut request: Request<Body>, target: Target) -> Result<Bytes, Error> {
-        self.trace.pass_on(self.caller, &mut request);
+    async fn exchange(&self, request: &Request<Body>, target: Target) -> Result<Bytes, Error> {
         let got = self.ask_once(request, target).await;
         self.trace.ended(got.as_ref().err().map(Error::name));
         got
     }
 
-    async fn ask_once(&self, request: Request<Body>, target: Target) -> Result<Bytes, Error> {
+    async fn ask_once(&self, request: &Request<Body>, target: Target) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
-        let (response, mut sent, lease) = match self.upstream.send(request, target, &timer).await {
+        let (response, mut sent, lease) = match self.upstream.send(&mut || request.clone(), target, &timer).await {
             Ok(answered) => answered,
             Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(SendError::Broke(reason)) => return Err(Error::Broke(reason.to_string())),

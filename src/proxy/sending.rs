@@ -82,15 +82,14 @@ struct Answered {
 impl Sending {
     /// Sends a request, and once more if the upstream refused its key and another is there by then: a refused key did no work
     /// (`asteroid::answer`). If the start can be looked up, that comes before.
-    pub(super) async fn send(mut self, request: Request<transport::body::Body>) -> Result<Response<Body>, Error> {
-        let mut again = request.clone();
-        let mut answered = self.exchange(request).await;
+    pub(super) async fn send(mut self, mut request: Request<transport::body::Body>) -> Result<Response<Body>, Error> {
+        let mut answered = self.exchange(&request).await;
         let mut other = None;
         if let Err(Error::KeyRefused) = answered
             && !self.progress.is_overdue()
         {
             // Boxed, as few requests need it and all would carry its future around.
-            other = Box::pin(credential::replace(&self.credential, &self.key, &mut again)).await;
+            other = Box::pin(credential::replace(&self.credential, &self.key, &mut request)).await;
         }
         let is_other = other.is_some();
         if let (Some(_), Some(inquiry)) = (&other, &self.inquiry)
@@ -102,8 +101,8 @@ impl Sending {
             // Set once, as there is no third.
             self.progress.other_key.set(other.fingerprint).ok();
             self.key = other;
-            self.trace.pass_on_again(&mut again);
-            answered = self.exchange(again).await;
+            self.trace.pass_on_again(&mut request);
+            answered = self.exchange(&request).await;
         }
         if let Err(Error::KeyRefused) = answered {
             self.credential.note_refused(is_other);
@@ -121,7 +120,7 @@ impl Sending {
         Ok(Response::from_parts(head, body?))
     }
 
-    async fn exchange(&self, request: Request<transport::body::Body>) -> Result<Answered, Error> {
+    async fn exchange(&self, request: &Request<transport::body::Body>) -> Result<Answered, Error> {
         let answered = self.ask(request).await;
         if let Err(error) = &answered {
             self.trace.ended(Some(error.slug()));
@@ -129,9 +128,9 @@ impl Sending {
         answered
     }
 
-    async fn ask(&self, request: Request<transport::body::Body>) -> Result<Answered, Error> {
+    async fn ask(&self, request: &Request<transport::body::Body>) -> Result<Answered, Error> {
         let timer = ResponseTimer::new(self.timeout, self.progress.overtime.clone());
-        let (response, sent, lease) = match self.upstream.send(request, self.target, &timer).await {
+        let (response, sent, lease) = match self.upstream.send(&mut || request.clone(), self.target, &timer).await {
             Ok(answered) => answered,
             Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
             Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::Request;
+use hyper::client::conn::TrySendError;
 use rustls::{AlertDescription, CertificateError};
 
 use super::body::Body;
@@ -136,9 +137,9 @@ impl SendError {
 #[derive(Debug)]
 pub enum AttemptError {
     /// The connection had ended before anything was written; the request may go over another.
-    Unsent(Box<Request<Body>>, Cause),
+    Unsent(Cause),
     /// The service says that it has not looked at the request, which may be sent again.
-    Declined(Box<Request<Body>>),
+    Declined,
     /// The service refused the TLS handshake, after the request was written and without looking at it.
     Handshake(AlertDescription),
     /// See [`SendError::Broke`].
@@ -146,15 +147,13 @@ pub enum AttemptError {
 }
 
 impl AttemptError {
-    /// Creates it from hyper's error; `unsent` is the request, if hyper has returned it.
-    pub(super) fn new(unsent: Option<Box<Request<Body>>>, error: &hyper::Error, link: &LinkState) -> AttemptError {
+    /// Creates it from hyper's error, which holds the request if not a byte of it was written.
+    pub(super) fn new(mut error: TrySendError<Request<Body>>, link: &LinkState) -> AttemptError {
+        let is_unsent = error.take_message().is_some();
         if let Some(alert) = link.handshake_refusal() {
             return AttemptError::Handshake(alert);
         }
-        let cause = Cause::of(error).with(link.cause().as_ref());
-        match unsent {
-            Some(unsent) => AttemptError::Unsent(unsent, cause),
-            None => AttemptError::Broke(cause),
-        }
+        let cause = Cause::of(&error.into_error()).with(link.cause().as_ref());
+        if is_unsent { AttemptError::Unsent(cause) } else { AttemptError::Broke(cause) }
     }
 }

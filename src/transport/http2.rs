@@ -214,22 +214,19 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`AttemptError`], with the request where the upstream cannot have seen it.
+    /// [`AttemptError`].
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, AttemptError> {
         let Shared { sender, authority, link, .. } = &*self.connection.0;
         link.expect_another_answer();
-        let kept = Box::new(request.clone());
-        let mut error = match sender.clone().try_send_request(with_authority(request, authority)).await {
+        let error = match sender.clone().try_send_request(with_authority(request, authority)).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         self.is_finished.store(true, Ordering::Relaxed);
-        let is_unsent = error.take_message().is_some();
-        let error = error.into_error();
-        if !is_unsent && is_refusal(&error) && !link.contradicts_itself() {
-            return Err(AttemptError::Declined(kept));
+        if error.message().is_none() && is_refusal(error.error()) && !link.contradicts_itself() {
+            return Err(AttemptError::Declined);
         }
-        Err(AttemptError::new(is_unsent.then_some(kept), &error, link))
+        Err(AttemptError::new(error, link))
     }
 }
 
