@@ -32,7 +32,7 @@ pub const OTHER: &str = "other";
 pub struct Metrics {
     pub(crate) server: server::Requests,
     /// Requests to the upstream, of every worker.
-    pub client: Arc<client::Requests>,
+    pub client: Arc<client::UpstreamRequests>,
     pub(crate) in_flight: Gauge,
     /// What requests came to that belong to no tenant.
     other: Arc<Meters>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hyper::Response;
 
-use crate::metrics::client::{Requests, Sent, Target};
+use crate::metrics::client::{Target, UpstreamRequests, UpstreamTimer};
 use crate::transport::error::SendError;
 use crate::transport::pool::Pooled;
 use crate::transport::response::ResponseBody;
@@ -20,13 +20,13 @@ use reach::Reach;
 pub struct Upstream {
     transport: Transport,
     reach: Arc<Reach>,
-    requests: Arc<Requests>,
+    requests: Arc<UpstreamRequests>,
 }
 
 impl Upstream {
     /// Creates it; all workers share `reach` and `requests`.
     #[must_use]
-    pub fn new(transport: Transport, reach: Arc<Reach>, requests: Arc<Requests>) -> Upstream {
+    pub fn new(transport: Transport, reach: Arc<Reach>, requests: Arc<UpstreamRequests>) -> Upstream {
         Upstream { transport, reach, requests }
     }
 
@@ -50,17 +50,17 @@ impl Upstream {
         recipe: &mut Recipe<'_>,
         target: Target,
         timer: &ResponseTimer,
-    ) -> Result<(Response<ResponseBody>, Sent, Lease), SendError> {
-        let mut sent = self.requests.begin(target);
+    ) -> Result<(Response<ResponseBody>, UpstreamTimer, Lease), SendError> {
+        let mut upstream_timer = self.requests.begin(target);
         match self.transport.send(recipe, timer).await {
             Ok((answer, lease)) => {
                 self.reach.has_answered(answer.status());
-                sent.answered(answer.status());
-                Ok((answer, sent, lease))
+                upstream_timer.answered(answer.status());
+                Ok((answer, upstream_timer, lease))
             }
             Err(failure) => {
                 self.reach.has_failed();
-                sent.failed(failure.code());
+                upstream_timer.failed(failure.code());
                 Err(failure)
             }
         }

@@ -19,13 +19,13 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use crate::facts::Outcome;
-use crate::metrics::client::Sent;
+use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::Hold;
 use crate::transport::Lease;
 use crate::transport::cause::Cause;
-use crate::transport::error::{BROKEN, TIMED_OUT};
+use crate::transport::error::FailureCode;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
 
@@ -107,7 +107,7 @@ struct Rest {
     /// What comes behind bytes that were held back.
     trailers: Option<HeaderMap>,
     ended: bool,
-    sent: Sent,
+    upstream_timer: UpstreamTimer,
     lease: Option<Lease>,
     _permit: Permit,
     patience: Duration,
@@ -134,7 +134,7 @@ impl Body {
     pub async fn begin(
         mut incoming: ResponseBody,
         mut echo: Echo,
-        mut sent: Sent,
+        mut upstream_timer: UpstreamTimer,
         lease: Lease,
         permit: Permit,
         timer: &ResponseTimer,
@@ -142,7 +142,11 @@ impl Body {
         let patience = timer.response();
         let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
-            sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
+            upstream_timer.failed(if let Error::UpstreamTimeout(_) = error {
+                FailureCode::ResponseTimeout
+            } else {
+                FailureCode::ConnectionTerminated
+            });
         })?;
         let (buffered, echoed) = (echo.pass(buffered, !ended), echo.found());
         if ended {
@@ -151,8 +155,17 @@ impl Body {
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
-        let rest =
-            Rest { incoming, echo, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
+        let rest = Rest {
+            incoming,
+            echo,
+            trailers: None,
+            ended: false,
+            upstream_timer,
+            lease,
+            _permit: permit,
+            patience,
+            stalled,
+        };
         Ok(Body::new(buffered, Some(Box::new(rest)), echoed))
     }
 
@@ -323,12 +336,12 @@ impl Rest {
             if let Some(lease) = &self.lease {
                 lease.retire();
             }
-            self.sent.failed(TIMED_OUT);
+            self.upstream_timer.failed(FailureCode::ResponseTimeout);
             return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
         };
         self.stalled.as_mut().reset(Instant::now() + self.patience);
         if let Some(Err(_)) = frame {
-            self.sent.failed(BROKEN);
+            self.upstream_timer.failed(FailureCode::ConnectionTerminated);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken::Upstream)))
     }

@@ -181,7 +181,7 @@ impl Error {
                 row(StatusCode::INTERNAL_SERVER_ERROR, "tagging", "Fault of the gateway", "proxy_internal_error")
             }
             Error::Unreachable(reason) => {
-                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", reason.code())
+                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", reason.code().as_str())
             }
             Error::NoKey(_) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, "no-key", "No key yet", "proxy_configuration_error")

@@ -15,7 +15,7 @@ use crate::state::{BodyDigest, Digest};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::transport::body::Body;
-use crate::transport::error::{BROKEN, ConnectError, SendError};
+use crate::transport::error::{ConnectError, FailureCode, SendError};
 use crate::transport::timer::ResponseTimer;
 use crate::upstream::Upstream;
 
@@ -250,17 +250,20 @@ impl LookUp<'_> {
 
     async fn ask_once(&self, request: &Request<Body>, target: Target) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
-        let (response, mut sent, lease) = match self.upstream.send(&mut || request.clone(), target, &timer).await {
-            Ok(answered) => answered,
-            Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(SendError::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
-            Err(SendError::Timeout) => return Err(Error::Timeout),
-        };
+        let (response, mut upstream_timer, lease) =
+            match self.upstream.send(&mut || request.clone(), target, &timer).await {
+                Ok(answered) => answered,
+                Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+                Err(SendError::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
+                Err(SendError::Timeout) => return Err(Error::Timeout),
+            };
         let status = response.status();
         self.trace.answered(status, response.version());
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
-        let body =
-            body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
+        let body = body
+            .inspect_err(|_| upstream_timer.failed(FailureCode::ConnectionTerminated))
+            .map_err(|error| Error::Broke(error.to_string()))?
+            .to_bytes();
         lease.release();
         match status {
             StatusCode::OK => Ok(body),

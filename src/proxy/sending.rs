@@ -7,7 +7,7 @@ use hyper::{Request, Response};
 
 use crate::asteroid::answer as asteroid_answer;
 use crate::credential::{Credential, SecretVersion};
-use crate::metrics::client::{Sent, Target};
+use crate::metrics::client::{Target, UpstreamTimer};
 use crate::proxy::error::Error;
 use crate::record::Entered;
 use crate::secret::Fingerprint;
@@ -74,7 +74,7 @@ impl Progress {
 /// The head of the upstream's answer, and what its body is read with.
 struct Answered {
     response: Response<ResponseBody>,
-    sent: Sent,
+    upstream_timer: UpstreamTimer,
     lease: Lease,
     timer: ResponseTimer,
 }
@@ -107,7 +107,7 @@ impl Sending {
         if let Err(Error::KeyRefused) = answered {
             self.credential.note_refused(is_other);
         }
-        let Answered { response, sent, lease, timer } = answered?;
+        let Answered { response, upstream_timer, lease, timer } = answered?;
         // Others may come from something in front of the API that looks at no key.
         if response.status().is_success() {
             self.credential.note_accepted(&self.key, is_other);
@@ -115,7 +115,7 @@ impl Sending {
         let (mut head, body) = response.into_parts();
         let mut echo = credential::echo(&self.credential, &self.key);
         echo.clean(&mut head);
-        let body = Body::begin(body, echo, sent, lease, self.permit, &timer).await;
+        let body = Body::begin(body, echo, upstream_timer, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }
@@ -130,12 +130,13 @@ impl Sending {
 
     async fn ask(&self, request: &Request<transport::body::Body>) -> Result<Answered, Error> {
         let timer = ResponseTimer::new(self.timeout, self.progress.overtime.clone());
-        let (response, sent, lease) = match self.upstream.send(&mut || request.clone(), self.target, &timer).await {
-            Ok(answered) => answered,
-            Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-            Err(SendError::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
-        };
+        let (response, upstream_timer, lease) =
+            match self.upstream.send(&mut || request.clone(), self.target, &timer).await {
+                Ok(answered) => answered,
+                Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+                Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
+                Err(SendError::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
+            };
         self.trace.answered(response.status(), response.version());
         if response.status().is_informational() {
             return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
@@ -143,6 +144,6 @@ impl Sending {
         if asteroid_answer::refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }
-        Ok(Answered { response, sent, lease, timer })
+        Ok(Answered { response, upstream_timer, lease, timer })
     }
 }

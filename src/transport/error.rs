@@ -12,11 +12,51 @@ use super::body::Body;
 use super::cause::Cause;
 use super::link::LinkState;
 
-/// No answer in time; this name and the next one are error types of RFC 9209.
-pub const TIMED_OUT: &str = "http_response_timeout";
+/// How a request to a service fails, by the error types of RFC 9209, section 2.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCode {
+    /// No answer came in time.
+    ResponseTimeout,
+    /// The connection broke before the end of the answer.
+    ConnectionTerminated,
+    /// Nothing listens at the address.
+    ConnectionRefused,
+    /// No connection was made in time.
+    ConnectionTimeout,
+    /// The service takes no connection or no request.
+    DestinationUnavailable,
+    /// The name has no address, or none was found in time.
+    Dns,
+    /// TLS failed.
+    Tls,
+}
 
-/// The connection broke before the answer's end.
-pub const BROKEN: &str = "connection_terminated";
+impl FailureCode {
+    /// Every code, in the order of their discriminants.
+    pub const ALL: [FailureCode; 7] = [
+        FailureCode::ResponseTimeout,
+        FailureCode::ConnectionTerminated,
+        FailureCode::ConnectionRefused,
+        FailureCode::ConnectionTimeout,
+        FailureCode::DestinationUnavailable,
+        FailureCode::Dns,
+        FailureCode::Tls,
+    ];
+
+    /// Returns the error type, as it stands in a `Proxy-Status` and in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureCode::ResponseTimeout => "http_response_timeout",
+            FailureCode::ConnectionTerminated => "connection_terminated",
+            FailureCode::ConnectionRefused => "connection_refused",
+            FailureCode::ConnectionTimeout => "connection_timeout",
+            FailureCode::DestinationUnavailable => "destination_unavailable",
+            FailureCode::Dns => "dns_error",
+            FailureCode::Tls => "tls_protocol_error",
+        }
+    }
+}
 
 /// Why there is no connection. Names and addresses are the operator's own and may be shown to callers.
 #[derive(Debug, thiserror::Error)]
@@ -74,15 +114,17 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Returns its error type in RFC 9209, section 2.3.
+    /// Returns its error type.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> FailureCode {
         match self {
-            ConnectError::Resolve { .. } | ConnectError::ResolveTimeout { .. } => "dns_error",
-            ConnectError::Timeout { .. } => "connection_timeout",
-            ConnectError::Tls { .. } => "tls_protocol_error",
-            ConnectError::Refused { .. } => "connection_refused",
-            ConnectError::Failed { .. } | ConnectError::Closed(_) | ConnectError::Declined => "destination_unavailable",
+            ConnectError::Resolve { .. } | ConnectError::ResolveTimeout { .. } => FailureCode::Dns,
+            ConnectError::Timeout { .. } => FailureCode::ConnectionTimeout,
+            ConnectError::Tls { .. } => FailureCode::Tls,
+            ConnectError::Refused { .. } => FailureCode::ConnectionRefused,
+            ConnectError::Failed { .. } | ConnectError::Closed(_) | ConnectError::Declined => {
+                FailureCode::DestinationUnavailable
+            }
         }
     }
 }
@@ -122,13 +164,13 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Returns its error type in RFC 9209, section 2.3.
+    /// Returns its error type.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> FailureCode {
         match self {
             SendError::NotSent(reason) => reason.code(),
-            SendError::Broke(_) => BROKEN,
-            SendError::Timeout => TIMED_OUT,
+            SendError::Broke(_) => FailureCode::ConnectionTerminated,
+            SendError::Timeout => FailureCode::ResponseTimeout,
         }
     }
 }

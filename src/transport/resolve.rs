@@ -157,6 +157,7 @@ mod tests {
     use tokio::runtime::Handle;
     use tokio::time::advance;
 
+    use super::super::error::FailureCode;
     use super::*;
 
     const WITHIN: Duration = Duration::from_secs(5);
@@ -207,7 +208,7 @@ mod tests {
         advance(USABLE).await;
         let error = ask(&resolver).await.unwrap_err();
         assert!(matches!(error, ConnectError::ResolveTimeout { .. }), "{error:?}");
-        assert_eq!(error.code(), "dns_error");
+        assert_eq!(error.code(), FailureCode::Dns);
     }
 
     #[tokio::test(start_paused = true)]
