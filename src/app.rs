@@ -37,7 +37,7 @@ use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::transport::connect::{self, Connector};
 use crate::transport::tls;
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 use crate::worker::Worker;
 use crate::{event, memory};
 
@@ -144,10 +144,10 @@ pub async fn start(
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin.address)?;
     let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
-    let reach = Arc::new(Reach::default());
+    let upstream_health = Arc::new(UpstreamHealth::default());
     let health = Arc::new(Health::new(
         draining.clone(),
-        Arc::clone(&reach),
+        Arc::clone(&upstream_health),
         Arc::clone(&credentials),
         audit.clone(),
         config.readiness,
@@ -179,7 +179,7 @@ pub async fn start(
             current: current.clone(),
             open: open.clone(),
             connector,
-            reach: Arc::clone(&reach),
+            upstream_health: Arc::clone(&upstream_health),
             idle: config.timeouts.idle,
             draining: draining.clone(),
             drain_timeout: config.drain.timeout,

@@ -1,6 +1,6 @@
-//! Asteroid: the transport, what is counted of its requests, and when it last answered.
+//! Asteroid: the transport to it, the durations of its requests, and its health.
 
-pub mod reach;
+pub mod health;
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
 use crate::transport::{Lease, Recipe, Transport};
 
-use reach::Reach;
+use health::UpstreamHealth;
 
-/// One worker's way to Asteroid.
+/// One worker's connections to Asteroid.
 #[derive(Debug)]
 pub struct Upstream {
     transport: Transport,
-    reach: Arc<Reach>,
+    health: Arc<UpstreamHealth>,
     requests: Arc<UpstreamRequests>,
 }
 
 impl Upstream {
-    /// Creates it; all workers share `reach` and `requests`.
+    /// Creates it; all workers share `health` and `requests`.
     #[must_use]
-    pub fn new(transport: Transport, reach: Arc<Reach>, requests: Arc<UpstreamRequests>) -> Upstream {
-        Upstream { transport, reach, requests }
+    pub fn new(transport: Transport, health: Arc<UpstreamHealth>, requests: Arc<UpstreamRequests>) -> Upstream {
+        Upstream { transport, health, requests }
     }
 
     /// See [`Transport::pooled`].
@@ -40,11 +40,11 @@ impl Upstream {
         self.transport.prepare();
     }
 
-    /// [`Transport::send`], counted as a request for `target`.
+    /// Does what [`Transport::send`] does, and counts the request as one for `target`.
     ///
     /// # Errors
     ///
-    /// As those of [`Transport::send`].
+    /// Those of [`Transport::send`].
     pub async fn send(
         &self,
         recipe: &mut Recipe<'_>,
@@ -54,14 +54,14 @@ impl Upstream {
         let mut upstream_timer = self.requests.begin(target);
         match self.transport.send(recipe, timer).await {
             Ok((answer, lease)) => {
-                self.reach.has_answered(answer.status());
+                self.health.record_answer(answer.status());
                 upstream_timer.answered(answer.status());
                 Ok((answer, upstream_timer, lease))
             }
-            Err(failure) => {
-                self.reach.has_failed();
-                upstream_timer.failed(failure.code());
-                Err(failure)
+            Err(error) => {
+                self.health.record_failure();
+                upstream_timer.failed(error.code());
+                Err(error)
             }
         }
     }

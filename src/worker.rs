@@ -28,7 +28,7 @@ use crate::tasks::{Kind, Tasks};
 use crate::transport::Transport;
 use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -43,10 +43,10 @@ pub struct Worker {
     pub current: Vec<Arc<Current>>,
     /// What counts the connections of each of them.
     pub open: Vec<Gauge>,
-    /// How it reaches the upstream.
+    /// Makes its connections to the upstream.
     pub connector: Connector,
-    /// What is known of reaching it.
-    pub reach: Arc<Reach>,
+    /// When it last answered and last failed.
+    pub upstream_health: Arc<UpstreamHealth>,
     /// How long an unused connection to the upstream is kept.
     pub idle: Duration,
     /// When to stop.
@@ -86,7 +86,8 @@ impl Worker {
     async fn run(self, ended: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
-        let upstream = Upstream::new(Transport::new(self.connector, self.idle, tasks.clone()), self.reach, requests);
+        let upstream =
+            Upstream::new(Transport::new(self.connector, self.idle, tasks.clone()), self.upstream_health, requests);
         upstream.prepare();
         self.sinks.metrics.pool(upstream.pooled());
         let proxy = Arc::new(Proxy {
