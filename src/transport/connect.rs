@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::InvalidHeaderValue;
 use hyper::http::uri::{Authority, InvalidUri};
 use hyper_util::rt::TokioIo;
 use rustls::AlertDescription;
@@ -74,6 +75,9 @@ pub enum EndpointError {
     /// Host and port are no authority of a URL.
     #[error(transparent)]
     Authority(#[from] InvalidUri),
+    /// Host and port are no value of a `Host` header.
+    #[error(transparent)]
+    Host(#[from] InvalidHeaderValue),
 }
 
 impl Connector {
