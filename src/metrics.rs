@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::state::{Counter, Meters};
-use crate::transport::pool::Pooled;
+use crate::transport::pool::PoolCounts;
 
 use crate::facts::{Facts, Outcome};
 
@@ -63,7 +63,7 @@ impl CloseReason {
 }
 
 /// Asks one worker's pool.
-struct Pool(Box<dyn Fn() -> Pooled + Send + Sync>);
+struct Pool(Box<dyn Fn() -> PoolCounts + Send + Sync>);
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,7 +98,7 @@ impl Metrics {
     }
 
     /// Asks a worker's pool whenever somebody looks.
-    pub fn pool(&self, count: impl Fn() -> Pooled + Send + Sync + 'static) {
+    pub fn pool(&self, count: impl Fn() -> PoolCounts + Send + Sync + 'static) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Pool(Box::new(count)));
     }
 
@@ -123,9 +123,9 @@ impl Metrics {
     }
 
     /// Returns the connections in the pools of all workers.
-    pub(crate) fn pooled(&self) -> Pooled {
+    pub(crate) fn pool_counts(&self) -> PoolCounts {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().map(|Pool(count)| count()).fold(Pooled::default(), |all, one| Pooled {
+        pools.iter().map(|Pool(count)| count()).fold(PoolCounts::default(), |all, one| PoolCounts {
             idle: all.idle + one.idle,
             shared: all.shared + one.shared,
             streams: all.streams + one.streams,

@@ -8,10 +8,11 @@ use hyper::Response;
 
 use crate::metrics::client::{Target, UpstreamRequests, UpstreamTimer};
 use crate::transport::error::SendError;
-use crate::transport::pool::Pooled;
+use crate::transport::lease::Lease;
+use crate::transport::pool::PoolCounts;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{Lease, Recipe, Transport};
+use crate::transport::{Recipe, Transport};
 
 use health::UpstreamHealth;
 
@@ -30,9 +31,9 @@ impl Upstream {
         Upstream { transport, health, requests }
     }
 
-    /// See [`Transport::pooled`].
-    pub fn pooled(&self) -> impl Fn() -> Pooled + Send + Sync + 'static {
-        self.transport.pooled()
+    /// See [`Transport::pool_counts`].
+    pub fn pool_counts(&self) -> impl Fn() -> PoolCounts + Send + Sync + 'static {
+        self.transport.pool_counts()
     }
 
     /// See [`Transport::prepare`].

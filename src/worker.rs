@@ -89,7 +89,7 @@ impl Worker {
         let upstream =
             Upstream::new(Transport::new(self.connector, self.idle, tasks.clone()), self.upstream_health, requests);
         upstream.prepare();
-        self.sinks.metrics.pool(upstream.pooled());
+        self.sinks.metrics.pool(upstream.pool_counts());
         let proxy = Arc::new(Proxy {
             upstream: Arc::new(upstream),
             tasks: tasks.clone(),

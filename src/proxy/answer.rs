@@ -23,9 +23,9 @@ use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::Hold;
-use crate::transport::Lease;
 use crate::transport::cause::Cause;
 use crate::transport::error::FailureCode;
+use crate::transport::lease::Lease;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
 
@@ -139,7 +139,7 @@ impl Body {
         permit: Permit,
         timer: &ResponseTimer,
     ) -> Result<Body, Error> {
-        let patience = timer.response();
+        let patience = timer.timeout();
         let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             upstream_timer.failed(if let Error::UpstreamTimeout(_) = error {

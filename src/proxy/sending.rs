@@ -12,10 +12,11 @@ use crate::proxy::error::Error;
 use crate::record::Entered;
 use crate::secret::Fingerprint;
 use crate::trace::Trace;
+use crate::transport;
 use crate::transport::error::SendError;
+use crate::transport::lease::Lease;
 use crate::transport::response::ResponseBody;
-use crate::transport::timer::{Overtime, ResponseTimer};
-use crate::transport::{self, Lease};
+use crate::transport::timer::{GracePeriod, ResponseTimer};
 use crate::upstream::Upstream;
 
 use super::answer::Body;
@@ -43,7 +44,7 @@ pub(super) struct Sending {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The time after the time-out in which its answer is still read.
-    pub(super) overtime: Option<Arc<Overtime>>,
+    pub(super) grace_period: Option<Arc<GracePeriod>>,
     /// The key that was sent after the first was refused.
     pub(super) other_key: OnceLock<Fingerprint>,
     /// The result of a look-up between the two, as the log names it.
@@ -52,22 +53,22 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Creates it for a request that was not sent yet.
-    pub(super) fn new(has_overtime: bool) -> Arc<Progress> {
-        let overtime = has_overtime.then(|| Arc::new(Overtime::new(overtime::LENGTH)));
-        Arc::new(Progress { overtime, ..Progress::default() })
+    pub(super) fn new(has_grace_period: bool) -> Arc<Progress> {
+        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(overtime::LENGTH)));
+        Arc::new(Progress { grace_period, ..Progress::default() })
     }
 
     /// Resolves when the caller is to be told of the time-out, although the answer is still read.
     pub(super) async fn overdue(&self) {
-        match &self.overtime {
-            Some(overtime) => overtime.begun().await,
+        match &self.grace_period {
+            Some(grace_period) => grace_period.begun().await,
             None => std::future::pending().await,
         }
     }
 
     /// Returns whether the caller was told of the time-out. Then nothing is sent any more.
     fn is_overdue(&self) -> bool {
-        self.overtime.as_ref().is_some_and(|overtime| overtime.has_begun())
+        self.grace_period.as_ref().is_some_and(|grace_period| grace_period.has_begun())
     }
 }
 
@@ -129,7 +130,7 @@ impl Sending {
     }
 
     async fn ask(&self, request: &Request<transport::body::Body>) -> Result<Answered, Error> {
-        let timer = ResponseTimer::new(self.timeout, self.progress.overtime.clone());
+        let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone());
         let (response, upstream_timer, lease) =
             match self.upstream.send(&mut || request.clone(), self.target, &timer).await {
                 Ok(answered) => answered,

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 
 use super::body::Body;
-use super::connect;
+use super::http1;
 
 /// What ends a head.
 const END: &[u8] = b"\r\n\r\n";
@@ -30,7 +30,7 @@ pub struct Written {
 pub async fn written(request: Request<Body>) -> io::Result<Written> {
     let body = usize::try_from(request.body().size_hint().lower()).map_err(io::Error::other)?;
     let (near, mut far) = tokio::io::duplex(64 * 1024);
-    let (mut sender, connection) = connect::http1().handshake(TokioIo::new(near)).await.map_err(io::Error::other)?;
+    let (mut sender, connection) = http1::builder().handshake(TokioIo::new(near)).await.map_err(io::Error::other)?;
     let reading = async {
         let mut bytes = Vec::new();
         let mut head = None;
