@@ -17,12 +17,13 @@ use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::metrics::Asked;
-use asteroid_gateway::metrics::client::Target;
-use asteroid_gateway::proxy::echo::Echo;
-use asteroid_gateway::record::Record;
-use asteroid_gateway::record::Sinks;
-use asteroid_gateway::secret::{Mask, Secret};
-use asteroid_gateway::state::{BodyDigest, Bounds, Claimed, Claims, Decision, Digest, Keyed, Limit, Meters, Reply};
+
+use asteroid_gateway::proxy::redact::KeyRedactor;
+use asteroid_gateway::record::{Record, Sinks};
+use asteroid_gateway::secret::{Needle, Secret};
+use asteroid_gateway::state::{
+    BodyDigest, Bounds, Claims, IdempotencyDigest, IdempotencyResult, Limit, LimitDecision, Meters, PriorUse, Reply,
+};
 use asteroid_gateway::transport::endpoint::Scheme;
 use bytes::Bytes;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
@@ -88,17 +89,17 @@ fn book() -> (Arc<Claims>, Bytes, Tags, Instant) {
     let (body, tags) = small();
     let (claims, now) = (Arc::<Claims>::default(), Instant::now());
     for n in 0..10_000_u32 {
-        answer(&claims, Digest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
+        answer(&claims, IdempotencyDigest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
     }
     (claims, body, tags.reserving(&["idempotency_digest", "idempotency_body"]), now)
 }
 
-fn answer(claims: &Arc<Claims>, key: Digest, request: BodyDigest, now: Instant) {
+fn answer(claims: &Arc<Claims>, key: IdempotencyDigest, request: BodyDigest, now: Instant) {
     let bounds = Bounds { retention: Duration::from_secs(86_400), memory: 64 << 20, share: 64 << 20 };
-    if let Ok(Claimed::New(claim)) = claims.claim(&Arc::from("billing"), key, request, bounds, now) {
+    if let Ok(PriorUse::None(claim)) = claims.claim(&Arc::from("billing"), key, request, bounds, now) {
         let media_type = HeaderValue::from_static("application/json");
         let body = br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#;
-        claim.send().answered(Reply::new(StatusCode::ACCEPTED, Some(&media_type), body), now);
+        black_box(claim.send().answered(Reply::new(StatusCode::ACCEPTED, Some(&media_type), body), now));
     }
 }
 
@@ -109,7 +110,7 @@ fn answer(claims: &Arc<Claims>, key: Digest, request: BodyDigest, now: Instant) 
 fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<Claims>, Bytes, Tags) {
     let of = |tenant: &[u8]| {
         let id = b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
-        Digest::of(&[tenant, b"AgentExecutePost", id, black_box(b"invoice-4711")])
+        IdempotencyDigest::of(&[tenant, b"AgentExecutePost", id, black_box(b"invoice-4711")])
     };
     let (key, digest, request) = (of(b"billing"), of(b"prod/billing"), BodyDigest::of(b"invoice-4711", &body));
     black_box(tags.with_reserved(&[&digest.to_string(), &request.to_string()]));
@@ -136,7 +137,7 @@ fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
 }
 
 fn exchange(sinks: &Arc<Sinks>) {
-    sinks.metrics.client.begin(Target::Operation(Operation::AgentExecute)).answered(StatusCode::ACCEPTED);
+    sinks.metrics.client.begin(Operation::AgentExecute).answered(StatusCode::ACCEPTED);
 }
 
 // What metrics add to a small start with a key and every limit: its four decisions, its key, the request to the upstream, and
@@ -145,18 +146,18 @@ fn exchange(sinks: &Arc<Sinks>) {
 #[bench::counted(args = (record()), config = at_most(850))]
 fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Arc<Meters>, Arc<Sinks>) {
     for limit in Limit::ALL {
-        meters.decided(black_box(limit), Decision::Allowed);
+        meters.count_decision(black_box(limit), LimitDecision::Allowed);
     }
-    meters.keyed(black_box(Keyed::New));
+    meters.count_idempotency(black_box(IdempotencyResult::New));
     exchange(&sinks);
     drop(record);
     (meters, sinks)
 }
 
-/// What looks for a key of usual length in an answer without it, which came whole or is still to go on.
-fn answer_of(body: Bytes, more: bool) -> (Echo, Bytes, bool) {
+/// Returns what redacts a key of usual length, and an answer without it, which is whole or to be continued.
+fn answer_of(body: Bytes, more: bool) -> (KeyRedactor, Bytes, bool) {
     let secret = Secret::new("ak_live_0c1f6b7e5d3a4928b1e07f66a5d4c3b2").unwrap();
-    (Echo::new(Mask::new(&secret), Arc::default(), "main".into()), body, more)
+    (KeyRedactor::new(Needle::new(&secret), Arc::default(), "main".into()), body, more)
 }
 
 const STARTED: Bytes = Bytes::from_static(br#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#);
@@ -164,10 +165,10 @@ const STARTED: Bytes = Bytes::from_static(br#"{"executionId":"8d0f7a52-1c5e-4b8e
 #[library_benchmark]
 #[bench::of_a_start(args = (answer_of(STARTED, false)), config = at_most(700))]
 #[bench::rows(args = (answer_of(rows().0, true)), config = at_most(30_000))]
-fn mask((mut echo, body, more): (Echo, Bytes, bool)) -> (Echo, Bytes) {
-    let passed = echo.pass(black_box(body), more);
-    (echo, passed)
+fn redact((mut redactor, body, more): (KeyRedactor, Bytes, bool)) -> (KeyRedactor, Bytes) {
+    let passed = redactor.redact(black_box(body), more);
+    (redactor, passed)
 }
 
-library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close, mask]);
+library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close, redact]);
 main!(library_benchmark_groups = stages);

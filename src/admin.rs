@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::caller::Peer;
-use crate::server::accept::{EXHAUSTED, is_shortage};
+use crate::server::accept::{SHORTAGE_PAUSE, is_shortage};
 use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
 
@@ -57,7 +57,7 @@ pub async fn serve(
         let (stream, peer) = match socket.accept().await {
             Ok((stream, peer)) => (stream, Peer::Tcp(peer)),
             Err(error) if is_shortage(&error) => {
-                tokio::time::sleep(EXHAUSTED).await;
+                tokio::time::sleep(SHORTAGE_PAUSE).await;
                 continue;
             }
             // About one caller, which is gone.
@@ -69,7 +69,7 @@ pub async fn serve(
         let permit = match capacity.try_permit(0, peer) {
             Some(permit) => permit,
             None => {
-                let _told = capacity.evict_for(0, peer);
+                let _evicted = capacity.evict_for(0, peer);
                 capacity.permit(0, peer).await
             }
         };
@@ -77,7 +77,7 @@ pub async fn serve(
         let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {
             // A connection whose request has come leaves after those that are silent.
-            drop(activity.begin());
+            drop(activity.begin_request());
             let response = match guard::check(&hosts, &request) {
                 Ok(()) => answer(&request, &health, &page),
                 Err(Refusal(status, reason)) => text(status, reason),
@@ -91,7 +91,7 @@ pub async fn serve(
         // A probe that ends its sending side still waits for its answer.
         server.half_close(true);
         let connection = server.serve_connection(TokioIo::new(stream), service);
-        tasks.spawn_unwaited(async move {
+        tasks.spawn_untracked(async move {
             tokio::select! {
                 // A probe that leaves early is of no interest.
                 ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => drop(ended),

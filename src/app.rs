@@ -32,7 +32,7 @@ use crate::record::Sinks;
 use crate::secret::{self, Environment, Salt};
 use crate::server::capacity::Capacity;
 use crate::server::socket::Bound;
-use crate::server::unix::{self, Name};
+use crate::server::unix::{self, SocketPath};
 use crate::server::{self, accept};
 use crate::state::{Limits, State};
 use crate::transport::connect::{self, Connector};
@@ -142,7 +142,7 @@ pub async fn start(
     let mut watches = Vec::from_iter(ca_file);
     let tls_servers = tls_servers(&config, &mut watches).await?;
     let (admin, admin_socket) = bind("admin.address".to_owned(), config.admin.address)?;
-    let Listening { addresses, sockets, names } = Listening::at(&config.listeners)?;
+    let Listening { addresses, sockets, socket_paths } = Listening::at(&config.listeners)?;
     let (drain, draining) = drain::channel();
     let upstream_health = Arc::new(UpstreamHealth::default());
     let health = Arc::new(Health::new(
@@ -157,7 +157,7 @@ pub async fn start(
     let worker_ended = CancellationToken::new();
     let with_tls = config.listeners.iter().any(|listener| listener.tls.is_some());
     let capacity = Capacity::of_process(config.listeners.len(), with_tls, available_memory);
-    let metrics = Metrics::new(state.counts(metrics::OTHER, &Limits::default(), Instant::now()).meters);
+    let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let credential_probe = CredentialProbe::new(&config, &tls)?;
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
@@ -190,7 +190,7 @@ pub async fn start(
     }
     announce(&config.listeners, &addresses);
     say_how_it_stands(admin, workers.len(), capacity.max(), &health);
-    for (credential, _) in state.controls() {
+    for (credential, _) in state.listing_checks() {
         tracing::info!(
             event = event::RECOVERY_UNPROVEN,
             credential,
@@ -214,7 +214,7 @@ pub async fn start(
         admin,
         admin_socket,
         admin_hosts,
-        names,
+        socket_paths,
         drain,
         health,
         reloader,
@@ -247,7 +247,7 @@ async fn tls_servers(config: &Config, watches: &mut Vec<Watch>) -> Result<Vec<Op
             servers.push(None);
             continue;
         };
-        let made = server::tls::server(files).await;
+        let made = server::tls::server_config(files).await;
         let (server, watch) = made.map_err(|reason| Error::Certificate { at, reason })?;
         watches.push(watch);
         servers.push(Some(server));
@@ -266,7 +266,7 @@ struct Listening {
     addresses: Vec<Address>,
     sockets: Vec<Bound>,
     /// Those of Unix sockets.
-    names: Vec<Name>,
+    socket_paths: Vec<SocketPath>,
 }
 
 impl Listening {
@@ -282,11 +282,11 @@ impl Listening {
                 }
                 address @ Address::Unix { path, mode } => {
                     let bound = unix::bind(path, *mode);
-                    let (socket, name) =
+                    let (socket, socket_path) =
                         bound.map_err(|source| Error::Socket { key, address: address.clone(), source })?;
                     listening.addresses.push(address.clone());
                     listening.sockets.push(Bound::Unix(socket));
-                    listening.names.push(name);
+                    listening.socket_paths.push(socket_path);
                 }
             }
         }
@@ -306,7 +306,14 @@ fn announce(listeners: &[Listener], addresses: &[Address]) {
                 tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant, "listening")
             }
             TenantSource::Header(header) => {
-                tracing::info!(event = event::LISTENER_STARTED, %address, mode, scheme, tenant_header = %header, "listening");
+                tracing::info!(
+                    event = event::LISTENER_STARTED,
+                    %address,
+                    mode,
+                    scheme,
+                    tenant_header = %header,
+                    "listening"
+                );
             }
         }
     }
@@ -319,8 +326,8 @@ fn say_how_it_stands(address: SocketAddr, workers: usize, callers: usize, health
     if callers < FEW_CALLERS {
         tracing::warn!(
             event = event::CONNECTION_LIMIT_LOW,
-            callers,
-            "so few callers can be connected at once; let more files be open (ulimit -Hn), or give it more memory"
+            limit = callers,
+            "few callers can be connected at a time; raise the limit of open files (ulimit -Hn) or of memory"
         );
     }
     match health.obstacle() {

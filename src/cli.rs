@@ -241,7 +241,7 @@ fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
     let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
     log::events_to(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "a fault of the gateway: please report it");
+        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "the gateway's code has a fault; please report this");
         // If the panic ends the process, the log is not written any more.
         complain(format_args!("a fault of the gateway, please report it: {panic}"));
     }));
@@ -255,7 +255,7 @@ fn say_if_unprotected(protected: Result<(), process_hardening::Error>) {
         tracing::warn!(
             event = event::PROCESS_UNPROTECTED,
             error,
-            "a core dump of this process, or whoever may look into it, can show the key"
+            "this process's memory is not protected: a core dump or a debugger can show the key"
         );
     }
 }

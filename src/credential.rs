@@ -1,62 +1,44 @@
-//! A credential's key over the life of the process, whichever key it is at a time.
+//! The credentials that the upstream is shown, each over the life of the process.
 //!
-//! Requests take the first key of the `versions`; the `refresher` asks the store for it and, where a key is in question, the
-//! upstream. What stands here is the same for every kind of store (`secret::store`).
+//! A credential's secret is read from a store ([`crate::secret`]) in one version after another. [`lifecycle`] holds the states
+//! of a credential and what leads from one to another; [`versions`] says which version is sent first. The [`refresher`] reads
+//! the stores and asks the upstream about versions in question.
 
 mod credentials;
+mod definition;
+mod lifecycle;
 mod log;
+mod redactions;
 mod refresh_requests;
 mod refresher;
+mod replacement;
 mod status;
 #[cfg(test)]
 mod tests;
-mod verification;
+mod transition;
 mod versions;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
-use hyper::Request;
+use arc_swap::ArcSwap;
 use hyper::header::HeaderName;
 use tokio::sync::{Notify, watch};
 
+use crate::counter::Counter;
 use crate::files::Changes;
-use crate::secret::{Environment, Error, Fingerprint, Pace, Salt, Secret, SecretRef, Store};
-use crate::state::{Counter, Echoes};
+use crate::secret::{Content, Environment, Error, Pace, Salt, Secret, SecretRef, Store};
 
+use lifecycle::{Effect, Event, Inventory, Lifecycle};
 use refresh_requests::RefreshRequests;
-use verification::Judgement;
 use versions::Versions;
 
 pub use credentials::{CredentialMap, Credentials};
-pub use refresher::{ProbeResult, Refresher};
-pub use status::{CredentialStatus, CurrentVersion, StatusReport};
-
-/// What makes a credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
-    /// Where its key is kept.
-    pub place: SecretRef,
-    /// For how long a key is used that its store does not hold any more; without, for ever.
-    pub max_stale: Option<Duration>,
-    /// The header that carries it.
-    pub header: HeaderName,
-    /// Whether the upstream is asked about a key that it has never accepted.
-    pub verify: bool,
-}
-
-/// A key that is held, and perhaps sent.
-#[derive(Debug)]
-pub struct SecretVersion {
-    /// What is sent.
-    pub secret: Secret,
-    /// What it is called.
-    pub fingerprint: Fingerprint,
-    /// Since when it is there.
-    since: Instant,
-}
+pub use definition::Definition;
+pub use redactions::Redactions;
+pub use refresher::Refresher;
+pub use status::{CredentialProblem, CredentialStatus, StatusReport, VersionReport};
+pub use versions::{ProbeResult, SecretVersion};
 
 /// One credential. Requests read it without a lock.
 #[derive(Debug)]
@@ -65,81 +47,43 @@ pub struct Credential {
     pub name: Arc<str>,
     definition: Definition,
     salt: Arc<Salt>,
-    /// How often the store is asked.
+    /// How often the store is read, if what it holds can change.
     pace: Option<Pace>,
     store: tokio::sync::Mutex<Store>,
-    /// Tells when the store holds something else, if it can.
+    /// The changes of the store, if it tells of them.
     changes: Option<Changes>,
-    versions: ArcSwapOption<Versions>,
-    /// Whether `max_stale` is over.
-    expired: AtomicBool,
-    /// Whether the upstream refused a key and has accepted none since.
-    doubted: AtomicBool,
-    /// Whether the upstream has accepted a key of this credential.
-    verified: AtomicBool,
-    /// Held while something changes.
-    known: Mutex<Known>,
-    /// Told of every look and every change.
+    lifecycle: ArcSwap<Lifecycle>,
+    /// Held during a transition, so that one follows the other.
+    transition: Mutex<()>,
+    /// Notified of every reading and every change.
     changed: watch::Sender<()>,
     refresh_requests: RefreshRequests,
-    /// Told when the upstream is to be asked about a key.
-    questions: Notify,
-    /// Requests that failed because the upstream refused every key that was held.
+    /// Notified if the time of the next probe may have changed.
+    probe_schedule: Notify,
+    /// Counts the requests that failed because the upstream refused every version that was sent.
     pub refusals: Arc<Counter>,
-    /// The answers that it was looked for in.
-    pub echoes: Arc<Echoes>,
+    /// Counts the answers that it was redacted in.
+    pub redactions: Arc<Redactions>,
 }
 
-/// What is known beside the keys.
-#[derive(Debug, Clone, Default)]
-struct Known {
-    /// Why the last look brought no key.
-    trouble: Option<Error>,
-    /// Why it did not bring the one before.
-    trouble_before: Option<Error>,
-    /// When a look last brought one.
-    seen: Option<Instant>,
-    /// When the upstream first refused every key that was held, and has accepted none since.
-    doubted: Option<Instant>,
-    /// Whether it refused a read call of the gateway's own, too.
-    rejected: bool,
-    /// When a read call began that it accepted.
-    confirmed: Option<Instant>,
-    /// Why a read call did not tell, where that is needed.
-    unclear: Option<String>,
-}
-
-/// There is no key that may be sent.
+/// No version of a credential may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// None was ever read.
-    #[error("this gateway has no key for this tenant yet; its operator has to see to that. Try again later")]
+    #[error(
+        "this gateway has no API key for this tenant yet. Retry later; if it persists, contact the operator of this gateway"
+    )]
     Missing,
     /// The last one is too old.
     #[error(
-        "this gateway could not read its key for this tenant for too long; its operator has to see to that. Try again later"
+        "this gateway could not read its API key for this tenant for too long. Retry later; if it persists, contact the \
+         operator of this gateway"
     )]
     Expired,
 }
 
-impl SecretVersion {
-    fn new(secret: Secret, salt: &Salt) -> Arc<SecretVersion> {
-        let fingerprint = secret.fingerprint(salt);
-        Arc::new(SecretVersion { secret, fingerprint, since: Instant::now() })
-    }
-
-    fn is(&self, other: &SecretVersion) -> bool {
-        self.secret.is(&other.secret)
-    }
-
-    /// Sets the key on a request, in place of any other value: the one line that injects it.
-    pub fn inject<B>(&self, header: &HeaderName, request: &mut Request<B>) {
-        request.headers_mut().insert(header.clone(), self.secret.header_value());
-    }
-}
-
 impl Credential {
-    /// A credential of which nothing was read yet. What it held under another definition `before` is kept until something is.
+    /// Creates a credential whose store was not read yet. What was known under its definition `before` is kept.
     #[must_use]
     pub fn new(
         name: &str,
@@ -149,72 +93,128 @@ impl Credential {
         before: Option<&Credential>,
     ) -> Credential {
         let store = Store::at(&definition.place, environment);
-        let known = before.map(|before| before.lock().clone()).unwrap_or_default();
+        let lifecycle = before.map(|before| before.lifecycle.load_full());
         Credential {
             name: name.into(),
             definition,
             salt: Arc::clone(salt),
             pace: store.pace(),
-            // Begun before the store is first asked, so that no change in between is missed.
+            // Begins before the store is first read, so that no change in between is missed.
             changes: store.changes(),
             store: tokio::sync::Mutex::new(store),
-            versions: ArcSwapOption::new(before.and_then(|before| before.versions.load_full())),
-            expired: AtomicBool::new(before.is_some_and(|before| before.expired.load(Ordering::Acquire))),
-            doubted: AtomicBool::new(known.doubted.is_some()),
-            verified: AtomicBool::new(before.is_some_and(Credential::is_verified)),
-            known: Mutex::new(known),
+            lifecycle: ArcSwap::new(lifecycle.unwrap_or_else(|| Arc::new(Lifecycle::Missing { error: None }))),
+            transition: Mutex::default(),
             changed: watch::Sender::default(),
             refresh_requests: RefreshRequests::default(),
-            questions: Notify::new(),
+            probe_schedule: Notify::new(),
             refusals: before.map(|before| Arc::clone(&before.refusals)).unwrap_or_default(),
-            echoes: before.map(|before| Arc::clone(&before.echoes)).unwrap_or_default(),
+            redactions: before.map(|before| Arc::clone(&before.redactions)).unwrap_or_default(),
         }
     }
 
-    /// A credential whose key comes from nowhere and stays what it is.
+    /// Creates a credential that has no store and never changes.
     #[must_use]
     pub fn fixed(name: &str, secret: Secret, header: HeaderName) -> Credential {
         let place = SecretRef::Env(String::new());
         let definition = Definition { place, max_stale: None, header, verify: false };
-        let key = Credential::new(name, definition, &Environment::process(), &Arc::default(), None);
-        key.versions.store(Some(Arc::new(Versions::new(SecretVersion::new(secret, &key.salt), None))));
-        key
+        let credential = Credential::new(name, definition, &Environment::process(), &Arc::default(), None);
+        let now = Instant::now();
+        let versions = Versions::new(SecretVersion::new(secret, &credential.salt, now), None);
+        let fresh = Lifecycle::Fresh(Inventory { versions, seen: now, previous_error: None });
+        credential.lifecycle.store(Arc::new(fresh));
+        credential
     }
 
-    /// What makes it.
+    /// Returns its definition.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.definition
     }
 
-    /// Whether the upstream has accepted a key of this credential, at any time.
+    /// Returns whether the upstream has accepted a version of this credential, at any time.
     #[must_use]
-    pub fn is_verified(&self) -> bool {
-        self.verified.load(Ordering::Acquire)
+    pub fn has_been_accepted(&self) -> bool {
+        self.lifecycle.load().versions().is_some_and(Versions::has_been_accepted)
     }
 
-    /// Whether there is a key that may be sent.
+    /// Returns the status at this time.
+    #[must_use]
+    pub fn status(&self, now: Instant) -> StatusReport {
+        self.lifecycle.load().report(now)
+    }
+
+    /// Checks that there is a version that may be sent.
     ///
     /// # Errors
     ///
     /// [`CredentialError`].
     pub fn check_usable(&self) -> Result<(), CredentialError> {
-        self.version_to_send().map(drop)
+        self.lifecycle.load().version_to_send().map(drop)
     }
 
-    /// The key that goes first.
+    /// Returns the version that is sent first.
     ///
     /// # Errors
     ///
     /// [`CredentialError`].
     pub fn version_to_send(&self) -> Result<Arc<SecretVersion>, CredentialError> {
-        if self.expired.load(Ordering::Acquire) {
-            return Err(CredentialError::Expired);
-        }
-        self.versions.load().as_ref().map(|versions| Arc::clone(versions.first())).ok_or(CredentialError::Missing)
+        self.lifecycle.load().version_to_send().map(Arc::clone)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads its store.
+    ///
+    /// # Errors
+    ///
+    /// If the store holds no secret at present.
+    pub async fn fetch(&self) -> Result<Content, Error> {
+        self.store.lock().await.fetch().await
+    }
+
+    /// Takes over what was read from the store.
+    pub fn update(&self, content: Result<Content, Error>, now: Instant) {
+        let version = |secret| SecretVersion::new(secret, &self.salt, now);
+        let event = match content {
+            Ok(Content { current, previous }) => {
+                Event::Read { current: version(current), previous: previous.map(|previous| previous.map(version)) }
+            }
+            Err(error) => Event::NotRead(error),
+        };
+        self.apply(event, now);
+    }
+
+    /// Notes that the upstream accepted a start with this version, perhaps as a replacement of another that it refused a
+    /// moment before.
+    pub fn note_accepted(&self, version: &Arc<SecretVersion>, is_replacement: bool) {
+        let learns = |versions: &Versions| versions.learns_from(version, is_replacement);
+        if self.lifecycle.load().versions().is_some_and(learns) {
+            self.apply(Event::Accepted { version: Arc::clone(version), is_replacement }, Instant::now());
+        }
+    }
+
+    /// Notes that a request failed because the upstream refused its version, perhaps the replacement of another.
+    pub fn note_refused(&self, is_replacement: bool) {
+        self.refusals.add();
+        if is_replacement {
+            self.apply(Event::Refused, Instant::now());
+        }
+    }
+
+    /// Makes a transition and does what follows from it. Returns the new state.
+    fn apply(&self, event: Event, now: Instant) -> Arc<Lifecycle> {
+        let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = Arc::unwrap_or_clone(self.lifecycle.load_full());
+        let (after, effects) = before.apply(event, now, &self.definition);
+        let after = Arc::new(after);
+        self.lifecycle.store(Arc::clone(&after));
+        for effect in effects {
+            match effect {
+                Effect::Log(transition) => log::log_transition(&self.name, transition, &after.report(now)),
+                Effect::WakeRequests => {
+                    self.changed.send_replace(());
+                }
+                Effect::RescheduleProbe => self.probe_schedule.notify_one(),
+            }
+        }
+        after
     }
 }

@@ -1,7 +1,11 @@
-//! Leaving in order: two signals, one deadline.
+//! Graceful shutdown: two signals and a deadline.
 //!
-//! `Leaving` comes first and tells load balancers and callers to go elsewhere while everything is still served;
-//! `Closing` ends accepting. What is in flight then has until the deadline.
+//! ```text
+//! Serving ── Drain::run ──→ Draining ── schedule.delay ──→ Closing ── schedule.timeout ──→ the rest is cut off
+//! ```
+//!
+//! While it is draining, the gateway serves as before and tells load balancers and callers to go elsewhere. Once it is closing,
+//! nothing more is accepted, and requests in flight have until the deadline.
 
 use std::time::Duration;
 
@@ -10,7 +14,7 @@ use tokio::sync::watch;
 /// How long each part of a drain takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    /// From `Leaving` to `Closing`.
+    /// From `Draining` to `Closing`.
     pub delay: Duration,
     /// From `Closing` to the moment when what is left is cut off.
     pub timeout: Duration,
@@ -19,55 +23,55 @@ pub struct Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
-    Leaving,
+    Draining,
     Closing,
 }
 
-/// Starts the drain; the other end of every [`Draining`].
+/// The sender of the drain's signals.
 #[derive(Debug)]
 pub struct Drain(watch::Sender<Phase>);
 
-/// What everybody who serves holds to learn of the drain.
+/// The receiver of the drain's signals, for everything that serves.
 #[derive(Debug, Clone)]
-pub struct Draining(watch::Receiver<Phase>);
+pub struct DrainSignal(watch::Receiver<Phase>);
 
-/// A drain that has not begun, and what listens to it.
+/// Creates a drain that has not begun, and its receiver.
 #[must_use]
-pub fn channel() -> (Drain, Draining) {
+pub fn channel() -> (Drain, DrainSignal) {
     let (sender, receiver) = watch::channel(Phase::Serving);
-    (Drain(sender), Draining(receiver))
+    (Drain(sender), DrainSignal(receiver))
 }
 
 impl Drain {
-    /// Signals `Leaving`, and `Closing` after the schedule's delay; just before that, `names` are dropped.
-    pub async fn begin<N>(&self, schedule: Schedule, names: N) {
-        self.0.send_replace(Phase::Leaving);
+    /// Signals `Draining` and, after the schedule's delay, `Closing`. Calls `before_closing` in between, at the last moment at
+    /// which callers may still connect.
+    pub async fn run(&self, schedule: Schedule, before_closing: impl FnOnce()) {
+        self.0.send_replace(Phase::Draining);
         tokio::time::sleep(schedule.delay).await;
-        // Who finds no name is refused at once; who found it is in a queue that will be emptied.
-        drop(names);
+        before_closing();
         self.0.send_replace(Phase::Closing);
     }
 }
 
-impl Draining {
-    /// Whether callers are being told to go elsewhere.
+impl DrainSignal {
+    /// Returns whether callers are told to go elsewhere.
     #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        *self.0.borrow() >= Phase::Leaving
+    pub fn is_draining(&self) -> bool {
+        *self.0.borrow() >= Phase::Draining
     }
 
-    /// Whether accepting has to end.
+    /// Returns whether accepting has to end.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         *self.0.borrow() == Phase::Closing || self.0.has_changed().is_err()
     }
 
-    /// Resolves when callers are being told to go elsewhere.
-    pub async fn leaving(&mut self) {
-        drop(self.0.wait_for(|phase| *phase >= Phase::Leaving).await);
+    /// Resolves when callers are told to go elsewhere.
+    pub async fn draining(&mut self) {
+        drop(self.0.wait_for(|phase| *phase >= Phase::Draining).await);
     }
 
-    /// Resolves when accepting has to end. A lost [`Drain`] counts as that: nobody is left to say it.
+    /// Resolves when accepting has to end. A dropped [`Drain`] counts as that, because it can send no signal any more.
     pub async fn closing(&mut self) {
         drop(self.0.wait_for(|phase| *phase == Phase::Closing).await);
     }

@@ -185,9 +185,9 @@ mod tests {
             let source = fs::read_to_string(&path).unwrap();
             for level in LEVELS {
                 for (at, call) in source.match_indices(&format!("{level}!(")) {
-                    if source[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() && before != '_')
-                    {
-                        calls.push((path.clone(), level, source[at + call.len()..].trim_start().to_owned()));
+                    let (before, call_on) = source.split_at(at);
+                    if before.ends_with(|last: char| !last.is_alphanumeric() && last != '_') {
+                        calls.push((path.clone(), level, call_on.split_at(call.len()).1.trim_start().to_owned()));
                     }
                 }
             }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
 use crate::asteroid::answer::Proof;
-use crate::asteroid::operation::{Call, Operation};
+use crate::asteroid::operation::{Call, IdName, Operation};
 use crate::caller::Peer;
 use crate::secret::Fingerprint;
-use crate::state::{Digest, Standing};
+use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
 
 use request_id::RequestId;
 use trace_context::TraceId;
@@ -87,6 +87,32 @@ impl Decision {
     }
 }
 
+/// What a look-up at the upstream found of a start with an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookupOutcome {
+    /// The execution that the start made.
+    One,
+    /// No execution.
+    None,
+    /// Executions that do not show which of them the start made.
+    Several,
+    /// Nothing, as the look-up failed.
+    Failed,
+}
+
+impl LookupOutcome {
+    /// Returns its name in the log, the audit and traces.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            LookupOutcome::One => "one",
+            LookupOutcome::None => "none",
+            LookupOutcome::Several => "several",
+            LookupOutcome::Failed => "failed",
+        }
+    }
+}
+
 /// Everything that is said of one request; the stage that learns a fact sets it.
 #[derive(Debug)]
 pub struct Facts {
@@ -112,8 +138,8 @@ pub struct Facts {
     pub fingerprint: Option<Fingerprint>,
     /// What the gateway decided, if it is a start.
     pub decision: Decision,
-    /// What is left of the tenant's limits.
-    pub standing: Standing,
+    /// What is left of the limits by which it was counted.
+    pub remaining: Remaining,
     /// The answer's status.
     pub status: u16,
     /// What may have been spent.
@@ -123,12 +149,11 @@ pub struct Facts {
     /// What the error's answer said.
     pub detail: Option<String>,
     /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
-    pub idempotency: Option<Digest>,
-    /// What a start that was sent made of its key: `answered`, `unknown` (nothing is started under it again), `free`, or
-    /// `in_flight` (it is read on after its time-out).
-    pub key: Option<&'static str>,
-    /// What a look-up at the upstream found: `one`, `none`, `several`, or `failed`.
-    pub looked_up: Option<&'static str>,
+    pub idempotency: Option<IdempotencyDigest>,
+    /// What became of the idempotency key, if the start was sent.
+    pub idempotency_outcome: Option<IdempotencyOutcome>,
+    /// The outcome of the last look-up of the start at the upstream.
+    pub lookup: Option<LookupOutcome>,
     /// Whether the answer is that of an earlier start with the same key.
     pub replayed: bool,
     /// Whether the upstream sent the injected key back, which was overwritten.
@@ -157,14 +182,14 @@ impl Facts {
             credential: None,
             fingerprint: None,
             decision: Decision::default(),
-            standing: Standing::default(),
+            remaining: Remaining::default(),
             status: 0,
             outcome: Outcome::NotStarted,
             error: None,
             detail: None,
             idempotency: None,
-            key: None,
-            looked_up: None,
+            idempotency_outcome: None,
+            lookup: None,
             replayed: false,
             key_echoed: false,
             execution_id: None,
@@ -183,9 +208,9 @@ impl Facts {
     pub fn set_call(&mut self, call: &Call<'_>) {
         self.operation = Some(call.operation);
         let id = Some(call.id.to_owned());
-        match call.operation {
-            Operation::AgentExecute => self.agent_id = id,
-            Operation::WorkflowExecute => self.workflow_id = id,
+        match call.id_name {
+            IdName::Agent => self.agent_id = id,
+            IdName::Workflow => self.workflow_id = id,
         }
     }
 }

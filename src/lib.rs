@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! check the caller → identify the tenant → select the operation → admit (a Permit)
-//!   → collect the body → validate → claim (a Claim, or a replay) → reserve (a Reservation)
+//!   → collect the body → validate → claim and reserve (a ReservedStart, or a replay)
 //!   → tag → build → inject the key                                             prepare: refused for nothing
 //!   → send → settle → answer, and one record                            settle: finished whether the caller stays or not
 //! ```
@@ -36,6 +36,7 @@ pub mod caller;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod counter;
 pub mod credential;
 pub mod drain;
 pub mod event;

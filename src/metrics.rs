@@ -15,7 +15,8 @@ pub(crate) mod table;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::state::{Counter, Meters};
+use crate::counter::Counter;
+use crate::state::Meters;
 use crate::transport::pool::PoolCounts;
 
 use crate::facts::{Facts, Outcome};

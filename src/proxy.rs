@@ -4,26 +4,27 @@
 //! `settle` is what may cost money: once begun it is finished, whether the caller stays or not.
 
 pub mod answer;
+mod attempt;
 pub mod body;
-mod control;
-pub mod credential;
+mod claim;
+mod credential;
 pub mod delivery;
-pub mod echo;
 pub mod error;
 mod exchange;
 pub mod generation;
 pub mod guard;
 pub mod idempotency;
-mod inquiry;
 pub mod limit;
-pub mod outgoing;
+mod listing_check;
+mod outgoing;
 mod overtime;
+mod rate_limit_headers;
 pub mod recovery;
+pub mod redact;
 pub mod rehearsal;
-mod sending;
+mod resend_check;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
@@ -33,28 +34,30 @@ use hyper::{Request, Response, Version};
 use crate::asteroid::answer::{Proof, execution_id};
 use crate::asteroid::{operation, start};
 use crate::caller::Peer;
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::facts::request_id::{self, RequestId};
 use crate::facts::{Decision, Facts, Outcome};
 use crate::json;
 use crate::metrics::Asked;
-use crate::metrics::client::Target;
 use crate::record::{Record, Sinks};
-use crate::state::Reply;
+use crate::state::{Now, Reply};
 use crate::tasks::{Kind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use answer::{Body, outcome};
-use control::Control;
+use attempt::{Attempt, Progress};
+use claim::ClaimResult;
+use credential::ChosenVersion;
 use error::{Error, Form};
 use exchange::Exchange;
 use generation::{Current, Served};
-use idempotency::Turn;
-use inquiry::Inquiry;
+use listing_check::ListingProbe;
+use outgoing::Outgoing;
 use overtime::Continuation;
-use recovery::LookUp;
-use sending::{Progress, Sending};
+use rate_limit_headers::RateLimitHeaders;
+use recovery::Lookup;
+use resend_check::ResendCheck;
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ pub struct Proxy {
     /// Where an exchange goes whose caller has left.
     pub tasks: Tasks,
     /// Whether callers are to go elsewhere.
-    pub draining: Draining,
+    pub draining: DrainSignal,
     /// Where records go.
     pub sinks: Arc<Sinks>,
 }
@@ -76,17 +79,17 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Send + Unpin + 'static,
     {
         let served = current.load();
-        let (head, mut body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.asked = Asked::new(served.listener.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
-        let mut response = match self.prepare(&served, &head, &mut body, &mut record).await {
-            Ok(Prepared::Send(exchange)) => self.tasks.finish(Kind::Exchange, exchange.settle(record)).await,
+        let mut response = match self.prepare(&served, &mut head, &mut body, &mut record).await {
+            Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
             Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &served, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
-        if self.draining.is_leaving() {
+        if self.draining.is_draining() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -95,7 +98,7 @@ impl Proxy {
     async fn prepare<B>(
         &self,
         Served { listener, snapshot }: &Served,
-        head: &Parts,
+        head: &mut Parts,
         body: &mut B,
         record: &mut Record,
     ) -> Result<Prepared, Error>
@@ -103,17 +106,19 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
     {
         guard::check(&listener.hosts, head)?;
+        let now = Now::read();
         let tenant = listener.tenant.identify(record.facts.peer, &head.headers)?;
         record.facts.tenant = Some(Arc::clone(&tenant.name));
-        record.meters = Some(Arc::clone(&tenant.counts.meters));
+        record.meters = Some(Arc::clone(&tenant.state.meters));
+        record.rate_limit_policy.clone_from(&tenant.rate_limit_policy);
         let call = operation::select(&head.method, &head.uri);
         if let Ok(call) = &call {
             record.set_call(call);
         }
-        let admitted = limit::admit(tenant, Instant::now(), &mut record.facts.standing);
+        let admitted = tenant.state.admit(&tenant.limits, now, &mut record.facts.remaining).await;
         // A start that a limit refuses is recorded, too.
-        let entered = record.enter(&tenant.counts.audited, tenant.is_only).await?;
-        let permit = admitted?;
+        let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
+        let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;
         // Judged behind the count: who asks for what is not there asks, too.
         let call = call?;
         tenant.credential.check_usable()?;
@@ -125,35 +130,39 @@ impl Proxy {
         let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
         let keyed = key.map(|key| key.with(&body));
         let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
-        let Record { facts: Facts { request_id, looked_up, standing, .. }, trace, .. } = &mut *record;
+        let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = &mut *record;
         let (upstream, caller) = (&self.upstream, &head.headers);
-        let look_up = LookUp { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
-        let (claim, reservation) = match idempotency::claim(keyed, &look_up, looked_up, standing).await? {
-            Turn::Send(claim, reservation) => (claim, reservation),
-            Turn::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
-            Turn::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
+        let lookup = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
+        // Read again, as the body may have taken long to arrive.
+        let now = Now::read();
+        let start = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
+            ClaimResult::Send(start) => start,
+            ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
+            ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
         };
-        let tagged = json::splice(&body, changes)?;
-        let mut request = outgoing::build(snapshot, &call, head, record, tagged.into())?;
-        let key = credential::inject(&tenant.credential, &permit, &mut request)?;
-        record.facts.fingerprint = Some(key.fingerprint);
+        let payload = json::splice(&body, changes)?;
+        let resend_check = ResendCheck::new(snapshot, tenant, keyed, head, record);
+        let form = Form::of(&head.headers);
+        let headers = std::mem::take(&mut head.headers);
+        let outgoing = Outgoing::for_call(snapshot, &call, head, headers, record.facts.request_id.clone(), payload)?;
+        let credential = ChosenVersion::first(&tenant.credential)?;
+        record.facts.fingerprint = Some(credential.fingerprint());
         record.facts.credential = Some(Arc::clone(&tenant.credential.name));
-        let continuation = claim.is_some().then(|| Continuation::new(self, tenant));
-        let sending = Sending {
+        let continuation = start.claim.is_some().then(|| Continuation::new(self, tenant));
+        let attempt = Attempt {
             upstream: Arc::clone(&self.upstream),
-            target: Target::Operation(call.operation),
+            outgoing,
             timeout: snapshot.response_timeout,
-            credential: Arc::clone(&tenant.credential),
-            key,
+            credential,
             permit,
             trace: record.trace.clone(),
-            inquiry: Inquiry::new(snapshot, tenant, keyed, head, record),
+            resend_check,
             progress: Progress::new(continuation.is_some()),
             _entered: entered,
         };
-        let form = Form::of(&head.headers);
-        let control = keyed.and_then(|keyed| Control::of(self, snapshot, tenant, keyed.digest));
-        Ok(Prepared::Send(Exchange { request, sending, claim, reservation, continuation, control, form }))
+        let listing_probe =
+            keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest, now.monotonic));
+        Ok(Prepared::Send(Exchange { attempt, start, continuation, listing_probe, form }))
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -235,6 +244,7 @@ fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> 
 
 fn add_common_headers(response: &mut Response<Body>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.facts.request_id.header_value());
-    record.facts.standing.tell(response.headers_mut());
+    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.facts.remaining };
+    limits.write_to(response.headers_mut());
     outcome::tell(record.facts.outcome, response.headers_mut());
 }

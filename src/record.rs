@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use hyper::header::HeaderValue;
+
 use crate::asteroid::operation::Call;
 use crate::audit::{Audit, Full, Place};
 use crate::caller::Peer;
@@ -38,6 +40,8 @@ pub struct Record {
     pub asked: Asked,
     /// Where the tenant that was identified is counted.
     pub meters: Option<Arc<Meters>>,
+    /// The value of `RateLimit-Policy` for its tenant.
+    pub rate_limit_policy: Option<HeaderValue>,
     /// The memory that is charged for it until its answer is delivered.
     pub memory: Option<Hold>,
     /// The place of its record in the audit.
@@ -61,6 +65,7 @@ impl Record {
             trace: Trace::default(),
             asked: Asked::default(),
             meters: None,
+            rate_limit_policy: None,
             memory: None,
             place: None,
             facts: Facts::new(peer, request_id),

@@ -1,4 +1,4 @@
-//! Secrets: bytes that are sent as a key and shown nowhere.
+//! Secrets: bytes that are sent as an API key and shown nowhere.
 //!
 //! The bytes lie in one allocation that is zeroed when its last holder goes: a header value made from a secret shares
 //! it and makes no copy. What was sent leaves copies in the connection's write buffer, which the kernel gets anyway.
@@ -6,7 +6,8 @@
 mod env;
 mod file;
 mod fingerprint;
-mod mask;
+mod needle;
+mod pace;
 mod store;
 
 use std::fmt;
@@ -20,126 +21,110 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 pub use env::Environment;
 pub use fingerprint::{Fingerprint, Salt};
-pub use mask::{Covered, Mask};
-pub use store::{Pace, Store};
+pub use needle::{Needle, Redaction};
+pub use pace::Pace;
+pub use store::Store;
 
-/// The longest key that is taken: 8 KiB, as much as servers commonly take of one header.
+/// The longest secret: 8 KiB, as much as servers commonly accept of one header.
 pub const MAX_LENGTH: usize = 8 * 1024;
 
-/// The shortest key that is taken. A shorter one could be part of ordinary answers, in which it would be overwritten, and
-/// could be guessed.
+/// The shortest secret. A shorter one could be part of ordinary answers, in which it would be redacted, and could be
+/// guessed.
 pub const MIN_LENGTH: usize = 16;
 
-/// A key: [`MIN_LENGTH`] to [`MAX_LENGTH`] visible ASCII characters. `Debug` shows nothing of it, and nothing displays it.
+/// A secret: [`MIN_LENGTH`] to [`MAX_LENGTH`] visible ASCII characters. `Debug` shows nothing of it, and it has no `Display`.
 #[derive(Clone)]
 pub struct Secret(HeaderValue);
 
-/// Where a secret is kept. Says nothing of the secret itself and may be shown.
+/// The place of a secret. It says nothing of the secret itself and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretRef {
-    /// A file that holds the key and at most one line break after it.
+    /// A file that holds the secret and at most one line break after it.
     File {
         /// The file.
         path: PathBuf,
-        /// Another one, for the key before.
+        /// Another one, for the previous secret.
         previous: Option<PathBuf>,
     },
     /// An environment variable: for development, because it is inherited and can be read by others.
     Env(String),
 }
 
-/// What a store holds at a time.
+/// The content of a store.
 #[derive(Debug, Clone)]
-pub struct Fetched {
-    /// The key.
-    pub key: Secret,
-    /// The key before, or why it cannot be had; nothing where the store has none.
+pub struct Content {
+    /// The secret.
+    pub current: Secret,
+    /// The previous secret, or why it cannot be used, if the store has one.
     pub previous: Option<Result<Secret, Error>>,
 }
 
-/// Why a secret could not be read. No message holds anything of the secret.
+/// A secret that could not be read. Its message holds nothing of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// No such file.
-    #[error("{path}: there is no such file; put the key there or correct the path", path = .path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The path names a directory.
-    #[error("{path}: this is a directory; name the file inside it that holds the key", path = .path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The system refused to read the file.
-    #[error("{path}: cannot be read ({reason}); put a regular file there that the gateway's user may read", path = .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        reason: String,
-    },
-    /// The file differs each time that it is read.
-    #[error("{path}: does not hold still; write the key in one go, or rename a file that holds it", path = .path.display())]
-    Restless {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The store does not answer.
-    #[error("{place}: no answer within {}; see what it waits for", humantime::format_duration(*.after))]
-    Slow {
-        /// What was asked.
-        place: String,
-        /// For how long.
-        after: Duration,
-    },
-    /// No such environment variable.
-    #[error("the environment variable {name} is not set; set it to the key")]
-    Unset {
-        /// The variable.
-        name: String,
-    },
-    /// There is something, but it cannot be a key.
-    #[error("{place}: {invalid}")]
-    Invalid {
-        /// The path, or the variable's name.
-        place: String,
-        /// What is wrong with it.
-        invalid: Invalid,
-    },
+#[error("{place}: {problem}")]
+pub struct Error {
+    /// The place that was read.
+    pub place: String,
+    /// What is wrong with it.
+    pub problem: Problem,
 }
 
-/// What keeps bytes from being a key: it travels in a header, which takes visible ASCII alone.
+/// What is wrong with the place of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There is no such file.
+    #[error("there is no such file; put the API key there or correct the path")]
+    NoFile,
+    /// The path names a directory.
+    #[error("this is a directory; name the file inside it that holds the API key")]
+    Directory,
+    /// The system refused to read it, for this reason.
+    #[error("cannot be read ({0}); put a regular file there that the gateway's user may read")]
+    Unreadable(String),
+    /// It differs each time that it is read.
+    #[error("does not hold still; write the API key in one go, or rename a file that holds it")]
+    Unstable,
+    /// There was no answer for so long.
+    #[error("no answer within {}; see what it waits for", humantime::format_duration(*.0))]
+    TimedOut(Duration),
+    /// There is no such environment variable.
+    #[error("is not set; set it to the API key")]
+    Unset,
+    /// Its content cannot be a secret.
+    #[error("{0}")]
+    Invalid(Invalid),
+}
+
+/// What keeps bytes from being a secret: it travels in a header, which takes visible ASCII alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// Nothing is there.
-    #[error("is empty; write the key into it")]
+    /// There are none.
+    #[error("is empty; write the API key into it")]
     Empty,
-    /// Less than [`MIN_LENGTH`] bytes.
-    #[error("holds fewer than 16 bytes, which is no key that Asteroid gives out; write the whole key into it")]
+    /// There are fewer than [`MIN_LENGTH`].
+    #[error("holds fewer than 16 bytes, which is no API key that Asteroid gives out; write the whole key into it")]
     TooShort,
-    /// More than [`MAX_LENGTH`] bytes.
-    #[error("holds more than 8 KiB; it must hold the key alone")]
+    /// There are more than [`MAX_LENGTH`].
+    #[error("holds more than 8 KiB; it must hold the API key alone")]
     TooLong,
-    /// A space, tab or line break, also at the ends.
-    #[error("holds a space or a line break beside the key; it must hold the key alone, on one line")]
+    /// There is a space, tab or line break, perhaps at an end.
+    #[error("holds a space or a line break beside the API key; it must hold the key alone, on one line")]
     Space,
-    /// A byte that is no visible ASCII character.
-    #[error("holds a character that a header cannot carry; a key is made of visible ASCII characters")]
+    /// A byte is no visible ASCII character.
+    #[error("holds a character that a header cannot carry; an API key is made of visible ASCII characters")]
     NotVisible,
 }
 
 impl Error {
-    /// What a metric calls it.
+    /// Returns the kind of problem, as metrics show it.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Missing { .. } | Self::Unset { .. } => "missing",
-            Self::Directory { .. } | Self::Unreadable { .. } => "unreadable",
-            Self::Restless { .. } => "restless",
-            Self::Slow { .. } => "slow",
-            Self::Invalid { .. } => "invalid",
+    pub fn code(&self) -> &'static str {
+        match self.problem {
+            Problem::NoFile | Problem::Unset => "missing",
+            Problem::Directory | Problem::Unreadable(_) => "unreadable",
+            Problem::Unstable => "restless",
+            Problem::TimedOut(_) => "slow",
+            Problem::Invalid(_) => "invalid",
         }
     }
 }
@@ -154,17 +139,17 @@ impl fmt::Display for SecretRef {
 }
 
 impl Secret {
-    /// Takes a key. The given buffer is zeroed, whatever comes of it.
+    /// Creates it from these bytes. The buffer is zeroed in any case.
     ///
     /// # Errors
     ///
-    /// If the bytes cannot be a key.
+    /// If the bytes cannot be a secret.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Invalid> {
         let bytes = Zeroizing::new(bytes.into());
         Self::from_slice(&bytes)
     }
 
-    /// Takes a placeholder that is shown in a key's place, or a key of a test: it may be shorter than a key.
+    /// Creates a placeholder that is shown instead of a secret, or one for a test: it may be shorter than a secret.
     ///
     /// # Errors
     ///
@@ -198,27 +183,27 @@ impl Secret {
         Ok(Self(value))
     }
 
-    /// The header value that carries the key, marked as sensitive. Cheap: it shares the secret's bytes.
+    /// Returns the header value that carries it, marked as sensitive. It shares the secret's bytes.
     ///
-    /// For the one line that injects the key into a request.
+    /// For the one line that injects it into a request.
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
         self.0.clone()
     }
 
-    /// What the key is called where it must not be shown.
+    /// Returns its name for wherever it must not be shown.
     #[must_use]
     pub fn fingerprint(&self, salt: &Salt) -> Fingerprint {
         Fingerprint::of(self.0.as_bytes(), salt)
     }
 
-    /// Whether two are the same key.
+    /// Returns whether two are the same.
     #[must_use]
     pub fn is(&self, other: &Secret) -> bool {
         self.expose() == other.expose()
     }
 
-    /// The bytes themselves, for stores and the guard that keeps them out of answers.
+    /// Returns the bytes themselves, for stores and for the redaction of answers.
     fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -230,7 +215,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Keeps the bytes for `Bytes` and zeroes them when the last reference goes.
+/// The bytes that `Bytes` shares. They are zeroed when the last reference goes.
 struct Owner(SecretSlice<u8>);
 
 impl AsRef<[u8]> for Owner {
@@ -239,7 +224,7 @@ impl AsRef<[u8]> for Owner {
     }
 }
 
-/// Bytes as stores have them: one line break at the end belongs to the file, not to the key.
+/// Returns the bytes of a store without one line break at their end, which is no part of the secret.
 fn without_line_break(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
@@ -252,7 +237,7 @@ mod tests {
     const CANARY: &str = "sk-CANARY-0123456789";
 
     #[test]
-    fn nothing_shows_the_key() {
+    fn nothing_shows_the_secret() {
         let secret = Secret::new(CANARY).unwrap();
         assert!(!format!("{secret:?} {:?} {:#?}", secret.header_value(), Some(&secret)).contains("CANARY"));
         assert!(secret.header_value().is_sensitive());
@@ -269,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_header_cannot_carry_is_no_key() {
+    fn bytes_that_a_header_cannot_carry_are_no_secret() {
         for (bytes, invalid) in [
             (&b""[..], Invalid::Empty),
             (b"two words", Invalid::Space),

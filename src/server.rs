@@ -1,4 +1,4 @@
-//! The side towards callers: listening, accepting, one connection.
+//! The side towards callers: listening sockets, accepting, and one connection at a time.
 
 pub mod accept;
 pub mod activity;

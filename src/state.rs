@@ -1,82 +1,57 @@
-//! What is counted and outlives a [`Snapshot`](crate::proxy::generation::Snapshot): kept by tenant, so that a new
-//! configuration loses no count and refills no bucket. Limits are arguments: each count goes on whatever they become.
+//! Counts and claims that outlive a [`Snapshot`](crate::proxy::generation::Snapshot). They are kept by tenant, so that a new
+//! configuration loses no count and refills no bucket. Limits are arguments: each count goes on when they change.
 
+mod admission;
 mod budget;
 mod claims;
-mod control;
 mod digest;
-mod echoes;
 mod in_flight;
+mod limits;
+mod listing_check;
 mod meters;
+mod now;
 mod quota;
 mod rate;
-mod standing;
+mod start;
+mod tenant;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-pub use budget::{Budget, Day, Exhausted, Spent};
-pub use claims::{Bounds, Claim, Claimed, Claims, Refused, Reply, Sent, Usage};
-pub use control::{Control, ControlState};
-pub use digest::{BodyDigest, Digest};
-pub use echoes::Echoes;
-pub use in_flight::{Full, InFlight};
-pub use meters::{Counter, Decision, Keyed, Meters};
+pub use admission::{AdmitError, OverLimit, Permit};
+pub use budget::{Budget, BudgetCharge, Day, OverBudget, SpentBudget};
+pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, Usage};
+pub use digest::{BodyDigest, IdempotencyDigest};
+pub use in_flight::{InFlight, InFlightCount};
+pub use limits::{Amount, Limit, Limits, Remaining};
+pub use listing_check::{ListingCheck, ListingCheckState};
+pub use meters::{IdempotencyResult, LimitDecision, Meters};
+pub use now::Now;
 pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
-pub use standing::{Limit, Standing};
+pub use start::{IdempotencyOutcome, KeyedStart, Reservation, ReservedStart, StartError, StartInFlight, StartResult};
+pub use tenant::TenantState;
 
-/// What a tenant may do; what is absent is not limited.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests of any kind.
-    pub requests: Option<Rate>,
-    /// Starts of executions.
-    pub executions: Option<Rate>,
-    /// Exchanges that are not settled, at once.
-    pub in_flight: Option<NonZeroU32>,
-    /// Starts of executions in a UTC calendar day.
-    pub budget: Option<NonZeroU32>,
-}
+/// The reason why counts and claims cannot be reached. It has no values, as they are in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {}
 
 /// The counts of this process.
 #[derive(Debug)]
 pub struct State {
-    tenants: Mutex<BTreeMap<String, Counts>>,
-    /// What was started under idempotency keys.
+    tenants: Mutex<BTreeMap<String, TenantState>>,
+    /// The idempotency keys of all tenants.
     pub claims: Arc<Claims>,
-    controls: Mutex<BTreeMap<String, Arc<Control>>>,
+    listing_checks: Mutex<BTreeMap<String, Arc<ListingCheck>>>,
     /// The requests that were in flight when the drain ran out of time.
     cut_off: OnceLock<String>,
-    /// How much memory the process may have, in bytes.
+    /// The memory that the process may have, in bytes.
     pub available_memory: u64,
-    /// The memory that requests and their bodies may take; resized by each configuration.
+    /// The memory that requests and their bodies may take; each configuration resizes it.
     pub body_memory: Arc<Quota>,
-    /// The starts that may be under way with a record of the audit to come.
+    /// The starts that may be under way with an audit record to come.
     audited: Arc<Quota>,
-}
-
-/// The counts of one tenant, each counted with or without a limit.
-#[derive(Debug, Clone)]
-pub struct Counts {
-    /// For [`Limits::requests`].
-    pub requests: Arc<Bucket>,
-    /// For [`Limits::executions`].
-    pub executions: Arc<Bucket>,
-    /// For [`Limits::in_flight`].
-    pub in_flight: Arc<InFlight>,
-    /// Those in flight that are read on although their callers were told of the time-out.
-    pub overdue: Arc<InFlight>,
-    /// For [`Limits::budget`].
-    pub budget: Arc<Budget>,
-    /// What its requests came to.
-    pub meters: Arc<Meters>,
-    /// Its part of the memory that requests and their bodies may take.
-    pub body_memory: Arc<Share>,
-    /// Its part of the starts that may be under way with a record of the audit to come.
-    pub audited: Arc<Share>,
 }
 
 impl State {
@@ -86,7 +61,7 @@ impl State {
     pub fn new(available_memory: u64, audit_records: usize) -> State {
         State {
             tenants: Mutex::default(),
-            controls: Mutex::default(),
+            listing_checks: Mutex::default(),
             cut_off: OnceLock::new(),
             claims: Arc::default(),
             available_memory,
@@ -97,33 +72,34 @@ impl State {
 
     /// Returns the counts of a tenant, the same for every snapshot that names it.
     #[must_use]
-    pub fn counts(&self, tenant: &str, limits: &Limits, now: Instant) -> Counts {
+    pub fn tenant(&self, tenant: &str, limits: &Limits, now: Instant) -> TenantState {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = tenants.entry(tenant.to_owned()).or_insert_with(|| Counts::new(&self.body_memory, &self.audited));
-        for (bucket, rate) in [(&counts.requests, limits.requests), (&counts.executions, limits.executions)] {
+        let new = || TenantState::new(tenant, &self.claims, &self.body_memory, &self.audited);
+        let tenant = tenants.entry(tenant.to_owned()).or_insert_with(new);
+        for (bucket, rate) in [(&tenant.requests, limits.requests), (&tenant.executions, limits.executions)] {
             rate.into_iter().for_each(|rate| bucket.define(rate, now));
         }
-        counts.clone()
+        tenant.clone()
     }
 
-    /// Returns the positive control of a credential.
+    /// Returns the positive check of a credential.
     #[must_use]
-    pub fn control(&self, credential: &str) -> Arc<Control> {
-        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(controls.entry(credential.to_owned()).or_default())
+    pub fn listing_check(&self, credential: &str) -> Arc<ListingCheck> {
+        let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(listing_checks.entry(credential.to_owned()).or_default())
     }
 
-    /// Forgets the controls of all other credentials.
-    pub fn retain_controls(&self, is_wanted: impl Fn(&str) -> bool) {
-        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        controls.retain(|credential, _| is_wanted(credential));
+    /// Forgets the listing_checks of all other credentials.
+    pub fn retain_listing_checks(&self, is_wanted: impl Fn(&str) -> bool) {
+        let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
+        listing_checks.retain(|credential, _| is_wanted(credential));
     }
 
-    /// Returns how each control stands, by credential.
+    /// Returns how each check stands, by credential.
     #[must_use]
-    pub fn controls(&self) -> Vec<(String, ControlState)> {
-        let controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        controls.iter().map(|(credential, control)| (credential.clone(), control.state())).collect()
+    pub fn listing_checks(&self) -> Vec<(String, ListingCheckState)> {
+        let listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
+        listing_checks.iter().map(|(credential, check)| (credential.clone(), check.state())).collect()
     }
 
     /// What its requests came to, of every tenant that was ever configured.
@@ -155,19 +131,10 @@ impl State {
     }
 }
 
-impl Counts {
-    fn new(body_memory: &Arc<Quota>, audited: &Arc<Quota>) -> Counts {
-        Counts {
-            requests: Arc::default(),
-            executions: Arc::default(),
-            in_flight: Arc::default(),
-            overdue: Arc::default(),
-            budget: Arc::default(),
-            meters: Arc::default(),
-            body_memory: Arc::new(Share::new(Arc::clone(body_memory))),
-            audited: Arc::new(Share::new(Arc::clone(audited))),
-        }
-    }
+/// Returns the output of a future that is ready at once, as those of the local state are.
+#[cfg(test)]
+fn ready<F: Future>(future: F) -> F::Output {
+    futures_util::FutureExt::now_or_never(future).unwrap()
 }
 
 #[cfg(test)]
@@ -177,11 +144,11 @@ mod tests {
     #[test]
     fn every_snapshot_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
         let state = State::new(1 << 20, 10);
-        let counts = |tenant| state.counts(tenant, &Limits::default(), Instant::now());
+        let counts = |tenant| state.tenant(tenant, &Limits::default(), Instant::now());
         let (before, after) = (counts("billing"), counts("billing"));
-        before.in_flight.enter(None).unwrap();
+        let entered = before.in_flight.enter(None).unwrap();
         assert_eq!((after.in_flight.count(), state.unsettled()), (1, "billing: 1".to_owned()));
-        before.in_flight.leave();
+        drop(entered);
         assert_eq!(state.unsettled(), "");
         assert!(Arc::ptr_eq(&before.requests, &after.requests) && Arc::ptr_eq(&before.executions, &after.executions));
         assert!(Arc::ptr_eq(&before.budget, &after.budget) && Arc::ptr_eq(&before.meters, &after.meters));

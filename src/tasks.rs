@@ -1,4 +1,4 @@
-//! Background tasks: the only place that spawns, so that a drain knows what it waits for.
+//! Tasks beside requests. Nothing else spawns, so that a drain knows what to wait for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,16 +10,16 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-/// What a task is for; a drain that runs out of time names what it cut off.
+/// The purpose of a task. A drain that runs out of time logs which kinds it cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Accepting callers on one listener.
     Accept,
     /// One caller's connection.
     Connection,
-    /// An exchange whose caller left after the request was sent.
-    Exchange,
-    /// Reading and throwing away the rest of a refused body.
+    /// A future of [`Tasks::run_to_completion`] whose holder was dropped: an exchange without a caller.
+    Detached,
+    /// Reading and discarding the rest of a refused body.
     Discard,
     /// One request of an HTTP/2 connection.
     Stream,
@@ -29,13 +29,13 @@ impl Kind {
     const ALL: [(Kind, &'static str); 5] = [
         (Kind::Accept, "accepting"),
         (Kind::Connection, "connections"),
-        (Kind::Exchange, "exchanges without a caller"),
+        (Kind::Detached, "exchanges without a caller"),
         (Kind::Discard, "refused bodies"),
         (Kind::Stream, "streams"),
     ];
 }
 
-/// Spawns on one worker's runtime and counts what runs there.
+/// A handle that spawns on one runtime and counts what runs there.
 #[derive(Debug, Clone)]
 pub struct Tasks {
     runtime: Handle,
@@ -44,45 +44,45 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Tasks of the given runtime.
+    /// Creates a handle that spawns on the given runtime.
     #[must_use]
     pub fn new(runtime: Handle) -> Tasks {
         Tasks { runtime, tracker: TaskTracker::new(), running: Arc::default() }
     }
 
-    /// Starts a task that a drain waits for.
+    /// Spawns a task that a drain waits for.
     pub fn spawn(&self, kind: Kind, task: impl Future<Output = ()> + Send + 'static) {
-        let counted = Counted::new(Arc::clone(&self.running), kind);
+        let guard = CountGuard::new(Arc::clone(&self.running), kind);
         self.tracker.spawn_on(
             async move {
-                let _counted = counted;
+                let _guard = guard;
                 task.await;
             },
             &self.runtime,
         );
     }
 
-    /// Starts a task that no drain waits for: an idle upstream connection, a sweep. It ends with the runtime, or when it is
+    /// Spawns a task that no drain waits for, such as an idle connection to the upstream. It ends with the runtime, or when it is
     /// aborted.
-    pub fn spawn_unwaited(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    pub fn spawn_untracked(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.runtime.spawn(task).abort_handle()
     }
 
-    /// Wraps a future that must run to its end: polled in place while its holder lives, moved to a task of its own when
-    /// the holder is dropped after the first poll.
+    /// Wraps a future that must run to completion once it is polled. It is polled in place, and detached into a task of its own
+    /// if it is dropped before its end.
     ///
-    /// The server drops a request's future when its caller hangs up, and `Drop` cannot wait.
-    pub fn finish<F: Future + Send + 'static>(&self, kind: Kind, future: F) -> Finish<F::Output> {
-        Finish { future: Some(Box::pin(future)), begun: false, kind, tasks: self.clone() }
+    /// hyper drops a request's future when its caller hangs up, and `Drop` cannot wait.
+    pub fn run_to_completion<F: Future + Send + 'static>(&self, kind: Kind, future: F) -> Detachable<F::Output> {
+        Detachable { future: Some(Box::pin(future)), is_begun: false, kind, tasks: self.clone() }
     }
 
-    /// Resolves when every task that was started with [`Tasks::spawn`] has ended.
+    /// Resolves when every task of [`Tasks::spawn`] has ended.
     pub async fn ended(&self) {
         self.tracker.close();
         self.tracker.wait().await;
     }
 
-    /// How many tasks of each kind still run, for the log.
+    /// Returns how many tasks of each kind still run, for the log.
     #[must_use]
     pub fn remaining(&self) -> String {
         let count = |kind: Kind| self.running.get(kind as usize).map_or(0, |running| running.load(Ordering::Relaxed));
@@ -92,39 +92,39 @@ impl Tasks {
     }
 }
 
-/// Where hyper has the streams of an HTTP/2 connection run.
+/// Runs the streams of an HTTP/2 connection for hyper.
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, stream: F) {
         self.spawn(Kind::Stream, stream);
     }
 }
 
-/// Where hyper has that run which lives as long as a connection to the upstream does.
+/// An executor for hyper's tasks of a connection to the upstream, for which a drain does not wait.
 #[derive(Debug, Clone)]
-pub struct Unwaited(pub Tasks);
+pub struct UntrackedExecutor(pub Tasks);
 
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Unwaited {
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for UntrackedExecutor {
     fn execute(&self, future: F) {
-        self.0.spawn_unwaited(future);
+        self.0.spawn_untracked(future);
     }
 }
 
-/// Counts a task for as long as it lives, also when it panics.
-struct Counted {
+/// A guard that counts a task for as long as it lives, also if it panics.
+struct CountGuard {
     running: Arc<[AtomicUsize; Kind::ALL.len()]>,
     kind: Kind,
 }
 
-impl Counted {
-    fn new(running: Arc<[AtomicUsize; Kind::ALL.len()]>, kind: Kind) -> Counted {
+impl CountGuard {
+    fn new(running: Arc<[AtomicUsize; Kind::ALL.len()]>, kind: Kind) -> CountGuard {
         if let Some(count) = running.get(kind as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        Counted { running, kind }
+        CountGuard { running, kind }
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         if let Some(count) = self.running.get(self.kind as usize) {
             count.fetch_sub(1, Ordering::Relaxed);
@@ -132,19 +132,19 @@ impl Drop for Counted {
     }
 }
 
-/// See [`Tasks::finish`].
-pub struct Finish<T: 'static> {
+/// A future that is detached if it is dropped before its end; see [`Tasks::run_to_completion`].
+pub struct Detachable<T: 'static> {
     future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
-    begun: bool,
+    is_begun: bool,
     kind: Kind,
     tasks: Tasks,
 }
 
-impl<T> Future for Finish<T> {
+impl<T> Future for Detachable<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        self.begun = true;
+        self.is_begun = true;
         // A future that is polled after its end stays pending, as the contract of `Future` permits.
         let Some(future) = self.future.as_mut() else { return Poll::Pending };
         let polled = future.as_mut().poll(context);
@@ -155,9 +155,9 @@ impl<T> Future for Finish<T> {
     }
 }
 
-impl<T> Drop for Finish<T> {
+impl<T> Drop for Detachable<T> {
     fn drop(&mut self) {
-        if let Some(future) = self.future.take().filter(|_| self.begun) {
+        if let Some(future) = self.future.take().filter(|_| self.is_begun) {
             self.tasks.spawn(self.kind, async move { drop(future.await) });
         }
     }
@@ -176,11 +176,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_future_whose_holder_is_dropped_midway_is_finished_by_a_task_that_the_drain_waits_for() {
+    async fn a_future_that_is_dropped_midway_is_finished_by_a_task_that_the_drain_waits_for() {
         let tasks = Tasks::new(Handle::current());
         let (go, gone) = oneshot::channel::<()>();
         let (done, seen) = oneshot::channel();
-        let mut holder = tasks.finish(Kind::Exchange, async move {
+        let mut holder = tasks.run_to_completion(Kind::Detached, async move {
             gone.await.unwrap();
             done.send("finished").unwrap();
         });
@@ -197,7 +197,7 @@ mod tests {
     async fn a_future_that_was_never_polled_is_not_begun_by_dropping_it() {
         let tasks = Tasks::new(Handle::current());
         let (done, seen) = oneshot::channel();
-        drop(tasks.finish(Kind::Exchange, async move { done.send(()).unwrap() }));
+        drop(tasks.run_to_completion(Kind::Detached, async move { done.send(()).unwrap() }));
         tasks.ended().await;
         assert!(seen.await.is_err());
     }

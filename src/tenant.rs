@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hyper::header::HeaderValue;
 
 use crate::asteroid::start::{OnConflict, Tags};
-use crate::config::resolve::Keys;
+use crate::config::resolve::IdempotencyMode;
 use crate::credential::Credential;
-use crate::state::{Control, Counts, Limits};
+use crate::state::{Limits, ListingCheck, TenantState};
 
 /// On whose behalf a request is sent.
 #[derive(Debug)]
@@ -24,14 +24,14 @@ pub struct Tenant {
     pub credential: Arc<Credential>,
     /// What it may do.
     pub limits: Limits,
-    /// What callers are told of its limits.
-    pub policy: Option<HeaderValue>,
-    /// What it has done.
-    pub counts: Counts,
+    /// The value of `RateLimit-Policy` in its answers.
+    pub rate_limit_policy: Option<HeaderValue>,
+    /// Its counts and claims.
+    pub state: TenantState,
     /// Whether its starts carry idempotency keys.
-    pub keys: Keys,
-    /// The positive control of its credential.
-    pub control: Arc<Control>,
+    pub idempotency: IdempotencyMode,
+    /// Whether the listing shows what its credential started.
+    pub listing_check: Arc<ListingCheck>,
     /// Whether it is the only tenant, and so shares nothing.
     pub is_only: bool,
 }

@@ -64,7 +64,7 @@ impl Transport {
     #[must_use]
     pub fn new(connector: Connector, idle_timeout: Duration, tasks: Tasks) -> Transport {
         let pool = Arc::new(Pool::new(idle_timeout));
-        tasks.spawn_unwaited(Arc::clone(&pool).sweep());
+        tasks.spawn_untracked(Arc::clone(&pool).sweep());
         let is_shared = AtomicBool::new(connector.may_share());
         Transport { connector, pool, is_shared, connecting: Mutex::default(), tasks }
     }

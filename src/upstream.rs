@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use hyper::Response;
 
-use crate::metrics::client::{Target, UpstreamRequests, UpstreamTimer};
+use crate::asteroid::operation::Operation;
+use crate::metrics::client::{UpstreamRequests, UpstreamTimer};
 use crate::transport::error::SendError;
 use crate::transport::lease::Lease;
 use crate::transport::pool::PoolCounts;
@@ -41,7 +42,7 @@ impl Upstream {
         self.transport.prepare();
     }
 
-    /// Does what [`Transport::send`] does, and counts the request as one for `target`.
+    /// Does what [`Transport::send`] does, and counts the request as one for `operation`.
     ///
     /// # Errors
     ///
@@ -49,10 +50,10 @@ impl Upstream {
     pub async fn send(
         &self,
         recipe: &mut Recipe<'_>,
-        target: Target,
+        operation: Operation,
         timer: &ResponseTimer,
     ) -> Result<(Response<ResponseBody>, UpstreamTimer, Lease), SendError> {
-        let mut upstream_timer = self.requests.begin(target);
+        let mut upstream_timer = self.requests.begin(operation);
         match self.transport.send(recipe, timer).await {
             Ok((answer, lease)) => {
                 self.health.record_answer(answer.status());

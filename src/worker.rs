@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::event;
 use crate::metrics::Gauge;
 use crate::proxy::Proxy;
@@ -50,7 +50,7 @@ pub struct Worker {
     /// How long an unused connection to the upstream is kept.
     pub idle: Duration,
     /// When to stop.
-    pub draining: Draining,
+    pub draining: DrainSignal,
     /// How long the drain may take.
     pub drain_timeout: Duration,
     /// Where records go.
@@ -121,7 +121,7 @@ impl Worker {
             tracing::error!(
                 event = event::DRAIN_TIMED_OUT,
                 remaining = tasks.remaining(),
-                "drain.timeout passed; what remains is cut off"
+                "drain.timeout passed; aborting the remaining requests"
             );
             // Before the runtime goes, and with it what counts.
             self.state.cut_off();
@@ -137,7 +137,7 @@ impl Worker {
 ///
 /// If accepting has ended before the drain.
 async fn until_closing(
-    draining: &mut Draining,
+    draining: &mut DrainSignal,
     accepting_ended: &CancellationToken,
     ended: DropGuard,
 ) -> io::Result<()> {
@@ -173,7 +173,7 @@ mod tests {
         accepting_ended.cancel();
         assert!(is_pending().await, "what is in flight goes on");
         assert!(ended.is_cancelled(), "the process is told");
-        drain.begin(Schedule { delay: Duration::ZERO, timeout: Duration::ZERO }, ()).await;
+        drain.run(Schedule { delay: Duration::ZERO, timeout: Duration::ZERO }, || {}).await;
         assert!(waiting.await.is_err());
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn check(input: &[u8]) {
             assert_eq!(select(method, &again).expect("what leaves is a call").operation, operation);
         }
         (Err(Error::Path), Err(Refusal::Path))
-        | (Err(Error::Id { .. }), Err(Refusal::Id))
+        | (Err(Error::Id(_)), Err(Refusal::Id))
         | (Err(Error::Query), Err(Refusal::Query)) => {}
         (Err(Error::Method { allow }), Err(Refusal::Method(methods))) => assert_eq!(allow, methods.join(", ")),
         (selected, expected) => panic!("{method} {uri} is {selected:?}, and should be {expected:?}"),
@@ -44,13 +44,13 @@ enum Refusal {
 fn read_again<'u>(method: &Method, uri: &'u Uri) -> Result<(Operation, Vec<&'u str>), Refusal> {
     let path = BASES.iter().find_map(|base| uri.path().strip_prefix(base)).ok_or(Refusal::Path)?;
     let ids_of = |operation: Operation| Some((operation, ids(operation.template(), path)?));
-    let found: Vec<_> = Operation::ALL.into_iter().filter_map(ids_of).collect();
+    let found: Vec<_> = Operation::SERVED.into_iter().filter_map(ids_of).collect();
     if found.is_empty() {
         return Err(Refusal::Path);
     }
-    let methods = found.iter().map(|(operation, _)| operation.method().to_string()).collect();
+    let methods = found.iter().map(|(operation, _)| operation.rules().method.to_string()).collect();
     let call =
-        found.into_iter().find(|(operation, _)| operation.method() == *method).ok_or(Refusal::Method(methods))?;
+        found.into_iter().find(|(operation, _)| operation.rules().method == *method).ok_or(Refusal::Method(methods))?;
     if !call.1.iter().all(|id| id.len() == 36 && Uuid::try_parse(id).is_ok()) {
         Err(Refusal::Id)
     } else if uri.to_string().contains('?') {

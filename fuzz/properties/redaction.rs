@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use asteroid_gateway::proxy::echo::Echo;
-use asteroid_gateway::secret::{Mask, Secret};
+use asteroid_gateway::proxy::redact::KeyRedactor;
+use asteroid_gateway::secret::{Needle, Secret};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{HeaderName, HeaderValue};
@@ -27,18 +27,18 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 fn check_body(secret: &Secret, key: &[u8], lengths: &[u8], body: &[u8]) {
-    let (mut echo, mut passed, mut read) = (echo(secret), Vec::new(), 0);
+    let (mut redactor, mut passed, mut read) = (redactor(secret), Vec::new(), 0);
     let mut frames = frames(body, lengths).into_iter().peekable();
     while let Some(frame) = frames.next() {
         read += frame.len();
-        passed.extend(echo.pass(Bytes::copy_from_slice(frame), frames.peek().is_some()));
-        assert_eq!(passed.len() + echo.held(), read, "each byte is passed on or held back");
-        let held = &body[passed.len()..read];
-        assert!(held.len() < key.len() && key.starts_with(held), "only the beginning of a key is held back");
+        passed.extend(redactor.redact(Bytes::copy_from_slice(frame), frames.peek().is_some()));
+        assert_eq!(passed.len() + redactor.withheld(), read, "each byte is passed on or withheld");
+        let withheld = &body[passed.len()..read];
+        assert!(withheld.len() < key.len() && key.starts_with(withheld), "only the beginning of a key is withheld");
     }
-    assert!(echo.rest().is_empty());
-    assert_eq!(passed, covered(body, key));
-    assert_eq!(echo.found(), has(body, key));
+    assert!(redactor.rest().is_empty());
+    assert_eq!(passed, redacted(body, key));
+    assert_eq!(redactor.has_redacted(), has(body, key));
     // A key with asterisks could be made of what it is overwritten with.
     assert!(key.contains(&b'*') || !has(&passed, key));
 }
@@ -53,26 +53,26 @@ fn check_head(secret: &Secret, key: &[u8], text: &[u8]) {
     *response.headers_mut() = headers.clone();
     let (mut head, ()) = response.into_parts();
 
-    let mut echo = echo(secret);
-    echo.clean(&mut head);
+    let mut redactor = redactor(secret);
+    redactor.redact_head(&mut head);
 
     let is_named = |name: &HeaderName| has(name.as_str().as_bytes(), &key.to_ascii_lowercase());
     let expected: HeaderMap = headers
         .iter()
         .filter(|(name, _)| !is_named(name))
         .map(|(name, value)| {
-            (name.clone(), HeaderValue::from_bytes(&covered(value.as_bytes(), key)).expect("it is as before"))
+            (name.clone(), HeaderValue::from_bytes(&redacted(value.as_bytes(), key)).expect("it is as before"))
         })
         .collect();
     assert_eq!(head.headers, expected);
     let reason = head.extensions.get::<ReasonPhrase>().expect("a reason stays one");
-    assert_eq!(reason.as_bytes(), covered(text, key));
+    assert_eq!(reason.as_bytes(), redacted(text, key));
     let is_in_head = has(text, key) || headers.keys().any(is_named) || has(b"v", key);
-    assert_eq!(echo.found(), is_in_head);
+    assert_eq!(redactor.has_redacted(), is_in_head);
 }
 
-fn echo(secret: &Secret) -> Echo {
-    Echo::new(Mask::new(secret), Arc::default(), "main".into())
+fn redactor(secret: &Secret) -> KeyRedactor {
+    KeyRedactor::new(Needle::new(secret), Arc::default(), "main".into())
 }
 
 /// Cuts a body, with the lengths again from the first after the last; without any length, the whole is one frame.
@@ -94,7 +94,7 @@ fn has(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-fn covered(bytes: &[u8], key: &[u8]) -> Vec<u8> {
+fn redacted(bytes: &[u8], key: &[u8]) -> Vec<u8> {
     replaced(bytes, key, &vec![b'*'; key.len()])
 }
 

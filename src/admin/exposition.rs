@@ -12,12 +12,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::audit;
-use crate::credential::{Credential, CredentialStatus, Credentials};
+use crate::counter::Counter;
+use crate::credential::{Credential, CredentialProblem, CredentialStatus, Credentials};
 use crate::metrics::duration::Histogram;
 use crate::metrics::table::{self, Kind, Name};
 use crate::metrics::{CloseReason, Label};
 use crate::record::Sinks;
-use crate::state::{ControlState, Counter, Keyed, Meters, State};
+use crate::state::{IdempotencyResult, ListingCheckState, Meters, State};
 
 use format::prometheus;
 
@@ -109,7 +110,9 @@ impl Shown {
                 .collect()
         })?;
         out.counted(&table::KEYED, ["tenant", "result"], each(), |meters| {
-            let shown = meters.keys().filter(|(result, count)| *count > 0 || *result == Keyed::Full.name());
+            let shown = meters
+                .idempotency_results()
+                .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.code());
             shown.map(|(result, count)| ([result], count)).collect()
         })
     }
@@ -120,12 +123,12 @@ impl Shown {
         out.gauge(&table::KEY_MEMORY, &usage.memory)?;
         out.gauge(&table::KEY_BOUND, &usage.bound)?;
         out.counter(&table::FORGOTTEN, usage.forgotten_early)?;
-        let controls = self.state.controls();
-        let each = || controls.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
-        let is_proven = |state| u32::from(matches!(state, ControlState::Proven { .. }));
+        let checks = self.state.listing_checks();
+        let each = || checks.iter().map(|(credential, state)| ([("credential", credential.as_str())], *state));
+        let is_proven = |state| u32::from(matches!(state, ListingCheckState::Proven { .. }));
         out.gauges(&table::RECOVERY_PROVEN, each().map(|(labels, state)| (labels, is_proven(state))))?;
         let lags = each().filter_map(|(labels, state)| match state {
-            ControlState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
+            ListingCheckState::Proven { lag, .. } => Some((labels, lag.as_secs_f64())),
             _ => None,
         });
         out.gauges(&table::LISTING_LAG, lags)
@@ -139,14 +142,14 @@ impl Shown {
         out.gauges(&table::AGE, ages)?;
         let states = shown.iter().flat_map(|(name, key)| {
             let is = |state: CredentialStatus| u32::from(state == key.status);
-            CredentialStatus::ALL.map(|state| ([("credential", *name), ("state", state.name())], is(state)))
+            CredentialStatus::ALL.map(|state| ([("credential", *name), ("state", state.code())], is(state)))
         });
         out.gauges(&table::CREDENTIAL_STATE, states)?;
         let named: Vec<_> = shown
             .iter()
             .map(|(name, key)| {
                 let fingerprint = key.current.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
-                (*name, fingerprint, key.error())
+                (*name, fingerprint, key.problem().map_or("", CredentialProblem::code))
             })
             .collect();
         let infos = named.iter().map(|(name, fingerprint, error)| {
@@ -158,8 +161,8 @@ impl Shown {
             keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
         };
         out.counters(&table::AUTH_FAILURES, of_each(|key| &key.refusals))?;
-        out.counters(&table::ECHOES, of_each(|key| &key.echoes.found))?;
-        out.counters(&table::CODED, of_each(|key| &key.echoes.coded))
+        out.counters(&table::ECHOES, of_each(|key| &key.redactions.redacted))?;
+        out.counters(&table::CODED, of_each(|key| &key.redactions.content_coded))
     }
 
     fn connections(&self, out: &mut Out<'_>) -> fmt::Result {

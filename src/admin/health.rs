@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
 use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
-use crate::drain::Draining;
-use crate::state::{ControlState, State};
+use crate::drain::DrainSignal;
+use crate::state::{ListingCheckState, State};
 use crate::upstream::health::UpstreamHealth;
 
 /// How a try to reload ended.
@@ -22,7 +22,7 @@ pub struct Tried {
 /// What is known of the gateway's state.
 #[derive(Debug)]
 pub struct Health {
-    draining: Draining,
+    draining: DrainSignal,
     upstream_health: Arc<UpstreamHealth>,
     credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
@@ -44,7 +44,7 @@ impl Health {
     /// Of a gateway whose configuration was loaded now.
     #[must_use]
     pub fn new(
-        draining: Draining,
+        draining: DrainSignal,
         upstream_health: Arc<UpstreamHealth>,
         credentials: Arc<Credentials>,
         audit: Option<Arc<Audit>>,
@@ -67,7 +67,7 @@ impl Health {
     /// Why callers may not come; nothing where they may.
     #[must_use]
     pub fn obstacle(&self) -> Option<&'static str> {
-        if self.draining.is_leaving() { Some("draining") } else { self.lacking_key() }
+        if self.draining.is_draining() { Some("draining") } else { self.lacking_key() }
     }
 
     /// Which key readiness waits for, if any.
@@ -79,7 +79,7 @@ impl Health {
             Readiness::Any => (!keys.any(|key| key.check_usable().is_ok())).then_some("no key can be used"),
             Readiness::All => keys.any(|key| key.check_usable().is_err()).then_some("a key is missing"),
             Readiness::Verified => {
-                let verified = keys.any(|key| key.check_usable().is_ok() && key.is_verified());
+                let verified = keys.any(|key| key.check_usable().is_ok() && key.has_been_accepted());
                 (!verified).then_some("no key was accepted by the upstream yet")
             }
         }
@@ -104,7 +104,7 @@ impl Health {
         let lacking = self.lacking_key().is_some();
         let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
         let keys: String = self.credentials.by_name().iter().map(line).collect();
-        let controls: String = self.state.controls().iter().map(|(name, state)| recovery(name, *state)).collect();
+        let controls: String = self.state.listing_checks().iter().map(|(name, state)| recovery(name, *state)).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audited())
     }
 
@@ -123,27 +123,27 @@ impl Health {
 }
 
 /// Returns the line that says whether recovery is known to find starts that were made with a credential.
-fn recovery(credential: &str, state: ControlState) -> String {
+fn recovery(credential: &str, state: ListingCheckState) -> String {
     let (mark, says) = match state {
-        ControlState::Proven { filter, lag } => {
+        ListingCheckState::Proven { filter, lag } => {
             let lag =
                 humantime::format_duration(Duration::from_millis(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)));
             ("[+]", format!("proven by the filter {}; a start was listed {lag} after its answer", filter.name()))
         }
-        ControlState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
-        ControlState::Looking { last } => {
+        ListingCheckState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
+        ListingCheckState::Looking { last } => {
             ("[!]", format!("unproven; a start is being looked for, last: {}", last.unwrap_or("not yet")))
         }
-        ControlState::Failed { last, .. } => {
+        ListingCheckState::Failed { last, .. } => {
             ("[!]", format!("unproven; a start was not found, last: {}", last.unwrap_or("not yet")))
         }
     };
     format!("{mark}recovery with credential {credential}: {says}\n")
 }
 
-fn credential(name: &str, shown: &StatusReport, lacking: bool) -> String {
-    let mark = match shown.status {
-        CredentialStatus::Fresh if shown.error().is_empty() => "[+]",
+fn credential(name: &str, report: &StatusReport, lacking: bool) -> String {
+    let mark = match report.status {
+        CredentialStatus::Fresh if report.problem().is_none() => "[+]",
         CredentialStatus::Missing | CredentialStatus::Expired if lacking => "[-]",
         CredentialStatus::Fresh
         | CredentialStatus::Stale
@@ -151,20 +151,21 @@ fn credential(name: &str, shown: &StatusReport, lacking: bool) -> String {
         | CredentialStatus::Expired
         | CredentialStatus::Missing => "[!]",
     };
-    let mut line = format!("{mark}credential {name}: {}", shown.status.name());
-    if let Some(newest) = shown.current {
-        let age = humantime::format_duration(Duration::from_secs(newest.age.as_secs()));
-        line += &format!(", key {} for {age}", newest.fingerprint);
+    let mut line = format!("{mark}credential {name}: {}", report.status.code());
+    if let Some(current) = report.current {
+        let age = humantime::format_duration(Duration::from_secs(current.age.as_secs()));
+        line += &format!(", key {} for {age}", current.fingerprint);
     }
-    if let Some(before) = shown.previous {
-        let order = if shown.waits { "goes first, as the upstream refuses that key" } else { "is held, too" };
-        line += &format!("; {before} {order}");
+    if let Some(previous) = report.previous {
+        let order =
+            if report.is_current_rejected { "goes first, as the upstream refuses that key" } else { "is held, too" };
+        line += &format!("; {previous} {order}");
     }
-    if let Some(unclear) = &shown.unclear {
-        line += &format!("; the upstream did not say whether it is valid: {unclear}");
+    if let Some(reason) = &report.inconclusive {
+        line += &format!("; the upstream did not say whether it is valid: {reason}");
     }
-    if let Some(trouble) = &shown.trouble {
-        line += &format!("; {trouble}");
+    if let Some(error) = &report.error {
+        line += &format!("; {error}");
     }
     line + "\n"
 }

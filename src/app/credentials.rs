@@ -44,7 +44,7 @@ pub(super) async fn read(
     let read = join_all(read).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     // Taken over only if none is refused: a refused configuration changes nothing.
     let taken = read.into_iter().map(|(name, key, fetched)| {
-        key.take(fetched, Instant::now());
+        key.update(fetched, Instant::now());
         (name.clone(), key)
     });
     Ok(taken.collect())

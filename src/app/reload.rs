@@ -123,7 +123,11 @@ impl Reloader {
                     Refused::NeedsRestart(_) => reloads.restart_needed(),
                     Refused::Faults(_) | Refused::Unusable(_) => reloads.refused(),
                 }
-                tracing::error!(event = event::CONFIG_REFUSED, %refused, "the configuration was not reloaded; the one before goes on unchanged");
+                tracing::error!(
+                    event = event::CONFIG_REFUSED,
+                    reason = %refused,
+                    "the changed configuration is refused; the previous one stays in use"
+                );
                 Err(refused.to_string())
             }
         };
@@ -139,7 +143,11 @@ impl Reloader {
         let present = super::credentials::read(&config, &self.environment, &self.credentials).await?;
         let served = Snapshot::serve(&config, &present, &self.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
-            tracing::warn!(event = event::CONFIG_RISK_FOUND, %warning, "the configuration is allowed but risky");
+            tracing::warn!(
+                event = event::CONFIG_RISK_FOUND,
+                %warning,
+                "the configuration contains something allowed but risky"
+            );
         }
         for (current, served) in self.current.iter().zip(served) {
             current.replace(served);

@@ -21,7 +21,7 @@ use crate::credential::{Credentials, Refresher};
 use crate::drain::{Drain, Schedule};
 use crate::event;
 use crate::files::Watch;
-use crate::server::unix::Name;
+use crate::server::unix::SocketPath;
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::trace::export::Exporter;
@@ -41,7 +41,7 @@ pub struct Running {
     pub admin: SocketAddr,
     pub(super) admin_socket: TcpListener,
     pub(super) admin_hosts: Vec<String>,
-    pub(super) names: Vec<Name>,
+    pub(super) socket_paths: Vec<SocketPath>,
     pub(super) drain: Drain,
     pub(super) health: Arc<Health>,
     pub(super) reloader: Option<Reloader>,
@@ -75,7 +75,7 @@ impl Running {
         let admin = tokio::net::TcpListener::from_std(self.admin_socket)?;
         let tasks = Tasks::new(Handle::current());
         for watch in self.watches {
-            tasks.spawn_unwaited(async { match watch.run().await {} });
+            tasks.spawn_untracked(async { match watch.run().await {} });
         }
         let refresher =
             pin!(Refresher(self.credentials).run(async |key, held| self.credential_probe.ask(key, held).await));
@@ -98,7 +98,8 @@ impl Running {
                 () = told_to_stop() => Ok(()),
                 () = self.worker_ended.cancelled() => Err(lost_a_worker()),
             };
-            let drained = drain(&self.drain, self.schedule, self.names, self.workers_end, &mut told_to_stop).await;
+            let drained =
+                drain(&self.drain, self.schedule, self.socket_paths, self.workers_end, &mut told_to_stop).await;
             let left = say_what_is_left(&self.state);
             let ended = if drained { join(self.workers) } else { Ok(()) };
             // Also where a worker failed.
@@ -114,7 +115,7 @@ impl Running {
                 tracing::error!(
                     event = event::AUDIT_RECORDS_LOST,
                     records = unwritten.records,
-                    "records of starts are missing in the audit"
+                    "audit records of starts are lost; find these starts by their request.completed lines"
                 );
                 io::Error::other(unwritten)
             }))
@@ -133,7 +134,7 @@ impl Running {
 fn lost_a_worker() -> io::Error {
     tracing::error!(
         event = event::WORKER_FAILED,
-        "a worker has ended by itself; the process drains and ends. Please report it, with what the log says above"
+        "a worker ended before the drain; the process drains and exits. Report this, with the log lines before it"
     );
     io::Error::other("a worker has ended by itself")
 }
@@ -142,20 +143,21 @@ fn lost_a_worker() -> io::Error {
 async fn drain(
     drain: &Drain,
     schedule: Schedule,
-    names: Vec<Name>,
+    socket_paths: Vec<SocketPath>,
     mut workers_end: mpsc::Receiver<Infallible>,
     told_to_stop: &mut impl AsyncFnMut(),
 ) -> bool {
     tracing::info!(event = event::DRAIN_BEGUN, delay = ?schedule.delay, timeout = ?schedule.timeout, "draining");
     let drained = async {
-        drain.begin(schedule, names).await;
+        // Without its path a socket refuses new callers at once; those in its queue are still accepted.
+        drain.run(schedule, || drop(socket_paths)).await;
         // Nothing is ever sent: the channel closes when the last worker has dropped its end.
         workers_end.recv().await;
     };
     tokio::select! {
         () = drained => true,
         () = told_to_stop() => {
-            tracing::error!(event = event::DRAIN_ABORTED, "told to stop a second time; what remains is cut off");
+            tracing::error!(event = event::DRAIN_ABORTED, "second signal received; aborting the remaining requests");
             false
         }
     }
@@ -169,13 +171,13 @@ async fn drain(
 fn say_what_is_left(state: &State) -> io::Result<()> {
     let unsettled = state.left();
     if unsettled.is_empty() {
-        tracing::info!(event = event::DRAIN_COMPLETED, "drained");
+        tracing::info!(event = event::DRAIN_COMPLETED, "drain completed");
         return Ok(());
     }
     tracing::error!(
         event = event::DRAIN_REQUESTS_ABORTED,
         unsettled,
-        "requests were cut off; the executions of those that were sent may run"
+        "requests were aborted; the executions of those already sent may be running"
     );
     Err(io::Error::other("requests were cut off before they were answered"))
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// The path of a listing, as the specification writes it.
-pub const LISTING: &str = "/executions";
+const LISTING: &str = "/executions";
 
 /// Returns path and query, below the base, of the smallest listing of both eras: whoever may ask for it has a valid key.
 #[must_use]
@@ -23,9 +23,6 @@ pub fn any(organization: Option<Uuid>) -> String {
 fn of(organization: Option<Uuid>) -> String {
     organization.map(|id| format!("&organizationId={id}")).unwrap_or_default()
 }
-
-/// The path of one execution, as the specification writes it.
-pub const ONE: &str = "/executions/{executionId}";
 
 /// A metadata key and its value, neither of which needs encoding in a query.
 #[derive(Debug, Clone, Copy)]

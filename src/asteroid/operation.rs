@@ -1,174 +1,205 @@
-//! The operations that are served: one table of method, path and what each is.
+//! The operations of the API: one table, a row for each.
 //!
-//! Paths are matched raw: nothing is decoded or normalised, so a path that is not exactly an operation's is none. Sources
+//! Paths are matched raw: nothing is decoded or normalised, so a path that is not exactly an operation's is refused. Sources
 //! of the table: the vendor's specification, and the released SDK of the newer era for `/workflows`.
 
 use hyper::{Method, Uri};
 
 use super::is_uuid;
 
-/// Why a request is no call.
+/// The reason why a request asks for no operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No operation has this path.
     #[error("no such operation here; this gateway serves {}, below / and below /agents/v2", served())]
     Path,
-    /// The path is an operation's but for an id.
-    #[error("{name} in the path must be a hyphenated 36-character uuid")]
-    Id {
-        /// The parameter's name in the specification.
-        name: &'static str,
-    },
-    /// The operation's path, with another method.
+    /// The path is an operation's except for an id.
+    #[error("{} in the path must be a hyphenated 36-character uuid", .0.name())]
+    Id(IdName),
+    /// The path is an operation's, and the method is not.
     #[error("this operation takes {allow}")]
     Method {
         /// What `Allow` says.
         allow: String,
     },
-    /// A query where the operation has none.
+    /// The operation takes no query, and the request has one.
     #[error("this operation takes no query string")]
     Query,
 }
 
-/// Something a caller can ask for.
+/// An operation of the API that the gateway serves or uses itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Start an execution of an agent; costs money.
+    /// Starts an execution of an agent.
     AgentExecute,
-    /// Start an execution of a workflow, as the newer era calls an agent; costs money.
+    /// Starts an execution of a workflow, as the newer era calls an agent.
     WorkflowExecute,
+    /// Lists executions; asked by the gateway alone.
+    ExecutionList,
+    /// Returns one execution; asked by the gateway alone.
+    ExecutionGet,
 }
 
-/// One row of the table.
-struct Row {
-    method: Method,
-    /// The path below the base.
-    path: &'static [Segment],
-    /// The same as one text.
-    template: &'static str,
-    /// The specification's `operationId`; where it has no such operation, made like those.
-    name: &'static str,
-    starts_execution: bool,
+/// What an operation does at the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Read,
+    /// It starts an execution, which costs money. So it is budgeted, recorded in the audit, run to its end when its caller
+    /// leaves, and told from one that may have been started.
+    Start,
 }
 
-/// What stands between two slashes.
-enum Segment {
-    /// This word.
-    Word(&'static str),
-    /// An id, under its name in the specification.
-    Id(&'static str),
+/// One row of the table: everything that tells an operation from the others.
+#[derive(Debug)]
+pub struct Rules {
+    /// The method.
+    pub method: Method,
+    /// The path below the base, with the names of its ids.
+    pub template: &'static str,
+    /// The `operationId` of the specification; if that has no such operation, a name in its style.
+    pub name: &'static str,
+    /// What it does at the upstream.
+    pub effect: Effect,
+    /// How many bytes of its answer are read before it is passed on or judged.
+    pub answer_head: usize,
 }
 
-/// More segments than any operation's path has.
-const SEGMENTS: usize = 8;
+static AGENT_EXECUTE: Rules = start("/agents/{agentId}/execute", "AgentExecutePost");
+static WORKFLOW_EXECUTE: Rules = start("/workflows/{workflowId}/execute", "WorkflowExecutePost");
+static EXECUTION_LIST: Rules = read("/executions", "ExecutionsList");
+static EXECUTION_GET: Rules = read("/executions/{executionId}", "ExecutionGet");
+
+const fn start(template: &'static str, name: &'static str) -> Rules {
+    // The id of the execution is in the first part of the answer.
+    Rules { method: Method::POST, template, name, effect: Effect::Start, answer_head: 64 * 1024 }
+}
+
+const fn read(template: &'static str, name: &'static str) -> Rules {
+    // A page of executions, with everything that the API shows of each.
+    Rules { method: Method::GET, template, name, effect: Effect::Read, answer_head: 8 * 1024 * 1024 }
+}
+
+/// The name of an id in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdName {
+    /// Of an agent.
+    Agent,
+    /// Of a workflow.
+    Workflow,
+}
+
+impl IdName {
+    /// Returns the parameter's name in the specification.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            IdName::Agent => "agentId",
+            IdName::Workflow => "workflowId",
+        }
+    }
+}
+
+/// Returns the operations that have a path, and its id.
+fn operations_at<'a>(segments: &[&'a str]) -> Option<(&'static [Operation], IdName, &'a str)> {
+    match *segments {
+        ["agents", agent, "execute"] => Some((&[Operation::AgentExecute], IdName::Agent, agent)),
+        ["workflows", workflow, "execute"] => Some((&[Operation::WorkflowExecute], IdName::Workflow, workflow)),
+        _ => None,
+    }
+}
+
+/// More segments than the path of any operation has.
+const MAX_SEGMENTS: usize = 8;
 
 impl Operation {
-    /// Every one, in the order of their numbers.
-    pub const ALL: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
+    /// Every operation, in the order of their numbers.
+    pub const ALL: [Operation; 4] =
+        [Operation::AgentExecute, Operation::WorkflowExecute, Operation::ExecutionList, Operation::ExecutionGet];
 
-    fn row(self) -> Row {
+    /// The operations that callers may ask for.
+    pub const SERVED: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
+
+    /// Returns the row of the table.
+    #[must_use]
+    pub fn rules(self) -> &'static Rules {
         match self {
-            Operation::AgentExecute => Row {
-                method: Method::POST,
-                path: &[Segment::Word("agents"), Segment::Id("agentId"), Segment::Word("execute")],
-                template: "/agents/{agentId}/execute",
-                name: "AgentExecutePost",
-                starts_execution: true,
-            },
-            Operation::WorkflowExecute => Row {
-                method: Method::POST,
-                path: &[Segment::Word("workflows"), Segment::Id("workflowId"), Segment::Word("execute")],
-                template: "/workflows/{workflowId}/execute",
-                name: "WorkflowExecutePost",
-                starts_execution: true,
-            },
+            Operation::AgentExecute => &AGENT_EXECUTE,
+            Operation::WorkflowExecute => &WORKFLOW_EXECUTE,
+            Operation::ExecutionList => &EXECUTION_LIST,
+            Operation::ExecutionGet => &EXECUTION_GET,
         }
     }
 
-    /// The name that the log uses.
+    /// Returns the name that log, audit and spans use.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.row().name
+        self.rules().name
+    }
+
+    /// Returns the path below the base with the names of its ids, as the specification writes it.
+    #[must_use]
+    pub fn template(self) -> &'static str {
+        self.rules().template
     }
 
     /// Returns the name of the operation that idempotency keys belong to. The two eras call the same thing an agent and a
     /// workflow, so a retry by the other path is a retry.
     #[must_use]
     pub fn idempotency_name(self) -> &'static str {
-        match self {
-            Operation::AgentExecute | Operation::WorkflowExecute => Operation::AgentExecute.name(),
-        }
+        if self == Operation::WorkflowExecute { Operation::AgentExecute.name() } else { self.name() }
     }
 
-    /// The operation of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Operation> {
-        Operation::ALL.into_iter().find(|operation| operation.name() == name)
-    }
-
-    /// Its path below the base with the names of its ids, as the specification writes it.
-    #[must_use]
-    pub fn template(self) -> &'static str {
-        self.row().template
-    }
-
-    /// Its method.
-    #[must_use]
-    pub fn method(self) -> Method {
-        self.row().method
-    }
-
-    /// The target of a call, as a caller writes it below `/`.
+    /// Returns the target of a call, as a caller writes it below `/`.
     ///
     /// # Errors
     ///
     /// [`Error::Id`].
     pub fn target(self, id: &str) -> Result<Uri, Error> {
-        let mut path = String::new();
-        for segment in self.row().path {
-            path.push('/');
-            path.push_str(match segment {
-                Segment::Word(word) => word,
-                Segment::Id(_) if is_uuid(id) => id,
-                Segment::Id(name) => return Err(Error::Id { name }),
-            });
+        let mut segments: Vec<&str> = self.template().split('/').skip(1).collect();
+        let (_, id_name, name) = operations_at(&segments).ok_or(Error::Path)?;
+        if !is_uuid(id) {
+            return Err(Error::Id(id_name));
         }
-        path.parse().map_err(|_| Error::Path)
-    }
-
-    /// Whether it starts an execution, which costs money.
-    #[must_use]
-    pub fn starts_execution(self) -> bool {
-        self.row().starts_execution
+        segments.iter_mut().filter(|segment| **segment == name).for_each(|segment| *segment = id);
+        format!("/{}", segments.join("/")).parse().map_err(|_| Error::Path)
     }
 }
 
-/// One operation, asked for.
+/// A request for an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call<'a> {
-    /// Which.
+    /// The operation.
     pub operation: Operation,
-    /// The first id in the path, as sent.
+    /// The name of the id in its path.
+    pub id_name: IdName,
+    /// The id in its path, as sent.
     pub id: &'a str,
     /// The path below the base, without the first slash: the operation's own words, and ids that are uuids.
     path: &'a str,
 }
 
 impl Call<'_> {
-    /// Whether the path below the upstream's base is the caller's own, byte by byte.
+    /// Returns the operation's row of the table.
+    #[must_use]
+    pub fn rules(&self) -> &'static Rules {
+        self.operation.rules()
+    }
+
+    /// Returns whether the path below the upstream's base is the caller's own, byte by byte.
     #[must_use]
     pub fn leaves_as(&self, base: &str, sent: &str) -> bool {
         sent.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')) == Some(self.path)
     }
 
-    /// The path below the upstream's base, with its ids as they were sent.
+    /// Returns the path below the upstream's base, with its ids as they were sent.
     #[must_use]
     pub fn path(&self, base: &str) -> String {
         [base, "/", self.path].concat()
     }
 }
 
-/// Finds the operation of a request.
+/// Finds the operation that a request asks for.
 ///
 /// # Errors
 ///
@@ -180,43 +211,27 @@ pub fn select<'a>(method: &Method, target: &'a Uri) -> Result<Call<'a>, Error> {
 
 fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Error> {
     let path = below_mount(path).ok_or(Error::Path)?;
-    let mut segments = [""; SEGMENTS];
+    let mut segments = [""; MAX_SEGMENTS];
     let mut count = 0;
     for segment in path.split('/') {
         *segments.get_mut(count).ok_or(Error::Path)? = segment;
         count += 1;
     }
-    let segments = segments.get(..count).unwrap_or_default();
-    let at_path = || Operation::ALL.into_iter().filter(|operation| is_path_of(operation.row().path, segments));
-    let Some(operation) = at_path().find(|operation| operation.row().method == *method) else {
-        let allow: Vec<String> = at_path().map(|operation| operation.row().method.to_string()).collect();
-        return Err(if allow.is_empty() { Error::Path } else { Error::Method { allow: allow.join(", ") } });
+    let (operations, id_name, id) = operations_at(segments.get(..count).unwrap_or_default()).ok_or(Error::Path)?;
+    let Some(&operation) = operations.iter().find(|operation| operation.rules().method == *method) else {
+        let allow: Vec<&str> = operations.iter().map(|operation| operation.rules().method.as_str()).collect();
+        return Err(Error::Method { allow: allow.join(", ") });
     };
-    let mut first = None;
-    for (segment, &id) in operation.row().path.iter().zip(segments) {
-        let Segment::Id(name) = segment else { continue };
-        if !is_uuid(id) {
-            return Err(Error::Id { name });
-        }
-        first = first.or(Some(id));
-    }
-    Ok(Call { operation, id: first.unwrap_or_default(), path })
+    if is_uuid(id) { Ok(Call { operation, id_name, id, path }) } else { Err(Error::Id(id_name)) }
 }
 
-fn is_path_of(template: &[Segment], path: &[&str]) -> bool {
-    let fits = |(segment, written): (&Segment, &&str)| match segment {
-        Segment::Word(word) => word == written,
-        Segment::Id(_) => true,
-    };
-    template.len() == path.len() && template.iter().zip(path).all(fits)
-}
-
-/// What is served, for those who asked for something else.
+/// Returns the operations that are served, for callers that asked for another.
 fn served() -> String {
-    Operation::ALL.map(|operation| format!("{} {}", operation.method(), operation.template())).join(" and ")
+    let one = |operation: Operation| format!("{} {}", operation.rules().method, operation.template());
+    Operation::SERVED.map(one).join(" and ")
 }
 
-/// The path below `/` or `/agents/v2/`, the bases of the two eras of the SDK.
+/// Returns the path below `/` or `/agents/v2/`, the bases of the two eras of the SDK.
 ///
 /// Either may be followed by a second slash: the SDK of the specification's era makes one where its base URL ends in one.
 fn below_mount(path: &str) -> Option<&str> {
@@ -249,22 +264,17 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_that_starts_an_execution_is_known_as_one() {
-        for operation in Operation::ALL {
-            let executes = matches!(operation.row().path.last(), Some(Segment::Word("execute")));
-            assert_eq!(operation.starts_execution(), executes);
-        }
-    }
-
-    #[test]
-    fn each_template_is_its_path() {
+    fn each_operation_has_its_number_and_a_served_one_is_found_at_its_template() {
         for (at, operation) in Operation::ALL.into_iter().enumerate() {
-            let shown = |segment: &Segment| match segment {
-                Segment::Word(word) => format!("/{word}"),
-                Segment::Id(name) => format!("/{{{name}}}"),
-            };
-            assert_eq!(operation.template(), operation.row().path.iter().map(shown).collect::<String>());
             assert_eq!(operation as usize, at);
+            let Rules { method, template, name, effect, .. } = operation.rules();
+            let names = Operation::ALL.into_iter().filter(|other| other.name() == *name);
+            assert_eq!(names.count(), 1, "{name}");
+            assert_eq!(*effect == Effect::Start, template.ends_with("/execute"), "{name}");
+            let is_served = Operation::SERVED.contains(&operation);
+            let path = template.split('/').map(|segment| if segment.starts_with('{') { ID } else { segment });
+            let found = find(method, &path.collect::<Vec<_>>().join("/")).map(|call| call.operation).ok();
+            assert_eq!(found, is_served.then_some(operation), "{name}");
         }
     }
 
@@ -329,9 +339,9 @@ mod tests {
         for id in refused.into_iter().chain(decorated.iter().chain(&encoded).map(String::as_str)) {
             for (kind, parameter, initial) in [("agents", "agentId", 'A'), ("workflows", "workflowId", 'W')] {
                 let path = format!("/{kind}/{id}/execute");
-                assert!(matches!(selected(&path), Err(Error::Id { name }) if name == parameter), "{path}");
-                let operation = Operation::ALL.into_iter().find(|known| known.name().starts_with(initial)).unwrap();
-                assert!(matches!(operation.target(id), Err(Error::Id { name }) if name == parameter), "{id}");
+                assert!(matches!(selected(&path), Err(Error::Id(name)) if name.name() == parameter), "{path}");
+                let operation = Operation::SERVED.into_iter().find(|known| known.name().starts_with(initial)).unwrap();
+                assert!(matches!(operation.target(id), Err(Error::Id(name)) if name.name() == parameter), "{id}");
             }
         }
     }

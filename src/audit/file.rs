@@ -85,7 +85,11 @@ impl File {
         let next = File::open(&self.path)?;
         self.sync();
         *self = next;
-        tracing::info!(event = event::AUDIT_FILE_REOPENED, file = %self, "the audit goes on in another file");
+        tracing::info!(
+            event = event::AUDIT_FILE_REOPENED,
+            file = %self,
+            "the audit file was moved or replaced; writing goes on in the one at its path"
+        );
         Ok(())
     }
 
@@ -130,7 +134,12 @@ impl File {
         }
         if let Err(error) = self.file.sync_data() {
             self.unsyncable = true;
-            tracing::error!(event = event::AUDIT_SYNCING_FAILED, file = %self, reason = %error, "audit records may not survive a loss of power");
+            tracing::error!(
+                event = event::AUDIT_SYNCING_FAILED,
+                file = %self,
+                reason = %error,
+                "audit records cannot be flushed to the disk; a loss of power may cost the last ones. Check the file system"
+            );
         }
     }
 }

@@ -117,15 +117,15 @@ impl Journal {
                     event = event::AUDIT_WRITING_FAILED,
                     %output,
                     reason = %error,
-                    "audit records cannot be written. None is lost, but starts are held up or refused once {PLACES} are \
-                     waiting; make space, or let the gateway's user write there, and writing goes on by itself"
+                    "audit records cannot be written. None is lost, but starts wait or are refused once {PLACES} \
+                     records wait. Free space, or let the gateway's user write there; writing then resumes"
                 );
             }
             drop(self.changed.wait_timeout_while(self.lock(), RETRY, |queue| !std::mem::take(&mut queue.look)));
         }
         if let Some(since) = failing {
-            let after = humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()));
-            tracing::info!(event = event::AUDIT_WRITING_RESUMED, %output, %after, "audit records are written again");
+            let outage = humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()));
+            tracing::info!(event = event::AUDIT_WRITING_RESUMED, %output, %outage, "audit records are written again");
         }
     }
 }

@@ -16,8 +16,8 @@ pub(super) fn json(line: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
     }
     line.extend_from_slice(br#","limits_left":{"#);
     let begun = line.len();
-    for (limit, left) in facts.standing.left() {
-        number(line, limit.name(), left);
+    for (limit, amount) in facts.remaining.iter() {
+        number(line, limit.code(), amount.count);
     }
     // Each member brings its comma, and the first needs none.
     if line.len() > begun {
@@ -37,11 +37,11 @@ mod tests {
     use super::*;
     use crate::asteroid::operation::Operation;
     use crate::caller::Peer;
-    use crate::facts::Decision;
     use crate::facts::request_id::RequestId;
     use crate::facts::trace_context::Context;
+    use crate::facts::{Decision, LookupOutcome};
     use crate::secret::{Salt, Secret};
-    use crate::state::{Digest, Limit};
+    use crate::state::{IdempotencyDigest, IdempotencyOutcome, Limit};
 
     fn full() -> Facts {
         let mut facts = Facts::new(Peer::Tcp("[::1]:80".parse().unwrap()), RequestId::of(&HeaderMap::new()));
@@ -49,12 +49,14 @@ mod tests {
         facts.decision = Decision::Sent;
         facts.fingerprint = Some(Secret::placeholder("key").unwrap().fingerprint(&Salt::new("salt")));
         facts.operation = Some(Operation::AgentExecute);
-        [facts.error, facts.key, facts.looked_up] = [Some("x"); 3];
+        facts.error = Some("x");
+        facts.idempotency_outcome = Some(IdempotencyOutcome::Free);
+        facts.lookup = Some(LookupOutcome::One);
         [facts.tenant, facts.credential] = [Some("x".into()), Some("x".into())];
         [&mut facts.agent_id, &mut facts.workflow_id, &mut facts.detail, &mut facts.execution_id]
             .into_iter()
             .for_each(|text| *text = Some("x".to_owned()));
-        facts.idempotency = Some(Digest::of(&[b"k"]));
+        facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
         facts.replayed = true;
         facts.key_echoed = true;
         facts
@@ -82,9 +84,9 @@ mod tests {
     fn what_is_left_of_limits_is_written_in_any_number() {
         let mut facts = full();
         assert_eq!(written(&facts)["limits_left"], serde_json::json!({}));
-        facts.standing.note(Limit::Budget, 3, None);
+        facts.remaining.record(Limit::Budget, 3, None);
         assert_eq!(written(&facts)["limits_left"], serde_json::json!({"budget": 3}));
-        facts.standing.note(Limit::Requests, 0, Some(1));
+        facts.remaining.record(Limit::Requests, 0, Some(1));
         assert_eq!(written(&facts)["limits_left"], serde_json::json!({"requests": 0, "budget": 3}));
     }
 }

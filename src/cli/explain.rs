@@ -13,7 +13,7 @@ use hyper::{HeaderMap, Method, Request};
 
 use crate::asteroid::operation::Operation;
 use crate::asteroid::start::OnConflict;
-use crate::config::resolve::{Config, Keys, Tenant};
+use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::facts::request_id;
@@ -179,10 +179,10 @@ fn limits(tenant: &Tenant) {
 }
 
 fn idempotency(tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) -> String {
-    let mode = match tenant.keys {
-        Keys::Off => "off",
-        Keys::Optional => "optional",
-        Keys::Required => "required",
+    let mode = match tenant.idempotency {
+        IdempotencyMode::Off => "off",
+        IdempotencyMode::Optional => "optional",
+        IdempotencyMode::Required => "required",
     };
     let Some(digest) = rehearsal.record.facts.idempotency else {
         return format!("{mode}; without an idempotency key, a retry starts again");

@@ -24,9 +24,8 @@ use hyper::header::HeaderName;
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::file;
 use super::finding::{Findings, Path};
-use super::units;
+use super::{file, units};
 use crate::asteroid::start::OnConflict;
 use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
@@ -165,12 +164,12 @@ pub struct Tenant {
     /// What it may do.
     pub limits: Limits,
     /// Whether its starts carry idempotency keys.
-    pub keys: Keys,
+    pub idempotency: IdempotencyMode,
 }
 
 /// Whether the starts of a tenant carry idempotency keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Keys {
+pub enum IdempotencyMode {
     /// A start with one is refused.
     Off,
     /// As the caller likes.

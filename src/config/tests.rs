@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::num::NonZero;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, BodyMemory, Idempotency, Keys, MAX_WORKERS, TenantSource, Workers};
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, IdempotencyMode, MAX_WORKERS, TenantSource, Workers};
 use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::audit::WhenFull;
@@ -96,7 +96,7 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.body_memory, smallest.config.body_memory);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
     assert_eq!(full.config.idempotency, smallest.config.idempotency);
-    assert_eq!(full.config.tenants["billing"].keys, smallest.config.tenants["billing"].keys);
+    assert_eq!(full.config.tenants["billing"].idempotency, smallest.config.tenants["billing"].idempotency);
 }
 
 #[test]
@@ -204,13 +204,13 @@ upstream:
 
 #[test]
 fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
-    let keys = |written: &str| {
+    let mode = |written: &str| {
         let line = format!("    credential: main\n    idempotency: {written}");
-        with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].keys
+        with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].idempotency
     };
     assert_eq!(
-        ["optional", "required", "off", "\"off\""].map(keys),
-        [Keys::Optional, Keys::Required, Keys::Off, Keys::Off]
+        ["optional", "required", "off", "\"off\""].map(mode),
+        [IdempotencyMode::Optional, IdempotencyMode::Required, IdempotencyMode::Off, IdempotencyMode::Off]
     );
     let line = "    credential: main\n    idempotency: always";
     assert_faults(
@@ -218,7 +218,7 @@ fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
         &["tenants.billing.idempotency: must be off, optional or required"],
     );
     let variable = [("ASTEROID_GATEWAY__TENANTS__BILLING__IDEMPOTENCY", "off")];
-    assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].keys, Keys::Off);
+    assert_eq!(with(SMALLEST, &variable).unwrap().config.tenants["billing"].idempotency, IdempotencyMode::Off);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The credentials of the configuration that serves.
+//! The credentials of the configuration that is active.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,27 +12,27 @@ use super::Credential;
 /// Credentials by their names.
 pub type CredentialMap = BTreeMap<String, Arc<Credential>>;
 
-/// All credentials. They outlive a configuration as long as the next one has them.
+/// All credentials. One that the next configuration defines, too, outlives the present one.
 #[derive(Debug, Default)]
 pub struct Credentials {
-    /// What the fingerprints of this process are made with.
+    /// The salt of this process's fingerprints.
     pub salt: Arc<Salt>,
     by_name: watch::Sender<CredentialMap>,
 }
 
 impl Credentials {
-    /// No credentials yet.
+    /// Creates it without any credential.
     #[must_use]
     pub fn new(salt: Salt) -> Credentials {
         Credentials { salt: Arc::new(salt), by_name: watch::Sender::default() }
     }
 
-    /// The credentials that are in use from now on; others are forgotten.
+    /// Replaces all credentials. Those that are not given again are forgotten.
     pub fn replace(&self, credentials: CredentialMap) {
         self.by_name.send_replace(credentials);
     }
 
-    /// The credentials that are in use.
+    /// Returns the credentials in use.
     #[must_use]
     pub fn by_name(&self) -> CredentialMap {
         self.by_name.borrow().clone()

@@ -1,25 +1,24 @@
-//! How a credential is, for people to look at.
+//! The status of a credential, for metrics, `/readyz?verbose` and the log.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::secret::{Error, Fingerprint};
 
-use super::versions::Verification;
-use super::{Credential, Known};
+use super::lifecycle::Lifecycle;
+use super::versions::{Suspicion, Versions};
 
-/// How a credential is. The first that is true, from the bottom.
+/// The status of a credential. If several apply, the last one is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialStatus {
-    /// The key is the one that its store holds.
+    /// The store holds the current version.
     Fresh,
-    /// Its store holds none at present; the last one stays in use.
+    /// The store holds none at present. The last one stays in use.
     Stale,
-    /// The upstream refuses every key that is held: a read call of the gateway's own was refused, too.
+    /// The upstream refuses every version that is held, also in a read call of the gateway's own.
     Rejected,
-    /// Its store has held none for longer than `max_stale`; none is sent any more.
+    /// The store has held none for longer than `max_stale`. None is sent any more.
     Expired,
-    /// There was none yet.
+    /// No version was ever read.
     Missing,
 }
 
@@ -33,9 +32,9 @@ impl CredentialStatus {
         CredentialStatus::Missing,
     ];
 
-    /// What it is called.
+    /// Returns its name in metrics, reports and the log.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         match self {
             CredentialStatus::Fresh => "fresh",
             CredentialStatus::Stale => "stale",
@@ -46,74 +45,93 @@ impl CredentialStatus {
     }
 }
 
-/// A credential as it is at a time.
-#[derive(Debug, Clone)]
-pub struct StatusReport {
-    /// How it is.
-    pub status: CredentialStatus,
-    /// The current key.
-    pub current: Option<CurrentVersion>,
-    /// The key before, while it is held.
-    pub previous: Option<Fingerprint>,
-    /// Whether the key before goes first, because the upstream refuses the current.
-    pub waits: bool,
-    /// Why a read call of the gateway's own did not tell whether a key is valid that is in question.
-    pub unclear: Option<String>,
-    /// Why the last look brought no key, or not the one before.
-    pub trouble: Option<Error>,
+/// What is wrong with a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialProblem<'a> {
+    /// The store does not hold what it should.
+    Store(&'a Error),
+    /// The upstream refuses the current version.
+    Refused,
+    /// A version is in question, and the upstream does not tell whether it is valid.
+    Unclear,
 }
 
-impl StatusReport {
-    /// What is wrong, for a metric: the store's error, what the upstream makes of the current key, or nothing.
+impl CredentialProblem<'_> {
+    /// Returns its name in metrics.
     #[must_use]
-    pub fn error(&self) -> &'static str {
-        match &self.trouble {
-            Some(trouble) => trouble.name(),
-            None if self.waits || self.status == CredentialStatus::Rejected => "refused",
-            None if self.unclear.is_some() => "unclear",
-            None => "",
+    pub fn code(self) -> &'static str {
+        match self {
+            CredentialProblem::Store(error) => error.code(),
+            CredentialProblem::Refused => "refused",
+            CredentialProblem::Unclear => "unclear",
         }
     }
 }
 
-/// A key as it is shown.
+/// The status of a credential at one time, and its versions.
+#[derive(Debug, Clone)]
+pub struct StatusReport {
+    /// The status.
+    pub status: CredentialStatus,
+    /// The current version.
+    pub current: Option<VersionReport>,
+    /// The previous version, as long as it is held.
+    pub previous: Option<Fingerprint>,
+    /// Whether the previous version is sent first because the upstream refuses the current one.
+    pub is_current_rejected: bool,
+    /// Why a read call of the gateway's own did not tell whether a version in question is valid.
+    pub inconclusive: Option<String>,
+    /// Why the store holds no current version, or no usable previous one.
+    pub error: Option<Error>,
+}
+
+/// A version, by what may be shown of it.
 #[derive(Debug, Clone, Copy)]
-pub struct CurrentVersion {
-    /// What it is called.
+pub struct VersionReport {
+    /// Its name.
     pub fingerprint: Fingerprint,
-    /// For how long it has been the current.
+    /// How long it has been held.
     pub age: Duration,
 }
 
-impl Credential {
-    /// How it is, and its keys.
+impl StatusReport {
+    /// Returns the worst problem, if there is one.
     #[must_use]
-    pub fn status(&self, now: Instant) -> StatusReport {
-        self.status_of(&self.lock(), now)
+    pub fn problem(&self) -> Option<CredentialProblem<'_>> {
+        if let Some(error) = &self.error {
+            return Some(CredentialProblem::Store(error));
+        }
+        if self.is_current_rejected || self.status == CredentialStatus::Rejected {
+            return Some(CredentialProblem::Refused);
+        }
+        self.inconclusive.is_some().then_some(CredentialProblem::Unclear)
+    }
+}
+
+impl Lifecycle {
+    pub(super) fn status(&self) -> CredentialStatus {
+        match self {
+            Lifecycle::Missing { .. } => CredentialStatus::Missing,
+            Lifecycle::Expired(..) => CredentialStatus::Expired,
+            _ if matches!(self.suspicion(), Suspicion::Confirmed { .. }) => CredentialStatus::Rejected,
+            Lifecycle::Stale(..) => CredentialStatus::Stale,
+            Lifecycle::Fresh(_) => CredentialStatus::Fresh,
+        }
     }
 
-    pub(super) fn status_of(&self, known: &Known, now: Instant) -> StatusReport {
-        let versions = self.versions.load();
-        let status = match &*versions {
-            None => CredentialStatus::Missing,
-            Some(_) if self.expired.load(Ordering::Acquire) => CredentialStatus::Expired,
-            Some(_) if known.rejected => CredentialStatus::Rejected,
-            Some(_) if known.trouble.is_some() => CredentialStatus::Stale,
-            Some(_) => CredentialStatus::Fresh,
-        };
-        let current = versions.as_ref().map(|versions| CurrentVersion {
-            fingerprint: versions.current().fingerprint,
-            age: now.saturating_duration_since(versions.current().since),
-        });
+    pub(super) fn report(&self, now: Instant) -> StatusReport {
+        let versions = self.versions();
+        let previous_error = || self.inventory()?.previous_error.as_ref();
         StatusReport {
-            status,
-            current,
-            previous: versions.as_ref().and_then(|versions| Some(versions.previous()?.fingerprint)),
-            waits: versions.as_ref().is_some_and(|versions| {
-                versions.previous().is_some() && versions.verification() == Verification::Rejected
+            status: self.status(),
+            current: versions.map(|versions| VersionReport {
+                fingerprint: versions.current().fingerprint,
+                age: now.saturating_duration_since(versions.current().since),
             }),
-            unclear: known.unclear.clone(),
-            trouble: known.trouble.clone().or_else(|| known.trouble_before.clone()),
+            previous: versions.and_then(|versions| Some(versions.previous()?.fingerprint)),
+            is_current_rejected: versions.is_some_and(Versions::is_current_rejected),
+            inconclusive: versions.and_then(Versions::inconclusive).map(ToOwned::to_owned),
+            error: self.error().or_else(previous_error).cloned(),
         }
     }
 }

@@ -1,39 +1,134 @@
-//! The keys that a credential holds at a time, and which of them goes first.
-//!
-//! A newer key goes first once the upstream has accepted it, or could not say. As long as the upstream is being asked about
-//! it, or refuses it, the key before goes first and the newer one answers its refusal: so a start is never refused because
-//! the upstream changed keys between two tries, and no start is a test of a key.
+//! The versions of a secret that a credential holds, which of them is sent first, and what the upstream makes of them.
 
+use std::mem::{discriminant, replace};
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::SecretVersion;
+use hyper::Request;
+use hyper::header::HeaderName;
 
-/// One key, or a newer one and the one before.
+use crate::secret::{Fingerprint, Salt, Secret};
+
+use super::transition::Transition;
+
+/// A secret as it was read from its store at one time.
+#[derive(Debug)]
+pub struct SecretVersion {
+    /// The secret itself.
+    pub secret: Secret,
+    /// Its name wherever it must not be shown.
+    pub fingerprint: Fingerprint,
+    /// When it was first read.
+    pub since: Instant,
+}
+
+/// The version that the store holds at present, and perhaps one from before.
 #[derive(Debug, Clone)]
 pub(super) struct Versions {
     current: Arc<SecretVersion>,
-    previous: Option<Arc<SecretVersion>>,
     verification: Verification,
+    suspicion: Suspicion,
+    /// Why the last probe did not tell whether a version is valid.
+    inconclusive: Option<String>,
+    /// When the last probe that was accepted began.
+    confirmed_at: Option<Instant>,
+    /// Whether the upstream has accepted a version of this credential, at any time.
+    has_been_accepted: bool,
 }
 
-/// What the upstream makes of the current key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the upstream makes of the current version.
+///
+/// ```text
+///              a start or a probe is accepted
+///  Unverified ────────────────────────────────▶ Accepted ◀────────────────────┐
+///      │                                           │                          │ accepted:
+///      │   another version is read, or the store   │   another version        │ the previous version
+///      │   turns out to have a previous one        │   is read                │ is forgotten
+///      └──────────────────▶ Pending ◀──────────────┘                          │
+///                              │ probe: refused ──────────▶ Rejected ─────────┤
+///                              │                               ▲ refused      │
+///                              └ probe: inconclusive ─────▶ Inconclusive ─────┘
+/// ```
+///
+/// From each of the lower three, another version leads to `Pending` with the same previous one, and the previous version,
+/// read again, to `Unverified`.
+#[derive(Debug, Clone)]
 pub(super) enum Verification {
-    /// It is to be asked.
-    Pending,
-    /// It refused it.
-    Rejected,
-    /// It could not say.
-    Inconclusive,
+    /// The upstream was not asked: there is no other version to send.
+    Unverified,
     /// It has accepted it.
     Accepted,
+    /// It is being asked. The previous version is sent first.
+    Pending { previous: Arc<SecretVersion> },
+    /// It refuses it. The previous version is sent first.
+    Rejected { previous: Arc<SecretVersion> },
+    /// It was asked and did not tell. The current version is sent first.
+    Inconclusive { previous: Arc<SecretVersion> },
+}
+
+/// Whether the upstream refuses every version that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suspicion {
+    /// There is no sign of it, or it has accepted one since.
+    None,
+    /// A request was refused with each of them. That may have a reason of its own.
+    Open { since: Instant },
+    /// A probe was refused with each of them, too.
+    Confirmed { since: Instant },
+}
+
+/// The result of one read call with one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// The upstream answered it.
+    Accepted,
+    /// The upstream refused the version.
+    Rejected,
+    /// The upstream was not reached, or its answer proves neither: the reason.
+    Inconclusive(String),
+}
+
+/// A probe of the versions that were held when it began.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) began: Instant,
+    /// The current version then.
+    pub(super) version: Arc<SecretVersion>,
+    /// The result for it.
+    pub(super) current: ProbeResult,
+    /// The result for the previous version, if it was tried.
+    pub(super) previous: Option<ProbeResult>,
+}
+
+impl SecretVersion {
+    pub(super) fn new(secret: Secret, salt: &Salt, now: Instant) -> Arc<SecretVersion> {
+        let fingerprint = secret.fingerprint(salt);
+        Arc::new(SecretVersion { secret, fingerprint, since: now })
+    }
+
+    fn is(&self, other: &SecretVersion) -> bool {
+        self.secret.is(&other.secret)
+    }
+
+    /// Sets the secret on a request, in place of any other value: the one line that injects it.
+    pub fn inject<B>(&self, header: &HeaderName, request: &mut Request<B>) {
+        request.headers_mut().insert(header.clone(), self.secret.header_value());
+    }
 }
 
 impl Versions {
-    /// The first key of a credential, and perhaps the one that its store has from before.
-    pub(super) fn new(current: Arc<SecretVersion>, previous: Option<Arc<SecretVersion>>) -> Versions {
-        let verification = if previous.is_some() { Verification::Pending } else { Verification::Inconclusive };
-        Versions { current, previous, verification }
+    /// Creates it with the first version that was read, and the previous one that the store may have.
+    pub(super) fn new(current: Arc<SecretVersion>, stored: Option<Arc<SecretVersion>>) -> Versions {
+        let mut versions = Versions {
+            current: Arc::clone(&current),
+            verification: Verification::Unverified,
+            suspicion: Suspicion::None,
+            inconclusive: None,
+            confirmed_at: None,
+            has_been_accepted: false,
+        };
+        versions.refresh(current, stored);
+        versions
     }
 
     pub(super) fn current(&self) -> &Arc<SecretVersion> {
@@ -41,99 +136,215 @@ impl Versions {
     }
 
     pub(super) fn previous(&self) -> Option<&Arc<SecretVersion>> {
-        self.previous.as_ref()
+        match &self.verification {
+            Verification::Unverified | Verification::Accepted => None,
+            Verification::Pending { previous }
+            | Verification::Rejected { previous }
+            | Verification::Inconclusive { previous } => Some(previous),
+        }
     }
 
-    pub(super) fn verification(&self) -> Verification {
-        self.verification
-    }
-
-    /// What is sent.
+    /// Returns the version that is sent first: the current one once the upstream has accepted it or could not tell. Until
+    /// then it is the previous one, so that no start is a test of a version, and none fails because the upstream switched
+    /// between its two tries.
     pub(super) fn first(&self) -> &Arc<SecretVersion> {
-        match (&self.previous, self.verification) {
-            (Some(previous), Verification::Pending | Verification::Rejected) => previous,
-            _ => &self.current,
+        match &self.verification {
+            Verification::Pending { previous } | Verification::Rejected { previous } => previous,
+            Verification::Unverified | Verification::Accepted | Verification::Inconclusive { .. } => &self.current,
         }
     }
 
-    /// What is sent after a refusal, the current if it was not that.
+    /// Returns the version to send after this one was refused: the current one if it was not that.
     pub(super) fn other_than(&self, refused: &Arc<SecretVersion>) -> Option<&Arc<SecretVersion>> {
-        self.held().find(|held| !Arc::ptr_eq(held, refused))
+        self.all().find(|version| !Arc::ptr_eq(version, refused))
     }
 
-    /// The current, and the one before.
-    pub(super) fn held(&self) -> impl Iterator<Item = &Arc<SecretVersion>> {
-        [Some(&self.current), self.previous.as_ref()].into_iter().flatten()
+    fn all(&self) -> impl Iterator<Item = &Arc<SecretVersion>> {
+        std::iter::once(&self.current).chain(self.previous())
     }
 
-    /// Whether a key before may still be taken in: there is none, and the current was never accepted.
-    pub(super) fn lacks_previous(&self) -> bool {
-        self.previous.is_none() && self.verification != Verification::Accepted
+    #[cfg(test)]
+    pub(super) fn verification(&self) -> &Verification {
+        &self.verification
     }
 
-    /// A newer key. What it replaces is the last one that was accepted, as far as that is known; only where nothing is, the
-    /// one that the store has from before.
-    pub(super) fn renewed(&self, current: Arc<SecretVersion>, stored: Option<Arc<SecretVersion>>) -> Versions {
-        if self.previous().is_some_and(|before| before.is(&current)) {
-            return Versions { current, previous: None, verification: Verification::Inconclusive };
+    pub(super) fn suspicion(&self) -> Suspicion {
+        self.suspicion
+    }
+
+    pub(super) fn is_confirmed_since(&self, time: Instant) -> bool {
+        self.confirmed_at.is_some_and(|began| began >= time)
+    }
+
+    pub(super) fn inconclusive(&self) -> Option<&str> {
+        self.inconclusive.as_deref()
+    }
+
+    pub(super) fn has_been_accepted(&self) -> bool {
+        self.has_been_accepted
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        matches!(self.verification, Verification::Pending { .. })
+    }
+
+    /// Returns whether the previous version is sent first because the upstream refuses the current one.
+    pub(super) fn is_current_rejected(&self) -> bool {
+        matches!(self.verification, Verification::Rejected { .. })
+    }
+
+    /// Returns whether the upstream may refuse every version. If `verify`, one that was never accepted is suspect, too.
+    pub(super) fn is_suspect(&self, verify: bool) -> bool {
+        self.suspicion != Suspicion::None || (verify && !self.has_been_accepted)
+    }
+
+    /// Takes over what the store holds. Returns whether any version has changed.
+    ///
+    /// A new version replaces the last one that was accepted, as far as that is known. If none is known, the store's own
+    /// previous version counts as that.
+    pub(super) fn refresh(&mut self, current: Arc<SecretVersion>, stored: Option<Arc<SecretVersion>>) -> bool {
+        let current = self.known(current);
+        let stored = stored.map(|stored| self.known(stored)).filter(|stored| !stored.is(&current));
+        if Arc::ptr_eq(&self.current, &current) {
+            return match (&self.verification, stored) {
+                (Verification::Unverified, Some(previous)) => {
+                    self.verification = Verification::Pending { previous };
+                    true
+                }
+                _ => false,
+            };
         }
-        let accepted = (self.verification == Verification::Accepted).then(|| Arc::clone(&self.current));
-        let previous =
-            accepted.or_else(|| self.previous.clone()).or(stored).or_else(|| Some(Arc::clone(&self.current)));
-        Versions::new(current, previous)
+        let is_previous = self.previous().is_some_and(|previous| Arc::ptr_eq(previous, &current));
+        let replaced = replace(&mut self.current, current);
+        self.verification = match replace(&mut self.verification, Verification::Unverified) {
+            _ if is_previous => Verification::Unverified,
+            Verification::Unverified => Verification::Pending { previous: stored.unwrap_or(replaced) },
+            Verification::Accepted => Verification::Pending { previous: replaced },
+            Verification::Pending { previous }
+            | Verification::Rejected { previous }
+            | Verification::Inconclusive { previous } => Verification::Pending { previous },
+        };
+        true
     }
 
-    /// The upstream was asked about the current key, or a request told.
-    pub(super) fn with_verification(&self, verification: Verification) -> Versions {
-        let previous = self.previous.clone().filter(|_| verification != Verification::Accepted);
-        Versions { current: Arc::clone(&self.current), previous, verification }
+    /// Returns the version with the same secret that is held already, or the given one.
+    fn known(&self, version: Arc<SecretVersion>) -> Arc<SecretVersion> {
+        self.all().find(|known| known.is(&version)).cloned().unwrap_or(version)
+    }
+
+    /// Notes that a request was refused with every version.
+    pub(super) fn note_refused(&mut self, now: Instant) {
+        if self.suspicion == Suspicion::None {
+            self.suspicion = Suspicion::Open { since: now };
+        }
+    }
+
+    /// Returns whether an accepted start changes anything. It seldom does.
+    pub(super) fn learns_from(&self, version: &Arc<SecretVersion>, is_replacement: bool) -> bool {
+        let is_accepted = matches!(self.verification, Verification::Accepted);
+        let tells = !is_accepted && (is_replacement || Arc::ptr_eq(version, &self.current));
+        tells || self.suspicion != Suspicion::None
+    }
+
+    /// Notes that a start was accepted with this version, perhaps as a replacement of another that was refused before.
+    pub(super) fn note_accepted(&mut self, version: &Arc<SecretVersion>, is_replacement: bool) {
+        if Arc::ptr_eq(version, &self.current) {
+            self.verification = Verification::Accepted;
+        } else if is_replacement {
+            self.reject_current();
+        }
+        self.inconclusive = None;
+        self.clear_suspicion();
+    }
+
+    /// Notes the results of a probe. Those about versions that have been replaced since say nothing.
+    pub(super) fn note_probe(&mut self, probe: Probe, verify: bool) {
+        if !Arc::ptr_eq(&probe.version, &self.current) {
+            return;
+        }
+        let has_previous = self.previous().is_some();
+        let rejects_all =
+            probe.current == ProbeResult::Rejected && (!has_previous || probe.previous == Some(ProbeResult::Rejected));
+        self.inconclusive = None;
+        match (probe.current, probe.previous) {
+            (ProbeResult::Accepted, _) => {
+                self.verification = Verification::Accepted;
+                self.confirm(probe.began);
+            }
+            (ProbeResult::Rejected, Some(ProbeResult::Accepted)) => {
+                self.reject_current();
+                self.confirm(probe.began);
+            }
+            (ProbeResult::Rejected, Some(ProbeResult::Inconclusive(reason))) => {
+                self.reject_current();
+                self.inconclusive = Some(reason);
+                self.weaken_suspicion();
+            }
+            (ProbeResult::Rejected, None | Some(ProbeResult::Rejected)) => {
+                let is_suspect = self.is_suspect(verify);
+                self.reject_current();
+                if rejects_all && is_suspect {
+                    self.suspicion = Suspicion::Confirmed { since: self.suspicion.since().unwrap_or(probe.began) };
+                }
+            }
+            (ProbeResult::Inconclusive(reason), _) => {
+                self.inconclusive = Some(reason);
+                if let Verification::Pending { previous } = &self.verification {
+                    self.verification = Verification::Inconclusive { previous: Arc::clone(previous) };
+                    self.weaken_suspicion();
+                }
+            }
+        }
+    }
+
+    /// Without another version, the current one is sent all the same.
+    fn reject_current(&mut self) {
+        if let Some(previous) = self.previous() {
+            self.verification = Verification::Rejected { previous: Arc::clone(previous) };
+        }
+    }
+
+    fn confirm(&mut self, began: Instant) {
+        self.confirmed_at = Some(began);
+        self.clear_suspicion();
+    }
+
+    fn clear_suspicion(&mut self) {
+        self.suspicion = Suspicion::None;
+        self.has_been_accepted = true;
+    }
+
+    /// The versions that a probe was refused with are no longer all that are held.
+    fn weaken_suspicion(&mut self) {
+        if let Suspicion::Confirmed { since } = self.suspicion {
+            self.suspicion = Suspicion::Open { since };
+        }
+    }
+
+    /// Returns what the log says if the upstream's answer has led from `before` to this.
+    pub(super) fn transition_from(&self, before: &Versions) -> Option<Transition> {
+        let is_changed =
+            before.previous().is_some() && discriminant(&before.verification) != discriminant(&self.verification);
+        let is_confirmed = |versions: &Versions| matches!(versions.suspicion, Suspicion::Confirmed { .. });
+        let (was_rejected, is_rejected) = (is_confirmed(before), is_confirmed(self));
+        match self.verification {
+            Verification::Accepted if is_changed => Some(Transition::CurrentAccepted),
+            Verification::Rejected { .. } if is_changed && was_rejected && is_rejected => {
+                Some(Transition::CurrentRejectedToo)
+            }
+            Verification::Rejected { .. } if is_changed && !is_rejected => Some(Transition::CurrentRejected),
+            _ if is_rejected && !was_rejected => Some(Transition::Rejected),
+            _ if was_rejected && self.suspicion == Suspicion::None => Some(Transition::AcceptedAgain),
+            _ => (self.inconclusive.is_some() && before.inconclusive.is_none()).then_some(Transition::Inconclusive),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use hyper::header::HeaderValue;
-
-    use super::super::tests::held;
-    use super::*;
-
-    fn is(held: &Arc<SecretVersion>, key: &str) -> bool {
-        held.secret.header_value() == key
-    }
-
-    #[test]
-    fn a_newer_key_goes_first_unless_the_upstream_is_being_asked_or_refuses_it() {
-        let versions =
-            Versions::new(held("old"), None).with_verification(Verification::Accepted).renewed(held("new"), None);
-        for (verification, first) in
-            [(Verification::Pending, "old"), (Verification::Rejected, "old"), (Verification::Inconclusive, "new")]
-        {
-            let versions = versions.with_verification(verification);
-            assert!(is(versions.first(), first), "{verification:?}");
-            let other = versions.other_than(versions.first()).unwrap();
-            assert!(is(other, if first == "old" { "new" } else { "old" }), "{verification:?}");
+impl Suspicion {
+    pub(super) fn since(self) -> Option<Instant> {
+        match self {
+            Suspicion::None => None,
+            Suspicion::Open { since } | Suspicion::Confirmed { since } => Some(since),
         }
-        let accepted = versions.with_verification(Verification::Accepted);
-        assert!(is(accepted.first(), "new") && accepted.previous().is_none());
-        assert!(accepted.other_than(accepted.first()).is_none(), "the key before is forgotten");
-        assert!(is(accepted.other_than(&held("old")).unwrap(), "new"), "a request may still hold it");
-    }
-
-    #[test]
-    fn what_is_gone_back_to_is_the_last_key_that_was_accepted() {
-        let accepted = Versions::new(held("one"), None).with_verification(Verification::Accepted);
-        let previous = |versions: &Versions| versions.previous().map(|before| before.secret.header_value());
-        let two = accepted.renewed(held("two"), Some(held("stored")));
-        assert_eq!(previous(&two), Some(HeaderValue::from_static("one")));
-        let three = two.with_verification(Verification::Rejected).renewed(held("three"), Some(held("stored")));
-        assert_eq!(previous(&three), Some(HeaderValue::from_static("one")), "the second was never accepted");
-        let back = three.renewed(Arc::clone(three.previous().unwrap()), None);
-        assert!(is(back.first(), "one") && previous(&back).is_none());
-        let unknown = Versions::new(held("one"), None);
-        assert_eq!(
-            previous(&unknown.renewed(held("two"), Some(held("stored")))),
-            Some(HeaderValue::from_static("stored"))
-        );
-        assert_eq!(previous(&unknown.renewed(held("two"), None)), Some(HeaderValue::from_static("one")));
     }
 }

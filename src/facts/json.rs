@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::Facts;
+use super::{Facts, LookupOutcome};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
+use crate::state::IdempotencyOutcome;
 
 /// The longest detail that is written, in bytes.
 const LONGEST_DETAIL: usize = 1000;
@@ -51,8 +52,8 @@ pub(crate) fn became(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
     if let Some(digest) = facts.idempotency {
         write!(lines, r#","idempotency_digest":"{digest}""#)?;
     }
-    plain(lines, "idempotency_outcome", facts.key);
-    plain(lines, "looked_up", facts.looked_up);
+    plain(lines, "idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code));
+    plain(lines, "looked_up", facts.lookup.map(LookupOutcome::code));
     if facts.replayed {
         lines.extend_from_slice(br#","replayed":true"#);
     }

@@ -133,7 +133,11 @@ impl Reader {
                 state.reading = None;
             } else {
                 state.hung.retain(|hung| !Arc::ptr_eq(hung, &path));
-                tracing::info!(event = event::FILE_READING_RESUMED, file = %path.display(), "the file could be read after all");
+                tracing::info!(
+                    event = event::FILE_READING_RESUMED,
+                    file = %path.display(),
+                    "the file was read after all"
+                );
             }
         }
     }
@@ -177,7 +181,7 @@ impl Reader {
             file = %path.display(),
             hung = state.hung.len() + 1,
             max = MAX_HUNG,
-            "reading a file hangs; see whether its file system is there. What was read before stays in use"
+            "reading a file hangs; what was read before stays in use. Check whether its file system responds"
         );
         state.hung.push(path);
         let watched: Vec<_> = state.watched.iter().filter_map(Weak::upgrade).collect();

@@ -50,9 +50,9 @@ mod tests {
 
     use super::*;
     use crate::caller::Peer;
-    use crate::facts::Outcome;
     use crate::facts::request_id::RequestId;
-    use crate::state::Digest;
+    use crate::facts::{LookupOutcome, Outcome};
+    use crate::state::{IdempotencyDigest, IdempotencyOutcome};
 
     fn written(change: impl FnOnce(&mut Facts), peer: &str, took: Duration) -> Value {
         let peer = Peer::Tcp(peer.parse().unwrap());
@@ -86,9 +86,9 @@ mod tests {
             facts.outcome = Outcome::Unknown;
             facts.error = Some("upstream-broke");
             facts.detail = Some("it said \"no\"\n".to_owned());
-            facts.idempotency = Some(Digest::of(&[b"k"]));
-            facts.key = Some("unknown");
-            facts.looked_up = Some("none");
+            facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
+            facts.idempotency_outcome = Some(IdempotencyOutcome::Unknown);
+            facts.lookup = Some(LookupOutcome::None);
             facts.replayed = true;
             facts.key_echoed = true;
             facts.execution_id = Some("e".to_owned());
@@ -100,7 +100,7 @@ mod tests {
             "peer": "[::1]:65535", "tenant": "billing",
             "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
-            "idempotency_digest": Digest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
+            "idempotency_digest": IdempotencyDigest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
             "replayed": true, "key_echoed": true, "execution_id": "e",
             "bytes_in": 12, "delivered": true
         });

@@ -1,48 +1,15 @@
-//! The durations of requests to the upstream, by their target and their end.
+//! The durations of requests to the upstream, by their operation and their end.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::StatusCode;
 
-use crate::asteroid::execution;
 use crate::asteroid::operation::Operation;
 use crate::transport::error::FailureCode;
 
 use super::duration::{Histogram, Lazy};
 use super::label::{Label, STATUSES, status, status_error, status_index};
-
-/// The target of a request to the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// The operation of a caller.
-    Operation(Operation),
-    /// A list of executions, for a look-up of the gateway's own.
-    Listing,
-    /// One execution, for a look-up of the gateway's own.
-    Execution,
-}
-
-const TARGETS: usize = Operation::ALL.len() + 2;
-
-impl Target {
-    fn index(self) -> usize {
-        match self {
-            Target::Operation(operation) => operation as usize,
-            Target::Listing => Operation::ALL.len(),
-            Target::Execution => Operation::ALL.len() + 1,
-        }
-    }
-
-    /// Returns the method and the path that an index stands for.
-    fn labels(index: usize) -> (String, &'static str) {
-        match Operation::ALL.get(index) {
-            Some(operation) => (operation.method().to_string(), operation.template()),
-            None if index == Operation::ALL.len() => ("GET".to_owned(), execution::LISTING),
-            None => ("GET".to_owned(), execution::ONE),
-        }
-    }
-}
 
 /// The end of a request that neither was answered nor failed: the time for a look-up was over, or its caller left.
 const CANCELLED: &str = "cancelled";
@@ -79,13 +46,13 @@ type ByEnd = Lazy<Histogram, ENDS>;
 
 /// The durations of all requests.
 #[derive(Debug, Default)]
-pub struct UpstreamRequests(Lazy<Lazy<ByEnd, STATUSES>, TARGETS>);
+pub struct UpstreamRequests(Lazy<Lazy<ByEnd, STATUSES>, { Operation::ALL.len() }>);
 
 /// The timer of one request, which is observed when this is dropped.
 #[derive(Debug)]
 pub struct UpstreamTimer {
     requests: Arc<UpstreamRequests>,
-    target: Target,
+    operation: Operation,
     begun: Instant,
     status: u16,
     end: End,
@@ -94,24 +61,27 @@ pub struct UpstreamTimer {
 impl UpstreamRequests {
     /// Starts the timer of a request that is about to be sent.
     #[must_use]
-    pub fn begin(self: &Arc<Self>, target: Target) -> UpstreamTimer {
+    pub fn begin(self: &Arc<Self>, operation: Operation) -> UpstreamTimer {
         let requests = Arc::clone(self);
-        UpstreamTimer { requests, target, begun: Instant::now(), status: 0, end: End::Cancelled }
+        UpstreamTimer { requests, operation, begun: Instant::now(), status: 0, end: End::Cancelled }
     }
 
     /// Returns the durations that were observed, with the labels of OpenTelemetry's conventions for HTTP clients, except the
     /// server's address.
     pub(crate) fn series(&self) -> impl Iterator<Item = (Vec<Label<'_>>, &Histogram)> {
-        let by_status = self.0.used().flat_map(|(target, by_status)| by_status.used().map(move |used| (target, used)));
-        let by_end =
-            by_status.flat_map(|(target, (status, by_end))| by_end.used().map(move |used| (target, status, used)));
-        by_end.map(|(target, status, (end, histogram))| (labels(target, status, end), histogram))
+        let by_status =
+            self.0.used().flat_map(|(operation, by_status)| by_status.used().map(move |used| (operation, used)));
+        let by_end = by_status
+            .flat_map(|(operation, (status, by_end))| by_end.used().map(move |used| (operation, status, used)));
+        by_end.map(|(operation, status, (end, histogram))| (labels(operation, status, end), histogram))
     }
 }
 
-fn labels(target: usize, status_at: usize, end: usize) -> Vec<Label<'static>> {
-    let (method, template) = Target::labels(target);
-    let mut labels = vec![("http_request_method", method.into()), ("url_template", template.into())];
+fn labels(operation: usize, status_at: usize, end: usize) -> Vec<Label<'static>> {
+    let rules = Operation::ALL.get(operation).map(|operation| operation.rules());
+    let mut labels: Vec<Label<'_>> = Vec::new();
+    labels.extend(rules.map(|rules| ("http_request_method", rules.method.as_str().into())));
+    labels.extend(rules.map(|rules| ("url_template", rules.template.into())));
     labels.extend(status(status_at).map(|status| ("http_response_status_code", status)));
     let error = End::label(end).map(Into::into).or_else(|| status_error(status_at, "4"));
     labels.extend(error.map(|error| ("error_type", error)));
@@ -133,7 +103,7 @@ impl UpstreamTimer {
 
 impl Drop for UpstreamTimer {
     fn drop(&mut self) {
-        let by_status = self.requests.0.at(self.target.index());
+        let by_status = self.requests.0.at(self.operation as usize);
         let by_end = by_status.and_then(|by_status| by_status.at(status_index(self.status)));
         if let Some(histogram) = by_end.and_then(|by_end| by_end.at(self.end.index())) {
             histogram.observe(self.begun.elapsed());

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::state::Counter;
+use crate::counter::Counter;
 
 /// Counts them.
 #[derive(Debug, Default)]

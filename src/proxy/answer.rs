@@ -22,7 +22,7 @@ use crate::facts::Outcome;
 use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::Hold;
+use crate::state::{Hold, Permit};
 use crate::transport::cause::Cause;
 use crate::transport::error::FailureCode;
 use crate::transport::lease::Lease;
@@ -30,11 +30,10 @@ use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
 
 use super::delivery::Deliveries;
-use super::echo::Echo;
-use super::limit::Permit;
+use super::redact::KeyRedactor;
 
-/// How much of a start's answer is read before it is passed on: the execution id is in it.
-const BUFFERED: usize = 64 * 1024;
+/// The longest answer that is kept for replays, in bytes.
+const MAX_REPLAYED: usize = 64 * 1024;
 
 /// Headers that end at this hop, or that no service has a use for.
 const DROPPED: [HeaderName; 10] = [
@@ -92,7 +91,7 @@ pub struct Body {
     /// The charge for the request, until its caller has taken the answer. The record may end before.
     memory: Option<Hold>,
     /// Whether the key was in what was read of it.
-    echoed: bool,
+    redacted: bool,
     /// Whether the answer ends with its head.
     head_only: bool,
     /// Where its fate is told; without that, an answer whose last byte was taken counts as delivered.
@@ -103,7 +102,7 @@ pub struct Body {
 #[derive(Debug)]
 struct Rest {
     incoming: ResponseBody,
-    echo: Echo,
+    redactor: KeyRedactor,
     /// What comes behind bytes that were held back.
     trailers: Option<HeaderMap>,
     ended: bool,
@@ -121,11 +120,19 @@ impl Body {
         Body::new(body, None, false)
     }
 
-    fn new(buffered: Bytes, rest: Option<Box<Rest>>, echoed: bool) -> Body {
-        Body { buffered: Some(buffered), rest, record: None, memory: None, echoed, head_only: false, deliveries: None }
+    fn new(buffered: Bytes, rest: Option<Box<Rest>>, redacted: bool) -> Body {
+        Body {
+            buffered: Some(buffered),
+            rest,
+            record: None,
+            memory: None,
+            redacted,
+            head_only: false,
+            deliveries: None,
+        }
     }
 
-    /// Reads the beginning of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
+    /// Reads `head` bytes of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
     /// longer than the time-out.
     ///
     /// # Errors
@@ -133,14 +140,15 @@ impl Body {
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
         mut incoming: ResponseBody,
-        mut echo: Echo,
+        head: usize,
+        mut redactor: KeyRedactor,
         mut upstream_timer: UpstreamTimer,
         lease: Lease,
         permit: Permit,
         timer: &ResponseTimer,
     ) -> Result<Body, Error> {
         let patience = timer.timeout();
-        let reading = timer.run(buffer(&mut incoming), || lease.retire()).await;
+        let reading = timer.run(read_head(&mut incoming, head), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
             upstream_timer.failed(if let Error::UpstreamTimeout(_) = error {
                 FailureCode::ResponseTimeout
@@ -148,16 +156,16 @@ impl Body {
                 FailureCode::ConnectionTerminated
             });
         })?;
-        let (buffered, echoed) = (echo.pass(buffered, !ended), echo.found());
+        let (buffered, redacted) = (redactor.redact(buffered, !ended), redactor.has_redacted());
         if ended {
             lease.release();
-            return Ok(Body::new(buffered, None, echoed));
+            return Ok(Body::new(buffered, None, redacted));
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
         let rest = Rest {
             incoming,
-            echo,
+            redactor,
             trailers: None,
             ended: false,
             upstream_timer,
@@ -166,7 +174,7 @@ impl Body {
             patience,
             stalled,
         };
-        Ok(Body::new(buffered, Some(Box::new(rest)), echoed))
+        Ok(Body::new(buffered, Some(Box::new(rest)), redacted))
     }
 
     /// What was read of it before it is passed on.
@@ -178,7 +186,7 @@ impl Body {
     /// Returns all of it, if it is complete and not longer than what is kept of an answer.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= BUFFERED)
+        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAYED)
     }
 
     /// Leaves out the content, so that nothing is held until the caller takes it.
@@ -191,7 +199,7 @@ impl Body {
     /// Ties the record to the end of this body.
     #[must_use]
     pub fn closing(mut self, mut record: Box<Record>) -> Body {
-        record.facts.key_echoed = self.echoed;
+        record.facts.key_echoed = self.redacted;
         self.memory = record.memory.take();
         self.record = Some(record);
         self
@@ -228,9 +236,10 @@ impl Body {
     }
 }
 
-async fn buffer(incoming: &mut ResponseBody) -> Result<(Bytes, bool), Error> {
+/// Reads so many bytes of an answer, or a little more; returns them, and whether they are all of it.
+async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
-    while !incoming.is_end_stream() && whole.len() < BUFFERED {
+    while !incoming.is_end_stream() && whole.len() < head {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
         let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string()))?.into_data() else { continue };
         if whole.is_empty() && incoming.is_end_stream() {
@@ -254,7 +263,7 @@ impl hyper::body::Body for Body {
         }
         let Body { rest: Some(rest), record, .. } = &mut *self else { return Poll::Ready(None) };
         let frame = ready!(rest.poll(context));
-        if let (true, Some(record)) = (rest.echo.found(), record) {
+        if let (true, Some(record)) = (rest.redactor.has_redacted(), record) {
             record.facts.key_echoed = true;
         }
         // Whoever knows the length does not ask again after the last frame.
@@ -278,7 +287,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         let buffered = self.buffered().len() as u64;
         let Some(rest) = &self.rest else { return SizeHint::with_exact(buffered) };
-        let read = buffered + rest.echo.held() as u64;
+        let read = buffered + rest.redactor.withheld() as u64;
         rest.incoming.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(read + left))
     }
 }
@@ -308,20 +317,20 @@ impl Rest {
                 return Poll::Ready(None);
             }
             let bytes = match ready!(self.receive(context)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(bytes))) => self.echo.pass(bytes, !self.incoming.is_end_stream()),
+                Some(Ok(Ok(bytes))) => self.redactor.redact(bytes, !self.incoming.is_end_stream()),
                 Some(Ok(Err(frame))) => {
                     // Nothing comes behind trailers, and nobody asks.
                     self.ended = true;
                     self.trailers = frame.into_trailers().ok();
                     if let Some(trailers) = &mut self.trailers {
-                        self.echo.clean_headers(trailers);
+                        self.redactor.redact_headers(trailers);
                     }
-                    self.echo.rest()
+                    self.redactor.rest()
                 }
                 Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
                 None => {
                     self.ended = true;
-                    self.echo.rest()
+                    self.redactor.rest()
                 }
             };
             if !bytes.is_empty() {

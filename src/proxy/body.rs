@@ -94,7 +94,7 @@ fn is_utf8(charset: &[u8]) -> bool {
 pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    tenant.counts.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
+    tenant.state.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
 }
 
 /// Returns an empty hold on the tenant's share of `body_memory`, which grows with the body.
@@ -103,7 +103,7 @@ pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
 ///
 /// [`Error::BodyMemory`], if a reload has just made the share smaller than what is held of it.
 pub fn hold(tenant: &Tenant) -> Result<Hold, Error> {
-    tenant.counts.body_memory.hold(0, tenant.is_only).map_err(full)
+    tenant.state.body_memory.hold(0, tenant.is_only).map_err(full)
 }
 
 /// Returns whether there is memory for the answer to a refused request. A request of no known tenant is charged to a share that

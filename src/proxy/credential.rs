@@ -1,43 +1,67 @@
-//! What the upstream is shown instead of the caller's own credential.
+//! The credential that the upstream is shown instead of the caller's own.
 
 use std::sync::Arc;
 
 use hyper::Request;
 
 use crate::credential::{Credential, CredentialError, SecretVersion};
-use crate::secret::Mask;
+use crate::secret::{Fingerprint, Needle};
+use crate::state::Permit;
 
-use super::echo::Echo;
-use super::limit::Permit;
+use super::redact::KeyRedactor;
 
-/// Sets the key that goes first on a request that was admitted, and says which it is.
-///
-/// # Errors
-///
-/// [`CredentialError`].
-pub fn inject<B>(
-    key: &Credential,
-    _admitted: &Permit,
-    request: &mut Request<B>,
-) -> Result<Arc<SecretVersion>, CredentialError> {
-    let held = key.version_to_send()?;
-    held.inject(&key.definition().header, request);
-    Ok(held)
+/// The version of a credential's secret that a request is sent with: the one that goes first, and if the upstream refuses
+/// that, another one.
+#[derive(Debug)]
+pub(super) struct ChosenVersion {
+    credential: Arc<Credential>,
+    version: Arc<SecretVersion>,
+    /// Whether the first was refused and this is the other.
+    is_second: bool,
 }
 
-/// Sets another key in place of one that the upstream refused, where there is another, perhaps after some seconds.
-pub async fn replace<B>(
-    key: &Credential,
-    refused: &Arc<SecretVersion>,
-    request: &mut Request<B>,
-) -> Option<Arc<SecretVersion>> {
-    let other = key.replacement_for(refused).await?;
-    other.inject(&key.definition().header, request);
-    Some(other)
-}
+impl ChosenVersion {
+    /// Chooses the version that goes first.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`].
+    pub(super) fn first(credential: &Arc<Credential>) -> Result<ChosenVersion, CredentialError> {
+        let version = credential.version_to_send()?;
+        Ok(ChosenVersion { credential: Arc::clone(credential), version, is_second: false })
+    }
 
-/// What looks for a key in the answer to a request that it was injected into.
-#[must_use]
-pub fn echo(key: &Credential, injected: &SecretVersion) -> Echo {
-    Echo::new(Mask::new(&injected.secret), Arc::clone(&key.echoes), Arc::clone(&key.name))
+    /// Sets the header of a request that was admitted.
+    pub(super) fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) {
+        self.version.inject(&self.credential.definition().header, request);
+    }
+
+    /// Returns the fingerprint of the version.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.version.fingerprint
+    }
+
+    /// Chooses another version in place of one that the upstream refused, perhaps after some seconds. Returns whether there is
+    /// one.
+    pub(super) async fn replace_refused(&mut self) -> bool {
+        let Some(other) = self.credential.replacement_for(&self.version).await else { return false };
+        (self.version, self.is_second) = (other, true);
+        true
+    }
+
+    /// Notes that the upstream refused the version, and that the request is not sent again.
+    pub(super) fn note_refused(&self) {
+        self.credential.note_refused(self.is_second);
+    }
+
+    /// Notes that the upstream accepted the version.
+    pub(super) fn note_accepted(&self) {
+        self.credential.note_accepted(&self.version, self.is_second);
+    }
+
+    /// Creates the redactor of the version in the answer.
+    pub(super) fn redactor(&self) -> KeyRedactor {
+        let Credential { redactions, name, .. } = &*self.credential;
+        KeyRedactor::new(Needle::new(&self.version.secret), Arc::clone(redactions), Arc::clone(name))
+    }
 }

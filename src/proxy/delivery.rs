@@ -1,4 +1,4 @@
-//! Answers whose last bytes are on their way into a caller's connection.
+//! Answers whose last bytes were given to a caller's connection, and may not arrive.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -7,47 +7,46 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::record::Record;
 
-/// How many records one connection keeps. A caller may send many requests before it reads an answer.
-const KEPT: usize = 64;
+/// The largest number of records that one connection keeps. A caller may send many requests before it reads an answer.
+const MAX_RECORDS: usize = 64;
 
-/// The records of one connection's answers whose fate is not known when hyper has taken their last byte.
-///
-/// A record that is dropped here was not delivered.
+/// The records of one connection's answers of which it is not known whether they arrive, although hyper has taken their last
+/// byte. A record that is dropped here was not delivered.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    /// Whether the caller has ended its side: it still waits for the answer, or it has left.
+    /// Whether the caller has ended its side. Then it may still wait for the answer, or have left.
     in_doubt: AtomicBool,
     kept: Mutex<VecDeque<Record>>,
 }
 
 impl Deliveries {
-    /// Notes that the caller sends nothing more.
+    /// Records that the caller has ended its side.
     pub fn doubt(&self) {
         self.in_doubt.store(true, Ordering::Relaxed);
     }
 
-    /// Writes down that the connection took an answer, or keeps its record until that is known.
+    /// Records that an answer was delivered, or keeps its record until that is known.
     pub fn push(&self, mut record: Box<Record>) {
         if self.in_doubt.load(Ordering::Relaxed) {
             let mut kept = self.lock();
             kept.push_back(*record);
-            let oldest = if kept.len() > KEPT { kept.pop_front() } else { None };
-            // The record is written when it is dropped, which needs no lock.
+            let oldest = if kept.len() > MAX_RECORDS { kept.pop_front() } else { None };
+            // Dropping a record writes it, which should not be done under the lock.
             drop(kept);
-            // The connection took so many answers after this one that its caller was there.
+            // The connection took so many answers after this one that the caller must have been there.
             oldest.into_iter().for_each(|mut oldest| oldest.facts.delivered = true);
         } else {
             record.facts.delivered = true;
         }
     }
 
-    /// Returns whether the fate of every answer is known.
+    /// Returns whether it is known of every answer whether it was delivered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// Writes down that the caller got every answer that was kept.
+    /// Records that every kept answer was delivered.
     pub fn confirm(&self) {
         let mut delivered = mem::take(&mut *self.lock());
         for record in &mut delivered {
@@ -55,7 +54,7 @@ impl Deliveries {
         }
     }
 
-    /// Writes down that the caller got no answer that was kept.
+    /// Records that no kept answer was delivered.
     pub fn fail(&self) {
         drop(mem::take(&mut *self.lock()));
     }
@@ -83,6 +82,6 @@ mod tests {
         for _ in 0..1000 {
             deliveries.push(Record::new(Arc::default(), Peer::Unix(None), RequestId::of(&HeaderMap::new())));
         }
-        assert_eq!(deliveries.lock().len(), KEPT);
+        assert_eq!(deliveries.lock().len(), MAX_RECORDS);
     }
 }

@@ -17,8 +17,7 @@ use crate::asteroid::start::{Fault, Refusal};
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
-use crate::proxy::limit::Exceeded;
-use crate::proxy::{idempotency, recovery};
+use crate::proxy::{idempotency, limit, recovery};
 use crate::state::Limit;
 use crate::transport::error::ConnectError;
 use crate::{audit, identity};
@@ -64,7 +63,7 @@ pub enum Error {
     Tenant(#[from] identity::Error),
     /// One of the tenant's limits.
     #[error(transparent)]
-    Limit(#[from] Exceeded),
+    Limit(#[from] limit::Error),
     /// Nothing is started without a record.
     #[error(transparent)]
     Audit(#[from] audit::Full),
@@ -153,7 +152,7 @@ impl Error {
             Error::Tenant(_) => row(StatusCode::UNAUTHORIZED, "tenant", "Unknown tenant", DENIED),
             Error::Limit(_) => row(StatusCode::TOO_MANY_REQUESTS, "limit", "Limit reached", DENIED),
             Error::Operation(Operation::Path) => row(StatusCode::NOT_FOUND, "path", "No such operation", DENIED),
-            Error::Operation(Operation::Id { .. }) => row(StatusCode::BAD_REQUEST, "id", "Invalid id in the path", BAD),
+            Error::Operation(Operation::Id(_)) => row(StatusCode::BAD_REQUEST, "id", "Invalid id in the path", BAD),
             Error::Operation(Operation::Method { .. }) => {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
             }
@@ -205,7 +204,7 @@ impl Error {
             Error::UpstreamTimeout(_)
             | Error::UpstreamBroke(_)
             | Error::Idempotency(
-                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::LookUp(_),
+                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::Lookup(_),
             ) => Outcome::Unknown,
             Error::Target
             | Error::Malformed(_)
@@ -250,7 +249,7 @@ impl Error {
     fn retry_after(&self) -> Option<u64> {
         use idempotency::Error::{Full, InFlight};
         match self {
-            Error::Limit(exceeded) => Some(exceeded.after),
+            Error::Limit(error) => Some(error.retry_after),
             // Others end within their time-outs, most of them at once.
             Error::BodyMemory => Some(1),
             // A disk is not made room on in a moment.
@@ -281,7 +280,7 @@ impl Error {
             Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
             Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
-            Error::Idempotency(idempotency::Error::LookUp(recovery::Error::Broke(cause))) => {
+            Error::Idempotency(idempotency::Error::Lookup(recovery::Error::Broke(cause))) => {
                 format!("the upstream broke off its answer to a look-up: {cause}")
             }
             error => error.to_string(),
@@ -304,7 +303,7 @@ impl Error {
             detail: &detail,
             instance: format_args!("urn:request:{request_id}"),
             errors: if let Error::Body(refusal) = self { &refusal.faults } else { &[] },
-            limit: if let Error::Limit(exceeded) = self { Some(exceeded.limit) } else { None },
+            limit: if let Error::Limit(error) = self { Some(error.limit) } else { None },
             outcome: self.outcome(),
         };
         // Serialising strings and integers into memory does not fail; an empty body would still carry the status.
@@ -361,7 +360,7 @@ fn idempotency_row(error: &idempotency::Error) -> Row {
         Idempotency::Unknown { .. } | Idempotency::Several { .. } => {
             row(StatusCode::GATEWAY_TIMEOUT, "idempotency-unknown", "Outcome unknown", DENIED)
         }
-        Idempotency::LookUp(_) => {
+        Idempotency::Lookup(_) => {
             row(StatusCode::GATEWAY_TIMEOUT, "idempotency-lookup", "Outcome not found out", "destination_unavailable")
         }
     }

@@ -3,32 +3,29 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::{Request, Response};
+use hyper::Response;
 
 use crate::asteroid::answer::Proof;
 use crate::facts::{Decision, Outcome};
 use crate::proxy::error::{Error, Form};
 use crate::record::Record;
-use crate::state::{Claim, Limit, Sent};
-use crate::transport;
+use crate::state::{IdempotencyOutcome, Limit, ReservedStart, StartInFlight};
 
 use super::answer::Body;
-use super::control::Control;
-use super::limit::{Expense, Reservation};
-use super::overtime::{Continuation, Rest};
-use super::sending::Sending;
+use super::attempt::Attempt;
+use super::listing_check::ListingProbe;
+use super::overtime::{Continuation, PendingAnswer};
+
 use super::{failed, idempotency, passed_on};
 
 /// A request that is ready to be sent, and what it is sent with.
 pub(super) struct Exchange {
-    pub(super) request: Request<transport::body::Body>,
-    pub(super) sending: Sending,
-    pub(super) claim: Option<Claim>,
-    pub(super) reservation: Reservation,
-    /// How its answer is read after the time-out, if it has a key.
+    pub(super) attempt: Attempt,
+    pub(super) start: ReservedStart,
+    /// What awaits its answer after the time-out, if it has a key.
     pub(super) continuation: Option<Continuation>,
-    /// The positive control that it serves as, if one is due.
-    pub(super) control: Option<Box<Control>>,
+    /// The probe of the listing that it serves as, if one is due.
+    pub(super) listing_probe: Option<Box<ListingProbe>>,
     pub(super) form: Form,
 }
 
@@ -37,32 +34,35 @@ impl Exchange {
     pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
         // Stands in the record if nothing else gets to be written there.
         record.facts.outcome = Outcome::Unknown;
-        record.facts.key = self.claim.as_ref().map(|_| "unknown");
+        record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
         record.facts.decision = Decision::Sent;
-        let Exchange { request, sending, claim, reservation, continuation, control, form } = self;
-        let stake = Stake { expense: reservation.spend(), sent: claim.map(Claim::send) };
-        let (progress, timeout) = (Arc::clone(&sending.progress), sending.timeout);
-        let mut rest: Rest = Box::pin(sending.send(request));
+        let Exchange { attempt, start, continuation, listing_probe, form } = self;
+        let start = match start.about_to_send().await {
+            Ok(start) => start,
+            Err(unavailable) => return failed(&unavailable.into(), form, false, record),
+        };
+        let (progress, timeout) = (Arc::clone(&attempt.progress), attempt.timeout);
+        let mut answer: PendingAnswer = Box::pin(attempt.send());
         let ended = tokio::select! {
             biased;
-            ended = &mut rest => Some(ended),
+            ended = &mut answer => Some(ended),
             () = progress.overdue() => None,
         };
-        if let Some(other) = progress.other_key.get() {
-            record.facts.fingerprint = Some(*other);
-        }
-        record.facts.looked_up = progress.looked_up.get().copied().or(record.facts.looked_up);
+        record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
+        record.facts.lookup = progress.lookup.get().copied().or(record.facts.lookup);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
             record.trace.ended(Some(error.slug()));
-            record.facts.key = continuation.map(|continuation| continuation.read_on(rest, stake, &mut record));
+            record.facts.idempotency_outcome =
+                continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
             return failed(&error, form, false, record);
         };
         let proof = proof(&ended);
-        record.facts.key = stake.settle(proof, ended.as_ref().ok());
+        let now = Instant::now();
+        record.facts.idempotency_outcome = settle(start, proof, ended.as_ref().ok(), now).await;
         match proof {
-            Proof::NotStarted => record.facts.standing.give_back(Limit::Budget),
-            Proof::Started(_) => control.into_iter().for_each(Control::begin),
+            Proof::NotStarted => record.facts.remaining.give_back(Limit::Budget),
+            Proof::Started(_) => listing_probe.into_iter().for_each(|probe| probe.begin(now)),
             Proof::Inconclusive => {}
         }
         match ended {
@@ -81,36 +81,19 @@ pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
     }
 }
 
-/// The budget and the idempotency claim of a start that was sent. Dropped, it counts as one that may run: the budget stays
-/// spent, and the key's outcome is unknown.
-pub(super) struct Stake {
-    expense: Expense,
-    sent: Option<Sent>,
-}
-
-impl Stake {
-    /// Settles budget and key; returns what became of the key, as the log calls it.
-    ///
-    /// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next
-    /// start with the key gets the same answer, if that names the execution.
-    pub(super) fn settle(self, proof: Proof, answer: Option<&Response<Body>>) -> Option<&'static str> {
-        if proof == Proof::NotStarted {
-            self.expense.give_back();
-        }
-        let (sent, now) = (self.sent?, Instant::now());
-        Some(match (proof, answer) {
-            (Proof::NotStarted, _) => {
-                sent.nothing_started();
-                "free"
-            }
-            (Proof::Started(_), Some(answer)) => {
-                sent.answered(idempotency::reply(answer), now);
-                "answered"
-            }
-            (Proof::Started(_) | Proof::Inconclusive, _) => {
-                sent.unknown(now);
-                "unknown"
-            }
-        })
+/// Settles budget and key of a start. Returns what became of the key, if the start has one.
+///
+/// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next start
+/// with the key gets the same answer, if that names the execution.
+pub(super) async fn settle(
+    start: StartInFlight,
+    proof: Proof,
+    answer: Option<&Response<Body>>,
+    now: Instant,
+) -> Option<IdempotencyOutcome> {
+    match (proof, answer) {
+        (Proof::NotStarted, _) => start.not_started().await,
+        (Proof::Started(_), Some(answer)) => start.answered(|| idempotency::reply(answer), now).await,
+        (Proof::Started(_) | Proof::Inconclusive, _) => start.unknown(now).await,
     }
 }

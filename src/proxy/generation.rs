@@ -8,16 +8,16 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 use uuid::Uuid;
 
 use crate::asteroid::start::Tags;
-use crate::config::resolve::{BODY_TAG, Config, Idempotency, Keys, TenantSource};
-
+use crate::config::resolve::{BODY_TAG, Config, Idempotency, IdempotencyMode, TenantSource};
 use crate::credential::CredentialMap;
 use crate::identity::{self, NamedBy, Tenants};
 use crate::metrics::OTHER;
-use crate::state::{Claims, Limits, Share, Standing, State};
+use crate::state::{Limits, Share, State};
 use crate::tenant::Tenant;
 use crate::transport::endpoint::Scheme;
 
 use super::guard::Hosts;
+use super::rate_limit_headers;
 
 /// What a listener serves by at present. A request takes it once and keeps to it, whatever comes meanwhile.
 #[derive(Debug)]
@@ -70,8 +70,6 @@ pub struct Snapshot {
     pub caller_idle: Duration,
     /// What is remembered of idempotency keys.
     pub idempotency: Idempotency,
-    /// What was started under them.
-    pub claims: Arc<Claims>,
     /// The share of `body_memory` for requests that belong to no tenant.
     pub memory_of_nobody: Arc<Share>,
 }
@@ -119,12 +117,12 @@ impl Snapshot {
                 name: name.as_str().into(),
                 tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
                 tags: Tags::new(tenant.tags.iter().cloned()).reserving(&[&config.idempotency.tag, BODY_TAG]),
-                keys: tenant.keys,
-                control: state.control(&tenant.credential),
+                idempotency: tenant.idempotency,
+                listing_check: state.listing_check(&tenant.credential),
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
-                counts: state.counts(name, &tenant.limits, Instant::now()),
-                policy: Standing::policy(&tenant.limits),
+                state: state.tenant(name, &tenant.limits, Instant::now()),
+                rate_limit_policy: rate_limit_headers::policy(&tenant.limits),
                 limits: tenant.limits.clone(),
                 is_only: config.tenants.len() == 1,
             };
@@ -150,12 +148,12 @@ impl Snapshot {
         }
         let is_found = |name: &str| {
             let with_it = config.tenants.values().filter(|tenant| tenant.credential == name);
-            config.idempotency.recovery && with_it.into_iter().any(|tenant| tenant.keys != Keys::Off)
+            config.idempotency.recovery && with_it.into_iter().any(|tenant| tenant.idempotency != IdempotencyMode::Off)
         };
-        state.retain_controls(is_found);
-        let keyed = config.tenants.values().filter(|tenant| tenant.keys != Keys::Off).count();
+        state.retain_listing_checks(is_found);
+        let keyed = config.tenants.values().filter(|tenant| tenant.idempotency != IdempotencyMode::Off).count();
         let bounds = config.idempotency.bounds.shared_by(keyed);
-        state.claims.announce(bounds);
+        state.claims.set_bound(bounds);
         state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
         let snapshot = Arc::new(Snapshot {
             authority: HeaderValue::try_from(config.upstream.endpoint.authority.as_str())?,
@@ -166,8 +164,7 @@ impl Snapshot {
             response_timeout: config.timeouts.response,
             caller_idle: config.timeouts.caller_idle,
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
-            claims: Arc::clone(&state.claims),
-            memory_of_nobody: state.counts(OTHER, &Limits::default(), Instant::now()).body_memory,
+            memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
         Ok(listeners.into_iter().map(served).collect())

@@ -1,8 +1,6 @@
-//! `Idempotency-Key`: what comes again with the same key is not started again.
+//! `Idempotency-Key`: a start that comes again with the same key is not started again.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Instant;
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
@@ -11,134 +9,139 @@ use uuid::Uuid;
 use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
-use crate::config::resolve::Keys;
-use crate::state::{BodyDigest, Claim, Claimed, Digest, Keyed as Meaning, Refused, Reply, Standing};
+use crate::config::resolve::IdempotencyMode;
+use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult, Reply};
+
 use crate::tenant::Tenant;
 
 use super::answer::Body;
 use super::generation::Snapshot;
-use super::limit::{self, Now, Reservation};
-use super::recovery::{self, Found, LookUp};
+use super::recovery;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
-/// On an answer that an earlier start with the same key got.
+/// The header of an answer that an earlier start with the same key got.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The longest key, in characters.
-const LONGEST: usize = 255;
+const MAX_LENGTH: usize = 255;
 
-/// Why a start does not go out under its key.
+/// The reason why a start is not sent under its key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The tenant's starts carry no keys.
+    /// The tenant's starts must not carry a key.
     #[error(
-        "no Idempotency-Key is taken from this tenant, so a retry could start twice; leave it out, or have `idempotency` set to optional"
+        "this tenant's starts must not carry an Idempotency-Key, as `idempotency` is off for it and a retry could start twice; leave \
+         it out, or have the operator of this gateway set `idempotency: optional`"
     )]
     Off,
     /// The tenant's starts must carry a key.
-    #[error("an Idempotency-Key is required: a new value for each start, and the same for its retries")]
-    Missing,
-    /// It came more than once.
-    #[error("Idempotency-Key must come once")]
-    Repeated,
-    /// It is no key.
     #[error(
-        "Idempotency-Key must be 1 to 255 characters of visible ASCII without comma, quote and backslash, or a quoted string"
+        "an Idempotency-Key is required and none was sent; send a new value with each start, and the same with its retries"
+    )]
+    Missing,
+    /// The header came more than once.
+    #[error("Idempotency-Key came more than once; send it once")]
+    Repeated,
+    /// The header is not a valid key.
+    #[error(
+        "Idempotency-Key is not valid; send 1 to 255 characters of visible ASCII without comma, quote and backslash, or a quoted \
+         string"
     )]
     Malformed,
-    /// See [`Refused::InFlight`].
-    #[error("an earlier request with this Idempotency-Key is in flight; try again later, with the same key")]
+    /// See [`ClaimError::InFlight`].
+    #[error("an earlier request with this Idempotency-Key is in flight; retry later with the same key")]
     InFlight,
-    /// See [`Refused::Mismatch`].
-    #[error("this Idempotency-Key was used with another body; another start needs another key")]
+    /// See [`ClaimError::Mismatch`].
+    #[error("this Idempotency-Key was used with another body; use another key for another start")]
     Mismatch,
-    /// See [`Refused::Full`].
+    /// See [`ClaimError::Full`].
     #[error(
-        "no further Idempotency-Key of this tenant can be remembered, so a retry could start twice; try again later, or have `idempotency.memory` raised"
+        "there is no memory for another Idempotency-Key of this tenant, so a retry could start twice; retry later, or have the \
+         operator of this gateway raise `idempotency.memory`"
     )]
     Full,
     /// The key's start may have started an execution.
     #[error(
-        "an earlier start with this Idempotency-Key may have started an execution, so none is started now; its metadata would say {tag}: {digest}. If there is none, start with a new key"
+        "an earlier start with this Idempotency-Key may have started an execution, so none is started now; look for an execution \
+         with the metadata {tag}: {digest}, and if there is none, start with a new key"
     )]
     Unknown {
         /// The metadata key by which it can be found.
         tag: String,
         /// The value.
-        digest: Digest,
+        digest: IdempotencyDigest,
     },
-    /// There are executions with the key's digest that do not show which of them the first start made.
+    /// Several executions carry the key's digest, and do not show which of them the first start made.
     #[error(
-        "the executions that carry the tag of this Idempotency-Key ({tag}: {digest}) do not show which of them it started, \
-         so none is started or named now; look at them"
+        "several executions carry the tag of this Idempotency-Key and do not show which of them it started, so none is started or \
+         named now; look at the executions with the metadata {tag}: {digest}"
     )]
     Several {
         /// The metadata key by which they can be found.
         tag: String,
         /// The value.
-        digest: Digest,
+        digest: IdempotencyDigest,
     },
-    /// It could not be found out.
-    #[error(
-        "whether an earlier start with this Idempotency-Key started an execution could not be looked up, so none is started \
-         now: {0}"
-    )]
-    LookUp(recovery::Error),
+    /// The look-up of an earlier start failed.
+    #[error("an earlier start with this Idempotency-Key could not be looked up, so none is started now: {0}")]
+    Lookup(recovery::Error),
 }
 
 impl Error {
-    /// Returns what the metrics count it as; nothing if there was no key to be claimed.
-    fn meaning(&self) -> Option<Meaning> {
+    /// Returns the result that the metrics count; none if there was no key to claim.
+    pub(super) fn metric(&self) -> Option<IdempotencyResult> {
         match self {
             Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
-            Error::InFlight => Some(Meaning::InFlight),
-            Error::Mismatch => Some(Meaning::Mismatch),
-            Error::Full => Some(Meaning::Full),
-            Error::Unknown { .. } | Error::Several { .. } => Some(Meaning::Unknown),
-            Error::LookUp(_) => Some(Meaning::LookUpFailed),
+            Error::InFlight => Some(IdempotencyResult::InFlight),
+            Error::Mismatch => Some(IdempotencyResult::Mismatch),
+            Error::Full => Some(IdempotencyResult::Full),
+            Error::Unknown { .. } | Error::Several { .. } => Some(IdempotencyResult::Unknown),
+            Error::Lookup(_) => Some(IdempotencyResult::LookupFailed),
         }
     }
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Error {
-        match refused {
-            Refused::InFlight => Error::InFlight,
-            Refused::Mismatch => Error::Mismatch,
-            Refused::Full => Error::Full,
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Error {
+        match error {
+            ClaimError::InFlight => Error::InFlight,
+            ClaimError::Mismatch => Error::Mismatch,
+            ClaimError::Full => Error::Full,
         }
     }
 }
 
 /// A start's idempotency key.
 #[derive(Debug)]
-pub struct Key<'h> {
-    /// The digest under which this process remembers it: of the tenant's name, the operation with its ids, and the key.
-    claim: Digest,
-    /// The value of its tag: a digest of the same, with the tenant's name among all that share the organisation's credential.
-    pub digest: Digest,
+pub struct IdempotencyKey<'h> {
+    /// The digest under which this process remembers the key: of the tenant's name, the operation with its ids, and the key.
+    claim: IdempotencyDigest,
+    /// The value of its tag: the same digest, but with the value of the tenant's own tag instead of its name.
+    pub digest: IdempotencyDigest,
     text: Cow<'h, [u8]>,
 }
 
-/// An idempotency key and the body that came with it, by their digests.
+/// The digests of an idempotency key and of the body that came with it.
 #[derive(Debug, Clone, Copy)]
-pub struct KeyDigests {
-    claim: Digest,
+pub struct IdempotencyDigests {
+    /// The digest under which this process remembers the key.
+    pub(super) claim: IdempotencyDigest,
     /// The value of the key's tag.
-    pub digest: Digest,
-    body: BodyDigest,
+    pub digest: IdempotencyDigest,
+    /// The digest of the body.
+    pub(super) body: BodyDigest,
 }
 
-impl Key<'_> {
+impl IdempotencyKey<'_> {
     /// Returns the key with the body that came with it, as it was sent.
     #[must_use]
-    pub fn with(&self, body: &[u8]) -> KeyDigests {
-        KeyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
+    pub fn with(&self, body: &[u8]) -> IdempotencyDigests {
+        IdempotencyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
     }
 }
 
-impl KeyDigests {
-    /// Returns whether an execution with the same key was started with another body, if its tag says with which.
+impl IdempotencyDigests {
+    /// Returns whether an execution was started with another body, if its tag says so.
     #[must_use]
     pub fn differs_from(&self, found: Option<BodyDigest>) -> bool {
         found.is_some_and(|body| body != self.body)
@@ -147,17 +150,17 @@ impl KeyDigests {
 
 /// Returns a start's idempotency key, if it carries one.
 ///
-/// The operation is meant with its ids: the same key for another agent is another key.
+/// The key is bound to the operation and its ids: the same text for another agent is another key.
 ///
 /// # Errors
 ///
 /// [`Error::Off`], [`Error::Missing`], [`Error::Repeated`], [`Error::Malformed`].
-pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Result<Option<Key<'h>>, Error> {
+pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Result<Option<IdempotencyKey<'h>>, Error> {
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else {
-        return if tenant.keys == Keys::Required { Err(Error::Missing) } else { Ok(None) };
+        return if tenant.idempotency == IdempotencyMode::Required { Err(Error::Missing) } else { Ok(None) };
     };
-    if tenant.keys == Keys::Off {
+    if tenant.idempotency == IdempotencyMode::Off {
         return Err(Error::Off);
     }
     if values.next().is_some() {
@@ -165,8 +168,8 @@ pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Resu
     }
     let text = parse(value.as_bytes()).ok_or(Error::Malformed)?;
     let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
-    let of = |tenant: &str| Digest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
-    Ok(Some(Key { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
+    let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
+    Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }
 
 /// Returns the text that a value of the header stands for, or nothing if it is malformed. It is a string of RFC 8941, as in
@@ -178,10 +181,10 @@ pub fn parse(value: &[u8]) -> Option<Cow<'_, [u8]>> {
         bare if bare.iter().all(|byte| is_bare(*byte)) => Cow::Borrowed(bare),
         _ => return None,
     };
-    (1..=LONGEST).contains(&text.len()).then_some(text)
+    (1..=MAX_LENGTH).contains(&text.len()).then_some(text)
 }
 
-/// A comma is what a proxy joins two headers with.
+/// Returns whether a byte may stand in a key without quotes. Not a comma, with which proxies join two headers.
 fn is_bare(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',')
 }
@@ -202,133 +205,23 @@ fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the tags of a start. If it has a key, the digests of the key and of the body are among them.
 #[must_use]
-pub fn tags(tenant: &Tenant, keyed: Option<KeyDigests>) -> Cow<'_, Tags> {
-    let Some(KeyDigests { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
+pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags> {
+    let Some(IdempotencyDigests { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
     Cow::Owned(tenant.tags.with_reserved(&[&digest.to_string(), &body.to_string()]))
 }
 
-/// What is to be done with a start.
-#[derive(Debug)]
-pub enum Turn {
-    /// It is the first with its key, or has none, and was counted by its tenant's limits.
-    Send(Option<Claim>, Reservation),
-    /// It was answered before.
-    Replay(Arc<Reply>),
-    /// It was found at the upstream; this is the answer that it must have got.
-    Recovered(Arc<Reply>),
-}
-
-impl Turn {
-    fn meaning(&self) -> Meaning {
-        match self {
-            Turn::Send(..) => Meaning::New,
-            Turn::Replay(_) => Meaning::Replayed,
-            Turn::Recovered(_) => Meaning::Recovered,
-        }
-    }
-}
-
-/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first. A key
-/// that is not known here is looked up, if the configuration wants that. The limits come before, so that a start that they refuse
-/// costs the upstream nothing.
-///
-/// # Errors
-///
-/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::LookUp`], and a
-/// limit that is reached. The key is as it was then, save that its outcome is unknown once several starts were found.
-pub async fn claim(
-    keyed: Option<KeyDigests>,
-    look_up: &LookUp<'_>,
-    looked_up: &mut Option<&'static str>,
-    standing: &mut Standing,
-) -> Result<Turn, crate::proxy::error::Error> {
-    let Some(keyed) = keyed else {
-        return Ok(Turn::Send(None, limit::reserve(look_up.tenant, Now::read(), standing)?));
-    };
-    let turn = turn(keyed, look_up, looked_up, standing).await;
-    let meaning = match &turn {
-        Ok(turn) => Some(turn.meaning()),
-        Err(crate::proxy::error::Error::Idempotency(error)) => error.meaning(),
-        // A limit: the key was new.
-        Err(_) => Some(Meaning::New),
-    };
-    meaning.into_iter().for_each(|meaning| look_up.tenant.counts.meters.keyed(meaning));
-    turn
-}
-
-async fn turn(
-    keyed: KeyDigests,
-    look_up: &LookUp<'_>,
-    looked_up: &mut Option<&'static str>,
-    standing: &mut Standing,
-) -> Result<Turn, crate::proxy::error::Error> {
-    let LookUp { snapshot, tenant, .. } = *look_up;
-    let (recovery, bounds) = (snapshot.idempotency.recovery, snapshot.idempotency.bounds);
-    let claimed = snapshot.claims.claim(&tenant.name, keyed.claim, keyed.body, bounds, Instant::now());
-    match claimed.map_err(Error::from)? {
-        Claimed::Answered(reply) => Ok(Turn::Replay(reply)),
-        Claimed::Unknown(_) if !recovery => Err(unknown(snapshot, keyed))?,
-        // It starts nothing, and is counted by no limit of starts.
-        Claimed::Unknown(claim) => match Box::pin(found(claim, keyed, look_up, looked_up)).await? {
-            Ok(reply) => Ok(Turn::Recovered(reply)),
-            Err(_not_listed) => Err(unknown(snapshot, keyed))?,
-        },
-        Claimed::New(claim) => {
-            let reservation = limit::reserve(tenant, Now::read(), standing)?;
-            if !recovery {
-                return Ok(Turn::Send(Some(claim), reservation));
-            }
-            // Boxed, as few starts need it and all would carry its future around.
-            match Box::pin(found(claim, keyed, look_up, looked_up)).await {
-                Ok(Ok(reply)) => {
-                    reservation.undo(standing);
-                    Ok(Turn::Recovered(reply))
-                }
-                Ok(Err(claim)) => Ok(Turn::Send(Some(claim), reservation)),
-                Err(error) => {
-                    reservation.release(standing);
-                    Err(error.into())
-                }
-            }
-        }
-    }
-}
-
-fn unknown(snapshot: &Snapshot, keyed: KeyDigests) -> Error {
+/// Returns the error for a key whose start may have started an execution.
+pub(super) fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns the error for a key of which it cannot be told which execution it started.
+/// Returns the error for a key with several executions that do not show which of them it started.
 #[must_use]
-pub fn several(snapshot: &Snapshot, keyed: KeyDigests) -> Error {
+pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
     Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Looks for the first start with a key at the upstream. Returns the answer that it must have got, or the claim where there
-/// is none.
-async fn found(
-    claim: Claim,
-    keyed: KeyDigests,
-    look_up: &LookUp<'_>,
-    looked_up: &mut Option<&'static str>,
-) -> Result<Result<Arc<Reply>, Claim>, Error> {
-    let found = look_up.find(keyed.digest).await;
-    *looked_up = Some(found.as_ref().map_or("failed", |found| found.name()));
-    match found.map_err(Error::LookUp)? {
-        Found::One { id, body } => {
-            let reply = Arc::new(recovered(id));
-            claim.found(Arc::clone(&reply), body, Instant::now());
-            if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
-        }
-        Found::Nothing => Ok(Err(claim)),
-        Found::Several => {
-            claim.unknown(Instant::now());
-            Err(several(look_up.snapshot, keyed))
-        }
-    }
-}
-
-/// Returns what is kept of a whole answer that names its execution.
+/// Returns the part of a whole answer that is kept.
 #[must_use]
 pub fn reply(response: &Response<Body>) -> Reply {
     Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
@@ -341,7 +234,7 @@ pub fn recovered(id: Uuid) -> Reply {
     Reply::new(status, Some(&HeaderValue::from_static(media_type)), text.as_bytes())
 }
 
-/// Returns what was kept as an answer.
+/// Returns a kept answer as a response.
 #[must_use]
 pub fn answer(reply: &Reply) -> Response<Body> {
     let mut response = Response::new(Body::whole(reply.body.clone()));
@@ -350,7 +243,7 @@ pub fn answer(reply: &Reply) -> Response<Body> {
     response
 }
 
-/// The answer again.
+/// Returns a kept answer as a response that says that it is a replay.
 #[must_use]
 pub fn replayed(reply: &Reply) -> Response<Body> {
     let mut response = answer(reply);

@@ -1,4 +1,8 @@
-//! The request to the upstream, built from nothing: what is not named here does not leave.
+//! The request to the upstream, as a recipe: it is made anew each time it is sent.
+//!
+//! It is built from nothing: what is not named here does not leave.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
@@ -6,73 +10,100 @@ use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
 
-use crate::asteroid::operation::{self, Call};
+use crate::asteroid::operation::{self, Call, Operation};
 use crate::facts::request_id::{self, RequestId};
 use crate::json::Pieces;
-use crate::record::Record;
+use crate::state::Permit;
+use crate::trace::Trace;
 use crate::transport::body::Body;
 
+use super::credential::ChosenVersion;
 use super::generation::Snapshot;
 
-/// What a caller's request keeps, beside its trace context. Everything else of it, credentials of any name among it, stays behind.
+/// The headers of a caller that go along, beside its trace context. All others stay behind, credentials of any name among them.
 const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
 
-/// The request for a call, without the key.
-///
-/// # Errors
-///
-/// Where base and path are no path together, which those of a resolved configuration and a selected call are.
-pub fn build(
-    snapshot: &Snapshot,
-    call: &Call<'_>,
-    caller: &Parts,
-    record: &Record,
-    body: Body,
-) -> Result<Request<Body>, operation::Error> {
-    let path = match caller.uri.path_and_query() {
-        // Shared, not parsed again.
-        Some(sent) if call.leaves_as(&snapshot.base_path, sent.as_str()) => sent.clone(),
-        _ => {
-            let path = Bytes::from(call.path(&snapshot.base_path));
-            PathAndQuery::from_maybe_shared(path).map_err(|_| operation::Error::Path)?
-        }
-    };
-    let mut request = request(snapshot, caller.method.clone(), path, &record.facts.request_id, body);
-    for (name, value) in caller.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
-        request.headers_mut().append(name, value.clone());
-    }
-    record.trace.pass_on(&caller.headers, &mut request);
-    Ok(request)
-}
-
-/// A question of the gateway's own below the base and without the key.
-///
-/// # Errors
-///
-/// Where base and path are no path together.
-pub fn look_up(snapshot: &Snapshot, path: &str, request_id: &RequestId) -> Result<Request<Body>, operation::Error> {
-    let path = [&snapshot.base_path, path].concat();
-    let path = PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| operation::Error::Path)?;
-    let mut request = request(snapshot, Method::GET, path, request_id, Body::from(Pieces::default()));
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    Ok(request)
-}
-
-fn request(
-    snapshot: &Snapshot,
-    method: Method,
+/// A request that can be sent, as often as it may be.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The operation that it asks for.
+    pub(super) operation: Operation,
+    snapshot: Arc<Snapshot>,
     path: PathAndQuery,
-    request_id: &RequestId,
-    body: Body,
-) -> Request<Body> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from(path);
-    let mut headers = HeaderMap::with_capacity(12);
-    headers.insert(HOST, snapshot.authority.clone());
-    // An answer that is not content-coded can be read, and is passed on as it came.
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(request_id::NAME, request_id.header_value());
-    *request.headers_mut() = headers;
-    request
+    /// The caller's, of which [`KEPT`] and the trace context go along.
+    headers: HeaderMap,
+    request_id: RequestId,
+    payload: Pieces,
+}
+
+impl Outgoing {
+    /// Creates the recipe for a call, which takes the caller's headers.
+    ///
+    /// # Errors
+    ///
+    /// If base and path are no path together, which those of a resolved configuration and a selected call are.
+    pub(super) fn for_call(
+        snapshot: &Arc<Snapshot>,
+        call: &Call<'_>,
+        head: &Parts,
+        headers: HeaderMap,
+        request_id: RequestId,
+        payload: Pieces,
+    ) -> Result<Outgoing, operation::Error> {
+        let path = match head.uri.path_and_query() {
+            // Shared, not parsed again.
+            Some(sent) if call.leaves_as(&snapshot.base_path, sent.as_str()) => sent.clone(),
+            _ => parsed(call.path(&snapshot.base_path))?,
+        };
+        let (operation, snapshot) = (call.operation, Arc::clone(snapshot));
+        Ok(Outgoing { operation, snapshot, path, headers, request_id, payload })
+    }
+
+    /// Creates the recipe for a question of the gateway's own, with a path and query below the base, and on behalf of a caller
+    /// with these headers.
+    ///
+    /// # Errors
+    ///
+    /// If base and path are no path together.
+    pub(super) fn for_question(
+        snapshot: &Arc<Snapshot>,
+        operation: Operation,
+        path: &str,
+        caller: &HeaderMap,
+        request_id: RequestId,
+    ) -> Result<Outgoing, operation::Error> {
+        let path = parsed([&snapshot.base_path, path].concat())?;
+        let mut headers = Trace::context_of(caller);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let snapshot = Arc::clone(snapshot);
+        Ok(Outgoing { operation, snapshot, path, headers, request_id, payload: Pieces::default() })
+    }
+
+    /// Makes the request that is sent on behalf of an admitted one. It carries a part of the trace of its own, and the
+    /// credential.
+    pub(super) fn request(&self, trace: &Trace, credential: &ChosenVersion, permit: &Permit) -> Request<Body> {
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(HOST, self.snapshot.authority.clone());
+        // An answer that is not content-coded can be read, and is passed on as it came.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(request_id::NAME, self.request_id.header_value());
+        for (name, value) in self.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
+            headers.append(name, value.clone());
+        }
+        let mut request = Request::new(Body::from(self.payload.clone()));
+        *request.method_mut() = self.method();
+        *request.uri_mut() = Uri::from(self.path.clone());
+        *request.headers_mut() = headers;
+        trace.pass_on(&self.headers, &mut request);
+        credential.inject(permit, &mut request);
+        request
+    }
+
+    fn method(&self) -> Method {
+        self.operation.rules().method.clone()
+    }
+}
+
+fn parsed(path: String) -> Result<PathAndQuery, operation::Error> {
+    PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| operation::Error::Path)
 }

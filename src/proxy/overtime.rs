@@ -1,82 +1,79 @@
-//! Reading on after the time-out: the caller of a start with a key is told that the outcome is unknown, and an answer that still
-//! comes settles the key.
+//! Awaiting an answer after its time-out. The caller of a start with an idempotency key is told that the outcome is unknown; an
+//! answer that still comes settles the key.
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Response;
 
-use crate::drain::Draining;
+use crate::drain::DrainSignal;
 use crate::event;
 use crate::facts::Outcome;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::InFlight;
+use crate::state::{IdempotencyOutcome, InFlightCount, StartInFlight};
 use crate::tasks::{Kind, Tasks};
 use crate::tenant::Tenant;
 
 use super::Proxy;
 use super::answer::Body;
-use super::exchange::{Stake, proof};
+use super::exchange::{proof, settle};
 
-/// How long an answer is read after its time-out.
-pub(super) const LENGTH: Duration = Duration::from_secs(120);
+/// How long an answer is awaited after its time-out.
+pub(super) const MAX_OVERTIME: Duration = Duration::from_secs(120);
 
-/// How many starts of a tenant without a limit of `in_flight` are read on at once.
-const UNLIMITED: u32 = 32;
+/// How many answers are awaited at once for a tenant without a limit of `in_flight`.
+const DEFAULT_LIMIT: u32 = 32;
 
-/// The rest of a start that was sent.
-pub(super) type Rest = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+/// The answer to a start that was sent.
+pub(super) type PendingAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
-/// How a start is read on.
+/// What is needed to await an answer after its time-out.
 pub(super) struct Continuation {
     tasks: Tasks,
-    draining: Draining,
-    overdue: Arc<InFlight>,
+    draining: DrainSignal,
+    overdue: Arc<InFlightCount>,
     limit: Option<NonZeroU32>,
 }
 
-/// One start that is read on, counted until this is dropped.
-struct Overdue(Arc<InFlight>);
-
-impl Drop for Overdue {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
 impl Continuation {
-    /// Creates it for a start of a tenant, of whose exchanges in flight at most half are read on.
+    /// Creates it for a start of a tenant. At most half of the tenant's exchanges in flight may be awaited so.
     pub(super) fn new(proxy: &Proxy, tenant: &Tenant) -> Continuation {
-        let limit = tenant.limits.in_flight.map_or(UNLIMITED, |limit| limit.get() / 2);
+        let limit = tenant.limits.in_flight.map_or(DEFAULT_LIMIT, |limit| limit.get() / 2);
         Continuation {
             tasks: proxy.tasks.clone(),
             draining: proxy.draining.clone(),
-            overdue: Arc::clone(&tenant.counts.overdue),
+            overdue: Arc::clone(&tenant.state.overdue),
             limit: NonZeroU32::new(limit),
         }
     }
 
-    /// Reads a start to its end in the background, if the tenant has room for another one and no drain is under way.
+    /// Awaits the answer in the background, if the tenant's limit allows that and no drain is under way. Returns what becomes of
+    /// the key.
     ///
-    /// Returns what becomes of the key, as the log calls it. A drain does not wait for the start, as its caller was answered:
-    /// it is given up, which leaves the key's outcome unknown.
-    pub(super) fn read_on(self, rest: Rest, stake: Stake, record: &mut Record) -> &'static str {
+    /// A drain does not wait for the answer, as the caller has got one. It gives up, which leaves the outcome of the key unknown.
+    pub(super) fn wait_in_background(
+        self,
+        answer: PendingAnswer,
+        start: StartInFlight,
+        record: &mut Record,
+    ) -> IdempotencyOutcome {
         let Continuation { tasks, mut draining, overdue, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
-        let Some(Ok(_)) = limit.map(|limit| overdue.enter(Some(limit))) else { return "unknown" };
-        let overdue = Overdue(overdue);
+        let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else {
+            return IdempotencyOutcome::Unknown;
+        };
         let (request_id, tenant) = (record.facts.request_id.clone(), record.facts.tenant.clone());
         let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
-        // The request that was sent takes its memory until then.
+        // The request that was sent takes this memory until then.
         let memory = record.memory.take();
-        tasks.spawn(Kind::Exchange, async move {
+        tasks.spawn(Kind::Detached, async move {
             let _held = (overdue, memory);
             let ended = tokio::select! {
                 biased;
-                ended = rest => ended,
+                ended = answer => ended,
                 () = draining.closing() => {
                     tracing::warn!(
                         event = event::START_ABANDONED,
@@ -84,14 +81,14 @@ impl Continuation {
                         tenant = tenant.as_deref(),
                         outcome = Outcome::Unknown.name(),
                         idempotency_digest = digest.map(tracing::field::display),
-                        idempotency_outcome = "unknown",
-                        "the drain gave up a start whose caller had been told of the time-out"
+                        idempotency_outcome = IdempotencyOutcome::Unknown.code(),
+                        "the drain aborted a start whose caller had been told of the time-out"
                     );
                     return;
                 }
             };
             let proof = proof(&ended);
-            let key = stake.settle(proof, ended.as_ref().ok());
+            let key = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
             if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
                 meters.started(operation);
             }
@@ -101,13 +98,13 @@ impl Continuation {
                 tenant = tenant.as_deref(),
                 outcome = Outcome::of(proof).name(),
                 idempotency_digest = digest.map(tracing::field::display),
-                idempotency_outcome = key,
+                idempotency_outcome = key.map(IdempotencyOutcome::code),
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
                 error = ended.as_ref().err().map(Error::slug),
-                "a start ended after its caller had been told of the time-out"
+                "a start completed after its caller had been told of the time-out"
             );
         });
-        "in_flight"
+        IdempotencyOutcome::InFlight
     }
 }

@@ -29,13 +29,13 @@ pub struct Rehearsal {
 impl Proxy {
     /// Prepares a request of this machine, and drops what would be sent with it: permit, claim and reservation go back.
     pub async fn rehearse(&self, served: &Served, request: Request<Full<Bytes>>) -> Rehearsal {
-        let (head, mut body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
-        let prepared = self.prepare(served, &head, &mut body, &mut record).await;
+        let prepared = self.prepare(served, &mut head, &mut body, &mut record).await;
         let request = prepared.map(|prepared| match prepared {
-            Prepared::Send(exchange) => Some(exchange.request),
+            Prepared::Send(exchange) => Some(exchange.attempt.request()),
             Prepared::Replay(..) => None,
         });
         Rehearsal { record, request }

@@ -1,25 +1,25 @@
-//! A key in an environment variable: for development, because the environment is inherited by children, listed by
+//! A secret in an environment variable: for development, because the environment is inherited by children, listed by
 //! tools, and cannot be zeroed.
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{Error, Fetched, Secret, without_line_break};
+use super::{Content, Error, Problem, Secret, without_line_break};
 
-/// The environment that secrets are read from: the process's own, and perhaps one variable for development, so that
-/// `dev` needs neither a file nor a change of the process's environment.
+/// The environment that secrets are read from: the process's own, and perhaps one more variable. With it, `dev` needs neither
+/// a file nor a change of the process's environment.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     development: Option<(String, Secret)>,
 }
 
 impl Environment {
-    /// The process's own environment.
+    /// Returns the process's own environment.
     #[must_use]
     pub fn process() -> Self {
         Self::default()
     }
 
-    /// The process's own environment, in which the variable `name` holds `secret`, whatever it was.
+    /// Returns the process's own environment, except that the variable `name` holds `secret`.
     #[must_use]
     pub fn with_development(name: impl Into<String>, secret: Secret) -> Self {
         Self { development: Some((name.into(), secret)) }
@@ -29,14 +29,14 @@ impl Environment {
         if let Some((_, secret)) = self.development.as_ref().filter(|(known, _)| known == name) {
             return Ok(secret.clone());
         }
-        let value = std::env::var_os(name).ok_or_else(|| Error::Unset { name: name.to_owned() })?;
+        let error = |problem| Error { place: format!("environment variable {name}"), problem };
+        let value = std::env::var_os(name).ok_or_else(|| error(Problem::Unset))?;
         let bytes = Zeroizing::new(value.into_encoded_bytes());
-        Secret::from_slice(without_line_break(&bytes))
-            .map_err(|invalid| Error::Invalid { place: name.to_owned(), invalid })
+        Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(Problem::Invalid(invalid)))
     }
 }
 
-/// One variable, which nobody changes while the process runs.
+/// One variable, which does not change while the process runs.
 #[derive(Debug)]
 pub struct Store {
     name: String,
@@ -48,8 +48,8 @@ impl Store {
         Store { name: name.to_owned(), environment: environment.clone() }
     }
 
-    pub(super) fn fetch(&self) -> Result<Fetched, Error> {
-        Ok(Fetched { key: self.environment.read(&self.name)?, previous: None })
+    pub(super) fn fetch(&self) -> Result<Content, Error> {
+        Ok(Content { current: self.environment.read(&self.name)?, previous: None })
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn read(environment: &Environment, name: &str) -> Result<Secret, Error> {
-        Store::new(name, environment).fetch().map(|fetched| fetched.key)
+        Store::new(name, environment).fetch().map(|content| content.current)
     }
 
     #[test]
@@ -70,8 +70,11 @@ mod tests {
     #[test]
     fn an_unset_variable_is_named() {
         let error = read(&Environment::process(), "ASTEROID_GATEWAY_TEST_UNSET").unwrap_err();
-        assert_eq!(error, Error::Unset { name: "ASTEROID_GATEWAY_TEST_UNSET".to_owned() });
-        assert!(error.to_string().contains("ASTEROID_GATEWAY_TEST_UNSET"));
+        assert_eq!(error.problem, Problem::Unset);
+        assert_eq!(
+            error.to_string(),
+            "environment variable ASTEROID_GATEWAY_TEST_UNSET: is not set; set it to the API key"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A key in a file, as Kubernetes, Docker and systemd mount it, and perhaps the key before in another.
+//! A secret in a file, as Kubernetes, Docker and systemd mount it, and perhaps the previous one in another.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -8,40 +8,40 @@ use tokio::time::sleep;
 
 use crate::files::{self, Changes};
 
-use super::store::{PATIENCE, Pace};
-use super::{Error, Fetched, Invalid, MAX_LENGTH, Secret, without_line_break};
+use super::pace::{Pace, TIMEOUT};
+use super::{Content, Error, Invalid, MAX_LENGTH, Problem, Secret, without_line_break};
 
-/// A file that could not be read is tried again when it changes; and so often besides, since what kept it from being read may be
-/// something else.
+/// A file is read again when it changes. One that could not be read is read again at this pace, too, since the reason may lie
+/// elsewhere.
 pub(super) const PACE: Pace = Pace { every: Duration::from_secs(5), longest: Duration::from_secs(10) };
 
-/// How long the files must hold the same for it to be taken in: a file that is written in place is half a key for a moment,
-/// and an empty one.
-const SETTLED: Duration = Duration::from_millis(100);
+/// How long the files must stay the same before a change is believed: a file that is written in place is empty for a moment,
+/// and then holds half a secret.
+const SETTLING_TIME: Duration = Duration::from_millis(100);
 
-/// How often they are looked at for that.
-const LOOKS: usize = 10;
+/// How often they are read for that.
+const MAX_READINGS: usize = 10;
 
-/// A key, and a line break of two characters.
+/// A secret, and a line break of two characters.
 const LIMIT: usize = MAX_LENGTH + 2;
 
-/// Looks at one file, or two.
+/// One file, or two.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     previous: Option<PathBuf>,
-    /// What they held when that was last handed on.
-    known: Option<Found>,
+    /// What was last returned.
+    known: Option<Reading>,
 }
 
-type Found = Result<Fetched, Error>;
+type Reading = Result<Content, Error>;
 
 impl Store {
     pub(super) fn new(path: &Path, previous: Option<&Path>) -> Store {
         Store { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None }
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(super) fn place(&self) -> String {
         self.path.display().to_string()
     }
 
@@ -50,60 +50,61 @@ impl Store {
         Changes::of([&self.path].into_iter().chain(&self.previous).cloned(), LIMIT)
     }
 
-    /// What the files hold; where that is news, once it has settled.
-    pub(super) async fn fetch(&mut self) -> Found {
-        let mut found = self.look().await;
-        for _ in 0..LOOKS {
-            if self.known.as_ref().is_none_or(|known| same(known, &found)) {
-                self.known = Some(found.clone());
-                return found;
+    /// Reads the files. A change is returned once it has settled.
+    pub(super) async fn fetch(&mut self) -> Reading {
+        let mut reading = self.read().await;
+        for _ in 0..MAX_READINGS {
+            if self.known.as_ref().is_none_or(|known| is_same(known, &reading)) {
+                self.known = Some(reading.clone());
+                return reading;
             }
-            sleep(SETTLED).await;
-            let before = std::mem::replace(&mut found, self.look().await);
-            if same(&before, &found) {
+            sleep(SETTLING_TIME).await;
+            let before = std::mem::replace(&mut reading, self.read().await);
+            if is_same(&before, &reading) {
                 self.known = None;
             }
         }
-        Err(Error::Restless { path: self.path.clone() })
+        Err(Error { place: self.place(), problem: Problem::Unstable })
     }
 
-    async fn look(&self) -> Found {
-        let key = read(&self.path).await?;
-        let Some(previous) = &self.previous else { return Ok(Fetched { key, previous: None }) };
-        let previous = Some(read(previous).await).filter(|found| {
-            // Between two rotations there is no key before.
-            !matches!(found, Err(Error::Missing { .. } | Error::Invalid { invalid: Invalid::Empty, .. }))
+    async fn read(&self) -> Reading {
+        let current = read(&self.path).await?;
+        let Some(previous) = &self.previous else { return Ok(Content { current, previous: None }) };
+        let previous = Some(read(previous).await).filter(|previous| {
+            // Between two rotations there is none.
+            let problem = previous.as_ref().err().map(|error| &error.problem);
+            !matches!(problem, Some(Problem::NoFile | Problem::Invalid(Invalid::Empty)))
         });
-        Ok(Fetched { key, previous })
+        Ok(Content { current, previous })
     }
 }
 
-/// Two reasons for a missing key are not told apart: neither is a key.
-fn same(one: &Found, other: &Found) -> bool {
+/// Returns whether two readings are the same. Two errors are: neither has a secret.
+fn is_same(one: &Reading, other: &Reading) -> bool {
     let (one, other) = match (one, other) {
         (Ok(one), Ok(other)) => (one, other),
         (one, other) => return one.is_err() == other.is_err(),
     };
-    let before = match (&one.previous, &other.previous) {
+    let is_previous_same = match (&one.previous, &other.previous) {
         (Some(Ok(one)), Some(Ok(other))) => one.is(other),
         (Some(Err(_)), Some(Err(_))) | (None, None) => true,
         _ => false,
     };
-    before && one.key.is(&other.key)
+    is_previous_same && one.current.is(&other.current)
 }
 
-/// Reads the whole file; one line break at its end is not part of the key.
+/// Reads the whole file. One line break at its end is no part of the secret.
 async fn read(path: &Path) -> Result<Secret, Error> {
-    let place = || path.display().to_string();
-    let failed = |error: &io::Error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing { path: path.to_owned() },
-        ErrorKind::IsADirectory => Error::Directory { path: path.to_owned() },
-        ErrorKind::FileTooLarge => Error::Invalid { place: place(), invalid: Invalid::TooLong },
-        ErrorKind::TimedOut => Error::Slow { place: place(), after: PATIENCE },
-        _ => Error::Unreadable { path: path.to_owned(), reason: error.to_string() },
+    let error = |problem| Error { place: path.display().to_string(), problem };
+    let problem = |error: &io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Problem::NoFile,
+        ErrorKind::IsADirectory => Problem::Directory,
+        ErrorKind::FileTooLarge => Problem::Invalid(Invalid::TooLong),
+        ErrorKind::TimedOut => Problem::TimedOut(TIMEOUT),
+        _ => Problem::Unreadable(error.to_string()),
     };
-    let bytes = files::read(path, LIMIT).await.map_err(|error| failed(&error))?;
-    Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| Error::Invalid { place: place(), invalid })
+    let bytes = files::read(path, LIMIT).await.map_err(|reason| error(problem(&reason)))?;
+    Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(Problem::Invalid(invalid)))
 }
 
 #[cfg(test)]
@@ -123,8 +124,8 @@ mod tests {
     }
 
     async fn fetched(store: &mut Store) -> Result<String, Error> {
-        let fetched = store.fetch().await?;
-        Ok(String::from_utf8(fetched.key.expose().to_vec()).unwrap())
+        let content = store.fetch().await?;
+        Ok(String::from_utf8(content.current.expose().to_vec()).unwrap())
     }
 
     #[tokio::test]
@@ -137,7 +138,7 @@ mod tests {
             write(&path, first).unwrap();
             // The first look at the file comes before what is written then.
             let later = async {
-                sleep(SETTLED / 2).await;
+                sleep(SETTLING_TIME / 2).await;
                 write(&path, then).unwrap();
             };
             let (fetched, ()) = tokio::join!(fetched(&mut store), later);
@@ -151,8 +152,7 @@ mod tests {
         // The system makes another one for each reader.
         let mut store = Store::new(Path::new("/proc/sys/kernel/random/uuid"), None);
         assert!(store.fetch().await.is_ok());
-        let fetched = store.fetch().await;
-        assert!(matches!(fetched, Err(Error::Restless { .. })), "{fetched:?}");
+        assert_eq!(store.fetch().await.unwrap_err().problem, Problem::Unstable);
     }
 
     #[tokio::test]
@@ -165,7 +165,7 @@ mod tests {
                 write(&before, content).unwrap();
             }
             let previous = store.fetch().await.unwrap().previous;
-            previous.map(|previous| previous.map(|key| key.expose().to_vec()).map_err(|error| error.name()))
+            previous.map(|previous| previous.map(|key| key.expose().to_vec()).map_err(|error| error.code()))
         };
         assert_eq!(previous(None).await, None);
         assert_eq!(previous(Some("")).await, None);
@@ -202,7 +202,7 @@ mod tests {
         ] {
             let (_directory, path) = file(content);
             let error = read(&path).await.unwrap_err();
-            assert!(matches!(&error, Error::Invalid { invalid, .. } if *invalid == expected), "{error:?}");
+            assert_eq!(error.problem, Problem::Invalid(expected));
             assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
         }
@@ -212,11 +212,11 @@ mod tests {
     async fn a_path_without_a_readable_file_says_what_to_do() {
         let (directory, _path) = file("sk-0123456789abc");
         let at = async |path: &str| read(&directory.path().join(path)).await.unwrap_err();
-        assert!(matches!(at("absent").await, Error::Missing { .. }));
-        assert!(matches!(at("key/below").await, Error::Missing { .. }));
-        assert!(matches!(at(".").await, Error::Directory { .. }));
-        assert!(at("absent").await.to_string().contains("put the key there"));
-        assert!(matches!(at("nul\0byte").await, Error::Unreadable { .. }));
+        assert_eq!(at("absent").await.problem, Problem::NoFile);
+        assert_eq!(at("key/below").await.problem, Problem::NoFile);
+        assert_eq!(at(".").await.problem, Problem::Directory);
+        assert!(at("absent").await.to_string().contains("put the API key there"));
+        assert!(matches!(at("nul\0byte").await.problem, Problem::Unreadable(_)));
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert!(at("pipe").await.to_string().contains("not a regular file"), "opening it would wait for a writer");

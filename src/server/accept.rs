@@ -1,4 +1,4 @@
-//! One listening socket, shared by all workers, so that none holds a queue of its own that closing would reset.
+//! Accepting connections from one listening socket, which all workers share: closing a socket resets what is in its queue.
 
 use std::future::poll_fn;
 use std::io;
@@ -23,17 +23,17 @@ use super::connection;
 use super::socket::{Bound, Socket};
 use super::stream::Stream;
 
-/// How long accepting pauses if the system has no descriptor or memory left: the queue holds meanwhile.
-pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
+/// How long accepting pauses if the system has no descriptor or memory left. Connections wait in the queue meanwhile.
+pub(crate) const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often the log says that connections from outside `trusted_peers` are closed.
-const OUTSIDERS: Duration = Duration::from_secs(60);
+/// The shortest time between two lines of the log about connections from outside `trusted_peers`.
+const OUTSIDER_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Binds an address; the socket may be cloned for each worker.
+/// Binds an address, and returns a socket that can be cloned for each worker.
 ///
 /// # Errors
 ///
-/// Where the address is taken, not of this machine, or not allowed.
+/// If the address is taken, not of this machine, or not allowed.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_reuseaddr(true)?;
@@ -43,36 +43,35 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// The acceptor of one listener on one worker.
 pub struct Acceptor {
-    /// What speaks TLS, where callers do.
+    /// Present if callers speak TLS.
     pub tls: Option<TlsAcceptor>,
-    /// How many callers the process takes.
+    /// The connection permits of the process.
     pub capacity: Capacity,
     /// The listener's position among all.
     pub listener: usize,
-    /// What callers are served by.
+    /// The listener's present configuration.
     pub current: Arc<Current>,
-    /// What counts them.
+    /// The number of its open connections.
     pub open: Gauge,
-    /// What serves them.
+    /// This worker's proxy.
     pub proxy: Arc<Proxy>,
 }
 
 impl Acceptor {
-    /// Accepts on this worker's clone of the listening socket until the drain closes it; what was queued by then is
-    /// accepted too.
+    /// Accepts from this worker's clone of the listening socket until the drain closes it, and then what is queued by then.
     ///
-    /// If no place is free and none can be made free, one caller waits for it here and the others in the queue.
+    /// If there is no permit, one connection waits for it here and the others in the queue.
     pub async fn run(self, socket: Socket) {
         let mut draining = self.proxy.draining.clone();
         let closing = draining.closing();
         tokio::pin!(closing);
         // Each begins an episode of which the log has one line.
-        let (mut crowded, mut exhausted) = (false, false);
-        let mut reminded = None;
+        let (mut is_full, mut is_short) = (false, false);
+        let mut outsider_logged = None;
         loop {
             let next = poll_fn(|context| {
                 let accepted = socket.poll_accept(context);
-                crowded &= accepted.is_ready();
+                is_full &= accepted.is_ready();
                 accepted
             });
             let accepted = tokio::select! {
@@ -82,58 +81,58 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    exhausted = false;
-                    if self.is_trusted(peer, &mut reminded) {
-                        let permit = self.permit(peer, &mut crowded).await;
+                    is_short = false;
+                    if self.is_trusted(peer, &mut outsider_logged) {
+                        let permit = self.permit(peer, &mut is_full).await;
                         self.serve(stream, peer, permit);
                     }
                 }
-                Err(error) => failed(&error, &mut exhausted).await,
+                Err(error) => pause_after(&error, &mut is_short).await,
             }
         }
         let Ok(socket) = socket.into_bound() else { return };
         while let Some((stream, peer)) = queued(&socket) {
-            if self.is_trusted(peer, &mut reminded) {
+            if self.is_trusted(peer, &mut outsider_logged) {
                 let permit = self.capacity.permit(self.listener, peer).await;
                 self.serve(stream, peer, permit);
             }
         }
     }
 
-    /// Whether anything is read of this peer. One from outside `trusted_peers` can be no tenant, so its connection is closed
-    /// before it takes a place.
-    fn is_trusted(&self, peer: Peer, reminded: &mut Option<Instant>) -> bool {
+    /// Returns whether anything is read from this peer. One from outside `trusted_peers` can be no tenant, so its connection is
+    /// closed before it takes a permit.
+    fn is_trusted(&self, peer: Peer, logged: &mut Option<Instant>) -> bool {
         if self.current.load().listener.tenant.trusts(peer) {
             return true;
         }
         self.proxy.sinks.metrics.closed(CloseReason::Outsider);
-        if reminded.is_none_or(|last| last.elapsed() >= OUTSIDERS) {
-            *reminded = Some(Instant::now());
+        if logged.is_none_or(|last| last.elapsed() >= OUTSIDER_LOG_INTERVAL) {
+            *logged = Some(Instant::now());
             tracing::warn!(
                 event = event::LISTENER_PEER_REFUSED,
                 %peer,
-                "a connection from outside `trusted_peers` was closed; if the peer may call, add its address to the listener. \
-                 Said once a minute at most"
+                "connection closed: the peer is not in `trusted_peers`. If it may call, add its address to the \
+                 listener. Logged once a minute at most"
             );
         }
         false
     }
 
-    async fn permit(&self, peer: Peer, crowded: &mut bool) -> ConnectionPermit {
+    async fn permit(&self, peer: Peer, is_full: &mut bool) -> ConnectionPermit {
         if let Some(permit) = self.capacity.try_permit(self.listener, peer) {
             return permit;
         }
         if !self.capacity.evict_for(self.listener, peer) {
             self.proxy.sinks.metrics.delayed.add();
-            if !*crowded {
+            if !*is_full {
                 tracing::error!(
                     event = event::CONNECTION_LIMIT_REACHED,
-                    connections = self.capacity.max(),
-                    "as many callers are connected as may be, and all have requests under way; more wait. Raise the limit of \
-                     open files (ulimit -Hn) or of memory"
+                    limit = self.capacity.max(),
+                    "the limit of connections is reached, and all have requests in flight; more callers wait. Raise \
+                     the limit of open files (ulimit -Hn) or of memory"
                 );
             }
-            *crowded = true;
+            *is_full = true;
         }
         self.capacity.permit(self.listener, peer).await
     }
@@ -141,7 +140,7 @@ impl Acceptor {
     fn serve(&self, stream: Stream, peer: Peer, permit: ConnectionPermit) {
         let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
         let activity = Arc::clone(permit.activity());
-        // Boxed, because each future that only wraps another holds its memory twice.
+        // Boxed, because a future that wraps another holds its memory twice.
         let served = Box::pin(connection::serve(stream, peer, activity, current, proxy, self.tls.clone()));
         let open = self.open.open();
         self.proxy.tasks.spawn(Kind::Connection, async move {
@@ -151,7 +150,8 @@ impl Acceptor {
     }
 }
 
-/// A connection that is already in the queue. The system is asked: the runtime learns of one only when it next waits.
+/// Returns a connection that is already in the queue. The system is asked, because the runtime learns of one only when it next
+/// waits.
 fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
     loop {
         match socket.accept_queued() {
@@ -162,24 +162,29 @@ fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
     }
 }
 
-/// Whether accepting failed for want of descriptors or memory, so that the next try fails as well. Any other error is about
-/// one connection, which is no longer in the queue.
+/// Returns whether accepting failed for want of descriptors or memory, so that the next try fails as well. Any other error is
+/// about one connection, which is no longer in the queue.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let Some(code) = error.raw_os_error() else { return false };
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&Errno::from_raw_os_error(code))
 }
 
-async fn failed(error: &io::Error, exhausted: &mut bool) {
+/// Lets other tasks run after accepting has failed, and the system recover if it lacks something.
+async fn pause_after(error: &io::Error, is_short: &mut bool) {
     if !is_shortage(error) {
-        tracing::debug!(event = event::CONNECTION_FAILED, %error, "a connection ended before it was accepted");
+        tracing::debug!(event = event::CONNECTION_FAILED, %error, "the connection ended before it was accepted");
         // Lets others run if such errors come without an end.
         return tokio::task::yield_now().await;
     }
-    if !*exhausted {
-        tracing::error!(event = event::LISTENER_ACCEPTING_FAILED, %error, "accepting a connection failed; is the limit of open files too low?");
+    if !*is_short {
+        tracing::error!(
+            event = event::LISTENER_ACCEPTING_FAILED,
+            %error,
+            "no connection can be accepted; raise the limit of open files (ulimit -Hn) or of memory"
+        );
     }
-    *exhausted = true;
-    tokio::time::sleep(EXHAUSTED).await;
+    *is_short = true;
+    tokio::time::sleep(SHORTAGE_PAUSE).await;
 }
 
 #[cfg(test)]

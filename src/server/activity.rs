@@ -1,4 +1,4 @@
-//! Whether the gateway works for a caller's connection or waits for the caller, and since when.
+//! Whether the gateway works for a caller's connection or waits for its caller, and since when.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,46 +14,46 @@ use tokio::time::{Instant, sleep_until};
 /// The activity of one connection.
 #[derive(Debug)]
 pub struct Activity {
-    since: Instant,
+    connected: Instant,
     /// Whether the head of a first request has come.
-    begun: Signal,
-    /// Whether the connection is to leave its place to another.
-    evicted: Signal,
-    /// Requests for which the gateway, the upstream or a caller's body has to come to an end.
+    first_request: Flag,
+    /// Whether the connection has to make room for another.
+    evicted: Flag,
+    /// The number of requests whose answers are under way, in the gateway or at the upstream, or whose bodies are.
     working: AtomicUsize,
-    /// Those among them that wait for more of their callers' bodies.
+    /// The number among them that wait for more of their callers' bodies.
     uploading: AtomicUsize,
-    /// When a request last began or ended, or a part of an answer was handed over, in milliseconds from `since`. Bytes that
+    /// When a request last began or ended, or a part of an answer was handed over, in milliseconds from `connected`. Bytes that
     /// drip into a head or a body do not count.
-    moved: AtomicU64,
+    progress: AtomicU64,
 }
 
-/// Something that happens once.
+/// A flag that tasks can wait for.
 #[derive(Debug, Default)]
-struct Signal {
-    given: AtomicBool,
-    waiting: Notify,
+struct Flag {
+    is_set: AtomicBool,
+    set: Notify,
 }
 
-impl Signal {
-    fn give(&self) {
-        self.given.store(true, Ordering::Release);
-        self.waiting.notify_waiters();
+impl Flag {
+    fn set(&self) {
+        self.is_set.store(true, Ordering::Release);
+        self.set.notify_waiters();
     }
 
-    fn withdraw(&self) {
-        self.given.store(false, Ordering::Release);
+    fn clear(&self) {
+        self.is_set.store(false, Ordering::Release);
     }
 
-    fn is_given(&self) -> bool {
-        self.given.load(Ordering::Acquire)
+    fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Acquire)
     }
 
-    async fn given(&self) {
-        // Made before the signal is read, so that none in between is missed.
-        let waiting = self.waiting.notified();
-        if !self.is_given() {
-            waiting.await;
+    async fn wait(&self) {
+        // Created before the flag is read, so that no change in between is missed.
+        let set = self.set.notified();
+        if !self.is_set() {
+            set.await;
         }
     }
 }
@@ -61,128 +61,130 @@ impl Signal {
 impl Default for Activity {
     fn default() -> Activity {
         Activity {
-            since: Instant::now(),
-            begun: Signal::default(),
-            evicted: Signal::default(),
+            connected: Instant::now(),
+            first_request: Flag::default(),
+            evicted: Flag::default(),
             working: AtomicUsize::new(0),
             uploading: AtomicUsize::new(0),
-            moved: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
         }
     }
 }
 
 impl Activity {
-    /// Notes that the head of a request has come, which is served until the answer is dropped.
+    /// Notes that the head of a request has come. The request counts as served until the guard is dropped.
     #[must_use]
-    pub fn begin(self: &Arc<Self>) -> RequestGuard {
-        if !self.begun.is_given() {
-            self.begun.give();
+    pub fn begin_request(self: &Arc<Self>) -> RequestGuard {
+        if !self.first_request.is_set() {
+            self.first_request.set();
         }
-        self.work();
+        self.begin_work();
         RequestGuard(Arc::new(Request {
             activity: Arc::clone(self),
-            uploads: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
+            is_uploading: AtomicBool::new(false),
+            is_answered: AtomicBool::new(false),
         }))
     }
 
-    /// Whether the head of a request has come.
+    /// Returns whether the head of a request has come.
     #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.begun.is_given()
+    pub fn has_request(&self) -> bool {
+        self.first_request.is_set()
     }
 
     /// Resolves when the head of a first request has come.
-    pub async fn begun(&self) {
-        self.begun.given().await;
+    pub async fn first_request(&self) {
+        self.first_request.wait().await;
     }
 
-    /// Resolves if no first request has come this long after the connection did.
-    pub async fn is_late(&self, limit: Duration) {
-        sleep_until(self.since + limit).await;
-        if self.has_begun() {
+    /// Resolves if no first request has come this long after the connection.
+    pub async fn first_request_timeout(&self, timeout: Duration) {
+        sleep_until(self.connected + timeout).await;
+        if self.has_request() {
             std::future::pending().await
         }
     }
 
-    /// Resolves when nothing was to be done and nothing has moved for this long.
-    pub async fn idle(&self, patience: Duration) {
-        let mut check = self.since + patience;
+    /// Resolves when nothing was to be done and nothing has progressed for this long.
+    pub async fn idle_timeout(&self, timeout: Duration) {
+        let mut check = self.connected + timeout;
         loop {
             sleep_until(check).await;
-            let (now, due) = (Instant::now(), self.moved() + patience);
+            let (now, due) = (Instant::now(), self.last_progress() + timeout);
             check = match self.working.load(Ordering::Relaxed) {
                 0 if due <= now => return,
                 0 => due,
-                _ => now + patience,
+                _ => now + timeout,
             };
         }
     }
 
-    /// Returns since when the connection waits for its caller alone; nothing if the gateway or the upstream works for it, or
-    /// if it has been told to leave.
+    /// Returns since when the connection waits for its caller alone. Returns nothing if the gateway or the upstream works for
+    /// it, or if it is being evicted.
     #[must_use]
     pub fn silent_since(&self) -> Option<Instant> {
-        (!self.is_working() && !self.evicted.is_given()).then(|| self.moved())
+        (!self.is_working() && !self.evicted.is_set()).then(|| self.last_progress())
     }
 
-    /// Tells the connection to leave its place to another.
+    /// Asks the connection to make room for another.
     pub fn evict(&self) {
-        self.evicted.give();
+        self.evicted.set();
     }
 
-    /// Resolves when the connection was told to leave, unless a request has come meanwhile: then it stays.
+    /// Resolves when the connection is evicted. A request that has come meanwhile cancels the eviction.
     pub async fn evicted(&self) {
         loop {
-            self.evicted.given().await;
+            self.evicted.wait().await;
             if !self.is_working() {
                 return;
             }
-            self.evicted.withdraw();
+            self.evicted.clear();
         }
     }
 
-    /// Whether the gateway or the upstream works for the connection, rather than waiting for its caller.
+    /// Returns whether the gateway or the upstream works for the connection, rather than waiting for its caller.
     #[must_use]
     pub fn is_working(&self) -> bool {
         self.working.load(Ordering::Relaxed) > self.uploading.load(Ordering::Relaxed)
     }
 
-    fn moved(&self) -> Instant {
-        self.since + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    fn last_progress(&self) -> Instant {
+        self.connected + Duration::from_millis(self.progress.load(Ordering::Relaxed))
     }
 
-    fn work(&self) {
+    fn begin_work(&self) {
         self.working.fetch_add(1, Ordering::Relaxed);
-        self.note();
+        self.note_progress();
     }
 
-    fn rest(&self) {
-        self.note();
+    fn end_work(&self) {
+        self.note_progress();
         self.working.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn note(&self) {
-        let moved = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(moved, Ordering::Relaxed);
+    fn note_progress(&self) {
+        let now = u64::try_from(self.connected.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.progress.store(now, Ordering::Relaxed);
     }
 }
 
-/// A request that is being served, as its body sees it.
+/// A request that is being served, shared by its guard and its body.
 #[derive(Debug)]
 struct Request {
     activity: Arc<Activity>,
-    uploads: AtomicBool,
-    /// Whether its answer's head is there; the rest of its body is thrown away.
-    is_over: AtomicBool,
+    is_uploading: AtomicBool,
+    /// Whether the head of its answer is there; the rest of its body is discarded.
+    is_answered: AtomicBool,
 }
 
 impl Request {
-    fn set_uploading(&self, uploads: bool) {
-        if self.is_over.load(Ordering::Relaxed) || self.uploads.swap(uploads, Ordering::Relaxed) == uploads {
+    fn set_uploading(&self, is_uploading: bool) {
+        if self.is_answered.load(Ordering::Relaxed)
+            || self.is_uploading.swap(is_uploading, Ordering::Relaxed) == is_uploading
+        {
             return;
         }
-        if uploads {
+        if is_uploading {
             self.activity.uploading.fetch_add(1, Ordering::Relaxed);
         } else {
             self.activity.uploading.fetch_sub(1, Ordering::Relaxed);
@@ -190,31 +192,31 @@ impl Request {
     }
 }
 
-/// Held while a request is served, until its answer's head is there.
+/// A guard held while a request is served, until the head of its answer is there.
 #[derive(Debug)]
 pub struct RequestGuard(Arc<Request>);
 
 impl RequestGuard {
-    /// Returns the request's body as one whose waiting is noted.
+    /// Wraps the request's body, so that waiting for more of it is noted.
     pub fn upload<B>(&self, body: B) -> Upload<B> {
         Upload { body, request: Arc::clone(&self.0) }
     }
 
-    /// Returns the answer's body as one whose progress is noted.
+    /// Wraps the answer's body, so that its progress is noted.
     pub fn download<B>(&self, body: B) -> Download<B> {
-        Download { body, activity: Arc::clone(&self.0.activity), waiting: None }
+        Download { body, activity: Arc::clone(&self.0.activity), work: None }
     }
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.set_uploading(false);
-        self.0.is_over.store(true, Ordering::Relaxed);
-        self.0.activity.rest();
+        self.0.is_answered.store(true, Ordering::Relaxed);
+        self.0.activity.end_work();
     }
 }
 
-/// A caller's body. While more of it is waited for, the connection counts as silent.
+/// A caller's body. The connection counts as silent while more of the body is waited for.
 #[derive(Debug)]
 pub struct Upload<B> {
     body: B,
@@ -249,22 +251,22 @@ impl<B> Drop for Upload<B> {
     }
 }
 
-/// Held while a part of an answer is waited for.
+/// A guard held while a part of an answer is waited for.
 #[derive(Debug)]
 struct WorkGuard(Arc<Activity>);
 
 impl Drop for WorkGuard {
     fn drop(&mut self) {
-        self.0.rest();
+        self.0.end_work();
     }
 }
 
-/// An answer's body; asked for more only while the caller takes it.
+/// An answer's body. It is polled only while the caller takes what it yields.
 #[derive(Debug)]
 pub struct Download<B> {
     body: B,
     activity: Arc<Activity>,
-    waiting: Option<WorkGuard>,
+    work: Option<WorkGuard>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Download<B> {
@@ -272,13 +274,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Download<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let working = self.waiting.take().unwrap_or_else(|| {
-            self.activity.work();
+        let work = self.work.take().unwrap_or_else(|| {
+            self.activity.begin_work();
             WorkGuard(Arc::clone(&self.activity))
         });
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if frame.is_pending() {
-            self.waiting = Some(working);
+            self.work = Some(work);
         }
         frame
     }
@@ -299,11 +301,11 @@ mod tests {
 
     use super::*;
 
-    /// A body of which a part comes at every other look.
+    /// A body of which every other poll yields a part.
     #[derive(Default)]
-    struct Halting(bool);
+    struct SlowBody(bool);
 
-    impl Body for Halting {
+    impl Body for SlowBody {
         type Data = Bytes;
         type Error = Infallible;
 
@@ -313,47 +315,47 @@ mod tests {
         }
     }
 
-    fn look<B: Body + Unpin>(body: &mut B) -> bool {
+    fn yields<B: Body + Unpin>(body: &mut B) -> bool {
         Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[tokio::test]
     async fn a_connection_is_silent_between_requests_and_while_more_of_a_body_is_waited_for() {
         let activity = Arc::<Activity>::default();
-        assert!(activity.silent_since().is_some() && !activity.has_begun());
-        let serving = activity.begin();
-        assert!(activity.silent_since().is_none() && activity.has_begun());
-        let mut upload = serving.upload(Halting::default());
-        assert!(!look(&mut upload) && activity.silent_since().is_some());
-        assert!(look(&mut upload) && activity.silent_since().is_none());
-        let mut download = serving.download(Halting::default());
-        drop(serving);
+        assert!(activity.silent_since().is_some() && !activity.has_request());
+        let request = activity.begin_request();
+        assert!(activity.silent_since().is_none() && activity.has_request());
+        let mut upload = request.upload(SlowBody::default());
+        assert!(!yields(&mut upload) && activity.silent_since().is_some());
+        assert!(yields(&mut upload) && activity.silent_since().is_none());
+        let mut download = request.download(SlowBody::default());
+        drop(request);
         assert!(activity.silent_since().is_some());
-        assert!(!look(&mut download) && activity.silent_since().is_none(), "more of the answer is waited for");
-        assert!(look(&mut download) && activity.silent_since().is_some(), "the caller has to take it");
+        assert!(!yields(&mut download) && activity.silent_since().is_none(), "more of the answer is waited for");
+        assert!(yields(&mut download) && activity.silent_since().is_some(), "the caller has to take it");
     }
 
     #[tokio::test]
-    async fn a_body_that_is_thrown_away_does_not_hide_another_request_that_is_worked_on() {
+    async fn a_body_that_is_discarded_does_not_hide_another_request_that_is_worked_on() {
         let activity = Arc::<Activity>::default();
-        let (refused, other) = (activity.begin(), activity.begin());
-        let mut upload = refused.upload(Halting::default());
+        let (refused, other) = (activity.begin_request(), activity.begin_request());
+        let mut upload = refused.upload(SlowBody::default());
         drop(refused);
-        assert!(!look(&mut upload) && activity.silent_since().is_none());
+        assert!(!yields(&mut upload) && activity.silent_since().is_none());
         drop(other);
         assert!(activity.silent_since().is_some());
     }
 
     #[tokio::test]
-    async fn one_that_is_told_to_leave_is_not_told_again_and_stays_if_it_has_work_by_then() {
+    async fn an_eviction_is_not_repeated_and_is_cancelled_if_the_connection_has_work_by_then() {
         let activity = Arc::<Activity>::default();
         activity.evict();
         assert!(activity.silent_since().is_none());
         activity.evicted().await;
-        let serving = activity.begin();
+        let request = activity.begin_request();
         let stays = tokio::time::timeout(Duration::from_millis(1), activity.evicted()).await;
         assert!(stays.is_err());
-        drop(serving);
-        assert!(activity.silent_since().is_some(), "it can be told again");
+        drop(request);
+        assert!(activity.silent_since().is_some(), "it can be evicted again");
     }
 }

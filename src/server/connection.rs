@@ -1,4 +1,4 @@
-//! One caller's connection: TLS where the listener has it, then HTTP/2 if the caller chose it there, else HTTP/1.1.
+//! One caller's connection: TLS if the listener has a certificate, then HTTP/2 if the caller chose it there, else HTTP/1.1.
 
 use std::sync::Arc;
 
@@ -26,18 +26,18 @@ pub async fn serve(
     tls: Option<TlsAcceptor>,
 ) {
     if let Err(error) = set_nodelay(&stream) {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller left before it was served");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller hung up before it was served");
         return;
     }
     let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
     match tls {
         None => http1::serve(stream, peer, &activity, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
-        Some(tls) => Box::pin(encrypted(tls, stream, peer, activity, current, proxy)).await,
+        Some(tls) => Box::pin(serve_tls(tls, stream, peer, activity, current, proxy)).await,
     }
 }
 
-async fn encrypted(
+async fn serve_tls(
     acceptor: TlsAcceptor,
     stream: TimedStream,
     peer: Peer,
@@ -50,19 +50,23 @@ async fn encrypted(
         draining.closing().await;
         sleep(FIRST_REQUEST_GRACE).await;
     };
-    let shaken = tokio::select! {
+    let handshake = tokio::select! {
         biased;
-        shaken = acceptor.accept(stream) => shaken,
+        handshake = acceptor.accept(stream) => handshake,
         () = closing => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain ended a TLS handshake");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain aborted a TLS handshake");
             return;
         }
         () = late_or_evicted(&activity, &current, &proxy) => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the TLS handshake took too long, or its place was needed");
+            tracing::debug!(
+                event = event::CONNECTION_HANDSHAKE_FAILED,
+                %peer,
+                "TLS handshake aborted: it took too long, or its slot was needed"
+            );
             return;
         }
     };
-    let stream = match shaken {
+    let stream = match handshake {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, %error, "the TLS handshake failed");

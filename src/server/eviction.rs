@@ -7,11 +7,11 @@ use crate::proxy::generation::Current;
 use super::activity::Activity;
 use super::bounds::FIRST_HEAD_TIMEOUT;
 
-/// Resolves when the connection has brought no first head in time, or another needs its place; counts why.
+/// Resolves when the connection has brought no first head in time, or is evicted, and counts which.
 pub(super) async fn late_or_evicted(activity: &Activity, current: &Current, proxy: &Proxy) {
     let first_head = FIRST_HEAD_TIMEOUT.min(current.load().snapshot.caller_idle);
     let reason = tokio::select! {
-        () = activity.is_late(first_head) => CloseReason::Late,
+        () = activity.first_request_timeout(first_head) => CloseReason::Late,
         () = activity.evicted() => CloseReason::Evicted,
     };
     proxy.sinks.metrics.closed(reason);

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection, until it closes, is unused for too long, or the drain ends it.
+//! HTTP/1.1 on one connection, until it closes, is unused for too long, is evicted, or the drain ends it.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -29,7 +29,7 @@ use super::eviction::late_or_evicted;
 use super::monitor::{self, Connection, Monitor};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
-const NEXT_REQUEST: Duration = Duration::from_millis(200);
+const NEXT_REQUEST_GRACE: Duration = Duration::from_millis(200);
 
 /// Serves a connection to its end.
 pub async fn serve<S: Connection>(
@@ -42,24 +42,24 @@ pub async fn serve<S: Connection>(
     let closing_answer = AtomicBool::new(false);
     let deliveries = Arc::new(Deliveries::default());
     let service = service_fn(|request: Request<Incoming>| {
-        let serving = activity.begin();
+        let guard = activity.begin_request();
         let (closing_answer, deliveries) = (&closing_answer, Arc::clone(&deliveries));
         let version = request.version();
         async move {
-            let mut response = proxy.handle(current, peer, request.map(|body| serving.upload(body))).await;
+            let mut response = proxy.handle(current, peer, request.map(|body| guard.upload(body))).await;
             if version == Version::HTTP_10 {
                 adapt_to_http10(&mut response);
             }
-            // The gateway says nothing else there.
+            // The gateway sends no other `Connection` than `close`.
             closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
-            Ok::<_, Infallible>(response.map(|body| serving.download(body.reporting_to(deliveries))))
+            Ok::<_, Infallible>(response.map(|body| guard.download(body.reporting_to(deliveries))))
         }
     });
     let mut server = http1::Builder::new();
     server.max_header_size(HEAD_BYTES.into()).max_buf_size(BUFFER_BYTES);
-    // A caller that has sent all it wants to may end its sending side, and still waits for the answer.
+    // A caller that has sent everything may end its sending side, and still waits for its answer.
     server.half_close(true);
-    // Runs from the end of one request to the end of the next one's head.
+    // Runs from the end of one request to the end of the next head.
     server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.caller_idle);
     let ended = {
         let connection =
@@ -67,8 +67,8 @@ pub async fn serve<S: Connection>(
         let mut draining = proxy.draining.clone();
         let closing = async {
             draining.closing().await;
-            // A request may be on its way that nobody has read yet; its answer ends the connection by itself.
-            sleep(if activity.has_begun() { NEXT_REQUEST } else { FIRST_REQUEST_GRACE }).await;
+            // A request may be on its way that is not read yet; its answer ends the connection.
+            sleep(if activity.has_request() { NEXT_REQUEST_GRACE } else { FIRST_REQUEST_GRACE }).await;
         };
         tokio::pin!(connection, closing);
         tokio::select! {
@@ -76,10 +76,10 @@ pub async fn serve<S: Connection>(
             ended = connection.as_mut() => ended,
             () = closing => {
                 connection.as_mut().graceful_shutdown();
-                // hyper still waits for the rest of a first head, of which a part has come.
+                // hyper still waits for the rest of a first head if a part of it has come.
                 let unused = async {
-                    sleep(NEXT_REQUEST).await;
-                    if activity.has_begun() {
+                    sleep(NEXT_REQUEST_GRACE).await;
+                    if activity.has_request() {
                         pending().await
                     }
                 };
@@ -90,22 +90,28 @@ pub async fn serve<S: Connection>(
                 }
             }
             () = late_or_evicted(activity, current, proxy) => {
-                tracing::debug!(event = event::CONNECTION_CLOSED, %peer, "the connection was silent for too long, or its place was needed");
+                tracing::debug!(
+                    event = event::CONNECTION_CLOSED,
+                    %peer,
+                    "connection closed: it was silent for too long, or its slot was needed"
+                );
                 return;
             }
         }
     };
     if ended.is_ok() {
-        monitor::settle(stream.socket(), &deliveries).await;
+        monitor::await_acknowledgement(stream.socket(), &deliveries).await;
     }
     deliveries.fail();
     let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
     match ended {
         // hyper has answered with an empty 400, 414 or 431, and no record was made.
         Err(error) if malformed => {
-            tracing::info!(event = event::REQUEST_MALFORMED, %peer, %error, "a malformed request was refused")
+            tracing::info!(event = event::REQUEST_MALFORMED, %peer, %error, "malformed HTTP was refused")
         }
-        Err(error) => tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early"),
+        Err(error) => {
+            tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended with an error")
+        }
         Ok(()) => {}
     }
     if malformed || closing_answer.into_inner() {
@@ -113,19 +119,20 @@ pub async fn serve<S: Connection>(
     }
 }
 
-/// HTTP/1.0 knows no chunks, so an answer of unknown length ends with its connection, which hyper does not say by itself.
+/// Adapts an answer to HTTP/1.0, which has no chunks: an answer of unknown length ends with its connection, which hyper does not
+/// announce.
 fn adapt_to_http10(response: &mut Response<Body>) {
     if response.body().size_hint().exact().is_none() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if response.headers().contains_key(CONNECTION) {
-        // Else hyper would add `keep-alive` beside it.
+        // Otherwise, hyper adds `keep-alive` beside it.
         *response.version_mut() = Version::HTTP_10;
     }
 }
 
-/// Writing is shut down; what still comes is read, within bounds: a socket that is closed with unread bytes is reset, and
-/// the reset can overtake the answer.
+/// Reads and discards what still comes after the last answer, within bounds. A socket that is closed with unread bytes is reset,
+/// and the reset can overtake the answer.
 async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
     let reading = async {
         let mut read = 0;
@@ -137,6 +144,6 @@ async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
             }
         }
     };
-    // Either way it is closed now.
+    // Whether it has ended or not, the connection is closed now.
     drop(timeout(DISCARD_TIME, reading).await);
 }

@@ -1,7 +1,7 @@
 //! HTTP/2 on one connection, over TLS alone.
 //!
-//! hyper bounds neither the life of an unused HTTP/2 connection nor a stream whose window the caller never opens. Both are
-//! bounded here by one measure: a connection on which the gateway has nothing to do and nothing moves is ended.
+//! hyper bounds neither the life of an unused HTTP/2 connection nor that of a stream whose window the caller never opens. Here,
+//! one rule bounds both: a connection ends if the gateway has nothing to do for it and nothing progresses.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -25,62 +25,62 @@ use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
 use super::eviction::late_or_evicted;
 
-/// Requests that one connection may have open.
-const STREAMS: u32 = 100;
+/// The most requests that one connection may have open.
+const MAX_STREAMS: u32 = 100;
 
-/// Streams that a caller may reset before they were looked at; one more ends the connection (h2's own default).
-const RESETS_PENDING: usize = 20;
+/// The most streams that a caller may reset before they were looked at; one more ends the connection (h2's own default).
+const MAX_PENDING_RESETS: usize = 20;
 
-/// Streams that a caller may have reset by errors of its own; one more ends the connection (hyper's default is 1024).
-const RESETS_BY_ERROR: usize = 100;
+/// The most streams that may be reset because of a caller's errors; one more ends the connection (hyper's default is 1024).
+const MAX_ERROR_RESETS: usize = 100;
 
-/// What of one request's body, and of all bodies of one connection, may be on its way, in bytes.
+/// How much of one request's body, and of all bodies of one connection, may be on its way, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// How often a caller is asked whether it is still there, and how long it has to say so.
-const PING_EVERY: Duration = Duration::from_secs(20);
+/// How often a caller is pinged, and how long it has to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long an unused connection has to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long an unused connection has for its graceful shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long one has whose place is needed.
-const LAST_WORD: Duration = Duration::from_millis(50);
+/// How long an evicted connection has for it.
+const EVICTION_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Serves a connection to its end.
 pub async fn serve<S>(stream: S, peer: Peer, activity: Arc<Activity>, current: Arc<Current>, proxy: Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let idle = activity.idle(current.load().snapshot.caller_idle);
+    let idle = activity.idle_timeout(current.load().snapshot.caller_idle);
     let mut draining = proxy.draining.clone();
     let mut server = http2::Builder::new(proxy.tasks.clone());
     server
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_pending_accept_reset_streams(RESETS_PENDING)
-        .max_local_error_reset_streams(RESETS_BY_ERROR)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
         .max_header_list_size(HEAD_BYTES.into())
         .max_send_buf_size(BUFFER_BYTES)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(PING_EVERY)
+        .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     let service = service_fn(|request: Request<Incoming>| {
-        let serving = activity.begin();
+        let guard = activity.begin_request();
         let (current, proxy) = (Arc::clone(&current), Arc::clone(&proxy));
         async move {
-            let response = proxy.handle(&current, peer, request.map(|body| serving.upload(body))).await;
-            Ok::<_, Infallible>(response.map(|body| serving.download(body)))
+            let response = proxy.handle(&current, peer, request.map(|body| guard.upload(body))).await;
+            Ok::<_, Infallible>(response.map(|body| guard.download(body)))
         }
     });
     let connection = server.serve_connection(TokioIo::new(stream), service);
     let leaving = async {
-        draining.leaving().await;
-        // A caller that has connected may bring one request, as over HTTP/1.1, before it is told to go.
+        draining.draining().await;
+        // A caller that has connected may bring one request, as over HTTP/1.1, before the connection is shut down.
         tokio::select! {
-            () = activity.begun() => true,
+            () = activity.first_request() => true,
             () = async {
                 draining.closing().await;
                 tokio::time::sleep(FIRST_REQUEST_GRACE).await;
@@ -93,12 +93,12 @@ where
         ended = connection.as_mut() => ended,
         () = &mut idle => {
             connection.as_mut().graceful_shutdown();
-            timeout(GOODBYE, connection).await.unwrap_or(Ok(()))
+            timeout(SHUTDOWN_TIMEOUT, connection).await.unwrap_or(Ok(()))
         }
         () = late_or_evicted(&activity, &current, &proxy) => {
             connection.as_mut().graceful_shutdown();
             loop {
-                match timeout(LAST_WORD, connection.as_mut()).await {
+                match timeout(EVICTION_TIMEOUT, connection.as_mut()).await {
                     Ok(ended) => break ended,
                     // A request that crossed the GOAWAY is answered.
                     Err(_) if activity.is_working() => {}
@@ -106,11 +106,11 @@ where
                 }
             }
         }
-        begun = leaving => {
+        has_request = leaving => {
             connection.as_mut().graceful_shutdown();
-            // hyper still waits for the preface where none has come, and h2 for an answer to its ping.
+            // hyper still waits for the preface if none has come, and h2 for an answer to its ping.
             let unused = async {
-                if begun || timeout(GOODBYE, activity.begun()).await.is_ok() {
+                if has_request || timeout(SHUTDOWN_TIMEOUT, activity.first_request()).await.is_ok() {
                     pending().await
                 }
             };
@@ -122,6 +122,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended early");
+        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended with an error");
     }
 }

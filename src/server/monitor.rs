@@ -1,14 +1,13 @@
-//! A monitor of a caller's connection below HTTP/1.1: whether the caller is still there, and whether it gets its answers.
+//! A monitor of a caller's connection below HTTP/1.1: whether the caller is still there, and whether it receives its answers.
 //!
-//! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed looks the
-//! same, until something is written to it and its system answers with a reset.
+//! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed its connection
+//! looks the same until something is written to it, which its system answers with a reset.
 
-use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{io, mem};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
@@ -19,7 +18,7 @@ use crate::proxy::delivery::Deliveries;
 use super::stream::{CallerSide, Stream, TimedStream, is_over, poll_caller_side, take_error};
 
 /// How long the system of a caller that has ended its side may take to acknowledge the last answer.
-const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection, plain or encrypted, whose socket can be asked about its caller.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin {
@@ -39,25 +38,25 @@ impl Connection for TlsStream<TimedStream> {
     }
 }
 
-/// Passes everything on, and notices a caller that has ended its side or reset its connection.
+/// A connection that passes everything on, and notices a caller that has ended its side or reset the connection.
 #[derive(Debug)]
 pub struct Monitor<'c, S> {
     connection: &'c mut S,
     deliveries: Arc<Deliveries>,
-    /// Whether hyper has read since it last flushed, so that it sees an error by itself and says what it broke.
+    /// Whether hyper has read since it last flushed. Then it sees an error by itself, and reports what the error interrupted.
     has_read: bool,
 }
 
 impl<'c, S: Connection> Monitor<'c, S> {
-    /// Creates a monitor of a connection, which notes in `deliveries` what becomes of the answers.
+    /// Creates a monitor that notes in `deliveries` whether answers arrive.
     pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Monitor<'c, S> {
         Monitor { connection, deliveries, has_read: false }
     }
 }
 
-/// Waits until it is known whether a caller that had ended its side got its last answer.
-pub async fn settle(socket: &Stream, deliveries: &Deliveries) {
-    let (deadline, mut pause) = (Instant::now() + ACKNOWLEDGEMENT, Duration::from_millis(1));
+/// Waits until it is known whether a caller that had ended its side received its last answer.
+pub async fn await_acknowledgement(socket: &Stream, deliveries: &Deliveries) {
+    let (deadline, mut pause) = (Instant::now() + ACKNOWLEDGEMENT_TIMEOUT, Duration::from_millis(1));
     while !deliveries.is_empty() {
         if take_error(socket).is_some() {
             deliveries.fail();
@@ -104,7 +103,7 @@ impl<S: Connection> AsyncWrite for Monitor<'_, S> {
         let has_read = mem::take(&mut self.has_read);
         match poll_caller_side(self.connection.socket(), context) {
             CallerSide::Open => {}
-            // Its system's answer will tell whether it still receives; see `settle`.
+            // The answer of its system will show whether it still receives; see `await_acknowledgement`.
             CallerSide::HalfClosed => self.deliveries.doubt(),
             CallerSide::Closed(error) => {
                 self.deliveries.fail();

@@ -1,9 +1,8 @@
-//! TLS towards callers: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, and a certificate that may change meanwhile.
+//! TLS towards callers: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, and a certificate that is replaced when its files change.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
@@ -12,37 +11,36 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
-use crate::event;
 use crate::files::{self, Changes, Watch};
-use crate::pem;
+use crate::{event, pem};
 
-const CERTIFICATE: &str = "certificate_file";
-const KEY: &str = "key_file";
+const CERTIFICATE_PATH: &str = "certificate_file";
+const PRIVATE_KEY_PATH: &str = "key_file";
 
-/// How callers ask for HTTP/2.
+/// The name of HTTP/2 in ALPN.
 pub(super) const HTTP2: &[u8] = b"h2";
 
-/// Why a certificate cannot be used; begins with the key of the configuration below `tls`.
+/// Why a certificate cannot be used. The text begins with the config path below `tls`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read.
-    #[error("{key}: {} cannot be read: {reason}", file.display())]
+    #[error("{path}: {} cannot be read: {reason}", file.display())]
     Read {
-        /// The key of the configuration.
-        key: &'static str,
+        /// The config path below `tls`.
+        path: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
-    /// A file holds something else.
-    #[error("{key}: {}: {reason}", file.display())]
+    /// The content of a file is not usable.
+    #[error("{path}: {}: {reason}", file.display())]
     Invalid {
-        /// The key of the configuration.
-        key: &'static str,
+        /// The config path below `tls`.
+        path: &'static str,
         /// The file.
         file: PathBuf,
-        /// What is wrong with it; shows nothing of it.
+        /// What is wrong with it, without any of it.
         reason: String,
     },
     /// TLS itself could not be set up.
@@ -50,15 +48,15 @@ pub enum Error {
     Tls(rustls::Error),
 }
 
-/// Sets TLS up for one listener, and has its certificate read again when its files change.
+/// Sets TLS up for one listener. Returns also what reads its certificate again when the files change.
 ///
 /// # Errors
 ///
-/// Where the files hold no certificate and key that belong together.
-pub async fn server(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
+/// If the files hold no certificate and private key that belong together.
+pub async fn server_config(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let changes = Changes::of([named.certificate_file.clone(), named.key_file.clone()], files::PEM_LIMIT);
-    let current = Arc::new(Current(ArcSwapOption::empty()));
+    let current = Arc::new(CurrentCertificate(ArcSwapOption::empty()));
     current.0.store(Some(Arc::new(read(named, &provider).await?)));
     let parts = (Arc::new(named.clone()), Arc::clone(&current), Arc::clone(&provider));
     let watch = Watch::new(changes, move || {
@@ -72,60 +70,76 @@ pub async fn server(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), E
     Ok((Arc::new(config), watch))
 }
 
-/// What new handshakes are shown.
-struct Current(ArcSwapOption<CertifiedKey>);
+/// The certificate that new handshakes are given.
+struct CurrentCertificate(ArcSwapOption<CertifiedKey>);
 
-impl fmt::Debug for Current {
+impl fmt::Debug for CurrentCertificate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Current(..)")
+        out.write_str("CurrentCertificate(..)")
     }
 }
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.0.load_full()
     }
 }
 
-async fn replace(current: &Current, named: &ListenerTls, provider: &CryptoProvider) {
+async fn replace(current: &CurrentCertificate, named: &ListenerTls, provider: &CryptoProvider) {
     let certificate_file = named.certificate_file.display();
     match read(named, provider).await {
-        Ok(key) => {
-            current.0.store(Some(Arc::new(key)));
-            tracing::info!(event = event::LISTENER_CERTIFICATE_REPLACED, %certificate_file, "the certificate was replaced; new connections get it");
+        Ok(certificate) => {
+            current.0.store(Some(Arc::new(certificate)));
+            tracing::info!(
+                event = event::LISTENER_CERTIFICATE_REPLACED,
+                %certificate_file,
+                "the certificate was replaced; new connections use it"
+            );
         }
         Err(error) => tracing::error!(
             event = event::LISTENER_CERTIFICATE_REFUSED,
             %error,
-            "the certificate was not replaced and the one before goes on; write a certificate and the key that belongs to it"
+            "the new certificate cannot be used, and the previous one stays in use; write a certificate and its \
+             private key"
         ),
     }
 }
 
 async fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
     let (certificate_file, key_file) = (&named.certificate_file, &named.key_file);
-    let unreadable = |key, file: &Path, reason| Error::Read { key, file: file.to_owned(), reason };
+    let unreadable = |path, file: &Path, reason| Error::Read { path, file: file.to_owned(), reason };
     let chain = files::read(certificate_file, files::PEM_LIMIT).await;
-    let chain = chain.map_err(|reason| unreadable(CERTIFICATE, certificate_file, reason))?;
+    let chain = chain.map_err(|reason| unreadable(CERTIFICATE_PATH, certificate_file, reason))?;
     let chain = pem::certificates(&chain).map_err(|error| {
-        invalid(CERTIFICATE, certificate_file, format!("{error}; it must hold the listener's own certificate first"))
+        invalid(
+            CERTIFICATE_PATH,
+            certificate_file,
+            format!("{error}; it must hold the listener's own certificate first"),
+        )
     })?;
-    let key = files::read(key_file, files::PEM_LIMIT).await;
-    let key = key.map_err(|reason| unreadable(KEY, key_file, reason))?;
-    let key = pem::private_key(&key)
-        .map_err(|error| invalid(KEY, key_file, format!("{error}; it must hold the certificate's private key")))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        // The library's reasons are left out: they could repeat what it could not read.
+    let private_key = files::read(key_file, files::PEM_LIMIT).await;
+    let private_key = private_key.map_err(|reason| unreadable(PRIVATE_KEY_PATH, key_file, reason))?;
+    let private_key = pem::private_key(&private_key).map_err(|error| {
+        invalid(PRIVATE_KEY_PATH, key_file, format!("{error}; it must hold the certificate's private key"))
+    })?;
+    CertifiedKey::from_der(chain, private_key, provider).map_err(|error| match error {
+        // The library's reasons are left out, because they could repeat parts of the file.
         rustls::Error::InvalidCertificate(_) => invalid(
-            CERTIFICATE,
+            CERTIFICATE_PATH,
             certificate_file,
             "its first certificate cannot be read; write it again from its source",
         ),
-        rustls::Error::InconsistentKeys(_) => invalid(KEY, key_file, "it is not the key of the certificate"),
-        _ => invalid(KEY, key_file, "it cannot be used; it must hold an RSA, ECDSA or Ed25519 key without a password"),
+        rustls::Error::InconsistentKeys(_) => {
+            invalid(PRIVATE_KEY_PATH, key_file, "it is not the private key of the certificate")
+        }
+        _ => invalid(
+            PRIVATE_KEY_PATH,
+            key_file,
+            "it cannot be used; it must hold an RSA, ECDSA or Ed25519 private key without a password",
+        ),
     })
 }
 
-fn invalid(key: &'static str, file: &Path, reason: impl Into<String>) -> Error {
-    Error::Invalid { key, file: file.to_owned(), reason: reason.into() }
+fn invalid(path: &'static str, file: &Path, reason: impl Into<String>) -> Error {
+    Error::Invalid { path, file: file.to_owned(), reason: reason.into() }
 }

@@ -1,9 +1,8 @@
-//! A Unix socket at a path: made so that nobody connects who may not, and removed again.
+//! A Unix socket at a path: created so that only permitted users can connect, and removed again.
 //!
-//! The socket is made in a directory that nobody else can enter, given its permissions, listened on, and then renamed to
-//! its path. So it is never more open than it is to be, whatever the umask; whoever finds it can connect at once; and a
-//! stale one is replaced without a moment in which there is none. The name that the system goes on to show (`ss -xl`) is
-//! the one that it was made under.
+//! The socket is created in a private directory, given its permissions, listened on, and then renamed to its path. So it is
+//! never more open than its mode, whatever the umask. A caller that finds it can connect at once, and a stale socket is replaced
+//! without a gap. The system goes on to show the path at which it was created (`ss -xl`).
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -24,147 +23,157 @@ use super::bounds::BACKLOG;
 use crate::event;
 
 /// How long another gateway may take to start at a path in the same directory.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The file that is locked while a gateway starts at a path of its directory.
 const LOCK_FILE: &str = ".asteroid-gateway.lock";
 
-/// How often it is looked whether it has.
-const EVERY: Duration = Duration::from_millis(10);
+/// How often the lock is tried until then.
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why a path cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Somebody is there already.
+    /// Another process listens there.
     #[error("another process listens there; stop it, or choose another path")]
-    Live,
-    /// It may be somebody's.
-    #[error("there is a socket of which nobody can say whether a process listens; if none does, remove it")]
-    Unclear(#[source] io::Error),
-    /// It is left alone.
+    InUse,
+    /// There is a socket that cannot be connected to.
+    #[error("there is a socket, and it cannot be told whether a process listens on it; if none does, remove it")]
+    Unknown(#[source] io::Error),
+    /// Something else is there.
     #[error("there is something that is no socket, and it is left alone; remove it, or choose another path")]
-    Taken,
+    NotASocket,
     /// The lock file stays locked, or belongs to another user.
-    #[error("{} is there for longer than a start takes; if no gateway is being started there, remove it", .0.display())]
+    #[error("{} has been there for longer than a start takes; if no gateway is starting there, remove it", .0.display())]
     Locked(PathBuf),
-    /// The directory is missing, or nothing can be made there.
+    /// The directory is missing, or nothing can be created in it.
     #[error("{} cannot be used; make that directory, and let the gateway's user read and write there", .0.display())]
     Directory(PathBuf, #[source] io::Error),
     /// The system refused a socket.
-    #[error("no socket can be made")]
+    #[error("a socket cannot be created")]
     System(#[from] io::Error),
 }
 
-/// Listens at a path for whoever `mode` allows; a socket that nobody listens on is replaced. Called inside a runtime.
+/// Listens at a path with the permissions `mode`, and replaces a socket on which no process listens. Must be called inside a
+/// runtime.
 ///
 /// # Errors
 ///
-/// Where a process listens there, something else is there, or the directory cannot be written to.
-pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Name), Error> {
+/// If a process listens there, something else is there, or the directory cannot be written to.
+pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketPath), Error> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let unusable = |error| Error::Directory(directory.to_owned(), error);
-    // Else two gateways that start at once could both find the same socket stale.
+    // Without it, two gateways that start at once could both find the same socket stale.
     let _lock = Lock::acquire(directory)?;
     let stale = is_stale(path)?;
-    let room = Room::make(directory).map_err(unusable)?;
-    let made = room.0.join(path.file_name().unwrap_or_default());
+    let private = PrivateDirectory::create(directory).map_err(unusable)?;
+    let created = private.0.join(path.file_name().unwrap_or_default());
     let socket = UnixSocket::new_stream()?;
-    socket.bind(&made)?;
-    fs::set_permissions(&made, Permissions::from_mode(mode))?;
+    socket.bind(&created)?;
+    fs::set_permissions(&created, Permissions::from_mode(mode))?;
     let socket = socket.listen(BACKLOG)?.into_std()?;
-    let made_as = fs::symlink_metadata(&made)?;
-    let name =
-        Name { path: path.to_owned(), device: made_as.dev(), inode: made_as.ino(), _socket: socket.try_clone()? };
-    fs::rename(&made, path).map_err(unusable)?;
+    let found = fs::symlink_metadata(&created)?;
+    let socket_path =
+        SocketPath { path: path.to_owned(), device: found.dev(), inode: found.ino(), _socket: socket.try_clone()? };
+    fs::rename(&created, path).map_err(unusable)?;
     if stale {
-        tracing::info!(event = event::LISTENER_SOCKET_REPLACED, path = %path.display(), "a socket that nobody listened on was replaced");
+        tracing::info!(
+            event = event::LISTENER_SOCKET_REPLACED,
+            path = %path.display(),
+            "a stale socket was replaced: no process listened on it"
+        );
     }
-    Ok((socket, name))
+    Ok((socket, socket_path))
 }
 
-/// The path of a socket that listens; dropped, it is removed, if it is still that socket's.
+/// The path of a listening socket. Dropped, it is removed if it is still that socket's.
 #[derive(Debug)]
-pub struct Name {
+pub struct SocketPath {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// As long as it listens, no other gateway takes the path, and no other file gets its inode.
+    /// While it listens, no other gateway takes the path, and no other file gets its inode.
     _socket: UnixListener,
 }
 
-impl Drop for Name {
+impl Drop for SocketPath {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path);
         if found.is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(event = event::LISTENER_SOCKET_REMOVAL_FAILED, path = %self.path.display(), %error, "the socket could not be removed");
+            tracing::warn!(
+                event = event::LISTENER_SOCKET_REMOVAL_FAILED,
+                path = %self.path.display(),
+                %error,
+                "the socket could not be removed"
+            );
         }
     }
 }
 
 /// A directory that only the gateway's user can enter; dropped, it is removed.
-struct Room(PathBuf);
+struct PrivateDirectory(PathBuf);
 
-impl Room {
-    fn make(directory: &Path) -> io::Result<Room> {
-        // Short, since a socket's path is.
+impl PrivateDirectory {
+    fn create(directory: &Path) -> io::Result<PrivateDirectory> {
+        // Short, because a socket's path is bounded.
         let random = Uuid::new_v4().simple().to_string();
         let path = directory.join(format!(".{}", random.get(..6).unwrap_or_default()));
         DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Room(path))
+        Ok(PrivateDirectory(path))
     }
 }
 
-impl Drop for Room {
+impl Drop for PrivateDirectory {
     fn drop(&mut self) {
-        // Only a path that could not be taken leaves something in it.
+        // It is empty unless the path could not be taken.
         drop(fs::remove_dir_all(&self.0));
     }
 }
 
-/// A file of the gateway's own in the socket's directory, locked while a path there is looked at and taken; dropped, it is
-/// removed. The directory itself is not locked: each user that may read it could do so, and keep gateways from starting.
+/// A lock file in the socket's directory, held while a path there is checked and taken; dropped, it is removed. The directory
+/// itself is not locked: any user that may read it could lock it, and keep gateways from starting.
 struct Lock {
     path: PathBuf,
     file: File,
 }
 
 impl Lock {
-    /// Waits for gateways that are being started in the same directory.
+    /// Waits for gateways that are starting in the same directory.
     fn acquire(directory: &Path) -> Result<Lock, Error> {
         let path = directory.join(LOCK_FILE);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             match Lock::try_acquire(&path) {
                 Ok(Some(file)) => return Ok(Lock { path, file }),
-                Ok(None) if Instant::now() < deadline => sleep(EVERY),
+                Ok(None) if Instant::now() < deadline => sleep(LOCK_POLL_INTERVAL),
                 Ok(None) => return Err(Error::Locked(path)),
                 Err(error) => return Err(Error::Directory(directory.to_owned(), error)),
             }
         }
     }
 
-    /// Returns nothing if another process has it.
+    /// Returns nothing if another process holds the lock.
     fn try_acquire(path: &Path) -> io::Result<Option<File>> {
         // Locking needs an open file, and only the gateway's user may open this one. A link is not followed.
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let file = match made {
+        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = match created {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match open_existing(path) {
                 Ok(file) => file,
-                // It was removed meanwhile, or belongs to a gateway of another user.
-                Err(error) if is_others(&error) => return Ok(None),
+                // It was removed meanwhile, or belongs to another user's gateway.
+                Err(error) if belongs_to_another(&error) => return Ok(None),
                 Err(error) => return Err(error),
             },
             Err(error) => return Err(error),
         };
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
-            // Not every file system has locks; two gateways at once are a mistake that is then not found out.
+            // Not every file system has locks. Without them, two gateways that start at once are not noticed.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        // The one before may have removed the file after it was opened here: then the lock is on nothing.
+        // Its last holder may have removed the file after it was opened here. Then nothing is locked.
         let (locked, named) = (file.metadata()?, fs::symlink_metadata(path));
         let is_same = named.is_ok_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino()));
         Ok(is_same.then_some(file))
@@ -173,13 +182,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is locked, so that no other gateway locks a file that is then removed.
+        // Removed while it is locked, so that no other gateway locks a file that is then removed.
         drop(fs::remove_file(&self.path));
         drop(self.file.unlock());
     }
 }
 
-/// Opening a pipe would wait for another process.
+/// Opens a regular file alone, because opening a pipe waits for another process.
 fn open_existing(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path)?.is_file() {
         OpenOptions::new().write(true).open(path)
@@ -188,35 +197,36 @@ fn open_existing(path: &Path) -> io::Result<File> {
     }
 }
 
-fn is_others(error: &io::Error) -> bool {
+/// Returns whether an error says that the file is gone or belongs to another user.
+fn belongs_to_another(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
-/// Whether there is a socket that nobody listens on, rather than nothing.
+/// Returns whether there is a socket on which no process listens, rather than nothing.
 fn is_stale(path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => return Err(Error::Taken),
+        Ok(found) if !found.file_type().is_socket() => return Err(Error::NotASocket),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(Error::Directory(path.parent().unwrap_or(path).to_owned(), error)),
     }
-    match knock(path) {
-        Ok(()) => Err(Error::Live),
+    match probe(path) {
+        Ok(()) => Err(Error::InUse),
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => Ok(true),
             io::ErrorKind::NotFound => Ok(false),
-            // Its queue is full.
-            io::ErrorKind::WouldBlock => Err(Error::Live),
-            _ => Err(Error::Unclear(error)),
+            // The queue of its listener is full.
+            io::ErrorKind::WouldBlock => Err(Error::InUse),
+            _ => Err(Error::Unknown(error)),
         },
     }
 }
 
-/// Whether somebody would accept a connection; std's would wait for whoever listens and does not accept.
-fn knock(path: &Path) -> io::Result<()> {
+/// Tries to connect. The standard library's sockets would wait for a process that listens and does not accept.
+fn probe(path: &Path) -> io::Result<()> {
     let connecting = pin!(UnixSocket::new_stream()?.connect(path));
     match connecting.poll(&mut Context::from_waker(Waker::noop())) {
-        // Connected, though the runtime has not heard of it yet.
+        // Connected, although the runtime has not heard of it yet.
         Poll::Pending => Ok(()),
         Poll::Ready(connected) => connected.map(drop),
     }

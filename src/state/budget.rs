@@ -1,4 +1,4 @@
-//! What was spent of a day's budget.
+//! Budgets: the starts of one tenant by UTC calendar day.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many days are known: the present one, and those to which a clock that was wrong may come back.
-const DAYS: usize = 4;
+/// How many days are remembered: the present one, and some to which a clock that was wrong may come back.
+const MAX_DAYS: usize = 4;
 
 /// A UTC calendar day, counted from 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ impl Day {
         Day(since_1970(time).as_secs() / DAY.as_secs())
     }
 
-    /// Returns how long the day of a time still lasts, rounded up to a second.
+    /// Returns how long the day of a time still lasts, rounded up to seconds.
     #[must_use]
     pub fn left(time: SystemTime) -> Duration {
         Duration::from_secs(DAY.as_secs() - since_1970(time).as_secs() % DAY.as_secs())
@@ -32,35 +32,45 @@ fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The starts of one tenant, by day, counted with or without a limit.
+/// The starts of one tenant by day, counted with or without a limit.
 ///
-/// The wall clock says which day it is, and may be wrong. A day that is known goes on with its own count, in whatever
-/// order the clock names the days, so a reading from the far future locks nothing for longer than it is read. A later day
-/// than the one before is a new one. An earlier day that is not known shares the count of the day before: either the
-/// clock is wrong now, or it was wrong then, and in neither case is anything refilled.
+/// The wall clock says which day it is, and may be wrong:
+///
+/// - A day that is remembered continues its own count, so a clock that was ahead once locks nothing.
+/// - A day later than the last one begins a new count.
+/// - An earlier day that is not remembered shares the count of the last one. The clock is wrong now or was wrong then, and
+///   neither refills the budget.
 #[derive(Debug, Default)]
-pub struct Budget(Mutex<Vec<(Day, Spent)>>);
+pub struct Budget(Mutex<Vec<(Day, DaySpend)>>);
 
-/// How many starts were spent of one day's budget.
+/// The number of starts that were spent of one day's budget.
 #[derive(Debug, Clone, Default)]
-pub struct Spent(Arc<AtomicU32>);
+struct DaySpend(Arc<AtomicU32>);
 
-/// The day's budget is spent.
+/// One start that was taken from a day's budget. Dropped, it is given back.
+#[derive(Debug, Default)]
+pub struct BudgetCharge(Option<DaySpend>);
+
+/// One start that was taken from a day's budget. Dropped, it stays spent.
+#[derive(Debug)]
+pub struct SpentBudget(Option<DaySpend>);
+
+/// The reason why no start can be taken: the day's budget is spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exhausted;
+pub struct OverBudget;
 
 impl Budget {
-    /// Spends one start of a day's `limit`, if there is one. Returns the count that it was added to, and how many are left.
+    /// Takes one start from a day's budget. Returns it, and how many are left of the limit.
     ///
     /// # Errors
     ///
-    /// [`Exhausted`]; nothing was counted.
-    pub fn take(&self, limit: Option<NonZeroU32>, now: SystemTime) -> Result<(Spent, u32), Exhausted> {
+    /// [`OverBudget`]; nothing was counted.
+    pub fn take(&self, limit: Option<NonZeroU32>, now: SystemTime) -> Result<(BudgetCharge, u32), OverBudget> {
         let spent = self.of(Day::of(now));
         let limit = limit.map_or(u32::MAX, NonZeroU32::get);
         let spend = |count: u32| (count < limit).then(|| count + 1);
-        let before = spent.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).map_err(|_| Exhausted)?;
-        Ok((spent, limit - before - 1))
+        let before = spent.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).map_err(|_| OverBudget)?;
+        Ok((BudgetCharge(Some(spent)), limit - before - 1))
     }
 
     /// Returns how many starts are left of a day's limit.
@@ -69,25 +79,45 @@ impl Budget {
         limit.get().saturating_sub(self.of(Day::of(now)).0.load(Ordering::Relaxed))
     }
 
-    /// Returns the count of a day, which is the present one from now on.
-    fn of(&self, day: Day) -> Spent {
-        // The present day first, then the others in the order in which they were.
+    /// Returns the count of a day, and makes it the present one.
+    fn of(&self, day: Day) -> DaySpend {
+        // The present day is the first, then come the others by how recently they were.
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = days.iter().position(|(known, _)| *known == day) {
             days.get_mut(..=known).unwrap_or_default().rotate_right(1);
         } else {
-            let before = days.first().filter(|(before, _)| day < *before);
-            let spent = before.map(|(_, spent)| spent.clone()).unwrap_or_default();
+            let last = days.first().filter(|(last, _)| day < *last);
+            let spent = last.map(|(_, spent)| spent.clone()).unwrap_or_default();
             days.insert(0, (day, spent));
-            days.truncate(DAYS);
+            days.truncate(MAX_DAYS);
         }
         days.first().map(|(_, spent)| spent.clone()).unwrap_or_default()
     }
 }
 
-impl Spent {
-    /// Gives one start back to the day that it was taken from.
-    pub fn give_back(&self) {
+impl BudgetCharge {
+    /// Keeps the start spent from now on.
+    #[must_use]
+    pub fn spend(mut self) -> SpentBudget {
+        SpentBudget(self.0.take())
+    }
+}
+
+impl Drop for BudgetCharge {
+    fn drop(&mut self) {
+        self.0.iter().for_each(DaySpend::give_back);
+    }
+}
+
+impl SpentBudget {
+    /// Gives the start back to the day that it was taken from.
+    pub fn give_back(self) {
+        self.0.iter().for_each(DaySpend::give_back);
+    }
+}
+
+impl DaySpend {
+    fn give_back(&self) {
         let back = |count: u32| count.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, back).ok();
     }
@@ -101,13 +131,15 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(day * DAY.as_secs() + second)
     }
 
-    /// Takes one of two, and says how many are left.
-    fn take(budget: &Budget, now: SystemTime) -> Result<u32, Exhausted> {
+    /// Takes one of two, and returns how many are left.
+    fn take(budget: &Budget, now: SystemTime) -> Result<u32, OverBudget> {
         take_of(budget, 2, now)
     }
 
-    fn take_of(budget: &Budget, limit: u32, now: SystemTime) -> Result<u32, Exhausted> {
-        budget.take(NonZeroU32::new(limit), now).map(|(_, left)| left)
+    fn take_of(budget: &Budget, limit: u32, now: SystemTime) -> Result<u32, OverBudget> {
+        let (charge, left) = budget.take(NonZeroU32::new(limit), now)?;
+        drop(charge.spend());
+        Ok(left)
     }
 
     #[test]
@@ -116,7 +148,7 @@ mod tests {
         let last = DAY.as_secs() - 1;
         assert_eq!(take(&budget, at(20_000, 0)), Ok(1));
         assert_eq!(take(&budget, at(20_000, last)), Ok(0));
-        assert_eq!(take(&budget, at(20_000, last)), Err(Exhausted));
+        assert_eq!(take(&budget, at(20_000, last)), Err(OverBudget));
         assert_eq!(take(&budget, at(20_001, 0)), Ok(1));
         assert_eq!(Day::left(at(20_000, last)), Duration::from_secs(1));
         assert_eq!(Day::left(at(20_000, 0)), DAY);
@@ -125,9 +157,9 @@ mod tests {
     #[test]
     fn what_is_given_back_can_be_spent_again_unless_its_day_is_over() {
         let budget = Budget::default();
-        let (spent, _) = budget.take(NonZeroU32::new(2), at(7, 0)).unwrap();
-        take(&budget, at(7, 0)).unwrap();
-        spent.give_back();
+        let charge = || budget.take(NonZeroU32::new(2), at(7, 0)).unwrap().0;
+        let (dropped, spent) = (charge(), charge().spend());
+        drop(dropped);
         assert_eq!(take(&budget, at(7, 1)), Ok(0));
         assert_eq!(take(&budget, at(8, 0)), Ok(1));
         spent.give_back();
@@ -140,7 +172,7 @@ mod tests {
         take(&budget, at(9, 0)).unwrap();
         take(&budget, at(8, 0)).unwrap();
         for day in [8, 9, 8, 9, 7, 9] {
-            assert_eq!(take(&budget, at(day, 0)), Err(Exhausted), "day {day}");
+            assert_eq!(take(&budget, at(day, 0)), Err(OverBudget), "day {day}");
         }
         assert_eq!(take(&budget, at(10, 0)), Ok(1));
     }
@@ -151,7 +183,7 @@ mod tests {
         assert_eq!(take(&budget, at(9, 0)), Ok(1));
         assert_eq!([take(&budget, at(409, 0)), take(&budget, at(409, 0))], [Ok(1), Ok(0)]);
         assert_eq!(take(&budget, at(9, 1)), Ok(0), "the day goes on with its own count");
-        assert_eq!(take(&budget, at(9, 1)), Err(Exhausted));
+        assert_eq!(take(&budget, at(9, 1)), Err(OverBudget));
         for day in 10..500 {
             let whole = [take(&budget, at(day, 0)), take(&budget, at(day, 0))];
             assert_eq!(whole, [Ok(1), Ok(0)], "day {day}");
@@ -163,7 +195,7 @@ mod tests {
         let budget = Budget::default();
         assert_eq!(take(&budget, at(409, 0)), Ok(1));
         assert_eq!(take(&budget, at(9, 0)), Ok(0), "what was started then was started on this day");
-        assert_eq!(take(&budget, at(9, 0)), Err(Exhausted));
+        assert_eq!(take(&budget, at(9, 0)), Err(OverBudget));
         assert_eq!(take(&budget, at(10, 0)), Ok(1));
     }
 
@@ -177,17 +209,17 @@ mod tests {
         assert_eq!(all, 3 * 2);
         assert_eq!(budget.0.lock().unwrap().len(), 3);
         assert!((0..100).all(|day| take(&budget, at(10_000_000 + day, 0)).is_ok()));
-        assert_eq!(budget.0.lock().unwrap().len(), DAYS, "and the days that are known are few");
+        assert_eq!(budget.0.lock().unwrap().len(), MAX_DAYS, "and the days that are known are few");
     }
 
     #[test]
     fn a_lower_limit_counts_what_was_spent_under_the_higher_one_or_under_none() {
         let budget = Budget::default();
         take(&budget, at(9, 0)).unwrap();
-        assert_eq!(take_of(&budget, 1, at(9, 0)), Err(Exhausted));
+        assert_eq!(take_of(&budget, 1, at(9, 0)), Err(OverBudget));
         assert_eq!(take_of(&budget, 3, at(9, 0)), Ok(1));
-        budget.take(None, at(9, 0)).unwrap();
-        assert_eq!(take_of(&budget, 3, at(9, 0)), Err(Exhausted));
+        drop(budget.take(None, at(9, 0)).unwrap().0.spend());
+        assert_eq!(take_of(&budget, 3, at(9, 0)), Err(OverBudget));
         assert_eq!(take_of(&budget, 4, at(9, 0)), Ok(0));
     }
 

@@ -1,8 +1,16 @@
-//! What this process remembers of idempotency keys: which start each belongs to, and how that ended.
+//! Idempotency keys: which start each belongs to, and how that start ended.
 //!
-//! A key is claimed before its start may be sent, and the claim's end says what becomes of the key. However a claim goes
-//! away, the key is left as safe as before: dropped before sending it is as it was, dropped after sending its outcome is
-//! unknown.
+//! A key is claimed before its start may be sent. How the claim ends decides what becomes of the key. Dropping a claim leaves the
+//! safe state: as before if nothing was sent, unknown otherwise.
+//!
+//! ```text
+//!              claim                     answered
+//!  (absent) ──────────▶ in flight ─────────────────────▶ answered ──┐
+//!     ▲  ▲                │  │ ▲                                     │ retention
+//!     │  └── not started ─┘  │ └─ claim by a retry ─┐                │
+//!     │                      └─── unknown ──────▶ unknown ───────────┤
+//!     └──────────────────────────────────────────────────────────────┘
+//! ```
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,37 +19,37 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
-use super::{BodyDigest, Digest};
-use records::{End, Record, Records, State};
+use super::{BodyDigest, IdempotencyDigest};
+use entries::{ClaimState, Entries, Entry, Settlement};
 
-mod records;
+mod entries;
 #[cfg(test)]
 mod tests;
 
 /// How long and how much is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// How long after its end a start is remembered.
+    /// How long a start is remembered after its end.
     pub retention: Duration,
-    /// How much memory the records may take together, in bytes.
+    /// The memory of all keys, in bytes.
     pub memory: usize,
-    /// How much of it each tenant has for certain.
+    /// The part of it that each tenant has for certain, in bytes.
     pub share: usize,
 }
 
-/// The least that a tenant has for certain, however many there are: some thirty starts in flight.
-const LEAST_SHARE: usize = 16 * 1024;
+/// The smallest share of a tenant, in bytes: enough for some thirty starts in flight.
+const MIN_SHARE: usize = 16 * 1024;
 
 impl Bounds {
-    /// Returns the same with the memory divided among so many tenants.
+    /// Returns the same bounds with the memory shared by a number of tenants.
     #[must_use]
     pub fn shared_by(self, tenants: usize) -> Bounds {
         let share = self.memory.checked_div(tenants).unwrap_or(self.memory);
-        Bounds { share: share.max(LEAST_SHARE).min(self.memory), ..self }
+        Bounds { share: share.max(MIN_SHARE).min(self.memory), ..self }
     }
 }
 
-/// An answer that is given again.
+/// An answer that is kept and given again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The upstream's status.
@@ -53,7 +61,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Keeps copies: what was read of a connection is a part of a much larger buffer, which would be kept with it.
+    /// Creates it from copies. What was read from a connection is part of a much larger buffer, which would be kept with it.
     #[must_use]
     pub fn new(status: StatusCode, content_type: Option<&HeaderValue>, body: &[u8]) -> Reply {
         let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
@@ -65,167 +73,176 @@ impl Reply {
     }
 }
 
-/// What a key's earlier use means for a start that comes with it now.
+/// How an idempotency key was used before.
 #[derive(Debug)]
-pub enum Claimed {
-    /// The key is not known: this start may be the first.
-    New(Claim),
-    /// A start was sent with it, and nobody knows how that ended.
+pub enum PriorUse {
+    /// The key is not known, so this start may be the first.
+    None(Claim),
+    /// A start was sent with the key, and its outcome is unknown.
     Unknown(Claim),
-    /// A start was answered.
+    /// A start with the key was answered.
     Answered(Arc<Reply>),
 }
 
-/// Why a key cannot be claimed.
+/// The reason why a key cannot be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Another request holds it.
+pub enum ClaimError {
+    /// Another request holds the key.
     InFlight,
-    /// It belongs to another request.
+    /// The key was used with another body.
     Mismatch,
-    /// Records that may not be forgotten take all of their tenant's share of the memory.
+    /// The tenant's share of the memory is full of keys that must not be forgotten.
     Full,
 }
 
-/// The keys of all tenants.
+/// The idempotency keys of all tenants.
 #[derive(Debug, Default)]
-pub struct Claims(Mutex<Records>);
+pub struct Claims(Mutex<Entries>);
 
-/// What the keys take.
+/// What the keys take, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// How many keys are remembered.
+    /// The number of keys.
     pub records: usize,
-    /// What they take, in bytes.
+    /// Their memory, in bytes.
     pub memory: usize,
-    /// What they may take, in bytes.
+    /// The memory that they may take, in bytes.
     pub bound: usize,
-    /// How many answers were forgotten before their time, since the start.
+    /// The number of answers that were forgotten before their time.
     pub forgotten_early: u64,
 }
 
 impl Claims {
-    /// What the keys take now.
+    /// Returns what the keys take now.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.lock().usage()
     }
 
-    /// Notes what they may take from now on, for the metrics: each claim brings its own bounds.
-    pub fn announce(&self, bounds: Bounds) {
+    /// Records the bound of the memory for the metrics. What is enforced comes with each claim.
+    pub fn set_bound(&self, bounds: Bounds) {
         self.lock().bound = bounds.memory;
     }
 
-    /// Claims a tenant's key for a request, which is told from others by the digest of its body.
+    /// Claims a tenant's key for a start.
     ///
     /// # Errors
     ///
-    /// [`Refused`]; nothing has changed then.
+    /// [`ClaimError`]; nothing has changed then.
     pub fn claim(
         self: &Arc<Self>,
         tenant: &Arc<str>,
-        key: Digest,
-        request: BodyDigest,
+        digest: IdempotencyDigest,
+        body: BodyDigest,
         bounds: Bounds,
         now: Instant,
-    ) -> Result<Claimed, Refused> {
-        let mut records = self.lock();
-        records.forget_outdated(key, now);
-        let held = |end| Claim(Held { claims: Arc::clone(self), key, bounds, end });
-        match records.by_key.get(&key) {
-            Some(record) if record.request.is_some_and(|known| known != request) => Err(Refused::Mismatch),
-            Some(Record { state: State::InFlight, .. }) => Err(Refused::InFlight),
-            Some(Record { state: State::Answered { reply, .. }, .. }) => Ok(Claimed::Answered(Arc::clone(reply))),
-            Some(Record { state: State::Unknown { until }, .. }) => {
+    ) -> Result<PriorUse, ClaimError> {
+        let mut entries = self.lock();
+        entries.forget_outdated(digest, now);
+        let claim = |end| Claim(ClaimGuard { claims: Arc::clone(self), digest, bounds, end: Some(end) });
+        match entries.by_digest.get(&digest) {
+            Some(entry) if entry.body.is_some_and(|known| known != body) => Err(ClaimError::Mismatch),
+            Some(Entry { state: ClaimState::InFlight, .. }) => Err(ClaimError::InFlight),
+            Some(Entry { state: ClaimState::Answered { reply, .. }, .. }) => Ok(PriorUse::Answered(Arc::clone(reply))),
+            Some(Entry { state: ClaimState::Unknown { until }, .. }) => {
                 let until = *until;
-                records.change(key, Some(State::InFlight));
-                Ok(Claimed::Unknown(held(End::As(State::Unknown { until }))))
+                entries.change(digest, Some(ClaimState::InFlight));
+                Ok(PriorUse::Unknown(claim(Settlement::As(ClaimState::Unknown { until }))))
             }
             None => {
-                let added = records.add(tenant, key, request, bounds, now);
-                if added { Ok(Claimed::New(held(End::Forgotten))) } else { Err(Refused::Full) }
+                let is_added = entries.add(tenant, digest, body, bounds, now);
+                if is_added { Ok(PriorUse::None(claim(Settlement::Free))) } else { Err(ClaimError::Full) }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Records> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A key that nobody else can use meanwhile. Nothing was sent under it: dropped, it leaves the key as it was.
+/// A claimed key, under which nothing was sent. Dropped, it leaves the key as it was.
 #[derive(Debug)]
-pub struct Claim(Held);
+pub struct Claim(ClaimGuard);
 
-/// A key whose start may have been sent: dropped, it leaves the key's outcome unknown, from that moment on.
+/// A claimed key whose start may have been sent. Dropped, it leaves the outcome of the key unknown, from that moment on.
 #[derive(Debug)]
-pub struct Sent(Held);
+pub struct SentClaim(ClaimGuard);
 
+/// Holds a key until it settles it, at the latest when it is dropped.
 #[derive(Debug)]
-struct Held {
+struct ClaimGuard {
     claims: Arc<Claims>,
-    key: Digest,
+    digest: IdempotencyDigest,
     bounds: Bounds,
-    end: End,
+    /// How it settles the key; none once it has.
+    end: Option<Settlement>,
 }
 
-impl Held {
-    fn answered(mut self, reply: Arc<Reply>, now: Instant) {
-        self.end = End::Answered { reply, now };
+impl ClaimGuard {
+    /// Settles the key. Returns false if there was no room for its answer, which leaves its outcome unknown.
+    fn settle(&mut self) -> bool {
+        let Some(end) = self.end.take() else { return true };
+        self.claims.lock().settle(self.digest, self.bounds, end)
+    }
+
+    fn settle_as(mut self, end: Settlement) -> bool {
+        self.end = Some(end);
+        self.settle()
     }
 }
 
-impl Drop for Held {
+impl Drop for ClaimGuard {
     fn drop(&mut self) {
-        let end = std::mem::replace(&mut self.end, End::Forgotten);
-        self.claims.lock().settle(self.key, self.bounds, end);
+        self.settle();
     }
 }
 
 impl Claim {
-    /// The start is about to be sent.
+    /// Marks the start as sent, before it is.
     #[must_use]
-    pub fn send(mut self) -> Sent {
-        self.0.end = End::Unknown { now: None };
-        Sent(self.0)
+    pub fn send(mut self) -> SentClaim {
+        self.0.end = Some(Settlement::Unknown { now: None });
+        SentClaim(self.0)
     }
 
-    /// An earlier start with this key was found, and this is its answer. Its body is known if its tag says so.
-    pub fn found(self, reply: Arc<Reply>, request: Option<BodyDigest>, now: Instant) {
-        self.know_request(request);
-        self.0.answered(reply, now);
+    /// Keeps the answer that an earlier start with the key must have got. `body` is the body of that start, if its tag says so.
+    pub async fn found(self, reply: Arc<Reply>, body: Option<BodyDigest>, now: Instant) {
+        self.set_body(body);
+        self.0.settle_as(Settlement::Answered { reply, now });
     }
 
-    /// Earlier starts with this key were found, and it is not known which of them is the one.
-    pub fn unknown(self, now: Instant) {
-        self.know_request(None);
+    /// Leaves the outcome of the key unknown, because the earlier starts that were found do not show which was the first.
+    pub async fn unknown(self, now: Instant) {
+        self.set_body(None);
         self.send().unknown(now);
     }
 
-    /// If this process did not send the first start, only the upstream knows what its body was.
-    fn know_request(&self, request: Option<BodyDigest>) {
-        let is_first = matches!(self.0.end, End::Forgotten);
-        if let Some(record) = self.0.claims.lock().by_key.get_mut(&self.0.key)
-            && (is_first || request.is_some())
+    /// Records the body of the earlier start. If this process did not send that start, only the upstream knows its body.
+    fn set_body(&self, body: Option<BodyDigest>) {
+        let is_first_here = matches!(self.0.end, Some(Settlement::Free));
+        if let Some(entry) = self.0.claims.lock().by_digest.get_mut(&self.0.digest)
+            && (is_first_here || body.is_some())
         {
-            record.request = request;
+            entry.body = body;
         }
     }
 }
 
-impl Sent {
-    /// It is not known how the start ended.
-    pub fn unknown(mut self, now: Instant) {
-        self.0.end = End::Unknown { now: Some(now) };
+impl SentClaim {
+    /// Leaves the outcome of the key unknown.
+    pub fn unknown(self, now: Instant) {
+        self.0.settle_as(Settlement::Unknown { now: Some(now) });
     }
 
-    /// The start was answered so; an answer that finds no room leaves the outcome unknown.
-    pub fn answered(self, reply: Reply, now: Instant) {
-        self.0.answered(Arc::new(reply), now);
+    /// Keeps the answer. Returns false if there is no room for it, which leaves the outcome of the key unknown.
+    #[must_use]
+    pub fn answered(self, reply: Reply, now: Instant) -> bool {
+        self.0.settle_as(Settlement::Answered { reply: Arc::new(reply), now })
     }
 
-    /// Nothing was started: the key can be used again.
-    pub fn nothing_started(mut self) {
-        self.0.end = End::Forgotten;
+    /// Frees the key, because nothing was started.
+    pub fn nothing_started(self) {
+        self.0.settle_as(Settlement::Free);
     }
 }

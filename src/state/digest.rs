@@ -1,46 +1,46 @@
-//! Digests by which idempotency keys and bodies are remembered instead of by themselves.
+//! The digests by which idempotency keys and bodies are remembered.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// The first 128 bits of a SHA-256: nobody finds a text with the digest of another tenant's.
+/// The first 128 bits of a SHA-256. Finding a text with the digest of another tenant's key is infeasible.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 16]);
+pub struct IdempotencyDigest([u8; 16]);
 
-impl Digest {
-    /// The digest of several texts, each behind its length, so that no other texts join to the same.
+impl IdempotencyDigest {
+    /// Returns the digest of several texts. The length of each comes before it, so that other texts cannot join to the same.
     #[must_use]
-    pub fn of(parts: &[&[u8]]) -> Digest {
+    pub fn of(parts: &[&[u8]]) -> IdempotencyDigest {
         let mut context = Context::new(&SHA256);
         for part in parts {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
-        Digest(first(context))
+        IdempotencyDigest(first(context))
     }
 }
 
 /// 32 hexadecimal digits in lower case.
-impl fmt::Display for Digest {
+impl fmt::Display for IdempotencyDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
-impl fmt::Debug for Digest {
+impl fmt::Debug for IdempotencyDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
     }
 }
 
-/// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it: which body a key was used for.
-/// Without the key, nobody can try bodies out.
+/// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it. It tells which body a key was used
+/// with. Bodies cannot be guessed by it without knowing the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BodyDigest([u8; 8]);
 
 impl BodyDigest {
-    /// Returns the digest of a key's text and a body as it was sent.
+    /// Returns the digest of a key's text and a body, both as sent.
     #[must_use]
     pub fn of(key: &[u8], body: &[u8]) -> BodyDigest {
         let mut context = Context::new(&SHA256);
@@ -71,7 +71,7 @@ impl fmt::Debug for BodyDigest {
     }
 }
 
-/// Returns the beginning of the digest of all that was written.
+/// Returns the first bytes of a digest.
 fn first<const N: usize>(context: Context) -> [u8; N] {
     let mut first = [0; N];
     for (byte, digested) in first.iter_mut().zip(context.finish().as_ref()) {
@@ -87,13 +87,13 @@ mod tests {
     #[test]
     fn a_digest_is_half_a_sha_256_and_shows_as_32_digits() {
         // printf '\0\0\0\0\0\0\0\3abc' | sha256sum
-        assert_eq!(Digest::of(&[b"abc"]).to_string(), "c3494ca1a2cf8eeb8a11ded316fb55b8");
-        assert_eq!(Digest([0; 16]).to_string(), "0".repeat(32));
+        assert_eq!(IdempotencyDigest::of(&[b"abc"]).to_string(), "c3494ca1a2cf8eeb8a11ded316fb55b8");
+        assert_eq!(IdempotencyDigest([0; 16]).to_string(), "0".repeat(32));
     }
 
     #[test]
     fn texts_that_join_to_the_same_have_different_digests() {
-        let [ab_c, a_bc, abc] = [&[b"ab".as_slice(), b"c"][..], &[b"a", b"bc"], &[b"abc"]].map(Digest::of);
+        let [ab_c, a_bc, abc] = [&[b"ab".as_slice(), b"c"][..], &[b"a", b"bc"], &[b"abc"]].map(IdempotencyDigest::of);
         assert!(ab_c != a_bc && a_bc != abc && abc != ab_c);
     }
 

@@ -1,38 +1,37 @@
 //! Exchanges that are not settled.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How many exchanges of one tenant are not settled.
+/// The number of exchanges of one tenant that are not settled.
 #[derive(Debug, Default)]
-pub struct InFlight(AtomicU32);
+pub struct InFlightCount(AtomicU32);
 
-/// As many as are allowed are in flight already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+/// An exchange that is counted until this is dropped.
+#[derive(Debug)]
+pub struct InFlight(Arc<InFlightCount>);
 
-impl InFlight {
-    /// One more, unless there are `limit` already; how many may still come.
-    ///
-    /// # Errors
-    ///
-    /// [`Full`]; nothing was counted.
-    pub fn enter(&self, limit: Option<NonZeroU32>) -> Result<u32, Full> {
+impl InFlightCount {
+    /// Counts one more and returns it with how many the limit still allows; returns nothing if the limit is reached.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, limit: Option<NonZeroU32>) -> Option<(InFlight, u32)> {
         let limit = limit.map_or(u32::MAX, NonZeroU32::get);
         let more = |count: u32| (count < limit).then(|| count + 1);
-        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map_err(|_| Full)?;
-        Ok(limit - before - 1)
+        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some((InFlight(Arc::clone(self)), limit - before - 1))
     }
 
-    /// One less.
-    pub fn leave(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// The count now.
+    /// Returns the present number.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -42,25 +41,27 @@ mod tests {
 
     #[test]
     fn as_many_enter_as_the_limit_allows_and_one_more_for_each_that_leaves() {
-        let in_flight = InFlight::default();
-        let limit = NonZeroU32::new(2);
-        assert_eq!([in_flight.enter(limit), in_flight.enter(limit)], [Ok(1), Ok(0)]);
-        assert_eq!(in_flight.enter(limit), Err(Full));
-        in_flight.leave();
-        assert_eq!(in_flight.enter(limit), Ok(0));
-        assert!(in_flight.enter(None).is_ok(), "without a limit it is only counted");
-        assert_eq!(in_flight.count(), 3);
-        assert_eq!(in_flight.enter(limit), Err(Full), "also where the limit was lowered below the count");
+        let count = Arc::<InFlightCount>::default();
+        let enter = |limit: u32| count.enter(NonZeroU32::new(limit));
+        let (first, left) = enter(2).unwrap();
+        let (_second, none_left) = enter(2).unwrap();
+        assert_eq!((left, none_left), (1, 0));
+        assert!(enter(2).is_none());
+        drop(first);
+        let _third = enter(2).unwrap();
+        let _unlimited = count.enter(None).unwrap();
+        assert_eq!(count.count(), 3, "an exchange without a limit is counted, too");
+        assert!(enter(2).is_none(), "a limit that was lowered below the count lets none enter");
     }
 
     #[test]
     fn threads_at_once_never_enter_beyond_the_limit() {
-        let in_flight = InFlight::default();
-        let entered = std::thread::scope(|scope| {
-            let enter = || (0..1000).filter(|_| in_flight.enter(NonZeroU32::new(1500)).is_ok()).count();
+        let count = Arc::<InFlightCount>::default();
+        let entered: Vec<InFlight> = std::thread::scope(|scope| {
+            let enter = || (0..1000).filter_map(|_| Some(count.enter(NonZeroU32::new(1500))?.0)).collect::<Vec<_>>();
             let threads = [scope.spawn(enter), scope.spawn(enter)];
-            threads.map(|thread| thread.join().unwrap()).iter().sum::<usize>()
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!((entered, in_flight.count()), (1500, 1500));
+        assert_eq!((entered.len(), count.count()), (1500, 1500));
     }
 }

@@ -1,160 +1,138 @@
-//! What a tenant's requests came to: counted by tenant for as long as the process lives, each count found by an index.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Counters of each tenant's requests for the metrics. They last as long as the process; each is found by an index.
 
 use crate::asteroid::operation::Operation;
+use crate::counter::Counter;
 
 use super::Limit;
 
-/// Something that is only ever counted up.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// One more.
-    pub fn add(&self) {
-        self.add_many(1);
-    }
-
-    /// So many more.
-    pub fn add_many(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// How many there were.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Whether a limit let a request pass.
+/// The decision of a limit about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It did.
+pub enum LimitDecision {
+    /// The request passed.
     Allowed,
-    /// It did not.
+    /// The request was refused.
     Refused,
 }
 
-impl Decision {
-    const ALL: [(Decision, &'static str); 2] = [(Decision::Allowed, "allowed"), (Decision::Refused, "refused")];
+impl LimitDecision {
+    const ALL: [(LimitDecision, &'static str); 2] =
+        [(LimitDecision::Allowed, "allowed"), (LimitDecision::Refused, "refused")];
 }
 
-/// What an idempotency key meant for its start.
+/// The result of claiming a start's idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keyed {
-    /// The first start with it.
+pub enum IdempotencyResult {
+    /// It was the first start with the key.
     New,
-    /// It was answered before, and so again.
+    /// The answer of an earlier start was given again.
     Replayed,
-    /// Its lost start was found at the upstream.
+    /// An earlier start was found at the upstream.
     Recovered,
-    /// Another request held it.
+    /// Another request held the key.
     InFlight,
-    /// It belonged to another body.
+    /// The key was used with another body before.
     Mismatch,
-    /// Nothing more could be remembered.
+    /// There was no memory for another key.
     Full,
-    /// Whether it started something is unknown, and so nothing was started.
+    /// The outcome of an earlier start is unknown.
     Unknown,
-    /// That could not be looked up.
-    LookUpFailed,
+    /// An earlier start could not be looked up.
+    LookupFailed,
 }
 
-impl Keyed {
-    /// What it is called in metrics.
+impl IdempotencyResult {
+    /// Returns its name in the metrics.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        Keyed::ALL.get(self as usize).map_or("", |(_, name)| *name)
+    pub fn code(self) -> &'static str {
+        IdempotencyResult::ALL.get(self as usize).map_or("", |(_, name)| *name)
     }
 
-    const ALL: [(Keyed, &'static str); 8] = [
-        (Keyed::New, "new"),
-        (Keyed::Replayed, "replayed"),
-        (Keyed::Recovered, "recovered"),
-        (Keyed::InFlight, "in_flight"),
-        (Keyed::Mismatch, "mismatch"),
-        (Keyed::Full, "full"),
-        (Keyed::Unknown, "unknown"),
-        (Keyed::LookUpFailed, "lookup_failed"),
+    const ALL: [(IdempotencyResult, &'static str); 8] = [
+        (IdempotencyResult::New, "new"),
+        (IdempotencyResult::Replayed, "replayed"),
+        (IdempotencyResult::Recovered, "recovered"),
+        (IdempotencyResult::InFlight, "in_flight"),
+        (IdempotencyResult::Mismatch, "mismatch"),
+        (IdempotencyResult::Full, "full"),
+        (IdempotencyResult::Unknown, "unknown"),
+        (IdempotencyResult::LookupFailed, "lookup_failed"),
     ];
 }
 
-/// The first digit of an answer's status; the first is for requests that got no answer.
+/// The classes of an answer's status. The first is for requests without an answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// The counts of one tenant, 200 bytes. What they are called is in `metrics`.
+/// The counters of one tenant, 200 bytes. Their names are in `metrics`.
 #[derive(Debug, Default)]
 pub struct Meters {
     requests: [Counter; CLASSES.len()],
     started: [Counter; Operation::ALL.len()],
     unknown: Counter,
-    decisions: [[Counter; Decision::ALL.len()]; Limit::ALL.len()],
-    keyed: [Counter; Keyed::ALL.len()],
+    decisions: [[Counter; LimitDecision::ALL.len()]; Limit::ALL.len()],
+    idempotency: [Counter; IdempotencyResult::ALL.len()],
 }
 
 impl Meters {
-    /// A request ended with this status; 0 where nobody was answered.
+    /// Counts a request by its status, which is 0 if it got no answer.
     pub fn request(&self, status: u16) {
         if let Some(count) = self.requests.get(usize::from(status / 100)).or(self.requests.first()) {
             count.add();
         }
     }
 
-    /// The upstream said that it started an execution.
+    /// Counts an execution that the upstream says it started.
     pub fn started(&self, operation: Operation) {
         if let Some(count) = self.started.get(operation as usize) {
             count.add();
         }
     }
 
-    /// A start was sent, and no complete answer came, or one that proves nothing.
+    /// Counts a start that was sent and whose outcome is unknown.
     pub fn unknown(&self) {
         self.unknown.add();
     }
 
-    /// A limit was asked.
-    pub fn decided(&self, limit: Limit, decision: Decision) {
+    /// Counts the decision of a limit.
+    pub fn count_decision(&self, limit: Limit, decision: LimitDecision) {
         if let Some(count) = self.decisions.get(limit as usize).and_then(|counts| counts.get(decision as usize)) {
             count.add();
         }
     }
 
-    /// An idempotency key was claimed, or could not be.
-    pub fn keyed(&self, keyed: Keyed) {
-        if let Some(count) = self.keyed.get(keyed as usize) {
+    /// Counts a start with an idempotency key.
+    pub fn count_idempotency(&self, result: IdempotencyResult) {
+        if let Some(count) = self.idempotency.get(result as usize) {
             count.add();
         }
     }
 
-    /// Requests by the class of their status.
+    /// Returns the requests by the class of their status.
     pub fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
         CLASSES.into_iter().zip(self.requests.iter().map(Counter::count))
     }
 
-    /// Executions by the operation that started them.
+    /// Returns the executions by the operation that started them.
     pub fn executions(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Operation::ALL.into_iter().map(Operation::name).zip(self.started.iter().map(Counter::count))
     }
 
-    /// Starts whose outcome is unknown.
+    /// Returns the starts whose outcome is unknown.
     #[must_use]
     pub fn unknown_starts(&self) -> u64 {
         self.unknown.count()
     }
 
-    /// Decisions by limit.
+    /// Returns the decisions by limit.
     pub fn decisions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         Limit::ALL.into_iter().zip(&self.decisions).flat_map(|(limit, counts)| {
-            let counted = Decision::ALL.into_iter().zip(counts);
-            counted.map(move |((_, decision), count)| (limit.name(), decision, count.count()))
+            let counted = LimitDecision::ALL.into_iter().zip(counts);
+            counted.map(move |((_, decision), count)| (limit.code(), decision, count.count()))
         })
     }
 
-    /// Starts with a key by what it meant.
-    pub fn keys(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Keyed::ALL.into_iter().map(|(_, name)| name).zip(self.keyed.iter().map(Counter::count))
+    /// Returns the starts with an idempotency key by result.
+    pub fn idempotency_results(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        IdempotencyResult::ALL.into_iter().map(|(_, name)| name).zip(self.idempotency.iter().map(Counter::count))
     }
 }
 
@@ -165,15 +143,18 @@ mod tests {
     #[test]
     fn each_count_is_shown_under_its_own_name() {
         let meters = Meters::default();
-        for (at, (keyed, name)) in Keyed::ALL.into_iter().enumerate() {
+        for (at, (keyed, name)) in IdempotencyResult::ALL.into_iter().enumerate() {
             assert_eq!(at, keyed as usize, "{name}");
-            meters.keyed(keyed);
-            assert_eq!(meters.keys().filter(|(_, count)| *count > 0).map(|(name, _)| name).last(), Some(name));
+            meters.count_idempotency(keyed);
+            assert_eq!(
+                meters.idempotency_results().filter(|(_, count)| *count > 0).map(|(name, _)| name).last(),
+                Some(name)
+            );
         }
         for limit in Limit::ALL {
-            for (decision, name) in Decision::ALL {
-                meters.decided(limit, decision);
-                let counted = meters.decisions().find(|(of, said, _)| (*of, *said) == (limit.name(), name));
+            for (decision, name) in LimitDecision::ALL {
+                meters.count_decision(limit, decision);
+                let counted = meters.decisions().find(|(of, said, _)| (*of, *said) == (limit.code(), name));
                 assert_eq!(counted.map(|(.., count)| count), Some(1));
             }
         }

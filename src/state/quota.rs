@@ -1,14 +1,14 @@
-//! An amount that all tenants share, of which no tenant takes what the others need.
+//! A quota that all tenants share, so that no tenant takes what others need.
 //!
-//! A tenant may hold as much as is left free beside it: alone half of everything, two greedy tenants a third each. So there
-//! is always a part for the next one, however many there are, and nothing is set aside for tenants that do not call.
+//! A tenant may hold as much as it leaves free: alone half of the quota, two greedy tenants a third each. So there is always a
+//! part for the next tenant, however many there are, and nothing is reserved for tenants that do not call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Counter;
+use crate::counter::Counter;
 
-/// The amount and how much of it is held.
+/// An amount that tenants share, and how much of it is held.
 #[derive(Debug)]
 pub struct Quota {
     max: AtomicUsize,
@@ -16,28 +16,28 @@ pub struct Quota {
     refused: Counter,
 }
 
-/// One tenant's part of a [`Quota`].
+/// The part of a [`Quota`] that one tenant holds.
 #[derive(Debug)]
 pub struct Share {
     quota: Arc<Quota>,
     held: AtomicUsize,
 }
 
-/// An amount that is held; dropped, it is free again.
+/// An amount that a tenant holds until this is dropped.
 #[derive(Debug)]
 pub struct Hold {
     share: Arc<Share>,
     amount: usize,
-    /// Whether there are no other tenants to leave something for.
-    sole: bool,
+    /// Whether there are no other tenants to leave a part for.
+    is_only: bool,
 }
 
-/// There is no such amount left, or not for this tenant.
+/// The reason why an amount cannot be held: it is not left, or not for this tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverQuota;
 
 impl Quota {
-    /// Creates it with nothing held.
+    /// Creates a quota of which nothing is held.
     #[must_use]
     pub fn new(max: usize) -> Quota {
         Quota { max: AtomicUsize::new(max), held: AtomicUsize::new(0), refused: Counter::default() }
@@ -49,7 +49,7 @@ impl Quota {
         self.max.load(Ordering::Relaxed)
     }
 
-    /// Changes the whole amount. If more is held already, nothing further can be held until enough of it is released.
+    /// Changes the whole amount. If more than that is held, nothing further can be held until enough is released.
     pub fn resize(&self, max: usize) {
         self.max.store(max, Ordering::Relaxed);
     }
@@ -68,19 +68,19 @@ impl Quota {
 }
 
 impl Share {
-    /// Creates a tenant's part, of which nothing is held.
+    /// Creates the part of a tenant that holds nothing.
     #[must_use]
     pub fn new(quota: Arc<Quota>) -> Share {
         Share { quota, held: AtomicUsize::new(0) }
     }
 
-    /// Holds an amount for this tenant; the `sole` tenant may hold all there is.
+    /// Holds an amount for this tenant. The only tenant may hold the whole quota.
     ///
     /// # Errors
     ///
     /// [`OverQuota`]; nothing has changed then.
-    pub fn hold(self: &Arc<Self>, amount: usize, sole: bool) -> Result<Hold, OverQuota> {
-        let mut hold = Hold { share: Arc::clone(self), amount: 0, sole };
+    pub fn hold(self: &Arc<Self>, amount: usize, is_only: bool) -> Result<Hold, OverQuota> {
+        let mut hold = Hold { share: Arc::clone(self), amount: 0, is_only };
         hold.grow(amount)?;
         Ok(hold)
     }
@@ -96,13 +96,13 @@ impl Hold {
     ///
     /// # Errors
     ///
-    /// [`OverQuota`]; what was held before still is.
+    /// [`OverQuota`]; what was held before is still held.
     pub fn grow(&mut self, amount: usize) -> Result<(), OverQuota> {
         let Share { quota, held } = &*self.share;
-        // Taken first and judged then: of two that come at once, both may be refused, and never do both get the last part.
+        // Added first and judged then. Of two requests at once, both may be refused, but never do both get the last part.
         let own = held.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
         let all = quota.held.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
-        let fits = quota.max().checked_sub(all).is_some_and(|free| self.sole || own <= free);
+        let fits = quota.max().checked_sub(all).is_some_and(|free| self.is_only || own <= free);
         if !fits {
             self.share.release(amount);
             quota.refused.add();

@@ -1,36 +1,36 @@
-//! Rates, and the buckets that enforce them.
+//! Rates, and the token buckets that enforce them.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many in a span of time, and how many of them may come at once.
+/// An amount in a span of time, and the largest burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The amount.
     pub amount: NonZeroU32,
-    /// In which span.
+    /// The span of time.
     pub per: Per,
-    /// How many may come at once after a rest.
+    /// How many may come at once after a pause.
     pub burst: NonZeroU32,
 }
 
 /// The span of time of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Per {
-    /// `/s`
+    /// Written `/s`.
     Second,
-    /// `/m`
+    /// Written `/m`.
     Minute,
-    /// `/h`
+    /// Written `/h`.
     Hour,
-    /// `/d`, any 24 hours.
+    /// Written `/d`: any 24 hours.
     Day,
 }
 
 impl Per {
-    /// In seconds.
+    /// Returns the span in seconds.
     #[must_use]
     pub fn seconds(self) -> u32 {
         match self {
@@ -55,41 +55,41 @@ impl fmt::Display for Rate {
 }
 
 impl Rate {
-    /// Returns how long one takes to come back.
+    /// Returns how long one token takes to come back.
     fn interval(self) -> Duration {
-        // No rate that can be configured comes near zero: a million in a second is a microsecond each.
+        // Never zero: the highest rate that can be configured is a million per second, a microsecond each.
         (Duration::from_secs(self.per.seconds().into()) / self.amount.get()).max(Duration::from_nanos(1))
     }
 
-    /// Returns how long an empty bucket takes to be full.
+    /// Returns how long an empty bucket takes to fill.
     fn capacity(self) -> Duration {
         self.interval() * self.burst.get()
     }
 }
 
-/// The bucket of one tenant and one limit, shared by all workers. Only time refills it, and no definition does.
+/// The token bucket of one tenant and one limit, shared by all workers. Time refills it; a change of the rate does not.
 ///
-/// This is the generic cell rate algorithm. Crates that implement it do not show what was used, so that a change of the rate
-/// would mean a full bucket.
+/// It implements the generic cell rate algorithm. Crates that do so do not show how many tokens were taken, so a change of the
+/// rate would fill the bucket.
 #[derive(Debug, Default)]
 pub struct Bucket(Mutex<Option<Level>>);
 
-/// How full a bucket is.
+/// The level of a bucket.
 #[derive(Debug, Clone, Copy)]
 struct Level {
-    /// The definition that the last request was judged by.
+    /// The rate that the last request was counted by.
     rate: Rate,
-    /// When the bucket is full again.
+    /// When the bucket will be full.
     full: Instant,
 }
 
 impl Level {
-    /// Returns how long the bucket takes to be full.
+    /// Returns how long the bucket takes to fill.
     fn missing(&self, now: Instant) -> Duration {
         self.full.saturating_duration_since(now)
     }
 
-    /// Returns the same for another definition: as many are gone as before, or all.
+    /// Returns the same for another rate: as many tokens are gone as before, or all.
     fn missing_by(&self, rate: Rate, now: Instant) -> Duration {
         let missing = self.missing(now);
         if self.rate == rate {
@@ -101,18 +101,18 @@ impl Level {
 }
 
 impl Bucket {
-    /// Replaces the definition; as many are gone as before.
+    /// Replaces the rate; as many tokens are gone as before.
     pub fn define(&self, rate: Rate, now: Instant) {
         if let Some(level) = self.lock().as_mut() {
             *level = Level { rate, full: now + level.missing_by(rate, now) };
         }
     }
 
-    /// Takes one by this definition and returns how many are left at once.
+    /// Takes a token at this rate. Returns how many are left.
     ///
     /// # Errors
     ///
-    /// How long it takes until there is one again; nothing was taken.
+    /// The time until there is a token again; none was taken.
     pub fn take(&self, rate: Rate, now: Instant) -> Result<u32, Duration> {
         let mut level = self.lock();
         let missing = level.map_or(Duration::ZERO, |level| level.missing_by(rate, now));
@@ -126,7 +126,7 @@ impl Bucket {
         left
     }
 
-    /// Takes one while there is no limit; a limit that comes back later goes on with what is left.
+    /// Takes a token while there is no limit, so that a limit that is configured again later continues with what is left.
     pub fn count(&self, now: Instant) {
         if let Some(level) = self.lock().as_mut() {
             let taken = level.missing(now) + level.rate.interval();
@@ -134,7 +134,7 @@ impl Bucket {
         }
     }
 
-    /// Gives back one that was taken.
+    /// Gives a token back.
     pub fn give_back(&self) {
         if let Some(level) = self.lock().as_mut() {
             level.full = level.full.checked_sub(level.rate.interval()).unwrap_or(level.full);
@@ -146,7 +146,7 @@ impl Bucket {
     }
 }
 
-/// Returns how often a part fits into a whole.
+/// Returns how many times a part fits into a whole.
 fn whole(all: Duration, part: Duration) -> u32 {
     u32::try_from(all.as_nanos() / part.as_nanos().max(1)).unwrap_or(u32::MAX)
 }
@@ -160,7 +160,7 @@ mod tests {
         Rate { amount, per, burst }
     }
 
-    /// A bucket, and how much time has passed by its clock.
+    /// A bucket and its clock.
     struct Timed {
         bucket: Bucket,
         now: Instant,

@@ -159,7 +159,7 @@ impl Exporter {
         let counts = Arc::clone(&self.counts);
         let (flush, told) = oneshot::channel();
         let (done, flushed) = oneshot::channel();
-        tasks.spawn_unwaited(async move {
+        tasks.spawn_untracked(async move {
             self.run(told).await;
             drop(done);
         });
@@ -274,13 +274,13 @@ impl Exporter {
                     event = event::TRACE_EXPORT_FAILED,
                     reason,
                     dropped,
-                    "the collector does not take every span; requests are not affected"
+                    "the collector does not accept every span; requests are not affected"
                 );
                 self.episode = Some(Episode { before });
             }
             (Some(episode), false) => {
                 let dropped = dropped - episode.before;
-                tracing::info!(event = event::TRACE_EXPORT_RESUMED, dropped, "the collector takes spans again");
+                tracing::info!(event = event::TRACE_EXPORT_RESUMED, dropped, "the collector accepts spans again");
                 self.episode = None;
             }
             (None, false) | (Some(_), true) => {}
@@ -296,7 +296,12 @@ impl Exporting {
         drop(timeout(FLUSH, self.flushed).await);
         let (dropped, unsent) = (self.counts.dropped.load(Ordering::Relaxed), self.counts.left());
         if dropped > 0 || unsent > 0 {
-            tracing::warn!(event = event::TRACE_SPANS_LOST, dropped, unsent, "spans were lost since the start");
+            tracing::warn!(
+                event = event::TRACE_SPANS_LOST,
+                dropped,
+                unsent,
+                "spans were lost since the process started"
+            );
         }
     }
 }

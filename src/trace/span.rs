@@ -7,7 +7,8 @@ use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, 
 use super::{Exchange, Place, Recording};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
-use crate::facts::{Facts, Outcome};
+use crate::facts::{Facts, LookupOutcome, Outcome};
+use crate::state::IdempotencyOutcome;
 use crate::transport::endpoint::Scheme;
 
 /// The version of the conventions that the attributes follow.
@@ -79,8 +80,8 @@ fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
         ("asteroid_gateway.outcome", Some(facts.outcome.name())),
         ("asteroid_gateway.error", facts.error),
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
-        ("asteroid_gateway.idempotency_outcome", facts.key),
-        ("asteroid_gateway.looked_up", facts.looked_up),
+        ("asteroid_gateway.idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code)),
+        ("asteroid_gateway.looked_up", facts.lookup.map(LookupOutcome::code)),
         ("asteroid_gateway.execution_id", facts.execution_id.as_deref()),
     ];
     attributes.extend(named.iter().filter_map(|(name, value)| value.map(|value| attribute(name, value))));

@@ -41,7 +41,7 @@ impl Connection {
         let state = link.state();
         let (sender, connection) = builder().handshake(TokioIo::new(link)).await?;
         // A request that waits for its answer learns of a failure from the sender; between requests it is just the end.
-        let task = tasks.spawn_unwaited(async move { drop(connection.await) });
+        let task = tasks.spawn_untracked(async move { drop(connection.await) });
         Ok(Connection { sender, task, generation, link: state })
     }
 

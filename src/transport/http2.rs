@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::client::TlsStream;
 
-use crate::tasks::{Tasks, Unwaited};
+use crate::tasks::{Tasks, UntrackedExecutor};
 
 use super::body::Body;
 use super::cause::Cause;
@@ -57,7 +57,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request waits at least, if giving it up unanswered takes its connection out of use.
 const RETIRE_AFTER: Duration = Duration::from_secs(3);
 
-type Driver = http2::Connection<TokioIo<Link<TlsStream<TcpStream>>>, Body, Unwaited>;
+type Driver = http2::Connection<TokioIo<Link<TlsStream<TcpStream>>>, Body, UntrackedExecutor>;
 
 /// A connection that requests share.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ impl Connection {
         tasks: &Tasks,
     ) -> Result<Connection, Cause> {
         let state = link.state();
-        let begun = http2::Builder::new(Unwaited(tasks.clone()))
+        let begun = http2::Builder::new(UntrackedExecutor(tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -107,7 +107,7 @@ impl Connection {
         let driver = Arc::new(Mutex::new(Some(driver)));
         let driven = Arc::clone(&driver);
         // A request that waits for its answer learns of a failure from the sender.
-        tasks.spawn_unwaited(poll_fn(move |context| {
+        tasks.spawn_untracked(poll_fn(move |context| {
             let driver = &mut *lock(&driven);
             let ended = driver.as_mut().is_none_or(|driver| Pin::new(driver).poll(context).is_ready());
             if !ended {

@@ -1,12 +1,11 @@
 //! The addresses of the upstream's name: looked up one at a time, and kept for a minute if look-ups fail.
 
-use std::fmt;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -108,7 +107,7 @@ impl Resolver {
             return;
         }
         let (under_way, found) = (LookUpUnderWay(Some(Arc::clone(self))), (self.look_up)());
-        tasks.spawn_unwaited(async move { under_way.end(found.await) });
+        tasks.spawn_untracked(async move { under_way.end(found.await) });
     }
 
     fn end(&self, found: io::Result<Vec<SocketAddr>>) {

@@ -91,7 +91,11 @@ impl Client {
             Ok(config) => {
                 self.replace(config);
                 let file = ca_file.display();
-                tracing::info!(event = event::UPSTREAM_CA_REPLACED, %file, "upstream.ca_file has changed; new connections trust what it holds now");
+                tracing::info!(
+                    event = event::UPSTREAM_CA_REPLACED,
+                    %file,
+                    "upstream.ca_file was reloaded; new connections trust its certificates"
+                );
             }
             Err(error) => {
                 let cause = error.source().map(ToString::to_string);
@@ -99,7 +103,7 @@ impl Client {
                     event = event::UPSTREAM_CA_REFUSED,
                     %error,
                     cause,
-                    "upstream.ca_file has changed and cannot be used; put it right, until then it is trusted as it was"
+                    "upstream.ca_file cannot be used, and its previous certificates stay trusted; correct the file"
                 );
             }
         }

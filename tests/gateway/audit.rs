@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -139,8 +140,8 @@ fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_i
         "bytes_in": 3, "delivered": true
     });
     assert_eq!(without_times(record.clone()), expected);
-    assert_eq!(audited.pair.gateway.line(|line| line["message"] == "audit"), record);
-    let peer = audited.pair.gateway.line(|line| line["message"] == "request")["peer"].clone();
+    assert_eq!(audited.pair.gateway.event(event::AUDIT_RECORDED), record);
+    let peer = audited.pair.gateway.event(event::REQUEST_COMPLETED)["peer"].clone();
     assert_eq!(record["peer"], peer);
     let permissions = std::fs::metadata(&audited.file).unwrap().permissions().mode();
     assert_eq!(permissions & 0o777, 0o640);
@@ -175,8 +176,8 @@ fn a_refused_start_s_record_says_why_and_nothing_of_its_body() {
         assert_eq!((&record["decision"], &record["limits_left"]["executions"]), (&json!("sent"), &left));
     }
     let left = json!({"requests": 0, "executions": 0, "budget": 6});
-    assert!(refused("rate", &[], b"{}", 429, "limit", left).contains("executions (3 a day"));
-    assert!(refused("many", &[], b"{}", 429, "limit", json!({"requests": 0})).contains("requests (7 a day"));
+    assert!(refused("rate", &[], b"{}", 429, "limit", left).contains("executions (3 per day"));
+    assert!(refused("many", &[], b"{}", 429, "limit", json!({"requests": 0})).contains("requests (7 per day"));
     let text = std::fs::read_to_string(&audited.file).unwrap();
     assert!(!text.contains("CONT"), "{text}");
 }

@@ -2,6 +2,8 @@
 
 use std::process::Output;
 
+use asteroid_gateway::event;
+
 use crate::harness::program::binary;
 use crate::harness::{KEY, Program, configuration};
 
@@ -72,7 +74,7 @@ fn a_configuration_that_is_not_there_is_named() {
 fn a_key_that_can_never_come_keeps_the_gateway_from_starting_and_says_what_to_do() {
     let unset = configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
     let printed = refused("run", &unset);
-    assert!(printed.contains("credentials.main") && printed.contains("NO_SUCH_VARIABLE is not set"), "{printed}");
+    assert!(printed.contains("credentials.main") && printed.contains("NO_SUCH_VARIABLE: is not set"), "{printed}");
 }
 
 #[test]
@@ -84,9 +86,9 @@ fn what_stands_in_the_way_of_a_key_is_said_while_it_is_waited_for() {
         let line = gateway.line(|line| line["credential"] == "main");
         assert!(line["reason"].as_str().unwrap().contains(said), "{line}");
         assert_eq!(gateway.admin("/readyz").status, 503, "{file}");
-        let started = gateway.line(|line| line["message"] == "started, but not ready yet");
+        let started = gateway.event(event::GATEWAY_UNREADY);
         assert_eq!(started["obstacle"], "no key can be used");
-        assert!(gateway.events("ready").is_empty(), "nobody is told that it is ready");
+        assert!(gateway.events(event::GATEWAY_READY).is_empty(), "nobody is told that it is ready");
     }
 }
 
@@ -117,11 +119,10 @@ fn environment_variables_override_the_file() {
 
 #[test]
 fn a_limit_of_open_files_that_lets_hardly_anybody_in_is_told_of() {
-    const TOLD: &str = "so few callers can be connected at once";
     let gateway = Program::run_limited(&configuration("http://127.0.0.1:1", ""), 130);
-    assert_eq!(gateway.events_that_begin(TOLD)[0]["callers"], 1);
+    assert_eq!(gateway.events(event::CONNECTION_LIMIT_LOW)[0]["limit"], 1);
     let gateway = Program::run(&configuration("http://127.0.0.1:1", ""));
-    assert!(gateway.events_that_begin(TOLD).is_empty());
+    assert!(gateway.events(event::CONNECTION_LIMIT_LOW).is_empty());
 }
 
 #[test]

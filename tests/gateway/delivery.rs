@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::raw::{First, Raw};
@@ -9,7 +10,7 @@ use crate::harness::{Caller, EXECUTE, Pair, Program, Secure, configuration};
 
 /// The line of the request with this id.
 fn line(gateway: &Program, id: &str) -> Value {
-    gateway.line(|line| line["message"] == "request" && line["request_id"] == id)
+    gateway.line(|line| line["event"] == event::REQUEST_COMPLETED && line["request_id"] == id)
 }
 
 /// Sends a start and ends the sending side before the answer comes.
@@ -107,7 +108,7 @@ fn a_drain_waits_for_the_answer_of_a_caller_that_has_ended_its_sending_side() {
     half_closed(&mut caller, "drained", "1.1");
     pair.asteroid.wait_for_requests(1);
     pair.gateway.signal("TERM");
-    pair.gateway.line(|line| line["message"] == "draining");
+    pair.gateway.event(event::DRAIN_BEGUN);
     pair.asteroid.clear_faults();
     assert_eq!(caller.answer().status, 202);
     assert!(pair.gateway.end().status.success());

@@ -1,5 +1,6 @@
 //! SIGTERM: what is in flight is finished, what is new goes elsewhere, and the end is bounded.
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::frames::{HEADERS, block, frame, start};
@@ -13,14 +14,14 @@ fn a_call_in_flight_is_finished_and_the_exit_is_0() {
     caller.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
     pair.gateway.signal("TERM");
-    pair.gateway.line(|line| line["message"] == "draining");
+    pair.gateway.event(event::DRAIN_BEGUN);
     pair.asteroid.clear_faults();
     let answer = caller.answer();
     assert_eq!(answer.status, 202);
     assert!(caller.is_closed());
     let ended = pair.gateway.end();
     assert!(ended.status.success(), "{}", ended.output);
-    assert!(ended.output.contains(r#""message":"drained""#), "{}", ended.output);
+    assert!(ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
 }
 
 #[test]
@@ -32,7 +33,7 @@ fn an_exchange_whose_caller_has_left_is_waited_for() {
     pair.asteroid.wait_for_requests(1);
     caller.leave();
     pair.gateway.signal("TERM");
-    pair.gateway.line(|line| line["message"] == "draining");
+    pair.gateway.event(event::DRAIN_BEGUN);
     pair.asteroid.clear_faults();
     let ended = pair.gateway.end();
     assert!(ended.status.success(), "{}", ended.output);
@@ -46,7 +47,7 @@ fn readiness_turns_while_the_delay_is_served_and_answers_tell_callers_to_leave()
     let mut kept = pair.caller();
     assert_eq!(kept.execute("{}").header("connection"), None);
     pair.gateway.signal("TERM");
-    pair.gateway.line(|line| line["message"] == "draining");
+    pair.gateway.event(event::DRAIN_BEGUN);
     assert_eq!((pair.gateway.admin("/livez").status, pair.gateway.admin("/readyz").status), (200, 503));
     let answer = kept.execute("{}");
     assert_eq!((answer.status, answer.header("connection")), (202, Some("close")));
@@ -61,7 +62,7 @@ fn a_request_that_crosses_the_end_of_accepting_on_a_kept_connection_is_answered(
     assert_eq!(kept.execute("{}").header("connection"), None);
     pair.gateway.signal("TERM");
     // With no delay, it has stopped to accept by now; no answer has told this caller to leave.
-    pair.gateway.line(|line| line["message"] == "draining");
+    pair.gateway.event(event::DRAIN_BEGUN);
     let answer = kept.execute("{}");
     assert_eq!((answer.status, answer.header("connection")), (202, Some("close")));
     assert!(pair.gateway.end().status.success());
@@ -88,7 +89,7 @@ fn a_first_head_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
     for gateway in [pair.gateway, secure.gateway] {
         gateway.signal("TERM");
         let ended = gateway.end();
-        assert!(ended.status.success() && !ended.output.contains("drain.timeout passed"), "{}", ended.output);
+        assert!(ended.status.success() && !ended.logged(event::DRAIN_TIMED_OUT), "{}", ended.output);
     }
 }
 
@@ -107,8 +108,8 @@ fn what_does_not_end_within_the_time_out_is_cut_off_counted_and_named() {
     left.leave();
     let ended = pair.gateway.stop();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
-    assert!(ended.output.contains(r#""unsettled":"billing: 2""#), "{}", ended.output);
-    assert!(!ended.output.contains(r#""message":"drained""#), "{}", ended.output);
+    assert!(ended.events(event::DRAIN_REQUESTS_ABORTED)[0]["unsettled"] == "billing: 2", "{}", ended.output);
+    assert!(!ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
     for id in ["cut-off", "left"] {
         let is_its = |line: &&str| line.contains(&format!(r#""request_id":"{id}""#));
         let line = ended.output.lines().find(is_its).unwrap();
@@ -125,11 +126,11 @@ fn a_second_signal_ends_it_now() {
     caller.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
     pair.gateway.signal("TERM");
-    pair.gateway.line(|line| line["message"] == "draining");
+    pair.gateway.event(event::DRAIN_BEGUN);
     pair.gateway.signal("INT");
     let ended = pair.gateway.end();
-    assert!(ended.output.contains("told to stop a second time"), "{}", ended.output);
-    assert!(ended.output.contains(r#""unsettled":"billing: 1""#), "{}", ended.output);
+    assert!(ended.logged(event::DRAIN_ABORTED), "{}", ended.output);
+    assert!(ended.events(event::DRAIN_REQUESTS_ABORTED)[0]["unsettled"] == "billing: 1", "{}", ended.output);
 }
 
 #[test]

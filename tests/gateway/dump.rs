@@ -6,6 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use asteroid_gateway::event;
 use tempfile::TempDir;
 
 use crate::harness::program::{is_root, unprotected};
@@ -17,7 +18,7 @@ const NOBODY: u32 = 65534;
 #[test]
 fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
     let [run, dev] = ["run", "dev"].map(|command| unprivileged(command, &configuration("http://127.0.0.1:1", "")));
-    run.line(|line| line["message"] == "ready");
+    run.event(event::GATEWAY_READY);
     dev.wait_for(|text| text.find(" for development: "));
     for (command, gateway) in [("run", &run), ("dev", &dev)] {
         for part in ["environ", "maps", "mem", "fd/"] {
@@ -55,12 +56,12 @@ fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves()
     assert_eq!(pair.execute("{}").status, 202);
     pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
     pair.gateway.request_line(202);
-    let told = pair.gateway.events_that_begin("a core dump of this process");
+    let told = pair.gateway.events(event::PROCESS_UNPROTECTED);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["level"], "WARN");
     assert!(told[0]["error"].as_str().unwrap().starts_with("it cannot be marked as not dumpable: "), "{told:?}");
     assert!(
-        Pair::start().gateway.events_that_begin("a core dump").is_empty(),
+        Pair::start().gateway.events(event::PROCESS_UNPROTECTED).is_empty(),
         "where it is not refused, nothing is said"
     );
 }

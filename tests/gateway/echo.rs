@@ -1,5 +1,6 @@
 //! A key that the upstream sends back is overwritten, wherever it is in an answer and however it is cut.
 
+use asteroid_gateway::event;
 use hyper::HeaderMap;
 use serde_json::json;
 
@@ -15,9 +16,6 @@ const STREAMED: usize = 70_000;
 
 const ECHOES: &str = "asteroid_gateway_key_echoes_total";
 const CODED: &str = "asteroid_gateway_content_coded_answers_total";
-
-/// What the log says of it.
-const EVENT: &str = "the upstream sent the key back";
 
 /// What a text becomes.
 fn covered(text: &str) -> String {
@@ -76,12 +74,12 @@ fn a_key_in_a_header_or_a_body_is_overwritten_counted_and_logged() {
             assert_eq!(pair.gateway.request_line(status)["key_echoed"], true);
         }
         assert_eq!(pair.execute("{}").status, 202);
-        let line = pair.gateway.line(|line| line["message"] == "request" && line["key_echoed"].is_null());
+        let line = pair.gateway.line(|line| line["event"] == event::REQUEST_COMPLETED && line["key_echoed"].is_null());
         assert_eq!(line["status"], 202);
         let metrics = pair.gateway.metrics();
         assert_eq!(metrics.find(ECHOES, &[("credential", "main")]), Some(3.0));
         assert_eq!(metrics.find(CODED, &[("credential", "main")]), Some(0.0));
-        let events = pair.gateway.events_that_begin(EVENT);
+        let events = pair.gateway.events(event::CREDENTIAL_ECHOED);
         assert_eq!(events.len(), 1, "one an episode: {events:?}");
         assert_eq!((&events[0]["level"], &events[0]["credential"]), (&json!("ERROR"), &json!("main")));
         assert_clean("the log", &pair.gateway.stop().output);

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use asteroid_gateway::event;
+
 use crate::harness::secure::secured;
 use crate::harness::{Asteroid, Pair, Program, binary, configuration};
 
@@ -55,10 +57,7 @@ fn threads(program: &Program) -> usize {
 }
 
 fn hanging(program: &Program, file: &str) {
-    program.line(|line| {
-        line["message"].as_str().is_some_and(|text| text.starts_with("reading a file hangs"))
-            && line["file"].as_str().unwrap().ends_with(file)
-    });
+    program.line(|line| line["event"] == event::FILE_READING_HUNG && line["file"].as_str().unwrap().ends_with(file));
 }
 
 /// A directory with a key, certificates and this configuration as `gateway.yaml`.
@@ -154,7 +153,7 @@ fn files_that_come_to_hang_hold_up_neither_requests_nor_probes_nor_a_new_key_nor
     let changed = String::from_utf8(text).unwrap().replace("team: billing", "team: invoices");
     let hung = Hung::replace(&[&config], changed.as_bytes());
     let line = pair.gateway.reloaded_by(|| hanging(&pair.gateway, "gateway.yaml"));
-    assert!(line["refused"].as_str().unwrap().contains("no answer within 5s"), "{line}");
+    assert!(line["reason"].as_str().unwrap().contains("no answer within 5s"), "{line}");
     let _ca = Hung::replace(&[pair.asteroid.ca_file()], &ca);
     hanging(&pair.gateway, "ca.pem");
     assert_eq!(pair.execute("{}").status, 202);
@@ -166,7 +165,7 @@ fn files_that_come_to_hang_hold_up_neither_requests_nor_probes_nor_a_new_key_nor
     assert_eq!(pair.execute("{}").status, 202);
 
     let line = pair.gateway.reloaded_by(|| drop(hung));
-    assert_eq!(line["message"], "the configuration was reloaded", "{line}");
+    assert_eq!(line["event"], event::CONFIG_RELOADED, "{line}");
     assert!(pair.gateway.stop().status.success(), "the CA hangs still");
 }
 

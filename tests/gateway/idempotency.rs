@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: a start that comes again is not started again.
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::{AGENT, Answer, Asteroid, EXECUTE, Pair, Program, configuration};
@@ -308,10 +309,7 @@ fn where_memory_is_full_a_start_is_refused_rather_than_run_unprotected() {
     let refused = refused.expect("the memory has an end");
     refused.assert_error(503, "idempotency-full", "not_started");
     assert_eq!(refused.header("retry-after"), Some("60"));
-    pair.gateway.line(|line| {
-        line["level"] == "ERROR"
-            && line["message"].as_str().unwrap().starts_with("idempotency.memory: this tenant's share is full")
-    });
+    pair.gateway.event(event::IDEMPOTENCY_SHARE_FULL);
     keyed(&pair, "k0", "{}").assert_error(504, "idempotency-unknown", "unknown");
     pair.asteroid.clear_faults();
     assert_eq!(pair.execute("{}").status, 202, "what carries no key goes on");
@@ -326,10 +324,7 @@ fn the_oldest_answers_are_forgotten_first_and_the_log_says_so() {
     for n in 0..2500 {
         assert_eq!(post(n).status, 202);
     }
-    pair.gateway.line(|line| {
-        line["level"] == "WARN"
-            && line["message"].as_str().unwrap().starts_with("idempotency.memory is full: answers are forgotten")
-    });
+    pair.gateway.event(event::IDEMPOTENCY_RETENTION_SHORTENED);
     assert_eq!(post(2499).header("idempotent-replayed"), Some("true"));
     assert_eq!(post(0).header("idempotent-replayed"), None);
 }
@@ -369,7 +364,7 @@ fn a_reload_that_changes_the_tags_of_a_key_starts_nothing_twice() {
     first.send_post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
     pair.asteroid.wait_for_requests(2);
     let line = pair.gateway.reload(&text.replace("tenant_prefix: prod/", "tenant_prefix: live/"));
-    assert_eq!(line["message"], "the configuration was reloaded");
+    assert_eq!(line["event"], event::CONFIG_RELOADED);
     keyed(&pair, "k", "{}").assert_error(409, "idempotency-in-flight", "not_started");
     assert_eq!(keyed(&pair, "done", "{}").header("idempotent-replayed"), Some("true"));
     pair.asteroid.clear_faults();

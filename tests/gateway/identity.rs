@@ -1,5 +1,7 @@
 //! Who is charged: the tenant that a trusted peer names, and nobody else.
 
+use asteroid_gateway::event;
+
 use crate::harness::metrics::Metrics;
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
 
@@ -59,7 +61,7 @@ fn a_peer_that_is_not_trusted_is_closed_before_anything_is_read_of_it_and_the_lo
     let counted =
         |metrics: &Metrics| metrics.find("asteroid_gateway_connections_closed_total", &[("reason", "outsider")]);
     pair.gateway.wait_for_metrics(counted, &Some(3.0));
-    assert!(pair.gateway.events("request").is_empty());
+    assert!(pair.gateway.events(event::REQUEST_COMPLETED).is_empty());
     assert_eq!(pair.asteroid.requests().len(), 0);
     let pair = by_header(", trusted_peers: [127.0.0.0/8]");
     assert_eq!(pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").status, 202);

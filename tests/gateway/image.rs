@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use cluster::{CENTRAL, Cluster, POD, SIDECAR, read};
@@ -149,7 +150,7 @@ fn a_name_that_nobody_knows_is_said_and_does_not_hold_up_the_end() {
     cluster.execute_beside(&container).assert_error(502, "unreachable", "not_started");
     let ended = container.stop();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
-    assert!(ended.output.contains("\"message\":\"drained\""), "{}", ended.output);
+    assert!(ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn a_secret_that_the_kubelet_swaps_serves_at_once_and_after_the_next_start() {
     cluster.replace_key("ak-third-7d3e9f1a52");
     let container = cluster.run(CENTRAL);
     assert_eq!(cluster.execute().status, 202);
-    assert_eq!(container.program.events("a new key was read").len(), 1);
+    assert_eq!(container.program.events_that_begin("a new key was read").len(), 1);
 }
 
 #[test]
@@ -176,10 +177,10 @@ fn a_configmap_that_the_kubelet_swaps_is_taken_over_by_the_running_container() {
     assert_eq!((cluster.execute().status, team()), (202, json!("billing")));
     let more = read(CENTRAL).replace("team: billing", "team: payments");
     let reloaded = container.program.reloaded_by(|| cluster.configure(&more));
-    assert!(reloaded["refused"].is_null(), "{reloaded}");
+    assert!(reloaded["reason"].is_null(), "{reloaded}");
     assert_eq!((cluster.execute().status, team()), (202, json!("payments")));
     let refused = container.program.reloaded_by(|| cluster.configure("listeners: []\n"));
-    assert!(!refused["refused"].is_null(), "{refused}");
+    assert!(!refused["reason"].is_null(), "{refused}");
     assert_eq!(
         (cluster.execute().status, team()),
         (202, json!("payments")),
@@ -196,10 +197,10 @@ fn as_the_first_process_sigterm_lets_what_is_in_flight_finish_and_ends_with_0() 
     caller.send_post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
     cluster.wait_for_requests(1);
     container.signal("TERM");
-    container.program.line(|line| line["message"] == "draining");
+    container.program.event(event::DRAIN_BEGUN);
     let answer = caller.answer();
     assert_eq!((answer.status, answer.header("connection")), (202, Some("close")));
     let ended = container.program.end();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
-    assert!(ended.output.contains("\"message\":\"drained\""), "{}", ended.output);
+    assert!(ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
 }

@@ -6,6 +6,7 @@ use std::fs::{create_dir, remove_dir, remove_file, rename, write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
@@ -80,7 +81,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     said(&pair.gateway, READ, 6);
     assert_eq!(caller.execute("{}").status, 202);
     let ended = pair.gateway.stop();
-    assert!(!ended.output.contains("the configuration was reloaded"), "{}", ended.output);
+    assert!(!ended.logged(event::CONFIG_RELOADED), "{}", ended.output);
     assert!(!ended.output.contains("ak-"), "{}", ended.output);
 }
 
@@ -121,7 +122,11 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         said(&pair.gateway, BACK, nth + 1);
         assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
     }
-    assert_eq!((pair.gateway.events(LOST).len(), pair.gateway.events(READ).len()), (4, 1), "each change is said once");
+    assert_eq!(
+        (pair.gateway.events_that_begin(LOST).len(), pair.gateway.events_that_begin(READ).len()),
+        (4, 1),
+        "each change is said once"
+    );
     assert!(!pair.gateway.stop().output.contains(KEY));
 }
 
@@ -226,7 +231,7 @@ fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
     let late = text
         .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
         .replace("tenants: {", "tenants: { sales: { credential: late },");
-    assert!(pair.gateway.reload(&late)["refused"].is_null());
+    assert!(pair.gateway.reload(&late)["reason"].is_null());
     start("sales").assert_error(503, "no-key", "not_started");
     assert_eq!((start("billing").status, pair.gateway.admin("/readyz").status), (202, 200));
     wait_for_state(&pair.gateway, "late", "missing");
@@ -237,8 +242,8 @@ fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
 
     // A variable never comes.
     let unset = text.replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
-    let refused = pair.gateway.reload(&unset)["refused"].as_str().unwrap().to_owned();
-    assert!(refused.contains("NO_SUCH_VARIABLE is not set"), "{refused}");
+    let refused = pair.gateway.reload(&unset)["reason"].as_str().unwrap().to_owned();
+    assert!(refused.contains("NO_SUCH_VARIABLE: is not set"), "{refused}");
 }
 
 #[test]
@@ -247,7 +252,7 @@ fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one
     let text = configuration(&asteroid.url(), "");
     let pair = Pair { gateway: Program::run(&text), asteroid };
     let moved = text.replace("{dir}/key", "{dir}/other");
-    assert!(pair.gateway.reload(&moved)["refused"].is_null());
+    assert!(pair.gateway.reload(&moved)["reason"].is_null());
     wait_for_state(&pair.gateway, "main", "stale");
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
@@ -255,7 +260,7 @@ fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one
     pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
-    assert_eq!(pair.gateway.events(READ).len(), 2, "the place that is left is not read any more");
+    assert_eq!(pair.gateway.events_that_begin(READ).len(), 2, "the place that is left is not read any more");
 }
 
 #[test]
@@ -368,7 +373,7 @@ fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     // Read after the one that moved.
     let unset = "credentials: { z: { env: NO_SUCH_VARIABLE },";
     let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", unset);
-    assert!(pair.gateway.reload(&moved)["refused"].as_str().unwrap().contains("NO_SUCH_VARIABLE is not set"));
+    assert!(pair.gateway.reload(&moved)["reason"].as_str().unwrap().contains("NO_SUCH_VARIABLE: is not set"));
     assert_eq!(pair.execute("{}").status, 202);
-    assert_eq!(pair.gateway.events(READ).len(), 1, "{}", pair.gateway.output());
+    assert_eq!(pair.gateway.events_that_begin(READ).len(), 1, "{}", pair.gateway.output());
 }

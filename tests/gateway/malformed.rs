@@ -1,6 +1,8 @@
 //! What is not sound HTTP/1.1, or is at its edges: raw bytes, and what must happen to each. Nothing of it is passed on:
 //! it is refused, or leaves in the one form in which the gateway writes every request.
 
+use asteroid_gateway::event;
+
 use crate::harness::{AGENT, Caller, EXECUTE, Pair};
 
 /// What must happen.
@@ -334,7 +336,7 @@ fn a_body_where_none_belongs_is_not_taken_for_a_request() {
 fn the_operator_sees_who_sent_what_is_not_http_and_why_it_was_refused() {
     let pair = Pair::start();
     pair.caller().send(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03");
-    let line = pair.gateway.line(|line| line["message"] == "a malformed request was refused");
+    let line = pair.gateway.event(event::REQUEST_MALFORMED);
     assert!(line["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
     assert_eq!(line["error"], "invalid HTTP method parsed");
 }

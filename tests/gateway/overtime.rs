@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
-
-const ENDED: &str = "a start ended after its caller had been told of the time-out";
 
 /// A gateway with this time-out and these limits of its tenant, in front of an upstream over HTTP/1.1 or HTTP/2.
 fn pair(http2: bool, timeout: &str, limits: &str) -> Pair {
@@ -38,7 +37,7 @@ fn overdue(pair: &Pair, key: &str, fault: Value) {
 
 /// The log line of a start once it has ended.
 fn ended(gateway: &Program, key: &str) -> Value {
-    gateway.line(|line| line["message"] == ENDED && line["request_id"] == key)
+    gateway.line(|line| line["event"] == event::START_COMPLETED_LATE && line["request_id"] == key)
 }
 
 fn executions(pair: &Pair) -> Vec<String> {
@@ -187,9 +186,8 @@ fn the_drain_waits_for_no_answer_whose_caller_was_told_of_the_time_out() {
     overdue(&pair, "k", json!({"run": true, "then": "stall"}));
     keyed(&pair, "k").assert_error(409, "idempotency-in-flight", "not_started");
     let end = pair.gateway.stop();
-    assert!(end.status.success() && !end.output.contains("drain.timeout passed"), "{}", end.output);
-    let given_up = end.output.lines().find(|line| line.contains("the drain gave up a start")).unwrap();
-    let line: Value = serde_json::from_str(given_up).unwrap();
+    assert!(end.status.success() && !end.logged(event::DRAIN_TIMED_OUT), "{}", end.output);
+    let line = &end.events(event::START_ABANDONED)[0];
     assert_eq!((&line["request_id"], &line["idempotency_outcome"]), (&"k".into(), &"unknown".into()), "{line}");
 }
 

@@ -1,5 +1,6 @@
 //! What an answer proves: whether a start's budget and key are used up, and what its caller is told of that.
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::raw::{First, Raw, Then};
@@ -42,7 +43,7 @@ fn spent(answer: &Answer) -> u32 {
 
 /// What the log says of a request: what may have been spent, and what became of its key.
 fn logged(gateway: &Program, id: &str) -> (Value, Value) {
-    let line = gateway.line(|line| line["message"] == "request" && line["request_id"] == id);
+    let line = gateway.line(|line| line["event"] == event::REQUEST_COMPLETED && line["request_id"] == id);
     (line["outcome"].clone(), line["idempotency_outcome"].clone())
 }
 

@@ -2,6 +2,7 @@
 
 mod proof;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
@@ -16,12 +17,8 @@ fn keyed(pair: &Pair, key: &str) -> Answer {
 fn proven(more: &str) -> Pair {
     let pair = Pair::with(more);
     assert_eq!(keyed(&pair, "control").status, 202);
-    pair.gateway.line(is_proven);
+    pair.gateway.event(event::RECOVERY_PROVEN);
     pair
-}
-
-fn is_proven(line: &Value) -> bool {
-    line["message"].as_str().is_some_and(|message| message.starts_with("recovery is proven"))
 }
 
 /// Another process with the same configuration, in front of the same upstream.
@@ -227,7 +224,7 @@ fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
             (Some("unknown"), None),
             "{fault}"
         );
-        let says_again = answer.json()["detail"].as_str().unwrap().contains("Try again with the same key");
+        let says_again = answer.json()["detail"].as_str().unwrap().contains("retry with the same key");
         assert_eq!(says_again, again, "{fault}");
         assert_eq!(pair.asteroid.executions().len(), 2 * n + 1, "{fault}");
         assert_eq!(keyed(&pair, &first).header("idempotent-replayed"), None, "{fault}");

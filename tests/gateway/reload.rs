@@ -1,5 +1,6 @@
 //! A changed configuration is taken over between two requests, or changes nothing.
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
@@ -14,19 +15,14 @@ fn start(change: impl Fn(&str) -> String) -> (Pair, String) {
 
 #[track_caller]
 fn assert_applied(line: &Value) {
-    assert_eq!(
-        (&line["message"], &line["level"]),
-        (&json!("the configuration was reloaded"), &json!("INFO")),
-        "{line}"
-    );
+    assert_eq!((&line["event"], &line["level"]), (&json!(event::CONFIG_RELOADED), &json!("INFO")), "{line}");
 }
 
 /// Checks that nothing was taken over, and returns why.
 #[track_caller]
 fn refused(line: &Value) -> String {
-    let expected = "the configuration was not reloaded; the one before goes on unchanged";
-    assert_eq!((&line["message"], &line["level"]), (&json!(expected), &json!("ERROR")), "{line}");
-    line["refused"].as_str().unwrap().to_owned()
+    assert_eq!((&line["event"], &line["level"]), (&json!(event::CONFIG_REFUSED), &json!("ERROR")), "{line}");
+    line["reason"].as_str().unwrap().to_owned()
 }
 
 fn metadata(pair: &Pair) -> Value {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use asteroid_gateway::event;
 use rustls::ClientConfig;
 use serde_json::json;
 
@@ -56,7 +57,7 @@ fn replace(start: impl Fn() -> Program, asteroid: &Asteroid, call: impl Fn(Socke
             balancer.add(&next);
             let ended = std::mem::replace(&mut serving, next).stop();
             assert!(ended.status.success(), "{}", ended.output);
-            assert!(ended.output.contains("\"message\":\"drained\""), "{}", ended.output);
+            assert!(ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
         }
         load.wait_for(BETWEEN);
         load.enough.store(true, Ordering::Relaxed);

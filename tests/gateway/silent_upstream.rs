@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::unruly::{Act, Frames};
@@ -115,7 +116,7 @@ fn a_connection_that_fell_silent_is_left_long_before_its_starts_run_out_of_time(
     }
     assert_eq!(callers.pop().unwrap().answer().status, 202);
     gateway.request_line(202);
-    let first = &gateway.events("request")[0];
+    let first = &gateway.events(event::REQUEST_COMPLETED)[0];
     assert_eq!(first["status"], 202, "those on the silent connection are still waited for: {first}");
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::metrics::Metrics;
@@ -38,7 +39,7 @@ fn callers_beyond_the_limit_of_open_files_wait_for_those_that_wait_for_answers_a
     let mut callers: Vec<Caller> = (0..8).map(|_| start()).collect();
     asteroid.wait_for_requests(8);
     callers.extend((0..60).map(|_| start()));
-    gateway.line(|line| line["connections"] == 8 && line["level"] == "ERROR");
+    assert_eq!(gateway.event(event::CONNECTION_LIMIT_REACHED)["limit"], 8);
     assert_eq!(asteroid.requests().len(), 8);
     asteroid.clear_faults();
     for mut caller in callers {
@@ -104,8 +105,7 @@ fn a_gateway_without_a_descriptor_left_says_so_once_and_accepts_again_when_it_ha
         std::thread::yield_now();
     }
     let mut caller = Caller::connect(gateway.address());
-    let refused = gateway.line(|line| line["level"] == "ERROR");
-    assert!(refused["message"].as_str().unwrap().contains("limit of open files"), "{refused}");
+    gateway.event(event::LISTENER_ACCEPTING_FAILED);
     drop(probes);
     while gateway.open_files() > unused + 1 {
         std::thread::yield_now();

@@ -1,5 +1,6 @@
 //! Listeners that speak TLS: both protocols, and certificates that change.
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::caller::{connect, encrypt};
@@ -40,7 +41,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
     assert!(line["error"].as_str().unwrap().contains("it holds no `-----BEGIN CERTIFICATE-----`"), "{line}");
     assert_eq!(secure.shown_certificate(), old);
     secure.authority.write("localhost", secure.certificates());
-    secure.gateway.line(|line| line["message"] == "the certificate was replaced; new connections get it");
+    secure.gateway.event(event::LISTENER_CERTIFICATE_REPLACED);
     assert_ne!(secure.shown_certificate(), old);
     assert_eq!(kept.execute("{}").status, 202);
 }
@@ -70,7 +71,7 @@ fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
     let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
     std::fs::write(dir.path().join("key.pem"), other).unwrap();
     let said = refused();
-    assert!(said.contains("it is not the key of the certificate"), "{said}");
+    assert!(said.contains("it is not the private key of the certificate"), "{said}");
 }
 
 #[test]
@@ -90,12 +91,12 @@ fn what_is_in_flight_over_either_protocol_is_finished_at_the_end_and_then_closed
     });
     secure.asteroid.wait_for_requests(2);
     secure.gateway.signal("TERM");
-    secure.gateway.line(|line| line["message"] == "draining");
+    secure.gateway.event(event::DRAIN_BEGUN);
     secure.asteroid.clear_faults();
     assert_eq!(caller.answer().status, 202);
     assert!(caller.is_closed());
     assert_eq!(streamed.join().unwrap(), 202);
-    assert!(secure.gateway.end().output.contains(r#""message":"drained""#));
+    assert!(secure.gateway.end().logged(event::DRAIN_COMPLETED));
 }
 
 #[test]
@@ -109,8 +110,8 @@ fn callers_that_bring_no_handshake_no_preface_or_no_request_do_not_hold_up_a_dra
     assert_eq!(secure.caller().execute("{}").status, 202);
     secure.gateway.signal("TERM");
     assert_eq!(unused.goaway(), Some(0));
-    let output = secure.gateway.end().output;
-    assert!(output.contains(r#""message":"drained""#) && !output.contains("drain.timeout passed"), "{output}");
+    let ended = secure.gateway.end();
+    assert!(ended.logged(event::DRAIN_COMPLETED) && !ended.logged(event::DRAIN_TIMED_OUT), "{}", ended.output);
 }
 
 #[test]

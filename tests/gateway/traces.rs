@@ -2,6 +2,7 @@
 
 mod export;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::{AGENT, Collector, EXECUTE, Pair, Secure};
@@ -294,6 +295,6 @@ fn the_audit_names_the_trace_that_begins_here() {
     let collector = Collector::start();
     let pair = Pair::with(&format!("{}\naudit: {{ stdout: true }}", collector.traces("")));
     assert_eq!(pair.execute("{}").status, 202);
-    let record = pair.gateway.line(|line| line["message"] == "audit");
+    let record = pair.gateway.event(event::AUDIT_RECORDED);
     assert_eq!(record["trace_id"], only(&collector.spans(2), "SERVER")["trace"]);
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -107,7 +108,7 @@ fn a_caller_at_a_unix_socket_is_told_apart_by_its_user_and_has_no_made_up_addres
     for name in ["client.address", "network.peer.address", "network.peer.port"] {
         assert_eq!(attributes[name], Value::Null, "{name}");
     }
-    let listening = &local.pair.gateway.events("listening")[0];
+    let listening = &local.pair.gateway.events(event::LISTENER_STARTED)[0];
     let address = format!("unix:{}", local.socket.display());
     assert_eq!((&listening["address"], &listening["mode"]), (&address.as_str().into(), &"0660".into()));
     let metrics = local.pair.gateway.metrics();
@@ -150,7 +151,7 @@ fn a_connection_to_a_unix_socket_is_bounded_as_others_are() {
     let mut malformed = local.caller();
     malformed.send(b"nonsense\r\n\r\n");
     assert_eq!(malformed.answer().status, 400);
-    let line = local.pair.gateway.line(|line| line["message"] == "a malformed request was refused");
+    let line = local.pair.gateway.event(event::REQUEST_MALFORMED);
     assert!(line["peer"].as_str().unwrap().starts_with("unix:uid="), "{line}");
 }
 
@@ -164,7 +165,7 @@ fn another_mode_or_path_needs_a_restart() {
         [("mode", text(&local.socket, ", mode: 0600")), ("address", text(&elsewhere, "")), ("address", over_tcp)]
     {
         let line = local.pair.gateway.reload(&text);
-        assert_eq!(line["refused"], format!("a restart is needed to change listeners[0].{key}"));
+        assert_eq!(line["reason"], format!("a restart is needed to change listeners[0].{key}"));
     }
     assert_eq!(local.caller().execute("{}").status, 202);
 }

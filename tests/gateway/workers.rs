@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use asteroid_gateway::event;
+
 use crate::harness::program::is_root;
 use crate::harness::{Pair, Program, configuration};
 
@@ -70,7 +72,7 @@ fn a_worker_that_panics_ends_the_process_loudly() {
     command.arg(crate::harness::binary().get_program()).arg("run").arg("--config").arg(config);
     let ended = Program::start(command, dir).end();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
-    assert!(ended.output.contains("a worker has ended by itself; the process drains and ends"), "{}", ended.output);
+    assert!(ended.logged(event::WORKER_FAILED), "{}", ended.output);
     assert!(ended.output.contains("error: a worker"), "{}", ended.output);
-    assert!(ended.output.contains("a fault of the gateway"), "why is said, too: {}", ended.output);
+    assert!(ended.logged(event::GATEWAY_PANICKED), "why is said, too: {}", ended.output);
 }

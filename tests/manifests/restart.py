@@ -87,23 +87,24 @@ class Gateway:
         # What does not come ends the reading.
         self.patience = threading.Timer(60, self.process.kill)
         self.patience.start()
-        self.line("ready")
+        self.event("gateway.ready")
 
-    def line(self, *beginnings):
+    def event(self, *codes):
         for line in self.process.stdout:
             line = json.loads(line)
-            if line["message"].startswith(beginnings):
+            if line.get("event") in codes:
                 return line
-        raise AssertionError(f"the gateway says nothing that begins with {beginnings}")
+        raise AssertionError(f"the gateway logs none of {codes}")
 
     def needs_restart(self, config):
         """What it says of a changed file."""
         self.file.write_text(here(config))
         self.process.send_signal(signal.SIGHUP)
-        line = self.line("the configuration was reloaded", "the configuration was not reloaded")
-        refused = line.get("refused")
-        assert refused is None or refused.startswith("a restart is needed"), refused
-        return refused is not None
+        line = self.event("config.reloaded", "config.refused")
+        if line["event"] == "config.reloaded":
+            return False
+        assert line["reason"].startswith("a restart is needed"), line
+        return True
 
     def end(self):
         self.patience.cancel()

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Idempotency, Keys, Section, Tenant, is_tenant_name};
+use super::{Idempotency, IdempotencyMode, Section, Tenant, is_tenant_name};
 use crate::asteroid::start::is_alike;
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::suggestion;
+use crate::config::{file, suggestion};
 use crate::state::Bounds;
 
 /// The metadata key of the digest, which no service chooses by chance.
@@ -42,7 +41,7 @@ pub(super) fn warn_of_small_shares(
     tenants: &BTreeMap<String, Tenant>,
     findings: &mut Findings,
 ) {
-    let tenants = tenants.values().filter(|tenant| tenant.keys != Keys::Off).count();
+    let tenants = tenants.values().filter(|tenant| tenant.idempotency != IdempotencyMode::Off).count();
     let share = idempotency.bounds.shared_by(tenants).share;
     if share < AMPLE {
         let path = Path::default().key("idempotency").key("memory");
@@ -61,7 +60,7 @@ pub(super) fn warn_of_needless_recovery(
     tenants: &BTreeMap<String, Tenant>,
     findings: &mut Findings,
 ) {
-    if idempotency.recovery && tenants.values().all(|tenant| tenant.keys == Keys::Off) {
+    if idempotency.recovery && tenants.values().all(|tenant| tenant.idempotency == IdempotencyMode::Off) {
         let path = Path::default().key("idempotency").key("recovery");
         findings.warnings.push(&path, "has no effect: `idempotency` is off for every tenant");
     }
@@ -80,11 +79,11 @@ pub(super) fn tag(written: &file::Tagging, findings: &mut Findings) -> Option<St
     findings.fault(&path, "must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -")
 }
 
-pub(super) fn keys(written: Option<&file::Mode>, path: &Path, findings: &mut Findings) -> Option<Keys> {
+pub(super) fn mode(written: Option<&file::Mode>, path: &Path, findings: &mut Findings) -> Option<IdempotencyMode> {
     match written.map(|file::Mode(text)| text.as_str()) {
-        None | Some("optional") => Some(Keys::Optional),
-        Some("required") => Some(Keys::Required),
-        Some("off" | "false") => Some(Keys::Off),
+        None | Some("optional") => Some(IdempotencyMode::Optional),
+        Some("required") => Some(IdempotencyMode::Required),
+        Some("off" | "false") => Some(IdempotencyMode::Off),
         Some(other) => {
             let question = suggestion::question(other, ["off", "optional", "required"]);
             findings.fault(path, format!("must be off, optional or required{question}"))

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{BODY_TAG, OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::asteroid::start::is_alike;
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::suggestion;
+use crate::config::{file, suggestion};
 
 const TENANT_KEY: &str = "tenant";
 
@@ -38,10 +37,10 @@ pub(super) fn resolve(
         let credential = credential(tenant.credential, credentials, &path.key("credential"), findings);
         let tags = tags(&name, tenant.metadata, &tagging, &path.key("metadata"), findings);
         let limits = limits::resolve(tenant.limits, &path.key("limits"), findings);
-        let keys = idempotency::keys(tenant.idempotency.as_ref(), &path.key("idempotency"), findings);
-        match (credential, tags, limits, keys, named) {
-            (Some(credential), Some(tags), Some(limits), Some(keys), true) => {
-                tenants.insert(name, Tenant { credential, tags, limits, keys });
+        let idempotency = idempotency::mode(tenant.idempotency.as_ref(), &path.key("idempotency"), findings);
+        match (credential, tags, limits, idempotency, named) {
+            (Some(credential), Some(tags), Some(limits), Some(idempotency), true) => {
+                tenants.insert(name, Tenant { credential, tags, limits, idempotency });
             }
             _ => complete = false,
         }

@@ -17,13 +17,13 @@ impl Drop for Killed {
     }
 }
 
-/// Reads on until a line of the log says this.
-fn read_until(output: &mut BufReader<ChildStdout>, message: &str) -> Value {
+/// Reads on until an event with this code.
+fn read_until(output: &mut BufReader<ChildStdout>, code: &str) -> Value {
     loop {
         let mut line = String::new();
-        assert_ne!(output.read_line(&mut line).unwrap(), 0, "{message} does not come");
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "{code} does not come");
         let line: Value = serde_json::from_str(&line).unwrap();
-        if line["message"] == message {
+        if line["event"] == code {
             return line;
         }
     }
@@ -41,8 +41,8 @@ fn a_reader_that_stalls_costs_no_record_and_tears_no_line() {
     command.args(["run", "--config"]).arg(&file).stdout(Stdio::piped());
     let mut child = Killed(command.spawn().unwrap());
     let mut output = BufReader::new(child.0.stdout.take().unwrap());
-    let address = read_until(&mut output, "listening")["address"].as_str().unwrap().parse().unwrap();
-    read_until(&mut output, "ready");
+    let address = read_until(&mut output, event::LISTENER_STARTED)["address"].as_str().unwrap().parse().unwrap();
+    read_until(&mut output, event::GATEWAY_READY);
 
     let recorded = fill(Caller::connect(address));
     assert!(recorded >= PLACES, "what is in the pipe is written: {recorded}");
@@ -56,7 +56,7 @@ fn a_reader_that_stalls_costs_no_record_and_tears_no_line() {
     Command::new("kill").arg(child.0.id().to_string()).status().unwrap();
     assert!(child.0.wait().unwrap().success());
     let lines = reading.join().unwrap().into_iter().map(|line| crate::harness::json(line.as_bytes()));
-    let printed: Vec<Value> = lines.filter(|line| line["message"] == "audit").collect();
+    let printed: Vec<Value> = lines.filter(|line| line["event"] == event::AUDIT_RECORDED).collect();
     assert_eq!(printed.len(), recorded + 1);
     for (n, record) in printed.iter().take(recorded).enumerate() {
         assert_eq!(record["request_id"], format!("n{n}"));

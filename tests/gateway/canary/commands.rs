@@ -3,6 +3,8 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use asteroid_gateway::event;
+
 use super::assert_clean;
 use crate::dump::{as_nobody, unprivileged};
 use crate::harness::caller::PATIENCE;
@@ -35,7 +37,7 @@ fn a_key_that_cannot_be_used_is_not_repeated_by_a_start_or_a_reload() {
         run.args(["run", "--log-level", "debug", "--config"]).arg(dir.path().join("gateway.yaml"));
         let output = run.env("THE_KEY", &content).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(printed(&output).contains("credentials.main: THE_KEY: "), "{}", printed(&output));
+        assert!(printed(&output).contains("credentials.main: environment variable THE_KEY: "), "{}", printed(&output));
         assert_clean("run", &printed(&output));
 
         std::fs::write(&key, &content).unwrap();
@@ -101,8 +103,8 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     let asteroid = Asteroid::start();
     let named = asteroid.url().replace("http://127.0.0.1", "https://upstream.invalid");
     let gateway = unprivileged("run", &configuration(&named, ""));
-    let listening = gateway.line(|line| line["message"] == "listening");
-    gateway.line(|line| line["message"] == "ready");
+    let listening = gateway.event(event::LISTENER_STARTED);
+    gateway.event(event::GATEWAY_READY);
     let address = listening["address"].as_str().unwrap().parse().unwrap();
     let start = || Caller::connect(address).post(EXECUTE, &[], b"{}").assert_error(502, "unreachable", "not_started");
     // Looking up a name takes a thread, and the runtime panics if the system gives it none. It keeps the one of the first
@@ -117,7 +119,7 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     as_nobody(limit.args(["--nproc=1:1", "--pid", &gateway.id().to_string()]).current_dir("/"));
     assert!(limit.status().unwrap().success());
     start();
-    let panic = gateway.line(|line| line["message"] == "a fault of the gateway: please report it");
+    let panic = gateway.event(event::GATEWAY_PANICKED);
     assert!(panic["panic"].as_str().unwrap().contains("panicked at"), "{panic}");
     gateway.wait_for(|text| text.find("a fault of the gateway, please report it: "));
     assert_clean("the log", &gateway.stop().output);

@@ -178,12 +178,12 @@ fn be_refused(watched: &mut Watched, path: &str) {
 fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
     let apart = std::thread::spawn(failures::apart);
     let mut watched = Watched::start();
-    for operation in Operation::ALL {
+    for operation in Operation::SERVED {
         let path = path(operation);
         watched.post(&path, &[], "{\"inputs\":{}}");
         be_refused(&mut watched, &path);
     }
-    for operation in Operation::ALL {
+    for operation in Operation::SERVED {
         fail_at_the_upstream(&mut watched, &path(operation));
     }
     watched.ask_admin();
@@ -199,7 +199,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     watched.pair.gateway.reload(&watched.text);
     watched.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     // All at once: each waits for another key.
-    let refused = Operation::ALL
+    let refused = Operation::SERVED
         .into_iter()
         .flat_map(|operation| [(operation, &[][..]), (operation, &[("Idempotency-Key", "k")])]);
     let refused = refused.map(|(operation, headers)| {

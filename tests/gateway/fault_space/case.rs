@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Instant;
 
+use asteroid_gateway::event;
 use tempfile::TempDir;
 
 use crate::harness::caller::PATIENCE;
@@ -180,7 +181,7 @@ impl Case {
             }
             Fault::Drains => {
                 gateway.signal("TERM");
-                gateway.line(|line| line["message"] == "draining");
+                gateway.event(event::DRAIN_BEGUN);
                 if self.step == Step::BodyRead {
                     caller.send(&BODY.as_bytes()[BODY.len() / 2..]);
                 }

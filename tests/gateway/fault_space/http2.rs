@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::caller::PATIENCE;
@@ -49,7 +50,7 @@ fn fail(case: &Case, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
         Fault::Drains => {
             wait_for_start(asteroid);
             gateway.signal("TERM");
-            gateway.line(|line| line["message"] == "draining");
+            gateway.event(event::DRAIN_BEGUN);
             asteroid.clear_faults();
             caller.try_answer()
         }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use asteroid_gateway::event;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -85,9 +86,9 @@ impl Program {
         command.arg("--config").arg(dir.path().join("gateway.yaml"));
         write(&dir, configuration);
         let mut program = Program::start(command, dir);
-        let started = |line: &Value| line["message"] == "ready" || line["message"] == "started, but not ready yet";
+        let started = |line: &Value| has_code(line, &[event::GATEWAY_READY, event::GATEWAY_UNREADY]);
         program.admin = Some(address(&program.line(started)));
-        program.addresses = program.events("listening").iter().filter_map(tcp).collect();
+        program.addresses = program.events(event::LISTENER_STARTED).iter().filter_map(tcp).collect();
         program
     }
 
@@ -180,12 +181,17 @@ impl Program {
 
     /// Waits for the line of the only request with this status.
     pub(crate) fn request_line(&self, status: u16) -> Value {
-        self.line(|line| line["message"] == "request" && line["status"] == status)
+        self.line(|line| line["event"] == event::REQUEST_COMPLETED && line["status"] == status)
     }
 
-    /// The events with this message so far.
-    pub(crate) fn events(&self, message: &str) -> Vec<Value> {
-        parse(&self.output()).into_iter().filter(|line| line["message"] == message).collect()
+    /// Waits for the first event with this code.
+    pub(crate) fn event(&self, code: &str) -> Value {
+        self.line(|line| line["event"] == code)
+    }
+
+    /// The events with this code so far.
+    pub(crate) fn events(&self, code: &str) -> Vec<Value> {
+        events(&self.output(), &[code])
     }
 
     /// The events so far whose messages begin so.
@@ -216,10 +222,7 @@ impl Program {
 
     /// The line of the log that says how the reload ended that something leads to.
     pub(crate) fn reloaded_by(&self, something: impl FnOnce()) -> Value {
-        let reloads = |text: &str| {
-            let lines = parse(text).into_iter();
-            lines.filter(|line| line["message"].as_str().is_some_and(is_reload)).collect::<Vec<Value>>()
-        };
+        let reloads = |text: &str| events(text, &[event::CONFIG_RELOADED, event::CONFIG_REFUSED]);
         let before = reloads(&self.output()).len();
         something();
         self.wait_for(|text| reloads(text).get(before).cloned())
@@ -244,6 +247,18 @@ impl Program {
             reader.join().unwrap();
         }
         Ended { status, output: self.output() }
+    }
+}
+
+impl Ended {
+    /// The events with this code.
+    pub(crate) fn events(&self, code: &str) -> Vec<Value> {
+        events(&self.output, &[code])
+    }
+
+    /// Whether there was an event with this code.
+    pub(crate) fn logged(&self, code: &str) -> bool {
+        !self.events(code).is_empty()
     }
 }
 
@@ -293,12 +308,16 @@ fn rendered(dir: &TempDir, configuration: &str) -> String {
     }
 }
 
-fn is_reload(message: &str) -> bool {
-    message.starts_with("the configuration was") && message.contains("reloaded")
-}
-
 fn parse(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn events(text: &str, codes: &[&str]) -> Vec<Value> {
+    parse(text).into_iter().filter(|line| has_code(line, codes)).collect()
+}
+
+fn has_code(line: &Value, codes: &[&str]) -> bool {
+    line["event"].as_str().is_some_and(|code| codes.contains(&code))
 }
 
 fn address(line: &Value) -> SocketAddr {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 
+use asteroid_gateway::event;
 use serde_json::Value;
 
 use asteroid_gateway::simulator::Execution;
@@ -114,7 +115,7 @@ impl Cluster {
         let (environment, volumes) = (environment.as_slice(), volumes.as_slice());
         let pod = Pod { arguments: &arguments, environment, volumes, files };
         let container = pod.start(&self.pod);
-        container.program.line(|line| line["message"] == "ready");
+        container.program.event(event::GATEWAY_READY);
         container
     }
 

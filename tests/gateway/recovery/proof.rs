@@ -1,8 +1,9 @@
 //! The worth of a look-up that finds nothing: both filters, the organisation, the limits before it, and the positive control.
 
-use serde_json::{Value, json};
+use asteroid_gateway::event;
+use serde_json::json;
 
-use super::{RECOVERY, assert_found, is_proven, keyed, lose, replaced, rerun};
+use super::{RECOVERY, assert_found, keyed, lose, replaced, rerun};
 use crate::harness::{Asteroid, EXECUTE, Pair, Program, configuration};
 
 #[test]
@@ -28,7 +29,7 @@ fn the_organisation_is_named_where_the_key_spans_several_and_is_missed_where_it_
         let answer = keyed(&pair, "k");
         if found {
             assert_eq!(answer.status, 202, "{answer:?}");
-            pair.gateway.line(is_proven);
+            pair.gateway.event(event::RECOVERY_PROVEN);
             continue;
         }
         answer.assert_error(504, "idempotency-lookup", "unknown");
@@ -46,7 +47,7 @@ fn a_start_that_a_limit_refuses_is_not_looked_up_and_one_that_is_found_is_free_o
             .replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},"));
         let pair = Pair { gateway: Program::run(&limited), asteroid };
         assert_eq!(keyed(&pair, "control").status, 202);
-        pair.gateway.line(is_proven);
+        pair.gateway.event(event::RECOVERY_PROVEN);
         pair.gateway.signal("KILL");
         let Pair { asteroid, gateway } = pair;
         gateway.end();
@@ -54,7 +55,7 @@ fn a_start_that_a_limit_refuses_is_not_looked_up_and_one_that_is_found_is_free_o
         assert_eq!(keyed(&pair, "control").header("idempotent-replayed"), Some("true"), "{limits}");
         lose(&pair, "lost", true);
         assert_eq!(keyed(&pair, "another").status, 202, "what was found took nothing: {limits}");
-        pair.gateway.line(is_proven);
+        pair.gateway.event(event::RECOVERY_PROVEN);
         let before = pair.asteroid.requests().len();
         for n in 0..20 {
             keyed(&pair, &format!("refused-{n}")).assert_error(429, "limit", "not_started");
@@ -75,9 +76,7 @@ fn recovery_is_unproven_until_a_start_was_found_and_what_was_learned_is_shown() 
     let gauge = |name: &str| {
         pair.gateway.metrics().find(&format!("asteroid_gateway_recovery_{name}"), &[("credential", "main")])
     };
-    let begins =
-        |text: &'static str| move |line: &Value| line["message"].as_str().is_some_and(|it| it.starts_with(text));
-    pair.gateway.line(begins("recovery is unproven until"));
+    pair.gateway.event(event::RECOVERY_UNPROVEN);
     assert!(report().contains("[!]recovery with credential main: unproven until a start"), "{}", report());
     assert_eq!((gauge("proven"), gauge("listing_lag_seconds")), (Some(0.0), None));
     pair.asteroid.listing(json!({"lag_ms": 1500, "filters": "repeated"}));
@@ -88,7 +87,7 @@ fn recovery_is_unproven_until_a_start_was_found_and_what_was_learned_is_shown() 
         "{}",
         report()
     );
-    let line = pair.gateway.line(is_proven);
+    let line = pair.gateway.event(event::RECOVERY_PROVEN);
     assert_eq!(line["filter"], "metadata");
     assert!(line["lag_ms"].as_u64().unwrap() >= 1000, "{line}");
     assert_eq!(gauge("proven"), Some(1.0));
@@ -105,7 +104,7 @@ fn a_filter_that_is_known_to_find_something_is_the_one_whose_word_counts() {
     let pair = Pair::with(RECOVERY);
     pair.asteroid.listing(json!({"blind": "pair"}));
     assert_eq!(keyed(&pair, "k").status, 202);
-    pair.gateway.line(is_proven);
+    pair.gateway.event(event::RECOVERY_PROVEN);
     pair.asteroid.listing(json!({"blind": "pair", "filters": "pair"}));
     let answer = keyed(&pair, "another");
     answer.assert_error(504, "idempotency-lookup", "unknown");

@@ -86,7 +86,7 @@ fn replace_both(drain: &str, retries: &str) -> (Tally, String) {
             haproxy.add(name, &next);
             let (old, gateway) = std::mem::replace(replica, (name, next));
             let ended = gateway.stop();
-            assert!(ended.status.success() && ended.output.contains("\"message\":\"drained\""), "{}", ended.output);
+            assert!(ended.status.success() && ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
             took.push(begun.elapsed());
             haproxy.wait_for_down(old);
         }

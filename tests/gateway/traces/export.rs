@@ -1,5 +1,6 @@
 //! Spans on their way: no collector costs a request, what it does not take is counted, and no secret is in what it gets.
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::asteroid::refusing;
@@ -21,7 +22,7 @@ fn over_https_the_collector_is_trusted_as_the_upstream_is_and_gets_no_key() {
 
     let strict = Pair::with(&traces);
     assert_eq!(strict.execute("{}").status, 202);
-    let told = strict.gateway.line(|line| line["message"].as_str().unwrap().starts_with("the collector does not take"));
+    let told = strict.gateway.event(event::TRACE_EXPORT_FAILED);
     assert!(told["reason"].as_str().unwrap().contains("no authority that is trusted here"), "{told}");
     assert_eq!(trusting.asteroid.requests().len(), 2);
 }
@@ -36,10 +37,10 @@ fn a_batch_that_a_busy_collector_refused_comes_again_once_it_may_and_is_not_lost
         assert_eq!(collector.spans(2).len(), 2);
         let posts = collector.posts(3);
         assert!(posts.iter().all(|post| post.body == posts[0].body), "{status}: the same batch came three times");
-        pair.gateway.line(|line| line["message"] == "the collector takes spans again" && line["dropped"] == 0);
-        assert_eq!(pair.gateway.events("the collector does not take every span; requests are not affected").len(), 1);
+        assert_eq!(pair.gateway.event(event::TRACE_EXPORT_RESUMED)["dropped"], 0);
+        assert_eq!(pair.gateway.events(event::TRACE_EXPORT_FAILED).len(), 1);
         let ended = pair.gateway.stop();
-        assert!(!ended.output.contains("spans were lost"), "{}", ended.output);
+        assert!(!ended.logged(event::TRACE_SPANS_LOST), "{}", ended.output);
     }
 }
 
@@ -57,12 +58,11 @@ fn what_may_not_be_sent_again_is_dropped_counted_and_told_once() {
         let pair = Pair::with(&collector.traces(""));
         assert_eq!(pair.execute("{}").status, 202);
         collector.posts(1);
-        let told =
-            pair.gateway.line(|line| line["message"].as_str().unwrap().starts_with("the collector does not take"));
+        let told = pair.gateway.event(event::TRACE_EXPORT_FAILED);
         assert!(told["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{told}");
         let ended = pair.gateway.stop();
-        let lines: Vec<&str> = ended.output.lines().filter(|line| line.contains("spans were lost")).collect();
-        assert!(lines.len() == 1 && lines[0].contains(&format!(r#""dropped":{lost}"#)), "{}", ended.output);
+        let lines = ended.events(event::TRACE_SPANS_LOST);
+        assert!(lines.len() == 1 && lines[0]["dropped"] == lost, "{}", ended.output);
         assert!(ended.status.success());
     }
 }
@@ -84,7 +84,7 @@ fn every_2xx_is_success_whatever_else_is_in_the_answer() {
         assert_eq!(pair.execute("{}").status, 202);
         collector.posts(1);
         let ended = pair.gateway.stop();
-        let failed = ["the collector does not take", "spans were lost"].iter().any(|text| ended.output.contains(text));
+        let failed = [event::TRACE_EXPORT_FAILED, event::TRACE_SPANS_LOST].iter().any(|code| ended.logged(code));
         assert!(!failed, "{}", ended.output);
         assert_eq!(collector.posts(1).len(), 1, "it is not sent again");
     }
@@ -101,7 +101,8 @@ fn a_collector_that_stays_busy_is_asked_five_times() {
     let posts = collector.posts(6);
     assert!(posts[..5].iter().all(|post| post.body == posts[0].body) && posts[5].body != posts[0].body);
     let ended = pair.gateway.stop();
-    assert!(ended.output.contains(r#""dropped":4,"unsent":0"#), "{}", ended.output);
+    let lost = &ended.events(event::TRACE_SPANS_LOST)[0];
+    assert_eq!((&lost["dropped"], &lost["unsent"]), (&4.into(), &0.into()));
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn the_end_flushes_what_is_waiting() {
         assert_eq!(pair.execute("{}").status, 202);
     }
     let ended = pair.gateway.stop();
-    assert!(!ended.output.contains("spans were lost"), "{}", ended.output);
+    assert!(!ended.logged(event::TRACE_SPANS_LOST), "{}", ended.output);
     assert_eq!(collector.spans(1400).len(), 1400);
 }
 

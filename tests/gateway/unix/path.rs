@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use super::{Local, text};
@@ -134,7 +135,7 @@ fn a_socket_that_a_crash_left_behind_is_replaced() {
     assert_eq!(UnixStream::connect(&local.socket).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     let gateway = Program::run(&text(&local.pair.asteroid, &local.socket, "", ""));
     assert_eq!(Caller::connect_unix(&local.socket).unwrap().execute("{}").status, 202);
-    assert_eq!(gateway.events("a socket that nobody listened on was replaced").len(), 1);
+    assert_eq!(gateway.events(event::LISTENER_SOCKET_REPLACED).len(), 1);
     assert!(gateway.stop().status.success());
     assert_eq!(names(local.dir.path()), [""; 0], "the socket goes with the gateway");
 }
@@ -169,7 +170,7 @@ fn of_gateways_that_start_at_once_where_a_stale_socket_is_one_serves_and_the_oth
     let socket = dir.path().join("billing.sock");
     drop(UnixListener::bind(&socket).unwrap());
     let started: Vec<Program> = (0..5).map(|_| Program::try_run(&text(&asteroid, &socket, "", ""))).collect();
-    let has_begun = |program: &Program| program.output().contains("\"message\":\"ready\"");
+    let has_begun = |program: &Program| !program.events(event::GATEWAY_READY).is_empty();
     let refused = |program: &Program| program.output().contains("another process listens there");
     wait_until(|| started.iter().all(|program| has_begun(program) || refused(program)));
     assert_eq!(started.iter().filter(|program| has_begun(program)).count(), 1);
@@ -204,7 +205,7 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     std::fs::write(&target, "precious").unwrap();
     symlink(&target, &lock).unwrap();
     let said = refusal(&text(&asteroid, &socket, "", ""));
-    assert!(said.contains(".asteroid-gateway.lock is there for longer than a start takes"), "{said}");
+    assert!(said.contains(".asteroid-gateway.lock has been there for longer than a start takes"), "{said}");
     std::fs::remove_file(&lock).unwrap();
     assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
     let said = refusal(&text(&asteroid, &socket, "", ""));
@@ -330,7 +331,7 @@ fn gateways_that_replace_one_another_at_one_path_lose_no_start_and_double_none()
             serving.signal("TERM");
             wait_until(|| !socket.exists());
             let ended = std::mem::replace(&mut serving, Program::run(&text)).end();
-            assert!(ended.status.success() && ended.output.contains("\"message\":\"drained\""), "{}", ended.output);
+            assert!(ended.status.success() && ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
         }
         enough.store(true, Ordering::Relaxed);
     });

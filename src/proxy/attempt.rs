@@ -1,16 +1,18 @@
-//! Sending a start: once, and once more where its key was refused and another is there.
+//! Sends a start: once, and once more if the upstream refused its credential and another version is at hand.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::{Request, Response};
 
-use crate::asteroid::answer as asteroid_answer;
-use crate::credential::{Credential, SecretVersion};
-use crate::metrics::client::{Target, UpstreamTimer};
+use crate::asteroid::answer::refuses_key;
+
+use crate::facts::LookupOutcome;
+use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
 use crate::record::Entered;
 use crate::secret::Fingerprint;
+use crate::state::Permit;
 use crate::trace::Trace;
 use crate::transport;
 use crate::transport::error::SendError;
@@ -20,45 +22,44 @@ use crate::transport::timer::{GracePeriod, ResponseTimer};
 use crate::upstream::Upstream;
 
 use super::answer::Body;
-use super::inquiry::Inquiry;
-use super::limit::Permit;
-use super::{credential, overtime};
+use super::credential::ChosenVersion;
+use super::outgoing::Outgoing;
+use super::overtime;
+use super::resend_check::ResendCheck;
 
-/// How a request goes out, and the proofs that it may.
-pub(super) struct Sending {
+/// A request that is sent, and the proofs that it may be.
+pub(super) struct Attempt {
     pub(super) upstream: Arc<Upstream>,
-    pub(super) target: Target,
+    pub(super) outgoing: Outgoing,
     pub(super) timeout: Duration,
-    pub(super) credential: Arc<Credential>,
-    /// The key that was injected.
-    pub(super) key: Arc<SecretVersion>,
+    pub(super) credential: ChosenVersion,
     pub(super) permit: Permit,
     pub(super) trace: Trace,
-    /// How the start is looked up if its key was refused.
-    pub(super) inquiry: Option<Box<Inquiry>>,
+    /// The look-up of a start before it is sent a second time.
+    pub(super) resend_check: Option<Box<ResendCheck>>,
     pub(super) progress: Arc<Progress>,
     pub(super) _entered: Entered,
 }
 
-/// The progress of a request on its way, as others see it.
+/// The progress of an attempt, as others see it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The time after the time-out in which its answer is still read.
     pub(super) grace_period: Option<Arc<GracePeriod>>,
-    /// The key that was sent after the first was refused.
-    pub(super) other_key: OnceLock<Fingerprint>,
-    /// The result of a look-up between the two, as the log names it.
-    pub(super) looked_up: OnceLock<&'static str>,
+    /// The version that was sent after the first was refused.
+    pub(super) second_version: OnceLock<Fingerprint>,
+    /// The outcome of a look-up between the two.
+    pub(super) lookup: OnceLock<LookupOutcome>,
 }
 
 impl Progress {
-    /// Creates it for a request that was not sent yet.
+    /// Creates the progress of a request that was not sent yet.
     pub(super) fn new(has_grace_period: bool) -> Arc<Progress> {
-        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(overtime::LENGTH)));
+        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(overtime::MAX_OVERTIME)));
         Arc::new(Progress { grace_period, ..Progress::default() })
     }
 
-    /// Resolves when the caller is to be told of the time-out, although the answer is still read.
+    /// Resolves when the time-out has passed although the answer is still read: the caller is told of it then.
     pub(super) async fn overdue(&self) {
         match &self.grace_period {
             Some(grace_period) => grace_period.begun().await,
@@ -80,59 +81,61 @@ struct Answered {
     timer: ResponseTimer,
 }
 
-impl Sending {
-    /// Sends a request, and once more if the upstream refused its key and another is there by then: a refused key did no work
-    /// (`asteroid::answer`). If the start can be looked up, that comes before.
-    pub(super) async fn send(mut self, mut request: Request<transport::body::Body>) -> Result<Response<Body>, Error> {
-        let mut answered = self.exchange(&request).await;
-        let mut other = None;
+impl Attempt {
+    /// Sends the request and returns its answer, without the credential if that came back.
+    ///
+    /// A refused credential did no work (`asteroid::answer`), so the request is sent a second time if another version is at
+    /// hand. If the start can be looked up, that comes before.
+    pub(super) async fn send(mut self) -> Result<Response<Body>, Error> {
+        let mut answered = self.exchange().await;
+        // Boxed, as few requests need it and all would carry its future around.
         if let Err(Error::KeyRefused) = answered
             && !self.progress.is_overdue()
+            && Box::pin(self.credential.replace_refused()).await
         {
-            // Boxed, as few requests need it and all would carry its future around.
-            other = Box::pin(credential::replace(&self.credential, &self.key, &mut request)).await;
-        }
-        let is_other = other.is_some();
-        if let (Some(_), Some(inquiry)) = (&other, &self.inquiry)
-            && let Some(answer) = Box::pin(inquiry.answer(&self)).await?
-        {
-            return Ok(answer);
-        }
-        if let Some(other) = other {
+            if let Some(check) = &self.resend_check
+                && let Some(answer) = Box::pin(check.answer(&self)).await?
+            {
+                return Ok(answer);
+            }
             // Set once, as there is no third.
-            self.progress.other_key.set(other.fingerprint).ok();
-            self.key = other;
-            self.trace.pass_on_again(&mut request);
-            answered = self.exchange(&request).await;
+            self.progress.second_version.set(self.credential.fingerprint()).ok();
+            answered = self.exchange().await;
         }
         if let Err(Error::KeyRefused) = answered {
-            self.credential.note_refused(is_other);
+            self.credential.note_refused();
         }
         let Answered { response, upstream_timer, lease, timer } = answered?;
-        // Others may come from something in front of the API that looks at no key.
+        // Others may come from something in front of the API that looks at no credential.
         if response.status().is_success() {
-            self.credential.note_accepted(&self.key, is_other);
+            self.credential.note_accepted();
         }
         let (mut head, body) = response.into_parts();
-        let mut echo = credential::echo(&self.credential, &self.key);
-        echo.clean(&mut head);
-        let body = Body::begin(body, echo, upstream_timer, lease, self.permit, &timer).await;
+        let mut redactor = self.credential.redactor();
+        redactor.redact_head(&mut head);
+        let max = self.outgoing.operation.rules().answer_head;
+        let body = Body::begin(body, max, redactor, upstream_timer, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }
 
-    async fn exchange(&self, request: &Request<transport::body::Body>) -> Result<Answered, Error> {
-        let answered = self.ask(request).await;
+    /// Makes the request that is sent.
+    pub(super) fn request(&self) -> Request<transport::body::Body> {
+        self.outgoing.request(&self.trace, &self.credential, &self.permit)
+    }
+
+    async fn exchange(&self) -> Result<Answered, Error> {
+        let answered = self.ask().await;
         if let Err(error) = &answered {
             self.trace.ended(Some(error.slug()));
         }
         answered
     }
 
-    async fn ask(&self, request: &Request<transport::body::Body>) -> Result<Answered, Error> {
+    async fn ask(&self) -> Result<Answered, Error> {
         let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone());
         let (response, upstream_timer, lease) =
-            match self.upstream.send(&mut || request.clone(), self.target, &timer).await {
+            match self.upstream.send(&mut || self.request(), self.outgoing.operation, &timer).await {
                 Ok(answered) => answered,
                 Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
                 Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
@@ -142,7 +145,7 @@ impl Sending {
         if response.status().is_informational() {
             return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
         }
-        if asteroid_answer::refuses_key(response.status()) {
+        if refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }
         Ok(Answered { response, upstream_timer, lease, timer })

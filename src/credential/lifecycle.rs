@@ -1,0 +1,268 @@
+//! The life of a credential: its states, and what leads from one to another. Nothing here waits, reads a clock or locks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::secret::{Error, Pace};
+
+use super::CredentialError;
+use super::definition::Definition;
+use super::transition::Transition;
+use super::versions::{Probe, SecretVersion, Suspicion, Versions};
+
+/// How often the upstream is asked about a version in question while its answers tell.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is asked while they do not tell, or refuse the version.
+const PROBE_PACE: Pace = Pace { every: Duration::from_secs(5), longest: Duration::from_secs(60) };
+
+/// The state of a credential.
+///
+/// ```text
+///                read                 not read               not read for max_stale
+///   Missing ──────────────▶ Fresh ──────────────▶ Stale ──────────────────────────▶ Expired
+///    │   ▲                  │   ▲                 │   ▲                              │   │
+///    └───┘                  └───┼─────── read ────┘   └── not read, with a longer ───┘   │
+///   not read               read └──────────────────────── max_stale ─── read ────────────┘
+///
+///   a version is sent:      yes                    yes                                no
+/// ```
+///
+/// In each but `Missing` there are [`Versions`], which the answers of the upstream lead from state to state: whether it
+/// accepts the current version, and whether it is suspected of refusing every one:
+///
+/// ```text
+///          a request is refused              a probe is refused
+///   None ──────────────────────▶ Open ──────────────────────────▶ Confirmed
+///    ▲    with every version      │        with every version         │
+///    └─────────────────── a start or a probe is accepted ─────────────┘
+/// ```
+#[derive(Debug, Clone)]
+pub(super) enum Lifecycle {
+    /// No version was ever read: for this reason, if the store was asked.
+    Missing { error: Option<Error> },
+    /// The store holds the current version.
+    Fresh(Inventory),
+    /// The store holds none at present. Those that were read stay in use.
+    Stale(Inventory, Error),
+    /// The store has held none for longer than `max_stale`. None is sent any more.
+    Expired(Inventory, Error),
+}
+
+/// The versions that are held, and what the store said of them.
+#[derive(Debug, Clone)]
+pub(super) struct Inventory {
+    pub(super) versions: Versions,
+    /// When the store last held the current version.
+    pub(super) seen: Instant,
+    /// Why the store's previous version cannot be used, if it has one.
+    pub(super) previous_error: Option<Error>,
+}
+
+/// Something that happens to a credential.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The store holds this version, and perhaps a previous one, which may be unusable.
+    Read { current: Arc<SecretVersion>, previous: Option<Result<Arc<SecretVersion>, Error>> },
+    /// The store holds no version.
+    NotRead(Error),
+    /// The store would have told of a change, and has not.
+    Unchanged,
+    /// The upstream refused a request with every version.
+    Refused,
+    /// The upstream accepted a start with this version, perhaps as a replacement of one that it refused a moment before.
+    Accepted { version: Arc<SecretVersion>, is_replacement: bool },
+    /// The upstream was asked.
+    Probed(Probe),
+}
+
+/// Something to be done because of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Operators are told.
+    Log(Transition),
+    /// Requests that wait for a replacement look again.
+    WakeRequests,
+    /// Whether and when the upstream is to be asked is decided anew.
+    RescheduleProbe,
+}
+
+impl Lifecycle {
+    /// Returns the state that an event leads to, and what is to be done.
+    pub(super) fn apply(self, event: Event, now: Instant, definition: &Definition) -> (Lifecycle, Vec<Effect>) {
+        match event {
+            Event::Read { current, previous } => self.read(current, previous, now),
+            Event::NotRead(error) => self.not_read(error, now, definition.max_stale),
+            Event::Unchanged => (self.unchanged(now), Vec::new()),
+            Event::Refused => {
+                (self.with_versions(|versions| versions.note_refused(now)).0, vec![Effect::RescheduleProbe])
+            }
+            Event::Accepted { version, is_replacement } => {
+                self.answered(|versions| versions.note_accepted(&version, is_replacement))
+            }
+            Event::Probed(probe) => self.answered(|versions| versions.note_probe(probe, definition.verify)),
+        }
+    }
+
+    fn read(
+        self,
+        current: Arc<SecretVersion>,
+        previous: Option<Result<Arc<SecretVersion>, Error>>,
+        now: Instant,
+    ) -> (Lifecycle, Vec<Effect>) {
+        let (stored, previous_error) = match previous {
+            Some(Ok(stored)) => (Some(stored), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let is_back = matches!(self, Lifecycle::Stale(..) | Lifecycle::Expired(..));
+        let before = self.into_inventory();
+        let had_previous_error = before.as_ref().is_some_and(|before| before.previous_error.is_some());
+        let (versions, is_changed, is_replaced) = match before {
+            None => (Versions::new(current, stored), true, true),
+            Some(Inventory { mut versions, .. }) => {
+                let before = Arc::clone(versions.current());
+                let is_changed = versions.refresh(current, stored);
+                let is_replaced = !Arc::ptr_eq(&before, versions.current());
+                (versions, is_changed, is_replaced)
+            }
+        };
+        let mut effects = Vec::new();
+        if previous_error.is_some() && !had_previous_error {
+            effects.push(Effect::Log(Transition::PreviousUnusable));
+        }
+        if is_replaced {
+            effects.push(Effect::Log(Transition::Replaced));
+        } else if is_back {
+            effects.push(Effect::Log(Transition::ReadableAgain));
+        }
+        if is_changed {
+            effects.extend([Effect::WakeRequests, Effect::RescheduleProbe]);
+        }
+        (Lifecycle::Fresh(Inventory { versions, seen: now, previous_error }), effects)
+    }
+
+    fn not_read(self, error: Error, now: Instant, max_stale: Option<Duration>) -> (Lifecycle, Vec<Effect>) {
+        let is_news = self.error().is_none_or(|before| before.code() != error.code());
+        let was_expired = matches!(self, Lifecycle::Expired(..));
+        let state = match self.into_inventory() {
+            None => Lifecycle::Missing { error: Some(error) },
+            Some(inventory) if inventory.until_expiry(now, max_stale).is_zero() => Lifecycle::Expired(inventory, error),
+            Some(inventory) => Lifecycle::Stale(inventory, error),
+        };
+        let transition = match (was_expired, matches!(state, Lifecycle::Expired(..))) {
+            (false, true) => Some(Transition::Expired),
+            (true, false) => Some(Transition::Unreadable),
+            _ => is_news.then_some(Transition::Unreadable),
+        };
+        (state, transition.map(Effect::Log).into_iter().collect())
+    }
+
+    fn unchanged(self, now: Instant) -> Lifecycle {
+        match self {
+            Lifecycle::Fresh(inventory) => Lifecycle::Fresh(Inventory { seen: now, ..inventory }),
+            other => other,
+        }
+    }
+
+    fn answered(self, note: impl FnOnce(&mut Versions)) -> (Lifecycle, Vec<Effect>) {
+        let (state, transition) = self.with_versions(note);
+        let log = transition.map(Effect::Log);
+        (state, log.into_iter().chain([Effect::WakeRequests, Effect::RescheduleProbe]).collect())
+    }
+
+    /// Changes the versions. Before one was read, there is nothing that the upstream could have answered.
+    fn with_versions(mut self, note: impl FnOnce(&mut Versions)) -> (Lifecycle, Option<Transition>) {
+        let Some(versions) = self.versions_mut() else { return (self, None) };
+        let before = versions.clone();
+        note(versions);
+        let transition = versions.transition_from(&before);
+        (self, transition)
+    }
+
+    /// Returns the version that is sent first.
+    pub(super) fn version_to_send(&self) -> Result<&Arc<SecretVersion>, CredentialError> {
+        match self {
+            Lifecycle::Missing { .. } => Err(CredentialError::Missing),
+            Lifecycle::Fresh(inventory) | Lifecycle::Stale(inventory, _) => Ok(inventory.versions.first()),
+            Lifecycle::Expired(..) => Err(CredentialError::Expired),
+        }
+    }
+
+    pub(super) fn versions(&self) -> Option<&Versions> {
+        self.inventory().map(|inventory| &inventory.versions)
+    }
+
+    pub(super) fn suspicion(&self) -> Suspicion {
+        self.versions().map_or(Suspicion::None, Versions::suspicion)
+    }
+
+    pub(super) fn inventory(&self) -> Option<&Inventory> {
+        match self {
+            Lifecycle::Missing { .. } => None,
+            Lifecycle::Fresh(inventory) | Lifecycle::Stale(inventory, _) | Lifecycle::Expired(inventory, _) => {
+                Some(inventory)
+            }
+        }
+    }
+
+    fn into_inventory(self) -> Option<Inventory> {
+        match self {
+            Lifecycle::Missing { .. } => None,
+            Lifecycle::Fresh(inventory) | Lifecycle::Stale(inventory, _) | Lifecycle::Expired(inventory, _) => {
+                Some(inventory)
+            }
+        }
+    }
+
+    fn versions_mut(&mut self) -> Option<&mut Versions> {
+        match self {
+            Lifecycle::Missing { .. } => None,
+            Lifecycle::Fresh(inventory) | Lifecycle::Stale(inventory, _) | Lifecycle::Expired(inventory, _) => {
+                Some(&mut inventory.versions)
+            }
+        }
+    }
+
+    /// Returns why the store holds no version at present.
+    pub(super) fn error(&self) -> Option<&Error> {
+        match self {
+            Lifecycle::Missing { error } => error.as_ref(),
+            Lifecycle::Fresh(_) => None,
+            Lifecycle::Stale(_, error) | Lifecycle::Expired(_, error) => Some(error),
+        }
+    }
+
+    /// Returns how long it takes until this expires, if its store stays as it is.
+    pub(super) fn until_expiry(&self, now: Instant, definition: &Definition) -> Duration {
+        match self {
+            Lifecycle::Stale(inventory, _) => inventory.until_expiry(now, definition.max_stale),
+            Lifecycle::Missing { .. } | Lifecycle::Fresh(_) | Lifecycle::Expired(..) => Duration::MAX,
+        }
+    }
+
+    /// Returns when the upstream is to be asked, if at all, after it was last asked then and did not accept a version so
+    /// many times in a row.
+    pub(super) fn next_probe(
+        &self,
+        now: Instant,
+        last: Option<Instant>,
+        failures: u32,
+        definition: &Definition,
+    ) -> Option<Instant> {
+        let versions = self.versions()?;
+        if versions.is_pending() {
+            return Some(now);
+        }
+        let is_in_question = versions.previous().is_some() || versions.is_suspect(definition.verify);
+        let wait = failures.checked_sub(1).map_or(PROBE_INTERVAL, |failures| PROBE_PACE.after(failures));
+        is_in_question.then(|| last.map_or(now, |last| last + wait))
+    }
+}
+
+impl Inventory {
+    fn until_expiry(&self, now: Instant, max_stale: Option<Duration>) -> Duration {
+        let end = max_stale.and_then(|max_stale| self.seen.checked_add(max_stale));
+        end.map_or(Duration::MAX, |end| end.saturating_duration_since(now))
+    }
+}

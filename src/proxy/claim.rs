@@ -1,0 +1,126 @@
+//! The stage that claims the idempotency key of a start and counts the start by its tenant's limits.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::facts::LookupOutcome;
+use crate::proxy::error::Error as RequestError;
+use crate::state::{Claim, IdempotencyResult, KeyedStart, Now, Remaining, Reply, ReservedStart, StartResult};
+
+use super::idempotency::{self, Error, IdempotencyDigests};
+use super::limit;
+use super::recovery::{self, Lookup, LookupResult};
+
+/// The decision about a start.
+#[derive(Debug)]
+pub(super) enum ClaimResult {
+    /// It may be sent: it is the first with its key, or has none.
+    Send(ReservedStart),
+    /// An earlier start with its key got this answer.
+    Replay(Arc<Reply>),
+    /// An earlier start with its key was found at the upstream, and must have got this answer.
+    Recovered(Arc<Reply>),
+}
+
+impl ClaimResult {
+    fn metric(&self) -> IdempotencyResult {
+        match self {
+            ClaimResult::Send(_) => IdempotencyResult::New,
+            ClaimResult::Replay(_) => IdempotencyResult::Replayed,
+            ClaimResult::Recovered(_) => IdempotencyResult::Recovered,
+        }
+    }
+}
+
+/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first with its key.
+/// With `recovery`, an unknown key is looked up at the upstream. That comes after the limits, so that a start that they refuse
+/// costs the upstream nothing.
+///
+/// # Errors
+///
+/// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::Lookup`], and a
+/// limit that is reached. The key is as before, except after [`Error::Several`]: its outcome is unknown then.
+pub(super) async fn claim(
+    keyed: Option<IdempotencyDigests>,
+    lookup: &Lookup<'_>,
+    now: Now,
+    outcome: &mut Option<LookupOutcome>,
+    remaining: &mut Remaining,
+) -> Result<ClaimResult, RequestError> {
+    let tenant = lookup.tenant;
+    let Some(keyed) = keyed else {
+        let start = tenant.state.start(&tenant.limits, now, remaining).await;
+        return start.map(ClaimResult::Send).map_err(|error| limit::not_started(tenant, error));
+    };
+    let result = claim_key(keyed, lookup, now, outcome, remaining).await;
+    let metric = match &result {
+        Ok(result) => Some(result.metric()),
+        Err(RequestError::Idempotency(error)) => error.metric(),
+        // A limit refused the start, so its key was new.
+        Err(_) => Some(IdempotencyResult::New),
+    };
+    metric.into_iter().for_each(|metric| tenant.state.meters.count_idempotency(metric));
+    result
+}
+
+async fn claim_key(
+    keyed: IdempotencyDigests,
+    lookup: &Lookup<'_>,
+    now: Now,
+    outcome: &mut Option<LookupOutcome>,
+    remaining: &mut Remaining,
+) -> Result<ClaimResult, RequestError> {
+    let Lookup { snapshot, tenant, .. } = *lookup;
+    let recovery = snapshot.idempotency.recovery;
+    let key = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: snapshot.idempotency.bounds };
+    let result = tenant.state.start_with_key(key, &tenant.limits, now, remaining).await;
+    match result.map_err(|error| limit::not_started(tenant, error))? {
+        StartResult::Answered(reply) => Ok(ClaimResult::Replay(reply)),
+        StartResult::Unknown(_) if !recovery => Err(idempotency::unknown(snapshot, keyed))?,
+        // Boxed, as few starts need it and all would carry its future around.
+        StartResult::Unknown(claim) => match Box::pin(recover(claim, keyed, lookup, outcome)).await? {
+            Ok(reply) => Ok(ClaimResult::Recovered(reply)),
+            Err(_not_listed) => Err(idempotency::unknown(snapshot, keyed))?,
+        },
+        StartResult::New(claim, reservation) if recovery => {
+            match Box::pin(recover(claim, keyed, lookup, outcome)).await {
+                Ok(Ok(reply)) => {
+                    reservation.undo(remaining).await;
+                    Ok(ClaimResult::Recovered(reply))
+                }
+                Ok(Err(claim)) => Ok(ClaimResult::Send(ReservedStart { claim: Some(claim), reservation })),
+                Err(error) => {
+                    reservation.release(remaining).await;
+                    Err(error.into())
+                }
+            }
+        }
+        StartResult::New(claim, reservation) => {
+            Ok(ClaimResult::Send(ReservedStart { claim: Some(claim), reservation }))
+        }
+    }
+}
+
+/// Looks for the first start with a key at the upstream. Returns the answer that it must have got, or the claim if there is no
+/// such start.
+async fn recover(
+    claim: Claim,
+    keyed: IdempotencyDigests,
+    lookup: &Lookup<'_>,
+    outcome: &mut Option<LookupOutcome>,
+) -> Result<Result<Arc<Reply>, Claim>, Error> {
+    let result = lookup.find(keyed.digest).await;
+    *outcome = Some(recovery::outcome(&result));
+    match result.map_err(Error::Lookup)? {
+        LookupResult::One { id, body } => {
+            let reply = Arc::new(idempotency::recovered(id));
+            claim.found(Arc::clone(&reply), body, Instant::now()).await;
+            if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
+        }
+        LookupResult::None => Ok(Err(claim)),
+        LookupResult::Several => {
+            claim.unknown(Instant::now()).await;
+            Err(idempotency::several(lookup.snapshot, keyed))
+        }
+    }
+}

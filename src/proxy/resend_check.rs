@@ -1,0 +1,69 @@
+//! Looks up a start that was answered 401 before it is sent again with another API key, as it may have run all the same.
+
+use std::sync::Arc;
+
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Response};
+
+use crate::facts::request_id::RequestId;
+use crate::proxy::error::Error;
+use crate::record::Record;
+use crate::tenant::Tenant;
+use crate::trace::Trace;
+
+use super::answer::Body;
+use super::attempt::Attempt;
+use super::generation::Snapshot;
+use super::idempotency::{self, IdempotencyDigests};
+use super::recovery::{self, Lookup, LookupResult};
+
+/// What is needed to look up a start before it is sent again.
+pub(super) struct ResendCheck {
+    snapshot: Arc<Snapshot>,
+    tenant: Arc<Tenant>,
+    keyed: IdempotencyDigests,
+    request_id: RequestId,
+    /// The trace context of the caller.
+    context: HeaderMap,
+}
+
+impl ResendCheck {
+    /// Creates it for a start with an idempotency key, if the configuration has `recovery`.
+    pub(super) fn new(
+        snapshot: &Arc<Snapshot>,
+        tenant: &Arc<Tenant>,
+        keyed: Option<IdempotencyDigests>,
+        caller: &Parts,
+        record: &Record,
+    ) -> Option<Box<ResendCheck>> {
+        let keyed = keyed.filter(|_| snapshot.idempotency.recovery)?;
+        Some(Box::new(ResendCheck {
+            snapshot: Arc::clone(snapshot),
+            tenant: Arc::clone(tenant),
+            keyed,
+            request_id: record.facts.request_id.clone(),
+            context: Trace::context_of(&caller.headers),
+        }))
+    }
+
+    /// Looks the start up. Returns the answer that it must have got, if it ran.
+    ///
+    /// # Errors
+    ///
+    /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
+    /// is not sent again then, and its next retry is looked up first.
+    pub(super) async fn answer(&self, attempt: &Attempt) -> Result<Option<Response<Body>>, Error> {
+        let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
+        let Attempt { upstream, permit, trace, progress, .. } = attempt;
+        let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
+        // A start is looked up so only once.
+        progress.lookup.set(recovery::outcome(&found)).ok();
+        match found {
+            Ok(LookupResult::None) => Ok(None),
+            Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
+            Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::answer(&idempotency::recovered(id)))),
+            Ok(LookupResult::Several) => Err(idempotency::several(snapshot, *keyed).into()),
+            Err(_) => Err(Error::KeyRefused),
+        }
+    }
+}

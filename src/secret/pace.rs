@@ -1,0 +1,35 @@
+//! How often a store is asked, and for how long.
+
+use std::time::Duration;
+
+/// How long a store may take to answer.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The intervals at which something is asked again and again.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The interval after an answer.
+    pub every: Duration,
+    /// The longest interval: each failure in a row doubles it.
+    pub longest: Duration,
+}
+
+impl Pace {
+    /// Returns the interval after so many failures in a row.
+    #[must_use]
+    pub fn after(self, failures: u32) -> Duration {
+        self.every.saturating_mul(1 << failures.min(16)).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_doubles_the_interval_until_it_is_the_longest() {
+        let pace = Pace { every: Duration::from_secs(5), longest: Duration::from_secs(60) };
+        let waits: Vec<u64> = [0, 1, 2, 3, 4, u32::MAX].map(|failures| pace.after(failures).as_secs()).into();
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Admission: counts a request by the limits that hold for requests of any kind.
+
+use std::time::{Duration, Instant};
+
+use super::{Bucket, InFlight, Limit, LimitDecision, Limits, Now, Rate, Remaining, TenantState, Unavailable};
+
+/// An admitted request: no credential is injected without one. It is held until the exchange is settled, even if the caller
+/// has left by then.
+#[derive(Debug)]
+pub struct Permit {
+    /// None if the request is the gateway's own.
+    _in_flight: Option<InFlight>,
+}
+
+impl Permit {
+    /// Creates a permit for a background request of the gateway's own, which is charged to no tenant.
+    #[must_use]
+    pub fn internal() -> Permit {
+        Permit { _in_flight: None }
+    }
+}
+
+/// A limit that a request would exceed. The request was not counted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverLimit {
+    /// The limit.
+    pub limit: Limit,
+    /// After how many seconds another request may pass, at least 1.
+    pub retry_after: u64,
+}
+
+/// The reason why a request is not admitted.
+#[derive(Debug)]
+pub enum AdmitError {
+    /// It would exceed a limit.
+    OverLimit(OverLimit),
+    /// It could not be counted.
+    Unavailable(Unavailable),
+}
+
+impl From<OverLimit> for AdmitError {
+    fn from(over: OverLimit) -> AdmitError {
+        AdmitError::OverLimit(over)
+    }
+}
+
+impl TenantState {
+    /// Counts a request by `requests` and `in_flight`.
+    ///
+    /// # Errors
+    ///
+    /// [`AdmitError`]. A request that `in_flight` refuses stays counted by `requests`.
+    pub async fn admit(&self, limits: &Limits, now: Now, remaining: &mut Remaining) -> Result<Permit, AdmitError> {
+        self.take(Limit::Requests, limits.requests, &self.requests, now.monotonic, remaining)?;
+        let entered = self.in_flight.enter(limits.in_flight);
+        if limits.in_flight.is_some() {
+            self.count_decision(Limit::InFlight, entered.is_some());
+            remaining.record(Limit::InFlight, entered.as_ref().map_or(0, |(_, left)| *left), None);
+        }
+        // When one of them ends is not known; a second is worth a retry.
+        let (in_flight, _) = entered.ok_or(OverLimit { limit: Limit::InFlight, retry_after: 1 })?;
+        Ok(Permit { _in_flight: Some(in_flight) })
+    }
+
+    /// Takes one from a bucket.
+    pub(super) fn take(
+        &self,
+        limit: Limit,
+        rate: Option<Rate>,
+        bucket: &Bucket,
+        now: Instant,
+        remaining: &mut Remaining,
+    ) -> Result<(), OverLimit> {
+        let Some(rate) = rate else {
+            bucket.count(now);
+            return Ok(());
+        };
+        let taken = bucket.take(rate, now);
+        self.count_decision(limit, taken.is_ok());
+        match taken {
+            Ok(left) => {
+                remaining.record(limit, left, None);
+                Ok(())
+            }
+            Err(wait) => {
+                let retry_after = whole_seconds(wait);
+                remaining.record(limit, 0, Some(retry_after));
+                Err(OverLimit { limit, retry_after })
+            }
+        }
+    }
+
+    pub(super) fn count_decision(&self, limit: Limit, is_allowed: bool) {
+        self.meters.count_decision(limit, if is_allowed { LimitDecision::Allowed } else { LimitDecision::Refused });
+    }
+}
+
+/// Returns a time as `Retry-After` can state it: rounded up to seconds, and at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}

@@ -1,0 +1,132 @@
+//! Whether the upstream's listing shows what was started. Recovery relies on that.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::asteroid::execution::Filter;
+
+/// How long after a failed check another may begin.
+const COOLDOWN: Duration = Duration::from_secs(600);
+
+/// The check of one credential: a start that was answered is looked up until it is found.
+///
+/// ```text
+/// Waiting ──begin──▶ Looking ──pass──▶ Proven
+///                     │    ▲
+///                   fail  begin, after the cooldown
+///                     ▼    │
+///                    Failed
+/// ```
+#[derive(Debug, Default)]
+pub struct ListingCheck(Mutex<ListingCheckState>);
+
+/// The state of a check.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ListingCheckState {
+    /// No start was answered yet that could be looked up.
+    #[default]
+    Waiting,
+    /// A start is being looked up.
+    Looking {
+        /// The result of the last look-up.
+        last: Option<&'static str>,
+    },
+    /// A start was found.
+    Proven {
+        /// The filter that found it.
+        filter: Filter,
+        /// An upper bound of the time from its answer until it was listed.
+        lag: Duration,
+    },
+    /// A start was not found.
+    Failed {
+        /// The result of the last look-up.
+        last: Option<&'static str>,
+        /// When the check gave up.
+        at: Instant,
+    },
+}
+
+impl ListingCheck {
+    /// Returns the state.
+    #[must_use]
+    pub fn state(&self) -> ListingCheckState {
+        *self.lock()
+    }
+
+    /// Returns the filter that is known to find executions.
+    #[must_use]
+    pub fn filter(&self) -> Option<Filter> {
+        match self.state() {
+            ListingCheckState::Proven { filter, .. } => Some(filter),
+            _ => None,
+        }
+    }
+
+    /// Returns whether a start that is answered now would be looked up.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        is_due(*self.lock(), now)
+    }
+
+    /// Begins the check with a start. Returns false if none is due, for example because another start is being looked up.
+    #[must_use]
+    pub fn begin(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let due = is_due(*state, now);
+        if due {
+            *state = ListingCheckState::Looking { last: None };
+        }
+        due
+    }
+
+    /// Records the result of a look-up that did not find the start.
+    pub fn not_found(&self, last: &'static str) {
+        *self.lock() = ListingCheckState::Looking { last: Some(last) };
+    }
+
+    /// Records that a filter found the start, and how long after its answer.
+    pub fn pass(&self, filter: Filter, lag: Duration) {
+        *self.lock() = ListingCheckState::Proven { filter, lag };
+    }
+
+    /// Gives up. Returns the result of the last look-up.
+    pub fn fail(&self, now: Instant) -> &'static str {
+        let mut state = self.lock();
+        let last = if let ListingCheckState::Looking { last } = *state { last } else { None };
+        *state = ListingCheckState::Failed { last, at: now };
+        last.unwrap_or("none")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ListingCheckState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_due(state: ListingCheckState, now: Instant) -> bool {
+    match state {
+        ListingCheckState::Waiting => true,
+        ListingCheckState::Failed { at, .. } => now.saturating_duration_since(at) >= COOLDOWN,
+        ListingCheckState::Looking { .. } | ListingCheckState::Proven { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_start_is_looked_for_at_a_time_and_another_a_while_after_none_was_found() {
+        let (check, start) = (ListingCheck::default(), Instant::now());
+        assert!(check.is_due(start) && check.begin(start));
+        assert!(!check.is_due(start) && !check.begin(start + COOLDOWN));
+        check.not_found("denied");
+        assert_eq!(check.fail(start), "denied");
+        assert_eq!(check.filter(), None);
+        assert!(!check.begin(start + COOLDOWN - Duration::from_secs(1)));
+        assert!(check.begin(start + COOLDOWN));
+        check.pass(Filter::Joined, Duration::from_secs(3));
+        assert_eq!(check.filter(), Some(Filter::Joined));
+        assert!(!check.begin(start + 2 * COOLDOWN), "what is proven is proven");
+    }
+}

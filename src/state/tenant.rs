@@ -1,0 +1,49 @@
+//! The counts of one tenant.
+
+use std::sync::Arc;
+
+use super::{Bucket, Budget, Claims, InFlightCount, Meters, Quota, Share};
+
+/// The counts of one tenant. Each is kept whether or not the tenant has a limit for it.
+///
+/// What limits spending is asked for by asynchronous calls that may fail with [`Unavailable`](super::Unavailable), so that
+/// gateways can come to share it without a change to their callers. What protects this process stays local.
+#[derive(Debug, Clone)]
+pub struct TenantState {
+    pub(super) name: Arc<str>,
+    /// For [`Limits::requests`](super::Limits::requests).
+    pub(super) requests: Arc<Bucket>,
+    /// For [`Limits::executions`](super::Limits::executions).
+    pub(super) executions: Arc<Bucket>,
+    /// For [`Limits::in_flight`](super::Limits::in_flight).
+    pub(super) in_flight: Arc<InFlightCount>,
+    /// For [`Limits::budget`](super::Limits::budget).
+    pub(super) budget: Arc<Budget>,
+    /// The idempotency keys of all tenants.
+    pub(super) claims: Arc<Claims>,
+    /// Exchanges in flight that are read on although their callers were told of the time-out.
+    pub overdue: Arc<InFlightCount>,
+    /// Counters of its requests, for the metrics.
+    pub meters: Arc<Meters>,
+    /// Its share of the memory for requests and their bodies.
+    pub body_memory: Arc<Share>,
+    /// Its share of the starts that may be under way with an audit record to come.
+    pub audited: Arc<Share>,
+}
+
+impl TenantState {
+    pub(super) fn new(name: &str, claims: &Arc<Claims>, body_memory: &Arc<Quota>, audited: &Arc<Quota>) -> TenantState {
+        TenantState {
+            name: name.into(),
+            requests: Arc::default(),
+            executions: Arc::default(),
+            in_flight: Arc::default(),
+            budget: Arc::default(),
+            claims: Arc::clone(claims),
+            overdue: Arc::default(),
+            meters: Arc::default(),
+            body_memory: Arc::new(Share::new(Arc::clone(body_memory))),
+            audited: Arc::new(Share::new(Arc::clone(audited))),
+        }
+    }
+}
