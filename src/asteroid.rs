@@ -1,4 +1,4 @@
-//! What is known of Asteroid's Agents API, and the only place that knows it.
+//! Asteroid's Agents API. Only this module knows it.
 
 /// An agent id for examples; no agent has it.
 pub const EXAMPLE_AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
@@ -8,7 +8,7 @@ pub mod execution;
 pub mod operation;
 pub mod start;
 
-/// A hyphenated 36-character uuid, in any case.
+/// Returns whether a text is a hyphenated 36-character uuid, in any case.
 fn is_uuid(text: &str) -> bool {
     let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
     let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };

@@ -1,20 +1,31 @@
-//! Who is at the other end of a caller's connection.
+//! The caller of a connection: what is known of it before it sends a request.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// The other end, as far as the system knows it.
+use crate::transport::endpoint::Scheme;
+
+/// The caller of one connection. All requests of the connection share it.
+#[derive(Debug)]
+pub struct Caller {
+    /// The other end of the connection.
+    pub peer: Peer,
+    /// Whether the caller speaks TLS.
+    pub scheme: Scheme,
+}
+
+/// The other end of a connection, as far as the system knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// An address, as [`Peer::at`] has it. Behind a proxy, the proxy's.
+    /// An address, as [`Peer::at`] returns it. Behind a proxy, it is the proxy's.
     Tcp(SocketAddr),
-    /// A process on this machine, which has no address, and the user that it connected as.
+    /// A process on this machine, which has no address, and the user as which it connected.
     Unix(Option<u32>),
 }
 
 impl Peer {
-    /// Returns the peer at an address. A socket of both families shows IPv4 peers as mapped addresses; here, in the log and
-    /// everywhere else they are IPv4.
+    /// Returns the peer at an address. A socket of both families shows IPv4 peers by mapped addresses, which are turned into IPv4
+    /// addresses here.
     #[must_use]
     pub fn at(address: SocketAddr) -> Peer {
         match address.ip().to_canonical() {

@@ -1,7 +1,8 @@
-//! Configuration: a YAML file and the environment in; what runs, or every fault with its path, out.
+//! The configuration: turns a YAML file and the environment into a runnable configuration, or into every fault with its
+//! path.
 //!
-//! `file` is what the operator writes, `resolve` what runs, `reload` what of it can change meanwhile. On the way the layers are merged (`yaml`, `variables`) and
-//! read (`extract`) so that one run reports everything that is wrong.
+//! `file` is the file as written, `resolve` the configuration that runs, `reload` the part that can change meanwhile.
+//! In between, the layers are merged (`yaml`, `variables`) and read (`extract`) so that one run reports all faults.
 
 mod extract;
 mod file;
@@ -31,35 +32,35 @@ pub use resolve::Config;
 use finding::Findings;
 use variables::Variables;
 
-/// The configuration of `dev`. It reads its key from the variable [`DEVELOPMENT_KEY`].
+/// The configuration of `dev`. It reads its API key from the variable [`DEVELOPMENT_KEY`].
 const DEVELOPMENT: &str = include_str!("../config/dev.yaml");
 
-/// The environment variable that the configuration of `dev` reads its key from.
+/// The environment variable with the API key for the configuration of `dev`.
 pub const DEVELOPMENT_KEY: &str = "ASTEROID_GATEWAY_DEV_KEY";
 
-/// A configuration that can run, and what is risky in it.
+/// A runnable configuration and its risks.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What runs.
+    /// The configuration that runs.
     pub config: Config,
-    /// What is allowed but risky.
+    /// The settings that are allowed but risky.
     pub warnings: Warnings,
 }
 
-/// Reads the file at exactly this path, overridden by the process's environment.
+/// Loads the configuration from exactly this path, overridden by the process's environment.
 ///
 /// # Errors
 ///
-/// Every fault at once, or why the file cannot be read.
+/// All faults, or the reason why the file cannot be read.
 pub async fn load(path: &std::path::Path) -> Result<Loaded, Faults> {
     parse(&read(path).await?, std::env::vars_os())
 }
 
-/// Reads the text at exactly this path.
+/// Reads the text of the file at exactly this path.
 ///
 /// # Errors
 ///
-/// Why it cannot be read.
+/// The reason why it cannot be read.
 pub async fn read(path: &std::path::Path) -> Result<String, Faults> {
     let unreadable = |what: &str| Faults::whole(format!("{}: {what}", path.display()));
     let bytes = files::read(path, files::CONFIGURATION_LIMIT).await.map_err(|error| match error.kind() {
@@ -70,22 +71,23 @@ pub async fn read(path: &std::path::Path) -> Result<String, Faults> {
     str::from_utf8(&bytes).map(str::to_owned).map_err(|_| unreadable("is not UTF-8 text"))
 }
 
-/// The configuration of `dev` in front of the upstream at `url`, otherwise overridden by the process's environment.
+/// Returns the configuration of `dev` in front of the upstream at `url`, otherwise overridden by the process's
+/// environment.
 ///
 /// # Errors
 ///
-/// Every fault at once; without overrides there is none.
+/// All faults; without overrides there is none.
 pub fn development(url: &str) -> Result<Loaded, Faults> {
     let name = "ASTEROID_GATEWAY__UPSTREAM__URL";
     let environment = std::env::vars_os().filter(|(other, _)| !other.eq_ignore_ascii_case(name));
     parse(DEVELOPMENT, environment.chain([(OsString::from(name), OsString::from(url))]))
 }
 
-/// Reads a configuration from its text, overridden by `environment`, of which only `ASTEROID_GATEWAY__…` counts.
+/// Reads a configuration from its text, overridden by the variables `ASTEROID_GATEWAY__…` of `environment`.
 ///
 /// # Errors
 ///
-/// Every fault at once.
+/// All faults.
 pub fn parse(text: &str, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Loaded, Faults> {
     let mut findings = Findings::default();
     let variables = Variables::select(environment, &mut findings.faults);
@@ -113,7 +115,7 @@ pub fn parse(text: &str, environment: impl IntoIterator<Item = (OsString, OsStri
     }
 }
 
-/// One source of keys, as figment merges them.
+/// One layer of settings, for figment to merge.
 struct Layer(&'static str, Dict);
 
 impl Provider for Layer {

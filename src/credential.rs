@@ -182,12 +182,11 @@ impl Credential {
         self.apply(event, now);
     }
 
-    /// Notes that the upstream accepted a start with this version, perhaps as a replacement of another that it refused a
-    /// moment before.
-    pub fn note_accepted(&self, version: &Arc<SecretVersion>, is_replacement: bool) {
-        let learns = |versions: &Versions| versions.learns_from(version, is_replacement);
+    /// Notes that the upstream accepted a start with this version, perhaps after it refused the start with another.
+    pub fn note_accepted(&self, version: &Arc<SecretVersion>, refused: Option<&Arc<SecretVersion>>) {
+        let learns = |versions: &Versions| versions.learns_from(version, refused);
         if self.lifecycle.load().versions().is_some_and(learns) {
-            self.apply(Event::Accepted { version: Arc::clone(version), is_replacement }, Instant::now());
+            self.apply(Event::Accepted { version: Arc::clone(version), refused: refused.cloned() }, Instant::now());
         }
     }
 

@@ -59,7 +59,7 @@ impl Serialize for Outcome {
 
 /// What the gateway decided about a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Decision {
+pub enum AuditDecision {
     /// Nothing: its caller left, or the drain ended, before that.
     #[default]
     Left,
@@ -73,16 +73,16 @@ pub enum Decision {
     Recovered,
 }
 
-impl Decision {
+impl AuditDecision {
     /// Returns its name in the audit.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Decision::Left => "left",
-            Decision::Refused => "refused",
-            Decision::Sent => "sent",
-            Decision::Replayed => "replayed",
-            Decision::Recovered => "recovered",
+            AuditDecision::Left => "left",
+            AuditDecision::Refused => "refused",
+            AuditDecision::Sent => "sent",
+            AuditDecision::Replayed => "replayed",
+            AuditDecision::Recovered => "recovered",
         }
     }
 }
@@ -137,7 +137,7 @@ pub struct Facts {
     /// The fingerprint of what was injected.
     pub fingerprint: Option<Fingerprint>,
     /// What the gateway decided, if it is a start.
-    pub decision: Decision,
+    pub decision: AuditDecision,
     /// What is left of the limits by which it was counted.
     pub remaining: Remaining,
     /// The answer's status.
@@ -181,7 +181,7 @@ impl Facts {
             workflow_id: None,
             credential: None,
             fingerprint: None,
-            decision: Decision::default(),
+            decision: AuditDecision::default(),
             remaining: Remaining::default(),
             status: 0,
             outcome: Outcome::NotStarted,

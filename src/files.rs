@@ -1,7 +1,7 @@
-//! Files that an operator names: keys, certificates, CAs, the configuration.
+//! Files that an operator names: API keys, certificates, CAs, the configuration.
 //!
-//! A file can be a pipe, or on a mount that hangs, and then opening or reading it does not end. So no runtime reads one: a
-//! separate thread (`reader`) reads all of them in turn, each up to a limit, and its callers wait for a bounded time.
+//! A file can be a pipe or on a mount that hangs; then opening or reading it never ends. So no runtime reads files: a separate
+//! thread (`reader`) reads all of them in turn, each up to a limit, and its callers wait for a bounded time.
 
 mod reader;
 mod watched;
@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use reader::READER;
 use watched::WatchedFile;
 
-/// The largest file of certificates or of a private key: several times the authorities that browsers trust.
+/// The largest file of certificates or of a private key, in bytes: several times the authorities that browsers trust.
 pub const PEM_LIMIT: usize = 4 << 20;
 
-/// The largest configuration: tens of thousands of tenants.
+/// The largest configuration, in bytes: tens of thousands of tenants.
 pub const CONFIGURATION_LIMIT: usize = 16 << 20;
 
 /// How long a file may take to be read.
@@ -45,9 +45,10 @@ pub async fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
+/// Returns the error of a file that hangs.
 fn hung() -> io::Error {
     let after = humantime::format_duration(READ_TIMEOUT);
-    io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; see whether its file system is there"))
+    io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; check whether its file system responds"))
 }
 
 /// Reads a whole file on this thread, which hangs if the file does. Only regular files are opened, because opening a pipe waits
@@ -66,7 +67,8 @@ pub fn read_whole(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     if length > limit {
         return Err(too_large());
     }
-    // The spare bytes are for the probe by which the standard library finds the end: the buffer never moves and leaves no copy.
+    // The spare bytes are for the read by which the standard library finds the end. So the buffer never moves, which would leave a
+    // copy.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 256));
     file.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
@@ -85,7 +87,7 @@ fn check_regular(found: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Changes of some files, which are polled every second as long as this lives.
+/// A watch for changes of some files, which are polled every second as long as it lives.
 #[derive(Debug)]
 pub struct Changes {
     changed: Arc<Notify>,
@@ -93,8 +95,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Begins to watch files of at most `limit` bytes. If it is made before they are first read, it misses no change in
-    /// between, since looks and reads are done in their order.
+    /// Begins to watch files of at most `limit` bytes. If it is created before they are first read, it misses no change in
+    /// between, because checks and reads are done in their order.
     #[must_use]
     pub fn of(paths: impl IntoIterator<Item = PathBuf>, limit: usize) -> Changes {
         let changed = Arc::new(Notify::new());
@@ -106,8 +108,8 @@ impl Changes {
         Changes { changed, _files: files }
     }
 
-    /// Resolves if one of them has changed since this last resolved. A file that can no longer be read, or not in time, has
-    /// changed, too.
+    /// Resolves if one of the files has changed since it last resolved. A file that can no longer be read, or not in time, has
+    /// changed as well.
     pub async fn next(&self) {
         self.changed.notified().await;
     }
@@ -115,11 +117,11 @@ impl Changes {
 
 /// Files, and the action that follows each of their changes.
 ///
-/// The action may fail if only some of the files are written yet: the next change repeats it.
+/// The action may fail if only some of the files are written yet. The next change repeats it.
 pub struct Watch(Pin<Box<dyn Future<Output = Infallible> + Send>>);
 
 impl Watch {
-    /// Creates it; `apply` is the action.
+    /// Creates a watch whose action is `apply`.
     #[must_use]
     pub fn new<F>(changes: Changes, mut apply: impl FnMut() -> F + Send + 'static) -> Watch
     where
@@ -133,7 +135,7 @@ impl Watch {
         }))
     }
 
-    /// Watches, and never ends.
+    /// Runs the watch, and never ends.
     pub async fn run(self) -> Infallible {
         self.0.await
     }

@@ -1,8 +1,8 @@
-//! A caller's JSON body, read where it lies and changed by insertion: [`scan()`] checks every byte and records where
-//! the members are that a [`Shape`] asks for, [`splice()`] makes the body that is sent of the one that came.
+//! A caller's JSON body, read in place and changed by insertion. [`scan()`] checks every byte and records the positions
+//! of the members that a [`Shape`] lists. [`splice()`] turns the received body into the one that is sent.
 //!
-//! Nothing is decoded that nobody asks for and nothing is written anew, so numbers of any size, key order, white
-//! space and escapes leave as they came. What the members mean is for others to know.
+//! Only listed values are decoded, and nothing is serialised again. So numbers of any size, the order of members, white
+//! space and escapes stay as they are. The meaning of the members is not known here.
 
 mod cursor;
 mod escape;

@@ -1,7 +1,7 @@
-//! Lines on standard output, written in batches by a thread of their own.
+//! The log: lines on standard output, written in batches by a separate thread.
 //!
-//! A request only copies its line into a buffer: a system call a line would cost more than everything else the gateway
-//! does with a small request. A reader that stalls costs lines, never memory or requests, and the loss is reported.
+//! A request only copies its line into a buffer: one system call per line would cost more than everything else that the gateway
+//! does for a small request. If the reader stalls, lines are lost and counted; memory stays bounded, and no request waits.
 
 mod line;
 
@@ -18,22 +18,22 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::event;
 use crate::facts::Facts;
 
-/// How long lines gather before they are written.
-const GATHER: Duration = Duration::from_millis(20);
+/// The pause between two batches.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Lines beyond this many waiting bytes are lost, and counted.
+/// The bytes that may wait to be written; further lines are lost and counted.
 const CAPACITY: usize = 8 * 1024 * 1024;
 
-/// How lines look.
+/// The format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// For people.
     Text,
 }
 
-/// A handle to the log; clones write to the same place.
+/// A handle to the log. Clones write to the same output.
 #[derive(Debug, Clone)]
 pub struct Log {
     shared: Arc<Shared>,
@@ -49,19 +49,20 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     lines: Vec<u8>,
+    /// Lines lost since the last batch.
     lost: u64,
-    /// The same since the start.
+    /// Lines lost since the process started.
     ever_lost: u64,
     closed: bool,
     ended: bool,
 }
 
 impl Log {
-    /// A log that writes to `output` until it is closed.
+    /// Starts a log that writes to `output` until it is closed.
     ///
     /// # Errors
     ///
-    /// Where the thread that writes cannot be started.
+    /// If the thread that writes cannot be started.
     pub fn new(output: impl Write + Send + 'static, format: Format) -> io::Result<Log> {
         let shared = Arc::new(Shared::default());
         let log = Log { shared: Arc::clone(&shared), format };
@@ -69,19 +70,13 @@ impl Log {
         Ok(log)
     }
 
-    /// How lines look.
-    #[must_use]
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
-    /// How many lines could not be written since the start.
+    /// Returns how many lines were lost since the process started.
     #[must_use]
     pub fn ever_lost(&self) -> u64 {
         self.shared.lock().ever_lost
     }
 
-    /// Appends one line; `write` produces it with its line feed.
+    /// Appends one line, which `write` writes with its line feed.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
         let mut queue = self.shared.lock();
         let before = queue.lines.len();
@@ -105,19 +100,19 @@ impl Log {
         });
     }
 
-    /// Writes what is waiting and ends; gives up after `patience`, because a reader may never read.
-    pub fn close(&self, patience: Duration) {
+    /// Writes the waiting lines and ends the thread. Returns after `timeout` at the latest, since the reader may never read.
+    pub fn close(&self, timeout: Duration) {
         let mut queue = self.shared.lock();
         queue.closed = true;
         self.shared.changed.notify_all();
-        let waited = self.shared.changed.wait_timeout_while(queue, patience, |queue| !queue.ended);
+        let waited = self.shared.changed.wait_timeout_while(queue, timeout, |queue| !queue.ended);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // A line that was half written when its writer panicked is still a line to look at.
+        // A panic while a line was appended leaves at worst a part of that line.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,12 +138,12 @@ impl Shared {
                 return;
             }
             drop(queue);
-            // What the last batch needed the next one may, and what one burst needed is not kept for the rest of the day.
+            // Keeps the memory that the next batch probably needs, and returns that of a burst.
             let needed = batch.len();
             batch.clear();
             batch.shrink_to((2 * needed).max(16 * 1024));
             if !closed {
-                std::thread::sleep(GATHER);
+                std::thread::sleep(FLUSH_INTERVAL);
             }
         }
     }
@@ -162,7 +157,7 @@ fn write_batch(output: &mut impl Write, batch: &[u8], lost: u64, format: Format)
     output.flush()
 }
 
-/// Writes that lines were lost, in the manner of `tracing`, whose own lines come through the queue.
+/// Writes that lines were lost, in the format of the lines that come through the queue.
 fn write_loss(output: &mut impl Write, lost: u64, format: Format) -> io::Result<()> {
     let (message, event) = ("log lines were lost because standard output could not be written", event::LOG_LINES_LOST);
     match format {
@@ -179,20 +174,21 @@ fn count_lines(batch: &[u8]) -> u64 {
     batch.iter().fold(0, |lines, byte| lines + u64::from(*byte == b'\n'))
 }
 
-/// How h2 shows bytes that a peer chose: what came with a GOAWAY, as a frame or an error, for people or in JSON; and a PING.
+/// The texts before which h2 prints bytes that a peer chose: the debug data of a GOAWAY frame or error, in text or JSON, and the
+/// payload of a PING.
 const QUOTES: [&[u8]; 5] = [b" b\"", b"(b\"", b" b\\\"", b"(b\\\"", b"payload: ["];
 
-/// One event of `tracing`, which writes it in pieces.
+/// Collects one event of `tracing`, which writes it in pieces, and appends it when dropped.
 #[derive(Debug)]
 pub struct EventWriter {
     log: Log,
     line: Vec<u8>,
-    /// Whether it is h2's, which shows frames.
+    /// Whether h2 logs it, which prints frames.
     is_of_h2: bool,
 }
 
 impl EventWriter {
-    /// Whether it shows what a peer chose to say: an upstream could have put the key there, in which nobody looks for it.
+    /// Returns whether it prints bytes that a peer chose. An upstream could have put the API key there, and nothing redacts it.
     fn quotes_a_peer(&self) -> bool {
         self.is_of_h2 && QUOTES.iter().any(|quote| memmem::find(&self.line, quote).is_some())
     }
@@ -229,14 +225,15 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Sends the events of `tracing` to a log. Of several calls in one process the first wins.
+/// Sends the events of `tracing` to a log. Only the first call in a process has an effect.
 pub fn events_to(log: &Log, level: LevelFilter) {
     let events = tracing_subscriber::fmt().with_max_level(level).with_writer(log.clone());
-    let begun = match log.format {
+    let installed = match log.format {
         Format::Json => events.json().flatten_event(true).with_target(false).finish().try_init(),
         Format::Text => events.with_ansi(false).with_target(false).without_time().finish().try_init(),
     };
-    drop(begun);
+    // An error says that an earlier call has installed one.
+    drop(installed);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a client prefers, by its `Accept` headers (RFC 9110, sections 12.4.2 and 12.5.1).
+//! The media type that a client prefers, by its `Accept` headers (RFC 9110, sections 12.4.2 and 12.5.1).
 
 use hyper::HeaderMap;
 use hyper::header::ACCEPT;
@@ -26,7 +26,7 @@ pub fn prefers(headers: &HeaderMap, special: Offer, ordinary: Offer) -> bool {
     weight.is_some_and(|weight| weight > 0.0 && weight >= weight_of(headers, ordinary))
 }
 
-/// The weight of an offer: that of the most specific range that it falls into.
+/// Returns the weight of an offer, which is that of the most specific range that matches it.
 fn weight_of(headers: &HeaderMap, offer: Offer) -> f32 {
     let kind = offer.essence.split('/').next().unwrap_or_default();
     let of_kind = |range: &Range<'_>| {
@@ -38,7 +38,7 @@ fn weight_of(headers: &HeaderMap, offer: Offer) -> f32 {
     weight.or_else(|| heaviest(&mut ranges(headers).filter(|range| range.essence == "*/*"))).unwrap_or(0.0)
 }
 
-/// The weight of the ranges that name an offer, if there are any.
+/// Returns the largest weight of the ranges that name an offer, if there are any.
 fn named(headers: &HeaderMap, offer: Offer) -> Option<f32> {
     let names = |range: &Range<'_>| {
         let same_version = range.version.is_none_or(|version| offer.version == Some(version));
@@ -52,7 +52,7 @@ fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range<'_>> {
     texts.flat_map(|text| split(text, ',')).filter_map(range)
 }
 
-/// Reads one element; one whose weight is none means nothing.
+/// Parses one element. An element with an invalid weight is ignored.
 fn range(text: &str) -> Option<Range<'_>> {
     let mut parts = split(text, ';').map(str::trim);
     let mut range = Range { essence: parts.next()?, version: None, weight: 1.0 };

@@ -1,24 +1,24 @@
-//! How much memory this process may have: the limit of its control group, or else that of the machine.
+//! How much memory this process may use: the limit of its control group, or else that of the machine.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The most that is read of one of the kernel's files, in bytes.
-const FILE_BYTES: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Assumed if the system does not say, in bytes.
-const UNKNOWN: u64 = 1 << 30;
+/// The limit that is assumed if the system does not tell one, in bytes.
+const DEFAULT_LIMIT: u64 = 1 << 30;
 
-/// Returns the memory that this process may have, in bytes.
+/// Returns how much memory this process may use, in bytes.
 #[must_use]
 pub fn limit() -> u64 {
     let machine = total_of_machine(&read("/proc/meminfo").unwrap_or_default());
     let group = limit_of_group();
-    machine.into_iter().chain(group).min().unwrap_or(UNKNOWN)
+    machine.into_iter().chain(group).min().unwrap_or(DEFAULT_LIMIT)
 }
 
-/// Returns the lowest limit of the process's control group and those above it, in either version of the hierarchy.
+/// Returns the lowest limit of the process's control group and those above it.
 fn limit_of_group() -> Option<u64> {
     let (groups, mounts) = (read("/proc/self/cgroup").ok()?, read("/proc/self/mountinfo").ok()?);
     let group = Group::find(&groups, &mounts)?;
@@ -52,13 +52,13 @@ struct Group {
 }
 
 impl Group {
-    /// Finds it in `/proc/self/cgroup` and `/proc/self/mountinfo`. Version 1 goes first, since a machine that has both
+    /// Finds the group in `/proc/self/cgroup` and `/proc/self/mountinfo`. Version 1 goes first, because a machine that has both
     /// counts memory in only one of them.
     fn find(groups: &str, mounts: &str) -> Option<Group> {
         let in_version = |version: Version| {
             let path = groups.lines().find_map(|line| path_of(line, version))?;
             let (root, mount) = mounts.lines().find_map(|line| mount_of(line, version))?;
-            // In a container the mount often shows only the part of the hierarchy that belongs to the container.
+            // In a container, the mount often shows only the container's part of the hierarchy.
             let path = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
             Some(Group { version, mount: mount.into(), path: path.to_owned() })
         };
@@ -82,7 +82,7 @@ fn path_of(line: &str, version: Version) -> Option<&str> {
     is_memory.then_some(path)
 }
 
-/// Returns which part of the hierarchy is mounted, and at which path, if a line of `/proc/self/mountinfo` is about memory.
+/// Returns the part of the hierarchy that is mounted, and its path, if a line of `/proc/self/mountinfo` is about memory.
 fn mount_of(line: &str, version: Version) -> Option<(&str, &str)> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut fields = mount.split(' ').skip(3);
@@ -96,7 +96,7 @@ fn mount_of(line: &str, version: Version) -> Option<(&str, &str)> {
     is_memory.then_some((root, at))
 }
 
-/// Returns the machine's memory as `/proc/meminfo` says it, in bytes.
+/// Returns the machine's memory, in bytes, from `/proc/meminfo`.
 fn total_of_machine(meminfo: &str) -> Option<u64> {
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
@@ -104,7 +104,7 @@ fn total_of_machine(meminfo: &str) -> Option<u64> {
 
 fn read(path: impl AsRef<Path>) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES).read_to_string(&mut text)?;
+    File::open(path)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_group_and_every_one_above_it_is_asked() {
+    fn the_limits_of_the_group_and_of_every_one_above_it_count() {
         let above = ["/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/memory/a", "/sys/fs/cgroup/memory/"];
         assert_eq!(directories("5:devices:/\n4:memory:/a/b\n0::/", &format!("{V2}\n{V1}")), above);
         assert_eq!(directories("0::/kubepods/x", V2).first().unwrap(), "/sys/fs/cgroup/kubepods/x");
@@ -130,21 +130,21 @@ mod tests {
     }
 
     #[test]
-    fn in_a_container_that_sees_its_own_part_alone_the_mount_is_the_group() {
+    fn in_a_container_that_sees_only_its_own_part_the_mount_is_the_group() {
         assert_eq!(directories("4:memory:/docker/ab", V1_OF_CONTAINER), ["/sys/fs/cgroup/memory/"]);
         assert_eq!(directories("4:memory:/docker/ab/c", V1_OF_CONTAINER).first().unwrap(), "/sys/fs/cgroup/memory/c");
         assert_eq!(directories("0::/../elsewhere", V2).last().unwrap(), "/sys/fs/cgroup/");
     }
 
     #[test]
-    fn a_system_that_says_nothing_of_groups_has_none() {
+    fn a_system_that_tells_of_no_group_has_none() {
         for (groups, mounts) in [("", V2), ("0::/", ""), ("nonsense", "nonsense"), ("1:cpu:/", V1)] {
             assert_eq!(Group::find(groups, mounts), None, "{groups} {mounts}");
         }
     }
 
     #[test]
-    fn the_machine_says_its_memory_in_units_of_1024_bytes() {
+    fn the_machine_tells_its_memory_in_units_of_1024_bytes() {
         assert_eq!(total_of_machine("MemTotal:       24683736 kB\nMemFree: 1 kB"), Some(24_683_736 * 1024));
         assert_eq!(total_of_machine("MemTotal: much"), None);
         assert!(limit() >= 1 << 20);

@@ -1,4 +1,4 @@
-//! A process that holds a key leaves no core dump, and other processes of its user cannot look into it.
+//! Protection of a process that holds API keys: it leaves no core dump, and other processes of its user cannot look into it.
 
 use std::io;
 
@@ -15,12 +15,12 @@ pub enum Error {
     Limit(#[source] io::Error),
 }
 
-/// Forbids core dumps of this process, and on Linux also that it is traced or its memory and environment are read by
-/// whoever is not root. Called before a key is read; holds until the process ends.
+/// Forbids core dumps of this process until it ends. On Linux, also forbids all users but root to trace it and to read its memory
+/// and environment. Must be called before an API key is read.
 ///
 /// # Errors
 ///
-/// Where the system knows no such mark or refuses it. Whatever it does allow is done nevertheless.
+/// If the system has no such protection or refuses it. Whatever it does allow is done nevertheless.
 pub fn forbid() -> Result<(), Error> {
     // The hard limit too, so that nothing raises it again.
     let limited = Resource::CORE.set(0, 0).map_err(Error::Limit);
@@ -29,7 +29,7 @@ pub fn forbid() -> Result<(), Error> {
 
 #[cfg(target_os = "linux")]
 fn mark() -> io::Result<()> {
-    // The limit is not looked at where cores are piped to a program; this mark is.
+    // The limit is ignored if cores are piped to a program; this mark is not.
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }

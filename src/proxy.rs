@@ -5,10 +5,10 @@
 
 pub mod answer;
 mod attempt;
-pub mod body;
 mod claim;
 mod credential;
 pub mod delivery;
+pub mod dry_run;
 pub mod error;
 mod exchange;
 pub mod generation;
@@ -18,46 +18,43 @@ pub mod limit;
 mod listing_check;
 mod outgoing;
 mod overtime;
+pub mod payload;
 mod rate_limit_headers;
 pub mod recovery;
 pub mod redact;
-pub mod rehearsal;
 mod resend_check;
+mod respond;
+mod settlement;
+mod start;
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response};
 
-use crate::asteroid::answer::{Proof, execution_id};
-use crate::asteroid::{operation, start};
-use crate::caller::Peer;
+use crate::asteroid::operation;
+use crate::caller::Caller;
 use crate::drain::DrainSignal;
-use crate::facts::request_id::{self, RequestId};
-use crate::facts::{Decision, Facts, Outcome};
-use crate::json;
+use crate::facts::AuditDecision;
+use crate::facts::request_id::RequestId;
+
 use crate::metrics::Asked;
 use crate::record::{Record, Sinks};
-use crate::state::{Now, Reply};
+use crate::state::Reply;
 use crate::tasks::{Kind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
-use answer::{Body, outcome};
-use attempt::{Attempt, Progress};
-use claim::ClaimResult;
-use credential::ChosenVersion;
+use answer::AnswerBody;
+
 use error::{Error, Form};
-use exchange::Exchange;
+use exchange::{Admission, Exchange};
 use generation::{Current, Served};
-use listing_check::ListingProbe;
-use outgoing::Outgoing;
-use overtime::Continuation;
-use rate_limit_headers::RateLimitHeaders;
-use recovery::Lookup;
-use resend_check::ResendCheck;
+
+use start::StartDecision;
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -74,18 +71,20 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle<B>(&self, current: &Current, peer: Peer, request: Request<B>) -> Response<Body>
+    pub async fn handle<B>(&self, current: &Current, caller: &Caller, request: Request<B>) -> Response<AnswerBody>
     where
-        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Send + Unpin + 'static,
+        B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Send + Unpin + 'static,
     {
         let served = current.load();
         let (mut head, mut body) = request.into_parts();
-        let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
-        record.asked = Asked::new(served.listener.scheme, &head.method);
-        record.join(Trace::of(self.sinks.tracer.as_ref(), served.listener.scheme, &head));
-        let mut response = match self.prepare(&served, &mut head, &mut body, &mut record).await {
-            Ok(Prepared::Send(exchange)) => self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await,
-            Ok(Prepared::Replay(reply, decision)) => replayed(&reply, decision, record),
+        let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
+        record.asked = Asked::new(caller.scheme, &head.method);
+        record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
+        let mut response = match self.prepare(&served, caller, &mut head, &mut body, &mut record).await {
+            Ok(Decision::Forward(exchange)) => {
+                self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await
+            }
+            Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &served, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
@@ -98,71 +97,35 @@ impl Proxy {
     async fn prepare<B>(
         &self,
         Served { listener, snapshot }: &Served,
+        caller: &Caller,
         head: &mut Parts,
         body: &mut B,
         record: &mut Record,
-    ) -> Result<Prepared, Error>
+    ) -> Result<Decision, Error>
     where
-        B: hyper::body::Body<Data = Bytes, Error: Into<body::Failure>> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Unpin,
     {
         guard::check(&listener.hosts, head)?;
-        let now = Now::read();
-        let tenant = listener.tenant.identify(record.facts.peer, &head.headers)?;
-        record.facts.tenant = Some(Arc::clone(&tenant.name));
-        record.meters = Some(Arc::clone(&tenant.state.meters));
-        record.rate_limit_policy.clone_from(&tenant.rate_limit_policy);
-        let call = operation::select(&head.method, &head.uri);
-        if let Ok(call) = &call {
-            record.set_call(call);
-        }
-        let admitted = tenant.state.admit(&tenant.limits, now, &mut record.facts.remaining).await;
+        let tenant = listener.identify(caller, &head.headers)?;
+        record.set_tenant(&tenant.name, &tenant.state.meters, tenant.rate_limit_policy.as_ref());
+        let call = operation::select(&head.method, &head.uri).inspect(|call| record.set_call(call));
+        let admitted = limit::admit(tenant, &mut record.facts).await;
         // A start that a limit refuses is recorded, too.
         let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
-        let permit = admitted.map_err(|error| limit::not_admitted(tenant, error))?;
-        // Judged behind the count: who asks for what is not there asks, too.
-        let call = call?;
+        // A request for an unknown operation counts against the limits, too.
+        let (permit, call) = (admitted?, call?);
         tenant.credential.check_usable()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.facts.idempotency = key.as_ref().map(|key| key.digest);
-        body::check_media_type(&head.headers)?;
-        record.memory = Some(body::charge(tenant, head)?);
-        let (hold, read) = (body::hold(tenant)?, &mut record.facts.bytes_in);
-        let body = body::collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await?;
-        let keyed = key.map(|key| key.with(&body));
-        let changes = start::validate(&body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
-        let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = &mut *record;
-        let (upstream, caller) = (&self.upstream, &head.headers);
-        let lookup = Lookup { upstream, snapshot, tenant, permit: &permit, request_id, trace, caller };
-        // Read again, as the body may have taken long to arrive.
-        let now = Now::read();
-        let start = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
-            ClaimResult::Send(start) => start,
-            ClaimResult::Replay(reply) => return Ok(Prepared::Replay(reply, Decision::Replayed)),
-            ClaimResult::Recovered(reply) => return Ok(Prepared::Replay(reply, Decision::Recovered)),
-        };
-        let payload = json::splice(&body, changes)?;
-        let resend_check = ResendCheck::new(snapshot, tenant, keyed, head, record);
-        let form = Form::of(&head.headers);
-        let headers = std::mem::take(&mut head.headers);
-        let outgoing = Outgoing::for_call(snapshot, &call, head, headers, record.facts.request_id.clone(), payload)?;
-        let credential = ChosenVersion::first(&tenant.credential)?;
-        record.facts.fingerprint = Some(credential.fingerprint());
-        record.facts.credential = Some(Arc::clone(&tenant.credential.name));
-        let continuation = start.claim.is_some().then(|| Continuation::new(self, tenant));
-        let attempt = Attempt {
-            upstream: Arc::clone(&self.upstream),
-            outgoing,
-            timeout: snapshot.response_timeout,
-            credential,
-            permit,
-            trace: record.trace.clone(),
-            resend_check,
-            progress: Progress::new(continuation.is_some()),
-            _entered: entered,
-        };
-        let listing_probe =
-            keyed.and_then(|keyed| ListingProbe::of(self, snapshot, tenant, keyed.digest, now.monotonic));
-        Ok(Prepared::Send(Exchange { attempt, start, continuation, listing_probe, form }))
+        let body = payload::read(tenant, snapshot, head, body, record).await?;
+        let admission = Admission { snapshot, tenant, call, permit, entered };
+        match start::prepare(self, &admission, key, &body, &head.headers, record).await? {
+            StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
+            StartDecision::Send(start) => {
+                let headers = mem::take(&mut head.headers);
+                Ok(Decision::Forward(Exchange::new(self, admission, start, &head.uri, headers, record)?))
+            }
+        }
     }
 
     /// Answers with an error before anything was sent; what is left of the body is read in the background.
@@ -173,78 +136,27 @@ impl Proxy {
         head: &Parts,
         body: B,
         mut record: Box<Record>,
-    ) -> Response<Body>
+    ) -> Response<AnswerBody>
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        record.facts.decision = Decision::Refused;
-        let has_rest = body::has_rest(&body);
+        record.facts.decision = AuditDecision::Refused;
+        let has_rest = payload::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
-            self.tasks.spawn(Kind::Discard, body::discard(body));
+            self.tasks.spawn(Kind::Discard, payload::discard(body));
         }
-        let has_room = body::make_room(&served.snapshot, head, &mut record);
-        let response = failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
-        if has_room { response } else { response.map(Body::without_content) }
+        let has_room = payload::make_room(&served.snapshot, head, &mut record);
+        let response = respond::failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        if has_room { response } else { response.map(AnswerBody::without_content) }
     }
 }
 
-/// What a request comes to that nothing speaks against.
+/// The decision about a request that is not refused.
 #[expect(clippy::large_enum_variant, reason = "nearly every request is the large one: a box would cost each of them")]
-enum Prepared {
-    Send(Exchange),
-    Replay(Arc<Reply>, Decision),
-}
-
-/// The upstream's answer as the caller gets it.
-fn passed_on(response: Response<Body>, proof: Proof, mut record: Box<Record>) -> Response<Body> {
-    let (mut head, body) = response.into_parts();
-    head.version = Version::HTTP_11;
-    answer::end_to_end(&mut head.headers);
-    head.headers.remove(idempotency::REPLAYED);
-    let execution = proof.execution().or_else(|| execution_id(body.buffered()));
-    record.facts.outcome = Outcome::of(proof);
-    record.facts.execution_id = execution.map(|id| id.to_string());
-    record.facts.status = head.status.as_u16();
-    closing(Response::from_parts(head, body), record)
-}
-
-/// The answer of an earlier start with the same key.
-fn replayed(reply: &Reply, decision: Decision, mut record: Box<Record>) -> Response<Body> {
-    record.facts.decision = decision;
-    record.facts.replayed = true;
-    record.facts.status = reply.status.as_u16();
-    record.facts.outcome = Outcome::Answered;
-    record.facts.execution_id = execution_id(&reply.body).map(|id| id.to_string());
-    closing(idempotency::replayed(reply), record)
-}
-
-/// The gateway's own answer.
-fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<Body> {
-    let response = error.answer(record.facts.request_id.as_str(), form, close);
-    // A caller that has left gets no status.
-    record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
-    record.facts.outcome = error.outcome();
-    record.facts.error = Some(error.slug());
-    record.facts.detail = Some(error.logged());
-    let mut response = response.map(Body::whole);
-    if let Error::CallerLeft(_) = error {
-        // No caller waits for this answer, so its record is written now.
-        add_common_headers(&mut response, &record);
-        return response;
-    }
-    closing(response, record)
-}
-
-/// Adds the headers that every answer has, and ties the record to its end.
-fn closing(mut response: Response<Body>, record: Box<Record>) -> Response<Body> {
-    add_common_headers(&mut response, &record);
-    response.map(|body| body.closing(record))
-}
-
-fn add_common_headers(response: &mut Response<Body>, record: &Record) {
-    response.headers_mut().insert(request_id::NAME, record.facts.request_id.header_value());
-    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.facts.remaining };
-    limits.write_to(response.headers_mut());
-    outcome::tell(record.facts.outcome, response.headers_mut());
+enum Decision {
+    /// It is sent to the upstream.
+    Forward(Exchange),
+    /// It is answered as an earlier one with the same key was.
+    Replay(Arc<Reply>, AuditDecision),
 }

@@ -72,7 +72,14 @@ impl Record {
         })
     }
 
-    /// What was asked for.
+    /// Notes the tenant: its name, its counters and the value of its `RateLimit-Policy`.
+    pub fn set_tenant(&mut self, name: &Arc<str>, meters: &Arc<Meters>, rate_limit_policy: Option<&HeaderValue>) {
+        self.facts.tenant = Some(Arc::clone(name));
+        self.meters = Some(Arc::clone(meters));
+        self.rate_limit_policy = rate_limit_policy.cloned();
+    }
+
+    /// Notes the operation and its ids.
     pub fn set_call(&mut self, call: &Call<'_>) {
         self.facts.set_call(call);
     }

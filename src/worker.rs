@@ -1,6 +1,6 @@
-//! One thread with one `current_thread` runtime: its share of each listener, its own connections to the upstream.
+//! A worker: one thread with one `current_thread` runtime, a share of each listener, and connections of its own to the upstream.
 //!
-//! Nothing of a request crosses threads, which costs about a third less than one runtime over several threads.
+//! No request crosses threads, which costs about a third less than one runtime over several threads.
 
 use std::convert::Infallible;
 use std::io;
@@ -30,64 +30,104 @@ use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
 use crate::upstream::health::UpstreamHealth;
 
-/// What a worker is started with.
+/// One worker: what it serves, and with what.
 #[derive(Debug)]
 pub struct Worker {
-    /// Its clone of each listening socket, in the order of the listeners.
-    pub sockets: Vec<Bound>,
-    /// What speaks TLS on each of them, where it does.
-    pub tls: Vec<Option<Arc<ServerConfig>>>,
-    /// How many callers the process takes.
+    /// The listeners, in the order of the configuration.
+    pub listeners: Vec<WorkerListener>,
+    /// The connection permits of the process.
     pub capacity: Capacity,
-    /// What requests to each of them are served by.
-    pub current: Vec<Arc<Current>>,
-    /// What counts the connections of each of them.
-    pub open: Vec<Gauge>,
-    /// Makes its connections to the upstream.
+    /// How it connects to the upstream.
     pub connector: Connector,
-    /// When it last answered and last failed.
+    /// When the upstream last answered and last failed, shared by all workers.
     pub upstream_health: Arc<UpstreamHealth>,
     /// How long an unused connection to the upstream is kept.
-    pub idle: Duration,
-    /// When to stop.
+    pub idle_timeout: Duration,
+    /// The signals that end it.
     pub draining: DrainSignal,
-    /// How long the drain may take.
+    /// How long its requests in flight may take in a drain.
     pub drain_timeout: Duration,
     /// Where records go.
     pub sinks: Arc<Sinks>,
-    /// What is in flight.
+    /// What all workers count together.
     pub state: Arc<State>,
 }
 
+/// A worker's part of a listener.
+#[derive(Debug)]
+pub struct WorkerListener {
+    /// Its handle on the listening socket.
+    pub socket: Bound,
+    /// Present if callers speak TLS.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The listener's present configuration.
+    pub current: Arc<Current>,
+    /// The number of the listener's open connections.
+    pub open: Gauge,
+}
+
+impl WorkerListener {
+    fn try_clone(&self) -> io::Result<WorkerListener> {
+        Ok(WorkerListener {
+            socket: self.socket.try_clone()?,
+            tls: self.tls.clone(),
+            current: Arc::clone(&self.current),
+            open: self.open.clone(),
+        })
+    }
+}
+
 impl Worker {
-    /// Starts the worker's thread, which drops `ended` when it accepts no more callers, and `end` when it ends. It drops both if
-    /// it panics.
+    /// Returns another worker like this one.
     ///
     /// # Errors
     ///
-    /// Where the thread or its runtime cannot be started.
+    /// If the process may have no more files open.
+    pub fn try_clone(&self) -> io::Result<Worker> {
+        Ok(Worker {
+            listeners: self.listeners.iter().map(WorkerListener::try_clone).collect::<io::Result<_>>()?,
+            capacity: self.capacity.clone(),
+            connector: self.connector.clone(),
+            upstream_health: Arc::clone(&self.upstream_health),
+            idle_timeout: self.idle_timeout,
+            draining: self.draining.clone(),
+            drain_timeout: self.drain_timeout,
+            sinks: Arc::clone(&self.sinks),
+            state: Arc::clone(&self.state),
+        })
+    }
+
+    /// Starts the worker's thread. It drops `accepting` when it accepts no more callers, and `running` when it ends, also if it
+    /// panics.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the thread or its runtime.
     pub fn start(
         self,
         number: usize,
-        end: mpsc::Sender<Infallible>,
-        ended: DropGuard,
+        running: mpsc::Sender<Infallible>,
+        accepting: DropGuard,
     ) -> io::Result<JoinHandle<io::Result<()>>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let run = move || {
-            let result = runtime.block_on(self.run(ended));
-            // What is cut off is cut off now: a name that is still being resolved must not hold up the exit.
+            let result = runtime.block_on(self.run(accepting));
+            // A name that is still being resolved must not hold up the exit.
             runtime.shutdown_background();
-            drop(end);
+            drop(running);
             result
         };
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)
     }
 
-    async fn run(self, ended: DropGuard) -> io::Result<()> {
+    async fn run(self, accepting: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
-        let upstream =
-            Upstream::new(Transport::new(self.connector, self.idle, tasks.clone()), self.upstream_health, requests);
+        let upstream = Upstream::new(
+            Transport::new(self.connector, self.idle_timeout, tasks.clone()),
+            self.upstream_health,
+            requests,
+        );
         upstream.prepare();
         self.sinks.metrics.pool(upstream.pool_counts());
         let proxy = Arc::new(Proxy {
@@ -98,8 +138,7 @@ impl Worker {
         });
         // Cancelled when accepting has ended on any listener, also if it panicked.
         let accepting_ended = CancellationToken::new();
-        let listeners = self.sockets.into_iter().zip(self.tls).zip(self.current).zip(self.open);
-        for (listener, (((socket, tls), current), open)) in listeners.enumerate() {
+        for (listener, WorkerListener { socket, tls, current, open }) in self.listeners.into_iter().enumerate() {
             let socket = Socket::new(socket)?;
             let acceptor = Acceptor {
                 tls: tls.map(TlsAcceptor::from),
@@ -116,40 +155,40 @@ impl Worker {
             });
         }
         let mut draining = self.draining;
-        let accepted = until_closing(&mut draining, &accepting_ended, ended).await;
+        let accepted = until_closing(&mut draining, &accepting_ended, accepting).await;
         if tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_err() {
             tracing::error!(
                 event = event::DRAIN_TIMED_OUT,
                 remaining = tasks.remaining(),
                 "drain.timeout passed; aborting the remaining requests"
             );
-            // Before the runtime goes, and with it what counts.
+            // Before the runtime ends, and with it the tasks that are counted.
             self.state.cut_off();
         }
         accepted
     }
 }
 
-/// Waits until accepting has to end. If it has ended on a listener before, `ended` is dropped at once, so that the process drains:
-/// requests that this worker has in flight have as long as all others then.
+/// Waits until accepting has to end. If it has ended on a listener before, `accepting` is dropped at once, so that the process
+/// drains and this worker's requests in flight have as long as all others.
 ///
 /// # Errors
 ///
-/// If accepting has ended before the drain.
+/// If accepting has ended on a listener before the drain.
 async fn until_closing(
     draining: &mut DrainSignal,
     accepting_ended: &CancellationToken,
-    ended: DropGuard,
+    accepting: DropGuard,
 ) -> io::Result<()> {
     tokio::select! {
         () = draining.closing() => return Ok(()),
         () = accepting_ended.cancelled() => {}
     }
-    // The listeners may have heard of the drain a moment before.
+    // The listeners may have received the signal of the drain a moment before.
     if draining.is_closing() {
         return Ok(());
     }
-    drop(ended);
+    drop(accepting);
     draining.closing().await;
     Err(io::Error::other("accepting callers has ended on one of the listeners"))
 }
@@ -172,7 +211,7 @@ mod tests {
         assert!(is_pending().await && !ended.is_cancelled());
         accepting_ended.cancel();
         assert!(is_pending().await, "what is in flight goes on");
-        assert!(ended.is_cancelled(), "the process is told");
+        assert!(ended.is_cancelled(), "the process drains");
         drain.run(Schedule { delay: Duration::ZERO, timeout: Duration::ZERO }, || {}).await;
         assert!(waiting.await.is_err());
     }

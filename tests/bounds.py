@@ -44,11 +44,10 @@ class Gateway:
                                         stderr=subprocess.DEVNULL, text=True, preexec_fn=enter)
         self.port = None
         for line in self.process.stdout:
-            event = json.loads(line)
-            address = event.get("address") or event.get("fields", {}).get("address")
-            if address and "listen" in line and self.port is None and "admin" not in line:
-                self.port = int(str(address).rsplit(":", 1)[1])
-            if '"ready"' in line:
+            line = json.loads(line)
+            if line.get("event") == "listener.started":
+                self.port = self.port or int(line["address"].rsplit(":", 1)[1])
+            if line.get("event") == "gateway.ready":
                 break
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 

@@ -1,5 +1,5 @@
-//! Any bytes as a start's body: reading never panics and agrees with serde_json, what is accepted keeps the rules, and a
-//! body that is passed on carries the tags, with every other byte as it came.
+//! The body of a start: for any bytes, reading it never panics and agrees with serde_json, and an accepted body keeps the rules.
+//! A body that is forwarded carries the tags, with every other byte as it came.
 
 /// The rules once more; the gateway's own tests hold it against them too.
 #[path = "../../src/asteroid/start/oracle.rs"]

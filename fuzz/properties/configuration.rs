@@ -1,5 +1,5 @@
-//! A configuration: whatever is written, no finding shows a key. What is taken keeps the promises of the resolved model, and
-//! means the same as JSON and from environment variables.
+//! A configuration: for any text, no finding shows an API key. An accepted configuration keeps the promises of the resolved
+//! model, and means the same as JSON and as environment variables.
 //!
 //! An input is the text of a file. Lines `ASTEROID_GATEWAY__…=…` before it are environment variables.
 
@@ -16,10 +16,10 @@ use serde_json::{Map, Value};
 
 const PREFIX: &str = "ASTEROID_GATEWAY__";
 
-/// A key, wherever somebody may have pasted it.
-const KEY: &str = "ak-canary-5f1c9d7e3b2a4680";
+/// An API key, pasted anywhere.
+const CANARY: &str = "ak-canary-5f1c9d7e3b2a4680";
 
-/// Keys that look like something else; below `credentials` they are hidden, too.
+/// API keys that look like words or a number. Below `credentials` they are hidden as well.
 const DISGUISED: [&str; 2] = ["correct-horse-battery-staple", "4711081547110815"];
 
 pub(crate) fn check(input: &[u8]) {
@@ -31,7 +31,7 @@ pub(crate) fn check(input: &[u8]) {
     }
     let is_exact = environment.is_empty();
     let loaded = loaded(text, environment);
-    assert!(!findings(&loaded).contains(KEY), "a finding shows the key");
+    assert!(!findings(&loaded).contains(CANARY), "a finding shows the API key");
     if let Ok(Loaded { config, .. }) = &loaded {
         check_model(config);
     }
@@ -48,7 +48,7 @@ fn loaded<'v>(text: &str, environment: impl IntoIterator<Item = (&'v str, &'v st
     parse(text, environment.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
 }
 
-/// Returns everything that is said about a file.
+/// Returns the text of all faults or warnings.
 fn findings(loaded: &Outcome) -> String {
     match loaded {
         Ok(Loaded { warnings, .. }) => format!("{warnings} {warnings:?}"),
@@ -56,14 +56,14 @@ fn findings(loaded: &Outcome) -> String {
     }
 }
 
-/// Replaces all values below `credentials`: no finding shows one.
+/// Checks that no finding shows a value from below `credentials`, by replacing all of them.
 fn check_credentials(file: &Map<String, Value>) {
     let Some(credentials) = file.get("credentials") else { return };
-    for key in DISGUISED {
+    for api_key in DISGUISED {
         let mut file = file.clone();
-        file.insert("credentials".to_owned(), with_values(credentials, key));
+        file.insert("credentials".to_owned(), with_values(credentials, api_key));
         let shown = findings(&loaded(&Value::Object(file).to_string(), []));
-        assert!(!shown.contains(key), "a value from below `credentials` is shown: {shown}");
+        assert!(!shown.contains(api_key), "a value from below `credentials` is shown: {shown}");
     }
 }
 
@@ -78,7 +78,7 @@ fn with_values(value: &Value, new: &str) -> Value {
 /// Checks that a file means the same as JSON, and with its sections in variables.
 fn check_renderings(file: &Map<String, Value>, expected: &Loaded) {
     let json = Value::Object(file.clone()).to_string();
-    // YAML has no such characters, also where JSON has them.
+    // JSON may have these characters, YAML may not.
     if json.contains(|character: char| character.is_control() || ('\u{fffe}'..).contains(&character)) {
         return;
     }
@@ -103,7 +103,7 @@ fn same(found: &Outcome, expected: &Loaded) {
     assert_eq!(*warnings, expected.warnings);
 }
 
-/// What the comments in `config/resolve` promise.
+/// Checks the promises in the comments of `config/resolve`.
 fn check_model(config: &Config) {
     const MILLISECOND: Duration = Duration::from_millis(1);
     const HOUR: Duration = Duration::from_secs(3600);
@@ -114,7 +114,7 @@ fn check_model(config: &Config) {
     let base = upstream.base_path.as_str();
     assert!(base.is_empty() || base.starts_with('/') && !base.ends_with('/') && base.parse::<PathAndQuery>().is_ok());
     let is_here = host == "localhost" || host.starts_with("127.") || host == "::1";
-    assert!(*scheme == Scheme::Https || is_here, "a key is sent in cleartext to {host}");
+    assert!(*scheme == Scheme::Https || is_here, "the API key is sent in cleartext to {host}");
 
     assert!(!listeners.is_empty());
     for listener in listeners {

@@ -1,5 +1,5 @@
-//! Who may call: whatever the head, each listener decides as a second reading of RFC 3986, RFC 9112 and RFC 9113 does, and
-//! takes no host that is malformed.
+//! The check before all stages: for any head, each listener decides as a second reading of RFC 3986, RFC 9112 and RFC 9113
+//! does. No malformed host is accepted.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
@@ -37,7 +37,7 @@ enum Refusal {
     Framing,
     Target,
     Host,
-    /// What cannot be read as a host is no name of the listener either.
+    /// The text is no host. The gateway may also answer that it is none of the listener's names.
     Unreadable,
     Misdirected(String),
     Browser,
@@ -61,8 +61,8 @@ pub(crate) fn check(input: &[u8]) {
 
 fn expected(listener: &Listener, head: &Parts) -> Result<(), Refusal> {
     let values = |name: &str| head.headers.get_all(name).iter().map(|value| value.as_bytes().to_ascii_lowercase());
-    if !matches!(values("transfer-encoding").collect::<Vec<_>>().concat().as_slice(), b"" | b"chunked")
-        || values("expect").any(|expected| expected != b"100-continue")
+    let codings: Vec<_> = values("transfer-encoding").collect();
+    if !(codings.is_empty() || codings == [b"chunked"]) || values("expect").any(|expected| expected != b"100-continue")
     {
         return Err(Refusal::Framing);
     }

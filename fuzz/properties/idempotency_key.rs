@@ -1,5 +1,5 @@
-//! The value of `Idempotency-Key`: a text has one quoted spelling and, if it needs no quotes, one without; those are taken as
-//! the same text, and nothing else is taken.
+//! The value of `Idempotency-Key`: a text has one quoted spelling and, if it needs no quotes, one without. Both are read as the
+//! same text, and no other spelling is accepted.
 
 use asteroid_gateway::proxy::idempotency::parse;
 use hyper::header::HeaderValue;
@@ -16,7 +16,7 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-/// Returns the text of which this is a spelling: what is read is right if writing it gives the same again.
+/// Returns the text of which this is a spelling. A reading is right if writing it gives the same value again.
 fn expected(value: &[u8]) -> Option<Vec<u8>> {
     let text = match value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) {
         Some(inner) => unescaped(inner),
@@ -27,7 +27,7 @@ fn expected(value: &[u8]) -> Option<Vec<u8>> {
     (is_spelling && is_text).then_some(text)
 }
 
-/// Takes away the first of each pair that begins with a backslash, whatever it escapes.
+/// Removes each backslash that escapes, without looking at the escaped byte.
 fn unescaped(inner: &[u8]) -> Vec<u8> {
     let mut escapes = false;
     let keep = |byte: &u8| {
@@ -37,7 +37,7 @@ fn unescaped(inner: &[u8]) -> Vec<u8> {
     inner.iter().copied().filter(keep).collect()
 }
 
-/// The string of RFC 8941, section 4.1.6.
+/// Writes a string as RFC 8941, section 4.1.6 says.
 fn quoted(text: &[u8]) -> Vec<u8> {
     let escaped = text.iter().flat_map(|byte| match byte {
         b'"' | b'\\' => vec![b'\\', *byte],
@@ -46,7 +46,7 @@ fn quoted(text: &[u8]) -> Vec<u8> {
     std::iter::once(b'"').chain(escaped).chain([b'"']).collect()
 }
 
-/// A comma joins two headers, and quotes and backslashes begin something else.
+/// Returns whether a text may stand without quotes. A comma could come from a proxy that joined two headers.
 fn needs_no_quotes(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_graphic() && !b"\",\\".contains(byte))
 }

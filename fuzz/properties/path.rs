@@ -1,5 +1,5 @@
-//! The operation of a request: `select` finds what a second reading finds that splits the templates, and what leaves is the
-//! template with the ids as they were sent.
+//! The operation of a request: for any method and target, `select` agrees with a second reading, which splits the templates.
+//! The path that leaves is the template with the ids as they were sent.
 
 use asteroid_gateway::asteroid::operation::{Error, Operation, select};
 use hyper::{Method, Uri};
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::head;
 
-/// What a caller may write before an operation's path, the longest first: the bases of both eras, each also with the second
-/// slash that a base URL with one makes.
+/// The bases under which callers find the operations, the longest first: those of both eras, each also with the second slash
+/// that a client adds to a base URL which ends in one.
 const BASES: [&str; 4] = ["/agents/v2//", "/agents/v2/", "//", "/"];
 
 pub(crate) fn check(input: &[u8]) {
@@ -60,7 +60,7 @@ fn read_again<'u>(method: &Method, uri: &'u Uri) -> Result<(Operation, Vec<&'u s
     }
 }
 
-/// Returns what stands in a path for the ids of a template, if it has the template's words.
+/// Returns the segments of a path in place of a template's ids, if the path has the template's words.
 fn ids<'p>(template: &str, path: &'p str) -> Option<Vec<&'p str>> {
     let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').skip(1).collect(), path.split('/').collect());
     if template.len() != path.len() {

@@ -1,8 +1,8 @@
-//! A key that the upstream sends back: however the body is cut into frames, what is passed on is the whole with the key
-//! overwritten, as `replace` does it, and so are headers and the reason.
+//! An API key that the upstream sends back: however the body is divided into frames, the output is the whole body with the API
+//! key overwritten. The same holds for headers and the reason.
 //!
-//! The first line of an input is the key; the second line has the lengths of the frames, a character each: `0` is empty, `1`
-//! one byte, `a` 49. The rest is the body, in which `$` stands for the key.
+//! The first line of an input is the API key; the second line has the lengths of the frames, a character each: `0` is empty, `1`
+//! one byte, `a` 49. The rest is the body, in which `$` stands for the API key.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use hyper::{HeaderMap, Response};
 
 pub(crate) fn check(input: &[u8]) {
     let mut lines = input.splitn(3, |byte| *byte == b'\n');
-    let (Some(key), Some(lengths), Some(body)) = (lines.next(), lines.next(), lines.next()) else { return };
-    let Ok(Ok(secret)) = str::from_utf8(key).map(Secret::placeholder) else { return };
+    let (Some(api_key), Some(lengths), Some(body)) = (lines.next(), lines.next(), lines.next()) else { return };
+    let Ok(Ok(secret)) = str::from_utf8(api_key).map(Secret::placeholder) else { return };
     // Bounds the size, as each `$` may be 8 KiB.
-    if key.len() > 64 || key.contains(&b'$') {
+    if api_key.len() > 64 || api_key.contains(&b'$') {
         return;
     }
-    let body: Vec<u8> = replaced(body, b"$", key);
-    check_body(&secret, key, lengths, &body);
-    check_head(&secret, key, &body);
+    let body: Vec<u8> = replaced(body, b"$", api_key);
+    check_body(&secret, api_key, lengths, &body);
+    check_head(&secret, api_key, &body);
 }
 
-fn check_body(secret: &Secret, key: &[u8], lengths: &[u8], body: &[u8]) {
+fn check_body(secret: &Secret, api_key: &[u8], lengths: &[u8], body: &[u8]) {
     let (mut redactor, mut passed, mut read) = (redactor(secret), Vec::new(), 0);
     let mut frames = frames(body, lengths).into_iter().peekable();
     while let Some(frame) = frames.next() {
@@ -34,16 +34,19 @@ fn check_body(secret: &Secret, key: &[u8], lengths: &[u8], body: &[u8]) {
         passed.extend(redactor.redact(Bytes::copy_from_slice(frame), frames.peek().is_some()));
         assert_eq!(passed.len() + redactor.withheld(), read, "each byte is passed on or withheld");
         let withheld = &body[passed.len()..read];
-        assert!(withheld.len() < key.len() && key.starts_with(withheld), "only the beginning of a key is withheld");
+        assert!(
+            withheld.len() < api_key.len() && api_key.starts_with(withheld),
+            "only the beginning of an API key is withheld"
+        );
     }
     assert!(redactor.rest().is_empty());
-    assert_eq!(passed, redacted(body, key));
-    assert_eq!(redactor.has_redacted(), has(body, key));
-    // A key with asterisks could be made of what it is overwritten with.
-    assert!(key.contains(&b'*') || !has(&passed, key));
+    assert_eq!(passed, redacted(body, api_key));
+    assert_eq!(redactor.has_redacted(), has(body, api_key));
+    // An API key with asterisks could be made of what it is overwritten with.
+    assert!(api_key.contains(&b'*') || !has(&passed, api_key));
 }
 
-fn check_head(secret: &Secret, key: &[u8], text: &[u8]) {
+fn check_head(secret: &Secret, api_key: &[u8], text: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(text) else { return };
     let mut headers = HeaderMap::from_iter([(HeaderName::from_static("x-text"), value)]);
     let name = HeaderName::from_bytes(text).ok();
@@ -56,18 +59,18 @@ fn check_head(secret: &Secret, key: &[u8], text: &[u8]) {
     let mut redactor = redactor(secret);
     redactor.redact_head(&mut head);
 
-    let is_named = |name: &HeaderName| has(name.as_str().as_bytes(), &key.to_ascii_lowercase());
+    let is_named = |name: &HeaderName| has(name.as_str().as_bytes(), &api_key.to_ascii_lowercase());
     let expected: HeaderMap = headers
         .iter()
         .filter(|(name, _)| !is_named(name))
         .map(|(name, value)| {
-            (name.clone(), HeaderValue::from_bytes(&redacted(value.as_bytes(), key)).expect("it is as before"))
+            (name.clone(), HeaderValue::from_bytes(&redacted(value.as_bytes(), api_key)).expect("it is as before"))
         })
         .collect();
     assert_eq!(head.headers, expected);
     let reason = head.extensions.get::<ReasonPhrase>().expect("a reason stays one");
-    assert_eq!(reason.as_bytes(), redacted(text, key));
-    let is_in_head = has(text, key) || headers.keys().any(is_named) || has(b"v", key);
+    assert_eq!(reason.as_bytes(), redacted(text, api_key));
+    let is_in_head = has(text, api_key) || headers.keys().any(is_named) || has(b"v", api_key);
     assert_eq!(redactor.has_redacted(), is_in_head);
 }
 
@@ -94,8 +97,8 @@ fn has(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-fn redacted(bytes: &[u8], key: &[u8]) -> Vec<u8> {
-    replaced(bytes, key, &vec![b'*'; key.len()])
+fn redacted(bytes: &[u8], api_key: &[u8]) -> Vec<u8> {
+    replaced(bytes, api_key, &vec![b'*'; api_key.len()])
 }
 
 /// Replaces a part from the left, byte by byte.

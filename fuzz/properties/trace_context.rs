@@ -1,5 +1,5 @@
-//! `traceparent` and `tracestate`: a context is read as the specification says, written and read again it is the same, and a
-//! gateway without traces passes on what the caller sent, or nothing.
+//! `traceparent` and `tracestate`: a context is read as the specification says, and is the same when it is written and read
+//! again. A gateway without traces forwards the caller's headers as they came, or none.
 
 use asteroid_gateway::facts::trace_context::{Context, PARENT};
 use asteroid_gateway::trace::Trace;
@@ -24,14 +24,14 @@ pub(crate) fn check(input: &[u8]) {
     trace.pass_on(&head.headers, &mut request);
     assert_eq!(trace.id().map(|id| id.to_string()), context.map(|context| context.trace_id.to_string()));
     if let Some(context) = context {
-        assert_eq!(*request.headers(), Trace::context_of(&head.headers), "what the caller sent is passed on");
+        assert_eq!(*request.headers(), Trace::context_of(&head.headers), "a valid context is forwarded as it came");
         assert_eq!(parsed(&context), Some(context));
         let sibling = context.sibling();
         assert_eq!(parsed(&sibling), Some(sibling));
         assert!(sibling.trace_id == context.trace_id && sibling.flags == context.flags);
         assert!(sibling.span_id != context.span_id);
     } else {
-        assert!(request.headers().is_empty(), "no part of an invalid context is passed on");
+        assert!(request.headers().is_empty(), "no part of an invalid context is forwarded");
     }
     assert_eq!(Trace::context_of(&head.headers), only(&head.headers, &["traceparent", "tracestate"]));
 }
@@ -44,10 +44,11 @@ fn parsed(context: &Context) -> Option<Context> {
     Context::of(&HeaderMap::from_iter([(PARENT, context.header_value())]))
 }
 
-/// Returns what the gateway writes for a `traceparent` (<https://www.w3.org/TR/trace-context-2/>, section 3.2): version 00, and
+/// Returns the value that the gateway writes for a `traceparent` (<https://www.w3.org/TR/trace-context-2/>, section 3.2): version 00, and
 /// of the flags the two that are known.
 fn read_again(value: &[u8]) -> Option<String> {
-    let value = str::from_utf8(value).ok()?;
+    // A later version may end in any bytes.
+    let value = String::from_utf8_lossy(value);
     let fields: Vec<&str> = value.split('-').collect();
     let [version, trace, span, flags, ref later @ ..] = fields[..] else { return None };
     let is_lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

@@ -1,5 +1,5 @@
-//! The verification of a key at the upstream, by a read call of the gateway's own: no start is used as a test, and no tenant's
-//! request decides about a key that others use, too.
+//! Asking the upstream about an API key with a read call of the gateway's own. No start tests a key, and no tenant's request
+//! decides about a key that others use, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::transport::tls;
 
 use super::Error;
 
-/// How long the upstream may take. Meanwhile the older key goes first.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the upstream may take. Until then the previous API key goes first.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks the upstream whether it accepts a key.
+/// A client that asks the upstream about API keys.
 #[derive(Debug)]
 pub(super) struct CredentialProbe {
     client: Client,
     target: PathAndQuery,
-    /// The part of the target below the base path, for messages.
+    /// The path of the read call, below the base path.
     path: String,
 }
 
 impl CredentialProbe {
-    /// Creates a probe with connections of its own. Called inside the runtime that asks.
+    /// Creates a probe with connections of its own. Must be called inside the runtime that asks.
     pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<CredentialProbe, Error> {
         let upstream = &config.upstream;
         let (connect_timeout, idle_timeout) = (config.timeouts.connect, config.timeouts.idle);
@@ -40,11 +40,11 @@ impl CredentialProbe {
         Ok(CredentialProbe { client, target, path })
     }
 
-    /// Asks about one version of a credential's secret. The status of the answer is enough.
+    /// Asks about one version of a credential's key. The status of the answer is enough.
     pub(super) async fn ask(&self, credential: &Credential, version: &SecretVersion) -> ProbeResult {
         let mut question = client::get(&self.target);
         version.inject(&credential.definition().header, &mut question);
-        let status = match self.client.send(question, TIMEOUT).await {
+        let status = match self.client.send(question, PROBE_TIMEOUT).await {
             Ok(answer) => answer.status(),
             Err(client::Error::Incomplete(status, _)) => status,
             Err(error) => return ProbeResult::Inconclusive(error.to_string()),

@@ -1,4 +1,4 @@
-//! The keys of a configuration, as they are when it is taken over.
+//! Reading the API keys of a configuration before it is applied.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,19 +11,19 @@ use crate::secret::{Environment, SecretRef};
 
 use super::Error;
 
-/// Reads all keys. A credential whose store, or new store, holds none keeps the key that it has. If it has none, starts of its
-/// tenants are refused until one comes, and others are served.
+/// Reads all API keys. A credential whose store, or new store, holds none keeps the key that it has. If it has none, starts of its
+/// tenants are refused until one comes, and other tenants are served.
 ///
 /// # Errors
 ///
-/// If a variable that the configuration names anew holds none: that never changes while the process runs.
+/// If a variable that the configuration names anew holds none. That never changes while the process runs.
 pub(super) async fn read(
     config: &Config,
     environment: &Environment,
     credentials: &Credentials,
 ) -> Result<CredentialMap, Error> {
     let known = credentials.by_name();
-    // All at once: one that hangs holds up no other.
+    // Read concurrently, so that one that hangs delays no other.
     let read = config.credentials.iter().map(async |(name, definition)| {
         let before = known.get(name);
         let is_known = before.is_some_and(|key| key.definition().place == definition.place);
@@ -42,7 +42,7 @@ pub(super) async fn read(
         }
     });
     let read = join_all(read).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Taken over only if none is refused: a refused configuration changes nothing.
+    // Applied only if none is refused, because a refused configuration changes nothing.
     let taken = read.into_iter().map(|(name, key, fetched)| {
         key.update(fetched, Instant::now());
         (name.clone(), key)

@@ -1,4 +1,4 @@
-//! A changed configuration takes the place of the old one between two requests, or changes nothing at all.
+//! Reloading: a changed configuration replaces the old one between two requests, as a whole or not at all.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
@@ -6,16 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::admin::health::{Health, Tried};
+use crate::admin::health::Tried;
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
-use crate::credential::Credentials;
 use crate::event;
 use crate::files::{self, Changes};
 use crate::proxy::generation::{Current, Snapshot};
-use crate::record::Sinks;
 use crate::secret::Environment;
-use crate::state::State;
+
+use super::Shared;
 
 /// The file that a configuration came from.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// To be made before the file is read, so that no change in between is missed.
+    /// Creates the source of a configuration. Must be called before the file is read, so that no change in between is missed.
     #[must_use]
     pub fn new(path: PathBuf) -> Source {
         Source {
@@ -46,30 +45,27 @@ impl Source {
         config::parse(&text, std::env::vars_os())
     }
 
-    /// Whether the file holds what was last loaded: the watch also tells of a change that SIGHUP has brought in before.
+    /// Returns whether the file holds what was last loaded. The watch also reports a change that SIGHUP has already applied.
     async fn is_as_loaded(&self) -> bool {
         let text = config::read(&self.path).await;
         self.loaded.is_some() && text.ok().map(|text| self.hasher.hash_one(text)) == self.loaded
     }
 }
 
-/// Takes over changed configurations.
+/// The task that applies changed configurations.
 #[derive(Debug)]
 pub(super) struct Reloader {
     pub(super) source: Source,
     pub(super) environment: Environment,
-    /// What serves.
+    /// The configuration in use.
     pub(super) config: Config,
     pub(super) current: Vec<Arc<Current>>,
-    pub(super) state: Arc<State>,
-    pub(super) credentials: Arc<Credentials>,
-    pub(super) health: Arc<Health>,
-    pub(super) sinks: Arc<Sinks>,
+    pub(super) shared: Shared,
 }
 
-/// Why everything stays as it is.
+/// The reason why a changed configuration is not applied.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum RefusedReload {
     #[error("{}", joined(.0))]
     Faults(#[from] config::Faults),
     #[error("a restart is needed to change {}", .0.join(", "))]
@@ -88,8 +84,8 @@ fn chain(error: &super::Error) -> String {
 }
 
 impl Reloader {
-    /// Reloads when the file has changed, and when `told` resolves.
-    pub(super) async fn run(mut self, mut told: impl AsyncFnMut()) -> Infallible {
+    /// Reloads when the file has changed and when `reload_signal` resolves, and never ends.
+    pub(super) async fn run(mut self, mut reload_signal: impl AsyncFnMut()) -> Infallible {
         loop {
             tokio::select! {
                 () = self.source.changes.next() => {
@@ -97,18 +93,17 @@ impl Reloader {
                         continue;
                     }
                 }
-                () = told() => {}
+                () = reload_signal() => {}
             }
             self.reload().await;
         }
     }
 
-    /// Reads the file and the keys, and takes them over if nothing speaks against it.
+    /// Reads the file and the API keys, and applies them if they can be used.
     async fn reload(&mut self) {
         let now = SystemTime::now();
-        let reloads = &Arc::clone(&self.sinks).metrics.reloads;
-        let taken = self.take_over().await;
-        let result = match taken {
+        let reloads = &Arc::clone(&self.shared.sinks).metrics.reloads;
+        let result = match self.apply().await {
             Ok(()) => {
                 reloads.applied(now);
                 tracing::info!(
@@ -120,8 +115,8 @@ impl Reloader {
             }
             Err(refused) => {
                 match refused {
-                    Refused::NeedsRestart(_) => reloads.restart_needed(),
-                    Refused::Faults(_) | Refused::Unusable(_) => reloads.refused(),
+                    RefusedReload::NeedsRestart(_) => reloads.restart_needed(),
+                    RefusedReload::Faults(_) | RefusedReload::Unusable(_) => reloads.refused(),
                 }
                 tracing::error!(
                     event = event::CONFIG_REFUSED,
@@ -131,17 +126,17 @@ impl Reloader {
                 Err(refused.to_string())
             }
         };
-        self.health.tried(Tried { at: now, result });
+        self.shared.health.tried(Tried { at: now, result });
     }
 
-    async fn take_over(&mut self) -> Result<(), Refused> {
+    async fn apply(&mut self) -> Result<(), RefusedReload> {
         let Loaded { config, warnings } = self.source.load().await?;
-        let keys = config::reload::needs_restart(&self.config, &config);
-        if !keys.is_empty() {
-            return Err(Refused::NeedsRestart(keys));
+        let config_paths = config::reload::needs_restart(&self.config, &config);
+        if !config_paths.is_empty() {
+            return Err(RefusedReload::NeedsRestart(config_paths));
         }
-        let present = super::credentials::read(&config, &self.environment, &self.credentials).await?;
-        let served = Snapshot::serve(&config, &present, &self.state).map_err(super::Error::from)?;
+        let present = super::credentials::read(&config, &self.environment, &self.shared.credentials).await?;
+        let served = Snapshot::serve(&config, &present, &self.shared.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(
                 event = event::CONFIG_RISK_FOUND,
@@ -152,7 +147,7 @@ impl Reloader {
         for (current, served) in self.current.iter().zip(served) {
             current.replace(served);
         }
-        self.credentials.replace(present);
+        self.shared.credentials.replace(present);
         self.config = config;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The parts that make and send spans, put together.
+//! The parts that create and send spans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::transport::tls;
 /// How long an unused connection to the collector is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Why spans cannot be sent; `config::resolve` promises that it does not happen.
+/// The reason why spans cannot be sent. `config::resolve` rules it out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The collector's host is no name that a certificate can have.
+    /// The collector's host is not a name that a certificate can have.
     #[error(transparent)]
     Host(#[from] EndpointError),
-    /// The path of the URL is none.
-    #[error("its path is none")]
+    /// Its path cannot be one of a request.
+    #[error("its path is not valid")]
     Path,
 }
 
-/// What makes spans and what sends them, where they are wanted. Called inside the runtime that sends.
+/// Returns what creates spans and what sends them, if they are configured. Must be called inside the runtime that sends.
 pub(super) fn parts(config: &Config, tls: &Arc<tls::Client>) -> Result<Option<(Tracer, Exporter)>, Error> {
     let Some(Traces { collector, sample, service_name }) = &config.traces else { return Ok(None) };
     let tasks = Tasks::new(Handle::current());

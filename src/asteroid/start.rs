@@ -1,8 +1,8 @@
-//! The body of an operation that starts an execution: `POST /agents/{agentId}/execute`, and
-//! `POST /workflows/{workflowId}/execute`, which takes the same.
+//! The body of an operation that starts an execution: `POST /agents/{agentId}/execute`, and `POST
+//! /workflows/{workflowId}/execute`, which accepts the same body.
 //!
-//! Read are the top level, `metadata`, `executionOptions` and each of `tempFiles`. `inputs`, `dynamicData` and
-//! members that the specification does not name are the upstream's to judge: they are only checked to be JSON.
+//! The top level, `metadata`, `executionOptions` and each of `tempFiles` are read. `inputs`, `dynamicData` and members
+//! that the specification does not name are only checked to be JSON; the upstream judges them.
 
 mod alike;
 mod rules;
@@ -27,8 +27,8 @@ use crate::json::{self, Kind, Malformed, Outline, Reason, Shape, Splice, Value};
 pub use alike::is_alike;
 pub use tags::{OnConflict, Tags};
 
-/// How many arrays and objects may be inside each other: more than any agent's inputs, and few enough for every JSON
-/// reader behind the gateway.
+/// The most nested arrays and objects: more than any agent's inputs have, and few enough for every JSON parser behind
+/// the gateway.
 pub const DEPTH: usize = 128;
 
 const METADATA: &str = "metadata";
@@ -39,25 +39,26 @@ static SHAPE: Shape = Shape::Object(&[
     ("tempFiles", Shape::Elements(&Shape::Object(&[]))),
 ]);
 
-/// A start's body that keeps the rules.
+/// The body of a start that conforms to the rules.
 #[derive(Debug)]
 pub struct Start<'a> {
     outline: Outline<'a>,
 }
 
-/// One thing that is wrong with a body, as the caller is told.
+/// One fault of a body, as reported to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The JSON pointer (RFC 6901) of what is wrong; empty for the body as a whole. A long one is cut, and ends in `…`.
+    /// The JSON pointer (RFC 6901) of the faulty value; empty for the body as a whole. A long one is truncated and ends
+    /// in `…`.
     pub pointer: String,
-    /// What is wrong with it, in a phrase whose subject it is. It quotes no value.
+    /// A phrase whose subject is the faulty value. It quotes no value.
     pub detail: String,
 }
 
-/// A body that is not passed on; displayed as one sentence.
+/// The refusal of a body; displayed as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// All that is wrong with it, at least one fault; of very many, the first [`Refusal::LISTED`].
+    /// All its faults, at least one; of very many, the first [`Refusal::LISTED`].
     pub faults: Vec<Fault>,
 }
 
@@ -66,7 +67,7 @@ impl<'a> Start<'a> {
     ///
     /// # Errors
     ///
-    /// A body that is not JSON is refused with one fault that names the byte; one that is, with every fault it has.
+    /// One fault with its byte if the body is not JSON, else every fault.
     pub fn parse(body: &'a [u8]) -> Result<Self, Refusal> {
         let (start, faults) = Self::read(body)?;
         if faults.is_empty() { Ok(start) } else { Err(Refusal { faults }) }
@@ -78,17 +79,17 @@ impl<'a> Start<'a> {
         Ok((Self { outline }, faults))
     }
 
-    /// The caller's metadata: an object, or `null`, which means the same as absent.
+    /// Returns the caller's metadata: an object, or `null`, which means the same as absent.
     fn metadata(&self) -> Option<Value<'_>> {
         self.outline.root().get(METADATA)
     }
 }
 
-/// Checks a body and finds the changes that write the tags into it.
+/// Checks a body and returns the changes that write the tags into it.
 ///
 /// # Errors
 ///
-/// What [`Start::parse`] and [`Start::tag`] find wrong, together.
+/// The faults of [`Start::parse`] and [`Start::tag`] together.
 pub fn validate(body: &[u8], tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Refusal> {
     let (start, mut faults) = Start::read(body)?;
     match start.tag(tags, on_conflict) {
@@ -101,7 +102,7 @@ pub fn validate(body: &[u8], tags: &Tags, on_conflict: OnConflict) -> Result<Vec
 }
 
 impl Refusal {
-    /// How many faults are listed at most, so that a small body cannot ask for a huge answer.
+    /// The most faults that are listed, so that a small body cannot cause a huge answer.
     pub const LISTED: usize = 100;
 
     fn malformed(malformed: Malformed, body: &[u8]) -> Self {
@@ -114,11 +115,11 @@ impl Refusal {
             }
             Reason::Depth => {
                 format!(
-                    "has more than {DEPTH} arrays and objects inside each other, at byte {} ({place}); nest less",
+                    "has more than {DEPTH} nested arrays and objects, at byte {} ({place}); nest less",
                     malformed.offset()
                 )
             }
-            // The grammar allows them.
+            // The grammar allows these.
             Reason::LoneSurrogate | Reason::Length => format!("cannot be read {malformed} ({place})"),
             _ => format!("is not JSON {malformed} ({place})"),
         };
@@ -146,7 +147,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// The longest pointer that is shown, in bytes: names are the caller's and may be most of a body.
+    /// The longest pointer that is shown, in bytes: the caller chooses the names, which may be most of a body.
     const POINTER: usize = 256;
 
     fn of(value: Value<'_>, detail: impl Into<String>) -> Self {
@@ -159,7 +160,7 @@ impl Fault {
     }
 }
 
-/// What a kind is called towards callers.
+/// Returns the name of a kind for callers.
 fn called(kind: Kind) -> &'static str {
     match kind {
         Kind::Null => "null",

@@ -39,14 +39,14 @@ mod tests {
     use crate::caller::Peer;
     use crate::facts::request_id::RequestId;
     use crate::facts::trace_context::Context;
-    use crate::facts::{Decision, LookupOutcome};
+    use crate::facts::{AuditDecision, LookupOutcome};
     use crate::secret::{Salt, Secret};
     use crate::state::{IdempotencyDigest, IdempotencyOutcome, Limit};
 
     fn full() -> Facts {
         let mut facts = Facts::new(Peer::Tcp("[::1]:80".parse().unwrap()), RequestId::of(&HeaderMap::new()));
         facts.trace_id = Some(Context::begin(|_| false).trace_id);
-        facts.decision = Decision::Sent;
+        facts.decision = AuditDecision::Sent;
         facts.fingerprint = Some(Secret::placeholder("key").unwrap().fingerprint(&Salt::new("salt")));
         facts.operation = Some(Operation::AgentExecute);
         facts.error = Some("x");

@@ -17,8 +17,8 @@ use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::facts::request_id;
+use crate::proxy::dry_run::DryRun;
 use crate::proxy::error::{Error, Form};
-use crate::proxy::rehearsal::Rehearsal;
 use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
@@ -68,9 +68,9 @@ impl Explain {
         let headers = request.headers().clone();
         let came = request.body().clone();
         runtime()?.block_on(async {
-            let rehearsal = app::rehearse(config.clone(), &self.tenant, request).await?;
-            decisions(&self.tenant, tenant, &config, &rehearsal);
-            match rehearsal.request {
+            let dry_run = app::dry_run(config.clone(), &self.tenant, request).await?;
+            decisions(&self.tenant, tenant, &config, &dry_run);
+            match dry_run.request {
                 Ok(Some(request)) => {
                     say(field("headers", kept(&headers, request.headers())));
                     show(&wire::written(request).await?, &came)?;
@@ -137,8 +137,8 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 }
 
 /// Prints the decisions that do not depend on the body, and the results of the stages.
-fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) {
-    let line = &rehearsal.record.facts;
+fn decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
+    let line = &dry_run.record.facts;
     say(field("tenant", name));
     let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
     let operation = line.operation.map_or("none", Operation::name);
@@ -148,7 +148,7 @@ fn decisions(name: &str, tenant: &Tenant, config: &Config, rehearsal: &Rehearsal
         say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
     }
     limits(tenant);
-    say(field("idempotency", idempotency(tenant, config, rehearsal)));
+    say(field("idempotency", idempotency(tenant, config, dry_run)));
     let conflict = match config.on_conflict {
         OnConflict::Reject => "a different value from the caller is refused",
         OnConflict::Overwrite => "a different value from the caller is overwritten",
@@ -178,13 +178,13 @@ fn limits(tenant: &Tenant) {
     say(field("limits", said));
 }
 
-fn idempotency(tenant: &Tenant, config: &Config, rehearsal: &Rehearsal) -> String {
+fn idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> String {
     let mode = match tenant.idempotency {
         IdempotencyMode::Off => "off",
         IdempotencyMode::Optional => "optional",
         IdempotencyMode::Required => "required",
     };
-    let Some(digest) = rehearsal.record.facts.idempotency else {
+    let Some(digest) = dry_run.record.facts.idempotency else {
         return format!("{mode}; without an idempotency key, a retry starts again");
     };
     let retention = humantime::format_duration(config.idempotency.bounds.retention);

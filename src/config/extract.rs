@@ -1,8 +1,8 @@
-//! The value tree to the file's model, with every fault instead of the first.
+//! Turns the value tree into the file's model, and reports every fault instead of the first.
 //!
-//! serde stops at an error. So the tree is read again without the value that was refused, until it reads; each pass
-//! refuses one more path, which bounds the passes. The deserializer is our own because it must know what is wanted
-//! (text from the environment may be anything) and must never quote a value.
+//! serde stops at an error. So the tree is read again without the refused value, until it succeeds. Each pass refuses
+//! one more path, which bounds the passes. The deserializer is written by hand because it must know the expected type
+//! (text from the environment may be of any type) and must never quote a value.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,10 +17,10 @@ use super::suggestion;
 use super::variables::Variables;
 use super::yaml;
 
-/// How many values may be of the wrong kind before reading ends. Each costs another pass over the whole tree.
-const PASSES: usize = 100;
+/// The most values of a wrong type that are reported. Each costs another pass over the whole tree.
+const MAX_MISMATCHES: usize = 100;
 
-/// Reads `tree`, recording in `faults` what had to be left out.
+/// Reads `tree` and records the values that had to be left out in `faults`.
 pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Variables, faults: &mut Faults) -> T {
     let tree = Value::from(tree.clone());
     let mut refused = BTreeSet::new();
@@ -30,7 +30,7 @@ pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Va
             Ok(model) => return model,
             Err(mismatch) => mismatch.at(&Path::default()),
         };
-        if refused.len() == PASSES {
+        if refused.len() == MAX_MISMATCHES {
             faults.push(&Path::default(), "more faults of this kind exist than are listed; correct these first");
             return T::default();
         }
@@ -43,13 +43,13 @@ pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Va
     }
 }
 
-/// Why one value cannot be taken.
+/// The reason why one value is refused.
 #[derive(Debug, Default)]
 struct Mismatch {
-    /// What serde knows before the path is known: the key it does not, and the message.
+    /// Known before the path: the name of an unknown field, and the message.
     key: Option<String>,
     message: String,
-    /// The path to leave out, and what to report about it.
+    /// The path to leave out, and its faults.
     refused: Option<Path>,
     faults: Faults,
 }
@@ -100,7 +100,7 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-/// One value of the tree, and where it stands.
+/// One value of the tree and its path.
 #[derive(Clone)]
 struct Node<'a> {
     value: &'a Value,
@@ -126,7 +126,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Hands on this node, read as YAML if a variable gave it as text.
+    /// Calls `then` with this node, which is parsed as YAML if it is the text of a variable.
     fn structured<T>(&self, then: impl FnOnce(&Node<'_>) -> Result<T, Mismatch>) -> Result<T, Mismatch> {
         let result = match self.value {
             Value::String(_, text) if self.variables.set(&self.path) => {
@@ -185,7 +185,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.structured(|node| match node.value {
             Value::Dict(..) => node.visit(visitor),
-            // A section whose keys are all commented out.
+            // A section whose settings are all commented out.
             Value::Empty(..) => visitor.visit_map(Entries { node, left: Dict::new().iter(), value: None }),
             _ => Err(node.must_be("a section of `key: value`")),
         })
@@ -201,7 +201,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        // A refused element of a list; a refused key is not visited at all.
+        // A refused element of a list. Refused fields are not visited at all.
         if self.refused.contains(&self.path) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 

@@ -1,13 +1,13 @@
-//! Findings: what is wrong, or risky, in a configuration, each with the path of the key it is about.
+//! The faults and risks of a configuration, each with its config path.
 //!
-//! Somebody may paste the key itself as a value or as a name. So a path hides every step that may be one (`pasted`), below
-//! `credentials` also what is long or does not look like a name, and no message quotes a value.
+//! An API key may have been pasted as a value or as a name. So a path hides every step that may be one (`pasted`);
+//! below `credentials`, it also hides long steps and those that do not look like names. No message quotes a value.
 
 use std::fmt;
 
 use super::pasted;
 
-/// Where in the configuration: `listeners[1].tenant`, or nothing for the file as a whole.
+/// A path in the configuration, such as `listeners[1].tenant`; empty for the file as a whole.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(Vec<Step>);
 
@@ -18,31 +18,31 @@ enum Step {
 }
 
 impl Path {
-    /// The path of `key` in the section that this path names.
+    /// Returns the path of `key` in the section at this path.
     pub(crate) fn key(&self, key: impl Into<String>) -> Self {
         let mut steps = self.0.clone();
         steps.push(Step::Key(key.into()));
         Self(steps)
     }
 
-    /// The path of an element of the list that this path names, counted from 0.
+    /// Returns the path of an element, counted from 0, of the list at this path.
     pub(crate) fn index(&self, index: usize) -> Self {
         let mut steps = self.0.clone();
         steps.push(Step::Index(index));
         Self(steps)
     }
 
-    /// Whether this path names `ancestor` or something inside it.
+    /// Returns whether this path is `ancestor` or inside it.
     pub(crate) fn is_within(&self, ancestor: &Self) -> bool {
         self.0.starts_with(&ancestor.0)
     }
 
-    /// The keys on the way, or nothing where the path leads through a list.
+    /// Returns the names of the steps, or `None` if the path leads through a list.
     pub(crate) fn keys(&self) -> Option<Vec<&str>> {
         self.0.iter().map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect()
     }
 
-    /// Whether a key that stands at this depth is not shown.
+    /// Returns whether the name of a step at this depth is hidden.
     pub(crate) fn hides(&self, depth: usize, key: &str) -> bool {
         let below_credentials = matches!(self.0.first(), Some(Step::Key(first)) if first == "credentials");
         let is_no_name = match depth {
@@ -50,7 +50,7 @@ impl Path {
             1 => key.len() > 20 || !is_credential_name(key),
             _ => key.len() > 24 || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
         };
-        pasted::may_be_a_key(key) || below_credentials && is_no_name
+        pasted::may_be_api_key(key) || below_credentials && is_no_name
     }
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// As displayed: a derived one would show what the path hides.
+/// Same as `Display`: a derived implementation would show hidden steps.
 impl fmt::Debug for Path {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
@@ -88,17 +88,17 @@ fn is_plain(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// Whether `name` may name a credential: 1 to 63 of `a-z`, `0-9`, `_` and `-`.
+/// Returns whether `name` is valid for a credential: 1 to 63 of `a-z`, `0-9`, `_` and `-`.
 pub(crate) fn is_credential_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
-/// One thing to say about one key.
+/// One fault or risk.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// The key; displayed as nothing where the file as a whole is meant.
+    /// The config path; not displayed if it is empty.
     pub path: Path,
-    /// What is wrong and what to do, without the value.
+    /// The fault and its remedy, without the value.
     pub message: String,
 }
 
@@ -112,23 +112,23 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that keeps a configuration from running, in the order of the paths; displayed one a line.
+/// All faults of a configuration, in the order of their paths. Displayed one per line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults(Vec<Finding>);
 
-/// What is allowed but risky, in the order of the paths; displayed one a line.
+/// All risks of a configuration, in the order of their paths. Displayed one per line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Warnings(Vec<Finding>);
 
 macro_rules! list_of_findings {
     ($list:ident) => {
         impl $list {
-            /// The findings, in the order of their paths.
+            /// Returns the findings in the order of their paths.
             pub fn iter(&self) -> impl Iterator<Item = &Finding> {
                 self.0.iter()
             }
 
-            /// Whether there is nothing to say.
+            /// Returns whether there are no findings.
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
@@ -160,22 +160,22 @@ list_of_findings!(Warnings);
 impl std::error::Error for Faults {}
 
 impl Faults {
-    /// A single fault of the file as a whole.
+    /// Creates a single fault of the file as a whole.
     pub(crate) fn whole(message: impl Into<String>) -> Self {
         Self(vec![Finding { path: Path::default(), message: message.into() }])
     }
 
-    /// Whether something was already said about this key or about a section that holds it.
+    /// Returns whether there is a fault at this path or at a section that contains it.
     pub(crate) fn cover(&self, path: &Path) -> bool {
         self.0.iter().any(|fault| path.is_within(&fault.path))
     }
 
-    /// Whether something was already said about this key or about anything in it.
+    /// Returns whether there is a fault at this path or inside it.
     pub(crate) fn any_within(&self, path: &Path) -> bool {
         self.0.iter().any(|fault| fault.path.is_within(path))
     }
 
-    /// Adds to each message what `note` has to say about the path.
+    /// Appends to each message the note for its path.
     pub(crate) fn annotate(&mut self, note: impl Fn(&Path) -> Option<String>) {
         for fault in &mut self.0 {
             if let Some(note) = note(&fault.path) {
@@ -185,7 +185,7 @@ impl Faults {
     }
 }
 
-/// What `resolve` finds on its way.
+/// The faults and risks that `resolve` collects.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) faults: Faults,
@@ -193,13 +193,13 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Records a fault; answers nothing, so that a check can end with it.
+    /// Records a fault. Returns `None`, so that a check can end with this call.
     pub(crate) fn fault<T>(&mut self, path: &Path, message: impl Into<String>) -> Option<T> {
         self.faults.push(path, message);
         None
     }
 
-    /// Records that a key is missing, unless what was written there has already been refused.
+    /// Records that a setting is missing, unless its value has already been refused.
     pub(crate) fn missing<T>(&mut self, path: &Path, message: impl Into<String>) -> Option<T> {
         if !self.faults.cover(path) {
             self.faults.push(path, message);

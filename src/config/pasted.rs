@@ -1,18 +1,19 @@
-//! Texts that may be a key, pasted where a name belongs. No error repeats them.
+//! Detects texts that may be an API key, pasted in place of a name. No error repeats them.
 
 use crate::secret::MIN_LENGTH;
 
-/// The longest word, in bytes: people seldom write longer ones.
+/// The longest word, in bytes. Names seldom contain longer ones.
 const MAX_WORD: usize = 15;
 
-/// The longest mixture of letters and digits that people write: `k8s`, `prod01`.
+/// The longest mixture of letters and digits in a name: `k8s`, `prod01`.
 const MAX_MIXTURE: usize = 6;
 
-/// How many digits a name has at most: a date, or a few numbers.
+/// The most digits in a name: a date, or a few numbers.
 const MAX_DIGITS: usize = 6;
 
-/// Whether a text is as long as a key and not made of words. Names with few digits in `words-of-any_case` are not taken for keys.
-pub(crate) fn may_be_a_key(text: &str) -> bool {
+/// Returns whether a text is as long as an API key and does not consist of words. Names with few digits in
+/// `words-of-any_case` do not match.
+pub(crate) fn may_be_api_key(text: &str) -> bool {
     if text.len() < MIN_LENGTH {
         return false;
     }
@@ -20,9 +21,9 @@ pub(crate) fn may_be_a_key(text: &str) -> bool {
     digits > MAX_DIGITS || !text.split(|character: char| !character.is_alphanumeric()).all(is_word)
 }
 
-/// Returns the text, or `<hidden>` if it may be a key.
+/// Returns the text, or `<hidden>` if it may be an API key.
 pub(crate) fn shown(text: &str) -> &str {
-    if may_be_a_key(text) { "<hidden>" } else { text }
+    if may_be_api_key(text) { "<hidden>" } else { text }
 }
 
 fn is_word(text: &str) -> bool {
@@ -48,11 +49,11 @@ fn is_word(text: &str) -> bool {
     }
 }
 
-/// Whether a text is no path of a file. A key, or the content of a file, may have been pasted in its place, and would be shown
-/// in the error that it cannot be read.
-pub(crate) fn is_no_path(text: &str) -> bool {
+/// Returns whether a text is not the path of a file. An API key, or the content of a file, may have been pasted in its
+/// place; the error about an unreadable file would show it.
+pub(crate) fn is_not_a_path(text: &str) -> bool {
     let is_rooted = ["/", "./", "../"].iter().any(|root| text.starts_with(root));
-    text.is_empty() || text.contains(char::is_control) || text.contains("-----") || (!is_rooted && may_be_a_key(text))
+    text.is_empty() || text.contains(char::is_control) || text.contains("-----") || (!is_rooted && may_be_api_key(text))
 }
 
 #[cfg(test)]
@@ -76,7 +77,7 @@ mod tests {
             "B\u{fc}ro des Vorstandes",
             "0123456789abcde",
         ] {
-            assert!(!may_be_a_key(name), "{name}");
+            assert!(!may_be_api_key(name), "{name}");
         }
     }
 
@@ -94,7 +95,7 @@ mod tests {
             "ab12-cd34-ef56-gh78",
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
         ] {
-            assert!(may_be_a_key(key), "{key}");
+            assert!(may_be_api_key(key), "{key}");
             assert_eq!(shown(key), "<hidden>");
         }
     }
@@ -104,7 +105,7 @@ mod tests {
         for path in
             ["/run/secrets/key", "./key", "../8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/key", "tls/cert.pem", "cert.pem"]
         {
-            assert!(!is_no_path(path), "{path}");
+            assert!(!is_not_a_path(path), "{path}");
         }
         for pasted in [
             "",
@@ -114,7 +115,7 @@ mod tests {
             "ak-canary-5f1c9d7e3b2a4680",
             "QWxhZGRp/bjpvcGVuIHNlc2FtZQ==",
         ] {
-            assert!(is_no_path(pasted), "{pasted}");
+            assert!(is_not_a_path(pasted), "{pasted}");
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What of a changed configuration can be taken over while the gateway runs.
+//! The part of a configuration that only a restart can change.
 
 use super::resolve::{Address, Config};
 
-/// The keys that differ and are only read when the gateway starts. Where there is none, `new` can take the place of `old`.
+/// Returns the config paths that differ and are only read when the gateway starts. If there is none, `new` can replace `old`.
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
-    let mut keys = Vec::new();
-    let mut differs = |key: &str, differs: bool| keys.extend(differs.then(|| key.to_owned()));
+    let mut config_paths = Vec::new();
+    let mut differs = |path: &str, differs: bool| config_paths.extend(differs.then(|| path.to_owned()));
     let reloaded = |config: &Config| {
         let mut upstream = config.upstream.clone();
-        // A part of each credential, which is made anew.
+        // It is a part of each credential, which a reload replaces.
         upstream.credential_header = old.upstream.credential_header.clone();
         upstream
     };
@@ -21,8 +21,8 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
             (&old.address, &new.address),
             (Address::Unix { path: old, .. }, Address::Unix { path: new, .. }) if old == new
         );
-        let key = if both_are_at_one_path { "mode" } else { "address" };
-        differs(&format!("listeners[{at}].{key}"), old.address != new.address);
+        let last = if both_are_at_one_path { "mode" } else { "address" };
+        differs(&format!("listeners[{at}].{last}"), old.address != new.address);
         differs(&format!("listeners[{at}].tls"), old.tls != new.tls);
     }
     differs("fingerprint_salt", old.fingerprint_salt != new.fingerprint_salt);
@@ -33,5 +33,5 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     differs("drain", old.drain != new.drain);
     differs("traces", old.traces != new.traces);
     differs("audit", old.audit != new.audit);
-    keys
+    config_paths
 }

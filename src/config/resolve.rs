@@ -1,5 +1,5 @@
-//! What the operator wrote → what runs. Every problem is recorded with its path, then the next section is read; no
-//! file, no name server and no environment is asked.
+//! Turns the file's model into the configuration that runs. Records every fault with its path and continues with the
+//! next section. Does no I/O: it uses no file, name server or environment.
 
 mod address;
 mod audit;
@@ -40,90 +40,90 @@ pub use idempotency::BODY_TAG;
 pub use upstream::port;
 pub use workers::{MAX_WORKERS, Workers};
 
-/// A configuration that can run. Holds no secret and may be shown.
+/// A runnable configuration. It holds no secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// How many threads serve callers.
+    /// The number of threads that serve callers.
     pub workers: Workers,
-    /// Where requests go.
+    /// The API that requests are forwarded to.
     pub upstream: Upstream,
-    /// Where requests arrive; at least one.
+    /// The listeners for requests; at least one.
     pub listeners: Vec<Listener>,
-    /// Where probes arrive; apart from every listener.
+    /// The listener for probes and metrics.
     pub admin: Admin,
-    /// What the fingerprints of keys are made with; absent where each process has its own.
+    /// The salt for the fingerprints of API keys; if absent, each process makes its own.
     pub fingerprint_salt: Option<String>,
-    /// Where the keys are, by name.
+    /// The places of the API keys, by name.
     pub credentials: BTreeMap<String, Definition>,
-    /// Which keys readiness waits for.
+    /// The API keys that readiness waits for.
     pub readiness: Readiness,
     /// The tenants, by name.
     pub tenants: BTreeMap<String, Tenant>,
-    /// What happens to a caller's tag that is one of the gateway's.
+    /// The treatment of a caller's tag that has a name of the gateway's.
     pub on_conflict: OnConflict,
-    /// What is remembered of idempotency keys.
+    /// The memory of idempotency keys.
     pub idempotency: Idempotency,
     /// The largest request body, in bytes: 1 KiB to 64 MiB.
     pub body_limit: usize,
-    /// How much memory requests and their bodies may take.
+    /// The memory that requests and their bodies may take.
     pub body_memory: BodyMemory,
-    /// How long each part of an exchange may take.
+    /// The time limits for the parts of an exchange.
     pub timeouts: Timeouts,
-    /// How the gateway ends.
+    /// The graceful shutdown.
     pub drain: Drain,
-    /// Where spans go; absent where none are made.
+    /// The export of spans; if absent, there are none.
     pub traces: Option<Traces>,
-    /// Where a record of every start is kept, if anywhere.
+    /// The audit, if any.
     pub audit: Option<Audit>,
 }
 
-/// The Asteroid API that the gateway stands in front of.
+/// The Asteroid API in front of which the gateway is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Where it is.
     pub endpoint: Endpoint,
-    /// What stands before every path: empty, or such as `/agents/v2`.
+    /// The prefix of every path: empty, or such as `/agents/v2`.
     pub base_path: String,
-    /// The header that carries the key.
+    /// The header that carries the API key.
     pub credential_header: HeaderName,
-    /// Certificates (PEM) that are trusted beside the built-in roots.
+    /// The file of certificates (PEM) that are trusted in addition to the built-in roots.
     pub ca_file: Option<PathBuf>,
-    /// The organisation whose executions are listed; where it is absent, the key's only one.
+    /// The organisation whose executions are listed; if absent, the API key's only one.
     pub organization_id: Option<Uuid>,
 }
 
-/// Which requests have spans, and where these go.
+/// The requests that have spans, and the collector of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traces {
-    /// Who takes them.
+    /// The collector.
     pub collector: Collector,
-    /// How many of the traces that begin here are sampled.
+    /// The share of traces that is sampled.
     pub sample: Ratio,
-    /// `service.name`: 1 to 255 bytes.
+    /// The value of `service.name`: 1 to 255 bytes.
     pub service_name: String,
 }
 
-/// A collector of spans that speaks OTLP over HTTP.
+/// A collector of spans with OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collector {
     /// Where it is.
     pub endpoint: Endpoint,
-    /// Where spans are posted: `/v1/traces`, as a rule.
+    /// The path to post spans to: usually `/v1/traces`.
     pub path: String,
 }
 
-/// A socket on which requests arrive.
+/// A listener for requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Where it is.
     pub address: Address,
-    /// How the tenant of a request is known.
+    /// How the tenant of a request is identified.
     pub tenant: TenantSource,
-    /// Who is believed; where it is empty, everybody who reaches the address, which then is local.
+    /// The networks that may call. If empty, every caller that reaches the address may, which then is local.
     pub trusted_peers: Vec<IpNet>,
-    /// Further names for `Host`: lower case, no port, IPv6 without brackets.
+    /// Additional names for `Host`: lower case, no port, IPv6 without brackets.
     pub hosts: Vec<String>,
-    /// The certificate, where callers speak TLS.
+    /// The certificate, if callers use TLS.
     pub tls: Option<ListenerTls>,
 }
 
@@ -132,11 +132,11 @@ pub struct Listener {
 pub struct Admin {
     /// Where it is.
     pub address: SocketAddr,
-    /// Names for `Host`, beside IP addresses and localhost: lower case, no port.
+    /// Names for `Host` in addition to IP addresses and localhost: lower case, no port.
     pub hosts: Vec<String>,
 }
 
-/// Where a listener's certificate is.
+/// The files of a listener's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerTls {
     /// The chain (PEM), the listener's own certificate first.
@@ -145,23 +145,23 @@ pub struct ListenerTls {
     pub key_file: PathBuf,
 }
 
-/// How the tenant of a request is known.
+/// How the tenant of a request is identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TenantSource {
-    /// Whoever reaches this listener is this tenant, which exists.
+    /// Every caller of this listener is this tenant, which exists.
     Fixed(String),
     /// This header names one of the tenants.
     Header(HeaderName),
 }
 
-/// Somebody who starts agents.
+/// A tenant, which starts agents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
-    /// The name of the key that is sent, which exists.
+    /// The name of the credential whose API key is sent, which exists.
     pub credential: String,
-    /// What is written into `metadata`: the tenant's own tag first, then its further ones; no key twice.
+    /// The tags for `metadata`: the tenant's name first, then its other tags; no name twice.
     pub tags: Vec<(String, String)>,
-    /// What it may do.
+    /// Its limits.
     pub limits: Limits,
     /// Whether its starts carry idempotency keys.
     pub idempotency: IdempotencyMode,
@@ -170,54 +170,54 @@ pub struct Tenant {
 /// Whether the starts of a tenant carry idempotency keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IdempotencyMode {
-    /// A start with one is refused.
+    /// A start with an idempotency key is refused.
     Off,
-    /// As the caller likes.
+    /// A start may have an idempotency key.
     #[default]
     Optional,
-    /// A start without one is refused.
+    /// A start without an idempotency key is refused.
     Required,
 }
 
-/// What is remembered of idempotency keys, and where else is looked.
+/// The memory of idempotency keys, and look-ups at the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// How long and how much: 1 min to 30 days, 1 MiB to 16 GiB.
+    /// The bounds of time and memory: 1 min to 30 days, 1 MiB to 16 GiB.
     pub bounds: Bounds,
-    /// Whether starts that are not known here are looked up at the upstream.
+    /// Whether starts that this process does not know are looked up at the upstream.
     pub recovery: bool,
-    /// The metadata key that carries the digest of an idempotency key: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`.
+    /// The name of the tag with the digest of an idempotency key: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`.
     pub tag: String,
 }
 
-/// How long each part of an exchange may take: 1 ms to 1 h each.
+/// The time limits for the parts of an exchange: 1 ms to 1 h each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
     /// Connecting to the upstream, TLS included.
     pub connect: Duration,
-    /// From sending the request to the end of the part of its answer that is buffered; then between the parts of the rest.
+    /// From sending the request to the end of the buffered part of its answer; then between the parts of the rest.
     pub response: Duration,
     /// Reading a caller's body.
     pub body: Duration,
-    /// How long an unused connection to the upstream is kept: less than the upstream keeps it.
+    /// How long an unused connection to the upstream is kept. Shorter than the upstream's own limit.
     pub idle: Duration,
-    /// How long a caller's connection is kept without a request, until the whole head of the next one has come.
+    /// How long a caller's connection is kept without a request, until the complete head of the next one has arrived.
     pub caller_idle: Duration,
 }
 
-/// How the gateway ends: 0 to 1 h each.
+/// The graceful shutdown: 0 to 1 h each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drain {
-    /// How long listeners go on after readiness has flipped.
+    /// How long listeners continue after the gateway has become unready.
     pub delay: Duration,
     /// How long requests in flight may take after that.
     pub timeout: Duration,
 }
 
-const LEAST: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Reads every section. Nothing is answered only where a fault is recorded in `findings`.
+/// Reads every section. Returns `None` only if a fault is recorded in `findings`.
 pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Config> {
     let root = Path::default();
     let upstream = upstream::resolve(file.upstream, &root.key("upstream"), findings);
@@ -275,11 +275,11 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
 
 fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeouts> {
     let mut section = Section { findings, path: Path::default().key("timeouts") };
-    let connect = section.duration("connect", written.connect.as_ref(), 5, LEAST..=HOUR);
-    let response = section.duration("response", written.response.as_ref(), 60, LEAST..=HOUR);
-    let body = section.duration("body", written.body.as_ref(), 30, LEAST..=HOUR);
-    let idle = section.duration("idle", written.idle.as_ref(), 50, LEAST..=HOUR);
-    let caller_idle = section.duration("caller_idle", written.caller_idle.as_ref(), 75, LEAST..=HOUR);
+    let connect = section.duration("connect", written.connect.as_ref(), 5, MIN_TIMEOUT..=HOUR);
+    let response = section.duration("response", written.response.as_ref(), 60, MIN_TIMEOUT..=HOUR);
+    let body = section.duration("body", written.body.as_ref(), 30, MIN_TIMEOUT..=HOUR);
+    let idle = section.duration("idle", written.idle.as_ref(), 50, MIN_TIMEOUT..=HOUR);
+    let caller_idle = section.duration("caller_idle", written.caller_idle.as_ref(), 75, MIN_TIMEOUT..=HOUR);
     Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle?, caller_idle: caller_idle? })
 }
 
@@ -290,8 +290,8 @@ fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
     Some(Drain { delay: delay?, timeout: timeout? })
 }
 
-/// Warns if a request that is in flight when the drain begins may take longer than the drain: as long as an answer may take, and
-/// some seconds around it.
+/// Warns if a request that is in flight when the drain begins may take longer than the drain: the time limit of an
+/// answer and some seconds.
 fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findings) {
     let needed = timeouts.response + Duration::from_secs(5);
     if drain.timeout < needed {
@@ -304,7 +304,7 @@ fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findin
     }
 }
 
-/// The quantities of one section.
+/// One section and its path, for reading quantities.
 struct Section<'a> {
     findings: &'a mut Findings,
     path: Path,
@@ -324,17 +324,10 @@ impl Section<'_> {
             .ok()
     }
 
-    fn size(
-        &mut self,
-        key: &str,
-        written: Option<file::Quantity>,
-        default: u64,
-        least: u64,
-        most: u64,
-    ) -> Option<usize> {
+    fn size(&mut self, key: &str, written: Option<file::Quantity>, default: u64, min: u64, max: u64) -> Option<usize> {
         let bytes = match written {
             None => Ok(default),
-            Some(file::Quantity(text)) => units::size(&text, least, most),
+            Some(file::Quantity(text)) => units::size(&text, min, max),
         };
         match bytes.and_then(|bytes| usize::try_from(bytes).map_err(|_| "is too large for this machine".to_owned())) {
             Ok(bytes) => Some(bytes),
@@ -343,7 +336,8 @@ impl Section<'_> {
     }
 }
 
-/// Whether `name` may stand in log fields, metric labels and tags: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
+/// Returns whether `name` is valid in log fields, metric labels and tags: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and
+/// `-`.
 fn is_tenant_name(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))

@@ -1,19 +1,19 @@
-//! What somebody may have meant who mistyped a word.
+//! Suggestions for mistyped words.
 
 use super::pasted;
 
-/// The longest word that is compared: whatever is longer is no slip of the hand.
-const LONGEST: usize = 64;
+/// The longest word that is compared: a longer one is not a typing error.
+const MAX_LENGTH: usize = 64;
 
-/// The nearest of the `known` words, if it is near: of three letters, one may be wrong.
+/// Returns the nearest of the `known` words, if at most a third of the letters differ.
 pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    if written.len() > LONGEST {
+    if written.len() > MAX_LENGTH {
         return None;
     }
     let written = written.to_ascii_lowercase().replace('-', "_");
     let is_near = |distance: usize, word: &str| distance <= written.chars().count().max(word.chars().count()) / 3;
-    // A known word may be a name that is not to be shown.
-    let known = known.into_iter().filter(|word| !pasted::may_be_a_key(word));
+    // A known word may be a name that must not be shown.
+    let known = known.into_iter().filter(|word| !pasted::may_be_api_key(word));
     let distances = known.map(|word| (strsim::osa_distance(&written, &word.to_ascii_lowercase()), word));
     distances
         .filter(|(distance, word)| is_near(*distance, word))
@@ -21,7 +21,7 @@ pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str
         .map(|(_, word)| word)
 }
 
-/// The question at the end of a message; nothing where no known word is near.
+/// Returns the question for the end of a message, or nothing if no known word is near.
 pub(crate) fn question<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     nearest(written, known).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default()
 }

@@ -8,41 +8,41 @@ use bytesize::ByteSize;
 use super::pasted;
 use crate::state::Per;
 
-/// The most that a rate allows per span of time.
-const MOST_OF_A_RATE: u32 = 1_000_000;
+/// The largest number of a rate.
+const MAX_RATE: u32 = 1_000_000;
 
-/// Parses a span of time within `least..=most`. Units are humantime's: `250ms`, `5s`, `1m 30s`, `1h`.
-pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+/// Parses a duration within `min..=max`. Units are humantime's: `250ms`, `5s`, `1m 30s`, `1h`.
+pub(super) fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
     let text = text.trim();
-    // humantime takes a bare 0, which would hide that a unit belongs here.
+    // humantime accepts a bare 0, which would hide that a unit is required.
     if is_bare(text) {
         return Err(format!("has no unit; write {text}s for seconds or {text}ms for milliseconds"));
     }
     let value = humantime::parse_duration(text)
         .map_err(|_| "is not a duration; write a number and its unit, such as 250ms, 5s or 1m".to_owned())?;
-    if value < least || value > most {
-        let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
-        return Err(format!("must be from {least} to {most}"));
+    if value < min || value > max {
+        let (min, max) = (humantime::format_duration(min), humantime::format_duration(max));
+        return Err(format!("must be from {min} to {max}"));
     }
     Ok(value)
 }
 
-/// Parses a size within `least..=most` bytes. Units are 1024-based (`KiB`, `MiB`) or 1000-based (`kB`, `MB`).
-pub(super) fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
+/// Parses a size within `min..=max` bytes. Units are 1024-based (`KiB`, `MiB`) or 1000-based (`kB`, `MB`).
+pub(super) fn size(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let text = text.trim();
     if is_bare(text) {
         return Err(format!("has no unit; write {text}B for bytes, or a size such as 512KiB or 1MiB"));
     }
     let ByteSize(value) =
         text.parse().map_err(|_| "is not a size; write a number and its unit, such as 512KiB or 1MiB".to_owned())?;
-    if value < least || value > most {
-        return Err(format!("must be from {} to {}", written(least), written(most)));
+    if value < min || value > max {
+        return Err(format!("must be from {} to {}", written(min), written(max)));
     }
     Ok(value)
 }
 
-/// A bound as an operator would write it. The crate's own display computes logarithms, and with them comes a library that
-/// takes more memory than all else that is idle.
+/// Formats a bound as an operator would write it. The crate's own `Display` computes logarithms, for which a library is
+/// loaded that takes more memory than the rest of an idle gateway.
 fn written(bytes: u64) -> String {
     match (bytes % (1 << 20), bytes % (1 << 10)) {
         (0, _) => format!("{}MiB", bytes >> 20),
@@ -51,7 +51,7 @@ fn written(bytes: u64) -> String {
     }
 }
 
-/// Parses a rate: 1 to 1,000,000 a second (`s`), minute (`m`), hour (`h`) or day (`d`).
+/// Parses a rate: 1 to 1,000,000 per second (`s`), minute (`m`), hour (`h`) or day (`d`).
 pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
     let shape = || "must be a rate: 30/s, 30/m, 30/h or 30/d".to_owned();
     let (amount, per) = text.split_once('/').ok_or_else(shape)?;
@@ -62,13 +62,13 @@ pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
         "d" => Per::Day,
         _ => return Err(shape()),
     };
-    let amount = amount.trim().parse::<NonZeroU32>().ok().filter(|amount| amount.get() <= MOST_OF_A_RATE);
-    Ok((amount.ok_or_else(|| format!("must be from 1 to {MOST_OF_A_RATE} per span of time"))?, per))
+    let amount = amount.trim().parse::<NonZeroU32>().ok().filter(|amount| amount.get() <= MAX_RATE);
+    Ok((amount.ok_or_else(|| format!("must be from 1 to {MAX_RATE} per span of time"))?, per))
 }
 
 /// Returns whether a text is a number without a unit, which a message may show. A long number may be a key that was pasted.
 fn is_bare(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !pasted::may_be_a_key(text)
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !pasted::may_be_api_key(text)
 }
 
 #[cfg(test)]

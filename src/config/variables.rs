@@ -1,9 +1,9 @@
 //! The environment's layer: `ASTEROID_GATEWAY__UPSTREAM__URL` overrides `upstream.url`.
 //!
 //! Two underscores follow the prefix, because Kubernetes injects `ASTEROID_GATEWAY_SERVICE_HOST` and the like. Names
-//! are lower-cased, so only tenants, credentials and tags in lower case can be reached. A value stays text wherever
-//! text is wanted (`4711` needs no quotes here); where a list or a section is wanted it is read as YAML on one line,
-//! and replaces what the file has.
+//! are lower-cased, so only tenants, credentials and tags in lower case can be set. If text is expected, a value is
+//! text (`4711` needs no quotes here). If a list or a section is expected, it is parsed as YAML on one line and
+//! replaces that of the file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use super::finding::{Faults, Path};
 
 const PREFIX: &str = "ASTEROID_GATEWAY__";
 
-/// The variables that override keys: their names by the paths they set.
+/// The variables that override settings: their names, by the paths that they set.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     names: BTreeMap<Path, String>,
@@ -22,7 +22,7 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    /// Keeps what begins with the prefix and records what cannot be placed.
+    /// Selects the variables with the prefix and records those without a valid path.
     pub(super) fn select(environment: impl IntoIterator<Item = (OsString, OsString)>, faults: &mut Faults) -> Self {
         let mut placed = BTreeMap::<Path, (String, String)>::new();
         for (name, value) in environment {
@@ -52,13 +52,13 @@ impl Variables {
         variables
     }
 
-    /// Whether a variable gave exactly this value, so that it is text of any type.
+    /// Returns whether a variable set exactly this path, so that its text may stand for any type.
     pub(super) fn set(&self, path: &Path) -> bool {
         self.names.contains_key(path)
     }
 
-    /// The variables a fault at `path` is about: the one that set it or what holds it; else, where the file has no
-    /// section of its own there, those that set something inside it.
+    /// Returns the variables behind a fault at `path`: the one that set it or a section that contains it; else, if the
+    /// file has no section there, those that set something inside it.
     pub(super) fn behind(&self, path: &Path, file: &Dict) -> Option<String> {
         let holding = self.names.iter().find(|(set, _)| path.is_within(set)).map(|(_, name)| name.clone());
         holding.or_else(|| {
@@ -71,13 +71,13 @@ impl Variables {
     }
 }
 
-/// The keys that a variable's name spells, or nothing if it is none of ours.
+/// Returns the steps of the path in a variable's name, or `None` if it has not the prefix.
 fn keys(name: &str) -> Option<Vec<String>> {
     let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then(|| rest.to_ascii_lowercase().split("__").map(str::to_owned).collect())
 }
 
-/// The variable's name, without what may be a key in it.
+/// Returns the variable's name, with parts hidden that may be an API key.
 fn shown(name: &str, path: &Path) -> String {
     let (prefix, keys) = name.split_at_checked(PREFIX.len()).unwrap_or_default();
     let shown = |(depth, key): (usize, &str)| {
@@ -98,7 +98,7 @@ fn insert(section: &mut Dict, keys: &[&str], value: Value) {
             section.insert((*key).to_owned(), value);
         }
         [key, rest @ ..] => {
-            // Overlapping paths were refused, so what is found here is a section made by this function.
+            // Overlapping paths were refused, so an existing value is a section that this function created.
             if let Value::Dict(_, inner) = section.entry((*key).to_owned()).or_insert_with(|| Value::from(Dict::new()))
             {
                 insert(inner, rest, value);

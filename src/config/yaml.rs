@@ -1,5 +1,5 @@
-//! YAML text to figment's value tree. Duplicate keys are collected with their paths instead of ending the parse, so
-//! that they are reported beside everything else.
+//! Parses YAML text into figment's value tree. Duplicate keys do not end the parse, but are collected with their paths
+//! and reported with all other faults.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,11 +10,11 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPo
 
 use super::finding::{Faults, Path};
 
-/// Parses one document that stands at `root`. Nothing is answered only where the one syntax error is recorded;
-/// duplicate keys are recorded too, and the last one counts so that reading can go on.
+/// Parses one document, whose path is `root`. Returns `None` only after recording a syntax error. Records duplicate
+/// keys as well; the last one counts, so that parsing can continue.
 pub(super) fn parse(text: &str, root: &Path, faults: &mut Faults) -> Option<Value> {
     let options = serde_saphyr::options! {
-        // A snippet would show lines of the file, and with them what somebody pasted into it.
+        // A snippet would show lines of the file, which may contain a pasted secret.
         with_snippet: false,
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Error,
@@ -32,7 +32,7 @@ pub(super) fn parse(text: &str, root: &Path, faults: &mut Faults) -> Option<Valu
     }
 }
 
-/// The parser's errors in the operator's words. Those that could quote the file are reworded; none is passed on whole.
+/// Describes an error of the parser for operators. Errors that could quote the file are reworded.
 fn describe(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error;
     let what = match error {
@@ -57,7 +57,7 @@ fn describe(error: &serde_saphyr::Error) -> String {
     }
 }
 
-/// Builds the tree at one path.
+/// Builds the value tree at one path.
 struct Tree<'a> {
     path: Path,
     faults: &'a RefCell<&'a mut Faults>,

@@ -70,8 +70,8 @@ pub(super) enum Event {
     Unchanged,
     /// The upstream refused a request with every version.
     Refused,
-    /// The upstream accepted a start with this version, perhaps as a replacement of one that it refused a moment before.
-    Accepted { version: Arc<SecretVersion>, is_replacement: bool },
+    /// The upstream accepted a start with this version, perhaps after it refused the start with another.
+    Accepted { version: Arc<SecretVersion>, refused: Option<Arc<SecretVersion>> },
     /// The upstream was asked.
     Probed(Probe),
 }
@@ -97,8 +97,8 @@ impl Lifecycle {
             Event::Refused => {
                 (self.with_versions(|versions| versions.note_refused(now)).0, vec![Effect::RescheduleProbe])
             }
-            Event::Accepted { version, is_replacement } => {
-                self.answered(|versions| versions.note_accepted(&version, is_replacement))
+            Event::Accepted { version, refused } => {
+                self.answered(|versions| versions.note_accepted(&version, refused.as_ref()))
             }
             Event::Probed(probe) => self.answered(|versions| versions.note_probe(probe, definition.verify)),
         }
@@ -254,9 +254,8 @@ impl Lifecycle {
         if versions.is_pending() {
             return Some(now);
         }
-        let is_in_question = versions.previous().is_some() || versions.is_suspect(definition.verify);
         let wait = failures.checked_sub(1).map_or(PROBE_INTERVAL, |failures| PROBE_PACE.after(failures));
-        is_in_question.then(|| last.map_or(now, |last| last + wait))
+        versions.is_in_question(definition.verify).then(|| last.map_or(now, |last| last + wait))
     }
 }
 

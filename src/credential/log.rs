@@ -1,5 +1,7 @@
 //! The lines of the log about the life of a credential.
 
+use crate::event;
+
 use super::status::StatusReport;
 use super::transition::Transition;
 
@@ -9,30 +11,114 @@ pub(super) fn log_transition(credential: &str, transition: Transition, report: &
     let fingerprint = report.current.map(|current| tracing::field::display(current.fingerprint));
     let before = report.previous.map(tracing::field::display);
     let reason = report.error.as_ref().map(tracing::field::display);
-    macro_rules! log {
-        ($level:ident, $message:literal) => {
-            tracing::$level!(credential, state, fingerprint, before, reason, $message)
-        };
-    }
     match transition {
-        Transition::Replaced => log!(info, "a new key was read"),
-        Transition::ReadableAgain => log!(info, "the key can be read again"),
-        Transition::Unreadable if fingerprint.is_some() => log!(warn, "no key can be read; the last one stays in use"),
-        Transition::Unreadable => log!(error, "no key can be read; starts with it are refused until there is one"),
-        Transition::Expired => {
-            log!(error, "no key could be read for longer than max_stale; starts are refused until there is one")
-        }
-        Transition::PreviousUnusable => log!(warn, "the key in previous_file cannot be used"),
-        Transition::CurrentAccepted => log!(info, "the upstream accepts the new key; the one before is forgotten"),
-        Transition::CurrentRejected => log!(
-            warn,
-            "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file"
+        Transition::Replaced => tracing::info!(
+            event = event::CREDENTIAL_LOADED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "a new API key was read"
         ),
-        Transition::Rejected => log!(error, "the upstream refuses the key; replace it"),
-        Transition::CurrentRejectedToo => log!(error, "the upstream refuses the new key, too; replace it"),
-        Transition::Inconclusive => {
-            log!(warn, "a key is in question, and the upstream does not say whether it is valid")
-        }
-        Transition::AcceptedAgain => log!(info, "the upstream accepts the key again"),
+        Transition::ReadableAgain => tracing::info!(
+            event = event::CREDENTIAL_READING_RESUMED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the API key can be read again"
+        ),
+        Transition::Unreadable if fingerprint.is_some() => tracing::warn!(
+            event = event::CREDENTIAL_READING_FAILED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the API key cannot be read; the one that was read last stays in use"
+        ),
+        Transition::Unreadable => tracing::error!(
+            event = event::CREDENTIAL_MISSING,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the API key cannot be read; starts with it are refused until it can"
+        ),
+        Transition::Expired => tracing::error!(
+            event = event::CREDENTIAL_EXPIRED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the API key could not be read for longer than max_stale; starts with it are refused until it can"
+        ),
+        Transition::PreviousUnusable => tracing::warn!(
+            event = event::CREDENTIAL_PREVIOUS_UNUSABLE,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the API key in previous_file cannot be used"
+        ),
+        Transition::CurrentAccepted => tracing::info!(
+            event = event::CREDENTIAL_ROTATED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the upstream accepts the new API key; the previous one is forgotten and can be revoked"
+        ),
+        Transition::CurrentRejected => tracing::warn!(
+            event = event::CREDENTIAL_NEW_VERSION_REJECTED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the upstream rejects the new API key, and the previous one stays in use; activate the new one, or correct its file"
+        ),
+        Transition::Rejected => tracing::error!(
+            event = event::CREDENTIAL_REJECTED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the upstream rejects the API key; replace it"
+        ),
+        Transition::CurrentRejectedToo => tracing::error!(
+            event = event::CREDENTIAL_REPLACEMENT_REJECTED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the upstream rejects the new API key, too; replace it"
+        ),
+        Transition::Inconclusive => tracing::warn!(
+            event = event::CREDENTIAL_VERIFICATION_INCONCLUSIVE,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "an API key is in question, and the upstream does not tell whether it is valid"
+        ),
+        Transition::AcceptedAgain => tracing::info!(
+            event = event::CREDENTIAL_ACCEPTED,
+            credential,
+            state,
+            fingerprint,
+            before,
+            reason,
+            "the upstream accepts the API key again"
+        ),
     }
 }

@@ -82,12 +82,12 @@ async fn only_a_read_call_of_the_gateways_own_makes_a_version_a_rejected_one() {
     assert_eq!(status(), CredentialStatus::Fresh, "requests of one tenant may be refused for a reason of theirs");
     credential.probe(&async |_: &Credential, _: &SecretVersion| ProbeResult::Rejected, now).await;
     assert_eq!(status(), CredentialStatus::Rejected);
-    credential.note_accepted(&credential.version_to_send().unwrap(), false);
+    credential.note_accepted(&credential.version_to_send().unwrap(), None);
     assert_eq!(status(), CredentialStatus::Fresh);
     let accepted_meanwhile = async |credential: &Credential, version: &SecretVersion| {
         let sent = credential.version_to_send().unwrap();
         assert!(version.secret.is(&sent.secret));
-        credential.note_accepted(&sent, false);
+        credential.note_accepted(&sent, None);
         ProbeResult::Rejected
     };
     credential.note_refused(true);

@@ -198,6 +198,11 @@ impl Versions {
         self.suspicion != Suspicion::None || (verify && !self.has_been_accepted)
     }
 
+    /// Returns whether the upstream is to be asked about any version.
+    pub(super) fn is_in_question(&self, verify: bool) -> bool {
+        self.previous().is_some() || self.is_suspect(verify)
+    }
+
     /// Takes over what the store holds. Returns whether any version has changed.
     ///
     /// A new version replaces the last one that was accepted, as far as that is known. If none is known, the store's own
@@ -240,29 +245,31 @@ impl Versions {
     }
 
     /// Returns whether an accepted start changes anything. It seldom does.
-    pub(super) fn learns_from(&self, version: &Arc<SecretVersion>, is_replacement: bool) -> bool {
-        let is_accepted = matches!(self.verification, Verification::Accepted);
-        let tells = !is_accepted && (is_replacement || Arc::ptr_eq(version, &self.current));
+    pub(super) fn learns_from(&self, accepted: &Arc<SecretVersion>, refused: Option<&Arc<SecretVersion>>) -> bool {
+        let is_proven = matches!(self.verification, Verification::Accepted);
+        let tells =
+            !is_proven && (self.is_current(accepted) || refused.is_some_and(|refused| self.is_current(refused)));
         tells || self.suspicion != Suspicion::None
     }
 
-    /// Notes that a start was accepted with this version, perhaps as a replacement of another that was refused before.
-    pub(super) fn note_accepted(&mut self, version: &Arc<SecretVersion>, is_replacement: bool) {
-        if Arc::ptr_eq(version, &self.current) {
+    /// Notes that a start was accepted with a version, perhaps after it was refused with another.
+    pub(super) fn note_accepted(&mut self, accepted: &Arc<SecretVersion>, refused: Option<&Arc<SecretVersion>>) {
+        if self.is_current(accepted) {
             self.verification = Verification::Accepted;
-        } else if is_replacement {
+        } else if refused.is_some_and(|refused| self.is_current(refused)) {
             self.reject_current();
         }
         self.inconclusive = None;
         self.clear_suspicion();
     }
 
-    /// Notes the results of a probe. Those about versions that have been replaced since say nothing.
+    /// Notes the results of a probe. Those about versions that have been replaced since say nothing. Nor does one that is
+    /// inconclusive after a start has answered the question: no further probe would clear it.
     pub(super) fn note_probe(&mut self, probe: Probe, verify: bool) {
-        if !Arc::ptr_eq(&probe.version, &self.current) {
+        if !self.is_current(&probe.version) {
             return;
         }
-        let has_previous = self.previous().is_some();
+        let (has_previous, is_in_question) = (self.previous().is_some(), self.is_in_question(verify));
         let rejects_all =
             probe.current == ProbeResult::Rejected && (!has_previous || probe.previous == Some(ProbeResult::Rejected));
         self.inconclusive = None;
@@ -277,7 +284,7 @@ impl Versions {
             }
             (ProbeResult::Rejected, Some(ProbeResult::Inconclusive(reason))) => {
                 self.reject_current();
-                self.inconclusive = Some(reason);
+                self.inconclusive = is_in_question.then_some(reason);
                 self.weaken_suspicion();
             }
             (ProbeResult::Rejected, None | Some(ProbeResult::Rejected)) => {
@@ -288,13 +295,17 @@ impl Versions {
                 }
             }
             (ProbeResult::Inconclusive(reason), _) => {
-                self.inconclusive = Some(reason);
+                self.inconclusive = is_in_question.then_some(reason);
                 if let Verification::Pending { previous } = &self.verification {
                     self.verification = Verification::Inconclusive { previous: Arc::clone(previous) };
                     self.weaken_suspicion();
                 }
             }
         }
+    }
+
+    fn is_current(&self, version: &Arc<SecretVersion>) -> bool {
+        Arc::ptr_eq(version, &self.current)
     }
 
     /// Without another version, the current one is sent all the same.

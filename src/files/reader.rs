@@ -3,12 +3,12 @@
 //! ```text
 //! reading ── the file is read ──→ the next one
 //!    └────── it takes too long ─→ hung: the thread stays with that file, another one reads on
-//! hung ───── it is read at last ─→ the answer is given, and the thread ends
+//! hung ───── it is read at last ─→ the answer is sent, and the thread ends
 //! ```
 //!
-//! A file that hangs costs one thread, and is not tried a second time before that thread is back. The same goes for a whole
-//! directory as soon as two of its files hang. There are at most [`MAX_HUNG`] such threads. If all of them wait, nothing is read
-//! until one is back: all files then count as hung, so that no caller waits and nothing piles up.
+//! A file that hangs costs one thread, and is not tried again before that thread is back. The same goes for a whole directory as
+//! soon as two of its files hang. There are at most [`MAX_HUNG`] such threads. If all of them wait, nothing is read until one is
+//! back. All files count as hung then, so that no caller waits and no queue grows.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,7 +24,7 @@ use super::watched::WatchedFile;
 use super::{hung, read_whole};
 use crate::event;
 
-/// How often watched files are looked at.
+/// How often watched files are checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a file may take before another thread reads on.
@@ -53,8 +53,8 @@ struct Shared {
 struct State {
     jobs: VecDeque<Job>,
     watched: Vec<Weak<WatchedFile>>,
-    /// How many of the watched files are not yet looked at in this round.
-    left: usize,
+    /// How many of the watched files are not yet checked in this round.
+    unchecked: usize,
     /// Whether the thread that begins rounds runs.
     has_clock: bool,
     /// The number of the thread that reads; 0 before there is one. A thread that finds another number ends.
@@ -70,26 +70,26 @@ struct State {
 enum Job {
     /// Reads a whole file.
     Read { path: Arc<Path>, limit: usize, answer: oneshot::Sender<Answer> },
-    /// Looks whether a file has changed.
-    Look(Arc<WatchedFile>),
+    /// Checks whether a file has changed.
+    Check(Arc<WatchedFile>),
 }
 
 impl Reader {
     /// Queues the reading of a file behind all earlier jobs.
     pub(super) fn read(&self, path: &Path, limit: usize) -> io::Result<oneshot::Receiver<Answer>> {
         let (answer, receiver) = oneshot::channel();
-        self.ask(Job::Read { path: path.into(), limit, answer })?;
+        self.queue(Job::Read { path: path.into(), limit, answer })?;
         Ok(receiver)
     }
 
-    /// Queues a look at a file, which is repeated every second for as long as `watched` is held.
+    /// Queues a check of a file, which is repeated every second for as long as `watched` is held.
     pub(super) fn watch(&self, watched: &Arc<WatchedFile>) {
-        // It fails only without a thread, and then reading the file fails, too, which is reported.
-        drop(self.ask(Job::Look(Arc::clone(watched))));
+        // It fails only without a thread. Then reading the file fails as well, which is reported.
+        drop(self.queue(Job::Check(Arc::clone(watched))));
         self.lock().watched.push(Arc::downgrade(watched));
     }
 
-    fn ask(&self, job: Job) -> io::Result<()> {
+    fn queue(&self, job: Job) -> io::Result<()> {
         let mut state = self.lock();
         if !state.has_clock {
             let clock = self.clone();
@@ -147,16 +147,16 @@ impl Reader {
         loop {
             sleep(POLL_INTERVAL);
             let mut state = self.lock();
-            self.look_for_hung(&mut state, Instant::now());
-            if state.left == 0 {
+            self.detect_hung(&mut state, Instant::now());
+            if state.unchecked == 0 {
                 state.watched.retain(|watched| watched.strong_count() > 0);
-                state.left = state.watched.len();
+                state.unchecked = state.watched.len();
             }
             self.0.work.notify_one();
         }
     }
 
-    fn look_for_hung(&self, state: &mut State, now: Instant) {
+    fn detect_hung(&self, state: &mut State, now: Instant) {
         let hangs = |since: Instant| now.saturating_duration_since(since) >= HANG_TIMEOUT;
         if state.hung.len() >= MAX_HUNG {
             if state.reading.as_ref().is_some_and(|(_, since)| hangs(*since)) {
@@ -168,7 +168,7 @@ impl Reader {
     }
 
     fn replace(&self, state: &mut State, path: Arc<Path>) {
-        // Before there is a thread for it: this one is not to find its own number once more.
+        // Chosen before there is a thread for it, so that this one cannot find its own number again.
         let number = state.thread + 1;
         if self.spawn(number).is_err() {
             // It is tried again in a second.
@@ -200,14 +200,14 @@ impl State {
             return Some(job);
         }
         loop {
-            self.left = self.left.checked_sub(1)?;
-            if let Some(watched) = self.watched.get(self.left).and_then(Weak::upgrade) {
-                return Some(Job::Look(watched));
+            self.unchecked = self.unchecked.checked_sub(1)?;
+            if let Some(watched) = self.watched.get(self.unchecked).and_then(Weak::upgrade) {
+                return Some(Job::Check(watched));
             }
         }
     }
 
-    /// Answers every job and tells of every watched file that it hangs.
+    /// Answers every job, and notes of every watched file that it hangs.
     fn give_up_all(&mut self) {
         self.jobs.drain(..).for_each(Job::give_up);
         self.watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.give_up());
@@ -223,23 +223,23 @@ impl Job {
     fn path(&self) -> &Arc<Path> {
         match self {
             Job::Read { path, .. } => path,
-            Job::Look(watched) => &watched.path,
+            Job::Check(watched) => &watched.path,
         }
     }
 
     fn run(self) {
         match self {
-            // The caller waits no longer.
+            // Its caller has stopped waiting.
             Job::Read { answer, .. } if answer.is_closed() => {}
             Job::Read { path, limit, answer } => drop(answer.send(read_whole(&path, limit))),
-            Job::Look(watched) => watched.look(),
+            Job::Check(watched) => watched.check(),
         }
     }
 
     fn give_up(self) {
         match self {
             Job::Read { answer, .. } => drop(answer.send(Err(hung()))),
-            Job::Look(watched) => watched.give_up(),
+            Job::Check(watched) => watched.give_up(),
         }
     }
 }
@@ -265,15 +265,15 @@ mod tests {
         let reader = stuck(begun);
         let changed = Arc::default();
         let watched = Arc::new(WatchedFile::new(Path::new("Cargo.toml"), 1 << 20, Arc::clone(&changed)));
-        watched.look();
+        watched.check();
         reader.watch(&watched);
         let mut answer = reader.read(Path::new("Cargo.toml"), 1 << 20).unwrap();
-        reader.look_for_hung(&mut reader.lock(), begun);
+        reader.detect_hung(&mut reader.lock(), begun);
         assert!(answer.try_recv().is_err() && !reader.lock().jobs.is_empty(), "it may be read in time");
-        reader.look_for_hung(&mut reader.lock(), begun + HANG_TIMEOUT);
+        reader.detect_hung(&mut reader.lock(), begun + HANG_TIMEOUT);
         assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(reader.lock().jobs.is_empty());
-        let mut told = Box::pin(changed.notified());
-        assert!(told.as_mut().enable(), "what is watched may be too old from now on");
+        let mut notified = Box::pin(changed.notified());
+        assert!(notified.as_mut().enable(), "what is watched may be too old from now on");
     }
 }

@@ -1,4 +1,4 @@
-//! A file that is polled: Kubernetes swaps a link above it, which notifications of the file miss.
+//! A file that is polled. Notifications are not enough: Kubernetes swaps a link in the path, which they miss.
 
 use std::fs::{self, Metadata};
 use std::hash::{BuildHasher, RandomState};
@@ -13,13 +13,14 @@ use tokio::sync::Notify;
 
 use super::read_whole;
 
-/// How old the last change of a file must be before its attributes show the next one: their clock is coarse.
+/// How old the last change of a file must be before its attributes certainly show the next one, because their clock is coarse.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// How long a file is not read again while its attributes stay the same: not every file system keeps them up to date.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
-/// Makes hashes with a key of this process, which say nothing of a private key; the private key itself is not held for this.
+/// The hash function of this process. Hashes with its random seed tell nothing of a private key, and the private key itself is not
+/// kept.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// One watched file.
@@ -28,20 +29,20 @@ pub(super) struct WatchedFile {
     pub(super) path: Arc<Path>,
     limit: usize,
     changed: Arc<Notify>,
-    seen: Mutex<LastLook>,
+    last: Mutex<LastCheck>,
 }
 
-/// The state of a file when it was last looked at.
+/// The state of a file when it was last checked.
 #[derive(Debug, Default)]
-struct LastLook {
+struct LastCheck {
     content: Content,
-    /// Its attributes when it was last read, and when that was; absent if they do not show the next change.
-    last: Option<(Attributes, Instant)>,
+    /// Its attributes when it was last read, and when that was. Absent if they may not show the next change.
+    read: Option<(Attributes, Instant)>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Content {
-    /// It was not yet looked at.
+    /// It was not checked yet.
     #[default]
     Unknown,
     /// Reading it hangs.
@@ -64,20 +65,20 @@ struct Attributes {
 
 impl WatchedFile {
     pub(super) fn new(path: &Path, limit: usize, changed: Arc<Notify>) -> WatchedFile {
-        WatchedFile { path: path.into(), limit, changed, seen: Mutex::default() }
+        WatchedFile { path: path.into(), limit, changed, last: Mutex::default() }
     }
 
-    /// Looks at it on this thread. Changes nothing if the process has no descriptor left.
-    pub(super) fn look(&self) {
+    /// Checks the file on this thread. Does nothing if the process has no descriptor left.
+    pub(super) fn check(&self) {
         let found = fs::metadata(&self.path).map(|found| Attributes::of(&found));
-        let (content, last) = match found {
+        let (content, read) = match found {
             Ok(found) if self.lock().needs_no_reading(found) => return,
             Ok(found) => {
                 let begun = (SystemTime::now(), Instant::now());
                 match read_whole(&self.path, self.limit) {
                     Ok(bytes) => {
-                        let last = found.are_settled(begun.0).then_some((found, begun.1));
-                        (Content::Hash(HASHER.hash_one(bytes.as_slice())), last)
+                        let read = found.are_settled(begun.0).then_some((found, begun.1));
+                        (Content::Hash(HASHER.hash_one(bytes.as_slice())), read)
                     }
                     Err(error) if lacks_descriptors(&error) => return,
                     Err(error) => (Content::Unreadable(error.kind()), None),
@@ -85,31 +86,31 @@ impl WatchedFile {
             }
             Err(error) => (Content::Unreadable(error.kind()), None),
         };
-        self.note(content, last);
+        self.note(content, read);
     }
 
-    /// Notes that it hangs, or cannot be looked at because others do.
+    /// Notes that the file hangs, or cannot be checked because others hang.
     pub(super) fn give_up(&self) {
         self.note(Content::Hung, None);
     }
 
-    fn note(&self, content: Content, last: Option<(Attributes, Instant)>) {
-        let mut seen = self.lock();
-        let before = std::mem::replace(&mut *seen, LastLook { content, last }).content;
-        drop(seen);
+    fn note(&self, content: Content, read: Option<(Attributes, Instant)>) {
+        let mut last = self.lock();
+        let before = std::mem::replace(&mut *last, LastCheck { content, read }).content;
+        drop(last);
         if before != content && before != Content::Unknown {
             self.changed.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, LastLook> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LastCheck> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl LastLook {
+impl LastCheck {
     fn needs_no_reading(&self, found: Attributes) -> bool {
-        self.last.is_some_and(|(attributes, read)| attributes == found && read.elapsed() < MAX_AGE)
+        self.read.is_some_and(|(attributes, read)| attributes == found && read.elapsed() < MAX_AGE)
     }
 }
 
@@ -124,7 +125,7 @@ impl Attributes {
         }
     }
 
-    /// Whether the next change is certain to have other times.
+    /// Returns whether the next change is certain to have other times.
     fn are_settled(&self, now: SystemTime) -> bool {
         let changed = u64::try_from(self.changed.0).ok().and_then(|seconds| {
             let since = Duration::new(seconds, u32::try_from(self.changed.1).ok()?);
@@ -134,7 +135,7 @@ impl Attributes {
     }
 }
 
-/// Whether an error says that the process, or the machine, has no descriptor left.
+/// Returns whether an error says that the process, or the machine, has no descriptor left.
 fn lacks_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     async fn has_changed(watched: &WatchedFile) -> bool {
-        watched.look();
+        watched.check();
         poll_fn(|context| Poll::Ready(pin!(watched.changed.notified()).poll(context).is_ready())).await
     }
 
@@ -185,13 +186,13 @@ mod tests {
         let file = dir.path().join("key");
         fs::write(&file, "old").unwrap();
         let watched = WatchedFile::new(&file, 100, Arc::default());
-        watched.look();
-        assert!(watched.lock().last.is_none(), "the next change may come within the same tick of the clock");
+        watched.check();
+        assert!(watched.lock().read.is_none(), "the next change may come within the same tick of the clock");
         let found = Attributes::of(&fs::metadata(&file).unwrap());
         assert!(!found.are_settled(SystemTime::now()));
         assert!(found.are_settled(SystemTime::now() + SETTLE_TIME));
         assert!(!found.are_settled(SystemTime::UNIX_EPOCH), "a clock that was set back tells nothing");
-        let known = LastLook { content: Content::Unknown, last: Some((found, Instant::now())) };
+        let known = LastCheck { content: Content::Unknown, read: Some((found, Instant::now())) };
         assert!(known.needs_no_reading(found));
         for other in [
             Attributes { inode: found.inode + 1, ..found },
@@ -201,6 +202,6 @@ mod tests {
             assert!(!known.needs_no_reading(other));
         }
         let long_ago = Instant::now().checked_sub(MAX_AGE).unwrap();
-        assert!(!LastLook { content: Content::Unknown, last: Some((found, long_ago)) }.needs_no_reading(found));
+        assert!(!LastCheck { content: Content::Unknown, read: Some((found, long_ago)) }.needs_no_reading(found));
     }
 }

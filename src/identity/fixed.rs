@@ -1,6 +1,6 @@
-//! `tenant: { fixed: NAME }`: whoever reaches the listener is this tenant.
+//! `tenant: { fixed: NAME }`: every caller of the listener is this tenant.
 //!
-//! The configuration allows it only where reaching the listener is itself the proof: on loopback.
+//! The configuration allows it only if reaching the listener proves enough: on this machine, or for `trusted_peers`.
 
 use std::sync::Arc;
 

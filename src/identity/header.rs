@@ -1,4 +1,4 @@
-//! `tenant: { header: NAME }`: a header names the tenant, and is believed because of who sends it.
+//! `tenant: { header: NAME }`: a header names the tenant, and is believed because its sender is trusted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::tenant::Tenant;
 
 use super::Error;
 
-/// The tenants by name, found by one hash look-up however many there are.
+/// The tenants by name.
 pub type Tenants = HashMap<Box<[u8]>, Arc<Tenant>>;
 
-/// The header of a listener, and whom it can name.
+/// The header of a listener, and the tenants that it can name.
 #[derive(Debug)]
 pub struct Header {
     /// Its name.

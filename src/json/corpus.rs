@@ -1,20 +1,20 @@
-//! What is JSON and what is not, case by case: each with what must happen to it, whether it is read or opaque.
+//! Cases of valid and invalid JSON, each with its expected result, both for read and for opaque values.
 
 use super::{Malformed, Reason, Shape, scan};
 
-/// Reads every case below: its elements, and the members of the objects among them.
+/// A shape that reads every case below: its elements, and the members of objects among them.
 static READ: Shape = Shape::Elements(&Shape::Object(&[("a", Shape::Elements(&Shape::Object(&[])))]));
 
 const DEPTH: usize = 64;
 
-/// What becomes of a body as it is, and of it as the only element of an array that is read, which must be the same.
+/// Returns the result for a body, which must be the same if it is the only element of an array that is read.
 fn outcome(body: &[u8]) -> Result<(), Malformed> {
     let bare = scan(body, &Shape::Opaque, DEPTH).map(|_| ());
     let element = [b"[", body, b"]"].concat();
     let read = scan(&element, &READ, DEPTH).map(|_| ());
     let opaque = scan(&element, &Shape::Opaque, DEPTH).map(|_| ());
     assert_eq!(read, opaque, "{}", body.escape_ascii());
-    // White space may make an element of an empty body, but only a value makes a body.
+    // White space alone may be inside an array, but is not a body.
     if bare.is_ok() {
         assert_eq!(read, Ok(()), "{}", body.escape_ascii());
     }
@@ -27,7 +27,7 @@ fn accepted(cases: &[&[u8]]) {
     }
 }
 
-/// Each case with the offset and the reason of its fault.
+/// Cases with the offset and the reason of their faults.
 fn refused(cases: &[(&[u8], usize, Reason)]) {
     for (body, offset, reason) in cases {
         let fault = outcome(body).expect_err(&body.escape_ascii().to_string());
@@ -131,7 +131,7 @@ fn strings_of_the_grammar_are_accepted() {
     ]);
 }
 
-/// What the grammar leaves to the reader. Nothing is decoded here, so it passes.
+/// Cases that the grammar leaves to the reader. Nothing is decoded here, so they pass.
 #[test]
 fn what_readers_may_disagree_on_passes_where_it_is_not_read() {
     accepted(&[

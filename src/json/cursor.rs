@@ -1,19 +1,20 @@
-//! Walking over the bytes of a body: white space, names, strings, numbers, words. The grammar's leaves (RFC 8259).
+//! Moves over the bytes of a body: white space, names, strings, numbers, words, which are the leaves of the grammar
+//! (RFC 8259).
 //!
-//! A cursor is a value that the loops above keep in registers: what is seldom needed takes and gives it by value, and
-//! the rest is inlined.
+//! A cursor is a value that the loops of the callers keep in registers: rare paths take and return it by value, and the
+//! others are inlined.
 
 use super::malformed::{Malformed, Reason};
 use super::run;
 
-/// A place in a body.
+/// A position in a body.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-/// The offsets between which the characters of a string lie, and whether a backslash is among them.
+/// The offsets of a string's characters, and whether a backslash is among them.
 #[derive(Clone, Copy)]
 pub(super) struct Text {
     pub(super) start: usize,
@@ -26,13 +27,13 @@ impl<'a> Cursor<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// The offset of the byte that comes next.
+    /// Returns the offset of the next byte.
     #[inline(always)]
     pub(super) fn at(self) -> usize {
         self.at
     }
 
-    /// The byte that comes next; NUL at the end, which no rule allows outside strings, so every rule fails there.
+    /// Returns the next byte; NUL at the end, which no rule allows outside strings, so that every rule fails there.
     #[inline(always)]
     pub(super) fn peek(self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
@@ -43,7 +44,7 @@ impl<'a> Cursor<'a> {
         self.at += 1;
     }
 
-    /// Whether `byte` comes next; if so, it is passed.
+    /// Skips `byte` if it is the next one; returns whether it was.
     #[inline(always)]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let taken = self.peek() == byte;
@@ -64,7 +65,7 @@ impl<'a> Cursor<'a> {
         Malformed::new(self.at, reason, self.is_at_end())
     }
 
-    /// Passes white space.
+    /// Skips white space.
     #[inline(always)]
     pub(super) fn blank(&mut self) {
         while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
@@ -72,7 +73,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes a name, its colon and the white space up to its value.
+    /// Skips a name, its colon and the white space up to its value.
     #[inline(always)]
     pub(super) fn name(&mut self, expected: Reason) -> Result<Text, Malformed> {
         if self.peek() != b'"' {
@@ -87,7 +88,7 @@ impl<'a> Cursor<'a> {
         Ok(name)
     }
 
-    /// Passes a comma with the white space behind it, or else `end`; whether it was a comma.
+    /// Skips a comma and the white space behind it, or else `end`; returns whether it was a comma.
     #[inline(always)]
     pub(super) fn comma(&mut self, end: u8, expected: Reason) -> Result<bool, Malformed> {
         if self.take(b',') {
@@ -100,7 +101,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes a string, from its opening quote.
+    /// Skips a string, from its opening quote.
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text, Malformed> {
         self.skip();
@@ -115,7 +116,7 @@ impl<'a> Cursor<'a> {
         Ok(Text { start, end: self.at - 1, escaped: true })
     }
 
-    /// Passes the rest of a string, from its first backslash, control character or missing end.
+    /// Skips the rest of a string, from its first backslash, control character or missing end.
     #[inline(never)]
     fn rest_of_string(mut self) -> Result<Self, Malformed> {
         loop {
@@ -132,7 +133,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes one escape, from its backslash. Halves of surrogate pairs pass: the grammar has them.
+    /// Skips one escape, from its backslash. Halves of surrogate pairs are accepted, as in the grammar.
     #[inline(always)]
     fn escape(&mut self) -> Result<(), Malformed> {
         self.skip();
@@ -152,7 +153,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Passes a number of any size, from its sign or first digit.
+    /// Skips a number of any size, from its sign or first digit.
     #[inline(always)]
     pub(super) fn number(&mut self) -> Result<(), Malformed> {
         self.take(b'-');
@@ -187,7 +188,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Passes `word`, of which the first letter was seen.
+    /// Skips `word`, whose first letter was seen.
     #[inline(always)]
     pub(super) fn word<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Malformed> {
         if self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) != Some(word) {

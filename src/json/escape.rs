@@ -1,24 +1,24 @@
-//! What the characters between a string's quotes mean.
+//! Decodes the characters between a string's quotes.
 
 use std::borrow::Cow;
 
-/// The text of a string that was found well-formed; `None` if an escaped half of a surrogate pair stands alone in it,
-/// because no text has one.
+/// Returns the text of a well-formed string; `None` if it contains a lone escaped half of a surrogate pair, which no
+/// text can have.
 pub(super) fn exact(raw: &str) -> Option<Cow<'_, str>> {
     unescape(raw, None)
 }
 
-/// The text of a string that was found well-formed, with U+FFFD for every half of a surrogate pair that stands alone.
+/// Returns the text of a well-formed string, with U+FFFD for every lone half of a surrogate pair.
 pub(super) fn lossy(raw: &str) -> Cow<'_, str> {
     unescape(raw, Some(char::REPLACEMENT_CHARACTER)).unwrap_or(Cow::Borrowed(raw))
 }
 
-/// Whether a string that was found well-formed means `text`.
+/// Returns whether a well-formed string means `text`.
 pub(super) fn means(raw: &str, text: &str) -> bool {
     if raw.contains('\\') { exact(raw).is_some_and(|meant| meant == text) } else { raw == text }
 }
 
-/// `lone` is what stands for a lone half of a surrogate pair.
+/// Decodes with `lone` in place of a lone half of a surrogate pair.
 fn unescape(raw: &str, lone: Option<char>) -> Option<Cow<'_, str>> {
     let Some((plain, mut rest)) = raw.split_once('\\') else { return Some(Cow::Borrowed(raw)) };
     let mut text = String::with_capacity(raw.len());
@@ -50,7 +50,7 @@ fn unescape(raw: &str, lone: Option<char>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The code unit behind a `\u`, with the one that completes it if there is one, and what comes behind.
+/// Returns the code unit after a `\u`, with the one that completes the pair, if any, and the rest.
 fn units(rest: &str) -> (impl Iterator<Item = u16>, &str) {
     let (first, behind) = unit(rest);
     let mut units = [Some(first), None];

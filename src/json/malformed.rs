@@ -1,8 +1,8 @@
-//! Why a body is not JSON, and where.
+//! The reason why a body is not JSON, and the position.
 
 use std::fmt;
 
-/// A body that is not JSON, or that nests deeper than is allowed.
+/// The error of a body that is not JSON or is nested too deep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed {
     offset: usize,
@@ -10,38 +10,38 @@ pub struct Malformed {
     at_end: bool,
 }
 
-/// What was wrong at the place where reading stopped.
+/// The fault at the position where reading stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// Something else stands where a value must begin.
+    /// Something other than a value.
     #[error("a value was expected")]
     Value,
-    /// A member begins without a quote.
+    /// A member without an opening quote.
     #[error("a name in double quotes was expected")]
     Name,
-    /// The first thing in an object is neither a name nor its end.
+    /// Neither a name nor the end of the object after its opening brace.
     #[error("a name in double quotes or }} was expected")]
     NameOrBrace,
     /// A name without its colon.
     #[error("a colon was expected")]
     Colon,
-    /// Something else stands behind a member.
+    /// Neither a comma nor the end of the object after a member.
     #[error("a comma or }} was expected")]
     CommaOrBrace,
-    /// Something else stands behind an element.
+    /// Neither a comma nor the end of the array after an element.
     #[error("a comma or ] was expected")]
     CommaOrBracket,
     /// A sign, a point or an exponent without its digits.
     #[error("a digit was expected")]
     Digit,
     /// A number such as `012`.
-    #[error("a number must not begin with a needless 0")]
+    #[error("a number must not have a leading 0")]
     LeadingZero,
     /// A byte below 0x20 inside a string.
     #[error("a control character in a string must be escaped")]
     Control,
     /// A backslash before a character that is none of `"\/bfnrtu`.
-    #[error("this is no escape that JSON knows")]
+    #[error("this is not a JSON escape")]
     Escape,
     /// `\u` without four hexadecimal digits.
     #[error("four hexadecimal digits were expected")]
@@ -49,22 +49,22 @@ pub enum Reason {
     /// A string without its closing quote.
     #[error("a closing double quote was expected")]
     Quote,
-    /// A name, where names are read, holds an escaped half of a surrogate pair: readers disagree on what it then is.
-    #[error("a name must not hold half of a surrogate pair")]
+    /// An escaped half of a surrogate pair in a name that is read: parsers disagree on such a name.
+    #[error("a name must not contain half of a surrogate pair")]
     LoneSurrogate,
     /// A byte order mark of UTF-8 or UTF-16 before the value.
-    #[error("a byte order mark must not begin it")]
+    #[error("a byte order mark is not allowed")]
     ByteOrderMark,
     /// Bytes that are not UTF-8.
     #[error("the bytes are not UTF-8")]
     Utf8,
-    /// One array or object more inside another than is allowed.
+    /// Arrays and objects nested too deep.
     #[error("arrays and objects are nested too deep")]
     Depth,
-    /// Something follows the value.
+    /// Something after the value.
     #[error("nothing may follow the value")]
     Trailing,
-    /// 4 GiB and more.
+    /// A body of 4 GiB or more.
     #[error("the body is too long to be read")]
     Length,
 }
@@ -74,19 +74,20 @@ impl Malformed {
         Self { offset, reason, at_end }
     }
 
-    /// Where reading stopped, in bytes from the beginning; the body's length where it ended too early.
+    /// Returns the position where reading stopped, in bytes from the beginning; the body's length if it ended too
+    /// early.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// What was wrong there.
+    /// Returns the fault at that position.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The line and column of the fault in the `body` that was read, both from 1, the column in bytes.
+    /// Returns the line and column of the fault in `body`, both from 1; the column is in bytes.
     #[must_use]
     pub fn line_and_column(&self, body: &[u8]) -> (usize, usize) {
         let before = body.get(..self.offset).unwrap_or(body);

@@ -1,11 +1,11 @@
-//! Which of the containers around a place are objects: a bit each, so that depth costs the stack nothing.
+//! Which of the open containers are objects: one bit each, so that depth costs no stack.
 
 const BITS: usize = u64::BITS as usize;
 
-/// The containers that are open, outermost first. Levels beyond 64 are kept on the heap, 8 bytes for each 64.
+/// The open containers, outermost first. Levels beyond 64 are on the heap, 8 bytes for each 64.
 #[derive(Default)]
 pub(super) struct Nesting {
-    /// The innermost container is the lowest bit; set for an object.
+    /// The innermost container is the lowest bit, which is set for an object.
     innermost: u64,
     outer: Vec<u64>,
     levels: usize,
@@ -17,7 +17,7 @@ impl Nesting {
         self.levels == 0
     }
 
-    /// Whether the innermost container is an object.
+    /// Returns whether the innermost container is an object.
     #[inline(always)]
     pub(super) fn in_object(&self) -> bool {
         self.innermost & 1 == 1

@@ -1,8 +1,8 @@
-//! The scanner beside serde_json, on documents that are generated, spoiled byte by byte, and random.
+//! Compares the scanner with serde_json on documents that are generated, corrupted byte by byte, and random.
 //!
-//! `IgnoredAny` has the grammar and nothing else: it takes lone halves of surrogate pairs, numbers of any size and any
-//! depth, exactly as the scanner does where nothing is read. `Value` takes less: neither of the first two, and 127
-//! levels at most. Neither minds repeated names.
+//! `IgnoredAny` has only the grammar: it accepts lone halves of surrogate pairs, numbers of any size and any depth,
+//! exactly like the scanner for opaque values. `Value` accepts neither of the first two, and at most 127 levels. Both
+//! accept repeated names.
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
@@ -32,7 +32,7 @@ fn agree(body: &[u8]) {
     }
 }
 
-/// What was recorded is what serde_json read, as far as the shape goes.
+/// Asserts that the recorded values are those that serde_json read, as far as the shape lists them.
 fn same(value: Value<'_>, json: &serde_json::Value) {
     assert_eq!(&serde_json::from_str::<serde_json::Value>(value.raw()).unwrap(), json);
     let kind = match json {
@@ -45,7 +45,7 @@ fn same(value: Value<'_>, json: &serde_json::Value) {
     };
     assert_eq!(value.kind(), kind);
     assert_eq!(value.text().as_deref(), json.as_str());
-    // To serde_json, -0 is a float.
+    // For serde_json, -0 is a float.
     assert_eq!(value.as_i64().filter(|_| value.raw() != "-0"), json.as_i64());
     for (index, element) in value.elements().enumerate() {
         same(element, &json[index]);
@@ -64,7 +64,7 @@ fn blank() -> impl Strategy<Value = String> {
     prop_oneof![4 => Just(String::new()), 1 => "[ \n\r\t]{1,3}"]
 }
 
-/// A string as it is written: ordinary characters, every escape, halves of surrogate pairs.
+/// A string as written: ordinary characters, every escape, halves of surrogate pairs.
 fn string() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         8 => "[ !#-\\[\\]-~]{1,40}",

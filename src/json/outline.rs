@@ -1,31 +1,32 @@
-//! What was recorded of a body: where the values lie that are read, and how they hang together.
+//! The outline of a body: the positions of the values that are read, and their tree.
 
 use super::cursor::Text;
 use super::value::{Kind, Value};
 
-/// The parent of the outermost value.
+/// The parent index of the outermost value.
 pub(super) const ROOT: usize = u32::MAX as usize;
 
-/// What a value is called where it stands.
+/// The key of a value in its container.
 pub(super) enum Name {
     /// A member's name.
     Text(Text),
-    /// How many elements come before it; 0 for the outermost value.
+    /// The index of an element; 0 for the outermost value.
     Nth(usize),
 }
 
-/// A value's place. Offsets are of 32 bits because a hostile body is mostly members; the body's length was checked.
+/// A value's position. Offsets have 32 bits because a hostile body may consist mostly of members; the body's length was
+/// checked.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) name_escaped: bool,
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Where a member's name lies, without its quotes; of an element, `name_start` is how many come before it.
+    /// The position of a member's name, without its quotes. For an element, `name_start` is its index.
     pub(super) name_start: u32,
     pub(super) name_end: u32,
     pub(super) parent: u32,
-    /// The node behind all that is inside this one.
+    /// The index of the node after all nodes inside this one.
     pub(super) next: u32,
 }
 
@@ -62,7 +63,7 @@ fn short(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
 }
 
-/// The values of a body that its [`Shape`](super::Shape) asked for, in the order of the body.
+/// The values of a body that its [`Shape`](super::Shape) lists, in the order of the body.
 #[derive(Debug)]
 pub struct Outline<'a> {
     text: &'a str,
@@ -70,20 +71,20 @@ pub struct Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
-    /// The first of `nodes` is the outermost value.
+    /// Creates an outline; the first of `nodes` is the outermost value.
     pub(super) fn new(text: &'a str, nodes: Vec<Node>) -> Self {
         Self { text, nodes }
     }
 
-    /// The outermost value.
+    /// Returns the outermost value.
     #[must_use]
     pub fn root(&self) -> Value<'_> {
         Value::new(self, 0)
     }
 
-    /// Every member of an object that is read whose name, unescaped, an earlier member of that object has.
+    /// Returns every member whose name, unescaped, an earlier member of the same object has, in objects that are read.
     ///
-    /// The time it takes grows with the number of members, not with its square.
+    /// The time grows linearly with the number of members.
     pub fn duplicates(&self) -> impl Iterator<Item = Value<'_>> {
         let objects = self.nodes.iter().enumerate().filter(|(_, node)| node.kind == Kind::Object);
         objects.flat_map(|(node, _)| Value::new(self, node).repeated())

@@ -1,13 +1,14 @@
-//! Finding where a run of ordinary string bytes ends: most bytes of a body lie in strings, so this is where the time
-//! of a large one goes.
+//! Finds the end of a run of ordinary string bytes. Most bytes of a body are in strings, so a large body takes most
+//! time here.
 
 use wide::u8x16;
 
 const BLOCK: usize = 16;
-/// Long runs are tested by the cache line: four blocks cost one branch.
+/// Long runs are tested by cache lines: four blocks cost one branch.
 const LINE: usize = 64;
 
-/// The offset of the first quote, backslash or control character at or behind `from`; the length if there is none.
+/// Returns the offset of the first quote, backslash or control character at or after `from`; the length if there is
+/// none.
 #[inline(always)]
 pub(super) fn end(bytes: &[u8], from: usize) -> usize {
     // Names and short strings end within the first block.

@@ -1,6 +1,6 @@
-//! The one pass over a body: its grammar, its depth, and what a [`Shape`] asks to be recorded.
+//! The single pass over a body: checks its grammar and depth, and records the values that a [`Shape`] lists.
 //!
-//! What is read is read by recursion, as deep as the shape is; all else is passed in a loop.
+//! Listed values are read by recursion, as deep as the shape; all others are skipped in a loop.
 
 use super::cursor::{Cursor, Text};
 use super::malformed::{Malformed, Reason};
@@ -9,30 +9,30 @@ use super::skip::{enter, skip};
 use super::value::Kind;
 use super::{escape, outline};
 
-/// What is read of a value; all else of it is only checked.
+/// The parts of a value that are recorded; the rest is only checked.
 #[derive(Debug)]
 pub enum Shape {
-    /// Nothing but that the value is there.
+    /// Only the value as a whole.
     Opaque,
-    /// The members of an object; the value of a listed name by that name's shape, the others as opaque.
+    /// The members of an object: those with a listed name by that name's shape, the others as opaque values.
     Object(&'static [(&'static str, Shape)]),
     /// The elements of an array, each by this shape.
     Elements(&'static Shape),
 }
 
-/// As many nodes as ordinary bodies have, so that one allocation is enough for them.
+/// The number of nodes of ordinary bodies, so that one allocation is enough for them.
 const ORDINARY_NODES: usize = 24;
 
-/// Checks that `body` is one JSON value in UTF-8 (RFC 8259, without a byte order mark), at most `max_depth` arrays and
-/// objects inside each other, and records where that lies which `shape` asks for.
+/// Checks that `body` is one JSON value in UTF-8 (RFC 8259, without a byte order mark) with at most `max_depth` nested
+/// arrays and objects, and records the positions of the values that `shape` lists.
 ///
-/// A value of another kind than its shape's is recorded with its kind and not read further. A shape that holds itself
-/// is followed by recursion: `max_depth` must then be small.
+/// A value of another kind than its shape is recorded with its kind, and its content is not read. A shape that contains
+/// itself is followed by recursion: `max_depth` must then be small.
 ///
 /// # Errors
 ///
-/// The first fault, with its offset. Also where a name in an object that is read holds an escaped half of a surrogate
-/// pair, because a reader that drops it would see another name; elsewhere those pass, as the grammar allows them.
+/// The first fault, with its offset. An escaped half of a surrogate pair is a fault in a name of an object that is
+/// read, because a parser that drops it would see another name. Elsewhere it is accepted, as in the grammar.
 pub fn scan<'a>(body: &'a [u8], shape: &'static Shape, max_depth: usize) -> Result<Outline<'a>, Malformed> {
     if u32::try_from(body.len()).is_err() {
         return Err(Malformed::new(0, Reason::Length, false));
@@ -59,7 +59,7 @@ fn not_utf8(body: &[u8]) -> Malformed {
     Malformed::new(valid, if is_utf16 { Reason::ByteOrderMark } else { Reason::Utf8 }, false)
 }
 
-/// The members that are listed, with their shapes.
+/// The listed members with their shapes.
 type Members = &'static [(&'static str, Shape)];
 
 struct Scan<'a> {
@@ -68,7 +68,7 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Records the value that begins here, inside which `room` arrays and objects may be open at once.
+    /// Records the value that begins here and may contain `room` levels of arrays and objects.
     fn value(
         &mut self,
         cursor: Cursor<'a>,
@@ -132,7 +132,7 @@ impl<'a> Scan<'a> {
         Ok(cursor)
     }
 
-    /// The shape of the member of this name.
+    /// Returns the shape of the member with this name.
     fn shape_of(&self, name: Text, members: Members) -> Result<&'static Shape, Malformed> {
         let raw = self.text.get(name.start..name.end).unwrap_or_default();
         let text = if name.escaped {

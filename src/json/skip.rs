@@ -1,13 +1,12 @@
-//! Passing a value of which nothing is read: its grammar and its depth, in a loop instead of recursion, so that a
-//! caller's nesting has no stack to exhaust.
+//! Skips an opaque value, and checks its grammar and depth, in a loop instead of recursion, so that deep nesting cannot
+//! exhaust the stack.
 
 use super::cursor::Cursor;
 use super::malformed::{Malformed, Reason};
 use super::nesting::Nesting;
 use super::value::Kind;
 
-/// Passes the value that begins at `cursor`, inside which `room` arrays and objects may be open at once, itself
-/// included.
+/// Skips the value that begins at `cursor` and may have `room` levels of arrays and objects, including itself.
 pub(super) fn skip(mut cursor: Cursor<'_>, mut room: usize) -> Result<(Kind, Cursor<'_>), Malformed> {
     let kind = match cursor.peek() {
         b'{' => Kind::Object,
@@ -39,7 +38,7 @@ pub(super) fn skip(mut cursor: Cursor<'_>, mut room: usize) -> Result<(Kind, Cur
                 scalar(&mut cursor)?;
             }
         }
-        // A value ends here, and perhaps what it is in.
+        // A value ends here, and perhaps its containers.
         loop {
             if nesting.is_empty() {
                 return Ok((kind, cursor));
@@ -59,7 +58,7 @@ pub(super) fn skip(mut cursor: Cursor<'_>, mut room: usize) -> Result<(Kind, Cur
     }
 }
 
-/// Passes the bracket or brace that opens a container, and the white space behind it.
+/// Skips the opening bracket or brace of a container, and the white space after it.
 #[inline(always)]
 pub(super) fn enter(cursor: &mut Cursor<'_>, room: usize) -> Result<(), Malformed> {
     if room == 0 {

@@ -1,35 +1,35 @@
-//! A body with insertions and replacements, as the pieces that are sent. What stays is shared, not copied.
+//! Applies insertions and replacements to a body, as pieces to send. Unchanged parts are shared, not copied.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
-/// Bytes that take the place of a part of a body; where that part is empty, they are inserted.
+/// Bytes that replace a part of a body; if that part is empty, they are inserted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Splice {
-    /// What is replaced, in bytes from the beginning of the body.
+    /// The replaced range, in bytes from the beginning of the body.
     pub at: Range<usize>,
-    /// What is sent in its place.
+    /// The replacement.
     pub with: Bytes,
 }
 
-/// Splices that overlap, are not in the order of the body, or lie outside it.
+/// The error of splices that overlap, are out of order, or lie outside the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("splices overlap, are out of order or lie outside the body")]
 pub struct Misplaced;
 
-/// A body in pieces, in the order in which they are sent. No piece is empty.
+/// A body in pieces, in the order of sending. No piece is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Pieces {
     pieces: Vec<Bytes>,
     len: u64,
 }
 
-/// The `body` with every one of `splices` applied. They are in the order of the body; several may be at one place.
+/// Applies `splices` to `body`. They are in the order of the body; several may be at the same position.
 ///
 /// # Errors
 ///
-/// [`Misplaced`] if they are not.
+/// [`Misplaced`] if they are not in order.
 pub fn splice(body: &Bytes, splices: Vec<Splice>) -> Result<Pieces, Misplaced> {
     let mut pieces = Pieces { pieces: Vec::with_capacity(2 * splices.len() + 1), len: 0 };
     let mut sent = 0;
@@ -53,24 +53,24 @@ impl Pieces {
         }
     }
 
-    /// The length of all pieces together, in bytes: the Content-Length of what is sent.
+    /// Returns the length of all pieces together, in bytes: the Content-Length.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing is left of the body.
+    /// Returns whether the body is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The pieces, in order.
+    /// Returns the pieces, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Bytes> {
         self.pieces.iter()
     }
 
-    /// The pieces as one: a copy, for those who print it.
+    /// Returns a copy of all pieces as one, for printing.
     #[must_use]
     pub fn concat(&self) -> Vec<u8> {
         self.pieces.concat()

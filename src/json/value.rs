@@ -1,4 +1,4 @@
-//! One value of an outline, and what it can be asked.
+//! One value of an outline.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,14 +7,14 @@ use std::ops::Range;
 use super::escape;
 use super::outline::{Node, Outline, ROOT};
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `null`
     Null,
     /// `true` or `false`
     Bool,
-    /// A number of any size, as it was written.
+    /// A number of any size, as written.
     Number,
     /// A string.
     String,
@@ -24,10 +24,10 @@ pub enum Kind {
     Array,
 }
 
-/// Up to this many members are compared each with each; more are hashed.
+/// Up to this number, members are compared with each other; more are hashed.
 const FEW: usize = 8;
 
-/// One value that was recorded.
+/// A recorded value.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'o> {
     outline: &'o Outline<'o>,
@@ -39,7 +39,7 @@ impl<'o> Value<'o> {
         Self { outline, node }
     }
 
-    /// Every node number here comes from the outline itself, so the empty node is never met.
+    /// Every index comes from the outline itself, so the empty node is never returned.
     fn node(self) -> &'o Node {
         const NOTHING: &Node = &Node {
             kind: Kind::Null,
@@ -54,30 +54,30 @@ impl<'o> Value<'o> {
         self.outline.nodes.get(self.node).unwrap_or(NOTHING)
     }
 
-    /// What it is.
+    /// Returns its kind.
     #[must_use]
     pub fn kind(self) -> Kind {
         self.node().kind
     }
 
-    /// The offsets between which it lies in the body, its quotes, braces and brackets included.
+    /// Returns its range in the body, including quotes, braces and brackets.
     #[must_use]
     pub fn span(self) -> Range<usize> {
         self.node().start as usize..self.node().end as usize
     }
 
-    /// It as it was written.
+    /// Returns its text as written.
     #[must_use]
     pub fn raw(self) -> &'o str {
         self.outline.slice(self.node().start, self.node().end)
     }
 
-    /// The members of an object that is read, in the order of the body; of everything else, none.
+    /// Returns the members of an object that is read, in the order of the body; nothing for other values.
     pub fn members(self) -> impl Iterator<Item = Value<'o>> {
         self.children(Kind::Object)
     }
 
-    /// The elements of an array that is read, in the order of the body; of everything else, none.
+    /// Returns the elements of an array that is read, in the order of the body; nothing for other values.
     pub fn elements(self) -> impl Iterator<Item = Value<'o>> {
         self.children(Kind::Array)
     }
@@ -88,20 +88,20 @@ impl<'o> Value<'o> {
         std::iter::successors(child(self.node + 1), move |before| child(before.node().next as usize))
     }
 
-    /// The first member of this name, names compared unescaped.
+    /// Returns the first member with this name, compared unescaped.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Value<'o>> {
         self.members().find(|member| member.is_named(name))
     }
 
-    /// A member's name, unescaped; `None` of what is no member.
+    /// Returns a member's name, unescaped; `None` if the value is not a member.
     #[must_use]
     pub fn name(self) -> Option<Cow<'o, str>> {
         let raw = self.raw_name()?;
         Some(if self.node().name_escaped { escape::lossy(raw) } else { Cow::Borrowed(raw) })
     }
 
-    /// Whether it is a member of this name, unescaped.
+    /// Returns whether it is a member with this name, unescaped.
     #[must_use]
     pub fn is_named(self, name: &str) -> bool {
         let escaped = self.node().name_escaped;
@@ -123,32 +123,33 @@ impl<'o> Value<'o> {
         (kind == Kind::String).then(|| self.outline.slice(start + 1, end - 1))
     }
 
-    /// A string's text, unescaped, with U+FFFD for every half of a surrogate pair that stands alone; `None` of what is
-    /// no string.
+    /// Returns a string's text, unescaped, with U+FFFD for every lone half of a surrogate pair; `None` if the value is
+    /// not a string.
     #[must_use]
     pub fn text(self) -> Option<Cow<'o, str>> {
         self.raw_text().map(escape::lossy)
     }
 
-    /// Whether it is a string of exactly this text, unescaped. With a lone half of a surrogate pair it is none.
+    /// Returns whether it is a string with exactly this text, unescaped. A string with a lone half of a surrogate pair
+    /// never is.
     #[must_use]
     pub fn is_text(self, text: &str) -> bool {
         self.raw_text().is_some_and(|raw| escape::means(raw, text))
     }
 
-    /// Whether it is a number written without fraction and exponent, whatever its size.
+    /// Returns whether it is a number written without fraction and exponent, of any size.
     #[must_use]
     pub fn is_integer(self) -> bool {
         self.kind() == Kind::Number && !self.raw().contains(['.', 'e', 'E'])
     }
 
-    /// An integer (see [`is_integer`](Self::is_integer)) that 64 bits with sign can hold.
+    /// Returns it as an integer (see [`is_integer`](Self::is_integer)), if it fits into 64 bits with sign.
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
         if self.is_integer() { self.raw().parse().ok() } else { None }
     }
 
-    /// Its JSON pointer (RFC 6901), of the unescaped names; empty for the outermost value.
+    /// Returns its JSON pointer (RFC 6901), with unescaped names; empty for the outermost value.
     #[must_use]
     pub fn pointer(self) -> String {
         let mut way = vec![self];
@@ -164,11 +165,11 @@ impl<'o> Value<'o> {
         pointer
     }
 
-    /// The members of this object whose name came before.
+    /// Returns the members of this object whose name an earlier member has.
     pub(super) fn repeated(self) -> Vec<Value<'o>> {
         let count = self.members().count();
         if count > FEW {
-            // The standard hasher has a key of the process, so that no caller can choose names that collide.
+            // The standard hasher is seeded at random, so that no caller can choose names that collide.
             let mut seen = HashSet::with_capacity(count);
             return self.members().filter(|member| !seen.insert(member.name())).collect();
         }

@@ -68,7 +68,7 @@ fn tells_of_limits(name: &HeaderName) -> bool {
 }
 
 /// Ends an answer with its head if HTTP gives it no content, as for HEAD, 204 and 304, or if its body is empty.
-pub fn omit_content(method: &Method, response: &mut Response<Body>) {
+pub fn omit_content(method: &Method, response: &mut Response<AnswerBody>) {
     let length = response.body().size_hint().exact();
     let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     response.body_mut().head_only = method == Method::HEAD || has_none || length == Some(0);
@@ -84,7 +84,7 @@ fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
 
 /// What is read and what is still to come of an answer's body.
 #[derive(Debug)]
-pub struct Body {
+pub struct AnswerBody {
     buffered: Option<Bytes>,
     rest: Option<Box<Rest>>,
     record: Option<Box<Record>>,
@@ -113,15 +113,15 @@ struct Rest {
     stalled: Pin<Box<Sleep>>,
 }
 
-impl Body {
+impl AnswerBody {
     /// A body that is complete.
     #[must_use]
-    pub fn whole(body: Bytes) -> Body {
-        Body::new(body, None, false)
+    pub fn whole(body: Bytes) -> AnswerBody {
+        AnswerBody::new(body, None, false)
     }
 
-    fn new(buffered: Bytes, rest: Option<Box<Rest>>, redacted: bool) -> Body {
-        Body {
+    fn new(buffered: Bytes, rest: Option<Box<Rest>>, redacted: bool) -> AnswerBody {
+        AnswerBody {
             buffered: Some(buffered),
             rest,
             record: None,
@@ -146,7 +146,7 @@ impl Body {
         lease: Lease,
         permit: Permit,
         timer: &ResponseTimer,
-    ) -> Result<Body, Error> {
+    ) -> Result<AnswerBody, Error> {
         let patience = timer.timeout();
         let reading = timer.run(read_head(&mut incoming, head), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
@@ -159,7 +159,7 @@ impl Body {
         let (buffered, redacted) = (redactor.redact(buffered, !ended), redactor.has_redacted());
         if ended {
             lease.release();
-            return Ok(Body::new(buffered, None, redacted));
+            return Ok(AnswerBody::new(buffered, None, redacted));
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
@@ -174,7 +174,7 @@ impl Body {
             patience,
             stalled,
         };
-        Ok(Body::new(buffered, Some(Box::new(rest)), redacted))
+        Ok(AnswerBody::new(buffered, Some(Box::new(rest)), redacted))
     }
 
     /// What was read of it before it is passed on.
@@ -191,14 +191,14 @@ impl Body {
 
     /// Leaves out the content, so that nothing is held until the caller takes it.
     #[must_use]
-    pub fn without_content(mut self) -> Body {
+    pub fn without_content(mut self) -> AnswerBody {
         self.buffered = Some(Bytes::new());
         self
     }
 
     /// Ties the record to the end of this body.
     #[must_use]
-    pub fn closing(mut self, mut record: Box<Record>) -> Body {
+    pub fn closing(mut self, mut record: Box<Record>) -> AnswerBody {
         record.facts.key_echoed = self.redacted;
         self.memory = record.memory.take();
         self.record = Some(record);
@@ -207,7 +207,7 @@ impl Body {
 
     /// Lets the caller's connection tell whether it took the answer.
     #[must_use]
-    pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> Body {
+    pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> AnswerBody {
         self.deliveries = Some(deliveries);
         self
     }
@@ -250,7 +250,7 @@ async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, b
     Ok((whole.freeze(), incoming.is_end_stream()))
 }
 
-impl hyper::body::Body for Body {
+impl hyper::body::Body for AnswerBody {
     type Data = Bytes;
     type Error = Broken;
 
@@ -261,7 +261,7 @@ impl hyper::body::Body for Body {
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let Body { rest: Some(rest), record, .. } = &mut *self else { return Poll::Ready(None) };
+        let AnswerBody { rest: Some(rest), record, .. } = &mut *self else { return Poll::Ready(None) };
         let frame = ready!(rest.poll(context));
         if let (true, Some(record)) = (rest.redactor.has_redacted(), record) {
             record.facts.key_echoed = true;
@@ -292,7 +292,7 @@ impl hyper::body::Body for Body {
     }
 }
 
-impl Drop for Body {
+impl Drop for AnswerBody {
     /// hyper does not poll a body that it does not send.
     fn drop(&mut self) {
         if self.head_only {

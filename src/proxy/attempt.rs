@@ -6,7 +6,6 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::refuses_key;
-
 use crate::facts::LookupOutcome;
 use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
@@ -21,7 +20,7 @@ use crate::transport::response::ResponseBody;
 use crate::transport::timer::{GracePeriod, ResponseTimer};
 use crate::upstream::Upstream;
 
-use super::answer::Body;
+use super::answer::AnswerBody;
 use super::credential::ChosenVersion;
 use super::outgoing::Outgoing;
 use super::overtime;
@@ -86,7 +85,7 @@ impl Attempt {
     ///
     /// A refused credential did no work (`asteroid::answer`), so the request is sent a second time if another version is at
     /// hand. If the start can be looked up, that comes before.
-    pub(super) async fn send(mut self) -> Result<Response<Body>, Error> {
+    pub(super) async fn send(mut self) -> Result<Response<AnswerBody>, Error> {
         let mut answered = self.exchange().await;
         // Boxed, as few requests need it and all would carry its future around.
         if let Err(Error::KeyRefused) = answered
@@ -94,7 +93,8 @@ impl Attempt {
             && Box::pin(self.credential.replace_refused()).await
         {
             if let Some(check) = &self.resend_check
-                && let Some(answer) = Box::pin(check.answer(&self)).await?
+                && let Some(answer) =
+                    Box::pin(check.answer(&self.upstream, &self.permit, &self.trace, &self.progress.lookup)).await?
             {
                 return Ok(answer);
             }
@@ -114,7 +114,7 @@ impl Attempt {
         let mut redactor = self.credential.redactor();
         redactor.redact_head(&mut head);
         let max = self.outgoing.operation.rules().answer_head;
-        let body = Body::begin(body, max, redactor, upstream_timer, lease, self.permit, &timer).await;
+        let body = AnswerBody::begin(body, max, redactor, upstream_timer, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(Error::slug));
         Ok(Response::from_parts(head, body?))
     }

@@ -110,16 +110,17 @@ async fn recover(
     outcome: &mut Option<LookupOutcome>,
 ) -> Result<Result<Arc<Reply>, Claim>, Error> {
     let result = lookup.find(keyed.digest).await;
+    let now = Instant::now();
     *outcome = Some(recovery::outcome(&result));
     match result.map_err(Error::Lookup)? {
         LookupResult::One { id, body } => {
             let reply = Arc::new(idempotency::recovered(id));
-            claim.found(Arc::clone(&reply), body, Instant::now()).await;
+            claim.found(Arc::clone(&reply), body, now).await;
             if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
         }
         LookupResult::None => Ok(Err(claim)),
         LookupResult::Several => {
-            claim.unknown(Instant::now()).await;
+            claim.unknown(now).await;
             Err(idempotency::several(lookup.snapshot, keyed))
         }
     }

@@ -16,8 +16,8 @@ use super::redact::KeyRedactor;
 pub(super) struct ChosenVersion {
     credential: Arc<Credential>,
     version: Arc<SecretVersion>,
-    /// Whether the first was refused and this is the other.
-    is_second: bool,
+    /// The version that the upstream refused before, if this is the second.
+    refused: Option<Arc<SecretVersion>>,
 }
 
 impl ChosenVersion {
@@ -28,7 +28,7 @@ impl ChosenVersion {
     /// [`CredentialError`].
     pub(super) fn first(credential: &Arc<Credential>) -> Result<ChosenVersion, CredentialError> {
         let version = credential.version_to_send()?;
-        Ok(ChosenVersion { credential: Arc::clone(credential), version, is_second: false })
+        Ok(ChosenVersion { credential: Arc::clone(credential), version, refused: None })
     }
 
     /// Sets the header of a request that was admitted.
@@ -45,18 +45,18 @@ impl ChosenVersion {
     /// one.
     pub(super) async fn replace_refused(&mut self) -> bool {
         let Some(other) = self.credential.replacement_for(&self.version).await else { return false };
-        (self.version, self.is_second) = (other, true);
+        self.refused = Some(std::mem::replace(&mut self.version, other));
         true
     }
 
     /// Notes that the upstream refused the version, and that the request is not sent again.
     pub(super) fn note_refused(&self) {
-        self.credential.note_refused(self.is_second);
+        self.credential.note_refused(self.refused.is_some());
     }
 
     /// Notes that the upstream accepted the version.
     pub(super) fn note_accepted(&self) {
-        self.credential.note_accepted(&self.version, self.is_second);
+        self.credential.note_accepted(&self.version, self.refused.as_ref());
     }
 
     /// Creates the redactor of the version in the answer.

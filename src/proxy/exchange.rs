@@ -3,39 +3,98 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::Response;
+use hyper::{HeaderMap, Request, Response, Uri};
 
 use crate::asteroid::answer::Proof;
-use crate::facts::{Decision, Outcome};
+use crate::asteroid::operation::Call;
+use crate::facts::{AuditDecision, Outcome};
 use crate::proxy::error::{Error, Form};
-use crate::record::Record;
-use crate::state::{IdempotencyOutcome, Limit, ReservedStart, StartInFlight};
+use crate::record::{Entered, Record};
+use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
 
-use super::answer::Body;
-use super::attempt::Attempt;
+use super::Proxy;
+use super::answer::AnswerBody;
+use super::attempt::{Attempt, Progress};
+use super::credential::ChosenVersion;
+use super::generation::Snapshot;
 use super::listing_check::ListingProbe;
+use super::outgoing::Outgoing;
 use super::overtime::{Continuation, PendingAnswer};
+use super::resend_check::ResendCheck;
+use super::respond::{failed, passed_on};
+use super::settlement::{proof, settle};
+use super::start::PreparedStart;
+use crate::tenant::Tenant;
+use crate::transport;
 
-use super::{failed, idempotency, passed_on};
+/// A request that its tenant's limits admit, with the proofs that it may be sent.
+pub(super) struct Admission<'a> {
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) tenant: &'a Arc<Tenant>,
+    pub(super) call: Call<'a>,
+    pub(super) permit: Permit,
+    pub(super) entered: Entered,
+}
 
-/// A request that is ready to be sent, and what it is sent with.
+/// A start that is ready to be sent.
 pub(super) struct Exchange {
-    pub(super) attempt: Attempt,
-    pub(super) start: ReservedStart,
+    attempt: Attempt,
+    start: ReservedStart,
     /// What awaits its answer after the time-out, if it has a key.
-    pub(super) continuation: Option<Continuation>,
+    continuation: Option<Continuation>,
     /// The probe of the listing that it serves as, if one is due.
-    pub(super) listing_probe: Option<Box<ListingProbe>>,
-    pub(super) form: Form,
+    listing_probe: Option<Box<ListingProbe>>,
+    form: Form,
 }
 
 impl Exchange {
+    /// Creates the exchange of a start that its caller sent to this target, with these headers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKey`], if the last version of the credential has expired meanwhile.
+    pub(super) fn new(
+        proxy: &Proxy,
+        Admission { snapshot, tenant, call, permit, entered }: Admission<'_>,
+        PreparedStart { reserved, keyed, payload, now }: PreparedStart,
+        target: &Uri,
+        headers: HeaderMap,
+        record: &mut Record,
+    ) -> Result<Exchange, Error> {
+        let form = Form::of(&headers);
+        let resend_check = ResendCheck::new(snapshot, tenant, keyed, &headers, record);
+        let outgoing = Outgoing::for_call(snapshot, &call, target, headers, record.facts.request_id.clone(), payload)?;
+        let credential = ChosenVersion::first(&tenant.credential)?;
+        record.facts.fingerprint = Some(credential.fingerprint());
+        record.facts.credential = Some(Arc::clone(&tenant.credential.name));
+        let continuation = reserved.claim.is_some().then(|| Continuation::new(proxy, tenant));
+        let attempt = Attempt {
+            upstream: Arc::clone(&proxy.upstream),
+            outgoing,
+            timeout: snapshot.response_timeout,
+            credential,
+            permit,
+            trace: record.trace.clone(),
+            resend_check,
+            progress: Progress::new(continuation.is_some()),
+            _entered: entered,
+        };
+        let listing_probe =
+            keyed.and_then(|keyed| ListingProbe::of(proxy, snapshot, tenant, keyed.digest, now.monotonic));
+        Ok(Exchange { attempt, start: reserved, continuation, listing_probe, form })
+    }
+
+    /// Returns the request that would be sent.
+    pub(super) fn request(&self) -> Request<transport::body::Body> {
+        self.attempt.request()
+    }
+
     /// Sends the start and returns the answer for its caller. Budget and key are settled then.
-    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<Body> {
+    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<AnswerBody> {
         // Stands in the record if nothing else gets to be written there.
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
-        record.facts.decision = Decision::Sent;
+        record.facts.decision = AuditDecision::Sent;
         let Exchange { attempt, start, continuation, listing_probe, form } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
@@ -69,31 +128,5 @@ impl Exchange {
             Ok(response) => passed_on(response, proof, record),
             Err(error) => failed(&error, form, false, record),
         }
-    }
-}
-
-/// Returns what the end of an exchange proves.
-pub(super) fn proof(ended: &Result<Response<Body>, Error>) -> Proof {
-    match ended {
-        Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
-        Err(error) if error.outcome() == Outcome::NotStarted => Proof::NotStarted,
-        Err(_) => Proof::Inconclusive,
-    }
-}
-
-/// Settles budget and key of a start. Returns what became of the key, if the start has one.
-///
-/// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next start
-/// with the key gets the same answer, if that names the execution.
-pub(super) async fn settle(
-    start: StartInFlight,
-    proof: Proof,
-    answer: Option<&Response<Body>>,
-    now: Instant,
-) -> Option<IdempotencyOutcome> {
-    match (proof, answer) {
-        (Proof::NotStarted, _) => start.not_started().await,
-        (Proof::Started(_), Some(answer)) => start.answered(|| idempotency::reply(answer), now).await,
-        (Proof::Started(_) | Proof::Inconclusive, _) => start.unknown(now).await,
     }
 }

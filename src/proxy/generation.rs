@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use hyper::HeaderMap;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::asteroid::start::Tags;
+use crate::caller::{Caller, Peer};
 use crate::config::resolve::{BODY_TAG, Config, Idempotency, IdempotencyMode, TenantSource};
 use crate::credential::CredentialMap;
-use crate::identity::{self, NamedBy, Tenants};
+use crate::identity::{self, Tenants};
 use crate::metrics::OTHER;
 use crate::state::{Limits, Share, State};
 use crate::tenant::Tenant;
-use crate::transport::endpoint::Scheme;
 
 use super::guard::Hosts;
 use super::rate_limit_headers;
@@ -74,15 +76,38 @@ pub struct Snapshot {
     pub memory_of_nobody: Arc<Share>,
 }
 
-/// Who may call on one address, and as whom.
+/// The part of a generation that belongs to one listener.
 #[derive(Debug)]
 pub struct Listener {
-    /// The names it answers for.
+    /// The names by which callers may address it.
     pub hosts: Hosts,
-    /// How the tenant is identified.
+    /// How it identifies the tenant.
     pub tenant: identity::Source,
-    /// What callers speak.
-    pub scheme: Scheme,
+    /// The networks whose callers it trusts. Empty for all, which the configuration allows only if all are on this machine.
+    pub trusted_peers: Vec<IpNet>,
+}
+
+impl Listener {
+    /// Returns whether a peer may be the caller of any tenant here.
+    #[must_use]
+    pub fn trusts(&self, peer: Peer) -> bool {
+        let is_trusted = |ip| self.trusted_peers.iter().any(|network| network.contains(&ip));
+        self.trusted_peers.is_empty() || peer.ip().is_some_and(is_trusted)
+    }
+
+    /// Returns the tenant of a caller's request.
+    ///
+    /// # Errors
+    ///
+    /// If the caller is not trusted, or its request names no tenant.
+    pub fn identify(&self, caller: &Caller, headers: &HeaderMap) -> Result<&Arc<Tenant>, identity::Error> {
+        // Checked when the connection was accepted, too; a reload may have changed the answer.
+        if !self.trusts(caller.peer) {
+            let peer = caller.peer.ip().map_or_else(|| caller.peer.to_string(), |ip| ip.to_string());
+            return Err(identity::Error::Peer(peer));
+        }
+        self.tenant.identify(headers)
+    }
 }
 
 /// Why a resolved configuration cannot serve.
@@ -131,19 +156,19 @@ impl Snapshot {
         let tenants = Arc::new(tenants);
         let mut listeners = Vec::new();
         for listener in &config.listeners {
-            let named_by = match &listener.tenant {
+            let source = match &listener.tenant {
                 TenantSource::Fixed(name) => {
                     let tenant = tenants.get(name.as_bytes()).ok_or_else(|| missing("tenant", name))?;
-                    NamedBy::Fixed(identity::Fixed(Arc::clone(tenant)))
+                    identity::Source::Fixed(identity::Fixed(Arc::clone(tenant)))
                 }
                 TenantSource::Header(name) => {
-                    NamedBy::Header(identity::Header { name: name.clone(), tenants: Arc::clone(&tenants) })
+                    identity::Source::Header(identity::Header { name: name.clone(), tenants: Arc::clone(&tenants) })
                 }
             };
             listeners.push(Listener {
-                scheme: if listener.tls.is_some() { Scheme::Https } else { Scheme::Http },
                 hosts: Hosts::new(&listener.address, &listener.hosts),
-                tenant: identity::Source { named_by, trusted_peers: listener.trusted_peers.clone() },
+                tenant: source,
+                trusted_peers: listener.trusted_peers.clone(),
             });
         }
         let is_found = |name: &str| {

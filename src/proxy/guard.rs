@@ -74,7 +74,7 @@ impl Named {
         let host = authority.host();
         let name = match host.strip_prefix('[') {
             Some(literal) => literal.strip_suffix(']').filter(|literal| literal.parse::<Ipv6Addr>().is_ok()),
-            None => Some(host.strip_suffix('.').unwrap_or(host)),
+            None => Some(host.strip_suffix('.').unwrap_or(host)).filter(|name| !name.contains(['[', ']'])),
         };
         let name = name.ok_or(Error::Host)?;
         if name.is_empty() {

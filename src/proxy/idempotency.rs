@@ -14,7 +14,7 @@ use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult,
 
 use crate::tenant::Tenant;
 
-use super::answer::Body;
+use super::answer::AnswerBody;
 use super::generation::Snapshot;
 use super::recovery;
 
@@ -223,7 +223,7 @@ pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
 
 /// Returns the part of a whole answer that is kept.
 #[must_use]
-pub fn reply(response: &Response<Body>) -> Reply {
+pub fn reply(response: &Response<AnswerBody>) -> Reply {
     Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
 }
 
@@ -236,8 +236,8 @@ pub fn recovered(id: Uuid) -> Reply {
 
 /// Returns a kept answer as a response.
 #[must_use]
-pub fn answer(reply: &Reply) -> Response<Body> {
-    let mut response = Response::new(Body::whole(reply.body.clone()));
+pub fn answer(reply: &Reply) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(reply.body.clone()));
     *response.status_mut() = reply.status;
     response.headers_mut().extend(reply.content_type.clone().map(|media_type| (CONTENT_TYPE, media_type)));
     response
@@ -245,7 +245,7 @@ pub fn answer(reply: &Reply) -> Response<Body> {
 
 /// Returns a kept answer as a response that says that it is a replay.
 #[must_use]
-pub fn replayed(reply: &Reply) -> Response<Body> {
+pub fn replayed(reply: &Reply) -> Response<AnswerBody> {
     let mut response = answer(reply);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response

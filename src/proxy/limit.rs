@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::facts::Facts;
 use crate::proxy::error::Error as RequestError;
-use crate::state::{AdmitError, Limit, Limits, OverLimit, StartError, Unavailable};
+use crate::state::{AdmitError, Limit, Limits, OverLimit, Permit, StartError, Unavailable};
 use crate::tenant::Tenant;
 
 use super::idempotency;
@@ -40,12 +41,16 @@ fn bound(limit: Limit, limits: &Limits) -> String {
     bound.unwrap_or_default()
 }
 
-/// Returns the answer to a request that is not admitted.
-pub(super) fn not_admitted(tenant: &Tenant, error: AdmitError) -> RequestError {
-    match error {
+/// Counts a request by its tenant's `requests` and `in_flight`.
+///
+/// # Errors
+///
+/// The answer to a request that is not admitted.
+pub(super) async fn admit(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, RequestError> {
+    tenant.state.admit(&tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
         AdmitError::Unavailable(unavailable) => unavailable.into(),
-    }
+    })
 }
 
 /// Returns the answer to a start that must not be sent.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
 
@@ -37,7 +36,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Creates the recipe for a call, which takes the caller's headers.
+    /// Creates the recipe for a call that came to this target, with the caller's headers.
     ///
     /// # Errors
     ///
@@ -45,12 +44,12 @@ impl Outgoing {
     pub(super) fn for_call(
         snapshot: &Arc<Snapshot>,
         call: &Call<'_>,
-        head: &Parts,
+        target: &Uri,
         headers: HeaderMap,
         request_id: RequestId,
         payload: Pieces,
     ) -> Result<Outgoing, operation::Error> {
-        let path = match head.uri.path_and_query() {
+        let path = match target.path_and_query() {
             // Shared, not parsed again.
             Some(sent) if call.leaves_as(&snapshot.base_path, sent.as_str()) => sent.clone(),
             _ => parsed(call.path(&snapshot.base_path))?,

@@ -18,8 +18,8 @@ use crate::tasks::{Kind, Tasks};
 use crate::tenant::Tenant;
 
 use super::Proxy;
-use super::answer::Body;
-use super::exchange::{proof, settle};
+use super::answer::AnswerBody;
+use super::settlement::{proof, settle};
 
 /// How long an answer is awaited after its time-out.
 pub(super) const MAX_OVERTIME: Duration = Duration::from_secs(120);
@@ -28,7 +28,7 @@ pub(super) const MAX_OVERTIME: Duration = Duration::from_secs(120);
 const DEFAULT_LIMIT: u32 = 32;
 
 /// The answer to a start that was sent.
-pub(super) type PendingAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+pub(super) type PendingAnswer = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Error>> + Send>>;
 
 /// What is needed to await an answer after its time-out.
 pub(super) struct Continuation {

@@ -1,18 +1,19 @@
 //! Looks up a start that was answered 401 before it is sent again with another API key, as it may have run all the same.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
+use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
 use crate::proxy::error::Error;
 use crate::record::Record;
+use crate::state::Permit;
 use crate::tenant::Tenant;
 use crate::trace::Trace;
+use crate::upstream::Upstream;
 
-use super::answer::Body;
-use super::attempt::Attempt;
+use super::answer::AnswerBody;
 use super::generation::Snapshot;
 use super::idempotency::{self, IdempotencyDigests};
 use super::recovery::{self, Lookup, LookupResult};
@@ -33,7 +34,7 @@ impl ResendCheck {
         snapshot: &Arc<Snapshot>,
         tenant: &Arc<Tenant>,
         keyed: Option<IdempotencyDigests>,
-        caller: &Parts,
+        caller: &HeaderMap,
         record: &Record,
     ) -> Option<Box<ResendCheck>> {
         let keyed = keyed.filter(|_| snapshot.idempotency.recovery)?;
@@ -42,7 +43,7 @@ impl ResendCheck {
             tenant: Arc::clone(tenant),
             keyed,
             request_id: record.facts.request_id.clone(),
-            context: Trace::context_of(&caller.headers),
+            context: Trace::context_of(caller),
         }))
     }
 
@@ -52,12 +53,17 @@ impl ResendCheck {
     ///
     /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
     /// is not sent again then, and its next retry is looked up first.
-    pub(super) async fn answer(&self, attempt: &Attempt) -> Result<Option<Response<Body>>, Error> {
+    pub(super) async fn answer(
+        &self,
+        upstream: &Upstream,
+        permit: &Permit,
+        trace: &Trace,
+        outcome: &OnceLock<LookupOutcome>,
+    ) -> Result<Option<Response<AnswerBody>>, Error> {
         let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
-        let Attempt { upstream, permit, trace, progress, .. } = attempt;
         let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // A start is looked up so only once.
-        progress.lookup.set(recovery::outcome(&found)).ok();
+        outcome.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),

@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
-use crate::caller::Peer;
+use crate::caller::{Caller, Peer};
 use crate::event;
 use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
 use crate::proxy::generation::Current;
 use crate::tasks::Kind;
+use crate::transport::endpoint::Scheme;
 
 use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};
@@ -102,7 +103,7 @@ impl Acceptor {
     /// Returns whether anything is read from this peer. One from outside `trusted_peers` can be no tenant, so its connection is
     /// closed before it takes a permit.
     fn is_trusted(&self, peer: Peer, logged: &mut Option<Instant>) -> bool {
-        if self.current.load().listener.tenant.trusts(peer) {
+        if self.current.load().listener.trusts(peer) {
             return true;
         }
         self.proxy.sinks.metrics.closed(CloseReason::Outsider);
@@ -140,8 +141,10 @@ impl Acceptor {
     fn serve(&self, stream: Stream, peer: Peer, permit: ConnectionPermit) {
         let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
         let activity = Arc::clone(permit.activity());
+        let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let caller = Arc::new(Caller { peer, scheme });
         // Boxed, because a future that wraps another holds its memory twice.
-        let served = Box::pin(connection::serve(stream, peer, activity, current, proxy, self.tls.clone()));
+        let served = Box::pin(connection::serve(stream, caller, activity, current, proxy, self.tls.clone()));
         let open = self.open.open();
         self.proxy.tasks.spawn(Kind::Connection, async move {
             served.await;
@@ -173,7 +176,7 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 async fn pause_after(error: &io::Error, is_short: &mut bool) {
     if !is_shortage(error) {
         tracing::debug!(event = event::CONNECTION_FAILED, %error, "the connection ended before it was accepted");
-        // Lets others run if such errors come without an end.
+        // Such errors may come without an end.
         return tokio::task::yield_now().await;
     }
     if !*is_short {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::caller::Peer;
+use crate::caller::Caller;
 use crate::event;
 use crate::proxy::Proxy;
 use crate::proxy::generation::Current;
@@ -19,28 +19,28 @@ use super::{http1, http2, tls};
 /// Serves a connection to its end.
 pub async fn serve(
     stream: Stream,
-    peer: Peer,
+    caller: Arc<Caller>,
     activity: Arc<Activity>,
     current: Arc<Current>,
     proxy: Arc<Proxy>,
     tls: Option<TlsAcceptor>,
 ) {
     if let Err(error) = set_nodelay(&stream) {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the caller hung up before it was served");
+        tracing::debug!(event = event::CONNECTION_FAILED, peer = %caller.peer, %error, "the caller hung up before it was served");
         return;
     }
     let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
     match tls {
-        None => http1::serve(stream, peer, &activity, &current, &proxy).await,
+        None => http1::serve(stream, &caller, &activity, &current, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
-        Some(tls) => Box::pin(serve_tls(tls, stream, peer, activity, current, proxy)).await,
+        Some(tls) => Box::pin(serve_tls(tls, stream, caller, activity, current, proxy)).await,
     }
 }
 
 async fn serve_tls(
     acceptor: TlsAcceptor,
     stream: TimedStream,
-    peer: Peer,
+    caller: Arc<Caller>,
     activity: Arc<Activity>,
     current: Arc<Current>,
     proxy: Arc<Proxy>,
@@ -54,14 +54,14 @@ async fn serve_tls(
         biased;
         handshake = acceptor.accept(stream) => handshake,
         () = closing => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, "the drain aborted a TLS handshake");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, peer = %caller.peer, "the drain aborted a TLS handshake");
             return;
         }
         () = late_or_evicted(&activity, &current, &proxy) => {
             tracing::debug!(
                 event = event::CONNECTION_HANDSHAKE_FAILED,
-                %peer,
-                "TLS handshake aborted: it took too long, or its slot was needed"
+                peer = %caller.peer,
+                "TLS handshake aborted: it took too long, or the connection was evicted"
             );
             return;
         }
@@ -69,13 +69,13 @@ async fn serve_tls(
     let stream = match handshake {
         Ok(stream) => stream,
         Err(error) => {
-            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, %peer, %error, "the TLS handshake failed");
+            tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, peer = %caller.peer, %error, "the TLS handshake failed");
             return;
         }
     };
     if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
-        http2::serve(stream, peer, activity, current, proxy).await;
+        http2::serve(stream, caller, activity, current, proxy).await;
     } else {
-        http1::serve(stream, peer, &activity, &current, &proxy).await;
+        http1::serve(stream, &caller, &activity, &current, &proxy).await;
     }
 }

@@ -15,13 +15,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::caller::Peer;
+use crate::caller::Caller;
 use crate::event;
 use crate::proxy::Proxy;
-use crate::proxy::answer::Body;
-use crate::proxy::body::{DISCARD_BYTES, DISCARD_TIME};
+use crate::proxy::answer::AnswerBody;
 use crate::proxy::delivery::Deliveries;
 use crate::proxy::generation::Current;
+use crate::proxy::payload::{DISCARD_BYTES, DISCARD_TIME};
 
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
@@ -34,7 +34,7 @@ const NEXT_REQUEST_GRACE: Duration = Duration::from_millis(200);
 /// Serves a connection to its end.
 pub async fn serve<S: Connection>(
     mut stream: S,
-    peer: Peer,
+    caller: &Caller,
     activity: &Arc<Activity>,
     current: &Arc<Current>,
     proxy: &Arc<Proxy>,
@@ -46,7 +46,7 @@ pub async fn serve<S: Connection>(
         let (closing_answer, deliveries) = (&closing_answer, Arc::clone(&deliveries));
         let version = request.version();
         async move {
-            let mut response = proxy.handle(current, peer, request.map(|body| guard.upload(body))).await;
+            let mut response = proxy.handle(current, caller, request.map(|body| guard.upload(body))).await;
             if version == Version::HTTP_10 {
                 adapt_to_http10(&mut response);
             }
@@ -92,8 +92,8 @@ pub async fn serve<S: Connection>(
             () = late_or_evicted(activity, current, proxy) => {
                 tracing::debug!(
                     event = event::CONNECTION_CLOSED,
-                    %peer,
-                    "connection closed: it was silent for too long, or its slot was needed"
+                    peer = %caller.peer,
+                    "connection closed: it was silent for too long, or it was evicted"
                 );
                 return;
             }
@@ -107,10 +107,10 @@ pub async fn serve<S: Connection>(
     match ended {
         // hyper has answered with an empty 400, 414 or 431, and no record was made.
         Err(error) if malformed => {
-            tracing::info!(event = event::REQUEST_MALFORMED, %peer, %error, "malformed HTTP was refused")
+            tracing::info!(event = event::REQUEST_MALFORMED, peer = %caller.peer, %error, "malformed HTTP was refused")
         }
         Err(error) => {
-            tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended with an error")
+            tracing::debug!(event = event::CONNECTION_FAILED, peer = %caller.peer, %error, "the connection ended with an error")
         }
         Ok(()) => {}
     }
@@ -121,7 +121,7 @@ pub async fn serve<S: Connection>(
 
 /// Adapts an answer to HTTP/1.0, which has no chunks: an answer of unknown length ends with its connection, which hyper does not
 /// announce.
-fn adapt_to_http10(response: &mut Response<Body>) {
+fn adapt_to_http10(response: &mut Response<AnswerBody>) {
     if response.body().size_hint().exact().is_none() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

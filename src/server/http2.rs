@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::caller::Peer;
+use crate::caller::Caller;
 use crate::event;
 use crate::proxy::Proxy;
 use crate::proxy::generation::Current;
@@ -49,7 +49,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 const EVICTION_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Serves a connection to its end.
-pub async fn serve<S>(stream: S, peer: Peer, activity: Arc<Activity>, current: Arc<Current>, proxy: Arc<Proxy>)
+pub async fn serve<S>(stream: S, caller: Arc<Caller>, activity: Arc<Activity>, current: Arc<Current>, proxy: Arc<Proxy>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -69,9 +69,9 @@ where
         .keep_alive_timeout(PING_TIMEOUT);
     let service = service_fn(|request: Request<Incoming>| {
         let guard = activity.begin_request();
-        let (current, proxy) = (Arc::clone(&current), Arc::clone(&proxy));
+        let (caller, current, proxy) = (Arc::clone(&caller), Arc::clone(&current), Arc::clone(&proxy));
         async move {
-            let response = proxy.handle(&current, peer, request.map(|body| guard.upload(body))).await;
+            let response = proxy.handle(&current, &caller, request.map(|body| guard.upload(body))).await;
             Ok::<_, Infallible>(response.map(|body| guard.download(body)))
         }
     });
@@ -122,6 +122,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(event = event::CONNECTION_FAILED, %peer, %error, "the connection ended with an error");
+        tracing::debug!(event = event::CONNECTION_FAILED, peer = %caller.peer, %error, "the connection ended with an error");
     }
 }

@@ -101,15 +101,18 @@ impl<S: Connection> AsyncWrite for Monitor<'_, S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self.connection).poll_flush(context))?;
         let has_read = mem::take(&mut self.has_read);
-        match poll_caller_side(self.connection.socket(), context) {
-            CallerSide::Open => {}
+        let socket = self.connection.socket();
+        let side = poll_caller_side(socket, context);
+        // The system reports an error once: taken here, the next read would find an ordinary end instead.
+        let error = if has_read || side == CallerSide::Open { None } else { take_error(socket) };
+        match (side, error) {
+            (CallerSide::Open, _) => {}
             // The answer of its system will show whether it still receives; see `await_acknowledgement`.
-            CallerSide::HalfClosed => self.deliveries.doubt(),
-            CallerSide::Closed(error) => {
+            (CallerSide::HalfClosed, None) => self.deliveries.doubt(),
+            (CallerSide::Closed, None) if has_read => self.deliveries.fail(),
+            (_, error) => {
                 self.deliveries.fail();
-                if !has_read {
-                    return Poll::Ready(Err(error));
-                }
+                return Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())));
             }
         }
         Poll::Ready(Ok(()))
@@ -117,5 +120,41 @@ impl<S: Connection> AsyncWrite for Monitor<'_, S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.connection).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::either::Either;
+
+    use super::super::stream::with_write_timeout;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reset_that_a_flush_notices_first_is_still_an_error_for_the_read_that_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = with_write_timeout(Either::Left(stream), Duration::from_secs(1));
+        let mut monitor = Monitor::new(&mut stream, Arc::default());
+        let mut byte = [0];
+        poll_fn(|context| {
+            assert!(Pin::new(&mut monitor).poll_read(context, &mut ReadBuf::new(&mut byte)).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        caller.set_zero_linger().unwrap();
+        drop(caller);
+        poll_fn(|context| match poll_caller_side(monitor.connection.socket(), context) {
+            CallerSide::Open => Poll::Pending,
+            CallerSide::HalfClosed | CallerSide::Closed => Poll::Ready(()),
+        })
+        .await;
+        poll_fn(|context| Pin::new(&mut monitor).poll_flush(context)).await.unwrap();
+        assert_eq!(monitor.read(&mut byte).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 }

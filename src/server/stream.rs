@@ -27,14 +27,14 @@ pub fn with_write_timeout(stream: Stream, timeout: Duration) -> TimedStream {
 }
 
 /// The state of the caller's side of a connection.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallerSide {
     /// It may send and receive.
     Open,
     /// It sends nothing more. Whether it still receives shows when something is sent to it.
     HalfClosed,
     /// It receives nothing more.
-    Closed(io::Error),
+    Closed,
 }
 
 /// Has the system send at once whatever is written.
@@ -50,7 +50,8 @@ pub fn set_nodelay(stream: &Stream) -> io::Result<()> {
     }
 }
 
-/// Returns the state of the caller's side without reading from it, and wakes the task when that may have changed.
+/// Returns the state of the caller's side without reading from it, and wakes the task when that may have changed. Leaves the
+/// connection's error to the next read.
 pub fn poll_caller_side(stream: &Stream, context: &mut Context<'_>) -> CallerSide {
     let readable = match stream {
         Either::Left(stream) => stream.poll_read_ready(context),
@@ -65,13 +66,9 @@ pub fn poll_caller_side(stream: &Stream, context: &mut Context<'_>) -> CallerSid
         Either::Right(stream) => pin!(stream.ready(interest)).poll(context),
     };
     match ready {
-        Poll::Ready(Ok(ready)) if ready.is_write_closed() => {
-            CallerSide::Closed(take_error(stream).unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))
-        }
+        Poll::Ready(Ok(ready)) if ready.is_write_closed() => CallerSide::Closed,
         // At a Unix socket, writing to a caller that has closed fails at once.
-        Poll::Ready(Ok(ready)) if ready.is_read_closed() && matches!(stream, Either::Left(_)) => {
-            take_error(stream).map_or(CallerSide::HalfClosed, CallerSide::Closed)
-        }
+        Poll::Ready(Ok(ready)) if ready.is_read_closed() && matches!(stream, Either::Left(_)) => CallerSide::HalfClosed,
         _ => CallerSide::Open,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Bucket, InFlight, Limit, LimitDecision, Limits, Now, Rate, Remaining, TenantState, Unavailable};
+use super::{Bucket, InFlight, Limit, LimitDecision, Limits, Rate, Remaining, TenantState, Unavailable};
 
 /// An admitted request: no credential is injected without one. It is held until the exchange is settled, even if the caller
 /// has left by then.
@@ -50,8 +50,8 @@ impl TenantState {
     /// # Errors
     ///
     /// [`AdmitError`]. A request that `in_flight` refuses stays counted by `requests`.
-    pub async fn admit(&self, limits: &Limits, now: Now, remaining: &mut Remaining) -> Result<Permit, AdmitError> {
-        self.take(Limit::Requests, limits.requests, &self.requests, now.monotonic, remaining)?;
+    pub async fn admit(&self, limits: &Limits, now: Instant, remaining: &mut Remaining) -> Result<Permit, AdmitError> {
+        self.take(Limit::Requests, limits.requests, &self.requests, now, remaining)?;
         let entered = self.in_flight.enter(limits.in_flight);
         if limits.in_flight.is_some() {
             self.count_decision(Limit::InFlight, entered.is_some());

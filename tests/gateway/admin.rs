@@ -1,6 +1,6 @@
 //! The admin listener answers probes however many others are connected, and answers no web page.
 
-use crate::harness::{Caller, Pair, Program, configuration};
+use crate::harness::{Caller, Pair, Program};
 
 /// More than are served at a time, several times over.
 const MANY: usize = 256;
@@ -51,8 +51,7 @@ fn a_name_that_was_rebound_to_the_machine_reads_nothing_and_names_of_the_configu
         assert_eq!(ask(&pair.gateway, "/livez", head).status, 200, "{head}");
     }
     assert_eq!(ask(&pair.gateway, "/livez", "HTTP/1.1").status, 400);
-    let named = configuration(&pair.asteroid.url(), "").replace("admin: {", "admin: { hosts: [Prometheus.internal],");
-    let named = Program::run(&named);
+    let named = Program::run(pair.asteroid.configuration().add("/admin", "hosts: [Prometheus.internal]"));
     assert_eq!(ask(&named, "/metrics", "HTTP/1.1\r\nHost: prometheus.internal:9090").status, 200);
     assert_eq!(ask(&named, "/metrics", "HTTP/1.1\r\nHost: evil.example").status, 421);
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::caller::PATIENCE;
-use crate::harness::{AGENT, Asteroid, Caller, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::{AGENT, Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program};
 
 /// How many records can be on their way, as docs/AUDIT.md says.
 const PLACES: usize = 8192;
@@ -31,13 +31,16 @@ impl Audited {
         Audited::with("", "")
     }
 
-    /// With further keys of `audit` and at the top level.
-    fn with(audit: &str, more: &str) -> Audited {
+    /// With further members of `audit`, and further sections.
+    fn with(audit: &str, sections: &str) -> Audited {
+        Audited::configured(audit, |configuration| configuration.with(sections))
+    }
+
+    /// With further members of `audit`, and what becomes of the configuration.
+    fn configured(audit: &str, change: impl FnOnce(Configuration) -> Configuration) -> Audited {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("audit.jsonl");
-        let asteroid = Asteroid::start();
-        let text = configuration(&asteroid.url(), &format!("{}\n{more}", to(&file, audit)));
-        Audited { pair: Pair { gateway: Program::run(&text), asteroid }, file, _dir: dir }
+        Audited { pair: Pair::configured(|smallest| change(smallest.with(&to(&file, audit)))), file, _dir: dir }
     }
 
     /// The records so far.
@@ -153,13 +156,8 @@ fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_i
 
 #[test]
 fn a_refused_start_s_record_says_why_and_nothing_of_its_body() {
-    let limits = "executions: { rate: 3/d }, requests: { rate: 7/d }, budget: { executions: 9, per: day }";
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("audit.jsonl");
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), &to(&file, ""));
-    let text = text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},"));
-    let audited = Audited { pair: Pair { gateway: Program::run(&text), asteroid }, file, _dir: dir };
+    let limits = "limits: { executions: { rate: 3/d }, requests: { rate: 7/d }, budget: { executions: 9, per: day } }";
+    let audited = Audited::configured("", |configuration| configuration.billing(limits));
     let refused = |id, headers: &[(&str, &str)], body: &[u8], status, error, left: Value| {
         let record = audited.recorded(id, headers, body);
         assert_eq!((&record["decision"], &record["status"]), (&json!("refused"), &json!(status)), "{record}");

@@ -4,7 +4,6 @@ mod memory;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
@@ -25,7 +24,7 @@ use crate::harness::caller::{PATIENCE, connect_from, encrypt};
 use crate::harness::certificates::Authority;
 use crate::harness::frames::{CONTINUATION, END_HEADERS, END_STREAM, Frames, HEADERS, SETTINGS, block, frame, start};
 use crate::harness::metrics::Metrics;
-use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Program, Secure, configuration};
+use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, Secure};
 
 /// Where the two tenants call from; the listener trusts nobody else.
 const GREEDY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -48,29 +47,20 @@ struct Shared {
 }
 
 impl Shared {
-    /// With further keys at the top level, in a process that was prepared by these commands of the shell.
-    fn start(more: &str, preparation: &str) -> Shared {
+    /// With further sections, in a process that was prepared by these commands of the shell.
+    fn start(sections: &str, preparation: &str) -> Shared {
         let (authority, dir, asteroid) = (Authority::new(), tempfile::tempdir().unwrap(), Asteroid::start());
         authority.write("localhost", dir.path());
-        let at = |file: &str| -> PathBuf { dir.path().join(file) };
-        let configuration = format!(
-            "upstream: {{ url: {} }}
-listeners:
-  - address: 127.0.0.1:0
-    tenant: {{ header: X-Tenant-Id, trusted_peers: [{GREEDY}, {QUIET}] }}
-    tls: {{ certificate_file: {}, key_file: {} }}
-admin: {{ address: 127.0.0.1:0 }}
-credentials: {{ main: {{ file: \"{{dir}}/key\" }} }}
-tenants: {{ greedy: {{ credential: main }}, quiet: {{ credential: main }} }}
-audit: {{ file: {} }}
-{more}
-",
-            asteroid.url(),
-            at("cert.pem").display(),
-            at("key.pem").display(),
-            at("audit.jsonl").display(),
-        );
-        let gateway = Program::run_under(&configuration, preparation);
+        let configuration = asteroid
+            .configuration()
+            .set("/listeners/0/tenant", json!({ "header": "X-Tenant-Id", "trusted_peers": [GREEDY, QUIET] }))
+            .tls(dir.path())
+            .tenant("greedy")
+            .tenant("quiet")
+            .remove("/tenants/billing")
+            .with("audit: { file: '{dir}/audit.jsonl' }")
+            .with(sections);
+        let gateway = Program::run_under(configuration, preparation);
         Shared { asteroid, authority, gateway, _dir: dir }
     }
 
@@ -272,13 +262,11 @@ fn a_body_that_finds_no_memory_is_refused_with_what_to_do_and_the_next_one_is_ta
 
 #[test]
 fn in_the_smallest_body_memory_one_of_several_tenants_sends_the_largest_body_however_it_is_framed() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "body_memory: 3MiB");
-    let gateway = Program::run(&text.replace("tenants: {", "tenants: { sales: { credential: main },"));
+    let pair = Pair::configured(|smallest| smallest.with("body_memory: 3MiB").tenant("sales"));
     let envelope = body(0).len();
     let largest = body(MIB - envelope);
     assert_eq!(largest.len(), MIB, "the default of body_limit");
-    let mut caller = Caller::connect(gateway.address());
+    let mut caller = pair.caller();
     assert_eq!(caller.post(EXECUTE, &[], &largest).status, 202);
     let head = format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     caller.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes());

@@ -3,7 +3,7 @@
 use crate::harness::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Outcome, RST_STREAM, block, frame, start,
 };
-use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, Secure, configuration};
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, Secure};
 
 /// Codes of RST_STREAM and GOAWAY.
 const NO_ERROR: [u8; 4] = [0; 4];
@@ -11,11 +11,8 @@ const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 
 /// A gateway that believes a header, for two tenants.
 fn two_tenants() -> (Asteroid, Program) {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "")
-        .replace("fixed: billing", "header: X-Tenant-Id")
-        .replace("tenants: {", "tenants: { sales: { credential: main },");
-    (asteroid, Program::run(&text))
+    let Pair { asteroid, gateway } = Pair::configured(|smallest| smallest.by_header().tenant("sales"));
+    (asteroid, gateway)
 }
 
 fn request(tenant: &str, lines: &str, body: &str) -> String {

@@ -2,7 +2,7 @@
 //! its connection carries nothing more.
 
 use crate::harness::raw::{First, Raw, Then};
-use crate::harness::{Answer, Caller, EXECUTE, Program, configuration};
+use crate::harness::{Answer, Caller, Configuration, EXECUTE, Program};
 
 /// What the caller sees.
 enum Sees {
@@ -21,7 +21,7 @@ enum Next {
 
 fn start(first: First, more: &str) -> (Raw, Program) {
     let upstream = Raw::start(first);
-    let gateway = Program::run(&configuration(&format!("http://{}", upstream.address), more));
+    let gateway = Program::run(Configuration::for_address(upstream.address).with(more));
     (upstream, gateway)
 }
 

@@ -196,7 +196,7 @@ fn a_request_id_that_could_break_a_log_is_replaced_and_the_new_one_is_the_same_e
 
 #[test]
 fn the_key_goes_into_the_header_that_the_configuration_names() {
-    let pair = Pair::with_upstream("credential_header: X-Api-Key");
+    let pair = Pair::configured(|smallest| smallest.upstream("credential_header: X-Api-Key"));
     assert_eq!(pair.execute("{}").status, 202);
     let sent = pair.asteroid.only_request();
     assert!(

@@ -13,8 +13,9 @@ use serde_json::json;
 
 pub(crate) use forms::assert_clean;
 
+use crate::harness::configuration::directory;
 use crate::harness::unruly::{Act, Frames};
-use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
+use crate::harness::{AGENT, Answer, Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program, binary};
 
 #[track_caller]
 fn assert_answer_clean(answer: &Answer) {
@@ -29,9 +30,12 @@ fn path(operation: Operation) -> String {
 #[test]
 fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_key() {
     let asteroid = Asteroid::start_tls("localhost");
-    let limited = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
-    let limited = limited.replace("credential: main,", "credential: main, limits: { executions: { rate: 1/d } },");
-    let pair = Pair { gateway: Program::run_with(&limited, &["--log-level", "debug"], &[]), asteroid };
+    let limited = asteroid
+        .configuration()
+        .remove("/upstream/ca_file")
+        .by_header()
+        .billing("limits: { executions: { rate: 1/d } }");
+    let pair = Pair { gateway: Program::run_with(limited, &["--log-level", "debug"], &[]), asteroid };
     let mut answers = Vec::new();
     for tenant in ["nobody", "billing", "billing"] {
         answers.push(pair.caller().post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}"));
@@ -51,8 +55,8 @@ fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_
 #[test]
 fn no_replay_no_look_up_and_none_that_fails_shows_the_key() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "idempotency: { recovery: true }\ntimeouts: { response: 300ms }");
-    let pair = Pair { gateway: Program::run_with(&text, &["--log-level", "debug"], &[]), asteroid };
+    let configuration = asteroid.configuration().with("idempotency: { recovery: true }\ntimeouts: { response: 300ms }");
+    let pair = Pair { gateway: Program::run_with(configuration, &["--log-level", "debug"], &[]), asteroid };
     let keyed = |key| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}");
     let mut answers = vec![keyed("replayed"), keyed("replayed")];
     for then in ["close", "reset", "stall", "close_mid_answer"] {
@@ -123,8 +127,7 @@ fn end() -> &'static str {
 
 #[test]
 fn a_key_that_was_pasted_into_the_name_of_a_variable_is_not_repeated() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("gateway.yaml"), configuration("http://127.0.0.1:1", "")).unwrap();
+    let dir = directory(Configuration::smallest());
     let name = KEY.to_uppercase();
     for (variable, value) in [
         (format!("ASTEROID_GATEWAY__{name}"), "x"),
@@ -154,16 +157,17 @@ fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
     }
 }
 
+/// A gateway that logs everything in this format.
+fn run_in_format(format: &str, configuration: Configuration) -> Program {
+    let dir = directory(configuration);
+    let mut run = binary();
+    run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(dir.path().join("gateway.yaml"));
+    Program::start(run, dir)
+}
+
 fn show_no_key_over_http2(format: &str) {
     let asteroid = Asteroid::start_tls("localhost");
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), KEY).unwrap();
-    let text = configuration(&format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file()), "");
-    let file = dir.path().join("gateway.yaml");
-    std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
-    let mut run = binary();
-    run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
-    let gateway = Program::start(run, dir);
+    let gateway = run_in_format(format, asteroid.configuration());
     let address = gateway.wait_for(address_of_the_listener);
     let execute = || Caller::connect(address).execute("{}").status;
     assert_eq!(execute(), 202);
@@ -184,14 +188,7 @@ fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
     for format in ["json", "text"] {
         let said: &str = Box::leak(format!("go away with {KEY}").into_boxed_str());
         let upstream = Frames::start(Some(&[]), Vec::leak(vec![Act::GoAwaySaying(said), Act::Answer]));
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("key"), KEY).unwrap();
-        let file = dir.path().join("gateway.yaml");
-        let text = configuration(&upstream.upstream(), "").replace("{dir}", dir.path().to_str().unwrap());
-        std::fs::write(&file, text).unwrap();
-        let mut run = binary();
-        run.args(["run", "--log-level", "debug", "--log-format", format, "--config"]).arg(file);
-        let gateway = Program::start(run, dir);
+        let gateway = run_in_format(format, upstream.configuration());
         let address = gateway.wait_for(address_of_the_listener);
         let answer = Caller::connect(address).execute("{}");
         assert_eq!(answer.status, 504);

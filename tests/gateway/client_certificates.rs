@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::harness::asteroid::certificates;
 use crate::harness::caller::PATIENCE;
-use crate::harness::{Caller, EXECUTE, Program, configuration};
+use crate::harness::{Caller, Configuration, EXECUTE, Program};
 
 /// TLS in this version that requires a certificate.
 fn strict(dir: &Path, version: &'static SupportedProtocolVersion, protocol: &[u8]) -> Arc<ServerConfig> {
@@ -62,8 +62,8 @@ fn a_handshake_that_the_upstream_refused_is_named_has_started_nothing_and_leaves
         let dir = certificates("localhost");
         let (address, refused) = listen(strict(dir.path(), version, protocol));
         let ca = dir.path().join("ca.pem");
-        let upstream = format!("https://localhost:{}/agents/v2, ca_file: {}", address.port(), ca.display());
-        let gateway = Program::run(&configuration(&upstream, ""));
+        let upstream = Configuration::for_upstream(&format!("https://localhost:{}/agents/v2", address.port()));
+        let gateway = Program::run(upstream.upstream(&format!("ca_file: '{}'", ca.display())));
         for tries in 1..=5 {
             let answer = Caller::connect(gateway.address()).post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
             answer.assert_error(502, "unreachable", "not_started");

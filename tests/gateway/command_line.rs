@@ -1,23 +1,24 @@
 //! The commands as a person meets them.
 
+use std::fmt::Display;
 use std::process::Output;
 
 use asteroid_gateway::event;
 
+use crate::harness::configuration::directory;
 use crate::harness::program::binary;
-use crate::harness::{KEY, Program, configuration};
+use crate::harness::{Configuration, KEY, Program};
 
 /// Runs a command on a configuration that it must refuse; what it printed.
-pub(crate) fn refused(command: &str, configuration: &str) -> String {
+pub(crate) fn refused(command: &str, configuration: impl Display) -> String {
     let output = on(command, configuration);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     printed(&output)
 }
 
-fn on(command: &str, configuration: &str) -> Output {
-    let dir = tempfile::tempdir().unwrap();
+fn on(command: &str, configuration: impl Display) -> Output {
+    let dir = directory(configuration);
     let file = dir.path().join("gateway.yaml");
-    std::fs::write(&file, configuration).unwrap();
     let output = binary().arg(command).arg("--config").arg(&file).output().unwrap();
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(file.to_str().unwrap(), "FILE").into_bytes();
     Output { stdout: shown(&output.stdout), stderr: shown(&output.stderr), ..output }
@@ -53,11 +54,10 @@ timeouts: { connect: 5 }
 
 #[test]
 fn a_good_configuration_passes_check_and_what_is_risky_is_said() {
-    let good = configuration("https://odyssey.asteroid.ai/agents/v2", "");
+    let good = Configuration::for_upstream("https://odyssey.asteroid.ai/agents/v2");
     let output = on("check", &good);
     assert!(output.status.success(), "{}", printed(&output));
-    let risky = good.replace("file: \"{dir}/key\"", "env: ASTEROID_API_KEY");
-    let output = on("check", &risky);
+    let output = on("check", good.main_credential("env: ASTEROID_API_KEY"));
     assert!(output.status.success());
     let warning = "warning: credentials.main.env: a key in the environment is for development";
     assert!(printed(&output).contains(warning), "{}", printed(&output));
@@ -72,8 +72,7 @@ fn a_configuration_that_is_not_there_is_named() {
 
 #[test]
 fn a_key_that_can_never_come_keeps_the_gateway_from_starting_and_says_what_to_do() {
-    let unset = configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
-    let printed = refused("run", &unset);
+    let printed = refused("run", Configuration::smallest().main_credential("env: NO_SUCH_VARIABLE"));
     assert!(printed.contains("credentials.main") && printed.contains("NO_SUCH_VARIABLE: is not set"), "{printed}");
 }
 
@@ -82,7 +81,7 @@ fn what_stands_in_the_way_of_a_key_is_said_while_it_is_waited_for() {
     for (file, said) in
         [("/nowhere/key", "no such file"), ("/dev/null", "it is not a regular file"), ("/", "this is a directory")]
     {
-        let gateway = Program::run(&configuration("http://127.0.0.1:1", "").replace("{dir}/key", file));
+        let gateway = Program::run(Configuration::smallest().set("/credentials/main/file", file));
         let line = gateway.line(|line| line["credential"] == "main");
         assert!(line["reason"].as_str().unwrap().contains(said), "{line}");
         assert_eq!(gateway.admin("/readyz").status, 503, "{file}");
@@ -96,18 +95,14 @@ fn what_stands_in_the_way_of_a_key_is_said_while_it_is_waited_for() {
 fn an_address_that_is_taken_is_named_with_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let dir = tempfile::tempdir().unwrap();
-    let key = dir.path().join("key");
-    std::fs::write(&key, "k").unwrap();
-    let on_taken = configuration("http://127.0.0.1:1", "").replace("{dir}/key", key.to_str().unwrap());
-    let printed = refused("run", &on_taken.replacen("127.0.0.1:0", &address, 1));
+    let printed = refused("run", Configuration::smallest().set("/listeners/0/address", address.as_str()));
     assert!(printed.contains(&format!("listeners[0].address {address}: ")), "{printed}");
 }
 
 #[test]
 fn environment_variables_override_the_file() {
     let gateway = Program::run_with(
-        &configuration("http://127.0.0.1:1", "").replace("file: \"{dir}/key\"", "env: THE_KEY"),
+        Configuration::smallest().main_credential("env: THE_KEY"),
         &[],
         &[("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"), ("THE_KEY", KEY), ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1")],
     );
@@ -119,9 +114,9 @@ fn environment_variables_override_the_file() {
 
 #[test]
 fn a_limit_of_open_files_that_lets_hardly_anybody_in_is_told_of() {
-    let gateway = Program::run_limited(&configuration("http://127.0.0.1:1", ""), 130);
+    let gateway = Program::run_limited(Configuration::smallest(), 130);
     assert_eq!(gateway.events(event::CONNECTION_LIMIT_LOW)[0]["limit"], 1);
-    let gateway = Program::run(&configuration("http://127.0.0.1:1", ""));
+    let gateway = Program::run(Configuration::smallest());
     assert!(gateway.events(event::CONNECTION_LIMIT_LOW).is_empty());
 }
 

@@ -6,7 +6,7 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::raw::{First, Raw};
-use crate::harness::{Caller, EXECUTE, Pair, Program, Secure, configuration};
+use crate::harness::{Caller, Configuration, EXECUTE, Pair, Program, Secure};
 
 /// The line of the request with this id.
 fn line(gateway: &Program, id: &str) -> Value {
@@ -127,7 +127,8 @@ fn an_answer_without_content_is_delivered_when_its_head_is() {
         let url = format!("http://{}/agents/v2", upstream.address);
         let dir = tempfile::tempdir().unwrap();
         let audit = dir.path().join("audit.jsonl");
-        let gateway = Program::run(&configuration(&url, &format!("audit: {{ file: '{}' }}", audit.display())));
+        let gateway =
+            Program::run(Configuration::for_upstream(&url).with(&format!("audit: {{ file: '{}' }}", audit.display())));
         let mut caller = Caller::connect(gateway.address());
         caller.send_post(EXECUTE, &[("X-Request-Id", "bare")], b"{}");
         let told = caller.answer();
@@ -177,7 +178,7 @@ fn an_answer_of_unknown_length_over_http_1_0_says_that_its_connection_ends_and_s
         "x".repeat(70_000)
     );
     let upstream = Raw::start(First { answer: answer.into_bytes(), ..First::default() });
-    let gateway = Program::run(&configuration(&format!("http://{}/agents/v2", upstream.address), ""));
+    let gateway = Program::run(Configuration::for_upstream(&format!("http://{}/agents/v2", upstream.address)));
     let mut caller = Caller::connect(gateway.address());
     kept(&mut caller, "{}");
     let answer = caller.answer();

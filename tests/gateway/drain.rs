@@ -3,8 +3,9 @@
 use asteroid_gateway::event;
 use serde_json::json;
 
+use crate::harness::configuration::directory;
 use crate::harness::frames::{HEADERS, block, frame, start};
-use crate::harness::{Caller, EXECUTE, Pair, Secure};
+use crate::harness::{Caller, Configuration, EXECUTE, Pair, Secure};
 
 #[test]
 fn a_call_in_flight_is_finished_and_the_exit_is_0() {
@@ -149,9 +150,8 @@ fn the_admin_listener_answers_whoever_operates_the_gateway_and_the_others_do_not
 #[test]
 fn a_drain_is_long_enough_for_an_answer_that_comes_just_in_time_unless_it_is_configured_otherwise() {
     let check = |more: &str| {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory(Configuration::for_upstream("https://localhost/").with(more));
         let file = dir.path().join("gateway.yaml");
-        std::fs::write(&file, crate::harness::configuration("https://localhost/", more)).unwrap();
         let output = crate::harness::binary().arg("check").arg("--config").arg(file).output().unwrap();
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()

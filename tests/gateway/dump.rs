@@ -1,5 +1,6 @@
 //! Whoever is not root cannot look into a running gateway, and a gateway that crashes leaves nothing to look into.
 
+use std::fmt::Display;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -7,17 +8,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use asteroid_gateway::event;
-use tempfile::TempDir;
 
+use crate::harness::configuration::configure;
 use crate::harness::program::{is_root, unprotected};
-use crate::harness::{Asteroid, KEY, Pair, Program, binary, configuration};
+use crate::harness::{Asteroid, Configuration, KEY, Pair, Program, binary};
 
 /// A user that is not root, as which tests that run as root run what they start.
 const NOBODY: u32 = 65534;
 
 #[test]
 fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
-    let [run, dev] = ["run", "dev"].map(|command| unprivileged(command, &configuration("http://127.0.0.1:1", "")));
+    let [run, dev] = ["run", "dev"].map(|command| unprivileged(command, Configuration::smallest()));
     run.event(event::GATEWAY_READY);
     dev.wait_for(|text| text.find(" for development: "));
     for (command, gateway) in [("run", &run), ("dev", &dev)] {
@@ -37,7 +38,7 @@ fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
 fn a_gateway_that_crashes_leaves_no_core_dump() {
     let dir = tempfile::tempdir().unwrap();
     let preparation = format!("ulimit -c \"$(ulimit -H -c)\" && cd \"{}\"", dir.path().display());
-    let gateway = Program::run_under(&configuration("http://127.0.0.1:1", ""), &preparation);
+    let gateway = Program::run_under(Configuration::smallest(), &preparation);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.id())).unwrap();
     let of_cores = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
     assert_eq!(of_cores.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"]);
@@ -51,7 +52,7 @@ fn a_gateway_that_crashes_leaves_no_core_dump() {
 #[test]
 fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves() {
     let asteroid = Asteroid::start();
-    let gateway = Program::run_under(&configuration(&asteroid.url(), ""), &unprotected());
+    let gateway = Program::run_under(asteroid.configuration(), &unprotected());
     let pair = Pair { asteroid, gateway };
     assert_eq!(pair.execute("{}").status, 202);
     pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
@@ -67,7 +68,7 @@ fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves()
 }
 
 /// A command of the program, as somebody who is not root; `run` with this configuration.
-pub(crate) fn unprivileged(command: &str, configuration: &str) -> Program {
+pub(crate) fn unprivileged(command: &str, configuration: impl Display) -> Program {
     let dir = tempfile::tempdir().unwrap();
     readable(dir.path());
     // Where the program was built may be closed to others; one that cannot be read cannot be dumped either.
@@ -77,9 +78,11 @@ pub(crate) fn unprivileged(command: &str, configuration: &str) -> Program {
     arguments.arg(command);
     match command {
         "run" => {
-            write(&dir, "key", KEY);
-            let text = configuration.replace("{dir}", dir.path().to_str().unwrap());
-            arguments.arg("--config").arg(write(&dir, "gateway.yaml", &text));
+            let (key, config) = (dir.path().join("key"), configure(dir.path(), configuration));
+            std::fs::write(&key, KEY).unwrap();
+            readable(&key);
+            readable(&config);
+            arguments.arg("--config").arg(config);
         }
         "dev" => drop(arguments.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])),
         _ => drop(arguments.args(["--listen", "127.0.0.1:0"])),
@@ -88,13 +91,6 @@ pub(crate) fn unprivileged(command: &str, configuration: &str) -> Program {
     started.args(arguments.get_args());
     as_nobody(&mut started);
     Program::start(started, dir)
-}
-
-fn write(dir: &TempDir, name: &str, content: &str) -> std::path::PathBuf {
-    let path = dir.path().join(name);
-    std::fs::write(&path, content).unwrap();
-    readable(&path);
-    path
 }
 
 fn readable(path: &Path) {

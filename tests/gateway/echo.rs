@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::canary::assert_clean;
 use crate::harness::certificates::Authority;
 use crate::harness::raw::{First, Raw, Then};
-use crate::harness::secure::{Http2, secured};
+use crate::harness::secure::Http2;
 use crate::harness::unruly::{Act, Frames};
-use crate::harness::{Answer, Caller, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::{Answer, Caller, Configuration, EXECUTE, KEY, Pair, Program};
 
 /// More than is read of an answer before it is passed on.
 const STREAMED: usize = 70_000;
@@ -25,7 +25,7 @@ fn covered(text: &str) -> String {
 /// A gateway in front of an upstream that first answers with these bytes.
 fn before(answer: Vec<u8>, then: Then) -> (Raw, Program) {
     let upstream = Raw::start(First { answer, then, ..First::default() });
-    let gateway = Program::run(&configuration(&format!("http://{}", upstream.address), ""));
+    let gateway = Program::run(Configuration::for_address(upstream.address));
     (upstream, gateway)
 }
 
@@ -132,7 +132,7 @@ fn a_key_that_is_cut_into_chunks_or_frames_is_overwritten_at_every_place() {
         let frames: Vec<Vec<u8>> = parts.into_iter().map(String::into_bytes).collect();
         let acts = vec![Act::Parts(Vec::leak(frames)), Act::Answer];
         let upstream = Frames::start(Some(&[]), Vec::leak(acts));
-        let gateway = Program::run(&configuration(&upstream.upstream(), ""));
+        let gateway = Program::run(upstream.configuration());
         assert_covered(&Caller::connect(gateway.address()).execute("{}"), &body, "frames");
         assert_eq!(gateway.metrics().find(ECHOES, &[]), Some(1.0));
         assert_eq!(Caller::connect(gateway.address()).execute("{}").body, b"{}", "the next call is served as ever");
@@ -200,8 +200,7 @@ fn a_key_in_a_trailer_is_overwritten_and_what_was_held_back_comes_before_it() {
     let head = "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n";
     let answer = format!("{head}{}0\r\nx-echo: {KEY}!\r\nx-kept: yes\r\n\r\n", chunk(&body));
     let upstream = Raw::start(First { answer: answer.into_bytes(), ..First::default() });
-    let text = configuration(&format!("http://{}", upstream.address), "");
-    let gateway = Program::run(&secured(&text, certificates.path()));
+    let gateway = Program::run(Configuration::for_address(upstream.address).tls(certificates.path()));
     let answer = Http2::connect(gateway.address(), authority.client(b"h2")).post(&[], "{}").unwrap();
     assert!(answer.body() == body.as_bytes());
     let trailers = answer.extensions().get::<HeaderMap>().unwrap();

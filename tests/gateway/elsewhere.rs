@@ -2,7 +2,7 @@
 
 use crate::canary::assert_clean;
 use crate::harness::raw::{First, Raw};
-use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program};
 
 /// A server that nothing may be sent to.
 fn elsewhere() -> Raw {
@@ -78,14 +78,14 @@ fn nothing_in_the_environment_turns_the_key_elsewhere_trusts_anybody_or_has_tls_
     environment.extend([("NO_PROXY", ""), ("SSLKEYLOGFILE", secrets.to_str().unwrap())]);
     environment.extend([("SSL_CERT_FILE", &*ca_file), ("SSL_CERT_DIR", &*ca_dir)]);
     let plain = Asteroid::start();
-    for (upstream, status) in [
-        (format!("{}, ca_file: {ca_file}", asteroid.url()), 202),
-        (plain.url(), 202),
-        // Signed by who the environment says is to be trusted.
-        (asteroid.url(), 502),
+    for (configuration, status) in [
+        (asteroid.configuration(), 202),
+        (plain.configuration(), 202),
+        // Signed by the authority that the environment says is to be trusted.
+        (asteroid.configuration().remove("/upstream/ca_file"), 502),
     ] {
-        let gateway = Program::run_with(&configuration(&upstream, ""), &["--log-level", "debug"], &environment);
-        assert_eq!(Caller::connect(gateway.address()).execute("{}").status, status, "{upstream}");
+        let gateway = Program::run_with(&configuration, &["--log-level", "debug"], &environment);
+        assert_eq!(Caller::connect(gateway.address()).execute("{}").status, status, "{configuration}");
         assert_clean("the log", &gateway.stop().output);
     }
     assert_eq!((asteroid.requests().len(), plain.requests().len()), (1, 1));
@@ -108,7 +108,7 @@ fn a_cleartext_url_that_only_looks_like_this_machine_is_refused_by_every_command
         "http://[::]:9100",
         "http://ip6-localhost",
     ] {
-        let text = configuration(&format!("\"{url}/{KEY}\""), "");
+        let text = Configuration::for_upstream(&format!("{url}/{KEY}"));
         for command in ["check", "run"] {
             let printed = crate::command_line::refused(command, &text);
             assert!(printed.contains("upstream.url: "), "{url}: {printed}");

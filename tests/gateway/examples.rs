@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::harness::configuration::replace_once;
 use crate::harness::program::binary;
 use crate::harness::{AGENT, Caller, KEY, Pair, Program};
 
@@ -20,8 +21,7 @@ fn blocks(file: &str, language: &str) -> Vec<String> {
 
 /// A configuration for anywhere, with the tests' key and upstream.
 fn run_here(configuration: &str) -> Pair {
-    let here = configuration.replace("/var/run/secrets/asteroid/api-key", "{dir}/key");
-    assert_ne!(here, configuration);
+    let here = replace_once(configuration, "/var/run/secrets/asteroid/api-key", "{dir}/key");
     let asteroid = crate::harness::Asteroid::start();
     let url = asteroid.url();
     let environment =
@@ -36,14 +36,15 @@ fn the_smallest_configuration_is_the_one_that_the_readme_shows_and_runs() {
     let shown = blocks("README.md", "yaml");
     let shown: Vec<&str> = shown[0].lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(shown, without_comments);
-    let pair = run_here(&file.replace("127.0.0.1:8080", "127.0.0.1:0"));
+    let pair = run_here(&replace_once(&file, "127.0.0.1:8080", "127.0.0.1:0"));
     assert_eq!(pair.execute("{}").status, 202);
 }
 
 #[test]
 fn the_readmes_tenants_are_limited_as_it_says() {
     let shown = &blocks("README.md", "yaml")[2];
-    let pair = run_here(&shown.replace("10.0.12.4:8081", "127.0.0.1:0").replace("10.0.12.7/32", "127.0.0.1"));
+    let here = replace_once(shown, "10.0.12.4:8081", "127.0.0.1:0");
+    let pair = run_here(&replace_once(&here, "10.0.12.7/32", "127.0.0.1"));
     let answer = pair.caller().post(crate::harness::EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
     assert_eq!(answer.status, 202);
     let told = format!("`RateLimit: {}`", answer.header("ratelimit").unwrap());
@@ -60,7 +61,7 @@ fn the_readmes_unix_socket_takes_its_curl_line() {
     let yaml = blocks("README.md", "yaml");
     let rest = yaml[0].split_once("credentials:").unwrap().1;
     let dir = tempfile::tempdir().unwrap();
-    let here = |text: &str| text.replace("/run/asteroid", dir.path().to_str().unwrap());
+    let here = |text: &str| replace_once(text, "/run/asteroid", dir.path().to_str().unwrap());
     let pair = run_here(&here(&format!("{}credentials:{rest}", yaml[1])));
     let shell = blocks("README.md", "sh");
     let curl = here(shell.iter().find(|block| block.contains("--unix-socket")).unwrap());
@@ -128,7 +129,7 @@ fn the_curl_line_with_a_key_starts_one_execution_however_often_it_is_pasted() {
     let keyed = |file| blocks(file, "sh").into_iter().find(|block| block.contains("Idempotency-Key")).unwrap();
     let line = keyed("README.md");
     assert_eq!(line, keyed("docs/IDEMPOTENCY.md"));
-    let line = line.replace("localhost:8080", &pair.gateway.address().to_string());
+    let line = replace_once(&line, "localhost:8080", &pair.gateway.address().to_string());
     let paste = || {
         let output = std::process::Command::new("sh").arg("-c").arg(&line).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
@@ -143,8 +144,7 @@ fn the_curl_line_with_a_key_starts_one_execution_however_often_it_is_pasted() {
 #[test]
 fn the_readmes_line_explains_a_start() {
     let line = blocks("README.md", "sh").into_iter().find(|block| block.contains("explain")).unwrap();
-    let built = line.replace("target/release/asteroid-gateway", binary().get_program().to_str().unwrap());
-    assert_ne!(line, built);
+    let built = replace_once(&line, "target/release/asteroid-gateway", binary().get_program().to_str().unwrap());
     let mut shell = std::process::Command::new("sh");
     let output = shell.arg("-c").arg(&built).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -1,17 +1,18 @@
 //! `explain` says what the gateway would do, reads no key and sends nothing.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
-use crate::harness::{AGENT, EXECUTE, KEY, Pair, binary, configuration};
+use crate::harness::configuration::directory;
+use crate::harness::{AGENT, Configuration, EXECUTE, KEY, Pair, binary};
 
 /// Runs the command for the tenant `billing`.
-fn explain(configuration: &str, arguments: &[&str], body: &[u8]) -> Output {
-    let dir = tempfile::tempdir().unwrap();
+fn explain(configuration: impl Display, arguments: &[&str], body: &[u8]) -> Output {
+    let dir = directory(configuration);
     let file = dir.path().join("gateway.yaml");
-    // The key's file is not there.
-    std::fs::write(&file, configuration.replace("{dir}", "/nowhere")).unwrap();
+    std::fs::remove_file(dir.path().join("key")).unwrap();
     let mut command = binary();
     command.arg("explain").arg("--config").arg(&file).args(["--tenant", "billing"]).args(arguments).env("THE_KEY", KEY);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -20,7 +21,7 @@ fn explain(configuration: &str, arguments: &[&str], body: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn of_agent(configuration: &str, body: &str) -> Output {
+fn of_agent(configuration: impl Display, body: &str) -> Output {
     explain(configuration, &["--agent", AGENT], body.as_bytes())
 }
 
@@ -63,7 +64,7 @@ fn what_is_explained_is_what_is_sent() {
         arguments.extend(["--header".to_owned(), format!("{name}: {value}")]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = explain(&configuration(&pair.asteroid.url(), ""), &arguments, body.as_bytes());
+    let output = explain(pair.asteroid.configuration(), &arguments, body.as_bytes());
     let (head, explained) = request(&output);
     let mut lines = head.split("\r\n");
     assert_eq!(lines.next(), Some(format!("POST {} HTTP/1.1", sent.target).as_str()));
@@ -93,12 +94,11 @@ fn no_key_is_read_and_no_connection_made_also_where_starts_are_looked_up() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     upstream.set_nonblocking(true).unwrap();
     let url = format!("http://{}", upstream.local_addr().unwrap());
-    let of_file = configuration(&url, "idempotency: { recovery: true }");
-    let of_environment = of_file.replace("file: \"{dir}/key\"", "env: THE_KEY");
-    assert_ne!(of_environment, of_file);
+    let of_file = Configuration::for_upstream(&url).with("idempotency: { recovery: true }");
+    let of_environment = of_file.clone().main_credential("env: THE_KEY");
     for configuration in [of_file, of_environment] {
         let arguments = ["--agent", AGENT, "--idempotency-key", "k"];
-        let output = explain(&configuration, &arguments, b"{}");
+        let output = explain(configuration, &arguments, b"{}");
         assert!(request(&output).0.contains("x-asteroid-agents-api-key: <redacted>"));
         let shown = text(&output.stdout) + &text(&output.stderr);
         assert!(!shown.contains(KEY), "{shown}");
@@ -118,7 +118,7 @@ fn the_body_is_shown_to_the_byte() {
              \"inputs\" : {\"a\":1.0,\"a\":\"\\u00e9\u{e9}\"}}\r\n\r\n",
         ),
     ] {
-        let output = of_agent(&configuration("https://odyssey.asteroid.ai/agents/v2", ""), came);
+        let output = of_agent(Configuration::smallest(), came);
         let (head, body) = request(&output);
         assert_eq!(text(&body), leaves);
         assert!(head.ends_with(&format!("content-length: {}", leaves.len())), "{head}");
@@ -126,15 +126,17 @@ fn the_body_is_shown_to_the_byte() {
         assert!(text(&output.stdout).contains(&said), "{said}");
     }
     let large = format!("{{\"inputs\":{{\"text\":\"{}\"}}}}", "x".repeat(300_000));
-    let output = of_agent(&configuration("https://odyssey.asteroid.ai/agents/v2", ""), &large);
+    let output = of_agent(Configuration::smallest(), &large);
     assert!(request(&output).1.ends_with(&large.as_bytes()[1..]));
 }
 
 #[test]
 fn a_workflow_a_prefix_and_the_limits_are_explained_the_same_way_each_time() {
     let tagging = "tagging: { tenant_prefix: prod/, on_conflict: overwrite }";
-    let limited = configuration("http://127.0.0.1:1/base", tagging)
-        .replace("credential: main,", "credential: main, limits: { executions: { rate: 1/d }, in_flight: 2 },");
+    let limited = Configuration::for_upstream("http://127.0.0.1:1/base")
+        .with(tagging)
+        .billing("limits: { executions: { rate: 1/d }, in_flight: 2 }")
+        .set("/credentials/main/file", "/nowhere/key");
     let explained = || explain(&limited, &["--workflow", AGENT], br#"{"metadata":{"tenant":"x"}}"#);
     let (first, second) = (explained(), explained());
     assert_eq!(first, second);
@@ -147,9 +149,8 @@ fn a_workflow_a_prefix_and_the_limits_are_explained_the_same_way_each_time() {
 
 #[test]
 fn what_is_refused_is_refused_with_every_reason_and_exit_code_1() {
-    let upstream = "https://odyssey.asteroid.ai/agents/v2";
-    let plain = configuration(upstream, "body_limit: 1KiB");
-    let required = plain.replace("credential: main,", "credential: main, idempotency: required,");
+    let plain = Configuration::smallest().with("body_limit: 1KiB");
+    let required = plain.clone().billing("idempotency: required");
     let agent = ["--agent", AGENT];
     let faulty = r#"{"metadata":{"tenant":"x","n":1},"version":1.5}"#;
     let long = " ".repeat(1025);
@@ -179,7 +180,6 @@ fn what_is_refused_is_refused_with_every_reason_and_exit_code_1() {
 
 #[test]
 fn what_cannot_be_meant_is_named() {
-    let plain = configuration("https://odyssey.asteroid.ai/agents/v2", "");
     for (arguments, code, said) in [
         (&["--agent", "x"][..], 1, "--agent x: agentId in the path must be a hyphenated 36-character uuid"),
         (&["--workflow", "a/b"], 1, "--workflow a/b: workflowId in the path"),
@@ -188,11 +188,15 @@ fn what_cannot_be_meant_is_named() {
         (&["--agent", AGENT, "--workflow", AGENT], 2, "cannot be used with"),
         (&[], 2, "--agent <ID>|--workflow <ID>"),
     ] {
-        let output = explain(&plain, arguments, b"{}");
+        let output = explain(Configuration::smallest(), arguments, b"{}");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
     }
-    let output = of_agent(&plain.replace("billing", "biling"), "{}");
+    let renamed = Configuration::smallest()
+        .tenant("biling")
+        .set("/listeners/0/tenant/fixed", "biling")
+        .remove("/tenants/billing");
+    let output = of_agent(renamed, "{}");
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("--tenant billing: the configuration has no such tenant; did you mean `biling`?"), "{said}");

@@ -12,7 +12,7 @@ use std::sync::{Barrier, Mutex};
 use serde_json::Value;
 
 use crate::harness::gate::{Gate, Point, Verdict};
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Program, configuration};
+use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Program};
 
 use case::Case;
 use fault::Fault;
@@ -73,7 +73,7 @@ fn of_many_retries_at_once_one_starts_and_all_that_are_accepted_name_its_run() {
             let case = format!("recovery: {recovery}, a call that broke before: {broke_before}, round {round}");
             let asteroid = Asteroid::start();
             let mut gate = Gate::before(&asteroid, broke_before.then_some(Point::Body));
-            let gateway = gateway(&gate.url(), recovery, "", "");
+            let gateway = Program::run_watched(limited(gate.configuration(), recovery, ""));
             if broke_before {
                 break_one(&mut gate, &gateway);
             }
@@ -103,13 +103,11 @@ fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
     })
 }
 
-/// A gateway with limits that show what was counted.
-fn gateway(upstream: &str, recovery: bool, more: &str, keys: &str) -> Program {
+/// With limits that show what was counted.
+fn limited(configuration: Configuration, recovery: bool, sections: &str) -> Configuration {
     let recovery = if recovery { "idempotency: { recovery: true }" } else { "" };
-    let limits = format!("in_flight: 8, budget: {{ executions: {BUDGET}, per: day }}");
-    let text = configuration(upstream, &format!("{recovery}\n{more}"));
-    let text = text.replace("{dir}/key\"", &format!("{{dir}}/key\"{keys}"));
-    Program::run_watched(&text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},")))
+    let limits = format!("limits: {{ in_flight: 8, budget: {{ executions: {BUDGET}, per: day }} }}");
+    configuration.with(recovery).with(sections).billing(&limits)
 }
 
 /// Starts with this key.

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use asteroid_gateway::event;
 
-use crate::harness::secure::secured;
-use crate::harness::{Asteroid, Pair, Program, binary, configuration};
+use crate::harness::configuration::{directory, replace_once};
+use crate::harness::{Asteroid, Configuration, Pair, Program, binary};
 
 /// Takes a lease on a file, so that whoever opens it waits.
 const LEASE: &str = r#"
@@ -60,13 +60,12 @@ fn hanging(program: &Program, file: &str) {
     program.line(|line| line["event"] == event::FILE_READING_HUNG && line["file"].as_str().unwrap().ends_with(file));
 }
 
-/// A directory with a key, certificates and this configuration as `gateway.yaml`.
-fn prepared(text: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+/// A directory with a configuration that names a CA, a certificate and its private key, and with these files.
+fn prepared() -> tempfile::TempDir {
+    let configuration = Configuration::for_upstream("https://localhost:1/").upstream("ca_file: '{dir}/ca.pem'");
+    let dir = directory(configuration.tls(Path::new("{dir}")));
     crate::harness::certificates::Authority::new().write("localhost", dir.path());
-    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
-    let text = secured(text, Path::new("{dir}")).replace("{dir}", dir.path().to_str().unwrap());
-    std::fs::write(dir.path().join("gateway.yaml"), text).unwrap();
+    std::fs::copy(dir.path().join("cert.pem"), dir.path().join("ca.pem")).unwrap();
     dir
 }
 
@@ -96,10 +95,8 @@ fn impostors(dir: &Path) -> [(PathBuf, &'static str); 4] {
 
 #[test]
 fn what_is_no_file_or_has_no_end_keeps_it_from_starting_and_is_named() {
-    let text = configuration("\"https://localhost:1/\", ca_file: \"{dir}/ca.pem\"", "");
-    let dir = prepared(&text);
+    let dir = prepared();
     let config = dir.path().join("gateway.yaml");
-    std::fs::copy(dir.path().join("cert.pem"), dir.path().join("ca.pem")).unwrap();
     for (impostor, why) in impostors(dir.path()) {
         for command in ["check", "run", "explain"] {
             let mut run = binary();
@@ -127,9 +124,7 @@ fn what_is_no_file_or_has_no_end_keeps_it_from_starting_and_is_named() {
 
 #[test]
 fn a_file_that_hangs_keeps_it_from_starting_and_is_named() {
-    let text = configuration("\"https://localhost:1/\", ca_file: \"{dir}/ca.pem\"", "");
-    let dir = prepared(&text);
-    std::fs::copy(dir.path().join("cert.pem"), dir.path().join("ca.pem")).unwrap();
+    let dir = prepared();
     let config = dir.path().join("gateway.yaml");
     let cases = [
         ("gateway.yaml", "check", "gateway.yaml: cannot be read: "),
@@ -149,8 +144,8 @@ fn a_file_that_hangs_keeps_it_from_starting_and_is_named() {
 fn files_that_come_to_hang_hold_up_neither_requests_nor_probes_nor_a_new_key_nor_the_end() {
     let pair = Pair::before(Asteroid::start_tls("localhost"), "");
     let config = pair.gateway.dir().join("gateway.yaml");
-    let (text, ca) = (std::fs::read(&config).unwrap(), std::fs::read(pair.asteroid.ca_file()).unwrap());
-    let changed = String::from_utf8(text).unwrap().replace("team: billing", "team: invoices");
+    let (text, ca) = (std::fs::read_to_string(&config).unwrap(), std::fs::read(pair.asteroid.ca_file()).unwrap());
+    let changed = replace_once(&text, r#""team":"billing""#, r#""team":"invoices""#);
     let hung = Hung::replace(&[&config], changed.as_bytes());
     let line = pair.gateway.reloaded_by(|| hanging(&pair.gateway, "gateway.yaml"));
     assert!(line["reason"].as_str().unwrap().contains("no answer within 5s"), "{line}");
@@ -175,13 +170,13 @@ fn a_mount_that_hangs_costs_two_threads_and_keeps_no_other_key_from_being_read()
     let mount = tempfile::tempdir().unwrap();
     let names: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
     let files: Vec<PathBuf> = names.iter().map(|name| mount.path().join(name)).collect();
-    let credential = |name: &String| format!("{name}: {{ file: {}/{name} }}, ", mount.path().display());
-    let credentials: String = names.iter().map(credential).collect();
-    let text = configuration(&asteroid.url(), "").replace("credentials: {", &format!("credentials: {{ {credentials}"));
+    let configuration = names.iter().zip(&files).fold(asteroid.configuration(), |configuration, (name, file)| {
+        configuration.credential(name, &format!("file: '{}'", file.display()))
+    });
     for file in &files {
         std::fs::write(file, crate::harness::KEY).unwrap();
     }
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::run(asteroid, configuration);
     let before = threads(&pair.gateway);
     // Renamed into the place of the files that were read, so that each is opened again.
     let hung = Hung::replace(&files, b"ak-another-0123456789");
@@ -214,13 +209,12 @@ fn threads_do_not_grow_with_credentials() {
     let put =
         |key: &str| (0..count).for_each(|number| std::fs::write(file(number), format!("{key}-{number:08}")).unwrap());
     put("ak-before");
-    let credentials: String =
-        (0..count).map(|number| format!("c{number}: {{ file: {} }}, ", file(number).display())).collect();
-    let text = configuration(&asteroid.url(), "");
-    let few = Program::run(&text);
-    let gateway = Program::run(&text.replace("credentials: {", &format!("credentials: {{ {credentials}")));
+    let few = Program::run(asteroid.configuration());
+    let gateway = Program::run((0..count).fold(asteroid.configuration(), |configuration, number| {
+        configuration.credential(&format!("c{number}"), &format!("file: '{}'", file(number).display()))
+    }));
     put("ak-after");
-    let read = |text: &str| text.lines().filter(|line| line.contains("a new key was read")).count();
+    let read = |text: &str| text.lines().filter(|line| line.contains(event::CREDENTIAL_LOADED)).count();
     gateway.wait_for(|text| (read(text) > 2 * count).then_some(()));
     assert_eq!(threads(&gateway), threads(&few));
 }

@@ -72,9 +72,8 @@ fn run_takes_the_key_from_a_file_and_answers_with_the_upstreams_execution() {
 #[test]
 fn run_takes_the_key_from_an_environment_variable() {
     let asteroid = crate::harness::Asteroid::start();
-    let configuration =
-        crate::harness::configuration(&asteroid.url(), "").replace("file: \"{dir}/key\"", "env: THE_KEY");
-    let gateway = Program::run_with(&configuration, &[], &[("THE_KEY", KEY)]);
+    let configuration = asteroid.configuration().main_credential("env: THE_KEY");
+    let gateway = Program::run_with(configuration, &[], &[("THE_KEY", KEY)]);
     let pair = Pair { asteroid, gateway };
     assert_eq!(pair.execute("{}").status, 202);
 }

@@ -6,6 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod certificates;
 pub(crate) mod cgroup;
 pub(crate) mod collector;
+pub(crate) mod configuration;
 pub(crate) mod container;
 pub(crate) mod frames;
 pub(crate) mod gate;
@@ -19,11 +20,14 @@ pub(crate) mod raw;
 pub(crate) mod secure;
 pub(crate) mod unruly;
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 pub(crate) use asteroid::Asteroid;
 pub(crate) use caller::{Answer, Caller};
 pub(crate) use collector::Collector;
+pub(crate) use configuration::Configuration;
 pub(crate) use program::{Program, binary};
 pub(crate) use secure::Secure;
 
@@ -48,37 +52,37 @@ impl Pair {
         Pair::with("")
     }
 
-    /// With further keys of the configuration, as YAML at the top level.
-    pub(crate) fn with(more: &str) -> Pair {
+    /// With further sections of the configuration.
+    pub(crate) fn with(sections: &str) -> Pair {
+        Pair::configured(|smallest| smallest.with(sections))
+    }
+
+    /// With further members of the listener.
+    pub(crate) fn with_listener(members: &str) -> Pair {
+        Pair::configured(|smallest| smallest.listener(members))
+    }
+
+    /// With what becomes of the smallest configuration.
+    pub(crate) fn configured(change: impl FnOnce(Configuration) -> Configuration) -> Pair {
         let asteroid = Asteroid::start();
-        let gateway = Program::run(&configuration(&asteroid.url(), more));
-        Pair { asteroid, gateway }
+        let configuration = change(asteroid.configuration());
+        Pair::run(asteroid, configuration)
     }
 
-    /// With further keys of `upstream`.
-    pub(crate) fn with_upstream(more: &str) -> Pair {
-        let asteroid = Asteroid::start();
-        let gateway = Program::run(&configuration(&format!("{}, {more}", asteroid.url()), ""));
-        Pair { asteroid, gateway }
+    /// Over TLS, by which the simulator speaks HTTP/2; with further sections.
+    pub(crate) fn tls(sections: &str) -> Pair {
+        Pair::before(Asteroid::start_tls("localhost"), sections)
     }
 
-    /// With further keys of the listener.
-    pub(crate) fn with_listener(more: &str) -> Pair {
-        let asteroid = Asteroid::start();
-        let fixed = "tenant: { fixed: billing }";
-        let gateway = Program::run(&configuration(&asteroid.url(), "").replace(fixed, &format!("{fixed}, {more}")));
-        Pair { asteroid, gateway }
+    /// In front of this simulator, with further sections.
+    pub(crate) fn before(asteroid: Asteroid, sections: &str) -> Pair {
+        let configuration = asteroid.configuration().with(sections);
+        Pair::run(asteroid, configuration)
     }
 
-    /// Over TLS, by which the simulator speaks HTTP/2; with further keys at the top level.
-    pub(crate) fn tls(more: &str) -> Pair {
-        Pair::before(Asteroid::start_tls("localhost"), more)
-    }
-
-    /// In front of a simulator with a certificate.
-    pub(crate) fn before(asteroid: Asteroid, more: &str) -> Pair {
-        let upstream = format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file());
-        Pair { gateway: Program::run(&configuration(&upstream, more)), asteroid }
+    /// With this configuration, beside a simulator that may be its upstream.
+    pub(crate) fn run(asteroid: Asteroid, configuration: impl Display) -> Pair {
+        Pair { gateway: Program::run(configuration), asteroid }
     }
 
     pub(crate) fn caller(&self) -> Caller {
@@ -89,19 +93,6 @@ impl Pair {
     pub(crate) fn execute(&self, body: &str) -> Answer {
         self.caller().execute(body)
     }
-}
-
-/// A configuration for an upstream; `{dir}` is where [`Program::run`] puts the key.
-pub(crate) fn configuration(upstream: &str, more: &str) -> String {
-    format!(
-        "upstream: {{ url: {upstream} }}
-listeners: [{{ address: 127.0.0.1:0, tenant: {{ fixed: billing }} }}]
-admin: {{ address: 127.0.0.1:0 }}
-credentials: {{ main: {{ file: \"{{dir}}/key\" }} }}
-tenants: {{ billing: {{ credential: main, metadata: {{ team: billing, cost_center: \"4711\" }} }} }}
-{more}
-"
-    )
 }
 
 /// A body as JSON.

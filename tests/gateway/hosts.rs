@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, block, frame, start};
-use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, Secure, configuration};
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, Secure};
 
 /// The first bytes of answers in HPACK's static table.
 const BAD_REQUEST: u8 = 0x8c;
@@ -60,9 +60,17 @@ fn an_ipv6_address_stands_in_brackets_and_nothing_else_does() {
     for host in ["[2001:db8::1]", "[2001:DB8::a]:80", "[::1]:8080"] {
         assert_eq!(pair.caller().post(EXECUTE, &[("Host", host)], b"{}").status, 202, "{host}");
     }
-    for host in
-        ["2001:db8::a", "2001:db8::1:80", "::1", "[localhost]", "[gateway.internal]:80", "[127.0.0.1]", "[::1.]", "[]"]
-    {
+    for host in [
+        "2001:db8::a",
+        "2001:db8::1:80",
+        "::1",
+        "[localhost]",
+        "[gateway.internal]:80",
+        "[127.0.0.1]",
+        "[::1.]",
+        "[]",
+        "o[localhost]",
+    ] {
         pair.caller().post(EXECUTE, &[("Host", host)], b"{}").assert_error(400, "host", "not_started");
     }
 }
@@ -143,9 +151,8 @@ fn over_http2_host_counts_where_no_authority_is_sent() {
 fn at_a_unix_socket_host_may_be_empty_or_the_path_of_the_socket() {
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
     let socket = dir.path().join("billing.sock");
-    let address = format!("address: 'unix:{}',", socket.display());
-    let text = configuration(&asteroid.url(), "").replacen("address: 127.0.0.1:0,", &address, 1);
-    let _gateway = Program::run(&text);
+    let address = format!("unix:{}", socket.display());
+    let _gateway = Program::run(asteroid.configuration().set("/listeners/0/address", address));
     let coded = socket.display().to_string().replace('/', "%2F");
     for (version, lines) in [
         ("1.1", "Host: \r\n".to_owned()),
@@ -176,10 +183,13 @@ fn a_caller_over_ipv4_is_known_by_its_ipv4_address_also_on_a_socket_of_both_fami
     let asteroid = Asteroid::start();
     let dir = tempfile::tempdir().unwrap();
     let audit = dir.path().join("audit.jsonl");
-    for trusted in ["127.0.0.0/8", "\"::ffff:127.0.0.0/104\"", "\"::ffff:127.0.0.1\""] {
-        let text = configuration(&asteroid.url(), &format!("audit: {{ file: '{}' }}", audit.display()));
-        let tenant = format!("address: '[::]:0', tenant: {{ trusted_peers: [{trusted}], fixed: billing }}");
-        let gateway = Program::run(&text.replacen("address: 127.0.0.1:0, tenant: { fixed: billing }", &tenant, 1));
+    for trusted in ["127.0.0.0/8", "::ffff:127.0.0.0/104", "::ffff:127.0.0.1"] {
+        let configuration = asteroid.configuration().with(&format!("audit: {{ file: '{}' }}", audit.display()));
+        let gateway = Program::run(
+            configuration
+                .set("/listeners/0/address", "[::]:0")
+                .add("/listeners/0/tenant", &format!("trusted_peers: ['{trusted}']")),
+        );
         let address: SocketAddr = ([127, 0, 0, 1], gateway.address().port()).into();
         assert_eq!(Caller::connect(address).execute("{}").status, 202, "{trusted}");
         let line = gateway.request_line(202);

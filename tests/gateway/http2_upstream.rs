@@ -1,7 +1,7 @@
 //! What an HTTP/2 upstream can do to a start: it is sent again only where the upstream has not looked at it.
 
 use crate::harness::unruly::{Act, CANCEL, ENHANCE_YOUR_CALM, Frames, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Seen};
-use crate::harness::{Answer, Caller, EXECUTE, Program, configuration};
+use crate::harness::{Answer, Caller, EXECUTE, Program};
 
 /// SETTINGS without a value.
 const ANY: Option<&[u8]> = Some(&[]);
@@ -9,7 +9,7 @@ const ANY: Option<&[u8]> = Some(&[]);
 /// A gateway in front of an upstream that behaves so.
 fn before(settings: Option<&'static [u8]>, acts: &'static [Act], more: &str) -> (Frames, Program) {
     let upstream = Frames::start(settings, acts);
-    let gateway = Program::run(&configuration(&upstream.upstream(), more));
+    let gateway = Program::run(upstream.configuration().with(more));
     (upstream, gateway)
 }
 

@@ -3,19 +3,11 @@
 use asteroid_gateway::event;
 use serde_json::json;
 
-use crate::harness::{AGENT, Answer, Asteroid, EXECUTE, Pair, Program, configuration};
+use crate::harness::{AGENT, Answer, Asteroid, Configuration, EXECUTE, Pair};
 
-/// With these keys of the tenant.
-fn tenant(more: &str) -> Pair {
-    pair("", more)
-}
-
-/// With these keys at the top level and these of the tenant.
-fn pair(top: &str, tenant: &str) -> Pair {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), top);
-    let gateway = Program::run(&text.replace("credential: main,", &format!("credential: main, {tenant}")));
-    Pair { asteroid, gateway }
+/// With further members of the tenant.
+fn tenant(members: &str) -> Pair {
+    Pair::configured(|smallest| smallest.billing(members))
 }
 
 fn keyed(pair: &Pair, key: &str, body: &str) -> Answer {
@@ -127,10 +119,7 @@ fn the_same_key_with_another_body_is_422_down_to_a_blank() {
 
 #[test]
 fn a_key_belongs_to_its_tenant_and_operation_and_a_retry_may_write_its_path_in_another_way() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
-    let gateway = Program::run(&text.replace("tenants: {", "tenants: { sales: { credential: main },"));
-    let pair = Pair { asteroid, gateway };
+    let pair = Pair::configured(|smallest| smallest.by_header().tenant("sales"));
     let mut caller = pair.caller();
     let mut replayed = |path: &str, tenant| {
         let answer = caller.post(path, &[("Idempotency-Key", "k"), ("X-Tenant-Id", tenant)], b"{}");
@@ -181,8 +170,7 @@ fn a_key_is_free_again_where_nothing_was_started() {
     assert_eq!(pair.asteroid.executions().len(), 1);
 
     let (address, _held) = crate::harness::asteroid::refusing();
-    let unreachable =
-        Pair { asteroid: Asteroid::start(), gateway: Program::run(&configuration(&format!("http://{address}"), "")) };
+    let unreachable = Pair::run(Asteroid::start(), Configuration::for_address(address));
     for body in ["{}", "{ }"] {
         keyed(&unreachable, "k", body).assert_error(502, "unreachable", "not_started");
     }
@@ -234,7 +222,7 @@ fn an_answer_of_64_kib_is_kept() {
 
 #[test]
 fn a_replay_spends_neither_rate_nor_budget_and_is_a_request_all_the_same() {
-    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 1/d }, budget: { executions: 1, per: day } },";
+    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 1/d }, budget: { executions: 1, per: day } }";
     let pair = tenant(limits);
     assert_eq!(keyed(&pair, "k", "{}").status, 202);
     for left in (1..8).rev() {
@@ -248,7 +236,7 @@ fn a_replay_spends_neither_rate_nor_budget_and_is_a_request_all_the_same() {
 
 #[test]
 fn a_limit_that_refuses_a_start_leaves_its_key_free() {
-    let pair = tenant("limits: { executions: { rate: 2/d } },");
+    let pair = tenant("limits: { executions: { rate: 2/d } }");
     assert_eq!((keyed(&pair, "a", "{}").status, keyed(&pair, "b", "{}").status), (202, 202));
     for body in ["{}", "{ }"] {
         keyed(&pair, "c", body).assert_error(429, "limit", "not_started");
@@ -257,10 +245,10 @@ fn a_limit_that_refuses_a_start_leaves_its_key_free() {
 
 #[test]
 fn a_tenant_can_be_told_to_send_keys_or_not_to() {
-    let required = tenant("idempotency: required,");
+    let required = tenant("idempotency: required");
     required.execute("{}").assert_error(400, "idempotency-key", "not_started");
     assert_eq!(keyed(&required, "k", "{}").status, 202);
-    let off = tenant("idempotency: off,");
+    let off = tenant("idempotency: off");
     let refused = keyed(&off, "k", "{}");
     refused.assert_error(400, "idempotency-key", "not_started");
     assert!(refused.json()["detail"].as_str().unwrap().contains("leave it out"));
@@ -270,7 +258,7 @@ fn a_tenant_can_be_told_to_send_keys_or_not_to() {
 
 #[test]
 fn the_digest_of_a_key_is_a_tag_that_no_caller_can_forge_and_only_the_digest_is_shown() {
-    let pair = pair("tagging: { tenant_prefix: prod/, on_conflict: overwrite }", "");
+    let pair = Pair::with("tagging: { tenant_prefix: prod/, on_conflict: overwrite }");
     assert_eq!(keyed(&pair, "my-own-key", "{}").status, 202);
     let own = digest(&pair);
     assert!(own.len() == 32 && own.bytes().all(|digit| digit.is_ascii_hexdigit()), "{own}");
@@ -331,11 +319,7 @@ fn the_oldest_answers_are_forgotten_first_and_the_log_says_so() {
 
 #[test]
 fn a_tenant_whose_memory_is_full_refuses_its_own_keys_and_forgets_nobody_elses() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "idempotency: { memory: 1MiB }");
-    let text = text.replace("fixed: billing", "header: X-Tenant-Id");
-    let gateway = Program::run(&text.replace("tenants: {", "tenants: { sales: { credential: main },"));
-    let pair = Pair { asteroid, gateway };
+    let pair = Pair::configured(|smallest| smallest.with("idempotency: { memory: 1MiB }").by_header().tenant("sales"));
     let mut caller = pair.caller();
     let mut post =
         |tenant: &str, key: &str| caller.post(EXECUTE, &[("Idempotency-Key", key), ("X-Tenant-Id", tenant)], b"{}");
@@ -356,14 +340,14 @@ fn a_tenant_whose_memory_is_full_refuses_its_own_keys_and_forgets_nobody_elses()
 #[test]
 fn a_reload_that_changes_the_tags_of_a_key_starts_nothing_twice() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "tagging: { tenant_prefix: prod/ }");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let configuration = asteroid.configuration().with("tagging: { tenant_prefix: prod/ }");
+    let pair = Pair::run(asteroid, &configuration);
     assert_eq!(keyed(&pair, "done", "{}").status, 202);
     pair.asteroid.next(json!({"run": true, "then": "stall"}));
     let mut first = pair.caller();
     first.send_post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
     pair.asteroid.wait_for_requests(2);
-    let line = pair.gateway.reload(&text.replace("tenant_prefix: prod/", "tenant_prefix: live/"));
+    let line = pair.gateway.reload(configuration.set("/tagging/tenant_prefix", "live/"));
     assert_eq!(line["event"], event::CONFIG_RELOADED);
     keyed(&pair, "k", "{}").assert_error(409, "idempotency-in-flight", "not_started");
     assert_eq!(keyed(&pair, "done", "{}").header("idempotent-replayed"), Some("true"));

@@ -3,17 +3,11 @@
 use asteroid_gateway::event;
 
 use crate::harness::metrics::Metrics;
-use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
 
 /// A gateway whose listener takes the tenant from `X-Tenant-Id`; `more` stands beside it in `tenant`.
 fn by_header(more: &str) -> Pair {
-    let asteroid = Asteroid::start();
-    let source = format!("header: X-Tenant-Id{more}");
-    let two = "tenants: { sales: { credential: main }, billing:";
-    let text =
-        configuration(&asteroid.url(), "").replace("fixed: billing", &source).replace("tenants: { billing:", two);
-    let gateway = Program::run(&text);
-    Pair { asteroid, gateway }
+    Pair::configured(|smallest| smallest.by_header().add("/listeners/0/tenant", more).tenant("sales"))
 }
 
 #[test]
@@ -51,32 +45,28 @@ fn a_request_that_nobody_can_be_charged_for_is_refused() {
 
 #[test]
 fn a_peer_that_is_not_trusted_is_closed_before_anything_is_read_of_it_and_the_log_says_which() {
-    let pair = by_header(", trusted_peers: [10.0.12.7/32, 127.0.0.2]");
+    let pair = by_header("trusted_peers: [10.0.12.7/32, 127.0.0.2]");
     for _ in 0..3 {
         assert!(pair.caller().try_post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").is_none());
     }
-    let closed = pair.gateway.line(|line| line["level"] == "WARN" && line["peer"].is_string());
+    let closed = pair.gateway.event(event::LISTENER_PEER_REFUSED);
     assert!(closed["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{closed}");
-    assert_eq!(pair.gateway.output().matches("outside `trusted_peers`").count(), 1, "not for each");
+    assert_eq!(pair.gateway.events(event::LISTENER_PEER_REFUSED).len(), 1, "not for each");
     let counted =
         |metrics: &Metrics| metrics.find("asteroid_gateway_connections_closed_total", &[("reason", "outsider")]);
     pair.gateway.wait_for_metrics(counted, &Some(3.0));
     assert!(pair.gateway.events(event::REQUEST_COMPLETED).is_empty());
     assert_eq!(pair.asteroid.requests().len(), 0);
-    let pair = by_header(", trusted_peers: [127.0.0.0/8]");
+    let pair = by_header("trusted_peers: [127.0.0.0/8]");
     assert_eq!(pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").status, 202);
 }
 
 #[test]
 fn a_fixed_tenant_off_loopback_is_for_its_trusted_peers_alone() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "").replacen("127.0.0.1:0", "0.0.0.0:0", 1);
-    let open = text.replace("fixed: billing", "fixed: billing, trusted_peers: [127.0.0.1]");
-    let port = Program::run(&open).address().port();
-    assert_ne!(port, 0);
     for (peers, status) in [("127.0.0.1", Some(202)), ("10.0.0.0/8", None)] {
-        let gateway =
-            Program::run(&text.replace("fixed: billing", &format!("fixed: billing, trusted_peers: [{peers}]")));
+        let open = asteroid.configuration().set("/listeners/0/address", "0.0.0.0:0");
+        let gateway = Program::run(open.add("/listeners/0/tenant", &format!("trusted_peers: [{peers}]")));
         let mut caller = Caller::connect(([127, 0, 0, 1], gateway.address().port()).into());
         assert_eq!(caller.try_post(EXECUTE, &[], b"{}").map(|answer| answer.status), status, "{peers}");
     }
@@ -85,14 +75,12 @@ fn a_fixed_tenant_off_loopback_is_for_its_trusted_peers_alone() {
 #[test]
 fn a_peer_that_a_reload_trusts_no_more_names_nobody_on_a_connection_that_it_has() {
     let asteroid = Asteroid::start();
-    let trusting = |peer: &str| {
-        configuration(&asteroid.url(), "")
-            .replace("fixed: billing", &format!("fixed: billing, trusted_peers: [{peer}]"))
-    };
-    let gateway = Program::run(&trusting("127.0.0.1"));
+    let trusting =
+        |peer: &str| asteroid.configuration().add("/listeners/0/tenant", &format!("trusted_peers: [{peer}]"));
+    let gateway = Program::run(trusting("127.0.0.1"));
     let mut caller = Caller::connect(gateway.address());
     assert_eq!(caller.execute("{}").status, 202);
-    assert_eq!(gateway.reload(&trusting("127.0.0.2"))["level"], "INFO");
+    assert_eq!(gateway.reload(trusting("127.0.0.2"))["level"], "INFO");
     let answer = caller.execute("{}");
     answer.assert_error(401, "tenant", "not_started");
     assert!(answer.json()["detail"].as_str().unwrap().contains("127.0.0.1"));
@@ -108,11 +96,9 @@ fn a_caller_cannot_name_a_tenant_where_the_listener_fixes_one() {
 
 #[test]
 fn each_of_thousands_of_tenants_is_known() {
-    let asteroid = Asteroid::start();
-    let mut text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
-    let tenants: String = (0..3000).map(|n| format!("t{n}: {{ credential: main }}, ")).collect();
-    text = text.replace("tenants: { ", &format!("tenants: {{ {tenants}"));
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::configured(|smallest| {
+        (0..3000).fold(smallest.by_header(), |configuration, n| configuration.tenant(&format!("t{n}")))
+    });
     let mut caller = pair.caller();
     for tenant in ["t0", "t1500", "t2999"] {
         assert_eq!(caller.post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}").status, 202);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use cluster::{CENTRAL, Cluster, POD, SIDECAR, read};
 
+use crate::harness::configuration::replace_once;
 use crate::harness::container::{USER, built, unpack};
 use crate::harness::{EXECUTE, KEY};
 
@@ -166,7 +167,7 @@ fn a_secret_that_the_kubelet_swaps_serves_at_once_and_after_the_next_start() {
     cluster.replace_key("ak-third-7d3e9f1a52");
     let container = cluster.run(CENTRAL);
     assert_eq!(cluster.execute().status, 202);
-    assert_eq!(container.program.events_that_begin("a new key was read").len(), 1);
+    assert_eq!(container.program.events(event::CREDENTIAL_LOADED).len(), 1);
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn a_configmap_that_the_kubelet_swaps_is_taken_over_by_the_running_container() {
     let container = cluster.run(CENTRAL);
     let team = || cluster.executions().last().unwrap().metadata["team"].clone();
     assert_eq!((cluster.execute().status, team()), (202, json!("billing")));
-    let more = read(CENTRAL).replace("team: billing", "team: payments");
+    let more = replace_once(&read(CENTRAL), "team: billing", "team: payments");
     let reloaded = container.program.reloaded_by(|| cluster.configure(&more));
     assert!(reloaded["reason"].is_null(), "{reloaded}");
     assert_eq!((cluster.execute().status, team()), (202, json!("payments")));

@@ -9,17 +9,14 @@ use std::path::Path;
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::configuration::directory;
+use crate::harness::{Asteroid, Configuration, EXECUTE, KEY, Pair, Program};
 
-const READ: &str = "a new key was read";
-const LOST: &str = "no key can be read; the last one stays in use";
-const BACK: &str = "the key can be read again";
-
-/// Waits until the log has said this for the `nth` time, from 1.
-fn said(gateway: &Program, message: &str, nth: usize) -> Value {
+/// Waits for the `nth` event with this code, from 1.
+fn nth_event(gateway: &Program, code: &str, nth: usize) -> Value {
     gateway.wait_for(|text| {
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["message"] == message).nth(nth - 1)
+        lines.filter(|line| line["event"] == code).nth(nth - 1)
     })
 }
 
@@ -48,7 +45,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     let pair = Pair::with("audit: { stdout: true }");
     let dir = pair.gateway.dir();
     let key = dir.join("key");
-    let first = said(&pair.gateway, READ, 1)["fingerprint"].clone();
+    let first = nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 1)["fingerprint"].clone();
     let put: [Put<'_>; 4] = [
         ("ak-in-place-7d3e9f1a52", &|value| write(&key, value).unwrap()),
         ("ak-with-a-line-break", &|value| write(&key, format!("{value}\n")).unwrap()),
@@ -67,9 +64,9 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     for (nth, (value, put)) in put.into_iter().enumerate() {
         pair.asteroid.replace_key(value);
         put(value);
-        let fingerprint = said(&pair.gateway, READ, nth + 2)["fingerprint"].clone();
+        let fingerprint = nth_event(&pair.gateway, event::CREDENTIAL_LOADED, nth + 2)["fingerprint"].clone();
         assert_eq!(caller.execute("{}").status, 202);
-        let audited = said(&pair.gateway, "audit", nth + 1);
+        let audited = nth_event(&pair.gateway, event::AUDIT_RECORDED, nth + 1);
         assert_eq!(audited["credential_fingerprint"], fingerprint, "{value}");
         let shown = format!("[+]credential main: fresh, key {} for ", fingerprint.as_str().unwrap());
         assert!(verbose(&pair.gateway).contains(&shown), "{}", verbose(&pair.gateway));
@@ -78,7 +75,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     }
     pair.asteroid.replace_key("ak-swapped-7d3e9f1a52");
     mount(dir, "v2", "ak-swapped-7d3e9f1a52");
-    said(&pair.gateway, READ, 6);
+    nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 6);
     assert_eq!(caller.execute("{}").status, 202);
     let ended = pair.gateway.stop();
     assert!(!ended.logged(event::CONFIG_RELOADED), "{}", ended.output);
@@ -107,7 +104,7 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         let line = report.lines().find(|line| line.starts_with("[!]credential main: stale, key ")).unwrap();
         assert!(line.contains(why) && report.starts_with("[+]serving\n"), "{report}");
         assert_eq!(pair.gateway.admin("/readyz").status, 200, "what serves, serves");
-        let lost = said(&pair.gateway, LOST, nth + 1);
+        let lost = nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
         assert_eq!(
             (&lost["level"], &lost["credential"], &lost["state"]),
             (&json!("WARN"), &json!("main"), &json!("stale"))
@@ -119,28 +116,30 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         }
         write(&key, KEY).unwrap();
         wait_for_state(&pair.gateway, "main", "fresh");
-        said(&pair.gateway, BACK, nth + 1);
+        nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
         assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
     }
     assert_eq!(
-        (pair.gateway.events_that_begin(LOST).len(), pair.gateway.events_that_begin(READ).len()),
+        (
+            pair.gateway.events(event::CREDENTIAL_READING_FAILED).len(),
+            pair.gateway.events(event::CREDENTIAL_LOADED).len()
+        ),
         (4, 1),
         "each change is said once"
     );
     assert!(!pair.gateway.stop().output.contains(KEY));
 }
 
+/// With a tenant `sales` whose key is to come.
+fn with_a_late_key(configuration: Configuration) -> Configuration {
+    configuration.credential("late", "file: '{dir}/late'").add("/tenants", "sales: { credential: late }")
+}
+
 #[test]
 fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "")
-        .replace("tenant: { fixed: billing }", "tenant: { header: X-Tenant-Id }")
-        .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
-        .replace(
-            "tenants: {",
-            "tenants: { sales: { credential: late, limits: { budget: { executions: 1, per: day } } },",
-        );
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::configured(|smallest| {
+        with_a_late_key(smallest.by_header()).add("/tenants/sales", "limits: { budget: { executions: 1, per: day } }")
+    });
     let sales = || pair.caller().post(EXECUTE, &[("X-Tenant-Id", "sales"), ("Idempotency-Key", "k")], b"{}");
     let line = pair.gateway.line(|line| line["credential"] == "late");
     assert_eq!((&line["level"], &line["state"]), (&json!("ERROR"), &json!("missing")), "{line}");
@@ -168,10 +167,9 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
 #[test]
 fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
     let asteroid = Asteroid::start();
-    let text =
-        configuration(&asteroid.url(), "").replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },");
-    let of = |readiness: &str| format!("{text}readiness: {{ credentials: {readiness} }}\n");
-    let pair = Pair { gateway: Program::run(&of("all")), asteroid };
+    let configuration = asteroid.configuration().credential("late", "file: '{dir}/late'");
+    let of = |readiness: &str| configuration.clone().with(&format!("readiness: {{ credentials: {readiness} }}"));
+    let pair = Pair::run(asteroid, of("all"));
     let ready = || {
         let answer = pair.gateway.admin("/readyz");
         (answer.status, String::from_utf8(answer.body).unwrap())
@@ -182,9 +180,9 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
         report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
         "{report}"
     );
-    pair.gateway.reload(&of("any"));
+    pair.gateway.reload(of("any"));
     assert_eq!(ready().0, 200);
-    pair.gateway.reload(&of("all"));
+    pair.gateway.reload(of("all"));
     assert_eq!(ready().0, 503);
     write(pair.gateway.dir().join("late"), KEY).unwrap();
     wait_for_state(&pair.gateway, "late", "fresh");
@@ -194,7 +192,7 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
     wait_for_state(&pair.gateway, "main", "rejected");
     assert_eq!(ready().0, 200, "that the upstream rejects a key flips nothing");
 
-    let none = Program::run(&configuration("http://127.0.0.1:1", "").replace("{dir}/key", "{dir}/none"));
+    let none = Program::run(Configuration::smallest().set("/credentials/main/file", "{dir}/none"));
     let answer = none.admin("/readyz");
     assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key can be used\n"[..]));
 }
@@ -203,8 +201,8 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
 fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_it_has_accepted_one() {
     let asteroid = Asteroid::start();
     asteroid.replace_key("ak-another-7d3e9f1a52");
-    let text = configuration(&asteroid.url(), "readiness: { credentials: verified }");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let configuration = asteroid.configuration().with("readiness: { credentials: verified }");
+    let pair = Pair::run(asteroid, configuration);
     wait_for_state(&pair.gateway, "main", "rejected");
     let answer = pair.gateway.admin("/readyz");
     assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key was accepted by the upstream yet\n"[..]));
@@ -224,14 +222,10 @@ fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_i
 #[test]
 fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
     let asteroid = Asteroid::start();
-    let text =
-        configuration(&asteroid.url(), "").replace("tenant: { fixed: billing }", "tenant: { header: X-Tenant-Id }");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let configuration = asteroid.configuration().by_header();
+    let pair = Pair::run(asteroid, &configuration);
     let start = |tenant: &str| pair.caller().post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}");
-    let late = text
-        .replace("credentials: {", "credentials: { late: { file: \"{dir}/late\" },")
-        .replace("tenants: {", "tenants: { sales: { credential: late },");
-    assert!(pair.gateway.reload(&late)["reason"].is_null());
+    assert!(pair.gateway.reload(with_a_late_key(configuration.clone()))["reason"].is_null());
     start("sales").assert_error(503, "no-key", "not_started");
     assert_eq!((start("billing").status, pair.gateway.admin("/readyz").status), (202, 200));
     wait_for_state(&pair.gateway, "late", "missing");
@@ -241,18 +235,18 @@ fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_config_last_reload_successful", &[]), Some(1.0));
 
     // A variable never comes.
-    let unset = text.replace("file: \"{dir}/key\"", "env: NO_SUCH_VARIABLE");
-    let refused = pair.gateway.reload(&unset)["reason"].as_str().unwrap().to_owned();
+    let unset = configuration.main_credential("env: NO_SUCH_VARIABLE");
+    let refused = pair.gateway.reload(unset)["reason"].as_str().unwrap().to_owned();
     assert!(refused.contains("NO_SUCH_VARIABLE: is not set"), "{refused}");
 }
 
 #[test]
 fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one_comes() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
-    let moved = text.replace("{dir}/key", "{dir}/other");
-    assert!(pair.gateway.reload(&moved)["reason"].is_null());
+    let configuration = asteroid.configuration();
+    let pair = Pair::run(asteroid, &configuration);
+    let moved = configuration.set("/credentials/main/file", "{dir}/other");
+    assert!(pair.gateway.reload(moved)["reason"].is_null());
     wait_for_state(&pair.gateway, "main", "stale");
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
@@ -260,14 +254,12 @@ fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one
     pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
-    assert_eq!(pair.gateway.events_that_begin(READ).len(), 2, "the place that is left is not read any more");
+    assert_eq!(pair.gateway.events(event::CREDENTIAL_LOADED).len(), 2, "the place that is left is not read any more");
 }
 
 #[test]
 fn a_key_that_cannot_be_read_for_longer_than_max_stale_is_sent_no_more_until_it_is_there_again() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "").replace("{dir}/key\"", "{dir}/key\", max_stale: 10s");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::configured(|smallest| smallest.add("/credentials/main", "max_stale: 10s"));
     let key = pair.gateway.dir().join("key");
     remove_file(&key).unwrap();
     wait_for_state(&pair.gateway, "main", "stale");
@@ -277,8 +269,7 @@ fn a_key_that_cannot_be_read_for_longer_than_max_stale_is_sent_no_more_until_it_
     refused.assert_error(503, "no-key", "not_started");
     assert!(String::from_utf8_lossy(&refused.body).contains("for too long"), "{refused:?}");
     assert_eq!(pair.asteroid.started(), 1, "closed");
-    let expired =
-        said(&pair.gateway, "no key could be read for longer than max_stale; starts are refused until there is one", 1);
+    let expired = nth_event(&pair.gateway, event::CREDENTIAL_EXPIRED, 1);
     assert!(expired["reason"].as_str().unwrap().contains("there is no such file"), "{expired}");
     write(&key, KEY).unwrap();
     wait_for_state(&pair.gateway, "main", "fresh");
@@ -287,13 +278,10 @@ fn a_key_that_cannot_be_read_for_longer_than_max_stale_is_sent_no_more_until_it_
 
 #[test]
 fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
-    let asteroid = Asteroid::start();
-    let text =
-        configuration(&asteroid.url(), "").replace("{dir}/key\"", "{dir}/key\", previous_file: \"{dir}/before\"");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::configured(|smallest| smallest.add("/credentials/main", "previous_file: '{dir}/before'"));
     assert!(!verbose(&pair.gateway).contains("[!]"), "between rotations there is none");
     write(pair.gateway.dir().join("before"), "two words").unwrap();
-    let unusable = said(&pair.gateway, "the key in previous_file cannot be used", 1);
+    let unusable = nth_event(&pair.gateway, event::CREDENTIAL_PREVIOUS_UNUSABLE, 1);
     assert_eq!((&unusable["level"], &unusable["state"]), (&json!("WARN"), &json!("fresh")));
     let report = verbose(&pair.gateway);
     assert!(
@@ -315,37 +303,37 @@ fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
 #[test]
 fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_said() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "");
-    let previous = text.replace("{dir}/key\"", "{dir}/key\", previous_file: \"{dir}/before\"");
-    let pair = Pair { gateway: Program::run(&previous), asteroid };
+    let configuration = asteroid.configuration();
+    let previous = configuration.clone().add("/credentials/main", "previous_file: '{dir}/before'");
+    let pair = Pair::run(asteroid, previous);
     let why = "holds fewer than 16 bytes";
     // As part of an answer, it would be overwritten there.
     for (nth, short) in ["1", "execution\n", "ak-0123456789ab"].into_iter().enumerate() {
         write(pair.gateway.dir().join("key"), short).unwrap();
-        said(&pair.gateway, LOST, nth + 1);
+        nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
         let answer = pair.execute("{}");
         assert_eq!(answer.status, 202);
         assert_eq!(answer.json()["executionId"], pair.asteroid.executions()[nth].id.as_str());
         let report = verbose(&pair.gateway);
         assert!(report.contains("[!]credential main: stale, key ") && report.contains(why), "{report}");
         write(pair.gateway.dir().join("key"), KEY).unwrap();
-        said(&pair.gateway, BACK, nth + 1);
+        nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
     }
     write(pair.gateway.dir().join("before"), "short").unwrap();
-    let unusable = said(&pair.gateway, "the key in previous_file cannot be used", 1);
+    let unusable = nth_event(&pair.gateway, event::CREDENTIAL_PREVIOUS_UNUSABLE, 1);
     assert!(unusable["reason"].as_str().unwrap().contains(why), "{unusable}");
 
-    let gateway = Program::run(&text.replace("{dir}/key", "{dir}/gateway.yaml.none"));
-    write(gateway.dir().join("gateway.yaml.none"), "123456789012345").unwrap();
+    let gateway = Program::run(configuration.clone().set("/credentials/main/file", "{dir}/short"));
+    write(gateway.dir().join("short"), "123456789012345").unwrap();
     gateway.wait_for_metrics(
         |metrics| metrics.find("asteroid_gateway_credential_info", &[("credential", "main"), ("error", "invalid")]),
         &Some(1.0),
     );
     assert!(verbose(&gateway).contains(why), "{}", verbose(&gateway));
 
-    std::fs::write(gateway.dir().join("env.yaml"), text.replace("file: \"{dir}/key\"", "env: THE_KEY")).unwrap();
+    let dir = directory(configuration.main_credential("env: THE_KEY"));
     let mut run = crate::harness::binary();
-    let output = run.args(["run", "--config"]).arg(gateway.dir().join("env.yaml")).env("THE_KEY", "short").output();
+    let output = run.args(["run", "--config"]).arg(dir.path().join("gateway.yaml")).env("THE_KEY", "short").output();
     let output = output.unwrap();
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && printed.contains("THE_KEY: ") && printed.contains(why), "{printed}");
@@ -355,7 +343,7 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
 fn each_process_calls_a_key_something_else_unless_they_share_a_salt() {
     let fingerprint = |more: &str| {
         let pair = Pair::with(more);
-        said(&pair.gateway, READ, 1)["fingerprint"].as_str().unwrap().to_owned()
+        nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 1)["fingerprint"].as_str().unwrap().to_owned()
     };
     assert_ne!(fingerprint(""), fingerprint(""));
     let salted = fingerprint("fingerprint_salt: one");
@@ -366,14 +354,14 @@ fn each_process_calls_a_key_something_else_unless_they_share_a_salt() {
 #[test]
 fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let configuration = asteroid.configuration();
+    let pair = Pair::run(asteroid, &configuration);
     let dir = pair.gateway.dir();
     write(dir.join("other"), "ak-other-7d3e9f1a52").unwrap();
     // Read after the one that moved.
-    let unset = "credentials: { z: { env: NO_SUCH_VARIABLE },";
-    let moved = text.replace("{dir}/key", "{dir}/other").replace("credentials: {", unset);
-    assert!(pair.gateway.reload(&moved)["reason"].as_str().unwrap().contains("NO_SUCH_VARIABLE: is not set"));
+    let unset = configuration.credential("z", "env: NO_SUCH_VARIABLE");
+    let moved = unset.set("/credentials/main/file", "{dir}/other");
+    assert!(pair.gateway.reload(moved)["reason"].as_str().unwrap().contains("NO_SUCH_VARIABLE: is not set"));
     assert_eq!(pair.execute("{}").status, 202);
-    assert_eq!(pair.gateway.events_that_begin(READ).len(), 1, "{}", pair.gateway.output());
+    assert_eq!(pair.gateway.events(event::CREDENTIAL_LOADED).len(), 1, "{}", pair.gateway.output());
 }

@@ -2,18 +2,14 @@
 
 use serde_json::json;
 
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Pair};
 
 fn limited(limits: &str) -> Pair {
     limited_with(limits, "")
 }
 
-fn limited_with(limits: &str, more: &str) -> Pair {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), more);
-    let limited = text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},"));
-    assert_ne!(limited, text);
-    Pair { gateway: Program::run(&limited), asteroid }
+fn limited_with(limits: &str, sections: &str) -> Pair {
+    Pair::configured(|smallest| smallest.with(sections).billing(&format!("limits: {{ {limits} }}")))
 }
 
 /// Checks that a limit refused, and says which and for how long.
@@ -154,9 +150,8 @@ fn a_budget_is_spent_by_what_may_have_started_and_given_back_by_what_did_not() {
 #[test]
 fn a_start_that_was_never_sent_spends_no_budget() {
     let (address, _held) = crate::harness::asteroid::refusing();
-    let text = configuration(&format!("http://{address}"), "");
-    let budget = "credential: main, limits: { budget: { executions: 1, per: day } },";
-    let pair = Pair { asteroid: Asteroid::start(), gateway: Program::run(&text.replace("credential: main,", budget)) };
+    let budget = "limits: { budget: { executions: 1, per: day } }";
+    let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).billing(budget));
     for _ in 0..3 {
         let answer = pair.execute("{}");
         answer.assert_error(502, "unreachable", "not_started");
@@ -208,12 +203,9 @@ fn a_tenant_without_limits_is_told_of_none() {
 
 #[test]
 fn one_tenants_limit_is_no_others() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id").replace(
-        "tenants: { billing: { credential: main,",
-        "tenants: { sales: { credential: main }, billing: { credential: main, limits: { requests: { rate: 1/d } },",
-    );
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::configured(|smallest| {
+        smallest.by_header().tenant("sales").billing("limits: { requests: { rate: 1/d } }")
+    });
     let status = |tenant| pair.caller().post(EXECUTE, &[("X-Tenant-Id", tenant)], b"{}").status;
     assert_eq!([status("billing"), status("billing"), status("sales"), status("sales")], [202, 429, 202, 202]);
 }

@@ -1,22 +1,21 @@
 //! `/metrics` and `/version`: what is shown is what happened, and no caller can make it grow.
 
+mod labels;
+mod upstream;
+
 use serde_json::json;
 
-use crate::harness::metrics::{Metrics, Sample};
-use crate::harness::raw::{First, Raw, Then};
-use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::metrics::Metrics;
+use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program};
 
 const SERVER: &str = "http_server_request_duration_seconds_count";
 const CLIENT: &str = "http_client_request_duration_seconds_count";
 const ROUTE: &str = "/agents/{agentId}/execute";
 
-/// Behind a header that names the tenant; `billing` and `sales` are there, and `billing` has these further keys.
-fn tenants(billing: &str, top: &str) -> Pair {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), top).replace("fixed: billing", "header: X-Tenant-Id");
-    let text = text.replace("credential: main,", &format!("credential: main, {billing}"));
-    let gateway = Program::run(&text.replace("tenants: {", "tenants: { sales: { credential: main },"));
-    Pair { asteroid, gateway }
+/// A gateway whose callers name one of the tenants `billing` and `sales`; with further members of `billing`, and further
+/// sections.
+fn tenants(billing: &str, sections: &str) -> Pair {
+    Pair::configured(|smallest| smallest.with(sections).by_header().tenant("sales").billing(billing))
 }
 
 fn start(pair: &Pair, tenant: &str, key: Option<&str>, body: &str) -> Answer {
@@ -94,54 +93,8 @@ fn each_request_is_counted_once_under_its_tenant_its_status_and_its_error() {
 }
 
 #[test]
-fn the_labels_are_those_of_opentelemetry() {
-    let pair = Pair::start();
-    assert_eq!(pair.execute("{}").status, 202);
-    assert_eq!(pair.caller().request("GET", "/x").status, 404);
-    let metrics = pair.gateway.metrics();
-    let labels = |name: &str, status: &str| -> Vec<(String, String)> {
-        let with = |sample: &&Sample| sample.name == name && sample.label("http_response_status_code") == Some(status);
-        metrics.samples().iter().find(with).unwrap().labels.clone()
-    };
-    let expected = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
-        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    };
-    let route = [
-        ("http_request_method", "POST"),
-        ("url_scheme", "http"),
-        ("http_route", ROUTE),
-        ("http_response_status_code", "202"),
-    ];
-    assert_eq!(labels(SERVER, "202"), expected(&route));
-    let none = [
-        ("http_request_method", "GET"),
-        ("url_scheme", "http"),
-        ("http_response_status_code", "404"),
-        ("error_type", "path"),
-    ];
-    assert_eq!(labels(SERVER, "404"), expected(&none));
-    let (address, port) = pair.asteroid.authority().split_once(':').map(|(a, p)| (a.to_owned(), p.to_owned())).unwrap();
-    let upstream = [
-        ("http_request_method", "POST"),
-        ("url_template", ROUTE),
-        ("http_response_status_code", "202"),
-        ("server_address", &address),
-        ("server_port", &port),
-    ];
-    assert_eq!(labels(CLIENT, "202"), expected(&upstream));
-    let bounds = metrics.samples().iter().filter(|sample| sample.name == SERVER.replace("_count", "_bucket"));
-    let bounds: Vec<&str> =
-        bounds.filter(|sample| sample.label("http_route").is_some()).filter_map(|sample| sample.label("le")).collect();
-    let advised = [
-        "0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1.0", "2.5", "5.0", "7.5", "10.0",
-        "+Inf",
-    ];
-    assert_eq!(bounds, advised);
-}
-
-#[test]
 fn what_each_limit_decided_is_counted() {
-    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day } },";
+    let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day } }";
     let pair = tenants(limits, "");
     assert_eq!(start(&pair, "billing", None, "{}").status, 202);
     pair.asteroid.next(json!({"run": true, "then": "stall"}));
@@ -230,87 +183,6 @@ fn answers_that_are_forgotten_early_and_starts_that_find_no_room_are_counted() {
 }
 
 #[test]
-fn look_ups_of_the_gateway_s_own_are_told_from_starts() {
-    let pair = Pair::with("idempotency: { recovery: true }\ntimeouts: { response: 500ms }");
-    let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
-    pair.asteroid.listing(json!({"shows_metadata": false}));
-    pair.asteroid.next(json!({"method": "POST", "run": true, "then": "close"}));
-    assert_eq!((keyed("a"), keyed("a"), keyed("a")), (504, 202, 202));
-    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
-    assert_eq!(keyed("b"), 504);
-    let metrics = pair.gateway.metrics();
-    let asked = |template: &str, status: &str| {
-        metrics.find(CLIENT, &[("url_template", template), ("http_response_status_code", status)])
-    };
-    assert_eq!(
-        asked("/executions", "200"),
-        Some(3.0),
-        "by both filters for the first, by one for the one that was found"
-    );
-    assert_eq!(asked("/executions", "401"), Some(1.0));
-    assert_eq!(asked("/executions/{executionId}", "200"), Some(1.0));
-    assert_eq!(metrics.find(CLIENT, &[("url_template", ROUTE)]), Some(1.0), "the start that was lost");
-    let results: Vec<_> =
-        metrics.all("asteroid_gateway_idempotency_total").into_iter().filter(|(_, n)| *n > 0.0).collect();
-    let expected =
-        [("billing new", 1), ("billing replayed", 1), ("billing recovered", 1), ("billing lookup_failed", 1)];
-    assert_eq!(results, counted(&expected));
-    assert_eq!(metrics.find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(1.0));
-    assert_eq!(metrics.find("asteroid_gateway_executions_unknown_total", &[("tenant", "billing")]), Some(1.0));
-}
-
-#[test]
-fn a_request_to_the_upstream_that_fails_says_how() {
-    let (address, _held) = crate::harness::asteroid::refusing();
-    let refused = Program::run(&configuration(&format!("http://{address}"), ""));
-    let mut caller = Caller::connect(refused.address());
-    assert_eq!(caller.execute("{}").status, 502);
-    assert_eq!(ended(&refused.metrics(), CLIENT), counted(&[("- connection_refused", 1)]));
-    assert_eq!(ended(&refused.metrics(), SERVER), counted(&[("502 unreachable", 1)]));
-
-    let pair = Pair::with("timeouts: { response: 300ms }");
-    for fault in ["stall", "reset", "stall_mid_answer"] {
-        pair.asteroid.next(json!({"run": true, "then": fault}));
-        assert_eq!(pair.execute("{}").status, 504);
-    }
-    // This one is streamed.
-    let long = "x".repeat(400_000);
-    pair.asteroid.next(json!({"run": true, "then": {"answer": {"status": 202, "body": long}}}));
-    assert_eq!(pair.execute("{}").status, 202);
-    let expected = counted(&[
-        ("- connection_terminated", 1),
-        ("- http_response_timeout", 1),
-        ("202 -", 1),
-        ("202 http_response_timeout", 1),
-    ]);
-    pair.gateway.wait_for_metrics(|metrics| ended(metrics, CLIENT), &expected);
-}
-
-#[test]
-fn an_answer_that_is_cut_off_after_its_beginning_was_passed_on_counts_as_one_that_failed() {
-    for (then, failure, error) in [
-        (Then::Close, "connection_terminated", "upstream-broke"),
-        (Then::Keep, "http_response_timeout", "upstream-timeout"),
-    ] {
-        let head = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 300000\r\n\r\n";
-        let answer = (head.to_owned() + &"x".repeat(200_000)).into_bytes();
-        let upstream = Raw::start(First { answer, then, early: false });
-        let gateway =
-            Program::run(&configuration(&format!("http://{}", upstream.address), "timeouts: { response: 500ms }"));
-        let mut caller = Caller::connect(gateway.address());
-        caller.send_post(EXECUTE, &[], b"{}");
-        assert!(caller.try_answer().is_none());
-        gateway.wait_for_metrics(|metrics| ended(metrics, CLIENT), &counted(&[(&format!("202 {failure}"), 1)]));
-        assert_eq!(ended(&gateway.metrics(), SERVER), counted(&[(&format!("202 {error}"), 1)]));
-        assert_eq!(
-            gateway.metrics().find("asteroid_gateway_executions_unknown_total", &[("tenant", "billing")]),
-            Some(1.0)
-        );
-        assert_eq!(gateway.metrics().all("asteroid_gateway_executions_started_total"), []);
-    }
-}
-
-#[test]
 fn connections_requests_in_flight_and_the_pool_are_shown_as_they_are() {
     let pair = Pair::start();
     let gauges = |metrics: &Metrics| {
@@ -348,7 +220,7 @@ fn connections_requests_in_flight_and_the_pool_are_shown_as_they_are() {
 #[test]
 fn callers_that_had_to_wait_for_a_place_are_counted() {
     let asteroid = Asteroid::start();
-    let gateway = Program::run_limited(&configuration(&asteroid.url(), ""), 140);
+    let gateway = Program::run_limited(asteroid.configuration(), 140);
     let limit = gateway.metrics().find("asteroid_gateway_connections_limit", &[]).unwrap();
     assert_eq!(limit, 6.0);
     asteroid.always(json!({"then": "stall"}));
@@ -365,73 +237,6 @@ fn callers_that_had_to_wait_for_a_place_are_counted() {
     };
     gateway.wait_for_metrics(seen, &[Some(6.0), Some(1.0)]);
     drop(held);
-}
-
-#[test]
-fn nothing_that_a_caller_or_the_upstream_makes_up_gets_into_a_label() {
-    let pair = tenants("", "");
-    let mut made_up = vec![AGENT.to_owned(), "nobody-of-us".to_owned(), "k-secret".to_owned(), "BREW".to_owned()];
-    for n in 0..40 {
-        let path = format!("/agents/8d0f7a52-1c5e-4b8e-9f59-0000000000{n:02}/execute");
-        let headers = [("X-Tenant-Id", "billing"), ("Idempotency-Key", "k-secret"), ("X-Request-Id", "made-up")];
-        pair.caller().post(&path, &headers, b"{}");
-        pair.caller().post(EXECUTE, &[("X-Tenant-Id", &format!("nobody-of-us{n}"))], b"{}");
-        pair.caller().request(&format!("BREW{n}"), EXECUTE);
-        pair.caller().post(&format!("/made-up/{n}"), &[("X-Tenant-Id", "billing")], b"{}");
-        made_up.push(path);
-    }
-    for status in [203, 210, 211, 212, 299, 404, 450, 451, 452, 499, 500, 550, 551, 599] {
-        pair.asteroid.next(json!({"then": {"answer": {"status": status, "body": "{}"}}}));
-        assert_eq!(start(&pair, "sales", None, "{}").status, status);
-    }
-    made_up.extend(pair.asteroid.executions().into_iter().map(|execution| execution.id));
-    made_up.push("made-up".to_owned());
-    let metrics = pair.gateway.metrics();
-    for sample in metrics.samples() {
-        for (name, value) in &sample.labels {
-            assert!(!made_up.iter().any(|text| value.contains(text.as_str())), "{} {name}={value}", sample.name);
-        }
-    }
-    let statuses: Vec<String> = ended(&metrics, CLIENT).into_iter().map(|(status, _)| status).collect();
-    let expected = ["202 -", "203 -", "2xx -", "404 404", "451 451", "4xx 4xx", "500 500", "5xx 5xx"];
-    assert_eq!(statuses, expected);
-    let kinds = metrics.samples().iter().filter(|sample| sample.name == SERVER).count();
-    assert!(kinds < 20, "{kinds} kinds of requests");
-}
-
-#[test]
-fn thousands_of_tenants_cost_two_lines_each_until_they_call_and_no_histogram() {
-    use std::fmt::Write as _;
-
-    let asteroid = Asteroid::start();
-    let mut many = String::new();
-    for n in 0..4000 {
-        write!(many, "t{n}: {{ credential: main }}, ").unwrap();
-    }
-    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
-    let gateway = Program::run(&text.replace("tenants: {", &format!("tenants: {{ {many}")));
-    let pair = Pair { asteroid, gateway };
-    let before = pair.gateway.metrics().samples().len();
-    assert!(before < 2 * 4002 + 100, "{before}");
-    for n in 0..100 {
-        assert_eq!(start(&pair, &format!("t{n}"), Some("k"), "{}").status, 202);
-    }
-    let after = pair.gateway.metrics();
-    // Requests, starts and new keys of each; one histogram on each side.
-    assert_eq!(after.samples().len(), before + 3 * 100 + 2 * 17);
-    let histograms = after.samples().iter().filter(|sample| sample.name.starts_with("http_"));
-    assert!(histograms.into_iter().all(|sample| sample.label("tenant").is_none()));
-}
-
-#[test]
-fn a_tenant_of_the_name_that_nobody_has_is_counted_with_nobody() {
-    let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "").replace("fixed: billing", "header: X-Tenant-Id");
-    let gateway = Program::run(&text.replace("tenants: {", "tenants: { other: { credential: main },"));
-    let pair = Pair { asteroid, gateway };
-    assert_eq!((start(&pair, "other", None, "{}").status, start(&pair, "nobody", None, "{}").status), (202, 401));
-    let requests = |metrics: &Metrics| metrics.all("asteroid_gateway_requests_total");
-    pair.gateway.wait_for_metrics(requests, &counted(&[("other 2xx", 1), ("other 4xx", 1)]));
 }
 
 #[test]
@@ -487,8 +292,8 @@ fn the_age_of_a_key_and_the_time_of_the_configuration_are_shown() {
 #[test]
 fn counts_go_on_across_reloads_which_are_counted_themselves() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "");
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let configuration = asteroid.configuration();
+    let pair = Pair::run(asteroid, &configuration);
     assert_eq!(pair.execute("{}").status, 202);
     let mut caller = pair.caller();
     assert_eq!(caller.execute("{}").status, 202);
@@ -496,19 +301,16 @@ fn counts_go_on_across_reloads_which_are_counted_themselves() {
     let successful = |metrics: &Metrics| metrics.find("asteroid_gateway_config_last_reload_successful", &[]);
     let before = pair.gateway.metrics();
 
-    pair.gateway.reload(&text.replace("team: billing", "team: invoices"));
+    pair.gateway.reload(configuration.clone().set("/tenants/billing/metadata/team", "invoices"));
     pair.gateway.reload("tenants: 1");
     let metrics = pair.gateway.metrics();
     assert_eq!(reloads(&metrics), counted(&[("applied", 1), ("refused", 1), ("restart_needed", 0)]));
     assert_eq!(successful(&metrics), Some(0.0));
-    pair.gateway.reload(
-        &text
-            .replace("admin: {", "drain: { delay: 1s }\nadmin: {")
-            .replace("127.0.0.1:0, tenant", "127.0.0.2:0, tenant"),
-    );
+    let restart = configuration.clone().with("drain: { delay: 1s }").set("/listeners/0/address", "127.0.0.2:0");
+    pair.gateway.reload(restart);
     let metrics = pair.gateway.metrics();
     assert_eq!(reloads(&metrics), counted(&[("applied", 1), ("refused", 1), ("restart_needed", 1)]));
-    pair.gateway.reload(&text);
+    pair.gateway.reload(configuration);
     assert_eq!(caller.execute("{}").status, 202);
     let metrics = pair.gateway.metrics();
     assert_eq!(successful(&metrics), Some(1.0));

@@ -6,21 +6,16 @@ use std::time::Duration;
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program};
 
 /// A gateway with this time-out and these limits of its tenant, in front of an upstream over HTTP/1.1 or HTTP/2.
 fn pair(http2: bool, timeout: &str, limits: &str) -> Pair {
-    let (asteroid, ca_file) = if http2 {
-        let asteroid = Asteroid::start_tls("localhost");
-        let ca_file = format!(", ca_file: {}", asteroid.ca_file());
-        (asteroid, ca_file)
-    } else {
-        (Asteroid::start(), String::new())
-    };
-    let text = configuration(&format!("{}{ca_file}", asteroid.url()), &format!("timeouts: {{ response: {timeout} }}"));
-    let gateway =
-        Program::run(&text.replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},")));
-    Pair { asteroid, gateway }
+    let asteroid = if http2 { Asteroid::start_tls("localhost") } else { Asteroid::start() };
+    let configuration = asteroid
+        .configuration()
+        .with(&format!("timeouts: {{ response: {timeout} }}"))
+        .billing(&format!("limits: {{ {limits} }}"));
+    Pair::run(asteroid, configuration)
 }
 
 fn keyed(pair: &Pair, key: &str) -> Answer {

@@ -1,11 +1,12 @@
 //! Files that may hold a private key: whatever is wrong with one, no output repeats a byte of it.
 
-use std::path::Path;
 use std::process::Output;
 
+use asteroid_gateway::event;
+
 use crate::harness::certificates::Authority;
-use crate::harness::secure::secured;
-use crate::harness::{Asteroid, Pair, binary, configuration};
+use crate::harness::configuration::directory;
+use crate::harness::{Asteroid, Configuration, Pair, binary};
 
 /// A private key and a certificate in one file, as HAProxy has them, and what can become of it.
 struct Combined {
@@ -58,11 +59,10 @@ fn printed(output: &Output) -> String {
 }
 
 /// The output of a `run` that does not start.
-fn refused(dir: &Path, text: &str) -> String {
-    std::fs::write(dir.join("key"), crate::harness::KEY).unwrap();
-    std::fs::write(dir.join("gateway.yaml"), text.replace("{dir}", dir.to_str().unwrap())).unwrap();
+fn refused(configuration: &Configuration) -> String {
+    let dir = directory(configuration);
     let mut run = binary();
-    run.args(["run", "--log-level", "debug", "--config"]).arg(dir.join("gateway.yaml"));
+    run.args(["run", "--log-level", "debug", "--config"]).arg(dir.path().join("gateway.yaml"));
     let output = run.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
     printed(&output)
@@ -72,21 +72,20 @@ fn refused(dir: &Path, text: &str) -> String {
 fn a_file_with_a_private_key_that_cannot_be_read_keeps_it_from_starting_and_is_not_repeated() {
     let Combined { dir, private_key, ways } = combined();
     let file = dir.path().join("combined.pem");
-    let ca = configuration(&format!("\"https://localhost:1/\", ca_file: {}", file.display()), "");
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    let tls = secured(&configuration("http://127.0.0.1:1", ""), dir.path());
-    let as_certificate = tls.replace(cert.to_str().unwrap(), file.to_str().unwrap());
-    let as_key = tls.replace(key.to_str().unwrap(), file.to_str().unwrap());
+    let ca = Configuration::for_upstream("https://localhost:1/").upstream(&format!("ca_file: '{}'", file.display()));
+    let tls = Configuration::smallest().tls(dir.path());
+    let as_certificate = tls.clone().set("/listeners/0/tls/certificate_file", file.to_str().unwrap());
+    let as_key = tls.set("/listeners/0/tls/key_file", file.to_str().unwrap());
     for (way, content) in &ways {
         std::fs::write(&file, content).unwrap();
-        for (name, text) in [("upstream.ca_file", &ca), ("tls.certificate_file", &as_certificate)] {
-            let said = refused(dir.path(), text);
+        for (name, configuration) in [("upstream.ca_file", &ca), ("tls.certificate_file", &as_certificate)] {
+            let said = refused(configuration);
             assert!(said.contains(name) && said.contains("combined.pem"), "{way}: {said}");
             assert_shows_nothing(&said, &private_key, way);
         }
         // Some of them still hold a private key that can be read, and then a certificate that goes with it.
         std::fs::write(&file, content.replace("PRIVATE KEY", "PRIVATE KEYS")).unwrap();
-        let said = refused(dir.path(), &as_key);
+        let said = refused(&as_key);
         assert!(said.contains("tls.key_file"), "{way}: {said}");
         assert_shows_nothing(&said, &private_key, way);
     }
@@ -97,17 +96,12 @@ fn one_that_comes_to_be_so_while_the_gateway_runs_is_not_repeated_either() {
     let Combined { private_key, ways, .. } = combined();
     let pair = Pair::before(Asteroid::start_tls("localhost"), "");
     let ca = std::fs::read(pair.asteroid.ca_file()).unwrap();
-    let changed = |times: usize| {
-        pair.gateway.wait_for(|text| {
-            (text.lines().filter(|line| line.contains("upstream.ca_file has changed")).count() == times).then_some(())
-        });
-    };
     for (nth, (_, content)) in ways.iter().enumerate() {
         std::fs::write(pair.asteroid.ca_file(), content).unwrap();
-        changed(nth + 1);
+        pair.gateway.nth_event(event::UPSTREAM_CA_REFUSED, nth + 1);
     }
     std::fs::write(pair.asteroid.ca_file(), ca).unwrap();
-    changed(ways.len() + 1);
+    pair.gateway.event(event::UPSTREAM_CA_REPLACED);
     assert_eq!(pair.execute("{}").status, 202);
     assert_shows_nothing(&pair.gateway.stop().output, &private_key, "the log");
 }

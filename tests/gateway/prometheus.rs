@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::caller::PATIENCE;
-use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Caller, EXECUTE, Pair, Program};
 
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yaml");
 const ALERTS_TEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.test.yaml");
@@ -51,10 +51,8 @@ fn series(query: &str) -> BTreeSet<String> {
 
 /// A gateway on which something of every kind has happened.
 fn busy() -> Pair {
-    let asteroid = Asteroid::start();
-    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day } },";
-    let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day } }";
+    let pair = Pair::configured(|smallest| smallest.billing(limits));
     let post = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
     assert_eq!([post("a"), post("a"), post("b")], [202, 202, 202]);
     assert_eq!(pair.execute("[]").status, 400);

@@ -4,7 +4,7 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::raw::{First, Raw, Then};
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 /// The statuses that prove that nothing was started, but for 401, which is about the gateway's own key.
 const REFUSED: [u16; 19] =
@@ -23,9 +23,9 @@ fn pair(more: &str) -> Pair {
     Pair { asteroid, gateway }
 }
 
-fn gateway(url: &str, more: &str) -> Program {
-    let budget = format!("credential: main, limits: {{ budget: {{ executions: {BUDGET}, per: day }} }},");
-    Program::run(&configuration(url, more).replace("credential: main,", &budget))
+fn gateway(url: &str, sections: &str) -> Program {
+    let budget = format!("limits: {{ budget: {{ executions: {BUDGET}, per: day }} }}");
+    Program::run(Configuration::for_upstream(url).with(sections).billing(&budget))
 }
 
 /// A start with this id of its request, and with this key if there is one.

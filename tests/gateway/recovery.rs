@@ -1,11 +1,12 @@
 //! `idempotency: { recovery: true }`: what became of a start is looked up at the upstream before another is sent.
 
 mod proof;
+mod refused_key;
 
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Answer, Asteroid, Configuration, EXECUTE, Pair};
 
 const RECOVERY: &str = "idempotency: { recovery: true }\ntimeouts: { response: 500ms }";
 
@@ -26,7 +27,7 @@ fn replaced(pair: Pair) -> Pair {
     let Pair { asteroid, gateway } = pair;
     gateway.signal("KILL");
     gateway.end();
-    Pair { gateway: Program::run(&configuration(&asteroid.url(), RECOVERY)), asteroid }
+    Pair::before(asteroid, RECOVERY)
 }
 
 /// A start whose answer is lost.
@@ -316,84 +317,10 @@ fn while_one_retry_looks_another_is_409_and_a_caller_who_leaves_meanwhile_change
 #[test]
 fn an_upstream_that_cannot_be_reached_leaves_the_key_as_it_was() {
     let (address, _held) = crate::harness::asteroid::refusing();
-    let gateway = Program::run(&configuration(&format!("http://{address}"), RECOVERY));
-    let pair = Pair { asteroid: Asteroid::start(), gateway };
+    let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).with(RECOVERY));
     for body in ["{}", "{ }"] {
         let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], body.as_bytes());
         answer.assert_error(504, "idempotency-lookup", "unknown");
         assert!(answer.json()["detail"].as_str().unwrap().contains("could not be reached"), "{answer:?}");
     }
-}
-
-/// A gateway that holds two keys, of which the upstream takes the older one and seems not to take the newer one yet.
-fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let before = dir.path().join("before");
-    std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
-    let asteroid = Asteroid::start();
-    asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::KEY]);
-    asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
-    let text = configuration(&asteroid.url(), &format!("idempotency: {{ recovery: {recovery} }}"));
-    let file = "{dir}/key\"";
-    let gateway = Program::run(&text.replace(file, &format!("{file}, previous_file: \"{}\"", before.display())));
-    gateway
-        .line(|line| line["message"].as_str().is_some_and(|text| text.starts_with("the upstream refuses the new key")));
-    (Pair { asteroid, gateway }, dir)
-}
-
-#[test]
-fn a_start_that_ran_although_its_key_was_refused_is_found_before_it_is_sent_with_another() {
-    for run in [true, false] {
-        let (pair, _dir) = with_two_keys(true);
-        pair.asteroid.next(json!({"method": "POST", "run": run, "then": {"answer": {"status": 401}}}));
-        let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k"), ("X-Request-Id", "first")], b"{}");
-        let [execution] = pair.asteroid.executions().try_into().unwrap();
-        assert_eq!((answer.status, &answer.json()["executionId"]), (202, &execution.id.into()), "{run}");
-        assert_eq!(pair.asteroid.starts().len(), if run { 1 } else { 2 });
-        let line = pair.gateway.line(|line| line["request_id"] == "first");
-        assert_eq!((&line["outcome"], &line["idempotency_outcome"]), (&json!("answered"), &json!("answered")));
-        assert_eq!(line["looked_up"], if run { "one" } else { "none" });
-        assert_eq!(keyed(&pair, "k").body, answer.body);
-    }
-}
-
-#[test]
-fn a_start_whose_key_was_refused_is_not_sent_with_another_if_it_cannot_be_looked_up() {
-    let (pair, _dir) = with_two_keys(true);
-    for status in [403, 500] {
-        // The first look-up is that of a key which is not remembered, by both filters.
-        (0..2).for_each(|_| pair.asteroid.next(json!({"method": "GET"})));
-        pair.asteroid.next(json!({"method": "POST", "run": true, "then": {"answer": {"status": 401}}}));
-        pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": status}}}));
-        let key = format!("k{status}");
-        let before = pair.asteroid.started();
-        keyed(&pair, &key).assert_error(502, "key-refused", "not_started");
-        assert_eq!(keyed(&pair, &key).header("idempotent-replayed"), Some("true"), "{status}");
-        assert_eq!(pair.asteroid.started(), before + 1, "{status}");
-    }
-}
-
-#[test]
-fn a_start_whose_key_was_refused_does_not_get_an_execution_with_another_body() {
-    let (pair, _dir) = with_two_keys(true);
-    let elsewhere = Program::run(&configuration(&pair.asteroid.url(), ""));
-    let other = Caller::connect(elsewhere.address()).post(EXECUTE, &[("Idempotency-Key", "k")], b"{ }");
-    assert_eq!(other.status, 202);
-    // The listing lags for the first look-up, by both filters.
-    let none = json!({"items": [], "total": 0, "page": 1, "pageSize": 2}).to_string();
-    let unlisted = json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}});
-    (0..2).for_each(|_| pair.asteroid.next(unlisted.clone()));
-    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
-    for _ in 0..2 {
-        keyed(&pair, "k").assert_error(422, "idempotency-mismatch", "not_started");
-    }
-    assert_eq!(pair.asteroid.executions().len(), 1);
-}
-
-#[test]
-fn without_recovery_a_refused_key_is_believed_to_have_done_no_work() {
-    let (pair, _dir) = with_two_keys(false);
-    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
-    assert_eq!(keyed(&pair, "k").status, 202);
-    assert_eq!((pair.asteroid.starts().len(), pair.asteroid.started()), (2, 1));
 }

@@ -14,8 +14,8 @@ use serde_json::json;
 use crate::harness::balancer::Balancer;
 use crate::harness::certificates::Authority;
 use crate::harness::load::{End, Load, http1};
-use crate::harness::secure::{Http2, secured};
-use crate::harness::{Asteroid, Caller, Program, configuration};
+use crate::harness::secure::Http2;
+use crate::harness::{Asteroid, Caller, Program};
 
 /// How many processes take each other's place.
 const GENERATIONS: usize = 4;
@@ -84,8 +84,8 @@ fn asteroid() -> Asteroid {
 fn a_rolling_replacement_loses_no_start_of_callers_that_keep_http1_connections() {
     for drain in DRAINS {
         let asteroid = asteroid();
-        let text = configuration(&asteroid.url(), drain);
-        replace(|| Program::run(&text), &asteroid, |address| Box::new(http1(address)));
+        let configuration = asteroid.configuration().with(drain);
+        replace(|| Program::run(&configuration), &asteroid, |address| Box::new(http1(address)));
     }
 }
 
@@ -95,7 +95,11 @@ fn a_rolling_replacement_loses_no_start_of_callers_that_keep_http2_connections()
         let (asteroid, authority) = (asteroid(), Authority::new());
         let dir = tempfile::tempdir().unwrap();
         authority.write("localhost", dir.path());
-        let text = secured(&configuration(&asteroid.url(), drain), dir.path());
-        replace(|| Program::run(&text), &asteroid, |address| Box::new(http2(address, authority.client(b"h2"))));
+        let configuration = asteroid.configuration().with(drain).tls(dir.path());
+        replace(
+            || Program::run(&configuration),
+            &asteroid,
+            |address| Box::new(http2(address, authority.client(b"h2"))),
+        );
     }
 }

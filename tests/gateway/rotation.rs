@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
 
-use serde_json::Value;
+use asteroid_gateway::event;
 
 use crate::harness::load::{End, Load, http1};
-use crate::harness::{Asteroid, KEY, Pair, Program, configuration};
+use crate::harness::{Asteroid, KEY, Pair};
 
 const NEW: &str = "ak-new-7d3e9f1a52";
 
@@ -43,11 +43,7 @@ fn put(dir: &Path, key: &str) {
 }
 
 fn wait_until_it_alone_is_held(pair: &Pair) {
-    let alone = |line: &Value| {
-        let message = line["message"].as_str().unwrap_or_default();
-        message == "the upstream accepts the new key; the one before is forgotten"
-    };
-    pair.gateway.line(alone);
+    pair.gateway.event(event::CREDENTIAL_ROTATED);
 }
 
 /// Both sides change their key, the second one so many milliseconds after the first.
@@ -107,7 +103,7 @@ fn the_upstream_learns_the_new_key_long_after_the_file_and_takes_both_for_a_whil
     let pair = Pair::start();
     under_load(&pair, |load| {
         file_changes(&pair);
-        pair.gateway.line(|line| line["message"] == "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file");
+        pair.gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);
         let before = pair.asteroid.starts().len();
         load.wait_for(BETWEEN);
         assert!(pair.asteroid.starts().len() >= before);
@@ -123,9 +119,9 @@ fn a_gateway_that_starts_in_the_middle_of_a_rotation_has_both_keys() {
         asteroid.replace_key(upstream_has);
         let new = dir.path().join("new");
         write(&new, NEW).unwrap();
-        let both = format!("file: \"{}\", previous_file: \"{{dir}}/key\"", new.display());
-        let gateway = Program::run(&configuration(&asteroid.url(), "").replace("file: \"{dir}/key\"", &both));
-        let pair = Pair { gateway, asteroid };
+        let both = format!("file: '{}'\nprevious_file: '{{dir}}/key'", new.display());
+        let configuration = asteroid.configuration().main_credential(&both);
+        let pair = Pair::run(asteroid, configuration);
         under_load(&pair, |_| {
             sleep(Duration::from_millis(gap));
             pair.asteroid.replace_key(NEW);

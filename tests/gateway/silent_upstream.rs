@@ -10,7 +10,7 @@ use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::unruly::{Act, Frames};
-use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 /// SETTINGS without a value.
 const ANY: Option<&[u8]> = Some(&[]);
@@ -83,7 +83,7 @@ fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_f
 #[test]
 fn a_rest_of_an_answer_that_did_not_come_in_time_takes_its_connection_out_of_use() {
     let upstream = Frames::start(ANY, &[Act::OpenThenSilence, Act::Answer]);
-    let gateway = Program::run(&configuration(&upstream.upstream(), "timeouts: { response: 500ms }"));
+    let gateway = Program::run(upstream.configuration().with("timeouts: { response: 500ms }"));
     let execute = || Caller::connect(gateway.address()).execute("{}");
     execute().assert_error(504, "upstream-timeout", "unknown");
     assert_eq!(execute().status, 202);
@@ -93,7 +93,7 @@ fn a_rest_of_an_answer_that_did_not_come_in_time_takes_its_connection_out_of_use
 #[test]
 fn a_connection_whose_window_stays_closed_costs_one_start() {
     let upstream = Frames::start(NO_WINDOW, &[]);
-    let gateway = Program::run(&configuration(&upstream.upstream(), "timeouts: { response: 300ms }"));
+    let gateway = Program::run(upstream.configuration().with("timeouts: { response: 300ms }"));
     for connections in 1..=2 {
         Caller::connect(gateway.address()).execute("{}").assert_error(504, "upstream-timeout", "unknown");
         assert_eq!(upstream.seen().connections, connections);
@@ -103,7 +103,7 @@ fn a_connection_whose_window_stays_closed_costs_one_start() {
 #[test]
 fn a_connection_that_fell_silent_is_left_long_before_its_starts_run_out_of_time() {
     let upstream = Frames::start(ANY, &[Act::Deaf]);
-    let gateway = Program::run(&configuration(&upstream.upstream(), ""));
+    let gateway = Program::run(upstream.configuration());
     let mut callers = Vec::new();
     for _ in 0..100 {
         let mut caller = Caller::connect(gateway.address());
@@ -138,8 +138,9 @@ fn a_connection_that_answers_pings_is_kept_however_long_its_answers_take() {
 fn of_connections_over_http1_that_died_while_they_were_unused_one_costs_a_start() {
     let asteroid = Asteroid::start();
     let relay = Forgetful::before(&asteroid);
-    let upstream = format!("http://{}/agents/v2", relay.address);
-    let gateway = Program::run(&configuration(&upstream, "timeouts: { response: 1s }"));
+    let gateway = Program::run(
+        Configuration::for_upstream(&format!("http://{}/agents/v2", relay.address)).with("timeouts: { response: 1s }"),
+    );
     let mut callers: Vec<_> = (0..4).map(|_| Caller::connect(gateway.address())).collect();
     for _ in &callers {
         asteroid.next(json!({"then": "stall"}));

@@ -1,10 +1,13 @@
 //! Listeners that speak TLS: both protocols, and certificates that change.
 
+use std::path::Path;
+
 use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::caller::{connect, encrypt};
-use crate::harness::{Asteroid, Caller, EXECUTE, Secure, binary, configuration};
+use crate::harness::configuration::directory;
+use crate::harness::{Caller, Configuration, EXECUTE, Secure, binary};
 
 #[test]
 fn a_start_is_the_same_over_either_protocol() {
@@ -37,7 +40,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
     assert_eq!(kept.execute("{}").status, 202);
     let old = secure.shown_certificate();
     std::fs::write(secure.certificates().join("cert.pem"), "half").unwrap();
-    let line = secure.gateway.line(|line| line["level"] == "ERROR");
+    let line = secure.gateway.event(event::LISTENER_CERTIFICATE_REFUSED);
     assert!(line["error"].as_str().unwrap().contains("it holds no `-----BEGIN CERTIFICATE-----`"), "{line}");
     assert_eq!(secure.shown_certificate(), old);
     secure.authority.write("localhost", secure.certificates());
@@ -48,12 +51,8 @@ fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
 
 #[test]
 fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
-    let asteroid = Asteroid::start();
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
+    let dir = directory(Configuration::smallest().tls(Path::new("{dir}")));
     let authority = crate::harness::certificates::Authority::new();
-    let text = crate::harness::secure::secured(&configuration(&asteroid.url(), ""), dir.path());
-    std::fs::write(dir.path().join("gateway.yaml"), text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
     let refused = || {
         let output = binary().arg("run").arg("--config").arg(dir.path().join("gateway.yaml")).output().unwrap();
         assert_eq!(output.status.code(), Some(1));

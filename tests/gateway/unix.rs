@@ -10,7 +10,7 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{AGENT, Asteroid, Caller, Collector, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::{AGENT, Asteroid, Caller, Collector, Configuration, EXECUTE, KEY, Pair, Program};
 
 /// A gateway that listens at a Unix socket.
 struct Local {
@@ -22,15 +22,15 @@ struct Local {
 
 impl Local {
     fn start() -> Local {
-        Local::with("", "")
+        Local::configured(|at_the_socket| at_the_socket)
     }
 
-    /// With further keys of the listener and at the top level.
-    fn with(listener: &str, more: &str) -> Local {
+    /// With what becomes of such a configuration.
+    fn configured(change: impl FnOnce(Configuration) -> Configuration) -> Local {
         let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
         let socket = dir.path().join("billing.sock");
-        let gateway = Program::run(&text(&asteroid, &socket, listener, more));
-        Local { pair: Pair { asteroid, gateway }, socket, dir }
+        let configuration = change(at(&asteroid, &socket));
+        Local { pair: Pair::run(asteroid, configuration), socket, dir }
     }
 
     fn caller(&self) -> Caller {
@@ -38,10 +38,9 @@ impl Local {
     }
 }
 
-/// The configuration of such a gateway.
-fn text(asteroid: &Asteroid, socket: &Path, listener: &str, more: &str) -> String {
-    let address = format!("address: 'unix:{}'{listener},", socket.display());
-    configuration(&asteroid.url(), more).replacen("address: 127.0.0.1:0,", &address, 1)
+/// The configuration of a gateway at this socket.
+fn at(asteroid: &Asteroid, socket: &Path) -> Configuration {
+    asteroid.configuration().set("/listeners/0/address", format!("unix:{}", socket.display()))
 }
 
 /// A client over `AF_UNIX` as people write it; two starts on one connection. Prints the status and body of each.
@@ -96,7 +95,8 @@ fn a_caller_at_a_unix_socket_is_told_apart_by_its_user_and_has_no_made_up_addres
     let collector = Collector::start();
     let dir = tempfile::tempdir().unwrap();
     let audit = dir.path().join("audit.jsonl");
-    let local = Local::with("", &format!("{}\naudit: {{ file: '{}' }}", collector.traces(""), audit.display()));
+    let sections = format!("{}\naudit: {{ file: '{}' }}", collector.traces(""), audit.display());
+    let local = Local::configured(|at_the_socket| at_the_socket.with(&sections));
     assert_eq!(local.caller().execute("{}").status, 202);
     let user = std::fs::metadata("/proc/self").unwrap().uid();
     let peer = format!("unix:uid={user}");
@@ -123,8 +123,7 @@ fn a_caller_at_a_unix_socket_is_told_apart_by_its_user_and_has_no_made_up_addres
 fn a_header_may_name_the_tenant_at_a_unix_socket_without_trusted_peers() {
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
     let socket = dir.path().join("mesh.sock");
-    let by_header = text(&asteroid, &socket, "", "").replace("fixed: billing", "header: X-Tenant-Id");
-    let _gateway = Program::run(&by_header);
+    let _gateway = Program::run(at(&asteroid, &socket).by_header());
     let mut caller = Caller::connect_unix(&socket).unwrap();
     assert_eq!(caller.post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}").status, 202);
     caller.execute("{}").assert_error(401, "tenant", "not_started");
@@ -138,14 +137,14 @@ fn at_a_unix_socket_a_url_may_have_any_host_unless_hosts_says_which_and_a_page_i
     }
     let page = [("Origin", "http://localhost")];
     local.caller().post(EXECUTE, &page, b"{}").assert_error(403, "browser", "not_started");
-    let named = Local::with(", hosts: [gateway]", "");
+    let named = Local::configured(|at_the_socket| at_the_socket.listener("hosts: [gateway]"));
     assert_eq!(named.caller().post(EXECUTE, &[("Host", "gateway")], b"{}").status, 202);
     named.caller().post(EXECUTE, &[("Host", "localhost")], b"{}").assert_error(421, "misdirected", "not_started");
 }
 
 #[test]
 fn a_connection_to_a_unix_socket_is_bounded_as_others_are() {
-    let local = Local::with("", "timeouts: { caller_idle: 200ms }");
+    let local = Local::configured(|at_the_socket| at_the_socket.with("timeouts: { caller_idle: 200ms }"));
     let mut silent = local.caller();
     assert!(silent.is_closed());
     let mut malformed = local.caller();
@@ -158,13 +157,14 @@ fn a_connection_to_a_unix_socket_is_bounded_as_others_are() {
 #[test]
 fn another_mode_or_path_needs_a_restart() {
     let local = Local::start();
-    let text = |socket: &Path, listener: &str| text(&local.pair.asteroid, socket, listener, "");
     let elsewhere = local.dir.path().join("other.sock");
-    let over_tcp = configuration(&local.pair.asteroid.url(), "");
-    for (key, text) in
-        [("mode", text(&local.socket, ", mode: 0600")), ("address", text(&elsewhere, "")), ("address", over_tcp)]
-    {
-        let line = local.pair.gateway.reload(&text);
+    let asteroid = &local.pair.asteroid;
+    for (key, configuration) in [
+        ("mode", at(asteroid, &local.socket).listener("mode: '0600'")),
+        ("address", at(asteroid, &elsewhere)),
+        ("address", asteroid.configuration()),
+    ] {
+        let line = local.pair.gateway.reload(configuration);
         assert_eq!(line["reason"], format!("a restart is needed to change listeners[0].{key}"));
     }
     assert_eq!(local.caller().execute("{}").status, 202);

@@ -2,11 +2,12 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 
+use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::asteroid::certificates;
 use crate::harness::program::is_root;
-use crate::harness::{Asteroid, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Asteroid, Configuration, EXECUTE, Pair, Program};
 
 /// [`EXECUTE`] at the upstream.
 const UPSTREAM_EXECUTE: &str = "/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute";
@@ -19,8 +20,7 @@ fn over_both() -> [Pair; 2] {
 #[test]
 fn an_upstream_that_cannot_be_reached_has_started_nothing() {
     let (address, _held) = crate::harness::asteroid::refusing();
-    let gateway = Program::run(&configuration(&format!("http://{address}"), ""));
-    let pair = Pair { asteroid: Asteroid::start(), gateway };
+    let pair = Pair::run(Asteroid::start(), Configuration::for_address(address));
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
     assert!(answer.json()["detail"].as_str().unwrap().contains(&address.to_string()));
@@ -29,8 +29,7 @@ fn an_upstream_that_cannot_be_reached_has_started_nothing() {
 
 #[test]
 fn a_name_that_does_not_resolve_has_started_nothing() {
-    let gateway = Program::run(&configuration("https://no-such-host.invalid/agents/v2", ""));
-    let pair = Pair { asteroid: Asteroid::start(), gateway };
+    let pair = Pair::run(Asteroid::start(), Configuration::for_upstream("https://no-such-host.invalid/agents/v2"));
     pair.execute("{}").assert_error(502, "unreachable", "not_started");
 }
 
@@ -38,8 +37,7 @@ fn a_name_that_does_not_resolve_has_started_nothing() {
 fn an_upstream_that_never_accepts_is_given_up_after_the_connect_time_out() {
     // A listener whose queue is full drops what comes after: nobody answers the next connection.
     let (address, _held) = crate::harness::asteroid::unreachable();
-    let gateway = Program::run(&configuration(&format!("http://{address}"), "timeouts: { connect: 200ms }"));
-    let pair = Pair { asteroid: Asteroid::start(), gateway };
+    let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).with("timeouts: { connect: 200ms }"));
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
     assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=connection_timeout"));
@@ -63,8 +61,9 @@ fn a_name_server_that_does_not_answer_is_named_and_has_started_nothing() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, format!("nameserver {address}\n")).unwrap();
     let mount = format!("mount --bind {} /etc/resolv.conf && exec \"$@\"", file.path().display());
-    let text = configuration("https://upstream.test/agents/v2", "timeouts: { connect: 300ms }");
-    let gateway = Program::run_under(&text, &format!("exec unshare --mount sh -c '{mount}' sh \"$@\" #"));
+    let configuration =
+        Configuration::for_upstream("https://upstream.test/agents/v2").with("timeouts: { connect: 300ms }");
+    let gateway = Program::run_under(configuration, &format!("exec unshare --mount sh -c '{mount}' sh \"$@\" #"));
     let pair = Pair { asteroid: Asteroid::start(), gateway };
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
@@ -191,10 +190,10 @@ fn https_is_verified_against_the_configured_ca_and_the_name_and_the_upstream_cho
 fn nothing_is_sent_to_an_upstream_whose_certificate_does_not_verify() {
     let unknown = Asteroid::start_tls("localhost");
     let other_name = Asteroid::start_tls("other.example");
-    let urls = [unknown.url(), format!("{}, ca_file: {}", other_name.url(), other_name.ca_file())];
-    let said = ["no authority that is trusted here signed its certificate", "its certificate is for another name"];
-    for ((url, asteroid), said) in urls.into_iter().zip([unknown, other_name]).zip(said) {
-        let pair = Pair { gateway: Program::run(&configuration(&url, "")), asteroid };
+    let configuration = unknown.configuration().remove("/upstream/ca_file");
+    let unknown = (Pair::run(unknown, configuration), "no authority that is trusted here signed its certificate");
+    let other_name = (Pair::before(other_name, ""), "its certificate is for another name");
+    for (pair, said) in [unknown, other_name] {
         let answer = pair.execute("{}");
         answer.assert_error(502, "unreachable", "not_started");
         assert!(answer.json()["detail"].as_str().unwrap().contains(said), "{answer:?}");
@@ -210,22 +209,16 @@ fn a_ca_file_is_read_again_when_it_changes_and_a_bad_one_changes_nothing() {
     std::fs::copy(other.path().join("ca.pem"), asteroid.ca_file()).unwrap();
     let pair = Pair::before(asteroid, "");
     let write = |bytes: &[u8]| std::fs::write(pair.asteroid.ca_file(), bytes).unwrap();
-    let logged = |level: &str, times: usize| {
-        pair.gateway.wait_for(|text| {
-            let of = |line: &&str| line.contains("upstream.ca_file has changed") && line.contains(level);
-            (text.lines().filter(of).count() == times).then_some(())
-        });
-    };
     pair.execute("{}").assert_error(502, "unreachable", "not_started");
     write(&ca);
-    logged("INFO", 1);
+    pair.gateway.nth_event(event::UPSTREAM_CA_REPLACED, 1);
     assert_eq!(pair.execute("{}").status, 202);
     write(b"no certificate");
-    logged("ERROR", 1);
+    pair.gateway.nth_event(event::UPSTREAM_CA_REFUSED, 1);
     assert_eq!(pair.execute("{}").status, 202);
     // The connection that was made under the old CA is open, and carries nothing new.
     std::fs::copy(other.path().join("ca.pem"), pair.asteroid.ca_file()).unwrap();
-    logged("INFO", 2);
+    pair.gateway.nth_event(event::UPSTREAM_CA_REPLACED, 2);
     pair.execute("{}").assert_error(502, "unreachable", "not_started");
     assert_eq!(pair.asteroid.executions().len(), 2);
 }

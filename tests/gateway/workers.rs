@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use asteroid_gateway::event;
 
+use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
-use crate::harness::{Pair, Program, configuration};
+use crate::harness::{Configuration, Pair, Program};
 
 /// How many callers may come one after another before another worker accepts one of them.
 const CALLERS: usize = 1000;
@@ -30,7 +31,7 @@ fn as_many_workers_serve_callers_as_the_configuration_says() {
 
 #[test]
 fn on_loopback_one_worker_is_enough_unless_the_configuration_says_otherwise() {
-    let gateway = Program::run(&configuration("http://127.0.0.1:1", "workers: auto"));
+    let gateway = Program::run(Configuration::smallest().with("workers: auto"));
     assert_eq!(gateway.line(|line| line["message"] == "ready")["workers"], 1);
 }
 
@@ -56,17 +57,14 @@ fn a_worker_that_panics_ends_the_process_loudly() {
     let refusing = |queue: u32| {
         format!("set -- python3 \"{}/tests/refusing.py\" --event-queue {queue} \"$@\"", env!("CARGO_MANIFEST_DIR"))
     };
-    let text = configuration("http://127.0.0.1:1", "workers: 1");
-    let well = Program::run_under(&text, &refusing(9999));
+    let well = Program::run_under(Configuration::smallest().with("workers: 1"), &refusing(9999));
     // Each runtime has a queue and another handle of it; the main one comes first, then the worker's.
     let queues = event_queues(&well);
     assert_eq!(queues.len(), 4, "{queues:?}");
     assert!(well.stop().status.success());
 
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
+    let dir = directory(Configuration::smallest().with("workers: 1"));
     let config = dir.path().join("gateway.yaml");
-    std::fs::write(&config, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
     let mut command = std::process::Command::new("sh");
     command.arg("-c").arg(format!("{} && exec \"$@\"", refusing(queues[2]))).arg("sh");
     command.arg(crate::harness::binary().get_program()).arg("run").arg("--config").arg(config);

@@ -1,5 +1,5 @@
-//! The rules and their [`oracle`] agree on generated bodies: about every member that is known, some that look like one
-//! and some that are not, each absent, right or wrong, in any order, names escaped at random.
+//! Asserts that the rules and their [`oracle`] agree on generated bodies: every known member, some similar and some
+//! unknown ones, each absent, valid or invalid, in any order, with names escaped at random.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use super::{Start, oracle};
 
 const UUID: &str = r#""8D0F7A52-1c5e-4b8e-9f59-2f6f1f0a7c11""#;
 
-/// Values of every kind, next to what the rules allow and beyond it.
+/// Values of every kind, at the bounds of the rules and beyond.
 const VALUES: [&str; 26] = [
     "null",
     "true",
@@ -46,7 +46,7 @@ fn any_value() -> BoxedStrategy<String> {
     select(&VALUES[..]).prop_map(str::to_owned).boxed()
 }
 
-/// A member that is absent more often than not.
+/// A member that is absent more often than present.
 fn member(name: &'static str, right: BoxedStrategy<String>) -> Written {
     let value = prop_oneof![2 => right, 1 => any_value()];
     let member = (written(Just(name)), value).prop_map(|(name, value)| format!("{name}:{value}"));

@@ -1,22 +1,22 @@
-//! Names that look like another one: they differ in case, in blanks, in characters that nobody sees, or in the Unicode
-//! form of their letters.
+//! Names that look like another one: they differ only in case, blanks, invisible characters, or the Unicode form of
+//! their letters.
 //!
-//! A reader that folds or normalises names would take such a name for the one that was checked.
+//! A parser that folds or normalises names would take such a name for the one that was checked.
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Returns whether a reader may take one name for the other.
+/// Returns whether a parser may take one name for the other.
 #[must_use]
 pub fn is_alike(one: &str, other: &str) -> bool {
     let longest = one.chars().count().max(other.chars().count());
     folded(one, longest) == folded(other, longest)
 }
 
-/// Returns what all names that look alike have in common, of at most `longest` characters and one more.
+/// Returns the common form of all names that look alike, cut after `longest` characters and one more.
 ///
-/// Compatibility forms become one (NFKC), letters small, and blanks and everything invisible go.
+/// Compatibility forms are unified (NFKC), letters are lower-cased, and blanks and invisible characters are removed.
 pub(super) fn folded(name: &str, longest: usize) -> Cow<'_, str> {
     if name.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()) {
         return Cow::Borrowed(name);
@@ -25,14 +25,15 @@ pub(super) fn folded(name: &str, longest: usize) -> Cow<'_, str> {
         let visible = name.chars().filter(char::is_ascii_graphic);
         return Cow::Owned(visible.map(|letter| letter.to_ascii_lowercase()).take(longest + 1).collect());
     }
-    // There and back, since a capital and its small letter are not always one each: ẞ, ß and SS, or ı and I.
+    // To upper case and back, since a capital and its small letter do not always correspond one to one: ẞ, ß and SS, or
+    // ı and I.
     let capital = name.nfkc().filter(is_visible).flat_map(char::to_lowercase).flat_map(char::to_uppercase);
     let small = capital.flat_map(char::to_lowercase);
-    // The dot that a Turkish capital leaves behind is no part of any composed letter.
+    // The dot that remains of a Turkish capital is not part of any composed letter.
     Cow::Owned(small.nfkc().filter(is_visible).filter(|letter| *letter != '\u{307}').take(longest + 1).collect())
 }
 
-/// Returns whether a reader sees a character: not white space, no control character, and none that is ignored by default
+/// Returns whether a character is visible: not white space, not a control character, and not ignored by default
 /// (Unicode, `Default_Ignorable_Code_Point`).
 fn is_visible(character: &char) -> bool {
     let is_ignored = matches!(character,

@@ -1,5 +1,5 @@
-//! The rules once more, over serde_json's values and written as the specification is read: what the tests and the fuzz
-//! target hold the gateway's own check against. It shares no code with it.
+//! A second implementation of the rules, over serde_json's values and in the words of the specification. Tests and the
+//! fuzz target compare the gateway's check with it. The two share no code.
 
 use serde_json::{Map, Value};
 
@@ -20,8 +20,8 @@ const BODY: [&str; 12] = [
 const OPTIONS: [&str; 3] = ["sharedStorageKey", "variantKey", "softTimeoutMins"];
 const FILE: [&str; 2] = ["id", "name"];
 
-/// Where the body breaks a rule: sorted JSON pointers, one for each fault. Names that come twice are not seen in a value,
-/// and `-0.0` not told from the integer `-0`.
+/// Returns the sorted JSON pointers of the body's faults. Repeated names are not visible in a value, and `-0.0` cannot
+/// be distinguished from the integer `-0`.
 pub(super) fn pointers(body: &Value) -> Vec<String> {
     let Value::Object(body) = body else { return vec![String::new()] };
     let mut wrong = lookalikes("", body, &BODY);
@@ -83,7 +83,7 @@ fn temp_file(at: &str, file: &Value) -> Vec<String> {
     wrong
 }
 
-/// Names that are a known one but for their case. No generated one is so by a character beyond ASCII.
+/// Returns the names that differ from a known one only by case. No generated one does so by a character beyond ASCII.
 fn lookalikes(at: &str, object: &Map<String, Value>, known: &[&str]) -> Vec<String> {
     let alike = |name: &&String| known.iter().any(|known| name.eq_ignore_ascii_case(known) && *name != known);
     object.keys().filter(alike).map(|name| format!("{at}/{}", escaped(name))).collect()

@@ -1,4 +1,4 @@
-//! Tagging beside serde_json, on generated bodies: `metadata` absent, `null`, empty and filled, names and values
+//! Compares tagging with serde_json on generated bodies: `metadata` absent, `null`, empty and filled, names and values
 //! escaped at random, white space anywhere, numbers of any size, members in any order.
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ fn blank() -> impl Strategy<Value = String> {
     prop_oneof![3 => Just(String::new()), 1 => "[ \n\r\t]{1,3}"]
 }
 
-/// A text as a JSON string, some of its characters escaped that need not be.
+/// A text as a JSON string, with some characters escaped needlessly.
 pub(super) fn written(text: impl Strategy<Value = &'static str>) -> impl Strategy<Value = String> {
     (text, any::<u32>()).prop_map(|(text, escaped)| {
         let character = |(place, character): (usize, char)| {
@@ -80,7 +80,7 @@ fn tags() -> impl Strategy<Value = Vec<(String, String)>> {
         .prop_map(|tags| tags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// The splices, and the body that they make.
+/// Returns the splices and the resulting body.
 fn tagged(
     body: &str,
     tags: &[(String, String)],
@@ -96,7 +96,7 @@ fn tagged(
     Ok((splices, String::from_utf8(sent).unwrap()))
 }
 
-/// What was sent with every splice taken back: `taken` is told what each of them had replaced.
+/// Returns the sent body with every splice undone; calls `taken` with the text that each had replaced.
 fn taken_back(body: &str, sent: &str, splices: &[Splice], mut taken: impl FnMut(&str)) -> String {
     let (mut original, mut rest, mut read) = (String::new(), sent, 0);
     for splice in splices {
@@ -115,7 +115,7 @@ fn pointer_of(name: &str) -> String {
     format!("/metadata/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// The tags that the body has with another value, and the body with all tags in it.
+/// Returns the tags that the body has with another value, and the body with all tags.
 fn merged(body: &str, tags: &[(String, String)]) -> (Vec<String>, Json) {
     let mut json: Json = serde_json::from_str(body).unwrap();
     let metadata = json.as_object_mut().unwrap().entry("metadata").or_insert(Json::Null);

@@ -1,4 +1,5 @@
-//! A body beside the rules of its [`schema`]: one walk over the members that are read, which collects every fault.
+//! Checks a body against the rules of its [`schema`]: one pass over the members that are read, which collects every
+//! fault.
 
 use super::alike::folded;
 use super::schema::{self, Member, Rule};
@@ -9,9 +10,9 @@ use crate::json::{Kind, Outline, Value};
 /// More characters than any known name has.
 const LONGEST_NAME: usize = 32;
 
-/// Every rule that the body breaks, up to [`Refusal::LISTED`].
+/// Returns the faults of the body, up to [`Refusal::LISTED`].
 pub(super) fn faults(outline: &Outline<'_>) -> Vec<Fault> {
-    let repeated = outline.duplicates().map(|member| Fault::of(member, "is there more than once"));
+    let repeated = outline.duplicates().map(|member| Fault::of(member, "occurs more than once; keep one"));
     let mut faults: Vec<Fault> = repeated.take(Refusal::LISTED).collect();
     check(outline.root(), &Rule::Members(&schema::BODY), &mut faults);
     faults.truncate(Refusal::LISTED);
@@ -57,7 +58,7 @@ fn check(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
     }
 }
 
-/// What a value must be to be looked at further, and what that is called.
+/// Returns the kind that a value must have before it is checked further, and its name for callers.
 fn kind(rule: &Rule) -> (Kind, &'static str) {
     let kind = match rule {
         Rule::Uuid | Rule::Text | Rule::OneOf(_) => Kind::String,
@@ -72,16 +73,16 @@ fn kind(rule: &Rule) -> (Kind, &'static str) {
 fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
     let is_there = |name| object.get(name).is_some_and(|member| member.kind() != Kind::Null);
     for member in object.members() {
-        // Repeated names are listed already, so that few of them are looked up below.
+        // Repeated names are already listed, so that few of them are looked up below.
         if faults.len() >= Refusal::LISTED {
             return;
         }
         let Some(name) = member.name() else { continue };
         let Some(rule) = known.iter().find(|known| known.name == name) else {
-            // A reader that takes it for a known name would read what was not checked: other tags, another version.
+            // A parser that takes it for a known name would read unchecked values: other tags, another version.
             let folded = folded(&name, LONGEST_NAME);
             if let Some(alike) = known.iter().find(|known| folded.eq_ignore_ascii_case(known.name)) {
-                faults.push(Fault::of(member, format!("must be written exactly so: {}", alike.name)));
+                faults.push(Fault::of(member, format!("must be spelled exactly: {}", alike.name)));
             }
             continue;
         };
@@ -90,7 +91,7 @@ fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
         }
         check(member, &rule.rule, faults);
         if let Some(other) = rule.excludes.filter(|other| is_there(other)) {
-            faults.push(Fault::of(member, format!("cannot be combined with {other}: leave one of them out")));
+            faults.push(Fault::of(member, format!("cannot be combined with {other}; leave one out")));
         }
     }
     for missing in known.iter().filter(|known| known.required && object.get(known.name).is_none()) {

@@ -1,10 +1,10 @@
-//! What the members of a start's body must be, as data. Sources: `Agents.Agent.ExecuteAgentRequest` of the Agent
-//! Service's specification (v1), the sentences in its descriptions included, and the members that the released SDK
-//! `asteroid-odyssey` 1.9.167 has beside it, where `/workflows/{workflowId}/execute` takes the same body.
+//! The rules for the members of a start's body, as data. Sources: `Agents.Agent.ExecuteAgentRequest` of the Agent
+//! Service's specification (v1), including the sentences in its descriptions, and further members of the released SDK
+//! `asteroid-odyssey` 1.9.167, in which `/workflows/{workflowId}/execute` accepts the same body.
 
 use super::METADATA;
 
-/// What a value must be.
+/// The rule for a value.
 #[derive(Debug)]
 pub(super) enum Rule {
     /// A string: a hyphenated uuid of 36 characters, in any case.
@@ -15,9 +15,9 @@ pub(super) enum Rule {
     OneOf(&'static [&'static str]),
     /// `true` or `false`.
     Boolean,
-    /// A number without fraction or exponent that 64 bits can hold, at least this.
+    /// An integer without fraction or exponent, within 64 bits, at least this.
     Integer(i64),
-    /// An object whose members are the upstream's to judge.
+    /// An object whose members only the upstream judges.
     Object,
     /// An object whose values are strings.
     Texts,
@@ -27,14 +27,14 @@ pub(super) enum Rule {
     Each(&'static [Member]),
 }
 
-/// A member that is known.
+/// A known member.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: &'static str,
     pub(super) rule: Rule,
-    /// Of a member that may be absent, `null` means that it is.
+    /// For an optional member, `null` means absent.
     pub(super) required: bool,
-    /// The member that must be absent where this one is there.
+    /// The member that must be absent if this one is present.
     pub(super) excludes: Option<&'static str>,
 }
 
@@ -46,13 +46,13 @@ const fn required(name: &'static str, rule: Rule) -> Member {
     Member { name, rule, required: true, excludes: None }
 }
 
-/// Of two members that exclude each other one says so: the caller made one mistake.
+/// Only one of two members that exclude each other has this rule, since the caller made one mistake.
 const fn exclusive(name: &'static str, rule: Rule, excludes: &'static str) -> Member {
     Member { name, rule, required: false, excludes: Some(excludes) }
 }
 
-/// The whole body. That files cannot be queued is not among the rules: whether a start with both is refused or only
-/// cannot wait, no source says.
+/// The whole body. There is no rule that files cannot be queued: no source says whether a start with both is refused or
+/// only cannot wait.
 pub(super) static BODY: [Member; 12] = [
     optional("inputs", Rule::Object),
     optional("dynamicData", Rule::Object),
@@ -68,8 +68,8 @@ pub(super) static BODY: [Member; 12] = [
     optional("onCapacityLimit", Rule::OneOf(&["reject", "queue"])),
 ];
 
-/// `sharedStorageKey` of the specification became `variantKey`. The agent's own time-out bounds `softTimeoutMins` too,
-/// and only the upstream knows it.
+/// `sharedStorageKey` of the specification became `variantKey`. The agent's own time-out also bounds `softTimeoutMins`;
+/// only the upstream knows it.
 static EXECUTION_OPTIONS: [Member; 3] = [
     optional("sharedStorageKey", Rule::Text),
     optional("variantKey", Rule::Text),

@@ -1,6 +1,6 @@
-//! The gateway's tags: what it writes into a start's `metadata`, and the splices that write it.
+//! The gateway's tags in a start's `metadata`, and the splices that write them.
 //!
-//! All text is made when the configuration loads. A request shares slices of it.
+//! All text is created when the configuration is loaded. A request shares slices of it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,14 +13,14 @@ use super::alike::folded;
 use super::{Fault, METADATA, Refusal, Start};
 use crate::json::{Kind, Splice, Value};
 
-/// What happens to a start whose caller sent one of the gateway's tags with another value.
+/// The reaction to a caller that sent one of the gateway's tags with another value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnConflict {
-    /// It is refused.
+    /// The start is refused.
     #[default]
     Reject,
-    /// The gateway's value takes the place of the caller's.
+    /// The gateway's value replaces the caller's.
     Overwrite,
 }
 
@@ -28,7 +28,7 @@ pub enum OnConflict {
 #[derive(Debug, Clone)]
 pub struct Tags {
     tags: Vec<Tag>,
-    /// Names that only the gateway writes, and does not write here.
+    /// Names that only the gateway may write, and does not write here.
     reserved: Vec<Arc<str>>,
     /// `"metadata":{"tenant":"billing","team":"b"},`
     whole: Bytes,
@@ -40,15 +40,15 @@ pub struct Tags {
 struct Tag {
     name: Arc<str>,
     value: Arc<str>,
-    /// `"tenant":"billing",` within the members.
+    /// The range of `"tenant":"billing",` in the members.
     member: Range<usize>,
-    /// `"billing"` within the members.
+    /// The range of `"billing"` in the members.
     literal: Range<usize>,
 }
 
 impl Tags {
-    /// Tags of these names and values. Of a name that comes twice, the later value holds. There is always one, the
-    /// tenant's name; with none, `metadata` would be written empty.
+    /// Creates tags with these names and values. If a name occurs twice, the later value counts. There is always one,
+    /// the tenant's name; without any, `metadata` would be written empty.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut distinct: Vec<(String, String)> = Vec::new();
         for (name, value) in pairs {
@@ -60,13 +60,14 @@ impl Tags {
         distinct.iter().fold(Writing::default(), |tags, (name, value)| tags.and(name.as_str().into(), value)).done()
     }
 
-    /// Returns the same tags; no caller may write these names: a forged one would be found in place of the gateway's.
+    /// Returns the same tags with reserved names, which no caller may write: a forged one would be found instead of the
+    /// gateway's.
     #[must_use]
     pub fn reserving(self, names: &[&str]) -> Self {
         Self { reserved: names.iter().map(|name| (*name).into()).collect(), ..self }
     }
 
-    /// Returns these tags and, under the reserved names in their order, values for one start.
+    /// Returns these tags with values for one start under the reserved names, in their order.
     #[must_use]
     pub fn with_reserved(&self, values: &[&str]) -> Self {
         let own = Writing { tags: self.tags.clone(), members: self.members.to_vec() };
@@ -74,24 +75,24 @@ impl Tags {
         named.fold(own, |tags, (name, value)| tags.and(Arc::clone(name), value)).done()
     }
 
-    /// `"metadata":{…}`, with a comma where something follows.
+    /// Returns `"metadata":{…}`, with a comma if something follows.
     fn member(&self, followed: bool) -> Bytes {
         self.whole.slice(..self.whole.len() - usize::from(!followed))
     }
 
-    /// `{…}`
+    /// Returns `{…}`.
     fn object(&self) -> Bytes {
         self.whole.slice(METADATA.len() + 3..self.whole.len() - 1)
     }
 
-    /// The members of that object, with a comma where something follows.
+    /// Returns the members of that object, with a comma if something follows.
     fn members(&self, followed: bool) -> Bytes {
         let comma = usize::from(!followed && !self.members.is_empty());
         self.members.slice(..self.members.len() - comma)
     }
 }
 
-/// Tags that are being put together.
+/// A builder of tags.
 #[derive(Default)]
 struct Writing {
     tags: Vec<Tag>,
@@ -120,9 +121,10 @@ impl Writing {
 }
 
 impl Start<'_> {
-    /// The splices that write `tags` into this body's `metadata`, in the order of the body. All other bytes stay.
+    /// Returns the splices that write `tags` into this body's `metadata`, in the order of the body. All other bytes
+    /// stay.
     ///
-    /// A tag that the caller sent with the same value stays as it was sent. `metadata: null` is replaced.
+    /// A tag that the caller sent with the same value is not changed. `metadata: null` is replaced.
     ///
     /// # Errors
     ///
@@ -143,7 +145,7 @@ impl Start<'_> {
     }
 }
 
-/// Writes the tags into an object that is there.
+/// Returns the splices that write the tags into existing metadata.
 fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
     let mut sent = 0;
     let mut conflicts = Vec::new();
@@ -154,12 +156,12 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
             break;
         }
         if tags.reserved.iter().any(|reserved| member.is_named(reserved)) {
-            forged.push(Fault::of(member, "is written by the gateway alone: leave it out"));
+            forged.push(Fault::of(member, "is set only by the gateway; leave it out"));
             continue;
         }
         let Some(tag) = tags.tags.iter().find(|tag| member.is_named(&tag.name)) else {
             if lookalikes.get_or_insert_with(|| Lookalikes::of(tags)).contain(member) {
-                forged.push(Fault::of(member, "looks like a name that the gateway writes: leave it out"));
+                forged.push(Fault::of(member, "looks like a name that the gateway sets; leave it out"));
             }
             continue;
         };
@@ -169,7 +171,7 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
         }
     }
     if on_conflict == OnConflict::Reject {
-        let fault = |member| Fault::of(member, "is written by the gateway, with another value: leave it out");
+        let fault = |member| Fault::of(member, "is set by the gateway to another value; leave it out");
         forged.extend(conflicts.iter().map(|(member, _)| fault(*member)));
     }
     if !forged.is_empty() {
@@ -188,7 +190,7 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
     Ok(splices)
 }
 
-/// Names that a reader may take for one of the gateway's.
+/// Names that a parser may take for one of the gateway's.
 struct Lookalikes<'t> {
     folded: Vec<Cow<'t, str>>,
     longest: usize,

@@ -1,4 +1,4 @@
-//! What a body must be, rule by rule, and what is told of one that is not.
+//! Tests of each rule for a body, and of the faults reported.
 
 use super::schema::{self, Rule};
 use super::{DEPTH, Refusal, Start};
@@ -12,10 +12,10 @@ fn pointers(body: &str) -> Vec<String> {
     refused(body).into_iter().map(|(pointer, _)| pointer).collect()
 }
 
-/// A uuid, written as people write them.
+/// A uuid in its usual form.
 const ID: &str = "8D0F7A52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 
-/// The faults of a body in which `ID` stands for a uuid.
+/// Returns the faults of a body in which `ID` stands for a uuid.
 fn told(body: &str) -> Vec<(String, String)> {
     refused(&body.replace("ID", &format!("\"{ID}\"")))
 }
@@ -118,7 +118,7 @@ fn members_that_exclude_each_other_are_one_fault_whichever_comes_first() {
         ("profileId", "ID", "profileGroupId", "ID"),
         ("version", "1", "head", "true"),
     ] {
-        let detail = format!("cannot be combined with {one}: leave one of them out");
+        let detail = format!("cannot be combined with {one}; leave one out");
         let expected = [fault(&format!("/{other}"), &detail)];
         assert_eq!(told(&format!(r#"{{"{one}":{of_one},"{other}":{of_other}}}"#)), expected);
         assert_eq!(told(&format!(r#"{{"{other}":{of_other},"{one}":{of_one}}}"#)), expected);
@@ -206,7 +206,7 @@ fn a_name_that_is_a_known_one_but_for_its_capitals_is_refused_where_the_gateway_
     for name in ["Metadata", "METADATA", "metadatA", r"\u004detadata", r"met\u0041data"] {
         let body = format!(r#"{{"metadata":{{}},"{name}":{{"tenant":"other"}}}}"#);
         let [(_, detail)] = &refused(&body)[..] else { panic!("{body}") };
-        assert_eq!(detail, "must be written exactly so: metadata");
+        assert_eq!(detail, "must be spelled exactly: metadata");
     }
     for (name, known) in [
         ("AgentProfileId", "agentProfileId"),
@@ -215,7 +215,7 @@ fn a_name_that_is_a_known_one_but_for_its_capitals_is_refused_where_the_gateway_
         ("vers\u{131}on", "version"),
         ("\u{130}nputs", "inputs"),
     ] {
-        let expected = fault(&format!("/{name}"), &format!("must be written exactly so: {known}"));
+        let expected = fault(&format!("/{name}"), &format!("must be spelled exactly: {known}"));
         assert_eq!(refused(&format!(r#"{{"{name}":null}}"#)), [expected]);
     }
     assert_eq!(pointers(r#"{"executionOptions":{"variant\u212aey":"a"}}"#), ["/executionOptions/variant\u{212a}ey"]);

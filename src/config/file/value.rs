@@ -1,9 +1,9 @@
-//! Values as they are written: text that `resolve` reads, and lists that may have gaps.
+//! Values as written in the file: text for `resolve` to parse, and lists that may have gaps.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-/// A number with its unit. A bare number is taken too, so that `resolve` can say which unit to write.
+/// A number with its unit. A bare number is accepted as well, so that `resolve` can say which unit to write.
 #[derive(Debug)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Quantity(pub(crate) String);
@@ -14,7 +14,7 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
-/// A number without a unit, as text, because a variable of the environment may be text.
+/// Text for a number without a unit, because an environment variable is text.
 #[derive(Debug)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Number(pub(crate) String);
@@ -25,7 +25,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// A number, as text also where YAML takes it for one.
+/// Reads a value as text, even if YAML parses it as a number.
 struct Bare(&'static str);
 
 impl Visitor<'_> for Bare {
@@ -52,7 +52,7 @@ impl Visitor<'_> for Bare {
     }
 }
 
-/// `true` or `false`, as text, because a variable of the environment is text.
+/// `true` or `false`, as text, because an environment variable is text.
 #[derive(Debug)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Flag(#[cfg_attr(test, schemars(with = "bool"))] pub(crate) String);
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-/// `off`, which YAML takes for a flag, `optional` or `required`.
+/// `off`, which YAML parses as a boolean, `optional` or `required`.
 #[derive(Debug)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Mode(pub(crate) String);
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Mode {
     }
 }
 
-/// One of these words, as text also where YAML takes it for a flag.
+/// Reads one of these words as text, even if YAML parses it as a boolean.
 struct Word(&'static str);
 
 impl Visitor<'_> for Word {
@@ -93,7 +93,7 @@ impl Visitor<'_> for Word {
     }
 }
 
-/// A list whose elements know their position, because a refused one leaves a gap.
+/// A list whose elements have their positions, because a refused element leaves a gap.
 #[derive(Debug)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct List<T>(#[cfg_attr(test, schemars(with = "Vec<T>"))] pub(crate) Vec<(usize, T)>);

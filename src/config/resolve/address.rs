@@ -1,4 +1,4 @@
-//! Where a listener is: at an IP address and a port, or at a path of the file system.
+//! The address of a listener: an IP address and a port, or a path of a Unix socket.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,31 +11,31 @@ const ADDRESS: &str = "must be an IP address and a port, such as 127.0.0.1:8080,
                        as unix:/run/asteroid/billing.sock";
 const MODE: &str = "must be octal digits from 0600 to 0777, such as 0660";
 
-/// What stands before the path of a Unix socket.
+/// The prefix of the path of a Unix socket.
 const UNIX: &str = "unix:";
 
-/// The longest path of a Unix socket, in bytes: the system takes 107, and [`crate::server::unix`] needs 8 of them.
-const LONGEST: usize = 99;
+/// The longest path of a Unix socket, in bytes: the system allows 107, of which [`crate::server::unix`] needs 8.
+const MAX_PATH: usize = 99;
 
-/// The owner and the group may connect, nobody else: a sidecar's application often has another user and the same group.
+/// Only the owner and the group may connect: a sidecar's application often has another user and the same group.
 const DEFAULT_MODE: u32 = 0o660;
 
-/// Where a listener is.
+/// The address of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// Port 0 lets the system choose.
+    /// An IP address and a port; port 0 lets the system choose.
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix {
         /// At most 99 bytes, with a directory.
         path: PathBuf,
-        /// Who may connect: the permissions of the file, 0600 to 0777.
+        /// The permissions of the file, which decide who may connect: 0600 to 0777.
         mode: u32,
     },
 }
 
 impl Address {
-    /// Whether only processes of this machine can reach it.
+    /// Returns whether only processes on this machine can reach it.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -44,7 +44,7 @@ impl Address {
         }
     }
 
-    /// Whether both cannot be bound at once: an unspecified address takes its port on every interface.
+    /// Returns whether both cannot be bound at the same time: an unspecified address uses its port on every interface.
     pub(super) fn overlaps(&self, other: &Address) -> bool {
         match (self, other) {
             (Address::Tcp(one), Address::Tcp(other)) => {
@@ -90,20 +90,20 @@ pub(super) fn resolve(
 }
 
 fn path_of(text: &str, at: &Path, findings: &mut Findings) -> Option<PathBuf> {
-    // So that two spellings of one path are found out.
+    // So that two spellings of one path are equal.
     let path: PathBuf = std::path::Path::new(text).components().collect();
     if !text.contains('/') || text.contains(char::is_control) || path.file_name().is_none() {
         return findings.fault(at, ADDRESS);
     }
-    if path.as_os_str().len() > LONGEST {
-        let said = format!("is too long: the system allows {LONGEST} bytes for the path of a Unix socket");
+    if path.as_os_str().len() > MAX_PATH {
+        let said = format!("is too long: the system allows {MAX_PATH} bytes for the path of a Unix socket");
         return findings.fault(at, said);
     }
     Some(path)
 }
 
-/// YAML takes digits without quotes for a decimal number, which they are not: they are read as they stand. One that was
-/// written as `0o660` comes as 432; no such number is taken, since the owner must be allowed to read and write.
+/// Parses octal permissions. YAML parses unquoted digits as a decimal number, so the digits are read as written.
+/// `0o660` arrives as 432; such a number is always refused, since the owner must be allowed to read and write.
 fn permissions(digits: &str, at: &Path, findings: &mut Findings) -> Option<u32> {
     let digits = digits.strip_prefix('0').unwrap_or(digits);
     let is_octal = digits.len() == 3 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));

@@ -1,4 +1,4 @@
-//! `audit`: where a record of every start is kept, and what happens to starts while no record can be.
+//! `audit`: the outputs of records, and the treatment of starts while none can be written.
 
 use std::path::PathBuf;
 
@@ -6,23 +6,23 @@ use crate::audit::WhenFull;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, pasted};
 
-/// Where records go: at least one place.
+/// The outputs of records: at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
-    /// A file that is appended to.
+    /// The file to append to.
     pub file: Option<PathBuf>,
-    /// Whether they stand on standard output, between the lines of the log.
+    /// Whether records are written to standard output, between the log lines.
     pub stdout: bool,
-    /// What becomes of a start that finds no room for its record.
+    /// The treatment of a start without a slot for its record.
     pub when_full: WhenFull,
 }
 
-/// `None` where a fault is recorded, `Some(None)` where there is no audit.
+/// Returns `None` if a fault is recorded, `Some(None)` if there is no audit.
 pub(super) fn resolve(written: Option<file::Audit>, findings: &mut Findings) -> Option<Option<Audit>> {
     let path = Path::default().key("audit");
     let Some(file::Audit { file, stdout, when_full }) = written else { return Some(None) };
     let file = match file {
-        Some(file) if !file.contains('/') || pasted::is_no_path(&file) => findings.fault(
+        Some(file) if !file.contains('/') || pasted::is_not_a_path(&file) => findings.fault(
             &path.key("file"),
             "must be a path with a directory, such as /var/log/asteroid-gateway/audit.jsonl or ./audit.jsonl",
         ),

@@ -1,26 +1,26 @@
-//! `body_memory`: how much memory requests and their bodies may take together.
+//! `body_memory`: the memory that requests and their bodies may take together.
 
 use super::Section;
 use crate::config::file;
 
-/// How many of the largest bodies fit at least. One of several tenants may take half, in which one body must fit however it
-/// arrives.
+/// The number of the largest bodies that must fit. One of several tenants may take half, in which one body must fit
+/// however it arrives.
 const MIN_BODIES: usize = 3;
 
 /// The most that `auto` gives, in bytes.
 const MAX_AUTO: u64 = 1 << 30;
 
-/// How much memory requests and their bodies may take.
+/// The memory that requests and their bodies may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyMemory {
-    /// A quarter of what the process may have, at most 1 GiB.
+    /// A quarter of the process's memory, at most 1 GiB.
     Auto,
-    /// As many bytes as are written, at least three times `body_limit`.
+    /// A number of bytes, at least three times `body_limit`.
     Bytes(usize),
 }
 
 impl BodyMemory {
-    /// Returns it in bytes for a process that may have `available` bytes of memory. At least three of the largest bodies fit.
+    /// Returns the bytes for a process with `available` bytes of memory. At least three of the largest bodies fit.
     #[must_use]
     pub fn bytes(self, available: u64, body_limit: usize) -> usize {
         let bytes = match self {

@@ -1,4 +1,4 @@
-//! `credentials`: where the keys are, never a key.
+//! `credentials`: the places of the API keys, never a key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::config::{file, pasted, suggestion, units};
 use crate::credential::Definition;
 use crate::secret::SecretRef;
 
-/// The store is looked at every second, and may take some to answer.
-const LEAST_STALE: Duration = Duration::from_secs(10);
-const MOST_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The bounds of `max_stale`. The gateway looks at a store every second, and the store may take some time to answer.
+const MIN_STALE: Duration = Duration::from_secs(10);
+const MAX_STALE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Which keys readiness waits for.
+/// The API keys that readiness waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     /// One that can be sent.
@@ -40,7 +40,7 @@ pub(super) fn readiness(written: file::Readiness, findings: &mut Findings) -> Op
     }
 }
 
-/// The credentials; `header` carries their keys.
+/// Reads the credentials, whose API keys are sent in `header`.
 pub(super) fn resolve(
     written: BTreeMap<String, file::Credential>,
     header: Option<&HeaderName>,
@@ -75,7 +75,7 @@ pub(super) fn resolve(
     credentials
 }
 
-/// What fingerprints are made with.
+/// Reads the salt for fingerprints.
 pub(super) fn salt(written: Option<String>, findings: &mut Findings) -> Option<Option<String>> {
     if written.as_ref().is_some_and(|salt| !(1..=128).contains(&salt.chars().count())) {
         return findings.fault(&Path::default().key("fingerprint_salt"), "must be 1 to 128 characters");
@@ -90,21 +90,22 @@ fn max_stale(credential: &file::Credential, path: &Path, findings: &mut Findings
         return findings
             .fault(&path, "has no use with `env`, which never changes while the gateway runs; leave it out");
     }
-    match units::duration(text, LEAST_STALE, MOST_STALE) {
+    match units::duration(text, MIN_STALE, MAX_STALE) {
         Ok(max_stale) => Some(Some(max_stale)),
         Err(message) => findings.fault(&path, message),
     }
 }
 
-/// A bare word is more likely a pasted key than a file, and would be shown when it cannot be read.
+/// Reads a path. A bare word is more likely a pasted API key than a file, and an error about the unreadable file would
+/// show it.
 fn file(written: String, path: &Path, findings: &mut Findings) -> Option<PathBuf> {
-    if !written.contains('/') || pasted::is_no_path(&written) {
+    if !written.contains('/') || pasted::is_not_a_path(&written) {
         return findings.fault(path, "must be a path with a directory, such as /run/secrets/key or ./key");
     }
     Some(PathBuf::from(written))
 }
 
-/// Messages here quote nothing: the key may have been pasted in place of where it is.
+/// Reads the place of an API key. Messages quote nothing, since the key may have been pasted in place of it.
 fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> Option<SecretRef> {
     match (credential.file, credential.env) {
         (Some(_), Some(_)) => findings.fault(path, "names both `file` and `env`; keep one"),
@@ -124,7 +125,7 @@ fn place(credential: file::Credential, path: &Path, findings: &mut Findings) -> 
             }
             let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid
-                || pasted::may_be_a_key(&name)
+                || pasted::may_be_api_key(&name)
                 || name.is_empty()
                 || name.starts_with(|first: char| first.is_ascii_digit())
             {

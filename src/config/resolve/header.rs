@@ -4,8 +4,8 @@ use hyper::header::HeaderName;
 
 use crate::config::pasted;
 
-/// Headers that the gateway makes or forwards itself, and those that mean something to a connection: another meaning
-/// in one of them would break the request or be mistaken. All `content-*`, `proxy-*` and `sec-*` come on top.
+/// Headers that the gateway makes or forwards, and those with a meaning for the connection: a second meaning would
+/// break the request or be misread. All `content-*`, `proxy-*` and `sec-*` are refused as well.
 pub(super) const TAKEN: [&str; 19] = [
     "accept",
     "accept-encoding",
@@ -28,22 +28,22 @@ pub(super) const TAKEN: [&str; 19] = [
     "x-request-id",
 ];
 
-/// Headers in which callers may carry keys of their own, in any era of the API.
+/// Headers in which callers may send their own API keys, in any era of the API.
 const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-asteroid-agents-api-key"];
 
-/// Whether a header has a meaning of its own already.
+/// Returns whether a header already has a meaning.
 pub(super) fn is_taken(name: &HeaderName) -> bool {
     let name = name.as_str();
     TAKEN.contains(&name) || ["content-", "proxy-", "sec-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Returns the header of this name, unless the text may be a key that was pasted in its place: it would be logged, and sent.
+/// Returns the header with this name, unless the text may be a pasted API key, which would be logged and sent.
 pub(super) fn name(text: &str) -> Option<HeaderName> {
-    // The text as it was written: in lower case, as a header's name is kept, `ServiceAccount` is no two words.
-    if pasted::may_be_a_key(text) { None } else { HeaderName::from_bytes(text.as_bytes()).ok() }
+    // Checks the text as written: a header's name is kept in lower case, where `ServiceAccount` would not be two words.
+    if pasted::may_be_api_key(text) { None } else { HeaderName::from_bytes(text.as_bytes()).ok() }
 }
 
-/// Whether a key may stand in a header.
-pub(super) fn carries_keys(name: &HeaderName) -> bool {
+/// Returns whether a header may carry an API key.
+pub(super) fn may_carry_api_key(name: &HeaderName) -> bool {
     KEYS.contains(&name.as_str())
 }

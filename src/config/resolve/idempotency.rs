@@ -1,4 +1,4 @@
-//! `idempotency`, `tenants.*.idempotency` and `tagging.idempotency_key`: which starts are remembered, how long and where.
+//! `idempotency`, `tenants.*.idempotency` and `tagging.idempotency_key`: the memory of idempotency keys, and their tag.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::config::finding::{Findings, Path};
 use crate::config::{file, suggestion};
 use crate::state::Bounds;
 
-/// The metadata key of the digest, which no service chooses by chance.
+/// The default name of the digest's tag, which no service uses by chance.
 const TAG: &str = "idempotency_digest";
 
-/// The metadata key of the body's digest, which tells apart bodies that came with the same idempotency key.
+/// The name of the tag with the body's digest, which distinguishes bodies with the same idempotency key.
 pub const BODY_TAG: &str = "idempotency_body";
 
 const DAY: u64 = 24 * 60 * 60;
@@ -32,10 +32,10 @@ pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings:
     Some(Idempotency { bounds, recovery: recovery?, tag: tag? })
 }
 
-/// The least share that a tenant should have, in bytes: some four hundred starts of unknown outcome.
-const AMPLE: usize = 64 * 1024;
+/// The least share that a tenant should have, in bytes: about four hundred starts of unknown outcome.
+const MIN_SHARE: usize = 64 * 1024;
 
-/// Warns of many tenants that have little memory each.
+/// Warns if there are so many tenants that each has little memory.
 pub(super) fn warn_of_small_shares(
     idempotency: &Idempotency,
     tenants: &BTreeMap<String, Tenant>,
@@ -43,18 +43,17 @@ pub(super) fn warn_of_small_shares(
 ) {
     let tenants = tenants.values().filter(|tenant| tenant.idempotency != IdempotencyMode::Off).count();
     let share = idempotency.bounds.shared_by(tenants).share;
-    if share < AMPLE {
+    if share < MIN_SHARE {
         let path = Path::default().key("idempotency").key("memory");
         let says = format!(
-            "each of {tenants} tenants has {} KiB for certain, so that few failing starts of one fill it; give it 64KiB for \
-             each",
+            "guarantees each of {tenants} tenants only {} KiB, which few failing starts fill; write at least 64KiB per tenant",
             share / 1024
         );
         findings.warnings.push(&path, says);
     }
 }
 
-/// A start without a key is never looked up.
+/// Warns of a section without effect: a start without an idempotency key is never looked up.
 pub(super) fn warn_of_needless_recovery(
     idempotency: &Idempotency,
     tenants: &BTreeMap<String, Tenant>,
@@ -66,7 +65,8 @@ pub(super) fn warn_of_needless_recovery(
     }
 }
 
-/// The upstream is asked for it in a query, so it consists of what needs no encoding there.
+/// Reads the name of the digest's tag. It becomes part of a query to the upstream, so it has only characters that need
+/// no encoding.
 pub(super) fn tag(written: &file::Tagging, findings: &mut Findings) -> Option<String> {
     let tag = written.idempotency_key.as_deref().unwrap_or(TAG);
     let path = Path::default().key("tagging").key("idempotency_key");

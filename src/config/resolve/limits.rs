@@ -1,4 +1,4 @@
-//! `tenants.*.limits`: what a tenant may do.
+//! `tenants.*.limits`: the limits of a tenant.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -9,19 +9,19 @@ use crate::config::finding::{Findings, Path};
 use crate::config::units;
 use crate::state::{Limits, Rate};
 
-/// The largest burst and the most that can be in flight.
-const MOST: u32 = 1_000_000;
+/// The largest burst, and the largest number of requests in flight.
+const MAX_COUNT: u32 = 1_000_000;
 
-/// The largest budget of a day.
-const MOST_A_DAY: u32 = 1_000_000_000;
+/// The largest daily budget.
+const MAX_PER_DAY: u32 = 1_000_000_000;
 
-/// A burst that takes longer to come back is a slip.
-const LONGEST_REST: u64 = 366 * 24 * 60 * 60;
+/// The longest time in which a burst may refill: a longer one is a mistake.
+const MAX_REFILL_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Findings) -> Option<Limits> {
     let executions = rate(written.executions, &path.key("executions"), findings);
     let requests = rate(written.requests, &path.key("requests"), findings);
-    let in_flight = count(written.in_flight, &path.key("in_flight"), MOST, findings);
+    let in_flight = count(written.in_flight, &path.key("in_flight"), MAX_COUNT, findings);
     let budget = match written.budget {
         Some(written) => budget(written, &path.key("budget"), findings).map(Some),
         None => Some(None),
@@ -29,10 +29,10 @@ pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Finding
     Some(Limits { requests: requests?, executions: executions?, in_flight: in_flight?, budget: budget? })
 }
 
-/// `None` where a fault is recorded, `Some(None)` where nothing is written; so everywhere below.
+/// Returns `None` if a fault is recorded, `Some(None)` if nothing is written. The functions below do the same.
 fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Option<Option<Rate>> {
     let Some(file::Rate { rate, burst }) = written else { return Some(None) };
-    let burst = count(burst, &path.key("burst"), MOST, findings);
+    let burst = count(burst, &path.key("burst"), MAX_COUNT, findings);
     let at = path.key("rate");
     let Some(file::Quantity(text)) = rate else {
         return findings.missing(&at, "missing; write a rate such as 30/m");
@@ -42,14 +42,14 @@ fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Op
         Err(message) => return findings.fault(&at, message),
     };
     let burst = burst?.unwrap_or(amount);
-    if u64::from(burst.get()) * u64::from(per.seconds()) > u64::from(amount.get()) * LONGEST_REST {
+    if u64::from(burst.get()) * u64::from(per.seconds()) > u64::from(amount.get()) * MAX_REFILL_SECONDS {
         return findings.fault(&path.key("burst"), "would take more than 366 days to refill; write a smaller one");
     }
     Some(Some(Rate { amount, per, burst }))
 }
 
 fn budget(written: file::Budget, path: &Path, findings: &mut Findings) -> Option<NonZeroU32> {
-    let executions = count(written.executions, &path.key("executions"), MOST_A_DAY, findings);
+    let executions = count(written.executions, &path.key("executions"), MAX_PER_DAY, findings);
     if let Some(None) = executions {
         findings.missing::<()>(&path.key("executions"), "missing; write the number of executions per day");
     }
@@ -83,12 +83,12 @@ pub(super) fn warn_of_local_budgets(tenants: &BTreeMap<String, Tenant>, findings
 fn count(
     written: Option<file::Quantity>,
     path: &Path,
-    most: u32,
+    max: u32,
     findings: &mut Findings,
 ) -> Option<Option<NonZeroU32>> {
     let Some(file::Quantity(text)) = written else { return Some(None) };
-    match text.trim().parse::<NonZeroU32>().ok().filter(|count| count.get() <= most) {
+    match text.trim().parse::<NonZeroU32>().ok().filter(|count| count.get() <= max) {
         Some(count) => Some(Some(count)),
-        None => findings.fault(path, format!("must be a whole number from 1 to {most}")),
+        None => findings.fault(path, format!("must be a whole number from 1 to {max}")),
     }
 }

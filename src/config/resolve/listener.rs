@@ -1,4 +1,4 @@
-//! `listeners` and `admin`: where the gateway listens, and whom it takes a caller for.
+//! `listeners` and `admin`: the addresses of listeners, and how they identify the tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -68,7 +68,7 @@ fn one(
     let address = address::resolve(written.address, written.mode.as_ref(), path, findings)?;
     let (trusted_peers, tls) = (trusted_peers?, tls?);
     let names_any = matches!(tenant, Some(TenantSource::Header(_)));
-    who_may_call(&address, trusted_peers.is_empty(), names_any, path, findings)?;
+    check_peers(&address, trusted_peers.is_empty(), names_any, path, findings)?;
     if tls.is_some() && matches!(address, Address::Unix { .. }) {
         return findings
             .fault(&path.key("tls"), "has no use at a Unix socket, which only this machine can reach; leave it out");
@@ -76,23 +76,23 @@ fn one(
     Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts?, tls })
 }
 
-/// Nothing is answered where those who can reach the address are not known to be those who may call.
-fn who_may_call(
+/// Checks that only peers that may call can reach the address. Returns `None` after recording a fault.
+fn check_peers(
     address: &Address,
-    believes_all: bool,
+    trusts_all: bool,
     names_any: bool,
     path: &Path,
     findings: &mut Findings,
 ) -> Option<()> {
     let warning = match address {
-        // Anybody who reaches the port would be the tenant, or any tenant.
-        Address::Tcp(address) if !address.ip().is_loopback() && believes_all => {
+        // Every peer that reaches the port would be the tenant, or any tenant.
+        Address::Tcp(address) if !address.ip().is_loopback() && trusts_all => {
             return findings.fault(
                 &path.key("address"),
                 "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
             );
         }
-        Address::Unix { .. } if !believes_all => {
+        Address::Unix { .. } if !trusts_all => {
             return findings.fault(
                 &path.key("tenant").key("trusted_peers"),
                 "callers at a Unix socket have no address; leave it out, and use `mode` instead",
@@ -101,7 +101,7 @@ fn who_may_call(
         Address::Tcp(_) => "any process on this machine can name any tenant",
         Address::Unix { .. } => "any process that may connect can name any tenant",
     };
-    if believes_all && names_any {
+    if trusts_all && names_any {
         findings.warnings.push(&path.key("tenant"), warning);
     }
     Some(())
@@ -132,8 +132,8 @@ fn named_by(
     if header::is_taken(&name) {
         return findings.fault(path, "this header has another meaning; choose one such as X-Tenant-Id");
     }
-    // Callers' keys would be looked up as names of tenants.
-    if header::carries_keys(&name) || Some(&name) == credential_header {
+    // Callers' API keys would be looked up as names of tenants.
+    if header::may_carry_api_key(&name) || Some(&name) == credential_header {
         return findings.fault(path, "this header carries API keys; choose one such as X-Tenant-Id");
     }
     Some(TenantSource::Header(name))
@@ -165,7 +165,7 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
     complete.then_some(peers)
 }
 
-/// Returns a network of mapped addresses as the IPv4 network that it means, since callers are known by IPv4.
+/// Returns the IPv4 network for a network of mapped addresses, since IPv4 callers have IPv4 addresses.
 fn canonical(network: IpNet) -> IpNet {
     let mapped = match network {
         IpNet::V6(network) => network.addr().to_ipv4_mapped().zip(network.prefix_len().checked_sub(96)),
@@ -177,7 +177,7 @@ fn canonical(network: IpNet) -> IpNet {
 fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findings) -> Option<Vec<String>> {
     let mut hosts = Some(Vec::new());
     for (index, text) in written.map(|file::List(hosts)| hosts).unwrap_or_default() {
-        // As in `Host`: a name with the final dot is the same name.
+        // As in `Host`, a final dot makes no difference.
         match (upstream::host(text.strip_suffix('.').unwrap_or(&text)), &mut hosts) {
             (Some(host), Some(hosts)) => hosts.push(host),
             (Some(_), None) => {}
@@ -190,11 +190,11 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
     hosts
 }
 
-/// Nothing is answered where a fault is recorded.
+/// Reads the certificate's files. Returns `None` if a fault is recorded.
 fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
     let Some(written) = written else { return Some(None) };
     let mut pem = |key: &str, file: Option<String>| match file {
-        Some(file) if pasted::is_no_path(&file) => findings.fault(
+        Some(file) if pasted::is_not_a_path(&file) => findings.fault(
             &path.key(key),
             "must be the path of a PEM file, such as /etc/tls/file.pem or ./file.pem, not its content",
         ),
@@ -228,7 +228,7 @@ pub(super) fn warn_of_idle_tenants(
     for listener in listeners {
         match &listener.tenant {
             TenantSource::Fixed(name) => fixed.insert(name),
-            // Anybody can be named.
+            // Every tenant can be named.
             TenantSource::Header(_) => return,
         };
     }

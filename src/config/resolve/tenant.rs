@@ -1,4 +1,4 @@
-//! `tenants` and `tagging`: who there is, which key is sent for each, and what is written into `metadata`.
+//! `tenants` and `tagging`: the tenants, their credentials, and the tags for `metadata`.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::config::{file, suggestion};
 
 const TENANT_KEY: &str = "tenant";
 
-/// The longest key and the longest value of a tag, in bytes. What the upstream takes is unknown; these are far beyond
-/// any label and keep a request from growing by more than it should.
-const LONGEST_KEY: usize = 128;
-const LONGEST_VALUE: usize = 1024;
+/// The longest name and the longest value of a tag, in bytes. The upstream's limits are unknown; these are far longer
+/// than usual labels, and bound the growth of a request.
+const MAX_NAME: usize = 128;
+const MAX_VALUE: usize = 1024;
 
 pub(super) fn resolve(
     written: BTreeMap<String, file::Tenant>,
@@ -48,11 +48,11 @@ pub(super) fn resolve(
     complete.then_some((tenants, on_conflict?))
 }
 
-/// The gateway's own tags.
+/// The tags of the gateway.
 struct Tagging<'a> {
     key: String,
     prefix: String,
-    /// The key of the tag that only a start with an idempotency key carries.
+    /// The name of the tag for starts with an idempotency key.
     digest: Option<&'a str>,
 }
 
@@ -71,7 +71,7 @@ fn tagging<'a>(
         }
     };
     let key = written.tenant_key.unwrap_or_else(|| TENANT_KEY.to_owned());
-    if let Err(message) = is_tag(&key, LONGEST_KEY) {
+    if let Err(message) = is_tag(&key, MAX_NAME) {
         findings.fault::<()>(&path.key("tenant_key"), message);
     }
     if digest.is_some_and(|digest| is_alike(digest, &key)) {
@@ -82,7 +82,7 @@ fn tagging<'a>(
     }
     let prefix = written.tenant_prefix.unwrap_or_default();
     if !prefix.is_empty()
-        && let Err(message) = is_tag(&prefix, LONGEST_KEY)
+        && let Err(message) = is_tag(&prefix, MAX_NAME)
     {
         findings.fault::<()>(&path.key("tenant_prefix"), message);
     }
@@ -99,7 +99,7 @@ fn credential(
         return findings.missing(path, "missing; write the name of a credential");
     };
     if !credentials.contains_key(&name) && !findings.faults.cover(&Path::default().key("credentials").key(&name)) {
-        // The name is not shown: it may be the key itself.
+        // The name is not shown, since it may be a pasted API key.
         return findings.fault(path, "there is no such credential under `credentials`");
     }
     Some(name)
@@ -133,9 +133,9 @@ fn tags(
                  form, and a parser may take one for the other; choose another"
                 .to_owned())
         } else {
-            is_tag(&key, LONGEST_KEY)
+            is_tag(&key, MAX_NAME)
                 .map_err(|message| format!("the name {message}"))
-                .and_then(|()| is_tag(&value, LONGEST_VALUE))
+                .and_then(|()| is_tag(&value, MAX_VALUE))
         };
         match checked {
             Ok(()) => tags.push((key, value)),
@@ -148,14 +148,14 @@ fn tags(
     complete.then_some(tags)
 }
 
-/// An empty tag finds nothing: the upstream lists executions by a pair of key and value. Control characters are
-/// nothing that somebody means to write.
-fn is_tag(text: &str, longest: usize) -> Result<(), String> {
+/// Checks the name or value of a tag. An empty one cannot be searched for, since the upstream lists executions by name
+/// and value. Control characters are always a mistake.
+fn is_tag(text: &str, max: usize) -> Result<(), String> {
     if text.is_empty() || text.trim() != text {
         return Err("must not be empty, nor begin or end with white space".to_owned());
     }
-    if text.len() > longest {
-        return Err(format!("must not be longer than {longest} bytes"));
+    if text.len() > max {
+        return Err(format!("must not be longer than {max} bytes"));
     }
     if text.chars().any(char::is_control) {
         return Err("must not contain line breaks or other control characters".to_owned());

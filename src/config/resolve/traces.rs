@@ -1,4 +1,4 @@
-//! `traces`: where spans go and which requests have any.
+//! `traces`: the collector of spans, and the sampling.
 
 use super::{Collector, Traces, upstream};
 use crate::config::file;
@@ -7,7 +7,7 @@ use crate::trace::Ratio;
 
 const SERVICE_NAME: &str = "asteroid-gateway";
 
-/// No message quotes the URL: somebody may have written a password or a token into it.
+/// No message quotes the URL, since it may contain a password or a token.
 const SHAPE: &str = "must be a URL such as http://127.0.0.1:4318/v1/traces: https://, or http:// for localhost, \
                      127.0.0.0/8 and [::1]; with its path, and without user, query and fragment";
 

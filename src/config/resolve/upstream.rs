@@ -1,4 +1,4 @@
-//! `upstream`: one URL in its parts, and the header that carries the key.
+//! `upstream`: the parts of the URL, and the header that carries the API key.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         Err(message) => findings.fault(&path.key("url"), message),
     };
     let ca_file = match written.ca_file {
-        Some(file) if pasted::is_no_path(&file) => findings.fault(
+        Some(file) if pasted::is_not_a_path(&file) => findings.fault(
             &path.key("ca_file"),
             "must be the path of a PEM file, such as /etc/tls/ca.pem or ./ca.pem, not its content",
         ),
@@ -74,7 +74,7 @@ pub(super) struct Url {
     pub(super) base_path: String,
 }
 
-/// No message quotes the URL: somebody may have written a password or a key into it.
+/// Parses the URL. No message quotes it, since it may contain a password or an API key.
 pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     const SHAPE: &str = "must be a URL such as https://odyssey.asteroid.ai/agents/v2";
     // `Uri` drops a fragment silently.
@@ -109,11 +109,11 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     Ok(Url { endpoint, base_path: base_path(uri.path())? })
 }
 
-/// Returns the port that an authority names, or nothing if it names none. `Uri` takes any number there, and a sign.
+/// Returns the port of an authority, or `None` if it has none. `Uri` accepts any number, and a sign.
 ///
 /// # Errors
 ///
-/// If what stands there is not 1 to 65535.
+/// If the port is not 1 to 65535.
 pub fn port(authority: &Authority) -> Result<Option<u16>, &'static str> {
     let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
     let digits = match after_user.strip_prefix(authority.host()) {
@@ -126,7 +126,7 @@ pub fn port(authority: &Authority) -> Result<Option<u16>, &'static str> {
     port.map(Some).ok_or("has no valid port: write 1 to 65535")
 }
 
-/// A DNS name in lower case and without a final dot, or an IP address in its shortest form; IPv6 in brackets or not.
+/// Returns a DNS name in lower case without a final dot, or an IP address in its shortest form; IPv6 may have brackets.
 pub(super) fn host(text: &str) -> Option<String> {
     if let Some(address) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         return address.parse().ok().map(|address: std::net::Ipv6Addr| address.to_string());

@@ -1,4 +1,4 @@
-//! `workers`: how many threads serve callers.
+//! `workers`: the number of threads that serve callers.
 
 use std::num::NonZero;
 
@@ -13,7 +13,7 @@ pub const MAX_WORKERS: usize = 256;
 pub enum Workers {
     /// One if every listener is on loopback or a Unix socket, else one for each core of the control group.
     Auto,
-    /// As many as are written: 1 to [`MAX_WORKERS`].
+    /// A number of threads: 1 to [`MAX_WORKERS`].
     Count(NonZero<usize>),
 }
 

@@ -22,10 +22,10 @@ const MISSING: Lifecycle = Lifecycle::Missing { error: None };
 /// meanwhile.
 const ANSWERS: &str = "
        | refused | current | previous instead | previous | probe + | probe - | probe - + | probe - - | probe - ? | probe ?
-    u  | u?      | a       | u                | u        | a       | u       | -         | -         | -         | u  Unclear
+    u  | u?      | a       | u                | u        | a       | u       | -         | -         | -         | u
     u? | u?      | a       | u                | u        | a       | u! All  | -         | -         | -         | u? Unclear
     u! | u!      | a  Back | u  Back          | u  Back  | a  Back | u!      | -         | -         | -         | u! Unclear
-    a  | a?      | a       | a                | a        | a       | a       | a         | a         | a  Unclear | a  Unclear
+    a  | a?      | a       | a                | a        | a       | a       | a         | a         | a         | a
     a? | a?      | a       | a                | a        | a       | a! All  | a         | a! All    | a? Unclear | a? Unclear
     a! | a!      | a  Back | a  Back          | a  Back  | a  Back | a!      | a  Back   | a!        | a? Unclear | a! Unclear
     p  | p?      | a  New  | r  NotNew        | p        | a  New  | r  NotNew | r  NotNew | r  NotNew | r  NotNew | i  Unclear
@@ -96,7 +96,7 @@ fn answer(column: &str, state: &Lifecycle, now: Instant) -> Event {
     let current = Arc::clone(versions.current());
     // One that is held no more was sent when it still was.
     let previous = versions.previous().cloned().unwrap_or_else(|| version("forgotten"));
-    let accepted = |version, is_replacement| Event::Accepted { version, is_replacement };
+    let accepted = |version, refused| Event::Accepted { version, refused };
     let result = |sign: &str| match sign {
         "+" => ProbeResult::Accepted,
         "-" => ProbeResult::Rejected,
@@ -104,9 +104,9 @@ fn answer(column: &str, state: &Lifecycle, now: Instant) -> Event {
     };
     match column.split(' ').collect::<Vec<_>>().as_slice() {
         ["refused"] => Event::Refused,
-        ["current"] => accepted(current, false),
-        ["previous", "instead"] => accepted(previous, true),
-        ["previous"] => accepted(previous, false),
+        ["current"] => accepted(current, None),
+        ["previous", "instead"] => accepted(previous, Some(current)),
+        ["previous"] => accepted(previous, None),
         ["probe", sign, more @ ..] => {
             let previous = more.first().map(|sign| result(sign));
             Event::Probed(Probe { began: now, version: current, current: result(sign), previous })
@@ -254,7 +254,7 @@ fn each_answer_of_a_store_leads_from_each_state_to_the_one_in_the_table() {
 fn before_a_version_was_read_no_answer_of_the_upstream_changes_anything() {
     let now = Instant::now();
     let probe = Probe { began: now, version: version("one"), current: ProbeResult::Accepted, previous: None };
-    let accepted = Event::Accepted { version: version("one"), is_replacement: true };
+    let accepted = Event::Accepted { version: version("one"), refused: Some(version("two")) };
     for event in [Event::Refused, accepted, Event::Probed(probe)] {
         let mut state = MISSING;
         assert_eq!(apply(&mut state, event, now, &definition(None)), []);
@@ -330,21 +330,35 @@ fn what_follows_from_an_event_besides_the_log() {
 #[test]
 fn an_accepted_start_that_changes_nothing_is_not_looked_at_any_further() {
     let now = Instant::now();
-    for (state, is_current, is_replacement, learns) in [
-        ("u", true, false, true),
-        ("u", false, false, false),
-        ("a", true, false, false),
-        ("a", true, true, false),
-        ("a?", true, false, true),
-        ("a?", false, false, true),
-        ("p", true, false, true),
-        ("p", false, false, false),
-        ("p", false, true, true),
-        ("r", false, false, false),
+    for (state, accepted, refused, learns) in [
+        ("u", "current", None, true),
+        ("u", "other", None, false),
+        ("a", "current", None, false),
+        ("a", "current", Some("other"), false),
+        ("a?", "current", None, true),
+        ("a?", "other", None, true),
+        ("p", "current", None, true),
+        ("p", "other", None, false),
+        ("p", "other", Some("current"), true),
+        ("p", "other", Some("third"), false),
+        ("r", "other", None, false),
     ] {
-        let state_ = answered(state, now);
-        let versions = state_.versions().unwrap();
-        let sent = if is_current { Arc::clone(versions.current()) } else { version("other") };
-        assert_eq!(versions.learns_from(&sent, is_replacement), learns, "{state}, {is_current}, {is_replacement}");
+        let lifecycle = answered(state, now);
+        let versions = lifecycle.versions().unwrap();
+        let named = |name| if name == "current" { Arc::clone(versions.current()) } else { version(name) };
+        let learnt = versions.learns_from(&named(accepted), refused.map(named).as_ref());
+        assert_eq!(learnt, learns, "{state}, {accepted}, {refused:?}");
     }
+}
+
+#[test]
+fn a_start_that_was_refused_with_an_earlier_version_says_nothing_about_one_that_was_read_meanwhile() {
+    let (now, definition) = (Instant::now(), definition(None));
+    let mut state = answered("p?", now);
+    let (first, second) =
+        (Arc::clone(state.versions().unwrap().first()), Arc::clone(state.versions().unwrap().current()));
+    apply(&mut state, read("three", None), now, &definition);
+    let accepted = Event::Accepted { version: second, refused: Some(first) };
+    assert_eq!(apply(&mut state, accepted, now, &definition), []);
+    assert_eq!(name(&state), "p", "the third version was not sent yet");
 }

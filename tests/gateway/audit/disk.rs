@@ -29,8 +29,8 @@ fn assert_each_once(records: &[Value], asteroid: &Asteroid) {
 /// A gateway whose records go to this path.
 fn audited_to(file: &Path, when_full: &str, prepare: &str) -> Pair {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), &to(file, &format!("when_full: {when_full}")));
-    Pair { gateway: Program::run_under(&text, prepare), asteroid }
+    let configuration = asteroid.configuration().with(&to(file, &format!("when_full: {when_full}")));
+    Pair { gateway: Program::run_under(configuration, prepare), asteroid }
 }
 
 #[test]
@@ -134,14 +134,12 @@ fn a_directory_that_goes_away_holds_records_back_until_it_is_there_again() {
 #[test]
 fn a_file_that_cannot_be_opened_keeps_the_gateway_from_starting() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), KEY).unwrap();
     assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
-    let text = configuration("http://127.0.0.1:9", "").replace("{dir}", dir.path().to_str().unwrap());
     for (file, reason) in
         [("absent/audit.jsonl", "No such file"), (".", "Is a directory"), ("pipe", "not a regular file")]
     {
         let file = dir.path().join(file);
-        let output = crate::command_line::refused("run", &format!("{text}{}", to(&file, "")));
+        let output = crate::command_line::refused("run", Configuration::smallest().with(&to(&file, "")));
         assert!(output.contains(&format!("audit.file {}: cannot be appended to", file.display())), "{output}");
         assert!(output.contains(reason), "{output}");
     }

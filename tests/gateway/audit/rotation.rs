@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::harness::configuration::replace_once;
 
 /// Ends the callers, also where the test fails.
 struct Done<'a>(&'a AtomicBool);
@@ -74,8 +75,8 @@ fn the_documented_logrotate_moves_the_file_away_and_records_go_on_in_the_next() 
     let shown = document.split("```logrotate\n").nth(1).unwrap().split("```").next().unwrap();
     let named = |option| String::from_utf8(Command::new("id").arg(option).output().unwrap().stdout).unwrap();
     let owner = format!("{} {}", named("-un").trim(), named("-gn").trim());
-    let here = shown.replace("/var/log/asteroid-gateway/audit.jsonl", audited.file.to_str().unwrap());
-    let here = here.replace("asteroid asteroid", &owner);
+    let here = replace_once(shown, "/var/log/asteroid-gateway/audit.jsonl", audited.file.to_str().unwrap());
+    let here = replace_once(&here, "asteroid asteroid", &owner);
     let at = |name: &str| audited.file.with_file_name(name);
     std::fs::write(at("logrotate"), here).unwrap();
     audited.recorded("before", &[], b"{}");

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 
 use super::*;
+use crate::harness::configuration::directory;
 use crate::harness::program::binary;
 
 /// A process that goes away with the test.
@@ -32,13 +33,11 @@ fn read_until(output: &mut BufReader<ChildStdout>, code: &str) -> Value {
 #[test]
 fn a_reader_that_stalls_costs_no_record_and_tears_no_line() {
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
-    std::fs::write(dir.path().join("key"), KEY).unwrap();
-    let file = dir.path().join("gateway.yaml");
     let beside = dir.path().join("audit.jsonl");
-    let text = configuration(&asteroid.url(), &to(&beside, "stdout: true, when_full: refuse"));
-    std::fs::write(&file, text.replace("{dir}", dir.path().to_str().unwrap())).unwrap();
+    let configuration = asteroid.configuration().with(&to(&beside, "stdout: true, when_full: refuse"));
+    let running = directory(configuration);
     let mut command = binary();
-    command.args(["run", "--config"]).arg(&file).stdout(Stdio::piped());
+    command.args(["run", "--config"]).arg(running.path().join("gateway.yaml")).stdout(Stdio::piped());
     let mut child = Killed(command.spawn().unwrap());
     let mut output = BufReader::new(child.0.stdout.take().unwrap());
     let address = read_until(&mut output, event::LISTENER_STARTED)["address"].as_str().unwrap().parse().unwrap();

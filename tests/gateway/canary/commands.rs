@@ -8,7 +8,8 @@ use asteroid_gateway::event;
 use super::assert_clean;
 use crate::dump::{as_nobody, unprivileged};
 use crate::harness::caller::PATIENCE;
-use crate::harness::{AGENT, Asteroid, Caller, EXECUTE, KEY, Pair, Program, binary, configuration};
+use crate::harness::configuration::{configure, directory};
+use crate::harness::{AGENT, Caller, Configuration, EXECUTE, KEY, Pair, Program, binary};
 
 /// What a key's file may hold and no header can carry.
 fn unusable() -> [String; 5] {
@@ -27,14 +28,13 @@ fn a_key_that_cannot_be_used_is_not_repeated_by_a_start_or_a_reload() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("key");
         std::fs::write(&file, &content).unwrap();
-        let text = configuration("http://127.0.0.1:1", "");
-        let from_a_file = text.replace("{dir}/key", file.to_str().unwrap());
-        let waiting = crate::harness::Program::run(&from_a_file);
+        let from_a_file = Configuration::smallest().set("/credentials/main/file", file.to_str().unwrap());
+        let waiting = Program::run(from_a_file);
         assert_clean("/readyz", &String::from_utf8_lossy(&waiting.admin("/readyz?verbose").body));
         assert_clean("run", &waiting.stop().output);
-        std::fs::write(dir.path().join("gateway.yaml"), text.replace("file: \"{dir}/key\"", "env: THE_KEY")).unwrap();
+        let from_a_variable = configure(dir.path(), Configuration::smallest().main_credential("env: THE_KEY"));
         let mut run = binary();
-        run.args(["run", "--log-level", "debug", "--config"]).arg(dir.path().join("gateway.yaml"));
+        run.args(["run", "--log-level", "debug", "--config"]).arg(from_a_variable);
         let output = run.env("THE_KEY", &content).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(printed(&output).contains("credentials.main: environment variable THE_KEY: "), "{}", printed(&output));
@@ -57,11 +57,11 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
     let dir = pair.gateway.dir();
     let body = dir.join("body");
     std::fs::write(&body, "{}").unwrap();
-    let text = configuration(&pair.asteroid.url(), "").replace("{dir}", dir.to_str().unwrap());
-    let of_environment = text.replace(&format!("file: \"{}/key\"", dir.display()), "env: THE_KEY");
-    for (name, text) in [("of_file", text), ("of_environment", of_environment)] {
-        let file = dir.join(name);
-        std::fs::write(&file, text).unwrap();
+    let of_file = pair.asteroid.configuration();
+    let of_environment = of_file.clone().main_credential("env: THE_KEY");
+    for configuration in [of_file, of_environment] {
+        let configured = directory(configuration);
+        let file = configured.path().join("gateway.yaml");
         for arguments in [&["check"][..], &["explain", "--tenant", "billing", "--agent", AGENT]] {
             let mut command = binary();
             command.args(arguments).arg("--config").arg(&file).env("THE_KEY", KEY);
@@ -100,9 +100,7 @@ fn the_development_mode_does_not_print_the_key_that_it_makes() {
 
 #[test]
 fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
-    let asteroid = Asteroid::start();
-    let named = asteroid.url().replace("http://127.0.0.1", "https://upstream.invalid");
-    let gateway = unprivileged("run", &configuration(&named, ""));
+    let gateway = unprivileged("run", Configuration::for_upstream("https://upstream.invalid/"));
     let listening = gateway.event(event::LISTENER_STARTED);
     gateway.event(event::GATEWAY_READY);
     let address = listening["address"].as_str().unwrap().parse().unwrap();

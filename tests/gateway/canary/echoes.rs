@@ -4,7 +4,7 @@ use asteroid_gateway::asteroid::operation::Operation;
 
 use super::{assert_clean, path};
 use crate::harness::raw::{First, Raw, Then};
-use crate::harness::{Caller, KEY, Program, configuration};
+use crate::harness::{Caller, Configuration, KEY, Program};
 
 /// What it answers, and the status that the caller gets.
 fn answers() -> Vec<(u16, String)> {
@@ -43,8 +43,8 @@ fn no_place_of_an_answer_in_which_an_upstream_says_the_key_back_shows_it_to_anyb
         for (status, answer) in answers() {
             let first = First { answer: answer.clone().into_bytes(), then: Then::Close, ..First::default() };
             let upstream = Raw::start(first);
-            let text = configuration(&format!("http://{}", upstream.address), "audit: { stdout: true }");
-            let gateway = Program::run_with(&text, &["--log-level", "debug"], &[]);
+            let configuration = Configuration::for_address(upstream.address).with("audit: { stdout: true }");
+            let gateway = Program::run_with(configuration, &["--log-level", "debug"], &[]);
             let mut caller = Caller::connect(gateway.address());
             let headers = [("Connection", "close"), ("TE", "trailers"), ("Idempotency-Key", "k")];
             caller.send_post(&path(operation), &headers, b"{}");

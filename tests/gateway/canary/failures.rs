@@ -7,7 +7,7 @@ use asteroid_gateway::asteroid::operation::Operation;
 use serde_json::{Value, json};
 
 use super::{assert_answer_clean, assert_clean, path};
-use crate::harness::{Asteroid, Caller, KEY, Program, configuration};
+use crate::harness::{Asteroid, Caller, Configuration, KEY, Program};
 
 /// Errors that are not brought about here, and why.
 const NOT_DRIVEN: [(&str, &str); 3] = [
@@ -49,8 +49,8 @@ pub(super) fn apart() -> String {
     [without_a_key(), unreachable(), with_a_full_audit(), with_a_full_memory()].concat()
 }
 
-fn run(text: &str) -> Program {
-    Program::run_with(text, &["--log-level", "debug"], &[])
+fn run(configuration: Configuration) -> Program {
+    Program::run_with(configuration, &["--log-level", "debug"], &[])
 }
 
 /// Sends each operation under this idempotency key, which must fail so; searches what everybody is told.
@@ -73,21 +73,20 @@ fn fail(gateway: Program, key: &str, error: &str) -> String {
 fn without_a_key() -> String {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("key"), format!("{KEY} {KEY}")).unwrap();
-    let text = configuration("http://127.0.0.1:1", "").replace("{dir}", dir.path().to_str().unwrap());
-    fail(run(&text), "k", "no-key")
+    let file = dir.path().join("key");
+    fail(run(Configuration::smallest().set("/credentials/main/file", file.to_str().unwrap())), "k", "no-key")
 }
 
 /// Nothing listens there; and who listens there has a certificate that does not verify.
 fn unreachable() -> String {
     let (refusing, _held) = crate::harness::asteroid::refusing();
     let untrusted = Asteroid::start_tls("localhost");
-    let each = [format!("http://{refusing}/agents/v2"), untrusted.url()];
-    each.map(|url| fail(run(&configuration(&url, "")), "k", "unreachable")).concat()
+    let each = [Configuration::for_address(refusing), untrusted.configuration().remove("/upstream/ca_file")];
+    each.map(|configuration| fail(run(configuration), "k", "unreachable")).concat()
 }
 
 fn with_a_full_audit() -> String {
-    let text = configuration("http://127.0.0.1:1", "audit: { file: /dev/full, when_full: refuse }");
-    let gateway = run(&text);
+    let gateway = run(Configuration::smallest().with("audit: { file: /dev/full, when_full: refuse }"));
     crate::audit::fill(Caller::connect(gateway.address()));
     fail(gateway, "k", "audit-full")
 }
@@ -95,7 +94,7 @@ fn with_a_full_audit() -> String {
 fn with_a_full_memory() -> String {
     let asteroid = Asteroid::start();
     asteroid.always(json!({"then": {"answer": {"status": 500, "body": KEY}}}));
-    let gateway = run(&configuration(&asteroid.url(), "idempotency: { memory: 1MiB }"));
+    let gateway = run(asteroid.configuration().with("idempotency: { memory: 1MiB }"));
     let mut caller = Caller::connect(gateway.address());
     let mut start = |n: u32| {
         caller.post(&path(Operation::AgentExecute), &[("Idempotency-Key", &format!("k{n}"))], b"{}").status == 500

@@ -7,7 +7,8 @@ use asteroid_gateway::asteroid::operation::Operation;
 use serde_json::{Value, json};
 
 use super::{assert_clean, failures, path};
-use crate::harness::{Answer, Asteroid, Caller, Collector, KEY, Pair, Program, configuration};
+use crate::harness::configuration::replace_once;
+use crate::harness::{Answer, Asteroid, Caller, Collector, Configuration, KEY, Pair, Program};
 
 /// What dependencies of programs like this read, and this one does not: none of it makes it say more.
 const ENVIRONMENT: [(&str, &str); 4] =
@@ -19,7 +20,7 @@ struct Watched {
     collector: Collector,
     audit: PathBuf,
     _dir: tempfile::TempDir,
-    text: String,
+    configuration: Configuration,
     answers: String,
 }
 
@@ -36,12 +37,15 @@ body_limit: 4KiB",
             collector.traces(""),
             audit.display()
         );
-        let named = "listeners: [{ address: 127.0.0.1:0, tenant: { header: X-Tenant-Id } }, ";
-        let limited = "tenants: { limited: { credential: main, limits: { executions: { rate: 1/d } } }, ";
-        let text = configuration(&asteroid.url(), &more);
-        let text = text.replace("listeners: [", named).replace("tenants: { ", limited);
-        let gateway = Program::run_with(&text, &["--log-level", "debug"], &ENVIRONMENT);
-        Watched { pair: Pair { asteroid, gateway }, collector, audit, _dir: dir, text, answers: String::new() }
+        let configuration = asteroid
+            .configuration()
+            .with(&more)
+            .by_header()
+            .another_listener("address: 127.0.0.1:0\ntenant: { fixed: billing }")
+            .tenant("limited")
+            .add("/tenants/limited", "limits: { executions: { rate: 1/d } }");
+        let gateway = Program::run_with(&configuration, &["--log-level", "debug"], &ENVIRONMENT);
+        Watched { pair: Pair { asteroid, gateway }, collector, audit, _dir: dir, configuration, answers: String::new() }
     }
 
     /// Keeps an answer for the search.
@@ -187,16 +191,17 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
         fail_at_the_upstream(&mut watched, &path(operation));
     }
     watched.ask_admin();
-    for (good, bad) in [
-        ("team: billing", "team: [billing"),
-        ("file: \"{dir}/key\"", KEY),
-        ("credentials: { main: {", &format!("credentials: {{ {KEY}: {{ file: [{KEY}] }}, main: {{")),
-        ("{dir}/key", &format!("{KEY} {KEY}")),
+    let good = watched.configuration.clone();
+    for bad in [
+        replace_once(&good.to_string(), r#""team":"#, r#""team": ["#),
+        good.clone().main_credential(&format!("{KEY}:")).to_string(),
+        good.clone().credential(KEY, &format!("file: [{KEY}]")).to_string(),
+        good.clone().set("/credentials/main/file", format!("{KEY} {KEY}")).to_string(),
     ] {
-        watched.pair.gateway.reload(&watched.text.replace(good, bad));
+        watched.pair.gateway.reload(bad);
         watched.ask_admin();
     }
-    watched.pair.gateway.reload(&watched.text);
+    watched.pair.gateway.reload(good);
     watched.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
     // All at once: each waits for another key.
     let refused = Operation::SERVED

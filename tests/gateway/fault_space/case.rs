@@ -8,12 +8,11 @@ use tempfile::TempDir;
 
 use crate::harness::caller::PATIENCE;
 use crate::harness::gate::{Gate, Point, Substitute, Verdict};
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, KEY as API_KEY, Program};
+use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, KEY as API_KEY, Program};
 
 use super::fault::Fault;
-use super::http2;
 use super::model::{NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
-use super::{BODY, BUDGET, KEY, break_one, gateway, runs, said, start};
+use super::{BODY, BUDGET, KEY, break_one, http2, limited, runs, said, start};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -135,8 +134,8 @@ impl Case {
         if self.fault == Fault::RefusesKey {
             gate.refuse_newest();
         }
-        let url = gate.url();
-        let (mut gateway, _keys) = self.start(&asteroid, &url);
+        let upstream = gate.configuration();
+        let (mut gateway, _keys) = self.start(&asteroid, &upstream);
         if before.is_some() {
             break_one(&mut gate, &gateway);
             gate.arm(Point::LookUp);
@@ -145,24 +144,24 @@ impl Case {
         let begun = runs(&asteroid);
         if self.fault.ends_the_process() {
             gateway.end();
-            gateway = self.start(&asteroid, &url).0;
+            gateway = self.start(&asteroid, &upstream).0;
         }
         Seen::after(first, begun, &asteroid, &gateway)
     }
 
     /// A gateway; with another key, which the upstream takes, too, where one is to be refused.
-    pub(super) fn start(&self, asteroid: &Asteroid, upstream: &str) -> (Program, Option<TempDir>) {
+    pub(super) fn start(&self, asteroid: &Asteroid, upstream: &Configuration) -> (Program, Option<TempDir>) {
+        let configuration = limited(upstream.clone(), self.recovery, self.timeouts());
         if self.fault != Fault::RefusesKey {
-            return (gateway(upstream, self.recovery, self.timeouts(), ""), None);
+            return (Program::run_watched(configuration), None);
         }
         let dir = tempfile::tempdir().unwrap();
         let before = dir.path().join("before");
         std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
         asteroid.accept(&["ak-before-7d3e9f1a52", API_KEY]);
-        let previous = format!(", previous_file: \"{}\"", before.display());
-        let gateway = gateway(upstream, self.recovery, self.timeouts(), &previous);
-        let refused = |text: &str| text.starts_with("the upstream refuses the new key");
-        gateway.line(|line| line["message"].as_str().is_some_and(refused));
+        let previous = format!("previous_file: '{}'", before.display());
+        let gateway = Program::run_watched(configuration.add("/credentials/main", &previous));
+        gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);
         (gateway, Some(dir))
     }
 

@@ -16,18 +16,18 @@ use super::{BODY, KEY, runs};
 
 pub(super) fn run(case: &Case) -> Seen {
     let asteroid = Asteroid::start_tls("localhost");
-    let url = format!("{}, ca_file: {}", asteroid.url(), asteroid.ca_file());
+    let upstream = asteroid.configuration();
     if case.fault == Fault::RefusesKey {
         // The question about the newest key.
         asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     }
-    let (mut gateway, _keys) = case.start(&asteroid, &url);
+    let (mut gateway, _keys) = case.start(&asteroid, &upstream);
     let first = fail(case, &asteroid, &gateway);
     let begun = runs(&asteroid);
     if case.fault.ends_the_process() {
         gateway.end();
         asteroid.clear_faults();
-        gateway = case.start(&asteroid, &url).0;
+        gateway = case.start(&asteroid, &upstream).0;
     }
     Seen::after(first, begun, &asteroid, &gateway)
 }

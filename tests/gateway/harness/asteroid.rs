@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::caller::PATIENCE;
 use super::certificates::Authority;
-use super::{Answer, Caller, KEY};
+use super::{Answer, Caller, Configuration, KEY};
 
 /// A port of the system's choice.
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -77,6 +77,15 @@ impl Asteroid {
         match &self.certificates {
             None => format!("http://{}/agents/v2", self.address),
             Some((name, _)) => format!("https://{name}:{}/agents/v2", self.address.port()),
+        }
+    }
+
+    /// The smallest configuration with it as the upstream.
+    pub(crate) fn configuration(&self) -> Configuration {
+        let configuration = Configuration::for_upstream(&self.url());
+        match &self.certificates {
+            None => configuration,
+            Some(_) => configuration.upstream(&format!("ca_file: '{}'", self.ca_file())),
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::Instant;
 use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
 
-use super::Asteroid;
 use super::caller::{PATIENCE, connect};
+use super::{Asteroid, Configuration};
 
 /// How many connections may wait to be accepted.
 const PLACES: u32 = 64;
@@ -148,9 +148,9 @@ impl Gate {
         self.shared.tell(|state| state.refuses_newest = true);
     }
 
-    /// The upstream's base URL through it.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}/agents/v2", self.shared.address)
+    /// The smallest configuration with the upstream behind it.
+    pub(crate) fn configuration(&self) -> Configuration {
+        Configuration::for_upstream(&format!("http://{}/agents/v2", self.shared.address))
     }
 
     /// Waits until something is held, where something is to be.

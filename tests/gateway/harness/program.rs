@@ -1,5 +1,6 @@
 //! The built program, run as a user runs it.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +13,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::caller::PATIENCE;
-use super::{Answer, Caller, KEY};
+use super::configuration::{configure, directory};
+use super::{Answer, Caller};
 
 /// The binary under test.
 pub(crate) fn binary() -> Command {
@@ -50,41 +52,39 @@ pub(crate) struct Ended {
 }
 
 impl Program {
-    /// `run` with this configuration, in which `{dir}` is a directory that holds the key in the file `key`.
-    pub(crate) fn run(configuration: &str) -> Program {
+    /// `run` with this configuration, in a [`directory`] of its own.
+    pub(crate) fn run(configuration: impl Display) -> Program {
         Program::run_with(configuration, &[], &[])
     }
 
     /// The same with further arguments and environment variables.
-    pub(crate) fn run_with(configuration: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
+    pub(crate) fn run_with(configuration: impl Display, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
         let mut command = binary();
         command.arg("run").args(arguments).envs(environment.iter().copied());
         Program::configured(command, configuration)
     }
 
     /// The same in a process whose open files the test can count, also where the test is not root.
-    pub(crate) fn run_watched(configuration: &str) -> Program {
+    pub(crate) fn run_watched(configuration: impl Display) -> Program {
         if is_root() { Program::run(configuration) } else { Program::run_under(configuration, &unprotected()) }
     }
 
     /// The same in a process that may have this many files open.
-    pub(crate) fn run_limited(configuration: &str, open_files: usize) -> Program {
+    pub(crate) fn run_limited(configuration: impl Display, open_files: usize) -> Program {
         Program::run_under(configuration, &format!("ulimit -n {open_files}"))
     }
 
     /// The same in a process that was prepared by these commands of the shell.
-    pub(crate) fn run_under(configuration: &str, preparation: &str) -> Program {
+    pub(crate) fn run_under(configuration: impl Display, preparation: &str) -> Program {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{preparation} && exec \"$@\"")).arg("sh");
         command.arg(binary().get_program()).arg("run");
         Program::configured(command, configuration)
     }
 
-    fn configured(mut command: Command, configuration: &str) -> Program {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
+    fn configured(mut command: Command, configuration: impl Display) -> Program {
+        let dir = directory(configuration);
         command.arg("--config").arg(dir.path().join("gateway.yaml"));
-        write(&dir, configuration);
         let mut program = Program::start(command, dir);
         let started = |line: &Value| has_code(line, &[event::GATEWAY_READY, event::GATEWAY_UNREADY]);
         program.admin = Some(address(&program.line(started)));
@@ -93,10 +93,8 @@ impl Program {
     }
 
     /// `run` that is not waited for: it may not get to listen.
-    pub(crate) fn try_run(configuration: &str) -> Program {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
-        write(&dir, configuration);
+    pub(crate) fn try_run(configuration: impl Display) -> Program {
+        let dir = directory(configuration);
         let mut command = binary();
         command.arg("run").arg("--config").arg(dir.path().join("gateway.yaml"));
         Program::start(command, dir)
@@ -189,15 +187,14 @@ impl Program {
         self.line(|line| line["event"] == code)
     }
 
+    /// Waits for the event that is the `nth` with this code, from 1.
+    pub(crate) fn nth_event(&self, code: &str, nth: usize) -> Value {
+        self.wait_for(|text| events(text, &[code]).into_iter().nth(nth - 1))
+    }
+
     /// The events with this code so far.
     pub(crate) fn events(&self, code: &str) -> Vec<Value> {
         events(&self.output(), &[code])
-    }
-
-    /// The events so far whose messages begin so.
-    pub(crate) fn events_that_begin(&self, message: &str) -> Vec<Value> {
-        let begins = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with(message));
-        parse(&self.output()).into_iter().filter(begins).collect()
     }
 
     /// Where its key and its configuration are.
@@ -205,18 +202,13 @@ impl Program {
         self.dir.path()
     }
 
-    /// Returns a configuration as it is written for this program.
-    pub(crate) fn rendered(&self, configuration: &str) -> String {
-        rendered(&self.dir, configuration)
-    }
-
     /// Puts another configuration in the place of the one it was started with.
-    pub(crate) fn rewrite(&self, configuration: &str) {
-        write(&self.dir, configuration);
+    pub(crate) fn rewrite(&self, configuration: impl Display) {
+        configure(self.dir(), configuration);
     }
 
     /// The same; the line of the log that says how that ended.
-    pub(crate) fn reload(&self, configuration: &str) -> Value {
+    pub(crate) fn reload(&self, configuration: impl Display) -> Value {
         self.reloaded_by(|| self.rewrite(configuration))
     }
 
@@ -240,7 +232,7 @@ impl Program {
         self.end()
     }
 
-    /// Waits for the end. A program that does not end fails the test by the runner's own time-out.
+    /// Waits for the end. If it does not come, the runner ends the test: `.config/nextest.toml` says when.
     pub(crate) fn end(mut self) -> Ended {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
@@ -288,24 +280,6 @@ fn read(output: Box<dyn Read + Send>, lines: &Arc<Lines>) -> JoinHandle<()> {
             lines.more.notify_all();
         }
     })
-}
-
-/// As a whole: a reload in between must not find a half.
-fn write(dir: &TempDir, configuration: &str) {
-    let [new, file] = ["gateway.yaml.new", "gateway.yaml"].map(|name| dir.path().join(name));
-    std::fs::write(&new, rendered(dir, configuration)).unwrap();
-    std::fs::rename(new, file).unwrap();
-}
-
-/// Returns a configuration for the directory, with as many workers as the variable `ASTEROID_TEST_WORKERS` says, if it is set and
-/// the configuration names none: by default, a gateway on loopback has one.
-fn rendered(dir: &TempDir, configuration: &str) -> String {
-    let configuration = configuration.replace("{dir}", dir.path().to_str().unwrap());
-    let names_workers = configuration.lines().any(|line| line.starts_with("workers:"));
-    match std::env::var("ASTEROID_TEST_WORKERS") {
-        Ok(workers) if !names_workers && !configuration.is_empty() => format!("{configuration}\nworkers: {workers}\n"),
-        _ => configuration,
-    }
 }
 
 fn parse(text: &str) -> Vec<Value> {

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::caller::{connect, encrypt};
 use super::certificates::Authority;
 use super::frames::Frames;
-use super::{Asteroid, Caller, EXECUTE, Program, configuration};
+use super::{Asteroid, Caller, EXECUTE, Program};
 
 /// A gateway as `localhost` over TLS, in front of a simulated Asteroid.
 pub(crate) struct Secure {
@@ -33,12 +33,12 @@ impl Secure {
         Secure::with("")
     }
 
-    /// With further keys of the configuration.
-    pub(crate) fn with(more: &str) -> Secure {
+    /// With further sections of the configuration.
+    pub(crate) fn with(sections: &str) -> Secure {
         let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
         authority.write("localhost", certificates.path());
         let asteroid = Asteroid::start();
-        let gateway = Program::run(&secured(&configuration(&asteroid.url(), more), certificates.path()));
+        let gateway = Program::run(asteroid.configuration().with(sections).tls(certificates.path()));
         Secure { asteroid, gateway, authority, certificates }
     }
 
@@ -68,14 +68,6 @@ impl Secure {
     pub(crate) fn http2(&self) -> Http2 {
         Http2::connect(self.gateway.address(), self.authority.client(b"h2"))
     }
-}
-
-/// The configuration with TLS on its listener.
-pub(crate) fn secured(configuration: &str, certificates: &Path) -> String {
-    let fixed = "tenant: { fixed: billing }";
-    let dir = certificates.display();
-    let tls = format!("{fixed}, tls: {{ certificate_file: {dir}/cert.pem, key_file: {dir}/key.pem }}");
-    configuration.replace(fixed, &tls)
 }
 
 /// One connection.

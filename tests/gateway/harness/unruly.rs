@@ -12,6 +12,7 @@ use tokio::sync::{Barrier, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::Configuration;
 use super::asteroid::certificates;
 
 const DATA: u8 = 0;
@@ -130,10 +131,11 @@ impl Frames {
         Frames { address, seen, certificates, _stop: stop }
     }
 
-    /// Keys of `upstream`, beginning with the URL.
-    pub(crate) fn upstream(&self) -> String {
+    /// The smallest configuration with this upstream.
+    pub(crate) fn configuration(&self) -> Configuration {
         let ca = self.certificates.path().join("ca.pem");
-        format!("https://localhost:{}/agents/v2, ca_file: {}", self.address.port(), ca.display())
+        Configuration::for_upstream(&format!("https://localhost:{}/agents/v2", self.address.port()))
+            .upstream(&format!("ca_file: '{}'", ca.display()))
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -154,14 +156,18 @@ async fn serve(
         seen.lock().unwrap().connections += 1;
         let (acceptor, seen, together) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&together));
         tokio::spawn(async move {
-            let mut peer = Peer(acceptor.accept(stream).await.unwrap());
+            let mut peer = Peer { stream: acceptor.accept(stream).await.unwrap(), last: u32::MAX };
             // Ends with the connection, from either side.
             drop(peer.converse(settings, acts, &seen, &together).await);
         });
     }
 }
 
-struct Peer(TlsStream<TcpStream>);
+struct Peer {
+    stream: TlsStream<TcpStream>,
+    /// The last stream that is served, once a GOAWAY has said which.
+    last: u32,
+}
 
 impl Peer {
     async fn converse(
@@ -172,7 +178,7 @@ impl Peer {
         together: &Barrier,
     ) -> std::io::Result<()> {
         let mut preface = [0; 24];
-        self.0.read_exact(&mut preface).await?;
+        self.stream.read_exact(&mut preface).await?;
         match settings {
             Some(settings) => self.frame(SETTINGS, 0, 0, settings).await?,
             None => std::future::pending().await,
@@ -183,7 +189,8 @@ impl Peer {
                 // The windows that the gateway opens hold from then on.
                 self.frame(SETTINGS, ACK, 0, &[]).await?;
             }
-            if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 {
+            // What was sent before the GOAWAY had arrived is sent again elsewhere.
+            if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 || stream > self.last {
                 continue;
             }
             let act = {
@@ -309,22 +316,23 @@ impl Peer {
     }
 
     async fn go_away(&mut self, last: u32, code: u32) -> std::io::Result<()> {
+        self.last = last;
         self.frame(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat()).await
     }
 
     async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> std::io::Result<()> {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
-        self.0.write_all(&frame).await?;
-        self.0.flush().await
+        self.stream.write_all(&frame).await?;
+        self.stream.flush().await
     }
 
     async fn read(&mut self) -> std::io::Result<(u8, u8, u32)> {
         let mut head = [0; 9];
-        self.0.read_exact(&mut head).await?;
+        self.stream.read_exact(&mut head).await?;
         let [_, a, b, kind, flags, stream @ ..] = head;
         let mut payload = vec![0; usize::from(u16::from_be_bytes([a, b]))];
-        self.0.read_exact(&mut payload).await?;
+        self.stream.read_exact(&mut payload).await?;
         Ok((kind, flags, u32::from_be_bytes(stream)))
     }
 }

@@ -32,8 +32,6 @@ const NAME: &str = "odyssey.asteroid.ai";
 /// What a container that is not told anything else knows of names.
 const RESOLVER: (&str, &str) = ("/etc/resolv.conf", "nameserver 10.77.0.53\n");
 
-const READ: &str = "a new key was read";
-
 /// Executes an agent for the tenant that is named, and prints the execution's id.
 const SDK: &str = r#"
 import sys
@@ -132,7 +130,7 @@ impl Cluster {
 
     /// Waits until so many keys were read, from 1.
     pub(super) fn wait_for_key(&self, container: &Container<'_>, count: usize) {
-        container.program.wait_for(|text| (text.matches(READ).count() >= count).then_some(()));
+        container.program.wait_for(|text| (text.matches(event::CREDENTIAL_LOADED).count() >= count).then_some(()));
     }
 
     /// A start, from outside the pod.

@@ -2,11 +2,12 @@
 
 use std::fs::write;
 
+use asteroid_gateway::event;
 use serde_json::json;
 
-use super::{READ, said, verbose, wait_for_state};
+use super::{nth_event, verbose, wait_for_state};
 use crate::canary::assert_clean;
-use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program};
 
 /// The statuses of many starts at once.
 fn starts(pair: &Pair, count: usize) -> Vec<u16> {
@@ -25,8 +26,12 @@ fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_
     write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     assert_eq!(starts(&pair, 16), [202; 16]);
     assert_eq!(pair.asteroid.started(), 17);
-    let second = said(&pair.gateway, READ, 2)["fingerprint"].clone();
-    assert_eq!(said(&pair.gateway, "audit", 17)["credential_fingerprint"], second, "the key that was accepted");
+    let second = nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 2)["fingerprint"].clone();
+    assert_eq!(
+        nth_event(&pair.gateway, event::AUDIT_RECORDED, 17)["credential_fingerprint"],
+        second,
+        "the key that was accepted"
+    );
     let metrics = pair.gateway.metrics();
     let refused = metrics.find("http_client_request_duration_seconds_count", &[("http_response_status_code", "401")]);
     assert!(refused.is_some_and(|refused| (1.0..=16.0).contains(&refused)), "{refused:?}");
@@ -39,23 +44,20 @@ fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_
 
 #[test]
 fn a_start_is_sent_again_once_at_most_and_a_refused_key_leaves_everything_as_it_was() {
-    let asteroid = Asteroid::start();
-    let limits = "limits: { budget: { executions: 1, per: day } },";
-    let text = configuration(&asteroid.url(), "").replace("credential: main,", &format!("credential: main, {limits}"));
-    let pair = Pair { gateway: Program::run(&text), asteroid };
+    let pair = Pair::configured(|smallest| smallest.billing("limits: { budget: { executions: 1, per: day } }"));
     let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
     pair.asteroid.replace_key("ak-third-7d3e9f1a52");
     keyed().assert_error(502, "key-refused", "not_started");
     assert_eq!(pair.asteroid.starts().len(), 1, "there is no other key");
 
     write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
-    said(&pair.gateway, READ, 2);
+    nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 2);
     keyed().assert_error(502, "key-refused", "not_started");
     assert_eq!(pair.asteroid.starts().len(), 3, "the new key, and the one before");
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]), Some(2.0));
 
     write(pair.gateway.dir().join("key"), "ak-third-7d3e9f1a52").unwrap();
-    said(&pair.gateway, READ, 3);
+    nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 3);
     assert_eq!(keyed().status, 202, "neither the key nor the budget was taken");
     assert_eq!(pair.asteroid.started(), 1);
 }
@@ -86,11 +88,11 @@ fn the_key_before_serves_until_the_new_one_was_accepted_once_and_is_then_forgott
     let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-early-7d3e9f1a52").unwrap();
-    said(&pair.gateway, READ, 2);
+    nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 2);
     assert_eq!(starts(&pair, 8), [202; 8], "the upstream knows the old key alone");
     assert_eq!(keyed("before"), 202);
     write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
-    said(&pair.gateway, READ, 3);
+    nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 3);
     assert_eq!(pair.execute("{}").status, 202, "a key that was never accepted is not gone back to");
 
     pair.asteroid.replace_key("ak-second-7d3e9f1a52");
@@ -123,7 +125,7 @@ fn one_request_that_is_refused_for_a_reason_of_its_own_does_not_mark_the_key_and
     );
     assert_eq!(state(&pair, "main"), "fresh");
     assert_eq!(pair.execute("{}").status, 202);
-    assert!(pair.gateway.events_that_begin("the upstream refuses the key; replace it").is_empty());
+    assert!(pair.gateway.events(event::CREDENTIAL_REJECTED).is_empty());
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_
     pair.asteroid.replace_key("ak-second-7d3e9f1a52");
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
-    let rejected = said(&pair.gateway, "the upstream refuses the key; replace it", 1);
+    let rejected = nth_event(&pair.gateway, event::CREDENTIAL_REJECTED, 1);
     assert_eq!((&rejected["level"], &rejected["state"]), (&json!("ERROR"), &json!("rejected")));
     assert!(verbose(&pair.gateway).contains("\n[!]credential main: rejected, key "), "{}", verbose(&pair.gateway));
     assert_eq!(pair.gateway.admin("/readyz").status, 200, "other tenants may be served");
@@ -141,7 +143,7 @@ fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_
     pair.asteroid.replace_key(KEY);
     // Without any traffic.
     wait_for_state(&pair.gateway, "main", "fresh");
-    said(&pair.gateway, "the upstream accepts the key again", 1);
+    nth_event(&pair.gateway, event::CREDENTIAL_ACCEPTED, 1);
     assert_eq!(pair.execute("{}").status, 202);
 }
 
@@ -150,11 +152,7 @@ fn while_the_upstream_does_not_know_the_new_key_each_start_is_sent_once_with_the
     let pair = Pair::start();
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-early-7d3e9f1a52").unwrap();
-    said(
-        &pair.gateway,
-        "the upstream refuses the new key, and the one before goes on; activate the new one, or correct its file",
-        1,
-    );
+    nth_event(&pair.gateway, event::CREDENTIAL_NEW_VERSION_REJECTED, 1);
     let report = verbose(&pair.gateway);
     assert!(report.contains("goes first, as the upstream refuses that key"), "{report}");
     assert_eq!(starts(&pair, 8), [202; 8]);
@@ -169,10 +167,10 @@ fn a_wrong_key_in_place_of_a_rejected_one_leaves_it_rejected_and_the_right_one_s
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
     put("ak-wrong-7d3e9f1a52");
-    said(&pair.gateway, "the upstream refuses the new key, too; replace it", 1);
+    nth_event(&pair.gateway, event::CREDENTIAL_REPLACEMENT_REJECTED, 1);
     assert_eq!(state(&pair, "main"), "rejected");
     put("ak-right-7d3e9f1a52");
-    said(&pair.gateway, READ, 3);
+    nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 3);
     assert_eq!(pair.execute("{}").status, 202);
     wait_for_state(&pair.gateway, "main", "fresh");
 }
@@ -180,15 +178,15 @@ fn a_wrong_key_in_place_of_a_rejected_one_leaves_it_rejected_and_the_right_one_s
 #[test]
 fn where_a_read_call_does_not_tell_whether_the_key_is_refused_it_is_said_what_came_back_without_the_key() {
     let asteroid = Asteroid::start();
-    let text = configuration(&asteroid.url(), "");
-    let pair = Pair { gateway: Program::run_with(&text, &["--log-level", "debug"], &[]), asteroid };
+    let gateway = Program::run_with(asteroid.configuration(), &["--log-level", "debug"], &[]);
+    let pair = Pair { asteroid, gateway };
     pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
     let echo = json!({"answer": {"status": 403, "headers": [["x-echo", KEY]], "body": KEY}});
     pair.asteroid.next(json!({"method": "GET", "then": echo}));
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     let unclear = "GET /executions?pageSize=1 was answered with 403 Forbidden";
     assert!(verbose(&pair.gateway).contains(unclear), "{}", verbose(&pair.gateway));
-    said(&pair.gateway, "a key is in question, and the upstream does not say whether it is valid", 1);
+    nth_event(&pair.gateway, event::CREDENTIAL_VERIFICATION_INCONCLUSIVE, 1);
     let labels = [("credential", "main"), ("error", "unclear")];
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_credential_info", &labels), Some(1.0));
     assert_clean("the report", &verbose(&pair.gateway));

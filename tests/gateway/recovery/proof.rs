@@ -4,7 +4,7 @@ use asteroid_gateway::event;
 use serde_json::json;
 
 use super::{RECOVERY, assert_found, keyed, lose, replaced, rerun};
-use crate::harness::{Asteroid, EXECUTE, Pair, Program, configuration};
+use crate::harness::{Asteroid, EXECUTE, Pair};
 
 #[test]
 fn an_older_filter_that_finds_nothing_hides_no_execution_from_the_newer_one() {
@@ -23,9 +23,9 @@ fn the_organisation_is_named_where_the_key_spans_several_and_is_missed_where_it_
     for (id, found) in [(Some(organization), true), (None, false)] {
         let asteroid = Asteroid::start();
         asteroid.listing(json!({"needs_organization": true}));
-        let named = id.map_or_else(String::new, |id| format!(", organization_id: {id}"));
-        let gateway = Program::run(&configuration(&(asteroid.url() + &named), RECOVERY));
-        let pair = Pair { asteroid, gateway };
+        let named = id.map_or_else(String::new, |id| format!("organization_id: {id}"));
+        let configuration = asteroid.configuration().upstream(&named).with(RECOVERY);
+        let pair = Pair::run(asteroid, configuration);
         let answer = keyed(&pair, "k");
         if found {
             assert_eq!(answer.status, 202, "{answer:?}");
@@ -43,15 +43,14 @@ fn the_organisation_is_named_where_the_key_spans_several_and_is_missed_where_it_
 fn a_start_that_a_limit_refuses_is_not_looked_up_and_one_that_is_found_is_free_of_limits() {
     for limits in ["executions: { rate: 2/d }", "budget: { executions: 2, per: day }"] {
         let asteroid = Asteroid::start();
-        let limited = configuration(&asteroid.url(), RECOVERY)
-            .replace("credential: main,", &format!("credential: main, limits: {{ {limits} }},"));
-        let pair = Pair { gateway: Program::run(&limited), asteroid };
+        let limited = asteroid.configuration().with(RECOVERY).billing(&format!("limits: {{ {limits} }}"));
+        let pair = Pair::run(asteroid, &limited);
         assert_eq!(keyed(&pair, "control").status, 202);
         pair.gateway.event(event::RECOVERY_PROVEN);
         pair.gateway.signal("KILL");
         let Pair { asteroid, gateway } = pair;
         gateway.end();
-        let pair = Pair { gateway: Program::run(&limited), asteroid };
+        let pair = Pair::run(asteroid, &limited);
         assert_eq!(keyed(&pair, "control").header("idempotent-replayed"), Some("true"), "{limits}");
         lose(&pair, "lost", true);
         assert_eq!(keyed(&pair, "another").status, 202, "what was found took nothing: {limits}");
@@ -115,10 +114,8 @@ fn a_filter_that_is_known_to_find_something_is_the_one_whose_word_counts() {
 
 #[test]
 fn what_is_left_of_a_budget_counts_no_start_that_could_not_be_looked_up() {
-    let asteroid = Asteroid::start();
-    let limited = configuration(&asteroid.url(), RECOVERY)
-        .replace("credential: main,", "credential: main, limits: { budget: { executions: 9, per: day } },");
-    let pair = Pair { gateway: Program::run(&limited), asteroid };
+    let budget = "limits: { budget: { executions: 9, per: day } }";
+    let pair = Pair::configured(|smallest| smallest.with(RECOVERY).billing(budget));
     pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 403}}}));
     let answer = keyed(&pair, "k");
     answer.assert_error(504, "idempotency-lookup", "unknown");

@@ -71,8 +71,8 @@ impl Tally {
 fn replace_both(drain: &str, retries: &str) -> (Tally, String) {
     let (asteroid, haproxy, tally) = (Asteroid::start(), Haproxy::start(retries), Tally::default());
     asteroid.always(json!({"run": true, "delay_ms": 50}));
-    let text = configuration(&asteroid.url(), drain);
-    let mut replicas = ["a1", "b1"].map(|name| (name, Program::run(&text)));
+    let configuration = asteroid.configuration().with(drain);
+    let mut replicas = ["a1", "b1"].map(|name| (name, Program::run(&configuration)));
     replicas.iter().for_each(|(name, gateway)| haproxy.add(name, gateway));
     let (load, mut took) = (Arc::new(Load::default()), Vec::new());
     std::thread::scope(|scope| {
@@ -82,7 +82,7 @@ fn replace_both(drain: &str, retries: &str) -> (Tally, String) {
         for (replica, name) in replicas.iter_mut().zip(["a2", "b2"]) {
             load.wait_for(BETWEEN);
             let begun = Instant::now();
-            let next = Program::run(&text);
+            let next = Program::run(&configuration);
             haproxy.add(name, &next);
             let (old, gateway) = std::mem::replace(replica, (name, next));
             let ended = gateway.stop();

@@ -5,12 +5,13 @@ use serde_json::json;
 
 use crate::harness::asteroid::refusing;
 use crate::harness::collector::{Reply, decode};
-use crate::harness::{Asteroid, Collector, EXECUTE, KEY, Pair, Program, configuration};
+use crate::harness::configuration::replace_once;
+use crate::harness::{Asteroid, Collector, EXECUTE, KEY, Pair};
 
 #[test]
 fn over_https_the_collector_is_trusted_as_the_upstream_is_and_gets_no_key() {
     let asteroid = Asteroid::start_tls("localhost");
-    let url = asteroid.url().replace("/agents/v2", "/v1/traces");
+    let url = replace_once(&asteroid.url(), "/agents/v2", "/v1/traces");
     let traces = format!("traces: {{ otlp: \"{url}\" }}");
     let trusting = Pair::before(asteroid, &traces);
     assert_eq!(trusting.execute("{}").status, 202);
@@ -158,9 +159,8 @@ fn an_exchange_that_the_drain_cuts_off_has_its_spans_all_the_same() {
 #[test]
 fn neither_a_key_nor_a_body_is_in_what_is_exported() {
     let collector = Collector::start();
-    let asteroid = Asteroid::start();
     let more = format!("{}\nidempotency: {{ recovery: true }}\ntimeouts: {{ response: 300ms }}", collector.traces(""));
-    let pair = Pair { gateway: Program::run(&configuration(&asteroid.url(), &more)), asteroid };
+    let pair = Pair::with(&more);
     let body = br#"{"inputs":{"note":"BODY-CANARY"},"metadata":{"x":"BODY-CANARY"}}"#;
     let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "KEY-CANARY")], body);
     for then in ["close", "stall", "close_mid_answer"] {

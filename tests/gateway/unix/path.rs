@@ -11,10 +11,11 @@ use std::time::Instant;
 use asteroid_gateway::event;
 use serde_json::json;
 
-use super::{Local, text};
+use super::{Local, at};
 use crate::harness::caller::PATIENCE;
+use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
-use crate::harness::{Asteroid, Caller, EXECUTE, Program};
+use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, Program};
 
 /// Prints what comes to be in a directory, and how, until `billing.sock` is there.
 const WATCH: &str = r#"
@@ -53,8 +54,8 @@ fn permissions(path: &Path) -> u32 {
 }
 
 /// What a gateway says that does not start with this configuration.
-fn refusal(text: &str) -> String {
-    let ended = Program::try_run(text).end();
+fn refusal(configuration: Configuration) -> String {
+    let ended = Program::try_run(configuration).end();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
     ended.output
 }
@@ -63,17 +64,17 @@ fn refusal(text: &str) -> String {
 fn the_socket_has_its_mode_whatever_the_umask_and_whoever_finds_it_can_connect() {
     let asteroid = Asteroid::start();
     for (umask, listener, expected) in
-        [("0", "", 0o660), ("0", ", mode: 0600", 0o600), ("077", ", mode: 0666", 0o666), ("0177", "", 0o660)]
+        [("0", "", 0o660), ("0", "mode: '0600'", 0o600), ("077", "mode: '0666'", 0o666), ("0177", "", 0o660)]
     {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("billing.sock");
-        let text = text(&asteroid, &socket, listener, "");
+        let configuration = at(&asteroid, &socket).listener(listener);
         std::thread::scope(|scope| {
             let first = scope.spawn(|| {
                 wait_until(|| socket.symlink_metadata().is_ok());
                 (permissions(&socket), Caller::connect_unix(&socket))
             });
-            let _gateway = Program::run_under(&text, &format!("umask {umask}"));
+            let _gateway = Program::run_under(configuration, &format!("umask {umask}"));
             let (mode, caller) = first.join().unwrap();
             assert_eq!(mode, expected, "umask {umask}, {listener}: {mode:o}");
             assert_eq!(caller.unwrap().execute("{}").status, 202);
@@ -90,7 +91,7 @@ fn the_socket_comes_to_its_path_when_it_has_its_mode_and_listens() {
     command.args(["-c", WATCH]).arg(dir.path());
     let watch = Program::start(command, tempfile::tempdir().unwrap());
     watch.wait_for(|text| text.contains("watching").then_some(()));
-    let _gateway = Program::run(&text(&asteroid, &dir.path().join("billing.sock"), "", ""));
+    let _gateway = Program::run(at(&asteroid, &dir.path().join("billing.sock")));
     let seen = watch.end().output;
     let [_, lock, room, socket] = seen.lines().collect::<Vec<_>>().try_into().expect("three things came to be");
     assert_eq!(lock, "created .asteroid-gateway.lock");
@@ -108,7 +109,7 @@ fn the_socket_gets_the_group_of_a_directory_that_hands_its_group_on() {
     chown(dir.path(), None, Some(4711)).unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o2770)).unwrap();
     let socket = dir.path().join("billing.sock");
-    let _gateway = Program::run(&text(&asteroid, &socket, "", ""));
+    let _gateway = Program::run(at(&asteroid, &socket));
     assert_eq!(std::fs::symlink_metadata(&socket).unwrap().gid(), 4711);
 }
 
@@ -118,7 +119,7 @@ fn who_the_mode_does_not_allow_cannot_connect() {
     if !is_root() {
         return;
     }
-    let local = Local::with(", mode: 0600", "");
+    let local = Local::configured(|at_the_socket| at_the_socket.listener("mode: '0600'"));
     std::fs::set_permissions(local.dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let mut curl = Command::new("setpriv");
     curl.args(["--reuid=65534", "--regid=65534", "--clear-groups", "curl", "-sS", "--unix-socket"]);
@@ -133,7 +134,7 @@ fn a_socket_that_a_crash_left_behind_is_replaced() {
     local.pair.gateway.signal("KILL");
     assert!(!local.pair.gateway.end().status.success());
     assert_eq!(UnixStream::connect(&local.socket).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    let gateway = Program::run(&text(&local.pair.asteroid, &local.socket, "", ""));
+    let gateway = Program::run(at(&local.pair.asteroid, &local.socket));
     assert_eq!(Caller::connect_unix(&local.socket).unwrap().execute("{}").status, 202);
     assert_eq!(gateway.events(event::LISTENER_SOCKET_REPLACED).len(), 1);
     assert!(gateway.stop().status.success());
@@ -143,7 +144,7 @@ fn a_socket_that_a_crash_left_behind_is_replaced() {
 #[test]
 fn a_path_at_which_another_process_listens_is_refused_and_that_one_goes_on() {
     let local = Local::start();
-    let said = refusal(&text(&local.pair.asteroid, &local.socket, "", ""));
+    let said = refusal(at(&local.pair.asteroid, &local.socket));
     let expected = format!(
         "listeners[0].address unix:{}: another process listens there; stop it, or choose another path",
         local.socket.display()
@@ -160,7 +161,7 @@ fn a_path_at_which_another_process_listens_is_refused_and_that_one_goes_on() {
         let listener = listener.listen(0).unwrap();
         (listener, tokio::net::UnixStream::connect(&socket).await.unwrap())
     });
-    let said = refusal(&text(&local.pair.asteroid, &socket, "", ""));
+    let said = refusal(at(&local.pair.asteroid, &socket));
     assert!(said.contains("another process listens there"), "{said}");
 }
 
@@ -169,7 +170,7 @@ fn of_gateways_that_start_at_once_where_a_stale_socket_is_one_serves_and_the_oth
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
     let socket = dir.path().join("billing.sock");
     drop(UnixListener::bind(&socket).unwrap());
-    let started: Vec<Program> = (0..5).map(|_| Program::try_run(&text(&asteroid, &socket, "", ""))).collect();
+    let started: Vec<Program> = (0..5).map(|_| Program::try_run(at(&asteroid, &socket))).collect();
     let has_begun = |program: &Program| !program.events(event::GATEWAY_READY).is_empty();
     let refused = |program: &Program| program.output().contains("another process listens there");
     wait_until(|| started.iter().all(|program| has_begun(program) || refused(program)));
@@ -187,7 +188,7 @@ fn a_user_who_may_only_read_the_directory_does_not_keep_a_gateway_from_starting(
     // Every file that another user can open there is locked, too.
     let other = std::fs::File::create(dir.path().join("other")).unwrap();
     other.lock().unwrap();
-    let gateway = Program::run(&text(&asteroid, &socket, "", ""));
+    let gateway = Program::run(at(&asteroid, &socket));
     assert_eq!(Caller::connect_unix(&socket).unwrap().execute("{}").status, 202);
     assert!(gateway.stop().status.success());
     assert_eq!(names(dir.path()), ["other"], "the gateway's own lock goes when the path is taken");
@@ -198,18 +199,18 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
     let (socket, lock) = (dir.path().join("billing.sock"), dir.path().join(".asteroid-gateway.lock"));
     std::fs::write(&lock, "").unwrap();
-    assert!(Program::run(&text(&asteroid, &socket, "", "")).stop().status.success());
+    assert!(Program::run(at(&asteroid, &socket)).stop().status.success());
     assert_eq!(names(dir.path()), [""; 0]);
 
     let target = dir.path().join("precious");
     std::fs::write(&target, "precious").unwrap();
     symlink(&target, &lock).unwrap();
-    let said = refusal(&text(&asteroid, &socket, "", ""));
+    let said = refusal(at(&asteroid, &socket));
     assert!(said.contains(".asteroid-gateway.lock has been there for longer than a start takes"), "{said}");
     std::fs::remove_file(&lock).unwrap();
     assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
-    let said = refusal(&text(&asteroid, &socket, "", ""));
-    assert!(said.contains("if no gateway is being started there, remove it"), "{said}");
+    let said = refusal(at(&asteroid, &socket));
+    assert!(said.contains("if no gateway is starting there, remove it"), "{said}");
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
 }
 
@@ -223,7 +224,7 @@ fn what_is_no_socket_is_refused_and_left_alone() {
     symlink(&stale, &link).unwrap();
     std::fs::create_dir(&directory).unwrap();
     for taken in [&file, &link, &directory] {
-        let said = refusal(&text(&asteroid, taken, "", ""));
+        let said = refusal(at(&asteroid, taken));
         assert!(said.contains("something that is no socket, and it is left alone; remove it, or choose"), "{said}");
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
@@ -235,7 +236,7 @@ fn what_is_no_socket_is_refused_and_left_alone() {
 fn a_directory_that_is_missing_or_cannot_be_written_to_is_named() {
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
     let missing = dir.path().join("missing");
-    let said = refusal(&text(&asteroid, &missing.join("a.sock"), "", ""));
+    let said = refusal(at(&asteroid, &missing.join("a.sock")));
     let advice = |directory: &Path| {
         format!(
             "{} cannot be used; make that directory, and let the gateway's user read and write there",
@@ -248,10 +249,8 @@ fn a_directory_that_is_missing_or_cannot_be_written_to_is_named() {
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o555)).unwrap();
     // Root without its capabilities is kept out as others are.
-    let config = dir.path().join("gateway.yaml");
-    let yaml = text(&asteroid, &closed.join("a.sock"), "", "").replace("{dir}", dir.path().to_str().unwrap());
-    std::fs::write(&config, yaml).unwrap();
-    std::fs::write(dir.path().join("key"), crate::harness::KEY).unwrap();
+    let configured = directory(at(&asteroid, &closed.join("a.sock")));
+    let config = configured.path().join("gateway.yaml");
     let mut command = Command::new("setpriv");
     if is_root() {
         command.args(["--bounding-set=-all", "--inh-caps=-all"]);
@@ -275,9 +274,8 @@ fn a_socket_that_is_no_longer_the_gateways_own_is_not_removed() {
 fn a_gateway_that_does_not_get_to_serve_leaves_no_socket() {
     let (local, asteroid) = (Local::start(), Asteroid::start());
     let first = local.dir.path().join("first.sock");
-    let one = "tenant: { fixed: billing } }";
-    let second = format!("{one}, {{ address: 'unix:{}', {one}", local.socket.display());
-    let said = refusal(&text(&asteroid, &first, "", "").replacen(one, &second, 1));
+    let second = format!("address: 'unix:{}'\ntenant: {{ fixed: billing }}", local.socket.display());
+    let said = refusal(at(&asteroid, &first).another_listener(&second));
     assert!(said.contains("listeners[1].address"), "{said}");
     assert_eq!(names(local.dir.path()), ["billing.sock"]);
 }
@@ -292,7 +290,7 @@ fn the_path_is_free_for_the_next_gateway_while_the_one_before_finishes_what_is_i
     local.pair.gateway.signal("TERM");
     wait_until(|| !local.socket.exists());
     assert_eq!(UnixStream::connect(&local.socket).unwrap_err().kind(), ErrorKind::NotFound);
-    let next = Program::run(&text(&local.pair.asteroid, &local.socket, "", ""));
+    let next = Program::run(at(&local.pair.asteroid, &local.socket));
     local.pair.asteroid.clear_faults();
     assert_eq!(caller.answer().status, 202);
     assert!(local.pair.gateway.end().status.success());
@@ -310,10 +308,10 @@ fn gateways_that_replace_one_another_at_one_path_lose_no_start_and_double_none()
     asteroid.always(json!({"run": true, "delay_ms": 5}));
     let socket = dir.path().join("billing.sock");
     // Off loopback there are several workers, which share the queue.
-    let another = "listeners: [{ address: 0.0.0.0:0, tenant: { fixed: billing, trusted_peers: [127.0.0.1] } }, ";
-    let text = text(&asteroid, &socket, "", "").replace("listeners: [", another);
+    let another = "address: 0.0.0.0:0\ntenant: { fixed: billing, trusted_peers: [127.0.0.1] }";
+    let configuration = at(&asteroid, &socket).another_listener(another);
     let (answered, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let mut serving = Program::run(&text);
+    let mut serving = Program::run(&configuration);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -330,7 +328,7 @@ fn gateways_that_replace_one_another_at_one_path_lose_no_start_and_double_none()
             wait_until(|| answered.load(Ordering::Relaxed) >= until);
             serving.signal("TERM");
             wait_until(|| !socket.exists());
-            let ended = std::mem::replace(&mut serving, Program::run(&text)).end();
+            let ended = std::mem::replace(&mut serving, Program::run(&configuration)).end();
             assert!(ended.status.success() && ended.logged(event::DRAIN_COMPLETED), "{}", ended.output);
         }
         enough.store(true, Ordering::Relaxed);

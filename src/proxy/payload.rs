@@ -38,12 +38,33 @@ const HUNG_UP: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
+/// Reads the body of a request, whose tenant is charged for it, and for the request until its answer is delivered.
+///
+/// # Errors
+///
+/// Those of [`check_media_type`] and [`collect`], and [`Error::BodyMemory`].
+pub(super) async fn read<B>(
+    tenant: &Tenant,
+    snapshot: &Snapshot,
+    head: &Parts,
+    body: &mut B,
+    record: &mut Record,
+) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
+{
+    check_media_type(&head.headers)?;
+    record.memory = Some(charge(tenant, head)?);
+    let (hold, read) = (hold(tenant)?, &mut record.facts.bytes_in);
+    collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await
+}
+
 /// Refuses a body that is not declared as JSON, or is declared as content-coded.
 ///
 /// # Errors
 ///
 /// [`Error::ContentCoding`], [`Error::MediaType`].
-pub fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
+fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     for value in headers.get_all(CONTENT_ENCODING) {
         let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
@@ -91,7 +112,7 @@ fn is_utf8(charset: &[u8]) -> bool {
 /// # Errors
 ///
 /// [`Error::BodyMemory`].
-pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
+fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     tenant.state.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
@@ -102,7 +123,7 @@ pub fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
 /// # Errors
 ///
 /// [`Error::BodyMemory`], if a reload has just made the share smaller than what is held of it.
-pub fn hold(tenant: &Tenant) -> Result<Hold, Error> {
+fn hold(tenant: &Tenant) -> Result<Hold, Error> {
     tenant.state.body_memory.hold(0, tenant.is_only).map_err(full)
 }
 
@@ -126,7 +147,7 @@ fn full(_: OverQuota) -> Error {
 ///
 /// [`Error::BodyTooLarge`], before anything is read if the length is announced; [`Error::BodyTimeout`];
 /// [`Error::BodyBroken`]; [`Error::CallerLeft`]; [`Error::BodyMemory`].
-pub async fn collect<B>(
+async fn collect<B>(
     body: &mut B,
     version: Version,
     hold: Hold,

@@ -1,4 +1,4 @@
-//! A gateway for one request that is not sent: no key is read, nothing is looked up, nothing listens.
+//! A dry run: a gateway for one request that is not sent. No API key is read, no look-up is made, and no address is bound.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::credential::{Credential, CredentialMap, Definition};
 use crate::proxy::Proxy;
+use crate::proxy::dry_run::DryRun;
 use crate::proxy::generation::{self, Snapshot};
-use crate::proxy::rehearsal::Rehearsal;
 use crate::record::Sinks;
 use crate::secret::Secret;
 use crate::state::State;
@@ -24,15 +24,15 @@ use crate::{audit, drain, memory};
 
 use super::Error;
 
-/// What is shown in place of a key.
+/// The placeholder that is shown instead of an API key.
 const REDACTED: &str = "<redacted>";
 
-/// Prepares a request on behalf of a tenant, as if it had come on a listener of its own. Called inside a runtime.
+/// Prepares a request of a tenant as if it had come on a listener of its own. Must be called inside a runtime.
 ///
 /// # Errors
 ///
-/// Where the configuration names no such tenant, or TLS cannot be set up. A request that is refused is no error.
-pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<Bytes>>) -> Result<Rehearsal, Error> {
+/// If the configuration names no such tenant, or TLS cannot be set up. A refused request is not an error.
+pub async fn dry_run(mut config: Config, tenant: &str, request: Request<Full<Bytes>>) -> Result<DryRun, Error> {
     config.listeners = vec![Listener {
         address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         tenant: TenantSource::Fixed(tenant.to_owned()),
@@ -40,14 +40,14 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
         hosts: Vec::new(),
         tls: None,
     }];
-    // A look-up would be sent.
+    // A look-up is a request to the upstream.
     config.idempotency.recovery = false;
     let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
     let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
         .pop()
         .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
-    // The files of a private CA are not read: no connection is ever made.
+    // The files of a private CA are not read, because no connection is ever made.
     let (tls, _) = tls::Client::new(None).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let transport = Transport::new(connector, config.timeouts.idle, tasks.clone());
@@ -57,11 +57,11 @@ pub async fn rehearse(mut config: Config, tenant: &str, request: Request<Full<By
         draining: drain::channel().1,
         sinks: Arc::new(Sinks::default()),
     };
-    Ok(proxy.rehearse(&served, request).await)
+    Ok(proxy.dry_run(&served, request).await)
 }
 
 fn placeholders(config: &Config) -> CredentialMap {
-    // Visible ASCII, as a key is, so that each is there.
+    // A placeholder is visible ASCII, as an API key is, so that none is missing.
     let placeholder = |(name, definition): (&String, &Definition)| {
         let secret = Secret::placeholder(REDACTED).ok()?;
         Some((name.clone(), Arc::new(Credential::fixed(name, secret, definition.header.clone()))))

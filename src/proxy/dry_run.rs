@@ -1,0 +1,45 @@
+//! A request that passes every stage but the last, and shows what would be sent for it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+
+use crate::caller::{Caller, Peer};
+use crate::facts::request_id::RequestId;
+use crate::proxy::error::Error;
+use crate::record::Record;
+use crate::trace::Trace;
+use crate::transport::body::Body;
+use crate::transport::endpoint::Scheme;
+
+use super::generation::Served;
+use super::{Decision, Proxy};
+
+/// The result of a dry run.
+#[derive(Debug)]
+pub struct DryRun {
+    /// The facts that the stages noted.
+    pub record: Box<Record>,
+    /// The request that would be sent, or none if an earlier answer would be replayed.
+    pub request: Result<Option<Request<Body>>, Error>,
+}
+
+impl Proxy {
+    /// Prepares a request from this machine and does not send it. Its permit, claim and reservation are given back.
+    pub async fn dry_run(&self, served: &Served, request: Request<Full<Bytes>>) -> DryRun {
+        let (mut head, mut body) = request.into_parts();
+        let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let caller = Caller { peer, scheme: Scheme::Http };
+        let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
+        record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
+        let prepared = self.prepare(served, &caller, &mut head, &mut body, &mut record).await;
+        let request = prepared.map(|prepared| match prepared {
+            Decision::Forward(exchange) => Some(exchange.request()),
+            Decision::Replay(..) => None,
+        });
+        DryRun { record, request }
+    }
+}

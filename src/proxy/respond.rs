@@ -1,0 +1,67 @@
+//! The answer that a caller gets, whatever it comes from: the upstream, an earlier start or the gateway itself.
+
+use hyper::{Response, Version};
+
+use crate::asteroid::answer::{Proof, execution_id};
+use crate::facts::request_id;
+use crate::facts::{AuditDecision, Outcome};
+use crate::record::Record;
+use crate::state::Reply;
+
+use super::answer::{self, AnswerBody, outcome};
+use super::error::{Error, Form};
+use super::idempotency;
+use super::rate_limit_headers::RateLimitHeaders;
+
+/// Returns the upstream's answer as the caller gets it.
+pub(super) fn passed_on(response: Response<AnswerBody>, proof: Proof, mut record: Box<Record>) -> Response<AnswerBody> {
+    let (mut head, body) = response.into_parts();
+    head.version = Version::HTTP_11;
+    answer::end_to_end(&mut head.headers);
+    head.headers.remove(idempotency::REPLAYED);
+    let execution = proof.execution().or_else(|| execution_id(body.buffered()));
+    record.facts.outcome = Outcome::of(proof);
+    record.facts.execution_id = execution.map(|id| id.to_string());
+    record.facts.status = head.status.as_u16();
+    closing(Response::from_parts(head, body), record)
+}
+
+/// Returns the answer of an earlier start with the same key.
+pub(super) fn replayed(reply: &Reply, decision: AuditDecision, mut record: Box<Record>) -> Response<AnswerBody> {
+    record.facts.decision = decision;
+    record.facts.replayed = true;
+    record.facts.status = reply.status.as_u16();
+    record.facts.outcome = Outcome::Answered;
+    record.facts.execution_id = execution_id(&reply.body).map(|id| id.to_string());
+    closing(idempotency::replayed(reply), record)
+}
+
+/// Returns the gateway's own answer.
+pub(super) fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
+    let response = error.answer(record.facts.request_id.as_str(), form, close);
+    // A caller that has left gets no status.
+    record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
+    record.facts.outcome = error.outcome();
+    record.facts.error = Some(error.slug());
+    record.facts.detail = Some(error.logged());
+    let mut response = response.map(AnswerBody::whole);
+    if let Error::CallerLeft(_) = error {
+        // No caller waits for this answer, so its record is written now.
+        add_common_headers(&mut response, &record);
+        return response;
+    }
+    closing(response, record)
+}
+
+/// Adds the headers that every answer has, and ties the record to its end.
+fn closing(mut response: Response<AnswerBody>, record: Box<Record>) -> Response<AnswerBody> {
+    add_common_headers(&mut response, &record);
+    response.map(|body| body.closing(record))
+}
+
+fn add_common_headers(response: &mut Response<AnswerBody>, record: &Record) {
+    response.headers_mut().insert(request_id::NAME, record.facts.request_id.header_value());
+    let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.facts.remaining };
+    limits.write_to(response.headers_mut());
+    outcome::tell(record.facts.outcome, response.headers_mut());
+}

@@ -1,0 +1,65 @@
+//! The stage of a start: its body is validated, its idempotency key claimed, it is counted by its tenant's limits, and tagged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+
+use crate::asteroid::start;
+use crate::facts::{AuditDecision, Facts};
+use crate::json::{self, Pieces};
+use crate::proxy::error::Error;
+use crate::record::Record;
+use crate::state::{Now, Reply, ReservedStart};
+
+use super::Proxy;
+use super::claim::{self, ClaimResult};
+use super::exchange::Admission;
+use super::idempotency::{self, IdempotencyDigests, IdempotencyKey};
+use super::recovery::Lookup;
+
+/// A start that may be sent.
+pub(super) struct PreparedStart {
+    /// The claim of its key, and what it took from the limits.
+    pub(super) reserved: ReservedStart,
+    /// The digests of its key and its body, if it has a key.
+    pub(super) keyed: Option<IdempotencyDigests>,
+    /// Its body with the tags of its tenant.
+    pub(super) payload: Pieces,
+    /// When it was counted.
+    pub(super) now: Now,
+}
+
+/// The result of the stage.
+pub(super) enum StartDecision {
+    /// The start may be sent.
+    Send(PreparedStart),
+    /// An earlier start with its key has this answer.
+    Replay(Arc<Reply>, AuditDecision),
+}
+
+/// Prepares a start with this body. `caller` holds the caller's headers.
+///
+/// # Errors
+///
+/// [`Error::Body`], those of [`claim::claim`], and [`Error::Tagging`].
+pub(super) async fn prepare(
+    proxy: &Proxy,
+    Admission { snapshot, tenant, permit, .. }: &Admission<'_>,
+    key: Option<IdempotencyKey<'_>>,
+    body: &Bytes,
+    caller: &HeaderMap,
+    record: &mut Record,
+) -> Result<StartDecision, Error> {
+    let keyed = key.map(|key| key.with(body));
+    let changes = start::validate(body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
+    let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
+    let lookup = Lookup { upstream: &proxy.upstream, snapshot, tenant, permit, request_id, trace, caller };
+    let now = Now::read();
+    let reserved = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
+        ClaimResult::Send(reserved) => reserved,
+        ClaimResult::Replay(reply) => return Ok(StartDecision::Replay(reply, AuditDecision::Replayed)),
+        ClaimResult::Recovered(reply) => return Ok(StartDecision::Replay(reply, AuditDecision::Recovered)),
+    };
+    Ok(StartDecision::Send(PreparedStart { reserved, keyed, payload: json::splice(body, changes)?, now }))
+}
