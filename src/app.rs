@@ -73,7 +73,7 @@ pub async fn start(
     let state = Arc::new(State::new(available_memory, audit::PLACES));
     let (credentials, current) = first_generation(&config, &environment, &state).await?;
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
-    let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
+    let (tls, ca_file) = tls::ClientTls::new(config.upstream.ca_file.as_deref()).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let (admin, admin_socket) = listeners::bind("admin.address".to_owned(), config.admin.address)?;
     let listeners = Listeners::open(&config.listeners).await?;

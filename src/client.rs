@@ -80,7 +80,7 @@ impl Client {
     /// [`EndpointError`].
     pub fn new(
         endpoint: &Endpoint,
-        tls: &Arc<tls::Client>,
+        tls: &Arc<tls::ClientTls>,
         connect_timeout: Duration,
         idle_timeout: Duration,
         tasks: Tasks,

@@ -30,7 +30,7 @@ pub(super) struct CredentialProbe {
 
 impl CredentialProbe {
     /// Creates a probe with connections of its own. Must be called inside the runtime that asks.
-    pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<CredentialProbe, Error> {
+    pub(super) fn new(config: &Config, tls: &Arc<tls::ClientTls>) -> Result<CredentialProbe, Error> {
         let upstream = &config.upstream;
         let (connect_timeout, idle_timeout) = (config.timeouts.connect, config.timeouts.idle);
         let tasks = Tasks::new(Handle::current());

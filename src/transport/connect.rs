@@ -44,7 +44,7 @@ pub struct Connector {
 
 #[derive(Debug, Clone)]
 struct Tls {
-    client: Arc<tls::Client>,
+    client: Arc<tls::ClientTls>,
     name: ServerName<'static>,
     authority: Authority,
 }
@@ -79,7 +79,11 @@ impl Connector {
     /// # Errors
     ///
     /// [`EndpointError`].
-    pub fn new(endpoint: &Endpoint, client: &Arc<tls::Client>, timeout: Duration) -> Result<Connector, EndpointError> {
+    pub fn new(
+        endpoint: &Endpoint,
+        client: &Arc<tls::ClientTls>,
+        timeout: Duration,
+    ) -> Result<Connector, EndpointError> {
         let Endpoint { scheme, host, port, authority } = endpoint;
         let port = *port;
         let host = host.to_owned();
@@ -184,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_is_this_machine_and_no_name_server_is_asked_for_it() {
-        let (client, _) = tls::Client::new(None).await.unwrap();
+        let (client, _) = tls::ClientTls::new(None).await.unwrap();
         let (host, authority) = ("localhost".to_owned(), "localhost:8".to_owned());
         let endpoint = Endpoint { scheme: Scheme::Http, host, port: 8, authority };
         let connector = Connector::new(&endpoint, &client, Duration::ZERO).unwrap();
