@@ -22,9 +22,9 @@ const NOT_DRIVEN: [(&str, &str); 3] = [
     ),
 ];
 
-/// The names in the table of `src/error.rs`.
+/// The names in the table of `src/proxy/error.rs`.
 fn table() -> BTreeSet<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/error.rs")).unwrap();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/proxy/error.rs")).unwrap();
     let rows = text.split("row(").skip(1).filter(|row| row.trim_start().starts_with("StatusCode::"));
     let names: Vec<String> = rows.map(|row| row.split('"').nth(1).unwrap().to_owned()).collect();
     assert!(names.len() > 25, "the rows were read: {names:?}");
