@@ -8,7 +8,7 @@ use crate::config::resolve::Readiness;
 use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
 use crate::drain::DrainSignal;
 use crate::state::{ListingCheckState, NotFound, State};
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 
 /// How a try to reload ended.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct ReloadResult {
 #[derive(Debug)]
 pub struct Health {
     draining: DrainSignal,
-    reach: Arc<Reach>,
+    upstream_health: Arc<UpstreamHealth>,
     credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
     state: Arc<State>,
@@ -45,14 +45,14 @@ impl Health {
     #[must_use]
     pub fn new(
         draining: DrainSignal,
-        reach: Arc<Reach>,
+        upstream_health: Arc<UpstreamHealth>,
         credentials: Arc<Credentials>,
         audit: Option<Arc<Audit>>,
         readiness: Readiness,
         state: Arc<State>,
     ) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
-        Health { draining, reach, credentials, audit, state, configuration: Mutex::new(configuration) }
+        Health { draining, upstream_health, credentials, audit, state, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -97,7 +97,7 @@ impl Health {
             Some((when, reason)) => format!("[!]{loaded}; the reload of {} was refused: {reason}", at(*when)),
         };
         drop(configuration);
-        let (answered, failed) = (self.reach.answered(), self.reach.failed());
+        let (answered, failed) = (self.upstream_health.answered(), self.upstream_health.failed());
         let mark = if failed > answered { "[!]" } else { "[+]" };
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));

@@ -12,7 +12,9 @@ use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
 use crate::proxy::{idempotency, limit, recovery};
-use crate::{audit, identity, transport};
+
+use crate::transport::error::ConnectError;
+use crate::{audit, identity};
 
 pub use format::ErrorFormat;
 
@@ -96,7 +98,7 @@ pub enum Error {
     Tagging(#[from] Misplaced),
     /// The upstream could not be reached; it has seen nothing.
     #[error("the upstream could not be reached: {0}")]
-    Unreachable(transport::connect::Error),
+    Unreachable(ConnectError),
     /// There is no key to send.
     #[error(transparent)]
     NoKey(#[from] CredentialError),
