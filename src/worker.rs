@@ -18,11 +18,11 @@ use crate::drain::DrainSignal;
 use crate::event;
 use crate::metrics::Gauge;
 use crate::proxy::Proxy;
-use crate::proxy::generation::Current;
+use crate::proxy::generation::ActiveGeneration;
 use crate::record::Sinks;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
-use crate::server::socket::{Bound, Socket};
+use crate::server::socket::{AsyncSocket, StdSocket};
 use crate::state::State;
 use crate::tasks::{Kind, Tasks};
 use crate::transport::Transport;
@@ -57,11 +57,11 @@ pub struct Worker {
 #[derive(Debug)]
 pub struct WorkerListener {
     /// Its handle on the listening socket.
-    pub socket: Bound,
+    pub socket: StdSocket,
     /// Present if callers speak TLS.
     pub tls: Option<Arc<ServerConfig>>,
     /// The listener's present configuration.
-    pub current: Arc<Current>,
+    pub active: Arc<ActiveGeneration>,
     /// The number of the listener's open connections.
     pub open: Gauge,
 }
@@ -71,7 +71,7 @@ impl WorkerListener {
         Ok(WorkerListener {
             socket: self.socket.try_clone()?,
             tls: self.tls.clone(),
-            current: Arc::clone(&self.current),
+            active: Arc::clone(&self.active),
             open: self.open.clone(),
         })
     }
@@ -135,13 +135,13 @@ impl Worker {
         });
         // Cancelled when accepting has ended on any listener, also if it panicked.
         let accepting_ended = CancellationToken::new();
-        for (listener, WorkerListener { socket, tls, current, open }) in self.listeners.into_iter().enumerate() {
-            let socket = Socket::new(socket)?;
+        for (listener, WorkerListener { socket, tls, active, open }) in self.listeners.into_iter().enumerate() {
+            let socket = AsyncSocket::from_std(socket)?;
             let acceptor = Acceptor {
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
                 listener,
-                current,
+                active,
                 open,
                 proxy: Arc::clone(&proxy),
             };

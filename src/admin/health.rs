@@ -7,7 +7,7 @@ use crate::audit::{self, Audit};
 use crate::config::resolve::Readiness;
 use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
 use crate::drain::DrainSignal;
-use crate::state::{ListingCheckState, State};
+use crate::state::{ListingCheckState, NotFound, State};
 use crate::upstream::reach::Reach;
 
 /// How a try to reload ended.
@@ -155,10 +155,10 @@ fn recovery(credential: &str, state: ListingCheckState) -> String {
         }
         ListingCheckState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
         ListingCheckState::Looking { last } => {
-            ("[!]", format!("unproven; a start is being looked for, last: {}", last.unwrap_or("not yet")))
+            ("[!]", format!("unproven; a start is being looked for, last: {}", last.map_or("not yet", NotFound::code)))
         }
         ListingCheckState::Failed { last, .. } => {
-            ("[!]", format!("unproven; a start was not found, last: {}", last.unwrap_or("not yet")))
+            ("[!]", format!("unproven; a start was not found, last: {}", last.map_or("not yet", NotFound::code)))
         }
     };
     format!("{mark}recovery with credential {credential}: {says}\n")

@@ -14,7 +14,7 @@ use crate::config::resolve::BODY_TAG;
 use crate::credential::CredentialError;
 use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
-use crate::state::{BodyDigest, IdempotencyDigest, Permit};
+use crate::state::{BodyDigest, IdempotencyDigest, LookupFailure, Permit};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::transport::timer::ResponseTimer;
@@ -72,7 +72,7 @@ pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
 pub enum Error {
     /// There is no API key to ask with.
     #[error(transparent)]
-    NoKey(#[from] CredentialError),
+    NoCredential(#[from] CredentialError),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}; retry with the same key")]
     Unreachable(connect::Error),
@@ -116,21 +116,27 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns its name in spans and in the log.
+    /// Returns the failure without its details.
+    #[must_use]
+    pub fn failure(&self) -> LookupFailure {
+        match self {
+            Error::NoCredential(_) => LookupFailure::NoCredential,
+            Error::Unreachable(_) => LookupFailure::Unreachable,
+            Error::Broke(_) => LookupFailure::Broke,
+            Error::Timeout => LookupFailure::Timeout,
+            Error::Refused { .. } => LookupFailure::Refused,
+            Error::Denied(_) => LookupFailure::Denied,
+            Error::Rejected => LookupFailure::Rejected,
+            Error::Unreadable => LookupFailure::Unreadable,
+            Error::Unfiltered => LookupFailure::Unfiltered,
+            Error::Unproven(_) => LookupFailure::Unproven,
+        }
+    }
+
+    /// Returns its name in spans.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match self {
-            Error::NoKey(_) => "no-key",
-            Error::Unreachable(_) => "unreachable",
-            Error::Broke(_) => "broke",
-            Error::Timeout => "timeout",
-            Error::Refused { .. } => "refused",
-            Error::Denied(_) => "denied",
-            Error::Rejected => "rejected",
-            Error::Unreadable => "unreadable",
-            Error::Unfiltered => "unfiltered",
-            Error::Unproven(_) => "unproven",
-        }
+        self.failure().code()
     }
 }
 

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(dialer.order(&[]), []);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn silent_and_refusing_addresses_cost_a_moment_once_and_none_keeps_the_connection_from_being_made() {
         let (first, _listener, _held) = silent().await;
         let (second, _other, _more) = silent().await;
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(connect(&dialer, &all).await.unwrap(), last);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn if_every_address_fails_the_failure_is_told_and_at_the_deadline_that_the_time_is_over() {
         let (refusing, _socket) = refused().await;
         let dialer = Dialer::default();
