@@ -200,7 +200,7 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
                 event = event::GATEWAY_UNREADY,
                 address = %admin,
                 workers,
-                obstacle,
+                %obstacle,
                 "started, but not ready yet"
             )
         }

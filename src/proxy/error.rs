@@ -103,7 +103,9 @@ pub enum Error {
     #[error(transparent)]
     NoKey(#[from] CredentialError),
     /// The upstream did not accept the gateway's key.
-    #[error("the upstream refused the key of this gateway; its operator has to see to that")]
+    #[error(
+        "the upstream refused the API key of this gateway. Retry later; if it persists, contact the operator of this gateway"
+    )]
     KeyRefused,
     /// The upstream did not answer in time.
     #[error("the upstream did not answer within {}; an execution may have been started", humantime::format_duration(*.0))]
