@@ -9,11 +9,13 @@
 
 pub mod connection;
 pub mod control;
+mod cut;
 pub mod exchange;
 pub mod execute;
 pub mod fault;
 pub mod listing;
 pub mod received;
+mod refusal;
 pub mod route;
 pub mod tls;
 
