@@ -2,6 +2,9 @@
 
 mod answer;
 mod format;
+pub mod idempotency;
+pub mod limit;
+pub mod recovery;
 mod table;
 
 use std::time::Duration;
@@ -11,7 +14,6 @@ use crate::asteroid::start::Refusal;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
-use crate::proxy::{idempotency, limit, recovery};
 
 use crate::transport::error::ConnectError;
 use crate::{audit, identity};

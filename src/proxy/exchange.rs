@@ -8,22 +8,23 @@ use hyper::{HeaderMap, Request, Response, Uri};
 use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::Call;
 use crate::facts::{AuditDecision, Outcome};
+use crate::json::Pieces;
 use crate::proxy::error::{Error, ErrorFormat};
 use crate::record::{AuditReservation, Record};
-use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
+use crate::state::{IdempotencyOutcome, Limit, Now, Permit, ReservedStart};
 
 use super::Proxy;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
 use super::generation::Snapshot;
+use super::idempotency::IdempotencyDigests;
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
 use super::overtime::{Continuation, PendingAnswer};
 use super::resend_check::ResendCheck;
 use super::respond::{failed, passed_on};
 use super::settlement::{proof, settle};
-use super::start::PreparedStart;
 use crate::tenant::Tenant;
 use crate::transport;
 
@@ -36,7 +37,19 @@ pub(super) struct Admission<'a> {
     pub(super) audited: AuditReservation,
 }
 
-/// A start that is ready to be sent.
+/// A start that may be sent.
+pub(super) struct PreparedStart {
+    /// The claim of its key, and what it took from the limits.
+    pub(super) reserved: ReservedStart,
+    /// The digests of its key and its body, if it has a key.
+    pub(super) keyed: Option<IdempotencyDigests>,
+    /// Its body with the tags of its tenant.
+    pub(super) payload: Pieces,
+    /// When it was counted.
+    pub(super) now: Now,
+}
+
+/// A start with everything that sending it takes.
 pub(super) struct Exchange {
     attempt: Attempt,
     start: ReservedStart,

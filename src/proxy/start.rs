@@ -7,28 +7,16 @@ use hyper::HeaderMap;
 
 use crate::asteroid::start;
 use crate::facts::{AuditDecision, Facts};
-use crate::json::{self, Pieces};
+use crate::json;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::{Now, Reply, ReservedStart};
+use crate::state::{Now, Reply};
 
 use super::Proxy;
 use super::claim::{self, ClaimResult};
-use super::exchange::Admission;
-use super::idempotency::{self, IdempotencyDigests, IdempotencyKey};
+use super::exchange::{Admission, PreparedStart};
+use super::idempotency::{self, IdempotencyKey};
 use super::recovery::Lookup;
-
-/// A start that may be sent.
-pub(super) struct PreparedStart {
-    /// The claim of its key, and what it took from the limits.
-    pub(super) reserved: ReservedStart,
-    /// The digests of its key and its body, if it has a key.
-    pub(super) keyed: Option<IdempotencyDigests>,
-    /// Its body with the tags of its tenant.
-    pub(super) payload: Pieces,
-    /// When it was counted.
-    pub(super) now: Now,
-}
 
 /// The result of the stage.
 pub(super) enum StartDecision {
