@@ -17,7 +17,6 @@ use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::metrics::RequestLabels;
-
 use asteroid_gateway::proxy::redact::KeyRedactor;
 use asteroid_gateway::record::{Record, Sinks};
 use asteroid_gateway::secret::{Needle, Secret};

@@ -43,7 +43,7 @@ pub enum WhenFull {
 pub enum Error {
     /// All slots are taken.
     #[error(
-        "the audit cannot take another record, so nothing was started; retry later; if it persists, tell the operator of this gateway"
+        "the audit cannot take another record, so nothing was started; retry later; if it persists, contact the operator of this gateway"
     )]
     Full,
     /// The starts of the tenant use its share of the slots.

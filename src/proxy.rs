@@ -52,7 +52,7 @@ use answer::AnswerBody;
 
 use error::{Error, ErrorFormat};
 use exchange::{Admission, Exchange};
-use generation::{Current, Served};
+use generation::{ActiveGeneration, ListenerGeneration};
 
 use start::StartDecision;
 
@@ -71,21 +71,26 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle<B>(&self, current: &Current, caller: &Caller, request: Request<B>) -> Response<AnswerBody>
+    pub async fn handle<B>(
+        &self,
+        active: &ActiveGeneration,
+        caller: &Caller,
+        request: Request<B>,
+    ) -> Response<AnswerBody>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Send + Unpin + 'static,
     {
-        let served = current.load();
+        let generation = active.load();
         let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
         record.labels = RequestLabels::new(caller.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
-        let mut response = match self.prepare(&served, caller, &mut head, &mut body, &mut record).await {
+        let mut response = match self.prepare(&generation, caller, &mut head, &mut body, &mut record).await {
             Ok(Decision::Forward(exchange)) => {
                 self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await
             }
             Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
-            Err(error) => self.refuse(&error, &served, &head, body, record),
+            Err(error) => self.refuse(&error, &generation, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
         if self.draining.is_draining() {
@@ -96,7 +101,7 @@ impl Proxy {
 
     async fn prepare<B>(
         &self,
-        Served { listener, snapshot }: &Served,
+        ListenerGeneration { listener, snapshot }: &ListenerGeneration,
         caller: &Caller,
         head: &mut Parts,
         body: &mut B,
@@ -132,7 +137,7 @@ impl Proxy {
     fn refuse<B>(
         &self,
         error: &Error,
-        served: &Served,
+        generation: &ListenerGeneration,
         head: &Parts,
         body: B,
         mut record: Box<Record>,
@@ -146,7 +151,7 @@ impl Proxy {
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, payload::discard(body));
         }
-        let has_room = payload::make_room(&served.snapshot, head, &mut record);
+        let has_room = payload::make_room(&generation.snapshot, head, &mut record);
         let response =
             respond::failed(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_room { response } else { response.map(AnswerBody::without_content) }

@@ -12,7 +12,9 @@ use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
 use crate::proxy::{idempotency, limit, recovery};
-use crate::{audit, identity, transport};
+
+use crate::transport::error::ConnectError;
+use crate::{audit, identity};
 
 pub use format::ErrorFormat;
 
@@ -108,13 +110,13 @@ pub enum Error {
     Tagging(#[from] Misplaced),
     /// The upstream could not be reached. It has received nothing.
     #[error("the upstream could not be reached: {0}; nothing was started, so retry later")]
-    Unreachable(transport::connect::Error),
+    Unreachable(ConnectError),
     /// There is no API key to send.
     #[error(transparent)]
     NoKey(#[from] CredentialError),
     /// The upstream refused the API key.
     #[error(
-        "the upstream refused the API key of this gateway, so nothing was started; the operator of this gateway must replace the key"
+        "the upstream refused the API key of this gateway. Retry later; if it persists, contact the operator of this gateway"
     )]
     KeyRefused,
     /// The upstream did not answer in time.

@@ -3,8 +3,7 @@
 use hyper::{Response, Version};
 
 use crate::asteroid::answer::{Proof, execution_id};
-use crate::facts::request_id;
-use crate::facts::{AuditDecision, Outcome};
+use crate::facts::{AuditDecision, Outcome, request_id};
 use crate::record::Record;
 use crate::state::Reply;
 
