@@ -16,8 +16,7 @@ use asteroid_gateway::caller::Peer;
 use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
-use asteroid_gateway::metrics::Asked;
-
+use asteroid_gateway::metrics::RequestLabels;
 use asteroid_gateway::proxy::redact::KeyRedactor;
 use asteroid_gateway::record::{Record, Sinks};
 use asteroid_gateway::secret::{Needle, Secret};
@@ -124,7 +123,7 @@ fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
     let record = || {
         let mut record =
             Record::new(Arc::clone(&sinks), Peer::Tcp(([127, 0, 0, 1], 1).into()), RequestId::of(&HeaderMap::new()));
-        record.asked = Asked::new(Scheme::Http, &Method::POST);
+        record.labels = RequestLabels::new(Scheme::Http, &Method::POST);
         record.facts.operation = Some(Operation::AgentExecute);
         record.meters = Some(Arc::clone(&meters));
         record.facts.status = 202;

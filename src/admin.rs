@@ -25,7 +25,7 @@ use crate::server::accept::{SHORTAGE_PAUSE, is_shortage};
 use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
 
-use exposition::{Form, Page};
+use exposition::{Exposition, ExpositionFormat};
 use guard::Refusal;
 use health::Health;
 
@@ -48,7 +48,7 @@ pub async fn serve(
     socket: TcpListener,
     hosts: Vec<String>,
     health: Arc<Health>,
-    page: Page,
+    exposition: Exposition,
     tasks: Tasks,
 ) -> Infallible {
     let hosts: Arc<[String]> = hosts.into();
@@ -73,13 +73,13 @@ pub async fn serve(
                 capacity.permit(0, peer).await
             }
         };
-        let (health, page, hosts) = (Arc::clone(&health), page.clone(), Arc::clone(&hosts));
+        let (health, exposition, hosts) = (Arc::clone(&health), exposition.clone(), Arc::clone(&hosts));
         let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {
             // A connection whose request has come leaves after those that are silent.
             drop(activity.begin_request());
             let response = match guard::check(&hosts, &request) {
-                Ok(()) => answer(&request, &health, &page),
+                Ok(()) => answer(&request, &health, &exposition),
                 Err(Refusal(status, reason)) => text(status, reason),
             };
             async { Ok::<_, Infallible>(response) }
@@ -102,7 +102,7 @@ pub async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, health: &Health, page: &Page) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -113,14 +113,16 @@ fn answer(request: &Request<Incoming>, health: &Health, page: &Page) -> Response
         "/readyz" => {
             let verbose = request.uri().query() == Some("verbose");
             let (status, word) = match health.obstacle() {
-                None => (StatusCode::OK, "ok"),
-                Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle),
+                None => (StatusCode::OK, "ok".to_owned()),
+                Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
             };
-            text(status, if verbose { health.report() } else { String::new() } + word + "\n")
+            text(status, if verbose { health.report() } else { String::new() } + &word + "\n")
         }
-        "/metrics" => {
-            body(StatusCode::OK, Form::of(request.headers()).media_type(), page.text(Form::of(request.headers())))
-        }
+        "/metrics" => body(
+            StatusCode::OK,
+            ExpositionFormat::of(request.headers()).media_type(),
+            exposition.text(ExpositionFormat::of(request.headers())),
+        ),
         "/version" => version(),
         _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /readyz?verbose, /metrics and /version\n"),
     }

@@ -15,7 +15,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::admin::exposition::{Page, Shown};
+use crate::admin::exposition::{Exposition, Sources};
 use crate::admin::health::Health;
 use crate::audit::{self, Audit};
 use crate::config::resolve::{self, Config, MAX_WORKERS, Workers};
@@ -23,14 +23,14 @@ use crate::credential::Credentials;
 use crate::drain::{self, DrainSignal, Schedule};
 use crate::log::Log;
 use crate::metrics::{self, Metrics};
-use crate::proxy::generation::{Current, Snapshot};
+use crate::proxy::generation::{ActiveGeneration, Snapshot};
 use crate::record::Sinks;
 use crate::secret::{Environment, Salt};
 use crate::server::capacity::Capacity;
 use crate::state::{Limits, State};
 use crate::transport::connect::Connector;
 use crate::transport::tls;
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 use crate::worker::{Worker, WorkerListener};
 use crate::{event, memory};
 
@@ -70,10 +70,10 @@ pub async fn start(
     log: Option<Log>,
 ) -> Result<Running, Error> {
     let available_memory = memory::limit();
-    let state = Arc::new(State::new(available_memory, audit::PLACES));
-    let (credentials, current) = first_generation(&config, &environment, &state).await?;
+    let state = Arc::new(State::new(available_memory, audit::SLOTS));
+    let (credentials, active) = first_generation(&config, &environment, &state).await?;
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
-    let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
+    let (tls, ca_file) = tls::ClientTls::new(config.upstream.ca_file.as_deref()).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let (admin, admin_socket) = listeners::bind("admin.address".to_owned(), config.admin.address)?;
     let listeners = Listeners::open(&config.listeners).await?;
@@ -81,36 +81,37 @@ pub async fn start(
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
 
     let (drain, draining) = drain::channel();
-    let reach = Arc::<Reach>::default();
+    let upstream_health = Arc::<UpstreamHealth>::default();
     let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
-    let health = health(&config, &state, &credentials, draining.clone(), &reach, audit);
+    let health = health(&config, &state, &credentials, draining.clone(), &upstream_health, audit);
     let shared = Shared { state, credentials, sinks, health };
 
-    let capacity = Capacity::of_process(listeners.open.len(), listeners.have_tls(), available_memory);
-    let page = page(&config, &shared, capacity.max());
+    let worker_count = worker_count(&config);
+    let capacity = Capacity::of_process(listeners.open.len(), worker_count, listeners.have_tls(), available_memory);
+    let exposition = exposition(&config, &shared, capacity.max());
     listeners.log_started(&config.listeners);
     let Listeners { open, socket_paths, certificates } = listeners;
     let addresses = open.iter().map(|listener| listener.address.clone()).collect();
     let worker = Worker {
-        listeners: worker_listeners(open, &current, &config, &shared.sinks.metrics),
+        listeners: worker_listeners(open, &active, &config, &shared.sinks.metrics),
         capacity: capacity.clone(),
         connector,
-        reach,
+        upstream_health,
         idle_timeout: config.timeouts.idle,
         draining,
         drain_timeout: config.drain.timeout,
         sinks: Arc::clone(&shared.sinks),
         state: Arc::clone(&shared.state),
     };
-    let workers = WorkerThreads::start(&worker, worker_count(&config))?;
-    log_started(admin, workers.count(), capacity.max(), &shared);
+    let workers = WorkerThreads::start(&worker, worker_count)?;
+    log_started(admin, worker_count, capacity.max(), &shared);
 
     let hosts = config.admin.hosts.clone();
     Ok(Running {
         addresses,
         admin,
-        admin_listener: Admin { socket: admin_socket, hosts, page },
+        admin_listener: Admin { socket: admin_socket, hosts, exposition },
         socket_paths,
         drain,
         schedule: Schedule { delay: config.drain.delay, timeout: config.drain.timeout },
@@ -118,7 +119,7 @@ pub async fn start(
         watches: certificates.into_iter().chain(ca_file).collect(),
         credential_probe,
         exporter,
-        reloader: source.map(|source| Reloader { source, environment, config, current, shared: shared.clone() }),
+        reloader: source.map(|source| Reloader { source, environment, config, active, shared: shared.clone() }),
         shared,
     })
 }
@@ -128,13 +129,13 @@ async fn first_generation(
     config: &Config,
     environment: &Environment,
     state: &State,
-) -> Result<(Arc<Credentials>, Vec<Arc<Current>>), Error> {
+) -> Result<(Arc<Credentials>, Vec<Arc<ActiveGeneration>>), Error> {
     let salt = config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new);
     let credentials = Arc::new(Credentials::new(salt));
     let present = credentials::read(config, environment, &credentials).await?;
-    let served = Snapshot::serve(config, &present, state)?;
+    let generations = Snapshot::build(config, &present, state)?;
     credentials.replace(present);
-    Ok((credentials, served.into_iter().map(|served| Arc::new(Current::new(served))).collect()))
+    Ok((credentials, generations.into_iter().map(|generation| Arc::new(ActiveGeneration::new(generation))).collect()))
 }
 
 fn open_audit(config: &resolve::Audit) -> Result<Arc<Audit>, Error> {
@@ -149,15 +150,16 @@ fn health(
     state: &Arc<State>,
     credentials: &Arc<Credentials>,
     draining: DrainSignal,
-    reach: &Arc<Reach>,
+    upstream_health: &Arc<UpstreamHealth>,
     audit: Option<Arc<Audit>>,
 ) -> Arc<Health> {
-    let (reach, credentials, state) = (Arc::clone(reach), Arc::clone(credentials), Arc::clone(state));
-    Arc::new(Health::new(draining, reach, credentials, audit, config.readiness, state))
+    let (upstream_health, credentials, state) =
+        (Arc::clone(upstream_health), Arc::clone(credentials), Arc::clone(state));
+    Arc::new(Health::new(draining, upstream_health, credentials, audit, config.readiness, state))
 }
 
-fn page(config: &Config, shared: &Shared, capacity: usize) -> Page {
-    Page::new(Shown {
+fn exposition(config: &Config, shared: &Shared, capacity: usize) -> Exposition {
+    Exposition::new(Sources {
         sinks: Arc::clone(&shared.sinks),
         state: Arc::clone(&shared.state),
         credentials: Arc::clone(&shared.credentials),
@@ -168,16 +170,18 @@ fn page(config: &Config, shared: &Shared, capacity: usize) -> Page {
 
 fn worker_listeners(
     open: Vec<OpenListener>,
-    current: &[Arc<Current>],
+    active: &[Arc<ActiveGeneration>],
     config: &Config,
     metrics: &Metrics,
 ) -> Vec<WorkerListener> {
-    let listeners = open.into_iter().zip(current).zip(&config.listeners);
-    let listener =
-        |((OpenListener { socket, tls, .. }, current), definition): ((_, &Arc<Current>), &resolve::Listener)| {
-            let open = metrics.listener(&definition.address.to_string());
-            WorkerListener { socket, tls, current: Arc::clone(current), open }
-        };
+    let listeners = open.into_iter().zip(active).zip(&config.listeners);
+    let listener = |((OpenListener { socket, tls, .. }, active), definition): (
+        (_, &Arc<ActiveGeneration>),
+        &resolve::Listener,
+    )| {
+        let open = metrics.listener(&definition.address.to_string());
+        WorkerListener { socket, tls, active: Arc::clone(active), open }
+    };
     listeners.map(listener).collect()
 }
 
@@ -196,7 +200,7 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
                 event = event::GATEWAY_UNREADY,
                 address = %admin,
                 workers,
-                obstacle,
+                %obstacle,
                 "started, but not ready yet"
             )
         }

@@ -1,51 +1,52 @@
 //! The audit: a record of every start, never dropped silently.
 //!
-//! A start needs a [`Place`] for its record before anything else is decided about it, so that a record always has room
-//! when it is made, which is after money was spent. A place is free again once its record is written everywhere.
+//! A start reserves an [`AuditSlot`] before anything else is decided about it. So there is always room for its record, which is
+//! written after money was spent. A slot is free again when its record is written to every output.
 
+mod batch;
 mod file;
-mod journal;
 mod line;
 mod output;
-mod room;
+mod slots;
+mod writer;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
 use crate::facts::Facts;
 use crate::state::{Hold, Share};
-use journal::Journal;
 use output::Output;
-use room::Room;
+use slots::Slots;
+use writer::Writer;
 
-pub use room::PLACES;
+pub use slots::SLOTS;
 
-/// How long a start waits for a place before it is refused.
-pub const WAIT: Duration = Duration::from_secs(5);
+/// How long a start waits for a slot before it is refused.
+pub const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What becomes of a start that finds no room for its record.
+/// The treatment of a start when no slot is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It waits up to [`WAIT`], and is refused then.
+    /// It waits up to [`MAX_WAIT`] and is refused then.
     Wait,
     /// It is refused.
     Refuse,
 }
 
-/// No place for another record: the start must not be sent.
+/// The reason why no slot was reserved. The start must not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
-    /// All places are taken.
+pub enum Error {
+    /// All slots are taken.
     #[error(
         "the audit cannot take another record, so nothing was started; try again later, or have its operator look at the log"
     )]
-    Everywhere,
-    /// The tenant has as many starts under way as there are places left for others.
+    Full,
+    /// The starts of the tenant use its share of the slots.
     #[error(
         "this tenant has as many starts under way as its share of the audit allows, so nothing was started; wait until some of \
          them have ended"
@@ -53,135 +54,134 @@ pub enum Full {
     Share,
 }
 
-/// Where records are written. Dropped, it ends the writing once everything is written.
+/// The outputs of audit records. When it is dropped, they end after everything is written.
 #[derive(Debug)]
 pub struct Audit {
-    room: Arc<Room>,
-    journals: Vec<Arc<Journal>>,
+    slots: Arc<Slots>,
+    writers: Vec<Arc<Writer>>,
     when_full: WhenFull,
     refused: AtomicU64,
 }
 
 impl Audit {
-    /// Opens the file, if there is one, and begins to write.
+    /// Opens the file, if there is one, and starts a thread for each output.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be opened or a thread cannot be started.
+    /// If the file cannot be opened or a thread cannot be started.
     pub fn open(file: Option<&Path>, stdout: bool, when_full: WhenFull) -> io::Result<Arc<Audit>> {
         let file = file.map(file::File::open).transpose()?.map(Output::File);
         let outputs: Vec<Output> = file.into_iter().chain(stdout.then_some(Output::Stdout)).collect();
-        let room = Arc::new(Room::new(outputs.len()));
-        let begin = |(number, output)| Journal::begin(output, Arc::clone(&room), number);
-        let journals = outputs.into_iter().enumerate().map(begin).collect::<io::Result<_>>()?;
-        Ok(Arc::new(Audit { room, journals, when_full, refused: AtomicU64::new(0) }))
+        let slots = Arc::new(Slots::new(outputs.len()));
+        let start = |(number, output)| Writer::start(output, Arc::clone(&slots), number);
+        let writers = outputs.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
+        Ok(Arc::new(Audit { slots, writers, when_full, refused: AtomicU64::new(0) }))
     }
 
-    /// How many starts were refused, or given up by their callers, because there was no room for their records:
-    /// `asteroid_gateway_audit_refused_total`. They have no record.
+    /// Returns how many starts got no slot, those included whose caller left while they waited. They have no record. Shown as
+    /// `asteroid_gateway_audit_refused_total`.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// How many places for records are taken, of [`PLACES`].
+    /// Returns how many of the [`SLOTS`] are taken.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.room.taken()
+    pub fn taken(&self) -> usize {
+        self.slots.taken()
     }
 
-    /// Looks at once whether the file is still where it was opened, and opens it anew where it is not. What is written next
-    /// does so by itself.
+    /// Checks now whether the file was moved or replaced, and opens its path anew if it was. Each write checks that, too.
     pub fn reopen(&self) {
-        self.journals.iter().for_each(|journal| journal.look());
+        self.writers.iter().for_each(|writer| writer.check_output());
     }
 
-    /// Writes what is waiting and ends; gives up after `patience`. To be called when no request is left.
+    /// Writes the waiting records and ends, after `timeout` at the latest. To be called when no request is left.
     ///
     /// # Errors
     ///
-    /// [`Unwritten`]: starts that were made and have no record, or not everywhere.
-    pub fn close(&self, patience: Duration) -> Result<(), Unwritten> {
-        let end = std::time::Instant::now() + patience;
-        self.journals.iter().for_each(|journal| journal.close());
-        self.journals.iter().for_each(|journal| journal.ended(end));
-        match self.room.taken() {
+    /// [`MissingRecords`] if a record is not written to every output.
+    pub fn close(&self, timeout: Duration) -> Result<(), MissingRecords> {
+        let deadline = Instant::now() + timeout;
+        self.writers.iter().for_each(|writer| writer.close());
+        self.writers.iter().for_each(|writer| writer.wait_for_end(deadline));
+        match self.slots.taken() {
             0 => Ok(()),
-            records => Err(Unwritten { records }),
+            records => Err(MissingRecords { records }),
         }
     }
 
-    /// Takes a place for the record of a start, also of its tenant's share of them.
+    /// Reserves a slot for the record of a start. It counts against the share of its tenant, unless that `is_only`.
     ///
     /// # Errors
     ///
-    /// [`Full`].
-    pub async fn place(self: &Arc<Self>, starts: &Arc<Share>, only: bool) -> Result<Place, Full> {
-        let start = starts.hold(1, only).map_err(|_| Full::Share)?;
-        let place = |audit: &Arc<Audit>| Place { audit: Some(Arc::clone(audit)), _start: start };
-        if self.room.try_take() {
-            return Ok(place(self));
+    /// [`Error`].
+    pub async fn reserve(self: &Arc<Self>, share: &Arc<Share>, is_only: bool) -> Result<AuditSlot, Error> {
+        let share = share.hold(1, is_only).map_err(|_| Error::Share)?;
+        let slot = |audit: &Arc<Audit>| AuditSlot { audit: Some(Arc::clone(audit)), _share: share };
+        if self.slots.try_take() {
+            return Ok(slot(self));
         }
         // Boxed, as few starts need it and all would carry its future around.
-        if Box::pin(self.wait()).await { Ok(place(self)) } else { Err(Full::Everywhere) }
+        if Box::pin(self.wait()).await { Ok(slot(self)) } else { Err(Error::Full) }
     }
 
     async fn wait(&self) -> bool {
-        let unrecorded = Unrecorded(&self.refused);
-        let taken = self.when_full == WhenFull::Wait && timeout(WAIT, self.room.take()).await.is_ok();
-        if taken {
-            std::mem::forget(unrecorded);
+        let refusal = RefusalCount(&self.refused);
+        let is_taken = self.when_full == WhenFull::Wait && timeout(MAX_WAIT, self.slots.take()).await.is_ok();
+        if is_taken {
+            std::mem::forget(refusal);
         }
-        taken
+        is_taken
     }
 }
 
 impl Drop for Audit {
     fn drop(&mut self) {
-        self.journals.iter().for_each(|journal| journal.close());
+        self.writers.iter().for_each(|writer| writer.close());
     }
 }
 
-/// Counts a start that got no place, also where its caller did not wait for the answer.
-struct Unrecorded<'a>(&'a AtomicU64);
+/// Counts a start that got no slot when it is dropped: so also one whose caller left while it waited.
+struct RefusalCount<'a>(&'a AtomicU64);
 
-impl Drop for Unrecorded<'_> {
+impl Drop for RefusalCount<'_> {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Records that are missing at the end.
+/// The records that could not be written before the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{records} records of starts are missing in the audit")]
-pub struct Unwritten {
+pub struct MissingRecords {
     /// How many.
     pub records: usize,
 }
 
-/// Room for one record. Dropped without one, it is free again.
+/// A slot for one record. If it is dropped without a record, it is free again.
 #[derive(Debug)]
-pub struct Place {
+pub struct AuditSlot {
     audit: Option<Arc<Audit>>,
-    /// Of its tenant's share, until the record is made.
-    _start: Hold,
+    /// A part of its tenant's share, until the record is queued.
+    _share: Hold,
 }
 
-impl Place {
-    /// Puts the record there.
-    pub fn fill(mut self, facts: &Facts) {
+impl AuditSlot {
+    /// Queues the record of a start that has ended.
+    pub fn write(mut self, facts: &Facts) {
         let Some(audit) = self.audit.take() else { return };
         let mut line = Vec::with_capacity(1024);
         // Writing into memory does not fail.
         drop(line::json(&mut line, facts));
-        audit.journals.iter().for_each(|journal| journal.append(&line));
+        audit.writers.iter().for_each(|writer| writer.append(&line));
     }
 }
 
-impl Drop for Place {
+impl Drop for AuditSlot {
     fn drop(&mut self) {
         if let Some(audit) = &self.audit {
-            audit.room.free(1);
+            audit.slots.free(1);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The credentials that the upstream is shown, each over the life of the process.
 //!
-//! A credential's secret is read from a store ([`crate::secret`]) in one version after another. [`lifecycle`] holds the states
-//! of a credential and what leads from one to another; [`versions`] says which version is sent first. The [`refresher`] reads
+//! A credential's secret is read from a store ([`secret`](crate::secret)) in one version after another. `lifecycle` holds the states
+//! of a credential and what leads from one to another; `versions` says which version is sent first. The `refresher` reads
 //! the stores and asks the upstream about versions in question.
 
 mod credentials;

@@ -1,5 +1,6 @@
-//! What is known of one request: data that the stages fill and that log, audit, metrics and traces read.
+//! The facts about one request: data that the stages fill in, and that log, audit, metrics and traces read.
 
+mod error_code;
 pub(crate) mod json;
 pub mod request_id;
 pub mod trace_context;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::{Call, IdName, Operation};
@@ -15,15 +17,16 @@ use crate::caller::Peer;
 use crate::secret::Fingerprint;
 use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
 
+pub use error_code::ErrorCode;
 use request_id::RequestId;
 use trace_context::TraceId;
 
-/// What may have been spent, as callers and operators are told.
+/// Whether a request started an execution, as callers and operators are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// No execution was started.
     NotStarted,
-    /// Bytes were sent, and no complete answer came, or one that proves nothing: an execution may run.
+    /// Bytes were sent, and no complete answer came, or one that proves nothing. An execution may run.
     Unknown,
     /// The answer names the execution that was started.
     Answered,
@@ -40,9 +43,9 @@ impl Outcome {
         }
     }
 
-    /// What it is called in answers and in the log.
+    /// Returns its name in answers, the log, the audit and traces.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Outcome::NotStarted => "not_started",
             Outcome::Unknown => "unknown",
@@ -53,30 +56,30 @@ impl Outcome {
 
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+        serializer.serialize_str(self.code())
     }
 }
 
-/// What the gateway decided about a start.
+/// What the gateway decided about a start, for the audit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AuditDecision {
-    /// Nothing: its caller left, or the drain ended, before that.
+    /// Nothing: before that, its caller left or the drain ended.
     #[default]
     Left,
     /// It was not sent.
     Refused,
-    /// It passed every check and was sent, as far as the upstream could be reached.
+    /// It passed every check and was sent, if the upstream could be reached.
     Sent,
-    /// The answer of an earlier start with the same key was given again.
+    /// It got the answer of an earlier start with the same idempotency key.
     Replayed,
-    /// An earlier start with the same key was found at the upstream.
+    /// It got the execution of an earlier start with the same idempotency key, which was found at the upstream.
     Recovered,
 }
 
 impl AuditDecision {
     /// Returns its name in the audit.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         match self {
             AuditDecision::Left => "left",
             AuditDecision::Refused => "refused",
@@ -87,7 +90,7 @@ impl AuditDecision {
     }
 }
 
-/// What a look-up at the upstream found of a start with an idempotency key.
+/// What a look-up at the upstream found of an earlier start with the same idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupOutcome {
     /// The execution that the start made.
@@ -113,61 +116,59 @@ impl LookupOutcome {
     }
 }
 
-/// Everything that is said of one request; the stage that learns a fact sets it.
+/// The facts about one request. The stage that learns a fact sets it.
 #[derive(Debug)]
 pub struct Facts {
-    /// When its head had come.
+    /// The time at which its head had arrived.
     pub begun: Instant,
     /// The `X-Request-Id` that the upstream got and the answer carries.
     pub request_id: RequestId,
     /// The trace that it belongs to.
     pub trace_id: Option<TraceId>,
-    /// Who connected.
+    /// The peer of its connection.
     pub peer: Peer,
     /// The tenant that was identified.
     pub tenant: Option<Arc<str>>,
     /// The operation that was selected.
     pub operation: Option<Operation>,
-    /// The agent that was asked for, as sent.
-    pub agent_id: Option<String>,
-    /// The workflow that was asked for, as sent.
-    pub workflow_id: Option<String>,
+    /// The id in the path, as sent.
+    pub id: Option<(IdName, String)>,
     /// The name of the credential that was injected.
     pub credential: Option<Arc<str>>,
-    /// The fingerprint of what was injected.
+    /// The fingerprint of the API key that was injected.
     pub fingerprint: Option<Fingerprint>,
     /// What the gateway decided, if it is a start.
     pub decision: AuditDecision,
-    /// What is left of the limits by which it was counted.
+    /// What is left of the limits that counted it.
     pub remaining: Remaining,
-    /// The answer's status.
+    /// The status of the answer; 0 if its caller got none.
     pub status: u16,
-    /// What may have been spent.
+    /// Whether it started an execution.
     pub outcome: Outcome,
-    /// The gateway's error, by the last part of its `type`.
-    pub error: Option<&'static str>,
-    /// What the error's answer said.
+    /// The code of the error that the gateway answered with, or that ended an answer early.
+    pub error: Option<ErrorCode>,
+    /// The text of that error.
     pub detail: Option<String>,
-    /// The digest of the start's tenant, operation and idempotency key: the value of its tag.
+    /// The digest of its tenant, operation and idempotency key: the value of its tag.
     pub idempotency: Option<IdempotencyDigest>,
-    /// What became of the idempotency key, if the start was sent.
+    /// The state of its idempotency key, if it was sent.
     pub idempotency_outcome: Option<IdempotencyOutcome>,
-    /// The outcome of the last look-up of the start at the upstream.
+    /// The outcome of the last look-up at the upstream.
     pub lookup: Option<LookupOutcome>,
-    /// Whether the answer is that of an earlier start with the same key.
+    /// Whether the answer is that of an earlier start with the same idempotency key.
     pub replayed: bool,
-    /// Whether the upstream sent the injected key back, which was overwritten.
+    /// Whether the upstream sent the API key back, which was overwritten.
     pub key_echoed: bool,
     /// The execution that the upstream says it started.
-    pub execution_id: Option<String>,
-    /// Bytes of the caller's body that were read.
+    pub execution_id: Option<Uuid>,
+    /// How many bytes of the caller's body were read.
     pub bytes_in: usize,
     /// Whether the caller got the whole answer.
     pub delivered: bool,
 }
 
 impl Facts {
-    /// Returns what is known of a request when its head has come.
+    /// Creates the facts that are known when the head of a request has arrived.
     #[must_use]
     pub fn new(peer: Peer, request_id: RequestId) -> Facts {
         Facts {
@@ -177,8 +178,7 @@ impl Facts {
             peer,
             tenant: None,
             operation: None,
-            agent_id: None,
-            workflow_id: None,
+            id: None,
             credential: None,
             fingerprint: None,
             decision: AuditDecision::default(),
@@ -204,13 +204,9 @@ impl Facts {
         self.begun.elapsed()
     }
 
-    /// What was asked for, its id under the name of what it is.
+    /// Sets the operation that was selected, and the id in its path.
     pub fn set_call(&mut self, call: &Call<'_>) {
         self.operation = Some(call.operation);
-        let id = Some(call.id.to_owned());
-        match call.id_name {
-            IdName::Agent => self.agent_id = id,
-            IdName::Workflow => self.workflow_id = id,
-        }
+        self.id = Some((call.id_name, call.id.to_owned()));
     }
 }

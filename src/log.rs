@@ -9,10 +9,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use memchr::memmem;
-use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::event;
@@ -174,24 +175,11 @@ fn count_lines(batch: &[u8]) -> u64 {
     batch.iter().fold(0, |lines, byte| lines + u64::from(*byte == b'\n'))
 }
 
-/// The texts before which h2 prints bytes that a peer chose: the debug data of a GOAWAY frame or error, in text or JSON, and the
-/// payload of a PING.
-const QUOTES: [&[u8]; 5] = [b" b\"", b"(b\"", b" b\\\"", b"(b\\\"", b"payload: ["];
-
 /// Collects one event of `tracing`, which writes it in pieces, and appends it when dropped.
 #[derive(Debug)]
 pub struct EventWriter {
     log: Log,
     line: Vec<u8>,
-    /// Whether h2 logs it, which prints frames.
-    is_of_h2: bool,
-}
-
-impl EventWriter {
-    /// Returns whether it prints bytes that a peer chose. An upstream could have put the API key there, and nothing redacts it.
-    fn quotes_a_peer(&self) -> bool {
-        self.is_of_h2 && QUOTES.iter().any(|quote| memmem::find(&self.line, quote).is_some())
-    }
 }
 
 impl Write for EventWriter {
@@ -206,9 +194,6 @@ impl Write for EventWriter {
 
 impl Drop for EventWriter {
     fn drop(&mut self) {
-        if self.quotes_a_peer() {
-            return;
-        }
         self.log.append(|lines| lines.write_all(&self.line));
     }
 }
@@ -217,20 +202,20 @@ impl<'a> MakeWriter<'a> for Log {
     type Writer = EventWriter;
 
     fn make_writer(&'a self) -> EventWriter {
-        EventWriter { log: self.clone(), line: Vec::new(), is_of_h2: false }
-    }
-
-    fn make_writer_for(&'a self, event: &Metadata<'_>) -> EventWriter {
-        EventWriter { log: self.clone(), line: Vec::new(), is_of_h2: event.target().starts_with("h2::") }
+        EventWriter { log: self.clone(), line: Vec::new() }
     }
 }
 
 /// Sends the events of `tracing` to a log. Only the first call in a process has an effect.
+///
+/// Only the events of this crate: h2 logs frames with bytes that a peer chose. An upstream could have put the API key there, and
+/// nothing redacts it.
 pub fn events_to(log: &Log, level: LevelFilter) {
-    let events = tracing_subscriber::fmt().with_max_level(level).with_writer(log.clone());
+    let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let lines = fmt::layer().with_writer(log.clone()).with_target(false);
     let installed = match log.format {
-        Format::Json => events.json().flatten_event(true).with_target(false).finish().try_init(),
-        Format::Text => events.with_ansi(false).with_target(false).without_time().finish().try_init(),
+        Format::Json => registry().with(own).with(lines.json().flatten_event(true)).try_init(),
+        Format::Text => registry().with(own).with(lines.with_ansi(false).without_time()).try_init(),
     };
     // An error says that an earlier call has installed one.
     drop(installed);

@@ -1,8 +1,7 @@
-//! What is counted and measured for Prometheus.
+//! The metrics of the process, and the table of their names.
 //!
-//! Counts of a tenant are in [`state`](crate::state), where they outlive a reload; here are those of the process, and the one
-//! table of names. A request finds its counts by index: there is no map on its way, and memory is taken only where
-//! something happens for the first time.
+//! The counts of a tenant are in [`state`](crate::state), where they outlive a reload. A request finds its counts by index, not in
+//! a map. A count takes memory when it is first used.
 
 pub mod client;
 pub(crate) mod duration;
@@ -15,56 +14,66 @@ pub(crate) mod table;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::asteroid::operation::Effect;
 use crate::counter::Counter;
 use crate::state::Meters;
-use crate::transport::pool::Pooled;
+use crate::transport::pool::PoolCounts;
 
 use crate::facts::{Facts, Outcome};
 
 pub use gauge::{Gauge, Open};
-pub use label::{Asked, Label};
+pub use label::{Label, RequestLabels};
 pub use reload::Reloads;
 
-/// The tenant of requests that have none; one of that name is counted with them.
+/// The tenant label of requests without a tenant. A tenant of that name is counted with them.
 pub const OTHER: &str = "other";
 
-/// What is counted and measured of the process as a whole.
+/// The metrics of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub(crate) server: server::Requests,
     /// Requests to the upstream, of every worker.
-    pub client: Arc<client::Requests>,
+    pub client: Arc<client::UpstreamRequests>,
     pub(crate) in_flight: Gauge,
-    /// What requests came to that belong to no tenant.
+    /// The meters of requests without a tenant.
     other: Arc<Meters>,
     /// Connections of callers by the address of their listener.
     pub(crate) listeners: Mutex<Vec<(String, Gauge)>>,
-    /// Connections of callers that waited for a place.
+    /// Connections of callers that had to wait for a slot.
     pub delayed: Counter,
     pub(crate) closed: [Counter; CloseReason::ALL.len()],
     pools: Mutex<Vec<Pool>>,
-    /// Tries to take over a changed configuration.
+    /// The reloads of the configuration.
     pub reloads: Reloads,
 }
 
-/// Why the gateway closed a connection that its caller may still have wanted to use.
+/// The reason why the gateway closed a connection that its caller could still have used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// It came from outside `trusted_peers`.
+    /// Its peer is not in `trusted_peers`.
     Outsider,
-    /// The head of its first request did not come in time.
+    /// The head of its first request did not arrive in time.
     Late,
-    /// It had been silent longest when there was no place for another.
+    /// It had been silent longest when no slot was free for another.
     Evicted,
 }
 
 impl CloseReason {
-    pub(crate) const ALL: [(CloseReason, &'static str); 3] =
-        [(CloseReason::Outsider, "outsider"), (CloseReason::Late, "late"), (CloseReason::Evicted, "evicted")];
+    /// Every reason, in the order of their numbers.
+    pub(crate) const ALL: [CloseReason; 3] = [CloseReason::Outsider, CloseReason::Late, CloseReason::Evicted];
+
+    /// Returns its name in the metrics.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            CloseReason::Outsider => "outsider",
+            CloseReason::Late => "late",
+            CloseReason::Evicted => "evicted",
+        }
+    }
 }
 
-/// Asks one worker's pool.
-struct Pool(Box<dyn Fn() -> Pooled + Send + Sync>);
+/// The count of one worker's pool.
+struct Pool(Box<dyn Fn() -> PoolCounts + Send + Sync>);
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -73,7 +82,7 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Metrics {
-    /// Nothing counted yet; requests of no tenant are counted as `other`'s.
+    /// Creates metrics at zero. `other` counts the requests without a tenant.
     #[must_use]
     pub fn new(other: Arc<Meters>) -> Metrics {
         let metrics = Metrics { other, ..Metrics::default() };
@@ -81,7 +90,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts the connections of a listener, by its address in the configuration.
+    /// Returns the gauge of a listener's connections, by its address in the configuration.
     #[must_use]
     pub fn listener(&self, address: &str) -> Gauge {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,8 +107,8 @@ impl Metrics {
         self.closed.get(reason as usize).into_iter().for_each(Counter::add);
     }
 
-    /// Asks a worker's pool whenever somebody looks.
-    pub fn pool(&self, count: impl Fn() -> Pooled + Send + Sync + 'static) {
+    /// Adds the pool of a worker, which is counted at each scrape.
+    pub fn pool(&self, count: impl Fn() -> PoolCounts + Send + Sync + 'static) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Pool(Box::new(count)));
     }
 
@@ -109,24 +118,26 @@ impl Metrics {
     }
 
     /// Counts a request that has ended.
-    pub fn close(&self, asked: Asked, meters: Option<&Meters>, facts: &Facts) {
+    pub fn close(&self, labels: RequestLabels, meters: Option<&Meters>, facts: &Facts) {
         self.in_flight.less();
-        self.server.observe(asked, facts);
+        self.server.observe(labels, facts);
         let meters = meters.unwrap_or(&self.other);
         meters.request(facts.status);
-        let Some(operation) = facts.operation else { return };
+        let Some(operation) = facts.operation.filter(|operation| operation.rules().effect == Effect::Start) else {
+            return;
+        };
         match facts.outcome {
             Outcome::Answered if !facts.replayed => meters.started(operation),
-            // Where no key was injected, the doubt is an earlier start's, which was counted then.
+            // If no API key was injected, the doubt is about an earlier start, which was counted then.
             Outcome::Unknown if facts.credential.is_some() => meters.unknown(),
             Outcome::Answered | Outcome::Unknown | Outcome::NotStarted => {}
         }
     }
 
     /// Returns the connections in the pools of all workers.
-    pub(crate) fn pooled(&self) -> Pooled {
+    pub(crate) fn pool_counts(&self) -> PoolCounts {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().map(|Pool(count)| count()).fold(Pooled::default(), |all, one| Pooled {
+        pools.iter().map(|Pool(count)| count()).fold(PoolCounts::default(), |all, one| PoolCounts {
             idle: all.idle + one.idle,
             shared: all.shared + one.shared,
             streams: all.streams + one.streams,

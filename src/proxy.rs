@@ -41,7 +41,7 @@ use crate::drain::DrainSignal;
 use crate::facts::AuditDecision;
 use crate::facts::request_id::RequestId;
 
-use crate::metrics::Asked;
+use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
 use crate::state::Reply;
 use crate::tasks::{Kind, Tasks};
@@ -50,9 +50,9 @@ use crate::upstream::Upstream;
 
 use answer::AnswerBody;
 
-use error::{Error, Form};
+use error::{Error, ErrorFormat};
 use exchange::{Admission, Exchange};
-use generation::{Current, Served};
+use generation::{ActiveGeneration, ListenerGeneration};
 
 use start::StartDecision;
 
@@ -71,21 +71,26 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request.
-    pub async fn handle<B>(&self, current: &Current, caller: &Caller, request: Request<B>) -> Response<AnswerBody>
+    pub async fn handle<B>(
+        &self,
+        active: &ActiveGeneration,
+        caller: &Caller,
+        request: Request<B>,
+    ) -> Response<AnswerBody>
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Send + Unpin + 'static,
     {
-        let served = current.load();
+        let generation = active.load();
         let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
-        record.asked = Asked::new(caller.scheme, &head.method);
+        record.labels = RequestLabels::new(caller.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
-        let mut response = match self.prepare(&served, caller, &mut head, &mut body, &mut record).await {
+        let mut response = match self.prepare(&generation, caller, &mut head, &mut body, &mut record).await {
             Ok(Decision::Forward(exchange)) => {
                 self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await
             }
             Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
-            Err(error) => self.refuse(&error, &served, &head, body, record),
+            Err(error) => self.refuse(&error, &generation, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
         if self.draining.is_draining() {
@@ -96,7 +101,7 @@ impl Proxy {
 
     async fn prepare<B>(
         &self,
-        Served { listener, snapshot }: &Served,
+        ListenerGeneration { listener, snapshot }: &ListenerGeneration,
         caller: &Caller,
         head: &mut Parts,
         body: &mut B,
@@ -110,15 +115,15 @@ impl Proxy {
         record.set_tenant(&tenant.name, &tenant.state.meters, tenant.rate_limit_policy.as_ref());
         let call = operation::select(&head.method, &head.uri).inspect(|call| record.set_call(call));
         let admitted = limit::admit(tenant, &mut record.facts).await;
-        // A start that a limit refuses is recorded, too.
-        let entered = record.enter(&tenant.state.audited, tenant.is_only).await?;
+        let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
+        let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         // A request for an unknown operation counts against the limits, too.
         let (permit, call) = (admitted?, call?);
         tenant.credential.check_usable()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.facts.idempotency = key.as_ref().map(|key| key.digest);
         let body = payload::read(tenant, snapshot, head, body, record).await?;
-        let admission = Admission { snapshot, tenant, call, permit, entered };
+        let admission = Admission { snapshot, tenant, call, permit, audited };
         match start::prepare(self, &admission, key, &body, &head.headers, record).await? {
             StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
             StartDecision::Send(start) => {
@@ -132,7 +137,7 @@ impl Proxy {
     fn refuse<B>(
         &self,
         error: &Error,
-        served: &Served,
+        generation: &ListenerGeneration,
         head: &Parts,
         body: B,
         mut record: Box<Record>,
@@ -146,8 +151,9 @@ impl Proxy {
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, payload::discard(body));
         }
-        let has_room = payload::make_room(&served.snapshot, head, &mut record);
-        let response = respond::failed(error, Form::of(&head.headers), has_rest || error.ends_connection(), record);
+        let has_room = payload::make_room(&generation.snapshot, head, &mut record);
+        let response =
+            respond::failed(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_room { response } else { response.map(AnswerBody::without_content) }
     }
 }

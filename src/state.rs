@@ -25,7 +25,7 @@ pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, 
 pub use digest::{BodyDigest, IdempotencyDigest};
 pub use in_flight::{InFlight, InFlightCount};
 pub use limits::{Amount, Limit, Limits, Remaining};
-pub use listing_check::{ListingCheck, ListingCheckState};
+pub use listing_check::{ListingCheck, ListingCheckState, LookupFailure, NotFound};
 pub use meters::{IdempotencyResult, LimitDecision, Meters};
 pub use now::Now;
 pub use quota::{Hold, OverQuota, Quota, Share};
@@ -55,8 +55,8 @@ pub struct State {
 }
 
 impl State {
-    /// Creates the state of a process in which nothing was counted yet. It may have this much memory, in bytes, and the audit
-    /// has room for so many records.
+    /// Creates the state of a process that has counted nothing yet. `available_memory` is in bytes; `audit_records` is how many
+    /// records the audit can take.
     #[must_use]
     pub fn new(available_memory: u64, audit_records: usize) -> State {
         State {
@@ -82,46 +82,45 @@ impl State {
         tenant.clone()
     }
 
-    /// Returns the positive check of a credential.
+    /// Returns the listing check of a credential.
     #[must_use]
     pub fn listing_check(&self, credential: &str) -> Arc<ListingCheck> {
         let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(listing_checks.entry(credential.to_owned()).or_default())
     }
 
-    /// Forgets the listing_checks of all other credentials.
+    /// Forgets the listing checks of all credentials that are not wanted.
     pub fn retain_listing_checks(&self, is_wanted: impl Fn(&str) -> bool) {
         let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
         listing_checks.retain(|credential, _| is_wanted(credential));
     }
 
-    /// Returns how each check stands, by credential.
+    /// Returns the state of each listing check, by credential.
     #[must_use]
     pub fn listing_checks(&self) -> Vec<(String, ListingCheckState)> {
         let listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
         listing_checks.iter().map(|(credential, check)| (credential.clone(), check.state())).collect()
     }
 
-    /// What its requests came to, of every tenant that was ever configured.
+    /// Returns the meters of every tenant that was ever configured.
     #[must_use]
     pub fn meters(&self) -> Vec<(String, Arc<Meters>)> {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.iter().map(|(tenant, counts)| (tenant.clone(), Arc::clone(&counts.meters))).collect()
     }
 
-    /// Notes what is in flight, because it is cut off now: afterwards, nothing is. Only the first of the workers counts, since
-    /// all of them cut off at the same time.
+    /// Records what is in flight before it is cut off. Only the first call counts, as all workers cut off at the same time.
     pub fn cut_off(&self) {
         self.cut_off.get_or_init(|| self.unsettled());
     }
 
-    /// Returns what was cut off; if nothing was, what is in flight.
+    /// Returns what was cut off, or what is in flight if nothing was.
     #[must_use]
     pub fn left(&self) -> String {
         self.cut_off.get().cloned().unwrap_or_else(|| self.unsettled())
     }
 
-    /// The tenants that have exchanges in flight, and how many, for the log.
+    /// Returns the tenants that have exchanges in flight, and how many, for the log.
     #[must_use]
     pub fn unsettled(&self) -> String {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
 //! Traces: the caller's context is passed on; where spans are exported, a sampled request gets one for itself and one for
-//! each exchange with the upstream.
+//! each span with the upstream.
 //!
 //! A request's part in a trace is decided once, from its head. Spans are made when its record is closed, and handed to a
 //! queue that never waits. Without `traces` in the configuration, and without a `traceparent`, a look into the head is all.
@@ -27,13 +27,13 @@ pub use ratio::Ratio;
 #[derive(Debug)]
 pub struct Tracer {
     sample: Ratio,
-    upstream: Place,
+    upstream: PeerAttributes,
     queue: Queue,
 }
 
-/// The other side of the gateway's own exchanges, as spans show it.
+/// The other side of the gateway's own client_spans, as spans show it.
 #[derive(Debug)]
-pub struct Place {
+pub struct PeerAttributes {
     /// Scheme and authority of its URL.
     pub origin: String,
     /// Its name or address.
@@ -68,12 +68,12 @@ pub struct Recording {
     method: Method,
     uri: Uri,
     version: Version,
-    exchanges: Mutex<Vec<Exchange>>,
+    client_spans: Mutex<Vec<ClientSpan>>,
 }
 
-/// One exchange with the upstream, in nanoseconds since 1970.
+/// One span with the upstream, in nanoseconds since 1970.
 #[derive(Debug)]
-struct Exchange {
+struct ClientSpan {
     id: SpanId,
     method: Method,
     uri: Uri,
@@ -103,9 +103,9 @@ impl Clock {
 }
 
 impl Tracer {
-    /// A tracer of exchanges with `upstream`, whose new traces are sampled at this ratio.
+    /// A tracer of client_spans with `upstream`, whose new traces are sampled at this ratio.
     #[must_use]
-    pub fn new(sample: Ratio, upstream: Place, queue: Queue) -> Tracer {
+    pub fn new(sample: Ratio, upstream: PeerAttributes, queue: Queue) -> Tracer {
         Tracer { sample, upstream, queue }
     }
 
@@ -151,7 +151,7 @@ impl Trace {
             method: head.method.clone(),
             uri: head.uri.clone(),
             version: head.version,
-            exchanges: Mutex::default(),
+            client_spans: Mutex::default(),
         }))
     }
 
@@ -166,7 +166,7 @@ impl Trace {
         }
     }
 
-    /// Lets a request to the upstream carry the trace on; where the trace is recorded, an exchange begins.
+    /// Lets a request to the upstream carry the trace on; where the trace is recorded, an span begins.
     ///
     /// A caller's `tracestate` goes where its `traceparent` was valid, and nowhere else.
     pub fn pass_on<B>(&self, caller: &HeaderMap, request: &mut Request<B>) {
@@ -192,46 +192,44 @@ impl Trace {
         fields.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// A request that is sent once more is an exchange of its own.
-    pub fn pass_on_again<B>(&self, request: &mut Request<B>) {
-        let Trace::Recorded(recording) = self else { return };
-        let parent = recording.begin(request).header_value();
-        request.headers_mut().insert(context::PARENT, parent);
-    }
-
     /// The head of the answer came.
     pub fn answered(&self, status: StatusCode, version: Version) {
-        self.last(|exchange, _| exchange.answer = Some((status, version)));
+        self.last(|span, _| span.answer = Some((status, version)));
     }
 
-    /// The exchange that was begun last is over; `error` names what stood in its way.
+    /// The span that was begun last is over; `error` names what stood in its way.
     pub fn ended(&self, error: Option<&'static str>) {
-        self.last(|exchange, now| (exchange.ended, exchange.error) = (Some(now), error));
+        self.last(|span, now| (span.ended, span.error) = (Some(now), error));
     }
 
     /// Exchanges follow one another, so it is always the last that goes on.
-    fn last(&self, change: impl FnOnce(&mut Exchange, u64)) {
+    fn last(&self, change: impl FnOnce(&mut ClientSpan, u64)) {
         let Trace::Recorded(recording) = self else { return };
         let now = recording.clock.now();
-        if let Some(exchange) = recording.exchanges().last_mut().filter(|exchange| exchange.ended.is_none()) {
-            change(exchange, now);
+        if let Some(span) = recording.client_spans().last_mut().filter(|span| span.ended.is_none()) {
+            change(span, now);
         }
     }
 }
 
 impl Recording {
+    /// Begins an exchange. A request that is made again before its exchange ended goes over another connection, and belongs
+    /// to the same exchange.
     fn begin<B>(&self, request: &Request<B>) -> Context {
+        if let Some(last) = self.client_spans().last().filter(|last| last.ended.is_none()) {
+            return Context { span_id: last.id, ..self.own };
+        }
         let context = self.own.sibling();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let begun = self.clock.now();
-        let exchange = Exchange { id: context.span_id, method, uri, begun, ended: None, answer: None, error: None };
-        self.exchanges().push(exchange);
+        let span = ClientSpan { id: context.span_id, method, uri, begun, ended: None, answer: None, error: None };
+        self.client_spans().push(span);
         context
     }
 
-    fn exchanges(&self) -> MutexGuard<'_, Vec<Exchange>> {
-        // Uncontended: it is there because an exchange may outlive its request's record.
-        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    fn client_spans(&self) -> MutexGuard<'_, Vec<ClientSpan>> {
+        // Uncontended: it is there because an span may outlive its request's record.
+        self.client_spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -243,4 +241,35 @@ fn joined(headers: &HeaderMap) -> String {
     let states: Vec<&str> = headers.get_all(context::STATE).iter().filter_map(|state| state.to_str().ok()).collect();
     let length: usize = states.iter().map(|state| state.len() + 1).sum();
     if length > LONGEST_STATE + 1 { String::new() } else { states.join(",") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_made_again_belongs_to_its_exchange_until_that_has_ended() {
+        let trace = Trace::Recorded(Arc::new(Recording {
+            own: Context::begin(|_| true),
+            parent: None,
+            state: String::new(),
+            clock: Clock::start(),
+            scheme: Scheme::Http,
+            method: Method::POST,
+            uri: Uri::default(),
+            version: Version::HTTP_11,
+            client_spans: Mutex::default(),
+        }));
+        let parent = || {
+            let mut request = Request::new(());
+            trace.pass_on(&HeaderMap::new(), &mut request);
+            request.headers()[context::PARENT].to_str().unwrap().to_owned()
+        };
+        let (first, again) = (parent(), parent());
+        assert_eq!(first, again);
+        trace.ended(None);
+        assert_ne!(first, parent());
+        let Trace::Recorded(recording) = &trace else { panic!("it is recorded") };
+        assert_eq!(recording.client_spans().len(), 2);
+    }
 }

@@ -18,17 +18,17 @@ use crate::drain::DrainSignal;
 use crate::event;
 use crate::metrics::Gauge;
 use crate::proxy::Proxy;
-use crate::proxy::generation::Current;
+use crate::proxy::generation::ActiveGeneration;
 use crate::record::Sinks;
 use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
-use crate::server::socket::{Bound, Socket};
+use crate::server::socket::{AsyncSocket, StdSocket};
 use crate::state::State;
 use crate::tasks::{Kind, Tasks};
 use crate::transport::Transport;
 use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 
 /// One worker: what it serves, and with what.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub struct Worker {
     pub capacity: Capacity,
     /// How it connects to the upstream.
     pub connector: Connector,
-    /// Whether the upstream answers, shared by all workers.
-    pub reach: Arc<Reach>,
+    /// When the upstream last answered and last failed, shared by all workers.
+    pub upstream_health: Arc<UpstreamHealth>,
     /// How long an unused connection to the upstream is kept.
     pub idle_timeout: Duration,
     /// The signals that end it.
@@ -57,11 +57,11 @@ pub struct Worker {
 #[derive(Debug)]
 pub struct WorkerListener {
     /// Its handle on the listening socket.
-    pub socket: Bound,
+    pub socket: StdSocket,
     /// Present if callers speak TLS.
     pub tls: Option<Arc<ServerConfig>>,
     /// The listener's present configuration.
-    pub current: Arc<Current>,
+    pub active: Arc<ActiveGeneration>,
     /// The number of the listener's open connections.
     pub open: Gauge,
 }
@@ -71,7 +71,7 @@ impl WorkerListener {
         Ok(WorkerListener {
             socket: self.socket.try_clone()?,
             tls: self.tls.clone(),
-            current: Arc::clone(&self.current),
+            active: Arc::clone(&self.active),
             open: self.open.clone(),
         })
     }
@@ -88,7 +88,7 @@ impl Worker {
             listeners: self.listeners.iter().map(WorkerListener::try_clone).collect::<io::Result<_>>()?,
             capacity: self.capacity.clone(),
             connector: self.connector.clone(),
-            reach: Arc::clone(&self.reach),
+            upstream_health: Arc::clone(&self.upstream_health),
             idle_timeout: self.idle_timeout,
             draining: self.draining.clone(),
             drain_timeout: self.drain_timeout,
@@ -123,10 +123,13 @@ impl Worker {
     async fn run(self, accepting: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
-        let upstream =
-            Upstream::new(Transport::new(self.connector, self.idle_timeout, tasks.clone()), self.reach, requests);
+        let upstream = Upstream::new(
+            Transport::new(self.connector, self.idle_timeout, tasks.clone()),
+            self.upstream_health,
+            requests,
+        );
         upstream.prepare();
-        self.sinks.metrics.pool(upstream.pooled());
+        self.sinks.metrics.pool(upstream.pool_counts());
         let proxy = Arc::new(Proxy {
             upstream: Arc::new(upstream),
             tasks: tasks.clone(),
@@ -135,13 +138,13 @@ impl Worker {
         });
         // Cancelled when accepting has ended on any listener, also if it panicked.
         let accepting_ended = CancellationToken::new();
-        for (listener, WorkerListener { socket, tls, current, open }) in self.listeners.into_iter().enumerate() {
-            let socket = Socket::new(socket)?;
+        for (listener, WorkerListener { socket, tls, active, open }) in self.listeners.into_iter().enumerate() {
+            let socket = AsyncSocket::from_std(socket)?;
             let acceptor = Acceptor {
                 tls: tls.map(TlsAcceptor::from),
                 capacity: self.capacity.clone(),
                 listener,
-                current,
+                active,
                 open,
                 proxy: Arc::clone(&proxy),
             };

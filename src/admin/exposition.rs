@@ -22,15 +22,15 @@ use crate::state::{IdempotencyResult, ListingCheckState, Meters, State};
 
 use format::prometheus;
 
-pub use format::Form;
+pub use format::ExpositionFormat;
 
 /// Everything that is shown.
 #[derive(Debug, Clone)]
-pub struct Page(Arc<Shown>);
+pub struct Exposition(Arc<Sources>);
 
 /// Where it is.
 #[derive(Debug)]
-pub struct Shown {
+pub struct Sources {
     /// What is counted of the process.
     pub sinks: Arc<Sinks>,
     /// What is counted of tenants.
@@ -43,29 +43,29 @@ pub struct Shown {
     pub upstream: (String, u16),
 }
 
-impl Page {
+impl Exposition {
     /// The page of this process.
     #[must_use]
-    pub fn new(shown: Shown) -> Page {
-        Page(Arc::new(shown))
+    pub fn new(shown: Sources) -> Exposition {
+        Exposition(Arc::new(shown))
     }
 
     /// Everything as it is now.
     #[must_use]
-    pub fn text(&self, form: Form) -> String {
+    pub fn text(&self, format: ExpositionFormat) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self.clone()));
         let mut text = String::new();
         // Writing into memory does not fail.
         text::encode(&mut text, &registry).ok();
-        match form {
-            Form::OpenMetrics => text,
-            Form::Prometheus => prometheus(&text),
+        match format {
+            ExpositionFormat::OpenMetrics => text,
+            ExpositionFormat::Prometheus => prometheus(&text),
         }
     }
 }
 
-impl Collector for Page {
+impl Collector for Exposition {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Out(encoder);
         self.0.requests(&mut out)?;
@@ -77,7 +77,7 @@ impl Collector for Page {
     }
 }
 
-impl Shown {
+impl Sources {
     fn requests(&self, out: &mut Out<'_>) -> fmt::Result {
         let metrics = &self.sinks.metrics;
         out.histograms(&table::SERVER, metrics.server.series())?;
@@ -167,7 +167,7 @@ impl Shown {
 
     fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
         let metrics = &self.sinks.metrics;
-        let pooled = metrics.pooled();
+        let pooled = metrics.pool_counts();
         out.gauge(&table::IDLE, &pooled.idle)?;
         out.gauge(&table::SHARED, &pooled.shared)?;
         out.gauge(&table::STREAMS, &pooled.streams)?;
@@ -177,7 +177,7 @@ impl Shown {
         out.gauge(&table::CAPACITY, &self.capacity)?;
         out.counter(&table::DELAYED, metrics.delayed.count())?;
         let closed = CloseReason::ALL.iter().zip(&metrics.closed);
-        out.counters(&table::CLOSED, closed.map(|((_, reason), count)| ([("reason", *reason)], count.count())))?;
+        out.counters(&table::CLOSED, closed.map(|(reason, count)| ([("reason", reason.code())], count.count())))?;
         let memory = &self.state.body_memory;
         out.gauge(&table::BODY_MEMORY, &memory.held())?;
         out.gauge(&table::BODY_MEMORY_LIMIT, &memory.max())?;
@@ -192,8 +192,8 @@ impl Shown {
         out.gauge(&table::RELOADED_AT, &reloads.seconds())?;
         out.counter(&table::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
         out.counter(&table::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
-        out.gauge(&table::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.waiting()))?;
-        out.gauge(&table::AUDIT_LIMIT, &audit::PLACES)?;
+        out.gauge(&table::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.taken()))?;
+        out.gauge(&table::AUDIT_LIMIT, &audit::SLOTS)?;
         out.counter(&table::SPANS_DROPPED, self.sinks.tracer.as_ref().map_or(0, |tracer| tracer.dropped()))?;
         out.gauges(&table::BUILD, [([("version", env!("CARGO_PKG_VERSION"))], 1_u32)])
     }

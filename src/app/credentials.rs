@@ -1,4 +1,4 @@
-//! Reading the API keys of a configuration before it is applied.
+//! The credentials of a configuration, as they are when it is taken over.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,41 +11,43 @@ use crate::secret::{Environment, SecretRef};
 
 use super::Error;
 
-/// Reads all API keys. A credential whose store, or new store, holds none keeps the key that it has. If it has none, starts of its
-/// tenants are refused until one comes, and other tenants are served.
+/// Reads the stores of all credentials and returns them.
+///
+/// A credential whose store holds no secret, perhaps a store that is new to it, keeps the version that it has. If it has none,
+/// starts of its tenants are refused until one is read; other tenants are served.
 ///
 /// # Errors
 ///
-/// If a variable that the configuration names anew holds none. That never changes while the process runs.
+/// If an environment variable that is new in the configuration holds no secret: that never changes while the process runs.
 pub(super) async fn read(
     config: &Config,
     environment: &Environment,
     credentials: &Credentials,
 ) -> Result<CredentialMap, Error> {
     let known = credentials.by_name();
-    // Read concurrently, so that one that hangs delays no other.
-    let read = config.credentials.iter().map(async |(name, definition)| {
+    // All at once, so that a store that hangs holds up no other.
+    let readings = config.credentials.iter().map(async |(name, definition)| {
         let before = known.get(name);
-        let is_known = before.is_some_and(|key| key.definition().place == definition.place);
-        let key = match before.filter(|key| key.definition() == definition) {
+        let is_known = before.is_some_and(|before| before.definition().place == definition.place);
+        let credential = match before.filter(|before| before.definition() == definition) {
             Some(same) => Arc::clone(same),
             None => {
-                let before = before.map(|key| &**key);
+                let before = before.map(|before| &**before);
                 Arc::new(Credential::new(name, definition.clone(), environment, &credentials.salt, before))
             }
         };
-        match key.fetch().await {
+        match credential.fetch().await {
             Err(source) if !is_known && matches!(definition.place, SecretRef::Env(_)) => {
                 Err(Error::Secret { name: name.clone(), source })
             }
-            fetched => Ok((name, key, fetched)),
+            content => Ok((name, credential, content)),
         }
     });
-    let read = join_all(read).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Applied only if none is refused, because a refused configuration changes nothing.
-    let taken = read.into_iter().map(|(name, key, fetched)| {
-        key.update(fetched, Instant::now());
-        (name.clone(), key)
+    let readings = join_all(readings).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // Only if none is refused: a refused configuration changes nothing.
+    let updated = readings.into_iter().map(|(name, credential, content)| {
+        credential.update(content, Instant::now());
+        (name.clone(), credential)
     });
-    Ok(taken.collect())
+    Ok(updated.collect())
 }

@@ -43,12 +43,12 @@ pub async fn dry_run(mut config: Config, tenant: &str, request: Request<Full<Byt
     // A look-up is a request to the upstream.
     config.idempotency.recovery = false;
     let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
-    let served = Snapshot::serve(&config, &placeholders(&config), &State::new(memory::limit(), audit::PLACES))?
+    let generation = Snapshot::build(&config, &placeholders(&config), &State::new(memory::limit(), audit::SLOTS))?
         .pop()
         .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read, because no connection is ever made.
-    let (tls, _) = tls::Client::new(None).await?;
+    let (tls, _) = tls::ClientTls::new(None).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let transport = Transport::new(connector, config.timeouts.idle, tasks.clone());
     let proxy = Proxy {
@@ -57,7 +57,7 @@ pub async fn dry_run(mut config: Config, tenant: &str, request: Request<Full<Byt
         draining: drain::channel().1,
         sinks: Arc::new(Sinks::default()),
     };
-    Ok(proxy.dry_run(&served, request).await)
+    Ok(proxy.dry_run(&generation, request).await)
 }
 
 fn placeholders(config: &Config) -> CredentialMap {

@@ -8,7 +8,7 @@ use rustls::ServerConfig;
 use crate::config::resolve::{Address, Listener, TenantSource};
 use crate::event;
 use crate::files::Watch;
-use crate::server::socket::Bound;
+use crate::server::socket::StdSocket;
 use crate::server::unix::{self, SocketPath};
 use crate::server::{accept, tls};
 
@@ -28,7 +28,7 @@ pub(super) struct Listeners {
 pub(super) struct OpenListener {
     /// Its address; a port of the system's choice is filled in.
     pub(super) address: Address,
-    pub(super) socket: Bound,
+    pub(super) socket: StdSocket,
     /// Present if callers speak TLS.
     pub(super) tls: Option<Arc<ServerConfig>>,
 }
@@ -59,12 +59,12 @@ impl Listeners {
         Ok(Some(config))
     }
 
-    fn bind(&mut self, index: usize, address: &Address) -> Result<(Address, Bound), Error> {
+    fn bind(&mut self, index: usize, address: &Address) -> Result<(Address, StdSocket), Error> {
         let config_path = format!("listeners[{index}].address");
         match address {
             Address::Tcp(address) => {
                 let (address, socket) = bind(config_path, *address)?;
-                Ok((Address::Tcp(address), Bound::Tcp(socket)))
+                Ok((Address::Tcp(address), StdSocket::Tcp(socket)))
             }
             Address::Unix { path, mode } => {
                 let (socket, socket_path) = unix::bind(path, *mode).map_err(|source| Error::Socket {
@@ -73,7 +73,7 @@ impl Listeners {
                     source,
                 })?;
                 self.socket_paths.push(socket_path);
-                Ok((address.clone(), Bound::Unix(socket)))
+                Ok((address.clone(), StdSocket::Unix(socket)))
             }
         }
     }

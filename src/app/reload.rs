@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::admin::health::Tried;
+use crate::admin::health::ReloadResult;
 use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
 use crate::event;
 use crate::files::{self, Changes};
-use crate::proxy::generation::{Current, Snapshot};
+use crate::proxy::generation::{ActiveGeneration, Snapshot};
 use crate::secret::Environment;
 
 use super::Shared;
@@ -59,7 +59,7 @@ pub(super) struct Reloader {
     pub(super) environment: Environment,
     /// The configuration in use.
     pub(super) config: Config,
-    pub(super) current: Vec<Arc<Current>>,
+    pub(super) active: Vec<Arc<ActiveGeneration>>,
     pub(super) shared: Shared,
 }
 
@@ -126,7 +126,7 @@ impl Reloader {
                 Err(refused.to_string())
             }
         };
-        self.shared.health.tried(Tried { at: now, result });
+        self.shared.health.record_reload(ReloadResult { at: now, result });
     }
 
     async fn apply(&mut self) -> Result<(), RefusedReload> {
@@ -136,7 +136,7 @@ impl Reloader {
             return Err(RefusedReload::NeedsRestart(config_paths));
         }
         let present = super::credentials::read(&config, &self.environment, &self.shared.credentials).await?;
-        let served = Snapshot::serve(&config, &present, &self.shared.state).map_err(super::Error::from)?;
+        let generations = Snapshot::build(&config, &present, &self.shared.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(
                 event = event::CONFIG_RISK_FOUND,
@@ -144,8 +144,8 @@ impl Reloader {
                 "the configuration contains something allowed but risky"
             );
         }
-        for (current, served) in self.current.iter().zip(served) {
-            current.replace(served);
+        for (active, generation) in self.active.iter().zip(generations) {
+            active.replace(generation);
         }
         self.shared.credentials.replace(present);
         self.config = config;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::admin::exposition::Page;
+use crate::admin::exposition::Exposition;
 use crate::audit::Audit;
 use crate::config::resolve::Address;
 use crate::credential::Refresher;
@@ -52,7 +52,7 @@ pub struct Running {
 pub(super) struct Admin {
     pub(super) socket: TcpListener,
     pub(super) hosts: Vec<String>,
-    pub(super) page: Page,
+    pub(super) exposition: Exposition,
 }
 
 impl Running {
@@ -67,7 +67,7 @@ impl Running {
         mut stop_signal: impl AsyncFnMut(),
         mut reload_signal: impl AsyncFnMut(),
     ) -> io::Result<()> {
-        let Admin { socket, hosts, page } = self.admin_listener;
+        let Admin { socket, hosts, exposition } = self.admin_listener;
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let Shared { state, credentials, sinks, health } = self.shared;
         let tasks = Tasks::new(Handle::current());
@@ -79,7 +79,7 @@ impl Running {
                 .run(async |credential, version| { self.credential_probe.ask(credential, version).await })
         );
         let exporter = self.exporter.map(|exporter| exporter.begin(&tasks));
-        let admin = pin!(admin::serve(socket, hosts, health, page, tasks));
+        let admin = pin!(admin::serve(socket, hosts, health, exposition, tasks));
         let audit = &sinks.audit;
         let reload_signal = async || {
             reload_signal().await;

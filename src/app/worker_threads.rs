@@ -31,11 +31,6 @@ impl WorkerThreads {
         Ok(WorkerThreads { threads, running, first_ended })
     }
 
-    /// Returns how many there are.
-    pub(super) fn count(&self) -> usize {
-        self.threads.len()
-    }
-
     /// Resolves when the first worker has ended, or accepts no more callers.
     pub(super) async fn first_ended(&self) {
         self.first_ended.cancelled().await;

@@ -50,6 +50,17 @@ pub enum Effect {
     Start,
 }
 
+impl Effect {
+    /// Returns whether the audit records requests with this effect, refused ones included.
+    #[must_use]
+    pub const fn is_audited(self) -> bool {
+        match self {
+            Effect::Read => false,
+            Effect::Start => true,
+        }
+    }
+}
+
 /// One row of the table: everything that tells an operation from the others.
 #[derive(Debug)]
 pub struct Rules {
@@ -96,6 +107,15 @@ impl IdName {
         match self {
             IdName::Agent => "agentId",
             IdName::Workflow => "workflowId",
+        }
+    }
+
+    /// Returns its name in the log, the audit and traces.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            IdName::Agent => "agent_id",
+            IdName::Workflow => "workflow_id",
         }
     }
 }

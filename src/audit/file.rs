@@ -1,4 +1,4 @@
-//! A file of records, each a whole line and in one file, whether the disk is full or the file is moved away.
+//! A file of records. Each record is one complete line in one file, even if the disk fills up or the file is moved away.
 
 use std::fmt;
 use std::fs::{self, Metadata, OpenOptions};
@@ -7,77 +7,77 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::output::Pending;
+use super::batch::Batch;
 use crate::event;
 
-/// How often records are made to survive a loss of power while more of them come.
-const SYNC: Duration = Duration::from_secs(1);
+/// The time between two flushes to the disk while records come without a pause.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// An open file, and where it was.
+/// An open file and its path.
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
     file: fs::File,
     identity: (u64, u64),
-    regular: bool,
-    /// Whether it was left with a line that has no end, as after a loss of power.
-    unended: bool,
-    /// Where it ended when something was last written.
+    is_regular: bool,
+    /// Whether its last line has no end, as after a loss of power.
+    is_unended: bool,
+    /// Its length after the last write.
     end: u64,
-    /// Since when it holds what is not on the disk.
+    /// The time of the first write that is not flushed to the disk.
     unsynced: Option<Instant>,
-    unsyncable: bool,
+    cannot_sync: bool,
 }
 
 impl File {
-    /// Opens a file for appending; where there is none, it is made, for its owner to write and its group to read.
+    /// Opens a file for appending. If there is none, creates it; its owner may write it and its group may read it.
     ///
     /// # Errors
     ///
-    /// What the system says; [`ErrorKind::InvalidInput`] for pipes and sockets, which nobody may be reading.
+    /// The system's error; [`ErrorKind::InvalidInput`] for pipes and sockets, as nothing may be reading them.
     pub(super) fn open(path: &Path) -> io::Result<File> {
         if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_socket()) {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is a pipe or a socket, not a regular file"));
         }
         let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
         let found = file.metadata()?;
-        let regular = found.is_file();
+        let is_regular = found.is_file();
         Ok(File {
             path: path.to_owned(),
             file,
             identity: identity(&found),
-            regular,
-            unended: regular && is_unended(path),
+            is_regular,
+            is_unended: is_regular && is_unended(path),
             end: found.len(),
             unsynced: None,
-            unsyncable: false,
+            cannot_sync: false,
         })
     }
 
-    /// Writes what is pending to the file that is at the path now.
-    pub(super) fn append(&mut self, pending: &mut Pending<'_>) -> io::Result<()> {
-        // A line is begun and ended in the same file.
-        if pending.fragment() == 0 {
+    /// Writes a batch to the file that is at the path now.
+    pub(super) fn append(&mut self, batch: &mut Batch<'_>) -> io::Result<()> {
+        // A line begins and ends in the same file.
+        if batch.fragment() == 0 {
             self.follow()?;
-            if self.unended {
+            if self.is_unended {
                 self.file.write_all(b"\n")?;
-                self.unended = false;
+                self.is_unended = false;
             }
         }
-        let (before, begun) = (self.length()?, pending.written());
-        let done = pending.write_to(&mut self.file);
-        let written = u64::try_from(pending.written() - begun).unwrap_or(u64::MAX);
+        let (before, begun) = (self.length()?, batch.written());
+        let done = batch.write_to(&mut self.file);
+        let written = u64::try_from(batch.written() - begun).unwrap_or(u64::MAX);
         if written > 0 {
             self.unsynced.get_or_insert_with(Instant::now);
             self.end = before.saturating_add(written);
         }
-        if done.is_err() && pending.fragment() > 0 && self.is_elsewhere()? {
-            self.take_back(pending);
+        if done.is_err() && batch.fragment() > 0 && self.is_elsewhere()? {
+            self.retract_fragment(batch);
         }
         done
     }
 
-    /// Opens the path anew where another file is there, or none.
+    /// Opens the path anew if it leads to another file or to none.
     fn follow(&mut self) -> io::Result<()> {
         if !self.is_elsewhere()? {
             return Ok(());
@@ -93,7 +93,7 @@ impl File {
         Ok(())
     }
 
-    /// Whether the path does not lead to this file any more.
+    /// Returns whether the path leads to another file or to none.
     fn is_elsewhere(&self) -> io::Result<bool> {
         match fs::metadata(&self.path) {
             Ok(found) => Ok(identity(&found) != self.identity),
@@ -106,34 +106,34 @@ impl File {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Has a line written from its beginning, since the file with its beginning was moved away and takes no end of it. The
-    /// beginning is removed there, unless somebody else has written behind it, who should not.
+    /// Has an incomplete line written again from its beginning, as the file that has its beginning was moved away. Removes the
+    /// beginning there, unless another process has written after it.
     ///
-    /// As long as the file is in its place, the beginning stays: who follows it as it grows would take a shorter one for new.
-    fn take_back(&self, pending: &mut Pending<'_>) {
-        let fragment = u64::try_from(pending.fragment()).unwrap_or(u64::MAX);
-        if self.regular && self.length().is_ok_and(|length| length == self.end) {
-            // What cannot be removed is a line without an end, and stands whole in the next file.
+    /// A file that was not moved keeps it: a reader that follows the file would take a shorter file for a new one.
+    fn retract_fragment(&self, batch: &mut Batch<'_>) {
+        let fragment = u64::try_from(batch.fragment()).unwrap_or(u64::MAX);
+        if self.is_regular && self.length().is_ok_and(|length| length == self.end) {
+            // If it cannot be removed, an incomplete line stays there. The complete one is in the next file.
             drop(self.file.set_len(self.end.saturating_sub(fragment)));
         }
-        pending.take_back();
+        batch.retract_fragment();
     }
 
-    /// See [`Output::settle`](super::output::Output::settle).
-    pub(super) fn settle(&mut self, idle: bool) {
-        if self.unsynced.is_some_and(|since| idle || since.elapsed() >= SYNC) {
+    /// Flushes to the disk if the last flush is long enough ago, or if no record waits.
+    pub(super) fn sync_if_due(&mut self, is_idle: bool) {
+        if self.unsynced.is_some_and(|since| is_idle || since.elapsed() >= SYNC_INTERVAL) {
             self.sync();
         }
     }
 
-    /// Nothing waits for this but records that are not written yet. Where it fails, a loss of power may cost the records of
-    /// the last while, and nothing can be done about it here.
+    /// Flushes to the disk. Only records that are not written yet wait for it. If it fails, a loss of power may cost the latest
+    /// records.
     fn sync(&mut self) {
-        if self.unsynced.take().is_none() || !self.regular || self.unsyncable {
+        if self.unsynced.take().is_none() || !self.is_regular || self.cannot_sync {
             return;
         }
         if let Err(error) = self.file.sync_data() {
-            self.unsyncable = true;
+            self.cannot_sync = true;
             tracing::error!(
                 event = event::AUDIT_SYNCING_FAILED,
                 file = %self,
@@ -154,7 +154,7 @@ fn identity(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-/// What cannot be read is taken to be whole.
+/// Returns whether the last line of a file has no end. A file that cannot be read counts as complete.
 fn is_unended(path: &Path) -> bool {
     let last = || {
         let mut file = fs::File::open(path)?;

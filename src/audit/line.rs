@@ -1,30 +1,30 @@
-//! A record as one line of JSON, in the manner of the log's.
+//! A record as one line of JSON, with the members of a request's line in the log.
 
 use std::io::{self, Write};
 
 use crate::event;
 use crate::facts::Facts;
-use crate::facts::json::{asked, became, begin, number, plain};
+use crate::facts::json::{literal, number, text, write_begin, write_request, write_result};
 
 pub(super) fn json(line: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
-    begin(line, "audit", event::AUDIT_RECORDED, facts.took())?;
-    asked(line, facts)?;
-    plain(line, "decision", Some(facts.decision.name()));
-    plain(line, "credential", facts.credential.as_deref());
+    write_begin(line, "audit", event::AUDIT_RECORDED, facts.took())?;
+    write_request(line, facts)?;
+    literal(line, "decision", Some(facts.decision.code()));
+    text(line, "credential", facts.credential.as_deref())?;
     if let Some(fingerprint) = facts.fingerprint {
         write!(line, r#","credential_fingerprint":"{fingerprint}""#)?;
     }
     line.extend_from_slice(br#","limits_left":{"#);
-    let begun = line.len();
+    let before = line.len();
     for (limit, amount) in facts.remaining.iter() {
         number(line, limit.code(), amount.count);
     }
-    // Each member brings its comma, and the first needs none.
-    if line.len() > begun {
-        line.remove(begun);
+    // Each member begins with a comma, and the first needs none.
+    if line.len() > before {
+        line.remove(before);
     }
     line.push(b'}');
-    became(line, facts)
+    write_result(line, facts)
 }
 
 #[cfg(test)]
@@ -33,13 +33,14 @@ mod tests {
 
     use hyper::HeaderMap;
     use serde_json::Value;
+    use uuid::Uuid;
 
     use super::*;
-    use crate::asteroid::operation::Operation;
+    use crate::asteroid::operation::{IdName, Operation};
     use crate::caller::Peer;
     use crate::facts::request_id::RequestId;
     use crate::facts::trace_context::Context;
-    use crate::facts::{AuditDecision, LookupOutcome};
+    use crate::facts::{AuditDecision, ErrorCode, LookupOutcome};
     use crate::secret::{Salt, Secret};
     use crate::state::{IdempotencyDigest, IdempotencyOutcome, Limit};
 
@@ -49,13 +50,13 @@ mod tests {
         facts.decision = AuditDecision::Sent;
         facts.fingerprint = Some(Secret::placeholder("key").unwrap().fingerprint(&Salt::new("salt")));
         facts.operation = Some(Operation::AgentExecute);
-        facts.error = Some("x");
+        facts.error = Some(ErrorCode::Limit);
         facts.idempotency_outcome = Some(IdempotencyOutcome::Free);
         facts.lookup = Some(LookupOutcome::One);
         [facts.tenant, facts.credential] = [Some("x".into()), Some("x".into())];
-        [&mut facts.agent_id, &mut facts.workflow_id, &mut facts.detail, &mut facts.execution_id]
-            .into_iter()
-            .for_each(|text| *text = Some("x".to_owned()));
+        facts.id = Some((IdName::Agent, "x".to_owned()));
+        facts.detail = Some("x".to_owned());
+        facts.execution_id = Some(Uuid::nil());
         facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
         facts.replayed = true;
         facts.key_echoed = true;
@@ -73,8 +74,11 @@ mod tests {
         let document = include_str!("../../docs/AUDIT.md");
         let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
         let named: BTreeSet<&str> = rows.flat_map(|names| names.trim_end_matches('`').split("`, `")).collect();
-        let record = written(&full());
-        assert_eq!(named, record.as_object().unwrap().keys().map(String::as_str).collect());
+        let (agent, mut workflow) = (full(), full());
+        workflow.id = Some((IdName::Workflow, "x".to_owned()));
+        let records = [written(&agent), written(&workflow)];
+        let members = records.iter().flat_map(|record| record.as_object().unwrap().keys());
+        assert_eq!(named, members.map(String::as_str).collect());
         let example = document.lines().find(|line| line.starts_with('{')).unwrap();
         let example: Value = serde_json::from_str(example).unwrap();
         assert!(example.as_object().unwrap().keys().all(|name| named.contains(name.as_str())));

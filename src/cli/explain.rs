@@ -18,7 +18,7 @@ use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::facts::request_id;
 use crate::proxy::dry_run::DryRun;
-use crate::proxy::error::{Error, Form};
+use crate::proxy::error::{Error, ErrorFormat};
 use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
@@ -73,7 +73,7 @@ impl Explain {
             match dry_run.request {
                 Ok(Some(request)) => {
                     say(field("headers", kept(&headers, request.headers())));
-                    show(&wire::written(request).await?, &came)?;
+                    show(&wire::serialize(request).await?, &came)?;
                     Ok(ExitCode::SUCCESS)
                 }
                 Ok(None) => Err(anyhow!("the answer of an earlier request would be replayed")),
@@ -140,9 +140,8 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 fn decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let line = &dry_run.record.facts;
     say(field("tenant", name));
-    let id = line.agent_id.as_ref().or(line.workflow_id.as_ref());
     let operation = line.operation.map_or("none", Operation::name);
-    let id = id.map_or_else(String::new, |id| format!(" of {id}"));
+    let id = line.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
     say(field("operation", format_args!("{operation}{id}")));
     if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
         say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
@@ -212,14 +211,14 @@ fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
 }
 
 /// Prints the exact request at the end of the output. Only on a terminal, a line break follows it.
-fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
+fn show(sent: &wire::WireRequest, came: &Full<Bytes>) -> anyhow::Result<()> {
     let came = hyper::body::Body::size_hint(came).lower();
-    let body = written.bytes.len() - written.head;
+    let body = sent.bytes.len() - sent.head_len;
     say(field("body", format_args!("{came} bytes received, {body} sent")));
-    let all = written.bytes.len();
+    let all = sent.bytes.len();
     say(field("request", format_args!("the last {all} bytes of this output, {body} of them the body\n")));
     let mut out = io::stdout();
-    out.write_all(&written.bytes)?;
+    out.write_all(&sent.bytes)?;
     if out.is_terminal() {
         out.write_all(b"\n")?;
     }
@@ -227,7 +226,7 @@ fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
 }
 
 fn refused(error: &Error) {
-    let status = error.answer("", Form::Json, false).status().as_u16();
+    let status = error.answer("", ErrorFormat::Json, false).status().as_u16();
     match error {
         Error::Body(asteroid::start::Refusal { faults }) => {
             complain(format_args!("refused with {status}; faults in the body: {}", faults.len()));

@@ -1,12 +1,15 @@
-//! A request's facts as members of a line of JSON, for the log and the audit.
+//! The facts about a request as members of a line of JSON, for the log and the audit.
 //!
-//! Written by hand: serde's way took as long as checking a small body, and nearly every value is one that needs no escape.
+//! Written by hand, as serde took as long for a line as for checking a small body. A value that is not of the source is searched
+//! for characters that need an escape, so none can break a line.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::{Facts, LookupOutcome};
+use uuid::Uuid;
+
+use super::{ErrorCode, Facts, LookupOutcome};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
 use crate::state::IdempotencyOutcome;
@@ -14,8 +17,13 @@ use crate::state::IdempotencyOutcome;
 /// The longest detail that is written, in bytes.
 const LONGEST_DETAIL: usize = 1000;
 
-/// The members that every line of the log begins with, and how long the request took.
-pub(crate) fn begin(lines: &mut Vec<u8>, message: &str, event: &str, took: Duration) -> io::Result<()> {
+/// Appends the members that every line of the log begins with, and how long the request took.
+pub(crate) fn write_begin(
+    lines: &mut Vec<u8>,
+    message: &'static str,
+    event: &'static str,
+    took: Duration,
+) -> io::Result<()> {
     let now = humantime::format_rfc3339_micros(SystemTime::now());
     write!(lines, r#"{{"timestamp":"{now}"#)?;
     for part in ["\",\"level\":\"INFO\",\"message\":\"", message, "\",\"event\":\"", event, "\",\"duration_ms\":"] {
@@ -25,78 +33,105 @@ pub(crate) fn begin(lines: &mut Vec<u8>, message: &str, event: &str, took: Durat
     Ok(())
 }
 
-/// Who asked for what.
-pub(crate) fn asked(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
-    plain(lines, "request_id", Some(facts.request_id.as_str()));
-    let trace_id = facts.trace_id.map(|id| id.text());
-    plain(lines, "trace_id", trace_id.as_ref().and_then(|text| std::str::from_utf8(text).ok()));
+/// Appends the request: its ids, its peer and its call.
+pub(crate) fn write_request(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
+    text(lines, "request_id", Some(facts.request_id.as_str()))?;
+    if let Some(trace_id) = facts.trace_id {
+        append(lines, "trace_id", &trace_id.text());
+    }
     lines.extend_from_slice(br#","peer":""#);
     address(lines, facts.peer)?;
     lines.push(b'"');
-    plain(lines, "tenant", facts.tenant.as_deref());
-    plain(lines, "operation", facts.operation.map(Operation::name));
-    plain(lines, "agent_id", facts.agent_id.as_deref());
-    plain(lines, "workflow_id", facts.workflow_id.as_deref());
+    text(lines, "tenant", facts.tenant.as_deref())?;
+    literal(lines, "operation", facts.operation.map(Operation::name));
+    if let Some((name, id)) = &facts.id {
+        text(lines, name.code(), Some(id))?;
+    }
     Ok(())
 }
 
-/// What became of it, to the line's end.
-pub(crate) fn became(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
+/// Appends the result, and ends the line.
+pub(crate) fn write_result(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
     number(lines, "status", facts.status);
-    plain(lines, "outcome", Some(facts.outcome.name()));
-    plain(lines, "error", facts.error);
-    if let Some(detail) = &facts.detail {
-        lines.extend_from_slice(br#","detail":"#);
-        serde_json::to_writer(&mut *lines, shortened(detail))?;
-    }
+    literal(lines, "outcome", Some(facts.outcome.code()));
+    literal(lines, "error", facts.error.map(ErrorCode::code));
+    text(lines, "detail", facts.detail.as_deref().map(shortened))?;
     if let Some(digest) = facts.idempotency {
         write!(lines, r#","idempotency_digest":"{digest}""#)?;
     }
-    plain(lines, "idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code));
-    plain(lines, "looked_up", facts.lookup.map(LookupOutcome::code));
+    literal(lines, "idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code));
+    literal(lines, "looked_up", facts.lookup.map(LookupOutcome::code));
     if facts.replayed {
         lines.extend_from_slice(br#","replayed":true"#);
     }
     if facts.key_echoed {
         lines.extend_from_slice(br#","key_echoed":true"#);
     }
-    plain(lines, "execution_id", facts.execution_id.as_deref());
+    if let Some(id) = facts.execution_id {
+        append(lines, "execution_id", id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    }
     number(lines, "bytes_in", facts.bytes_in);
     let delivered: &[u8] = if facts.delivered { b",\"delivered\":true}\n" } else { b",\"delivered\":false}\n" };
     lines.extend_from_slice(delivered);
     Ok(())
 }
 
-/// What an upstream's certificate says, for example, can be of any length.
+/// Cuts a detail that may be of any length, as it may repeat what an upstream's certificate says.
 fn shortened(detail: &str) -> &str {
     detail.get(..detail.floor_char_boundary(LONGEST_DETAIL)).unwrap_or(detail)
 }
 
-/// A member, if it is known, of characters that JSON does not escape: ids, and names of the code and the configuration.
-pub(crate) fn plain(lines: &mut Vec<u8>, name: &str, value: Option<&str>) {
-    let Some(value) = value else { return };
-    debug_assert!(!value.contains(['"', '\\']) && !value.contains(char::is_control), "{name} needs escapes");
-    for part in [",\"", name, "\":\"", value, "\""] {
+/// Appends a member with any text, escaped if it needs to be.
+pub(crate) fn text(lines: &mut Vec<u8>, name: &'static str, value: Option<&str>) -> io::Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    if is_plain(value) {
+        append(lines, name, value.as_bytes());
+        return Ok(());
+    }
+    for part in [",\"", name, "\":"] {
         lines.extend_from_slice(part.as_bytes());
+    }
+    serde_json::to_writer(&mut *lines, value)?;
+    Ok(())
+}
+
+/// Appends a member with a name or a code of the source, none of which needs an escape.
+pub(crate) fn literal(lines: &mut Vec<u8>, name: &'static str, value: Option<&'static str>) {
+    let Some(value) = value else { return };
+    debug_assert!(is_plain(value), "{name} needs escapes");
+    append(lines, name, value.as_bytes());
+}
+
+/// Appends a member with a text that needs no escape.
+fn append(lines: &mut Vec<u8>, name: &'static str, value: &[u8]) {
+    for part in [b",\"", name.as_bytes(), b"\":\"", value, b"\""] {
+        lines.extend_from_slice(part);
     }
 }
 
-pub(crate) fn number(lines: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
+/// Returns whether a text needs no escape in JSON. Without an early end, the loop is one over vectors.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |is_plain, byte| is_plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'))
+}
+
+/// Appends a member with a number.
+pub(crate) fn number(lines: &mut Vec<u8>, name: &'static str, value: impl itoa::Integer) {
     for part in [",\"", name, "\":", itoa::Buffer::new().format(value)] {
         lines.extend_from_slice(part.as_bytes());
     }
 }
 
-/// With three digits behind the point.
+/// Appends milliseconds with three decimals.
 fn milliseconds(lines: &mut Vec<u8>, took: Duration) {
     let micros = took.as_micros();
     let mut digits = itoa::Buffer::new();
     lines.extend_from_slice(digits.format(micros / 1000).as_bytes());
     lines.push(b'.');
-    // A digit more, which is not written, keeps the zeros behind the point.
+    // The 1000 keeps the leading zeros of the decimals; its digit is not written.
     lines.extend_from_slice(digits.format(1000 + micros % 1000).get(1..).unwrap_or_default().as_bytes());
 }
 
+/// Appends the address of a peer.
 fn address(lines: &mut Vec<u8>, peer: Peer) -> io::Result<()> {
     let Peer::Tcp(SocketAddr::V4(peer)) = peer else { return write!(lines, "{peer}") };
     let mut digits = itoa::Buffer::new();
@@ -107,4 +142,31 @@ fn address(lines: &mut Vec<u8>, peer: Peer) -> io::Result<()> {
     }
     lines.extend_from_slice(digits.format(peer.port()).as_bytes());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_member_that_reads_as_itself(value: String) {
+            let mut line = b"{\"a\":1".to_vec();
+            text(&mut line, "b", Some(&value)).unwrap();
+            line.push(b'}');
+            prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&line).unwrap(), serde_json::json!({"a": 1, "b": value}));
+            prop_assert!(!line.contains(&b'\n'));
+        }
+    }
+
+    #[test]
+    fn a_quote_a_backslash_or_a_control_character_needs_an_escape_and_nothing_else_does() {
+        for byte in 0..128_u8 {
+            let text = format!("plain {}\u{e9}", char::from(byte));
+            let written = serde_json::to_string(&text).unwrap();
+            assert_eq!(is_plain(&text), written == format!("\"{text}\""), "{text:?}");
+        }
+    }
 }

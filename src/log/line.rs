@@ -1,28 +1,29 @@
-//! A request's line in the log.
+//! The line of a request in the log.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::asteroid::operation::Operation;
 use crate::event;
-use crate::facts::json::{asked, became, begin, plain};
-use crate::facts::{Facts, Outcome};
+use crate::facts::json::{text as member, write_begin, write_request, write_result};
+use crate::facts::{ErrorCode, Facts, Outcome};
 
 pub(super) fn json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
-    begin(lines, "request", event::REQUEST_COMPLETED, took)?;
-    asked(lines, facts)?;
-    plain(lines, "credential", facts.credential.as_deref());
-    became(lines, facts)
+    write_begin(lines, "request", event::REQUEST_COMPLETED, took)?;
+    write_request(lines, facts)?;
+    member(lines, "credential", facts.credential.as_deref())?;
+    write_result(lines, facts)
 }
 
 pub(super) fn text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
     write!(lines, "{} {}", facts.status, facts.operation.map_or("-", Operation::name))?;
+    let id = facts.id.as_ref().map(|(name, id)| (name.code().trim_end_matches("_id"), Some(id.as_str())));
+    let execution_id = facts.execution_id.map(|id| id.to_string());
     let named = [
         ("tenant", facts.tenant.as_deref()),
-        ("agent", facts.agent_id.as_deref()),
-        ("workflow", facts.workflow_id.as_deref()),
-        ("execution", facts.execution_id.as_deref()),
-        ("error", facts.error),
+        id.unwrap_or(("", None)),
+        ("execution", execution_id.as_deref()),
+        ("error", facts.error.map(ErrorCode::code)),
         ("detail", facts.detail.as_deref()),
     ];
     for (name, value) in named.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {
@@ -47,8 +48,10 @@ pub(super) fn text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Re
 mod tests {
     use hyper::HeaderMap;
     use serde_json::{Value, json};
+    use uuid::Uuid;
 
     use super::*;
+    use crate::asteroid::operation::IdName;
     use crate::caller::Peer;
     use crate::facts::request_id::RequestId;
     use crate::facts::{LookupOutcome, Outcome};
@@ -79,29 +82,28 @@ mod tests {
         let all = |facts: &mut Facts| {
             facts.tenant = Some("billing".into());
             facts.operation = Some(Operation::AgentExecute);
-            facts.agent_id = Some("a".to_owned());
-            facts.workflow_id = Some("w".to_owned());
+            facts.id = Some((IdName::Workflow, "w".to_owned()));
             facts.credential = Some("main".into());
             facts.status = 504;
             facts.outcome = Outcome::Unknown;
-            facts.error = Some("upstream-broke");
+            facts.error = Some(ErrorCode::UpstreamBroke);
             facts.detail = Some("it said \"no\"\n".to_owned());
             facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
             facts.idempotency_outcome = Some(IdempotencyOutcome::Unknown);
             facts.lookup = Some(LookupOutcome::None);
             facts.replayed = true;
             facts.key_echoed = true;
-            facts.execution_id = Some("e".to_owned());
+            facts.execution_id = Some(Uuid::nil());
             facts.bytes_in = 12;
             facts.delivered = true;
         };
         let expected = json!({
             "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 61_002.034,
             "peer": "[::1]:65535", "tenant": "billing",
-            "operation": "AgentExecutePost", "agent_id": "a", "workflow_id": "w", "credential": "main", "status": 504,
+            "operation": "AgentExecutePost", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
             "idempotency_digest": IdempotencyDigest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",
-            "replayed": true, "key_echoed": true, "execution_id": "e",
+            "replayed": true, "key_echoed": true, "execution_id": Uuid::nil(),
             "bytes_in": 12, "delivered": true
         });
         assert_eq!(written(all, "[::1]:65535", Duration::from_micros(61_002_034)), expected);

@@ -1,4 +1,4 @@
-//! What tells one series from another. Every label has a bounded set of values, whatever callers and upstream send.
+//! The labels of series. Each has a bounded set of values, whatever callers and the upstream send.
 
 use std::borrow::Cow;
 
@@ -10,65 +10,68 @@ use crate::transport::endpoint::Scheme;
 /// A label and its value.
 pub type Label<'a> = (&'static str, Cow<'a, str>);
 
-/// How callers of a listener speak to it.
-const SCHEMES: [(Scheme, &str); 2] = [(Scheme::Http, "http"), (Scheme::Https, "https")];
+/// The schemes of listeners, in the order of their numbers.
+const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
 
-/// The methods that OpenTelemetry knows; the last stands for every other.
-const METHODS: [(Method, &str); 9] = [
-    (Method::POST, "POST"),
-    (Method::GET, "GET"),
-    (Method::CONNECT, "CONNECT"),
-    (Method::DELETE, "DELETE"),
-    (Method::HEAD, "HEAD"),
-    (Method::OPTIONS, "OPTIONS"),
-    (Method::PATCH, "PATCH"),
-    (Method::PUT, "PUT"),
-    (Method::TRACE, "TRACE"),
+/// The methods that OpenTelemetry knows. Any other is [`OTHER`].
+static METHODS: [Method; 9] = [
+    Method::POST,
+    Method::GET,
+    Method::CONNECT,
+    Method::DELETE,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::PUT,
+    Method::TRACE,
 ];
 
-/// What OpenTelemetry calls a value that is none of the known.
+/// How many methods are told apart.
+const METHOD_COUNT: usize = 10;
+
+/// OpenTelemetry's label for every other value.
 const OTHER: &str = "_OTHER";
 
-/// What a caller asked for.
+/// The labels of a request that are known from its head.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct RequestLabels {
     scheme: Scheme,
     method: usize,
 }
 
-/// How many combinations there are.
-pub(super) const ASKED: usize = SCHEMES.len() * (METHODS.len() + 1) * (Operation::ALL.len() + 1);
+/// How many combinations of labels there are.
+pub(super) const COMBINATIONS: usize = SCHEMES.len() * METHOD_COUNT * (Operation::ALL.len() + 1);
 
-impl Default for Asked {
-    fn default() -> Asked {
-        Asked::new(Scheme::Http, &Method::POST)
+impl Default for RequestLabels {
+    fn default() -> RequestLabels {
+        RequestLabels::new(Scheme::Http, &Method::POST)
     }
 }
 
-impl Asked {
-    /// Begins with what every request has.
+impl RequestLabels {
+    /// Returns the labels for the head of a request.
     #[must_use]
-    pub fn new(scheme: Scheme, method: &Method) -> Asked {
-        let known = METHODS.iter().position(|(known, _)| known == method);
-        Asked { scheme, method: known.unwrap_or(METHODS.len()) }
+    pub fn new(scheme: Scheme, method: &Method) -> RequestLabels {
+        let known = METHODS.iter().position(|known| known == method);
+        RequestLabels { scheme, method: known.unwrap_or(METHODS.len()) }
     }
 
     pub(super) fn index(self, operation: Option<Operation>) -> usize {
         let operation = operation.map_or(Operation::ALL.len(), |operation| operation as usize);
-        (self.scheme as usize * (METHODS.len() + 1) + self.method) * (Operation::ALL.len() + 1) + operation
+        (self.scheme as usize * METHOD_COUNT + self.method) * (Operation::ALL.len() + 1) + operation
     }
 
-    /// The scheme, the method and the route of an index.
+    /// Returns the scheme, the method and the route of an index.
     pub(super) fn labels(index: usize) -> (&'static str, &'static str, Option<&'static str>) {
         let routes = Operation::ALL.len() + 1;
         let route = Operation::ALL.get(index % routes).map(|operation| operation.template());
-        let method = METHODS.get(index / routes % (METHODS.len() + 1)).map_or(OTHER, |(_, name)| *name);
-        let scheme = SCHEMES.get(index / routes / (METHODS.len() + 1)).map_or(OTHER, |(_, name)| *name);
+        let method = METHODS.get(index / routes % METHOD_COUNT).map_or(OTHER, Method::as_str);
+        let scheme = SCHEMES.get(index / routes / METHOD_COUNT).map_or(OTHER, |scheme| scheme.name());
         (scheme, method, route)
     }
 }
 
-/// The statuses that HTTP registers; another is shown as its class.
+/// The registered statuses of HTTP. Any other is shown as its class.
 const KNOWN: [u16; 52] = [
     200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 305, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407,
     408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 500, 501, 502,
@@ -77,10 +80,10 @@ const KNOWN: [u16; 52] = [
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// How many values a status has: none, the known ones, classes, and what is no status of HTTP.
+/// How many values a status has: none, the known ones, the classes, and one for numbers that are no status of HTTP.
 pub(super) const STATUSES: usize = 1 + KNOWN.len() + CLASSES.len() + 1;
 
-/// 0 stands for no status.
+/// Returns the index of a status. 0 stands for no status.
 pub(super) fn status_index(status: u16) -> usize {
     if status == 0 {
         return 0;
@@ -89,6 +92,7 @@ pub(super) fn status_index(status: u16) -> usize {
     1 + KNOWN.binary_search(&status).unwrap_or_else(|_| KNOWN.len() + class())
 }
 
+/// Returns the status of an index.
 pub(super) fn status(index: usize) -> Option<Cow<'static, str>> {
     let index = index.checked_sub(1)?;
     Some(match KNOWN.get(index) {
@@ -97,18 +101,9 @@ pub(super) fn status(index: usize) -> Option<Cow<'static, str>> {
     })
 }
 
-/// How a status says that a request failed, where nothing else does: as OpenTelemetry has it, by itself.
+/// Returns the error type of a request of which only the status says that it failed: the status itself, as OpenTelemetry has it.
 pub(super) fn status_error(index: usize, least: &str) -> Option<Cow<'static, str>> {
     status(index).filter(|status| status.as_ref() >= least)
-}
-
-/// The place of a name in a list, behind 0 for none; beyond the list where it is not there.
-pub(super) fn name_index(names: &[&str], name: Option<&str>) -> usize {
-    name.map_or(0, |name| 1 + names.iter().position(|known| *known == name).unwrap_or(names.len()))
-}
-
-pub(super) fn name(names: &[&'static str], index: usize) -> Option<&'static str> {
-    Some(names.get(index.checked_sub(1)?).map_or(OTHER, |name| *name))
 }
 
 #[cfg(test)]
@@ -118,17 +113,20 @@ mod tests {
     #[test]
     fn every_combination_has_its_own_index_and_is_shown_as_what_it_is() {
         let mut indices = Vec::new();
-        for (scheme, scheme_name) in SCHEMES {
-            for (method, method_name) in METHODS.into_iter().chain([(Method::from_bytes(b"BREW").unwrap(), OTHER)]) {
+        let brew = Method::from_bytes(b"BREW").unwrap();
+        let methods = || METHODS.iter().map(|method| (method, method.as_str())).chain([(&brew, OTHER)]);
+        assert_eq!(methods().count(), METHOD_COUNT);
+        for scheme in SCHEMES {
+            for (method, method_name) in methods() {
                 for operation in Operation::ALL.into_iter().map(Some).chain([None]) {
-                    let index = Asked::new(scheme, &method).index(operation);
+                    let index = RequestLabels::new(scheme, method).index(operation);
                     let route = operation.map(Operation::template);
-                    assert_eq!(Asked::labels(index), (scheme_name, method_name, route));
+                    assert_eq!(RequestLabels::labels(index), (scheme.name(), method_name, route));
                     indices.push(index);
                 }
             }
         }
-        assert_eq!(indices, (0..ASKED).collect::<Vec<_>>());
+        assert_eq!(indices, (0..COMBINATIONS).collect::<Vec<_>>());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) async fn claim(
     let tenant = lookup.tenant;
     let Some(keyed) = keyed else {
         let start = tenant.state.start(&tenant.limits, now, remaining).await;
-        return start.map(ClaimResult::Send).map_err(|error| limit::not_started(tenant, error));
+        return start.map(ClaimResult::Send).map_err(|error| limit::start_error(tenant, error));
     };
     let result = claim_key(keyed, lookup, now, outcome, remaining).await;
     let metric = match &result {
@@ -74,7 +74,7 @@ async fn claim_key(
     let recovery = snapshot.idempotency.recovery;
     let key = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: snapshot.idempotency.bounds };
     let result = tenant.state.start_with_key(key, &tenant.limits, now, remaining).await;
-    match result.map_err(|error| limit::not_started(tenant, error))? {
+    match result.map_err(|error| limit::start_error(tenant, error))? {
         StartResult::Answered(reply) => Ok(ClaimResult::Replay(reply)),
         StartResult::Unknown(_) if !recovery => Err(idempotency::unknown(snapshot, keyed))?,
         // Boxed, as few starts need it and all would carry its future around.

@@ -15,7 +15,7 @@ use crate::trace::Trace;
 use crate::transport::body::Body;
 use crate::transport::endpoint::Scheme;
 
-use super::generation::Served;
+use super::generation::ListenerGeneration;
 use super::{Decision, Proxy};
 
 /// The result of a dry run.
@@ -29,13 +29,13 @@ pub struct DryRun {
 
 impl Proxy {
     /// Prepares a request from this machine and does not send it. Its permit, claim and reservation are given back.
-    pub async fn dry_run(&self, served: &Served, request: Request<Full<Bytes>>) -> DryRun {
+    pub async fn dry_run(&self, generation: &ListenerGeneration, request: Request<Full<Bytes>>) -> DryRun {
         let (mut head, mut body) = request.into_parts();
         let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let caller = Caller { peer, scheme: Scheme::Http };
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
-        let prepared = self.prepare(served, &caller, &mut head, &mut body, &mut record).await;
+        let prepared = self.prepare(generation, &caller, &mut head, &mut body, &mut record).await;
         let request = prepared.map(|prepared| match prepared {
             Decision::Forward(exchange) => Some(exchange.request()),
             Decision::Replay(..) => None,

@@ -1,34 +1,24 @@
-//! Every way in which the gateway itself refuses or fails a request, and the one table of what is answered.
+//! The errors with which the gateway itself answers a request: their texts, their [`table`] and their [`answer`].
 
-mod form;
+mod answer;
+mod format;
+mod table;
 
-use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use hyper::{Response, StatusCode};
-use serde::Serialize;
-
 use crate::asteroid::operation;
-use crate::asteroid::start::{Fault, Refusal};
+use crate::asteroid::start::Refusal;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
 use crate::proxy::{idempotency, limit, recovery};
-use crate::state::Limit;
-use crate::{audit, identity, transport};
 
-pub use form::Form;
+use crate::transport::error::ConnectError;
+use crate::{audit, identity};
 
-/// A scheme of the gateway's own: callers hold no credential, somebody else says who they are.
-const TENANT_CHALLENGE: &str = "Tenant realm=\"asteroid-gateway\"";
+pub use format::ErrorFormat;
 
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-
-/// Why a request was not answered by the upstream. `Display` is what the caller reads in `message` and `detail`.
+/// The reason why the gateway itself answers a request. The caller reads its text in `message` and `detail`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request target is neither in origin form nor an HTTP URL.
@@ -65,7 +55,7 @@ pub enum Error {
     Limit(#[from] limit::Error),
     /// Nothing is started without a record.
     #[error(transparent)]
-    Audit(#[from] audit::Full),
+    Audit(#[from] audit::Error),
     /// The body's media type; what came.
     #[error("the body must be JSON in UTF-8, with Content-Type: application/json once; {0} came")]
     MediaType(String),
@@ -108,12 +98,14 @@ pub enum Error {
     Tagging(#[from] Misplaced),
     /// The upstream could not be reached; it has seen nothing.
     #[error("the upstream could not be reached: {0}")]
-    Unreachable(transport::connect::Error),
+    Unreachable(ConnectError),
     /// There is no key to send.
     #[error(transparent)]
     NoKey(#[from] CredentialError),
     /// The upstream did not accept the gateway's key.
-    #[error("the upstream refused the key of this gateway; its operator has to see to that")]
+    #[error(
+        "the upstream refused the API key of this gateway. Retry later; if it persists, contact the operator of this gateway"
+    )]
     KeyRefused,
     /// The upstream did not answer in time.
     #[error("the upstream did not answer within {}; an execution may have been started", humantime::format_duration(*.0))]
@@ -123,80 +115,8 @@ pub enum Error {
     UpstreamBroke(String),
 }
 
-/// One row of the table.
-struct Row {
-    status: StatusCode,
-    /// The last part of the problem's `type`, and what the log calls it.
-    slug: &'static str,
-    title: &'static str,
-    /// The error type of RFC 9209, section 2.3.
-    proxy_status: &'static str,
-}
-
-const fn row(status: StatusCode, slug: &'static str, title: &'static str, proxy_status: &'static str) -> Row {
-    Row { status, slug, title, proxy_status }
-}
-
 impl Error {
-    fn row(&self) -> Row {
-        use operation::Error as Operation;
-        const DENIED: &str = "http_request_denied";
-        const BAD: &str = "http_request_error";
-        match self {
-            Error::Target => row(StatusCode::BAD_REQUEST, "target", "Unsupported request target", BAD),
-            Error::Malformed(_) => row(StatusCode::BAD_REQUEST, "malformed", "Malformed request", BAD),
-            Error::Host => row(StatusCode::BAD_REQUEST, "host", "Invalid Host header", BAD),
-            Error::Misdirected(_) => row(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Unknown Host", DENIED),
-            Error::Browser(_) => row(StatusCode::FORBIDDEN, "browser", "Browsers are not callers", DENIED),
-            Error::Tenant(_) => row(StatusCode::UNAUTHORIZED, "tenant", "Unknown tenant", DENIED),
-            Error::Limit(_) => row(StatusCode::TOO_MANY_REQUESTS, "limit", "Limit reached", DENIED),
-            Error::Operation(Operation::Path) => row(StatusCode::NOT_FOUND, "path", "No such operation", DENIED),
-            Error::Operation(Operation::Id(_)) => row(StatusCode::BAD_REQUEST, "id", "Invalid id in the path", BAD),
-            Error::Operation(Operation::Method { .. }) => {
-                row(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", DENIED)
-            }
-            Error::Operation(Operation::Query) => row(StatusCode::BAD_REQUEST, "query", "Unexpected query string", BAD),
-            Error::Audit(audit::Full::Everywhere) => {
-                row(StatusCode::SERVICE_UNAVAILABLE, "audit-full", "Audit is full", "proxy_internal_error")
-            }
-            Error::Audit(audit::Full::Share) => {
-                row(StatusCode::SERVICE_UNAVAILABLE, "audit-share", "Too many starts under way", "proxy_internal_error")
-            }
-            Error::MediaType(_) => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type", BAD),
-            Error::ContentCoding(_) => {
-                row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported content coding", BAD)
-            }
-            Error::BodyTooLarge { .. } => row(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", BAD),
-            Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, "body-timeout", "Body too slow", BAD),
-            Error::BodyMemory => {
-                row(StatusCode::SERVICE_UNAVAILABLE, "body-memory", "Too many bodies", "proxy_internal_error")
-            }
-            Error::BodyBroken(_) => row(StatusCode::BAD_REQUEST, "body-broken", "Unreadable body", BAD),
-            Error::CallerLeft(_) => row(StatusCode::BAD_REQUEST, "caller-left", "Incomplete body", BAD),
-            Error::Body(_) => row(StatusCode::BAD_REQUEST, "body", "Invalid body", BAD),
-            Error::Idempotency(error) => idempotency_row(error),
-            Error::Tagging(_) => {
-                row(StatusCode::INTERNAL_SERVER_ERROR, "tagging", "Fault of the gateway", "proxy_internal_error")
-            }
-            Error::Unreachable(reason) => {
-                row(StatusCode::BAD_GATEWAY, "unreachable", "Upstream unreachable", reason.kind())
-            }
-            Error::NoKey(_) => {
-                row(StatusCode::SERVICE_UNAVAILABLE, "no-key", "No key yet", "proxy_configuration_error")
-            }
-            Error::KeyRefused => {
-                row(StatusCode::BAD_GATEWAY, "key-refused", "Upstream refused the key", "proxy_configuration_error")
-            }
-            Error::UpstreamTimeout(_) => {
-                row(StatusCode::GATEWAY_TIMEOUT, "upstream-timeout", "No answer in time", "http_response_timeout")
-            }
-            Error::UpstreamBroke(_) => {
-                row(StatusCode::GATEWAY_TIMEOUT, "upstream-broke", "Incomplete answer", "connection_terminated")
-            }
-        }
-    }
-
-    /// Whether money may have been spent on the request that failed so.
+    /// Returns whether an execution may have been started by the request.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -238,13 +158,13 @@ impl Error {
         }
     }
 
-    /// Whether the request was malformed, so that nothing that follows it on its connection can be trusted.
+    /// Returns whether the request was malformed, so that the bytes after it on its connection cannot be trusted.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken(_) | Error::CallerLeft(_))
     }
 
-    /// After how many seconds another try is worth it.
+    /// Returns after how many seconds a retry is worth it.
     fn retry_after(&self) -> Option<u64> {
         use idempotency::Error::{Full, InFlight};
         match self {
@@ -252,9 +172,9 @@ impl Error {
             // Others end within their time-outs, most of them at once.
             Error::BodyMemory => Some(1),
             // A disk is not made room on in a moment.
-            Error::Audit(audit::Full::Everywhere) => Some(5),
+            Error::Audit(audit::Error::Full) => Some(5),
             // Most starts end at once.
-            Error::Audit(audit::Full::Share) => Some(1),
+            Error::Audit(audit::Error::Share) => Some(1),
             // A file that comes is seen within a second or two.
             Error::NoKey(_) => Some(2),
             // When the other one ends is not known: a second is worth trying.
@@ -265,13 +185,7 @@ impl Error {
         }
     }
 
-    /// The name under which the log has it.
-    #[must_use]
-    pub fn slug(&self) -> &'static str {
-        self.row().slug
-    }
-
-    /// What the log says of it: nothing of a body's content, but the cause that callers have no use for.
+    /// Returns its text for the log: without the content of a body, and with the cause, which is of no use to callers.
     #[must_use]
     pub fn logged(&self) -> String {
         match self {
@@ -285,111 +199,9 @@ impl Error {
             error => error.to_string(),
         }
     }
-
-    /// The answer, with `{code, message}` as the API's contract has it and the members of RFC 9457 beside them.
-    ///
-    /// `close` ends the connection after it: set where the request was not read to its end.
-    #[must_use]
-    pub fn answer(&self, request_id: &str, form: Form, close: bool) -> Response<Bytes> {
-        let row = self.row();
-        let detail = self.to_string();
-        let problem = Problem {
-            code: row.status.as_u16(),
-            message: &detail,
-            r#type: Slug(row.slug),
-            title: row.title,
-            status: row.status.as_u16(),
-            detail: &detail,
-            instance: format_args!("urn:request:{request_id}"),
-            errors: if let Error::Body(refusal) = self { &refusal.faults } else { &[] },
-            limit: if let Error::Limit(error) = self { Some(error.limit) } else { None },
-            outcome: self.outcome(),
-        };
-        // Serialising strings and integers into memory does not fail; an empty body would still carry the status.
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = Response::new(Bytes::from(body));
-        *response.status_mut() = row.status;
-        let answer = response.headers_mut();
-        answer.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
-        if let Ok(value) = HeaderValue::try_from(format!("asteroid-gateway; error={}", row.proxy_status)) {
-            answer.insert(PROXY_STATUS, value);
-        }
-        if let Error::Operation(operation::Error::Method { allow }) = self
-            && let Ok(allow) = HeaderValue::from_str(allow)
-        {
-            answer.insert(ALLOW, allow);
-        }
-        // The value that would be taken (RFC 9110, section 15.5.16).
-        if let Error::MediaType(_) = self {
-            answer.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        }
-        if let Error::ContentCoding(_) = self {
-            answer.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
-        if let Error::Tenant(_) = self {
-            answer.insert(WWW_AUTHENTICATE, HeaderValue::from_static(TENANT_CHALLENGE));
-        }
-        if let Some(after) = self.retry_after() {
-            answer.insert(RETRY_AFTER, HeaderValue::from(after));
-        }
-        if close {
-            answer.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
 }
 
-fn idempotency_row(error: &idempotency::Error) -> Row {
-    use idempotency::Error as Idempotency;
-    const DENIED: &str = "http_request_denied";
-    match error {
-        Idempotency::Off | Idempotency::Missing | Idempotency::Repeated | Idempotency::Malformed => {
-            row(StatusCode::BAD_REQUEST, "idempotency-key", "Invalid Idempotency-Key", "http_request_error")
-        }
-        Idempotency::InFlight => row(StatusCode::CONFLICT, "idempotency-in-flight", "Key in flight", DENIED),
-        Idempotency::Mismatch => {
-            row(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "Key of another request", DENIED)
-        }
-        Idempotency::Full => row(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "idempotency-full",
-            "Keys cannot be remembered",
-            "proxy_internal_error",
-        ),
-        Idempotency::Unknown { .. } | Idempotency::Several { .. } => {
-            row(StatusCode::GATEWAY_TIMEOUT, "idempotency-unknown", "Outcome unknown", DENIED)
-        }
-        Idempotency::Lookup(_) => {
-            row(StatusCode::GATEWAY_TIMEOUT, "idempotency-lookup", "Outcome not found out", "destination_unavailable")
-        }
-    }
-}
-
-/// The beginning of a text that a caller may have made long.
+/// Returns the beginning of a text that a caller may have made long.
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(256)).unwrap_or(text)
-}
-
-#[derive(Serialize)]
-struct Problem<'a> {
-    code: u16,
-    message: &'a str,
-    r#type: Slug,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    instance: fmt::Arguments<'a>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [Fault],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<Limit>,
-    outcome: Outcome,
-}
-
-struct Slug(&'static str);
-
-impl Serialize for Slug {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("urn:asteroid-gateway:error:{}", self.0))
-    }
 }

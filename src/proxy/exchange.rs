@@ -8,8 +8,8 @@ use hyper::{HeaderMap, Request, Response, Uri};
 use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::Call;
 use crate::facts::{AuditDecision, Outcome};
-use crate::proxy::error::{Error, Form};
-use crate::record::{Entered, Record};
+use crate::proxy::error::{Error, ErrorFormat};
+use crate::record::{AuditReservation, Record};
 use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
 
 use super::Proxy;
@@ -33,7 +33,7 @@ pub(super) struct Admission<'a> {
     pub(super) tenant: &'a Arc<Tenant>,
     pub(super) call: Call<'a>,
     pub(super) permit: Permit,
-    pub(super) entered: Entered,
+    pub(super) audited: AuditReservation,
 }
 
 /// A start that is ready to be sent.
@@ -44,7 +44,7 @@ pub(super) struct Exchange {
     continuation: Option<Continuation>,
     /// The probe of the listing that it serves as, if one is due.
     listing_probe: Option<Box<ListingProbe>>,
-    form: Form,
+    format: ErrorFormat,
 }
 
 impl Exchange {
@@ -55,13 +55,13 @@ impl Exchange {
     /// [`Error::NoKey`], if the last version of the credential has expired meanwhile.
     pub(super) fn new(
         proxy: &Proxy,
-        Admission { snapshot, tenant, call, permit, entered }: Admission<'_>,
+        Admission { snapshot, tenant, call, permit, audited }: Admission<'_>,
         PreparedStart { reserved, keyed, payload, now }: PreparedStart,
         target: &Uri,
         headers: HeaderMap,
         record: &mut Record,
     ) -> Result<Exchange, Error> {
-        let form = Form::of(&headers);
+        let format = ErrorFormat::of(&headers);
         let resend_check = ResendCheck::new(snapshot, tenant, keyed, &headers, record);
         let outgoing = Outgoing::for_call(snapshot, &call, target, headers, record.facts.request_id.clone(), payload)?;
         let credential = ChosenVersion::first(&tenant.credential)?;
@@ -77,11 +77,11 @@ impl Exchange {
             trace: record.trace.clone(),
             resend_check,
             progress: Progress::new(continuation.is_some()),
-            _entered: entered,
+            _audited: audited,
         };
         let listing_probe =
             keyed.and_then(|keyed| ListingProbe::of(proxy, snapshot, tenant, keyed.digest, now.monotonic));
-        Ok(Exchange { attempt, start: reserved, continuation, listing_probe, form })
+        Ok(Exchange { attempt, start: reserved, continuation, listing_probe, format })
     }
 
     /// Returns the request that would be sent.
@@ -95,10 +95,10 @@ impl Exchange {
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
         record.facts.decision = AuditDecision::Sent;
-        let Exchange { attempt, start, continuation, listing_probe, form } = self;
+        let Exchange { attempt, start, continuation, listing_probe, format } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
-            Err(unavailable) => return failed(&unavailable.into(), form, false, record),
+            Err(unavailable) => return failed(&unavailable.into(), format, false, record),
         };
         let (progress, timeout) = (Arc::clone(&attempt.progress), attempt.timeout);
         let mut answer: PendingAnswer = Box::pin(attempt.send());
@@ -111,10 +111,10 @@ impl Exchange {
         record.facts.lookup = progress.lookup.get().copied().or(record.facts.lookup);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout);
-            record.trace.ended(Some(error.slug()));
+            record.trace.ended(Some(error.code().code()));
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
-            return failed(&error, form, false, record);
+            return failed(&error, format, false, record);
         };
         let proof = proof(&ended);
         let now = Instant::now();
@@ -126,7 +126,7 @@ impl Exchange {
         }
         match ended {
             Ok(response) => passed_on(response, proof, record),
-            Err(error) => failed(&error, form, false, record),
+            Err(error) => failed(&error, format, false, record),
         }
     }
 }

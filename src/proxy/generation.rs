@@ -1,4 +1,4 @@
-//! One generation of the configuration, made ready for the hot path: what a request needs is a reference away.
+//! A generation of the configuration, prepared for the hot path: whatever a request needs is a reference away.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,46 +21,46 @@ use crate::tenant::Tenant;
 use super::guard::Hosts;
 use super::rate_limit_headers;
 
-/// What a listener serves by at present. A request takes it once and keeps to it, whatever comes meanwhile.
+/// The generation of a listener that is in use. A request loads it once and keeps to it, whatever replaces it meanwhile.
 #[derive(Debug)]
-pub struct Current(ArcSwap<Served>);
+pub struct ActiveGeneration(ArcSwap<ListenerGeneration>);
 
-impl Current {
-    /// Begins with this.
+impl ActiveGeneration {
+    /// Creates it with an initial generation.
     #[must_use]
-    pub fn new(served: Served) -> Current {
-        Current(ArcSwap::from_pointee(served))
+    pub fn new(generation: ListenerGeneration) -> ActiveGeneration {
+        ActiveGeneration(ArcSwap::from_pointee(generation))
     }
 
-    /// What the next request is served by.
+    /// Returns the generation for the next request.
     #[must_use]
-    pub fn load(&self) -> Arc<Served> {
+    pub fn load(&self) -> Arc<ListenerGeneration> {
         self.0.load_full()
     }
 
-    /// Serves by something else, from the next request on.
-    pub fn replace(&self, served: Served) {
-        self.0.store(Arc::new(served));
+    /// Replaces the generation, from the next request on.
+    pub fn replace(&self, generation: ListenerGeneration) {
+        self.0.store(Arc::new(generation));
     }
 }
 
-/// What one listener serves by: its own part of a generation, and the generation.
+/// A listener's own part of a generation, and the part that all listeners share.
 #[derive(Debug)]
-pub struct Served {
-    /// Who may call.
+pub struct ListenerGeneration {
+    /// The listener's own part.
     pub listener: Listener,
-    /// What all listeners share.
+    /// The part that all listeners share.
     pub snapshot: Arc<Snapshot>,
 }
 
-/// What requests are served by.
+/// The part of a generation that all listeners share.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The `Host` that the upstream is sent.
     pub authority: HeaderValue,
     /// The organisation whose executions are looked up, if the key spans several.
     pub organization: Option<Uuid>,
-    /// What stands before every path at the upstream; empty or without a slash at its end.
+    /// The prefix of every path at the upstream; empty or without a slash at its end.
     pub base_path: String,
     /// The largest body of a start, in bytes.
     pub body_limit: usize,
@@ -110,10 +110,10 @@ impl Listener {
     }
 }
 
-/// Why a resolved configuration cannot serve.
+/// The reason why a resolved configuration cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `resolve` promises that this does not happen.
+    /// A name is not defined; `config::resolve` rules this out.
     #[error("{kind} {name} is not in the configuration")]
     Missing {
         /// What is missing.
@@ -127,13 +127,13 @@ pub enum Error {
 }
 
 impl Snapshot {
-    /// Makes a configuration ready, for each listener in its order; `keys` holds one for each credential, `state` what
-    /// else outlives a snapshot.
+    /// Builds the generations of all listeners, in their order. `keys` holds one for each credential, and `state` what outlives a
+    /// generation.
     ///
     /// # Errors
     ///
-    /// Where names do not match, which `config::resolve` has ruled out.
-    pub fn serve(config: &Config, keys: &CredentialMap, state: &State) -> Result<Vec<Served>, Error> {
+    /// If names do not match, which `config::resolve` has ruled out.
+    pub fn build(config: &Config, keys: &CredentialMap, state: &State) -> Result<Vec<ListenerGeneration>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {
@@ -191,7 +191,7 @@ impl Snapshot {
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
             memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
-        let served = |listener| Served { listener, snapshot: Arc::clone(&snapshot) };
-        Ok(listeners.into_iter().map(served).collect())
+        let generation = |listener| ListenerGeneration { listener, snapshot: Arc::clone(&snapshot) };
+        Ok(listeners.into_iter().map(generation).collect())
     }
 }

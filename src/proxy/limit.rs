@@ -54,7 +54,7 @@ pub(super) async fn admit(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, 
 }
 
 /// Returns the answer to a start that must not be sent.
-pub(super) fn not_started(tenant: &Tenant, error: StartError) -> RequestError {
+pub(super) fn start_error(tenant: &Tenant, error: StartError) -> RequestError {
     match error {
         StartError::Claim(error) => idempotency::Error::from(error).into(),
         StartError::OverLimit(over) => Error::new(tenant, over).into(),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::asteroid::execution::Filter;
 use crate::event;
 use crate::facts::request_id::RequestId;
-use crate::state::{IdempotencyDigest, Permit};
+use crate::state::{IdempotencyDigest, LookupFailure, NotFound, Permit};
 use crate::tasks::Tasks;
 use crate::tenant::Tenant;
 use crate::trace::Trace;
@@ -83,7 +83,7 @@ impl ListingProbe {
                 Err(result) => check.not_found(result),
             }
         }
-        let last_result = check.fail(Instant::now());
+        let last_result = check.fail(Instant::now()).code();
         tracing::error!(
             event = event::RECOVERY_PROOF_FAILED,
             credential,
@@ -94,10 +94,10 @@ impl ListingProbe {
         );
     }
 
-    /// Looks the start up. Returns the filter that finds it, or the result as a code.
-    async fn look(&self) -> Result<Filter, &'static str> {
+    /// Looks the start up. Returns the filter that finds it, or why none does.
+    async fn look(&self) -> Result<Filter, NotFound> {
         let (permit, request_id) = (Permit::internal(), RequestId::of(&HeaderMap::new()));
-        let look_up = Lookup {
+        let lookup = Lookup {
             upstream: &self.upstream,
             snapshot: &self.snapshot,
             tenant: &self.tenant,
@@ -107,10 +107,10 @@ impl ListingProbe {
             caller: &HeaderMap::new(),
         };
         let ask = async |filter, digest: String| {
-            let found = timeout(self.snapshot.response_timeout, look_up.ask_by(filter, &digest)).await;
+            let found = timeout(self.snapshot.response_timeout, lookup.ask_by(filter, &digest)).await;
             found.unwrap_or(Err(Error::Timeout))
         };
-        let mut last = "none";
+        let mut last = NotFound::NotListed;
         for filter in Filter::ALL {
             // A server that ignores a filter lists everything, which may be this one start. So the filter must find nothing by
             // a digest that no start has.
@@ -123,8 +123,10 @@ impl ListingProbe {
             };
             match found {
                 Ok(LookupResult::None) => return Ok(filter),
-                Ok(LookupResult::One { .. } | LookupResult::Several) => last = Error::Unfiltered.code(),
-                Err(error) => last = error.code(),
+                Ok(LookupResult::One { .. } | LookupResult::Several) => {
+                    last = NotFound::Failed(LookupFailure::Unfiltered)
+                }
+                Err(error) => last = NotFound::Failed(error.failure()),
             }
         }
         Err(last)

@@ -78,7 +78,7 @@ impl Continuation {
                         event = event::START_ABANDONED,
                         request_id = request_id.as_str(),
                         tenant = tenant.as_deref(),
-                        outcome = Outcome::Unknown.name(),
+                        outcome = Outcome::Unknown.code(),
                         idempotency_digest = digest.map(tracing::field::display),
                         idempotency_outcome = IdempotencyOutcome::Unknown.code(),
                         "the drain aborted a start whose caller had been told of the time-out"
@@ -95,12 +95,12 @@ impl Continuation {
                 event = event::START_COMPLETED_LATE,
                 request_id = request_id.as_str(),
                 tenant = tenant.as_deref(),
-                outcome = Outcome::of(proof).name(),
+                outcome = Outcome::of(proof).code(),
                 idempotency_digest = digest.map(tracing::field::display),
                 idempotency_outcome = key.map(IdempotencyOutcome::code),
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
-                error = ended.as_ref().err().map(Error::slug),
+                error = ended.as_ref().err().map(|error| error.code().code()),
                 "a start completed after its caller had been told of the time-out"
             );
         });

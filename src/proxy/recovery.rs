@@ -14,11 +14,11 @@ use crate::config::resolve::BODY_TAG;
 use crate::credential::CredentialError;
 use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
-use crate::state::{BodyDigest, IdempotencyDigest, Permit};
+use crate::state::{BodyDigest, IdempotencyDigest, LookupFailure, Permit};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
+use crate::transport::error::{ConnectError, FailureCode, SendError};
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{BROKEN, Failure, connect};
 use crate::upstream::Upstream;
 
 use super::credential::ChosenVersion;
@@ -72,10 +72,10 @@ pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
 pub enum Error {
     /// There is no API key to ask with.
     #[error(transparent)]
-    NoKey(#[from] CredentialError),
+    NoCredential(#[from] CredentialError),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}; retry with the same key")]
-    Unreachable(connect::Error),
+    Unreachable(ConnectError),
     /// The connection broke before the answer's end; the cause is for the log.
     #[error("the connection to the upstream broke before its answer was complete; retry with the same key")]
     Broke(String),
@@ -116,21 +116,27 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns its name in spans and in the log.
+    /// Returns the failure without its details.
+    #[must_use]
+    pub fn failure(&self) -> LookupFailure {
+        match self {
+            Error::NoCredential(_) => LookupFailure::NoCredential,
+            Error::Unreachable(_) => LookupFailure::Unreachable,
+            Error::Broke(_) => LookupFailure::Broke,
+            Error::Timeout => LookupFailure::Timeout,
+            Error::Refused { .. } => LookupFailure::Refused,
+            Error::Denied(_) => LookupFailure::Denied,
+            Error::Rejected => LookupFailure::Rejected,
+            Error::Unreadable => LookupFailure::Unreadable,
+            Error::Unfiltered => LookupFailure::Unfiltered,
+            Error::Unproven(_) => LookupFailure::Unproven,
+        }
+    }
+
+    /// Returns its name in spans.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match self {
-            Error::NoKey(_) => "no-key",
-            Error::Unreachable(_) => "unreachable",
-            Error::Broke(_) => "broke",
-            Error::Timeout => "timeout",
-            Error::Refused { .. } => "refused",
-            Error::Denied(_) => "denied",
-            Error::Rejected => "rejected",
-            Error::Unreadable => "unreadable",
-            Error::Unfiltered => "unfiltered",
-            Error::Unproven(_) => "unproven",
-        }
+        self.failure().code()
     }
 }
 
@@ -249,19 +255,22 @@ impl Lookup<'_> {
 
     async fn ask_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
-        let request = outgoing.request(self.trace, credential, self.permit);
-        let (response, mut sent, lease) = match self.upstream.send(request, outgoing.operation, &timer).await {
-            Ok(answered) => answered,
-            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::Timeout),
-        };
+        let mut recipe = || outgoing.request(self.trace, credential, self.permit);
+        let (response, mut upstream_timer, lease) =
+            match self.upstream.send(&mut recipe, outgoing.operation, &timer).await {
+                Ok(answered) => answered,
+                Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+                Err(SendError::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
+                Err(SendError::Timeout) => return Err(Error::Timeout),
+            };
         let status = response.status();
         self.trace.answered(status, response.version());
         let max = outgoing.operation.rules().answer_head;
         let body = Limited::new(response.into_body(), max).collect().await;
-        let body =
-            body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
+        let body = body
+            .inspect_err(|_| upstream_timer.failed(FailureCode::ConnectionTerminated))
+            .map_err(|error| Error::Broke(error.to_string()))?
+            .to_bytes();
         lease.release();
         match status {
             StatusCode::OK => Ok(body),

@@ -3,13 +3,12 @@
 use hyper::{Response, Version};
 
 use crate::asteroid::answer::{Proof, execution_id};
-use crate::facts::request_id;
-use crate::facts::{AuditDecision, Outcome};
+use crate::facts::{AuditDecision, Outcome, request_id};
 use crate::record::Record;
 use crate::state::Reply;
 
 use super::answer::{self, AnswerBody, outcome};
-use super::error::{Error, Form};
+use super::error::{Error, ErrorFormat};
 use super::idempotency;
 use super::rate_limit_headers::RateLimitHeaders;
 
@@ -21,7 +20,7 @@ pub(super) fn passed_on(response: Response<AnswerBody>, proof: Proof, mut record
     head.headers.remove(idempotency::REPLAYED);
     let execution = proof.execution().or_else(|| execution_id(body.buffered()));
     record.facts.outcome = Outcome::of(proof);
-    record.facts.execution_id = execution.map(|id| id.to_string());
+    record.facts.execution_id = execution;
     record.facts.status = head.status.as_u16();
     closing(Response::from_parts(head, body), record)
 }
@@ -32,17 +31,17 @@ pub(super) fn replayed(reply: &Reply, decision: AuditDecision, mut record: Box<R
     record.facts.replayed = true;
     record.facts.status = reply.status.as_u16();
     record.facts.outcome = Outcome::Answered;
-    record.facts.execution_id = execution_id(&reply.body).map(|id| id.to_string());
+    record.facts.execution_id = execution_id(&reply.body);
     closing(idempotency::replayed(reply), record)
 }
 
 /// Returns the gateway's own answer.
-pub(super) fn failed(error: &Error, form: Form, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
-    let response = error.answer(record.facts.request_id.as_str(), form, close);
+pub(super) fn failed(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
+    let response = error.answer(record.facts.request_id.as_str(), format, close);
     // A caller that has left gets no status.
     record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.facts.outcome = error.outcome();
-    record.facts.error = Some(error.slug());
+    record.facts.error = Some(error.code());
     record.facts.detail = Some(error.logged());
     let mut response = response.map(AnswerBody::whole);
     if let Error::CallerLeft(_) = error {

@@ -1,26 +1,25 @@
-//! What a key is told from others by where it must not be shown.
+//! The name of a secret wherever it must not be shown.
 
 use std::fmt;
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 
-/// The first 32 bits of an HMAC-SHA-256 of a key's bytes: enough to tell a handful of keys apart, and worth nothing to who
-/// would find a key by it.
+/// The first 32 bits of an HMAC-SHA-256 of a secret: enough to tell a handful of secrets apart, and too few to guess one by.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u32);
 
-/// What fingerprints are made with: those of one salt can be compared.
+/// The salt of fingerprints. Those with the same salt can be compared.
 pub struct Salt(Key);
 
 impl Salt {
-    /// This one, so that processes which have the same call a key the same. `printf %s "$KEY" | openssl dgst -sha256 -hmac
-    /// "$SALT"` shows a fingerprint as its first 8 digits.
+    /// Creates it from a text, so that processes with the same text give a secret the same fingerprint: the first 8 digits of
+    /// `printf %s "$API_KEY" | openssl dgst -sha256 -hmac "$SALT"`.
     #[must_use]
     pub fn new(salt: &str) -> Salt {
         Salt(Key::new(HMAC_SHA256, salt.as_bytes()))
     }
 
-    /// One that nobody knows.
+    /// Creates one at random.
     #[must_use]
     pub fn random() -> Salt {
         Salt(Key::new(HMAC_SHA256, uuid::Uuid::new_v4().as_bytes()))
@@ -40,8 +39,8 @@ impl fmt::Debug for Salt {
 }
 
 impl Fingerprint {
-    pub(super) fn of(key: &[u8], Salt(salt): &Salt) -> Fingerprint {
-        let signed = sign(salt, key);
+    pub(super) fn of(secret: &[u8], Salt(salt): &Salt) -> Fingerprint {
+        let signed = sign(salt, secret);
         let first = signed.as_ref().first_chunk().copied().unwrap_or_default();
         Fingerprint(u32::from_be_bytes(first))
     }

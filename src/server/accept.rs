@@ -14,14 +14,14 @@ use crate::caller::{Caller, Peer};
 use crate::event;
 use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
-use crate::proxy::generation::Current;
+use crate::proxy::generation::ActiveGeneration;
 use crate::tasks::Kind;
 use crate::transport::endpoint::Scheme;
 
 use super::bounds::BACKLOG;
 use super::capacity::{Capacity, ConnectionPermit};
 use super::connection;
-use super::socket::{Bound, Socket};
+use super::socket::{AsyncSocket, StdSocket};
 use super::stream::Stream;
 
 /// How long accepting pauses if the system has no descriptor or memory left. Connections wait in the queue meanwhile.
@@ -51,7 +51,7 @@ pub struct Acceptor {
     /// The listener's position among all.
     pub listener: usize,
     /// The listener's present configuration.
-    pub current: Arc<Current>,
+    pub active: Arc<ActiveGeneration>,
     /// The number of its open connections.
     pub open: Gauge,
     /// This worker's proxy.
@@ -62,7 +62,7 @@ impl Acceptor {
     /// Accepts from this worker's clone of the listening socket until the drain closes it, and then what is queued by then.
     ///
     /// If there is no permit, one connection waits for it here and the others in the queue.
-    pub async fn run(self, socket: Socket) {
+    pub async fn run(self, socket: AsyncSocket) {
         let mut draining = self.proxy.draining.clone();
         let closing = draining.closing();
         tokio::pin!(closing);
@@ -91,7 +91,7 @@ impl Acceptor {
                 Err(error) => pause_after(&error, &mut is_short).await,
             }
         }
-        let Ok(socket) = socket.into_bound() else { return };
+        let Ok(socket) = socket.into_std() else { return };
         while let Some((stream, peer)) = queued(&socket) {
             if self.is_trusted(peer, &mut outsider_logged) {
                 let permit = self.capacity.permit(self.listener, peer).await;
@@ -103,7 +103,7 @@ impl Acceptor {
     /// Returns whether anything is read from this peer. One from outside `trusted_peers` can be no tenant, so its connection is
     /// closed before it takes a permit.
     fn is_trusted(&self, peer: Peer, logged: &mut Option<Instant>) -> bool {
-        if self.current.load().listener.trusts(peer) {
+        if self.active.load().listener.trusts(peer) {
             return true;
         }
         self.proxy.sinks.metrics.closed(CloseReason::Outsider);
@@ -139,12 +139,12 @@ impl Acceptor {
     }
 
     fn serve(&self, stream: Stream, peer: Peer, permit: ConnectionPermit) {
-        let (current, proxy) = (Arc::clone(&self.current), Arc::clone(&self.proxy));
+        let (active, proxy) = (Arc::clone(&self.active), Arc::clone(&self.proxy));
         let activity = Arc::clone(permit.activity());
         let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
         let caller = Arc::new(Caller { peer, scheme });
         // Boxed, because a future that wraps another holds its memory twice.
-        let served = Box::pin(connection::serve(stream, caller, activity, current, proxy, self.tls.clone()));
+        let served = Box::pin(connection::serve(stream, caller, activity, active, proxy, self.tls.clone()));
         let open = self.open.open();
         self.proxy.tasks.spawn(Kind::Connection, async move {
             served.await;
@@ -155,7 +155,7 @@ impl Acceptor {
 
 /// Returns a connection that is already in the queue. The system is asked, because the runtime learns of one only when it next
 /// waits.
-fn queued(socket: &Bound) -> Option<(Stream, Peer)> {
+fn queued(socket: &StdSocket) -> Option<(Stream, Peer)> {
     loop {
         match socket.accept_queued() {
             Ok(accepted) => return Some(accepted),

@@ -79,7 +79,7 @@ impl Activity {
             self.first_request.set();
         }
         self.begin_work();
-        RequestGuard(Arc::new(Request {
+        RequestGuard(Arc::new(RequestState {
             activity: Arc::clone(self),
             is_uploading: AtomicBool::new(false),
             is_answered: AtomicBool::new(false),
@@ -170,14 +170,14 @@ impl Activity {
 
 /// A request that is being served, shared by its guard and its body.
 #[derive(Debug)]
-struct Request {
+struct RequestState {
     activity: Arc<Activity>,
     is_uploading: AtomicBool,
     /// Whether the head of its answer is there; the rest of its body is discarded.
     is_answered: AtomicBool,
 }
 
-impl Request {
+impl RequestState {
     fn set_uploading(&self, is_uploading: bool) {
         if self.is_answered.load(Ordering::Relaxed)
             || self.is_uploading.swap(is_uploading, Ordering::Relaxed) == is_uploading
@@ -194,7 +194,7 @@ impl Request {
 
 /// A guard held while a request is served, until the head of its answer is there.
 #[derive(Debug)]
-pub struct RequestGuard(Arc<Request>);
+pub struct RequestGuard(Arc<RequestState>);
 
 impl RequestGuard {
     /// Wraps the request's body, so that waiting for more of it is noted.
@@ -220,7 +220,7 @@ impl Drop for RequestGuard {
 #[derive(Debug)]
 pub struct Upload<B> {
     body: B,
-    request: Arc<Request>,
+    request: Arc<RequestState>,
 }
 
 impl<B: Body + Unpin> Body for Upload<B> {

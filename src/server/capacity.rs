@@ -20,8 +20,12 @@ use super::activity::Activity;
 /// The most connections of a process, however many files it may have open.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// Files that are open for other things: probes (as many as the admin listener serves), listeners, logs, runtimes.
+/// Files that are open for other things: probes (as many as the admin listener serves), listeners, logs, and the runtimes of the
+/// process and of one worker.
 const RESERVED_FILES: usize = 128;
+
+/// Files of each further worker beside its handles on the listeners: those of its runtime.
+const WORKER_FILES: usize = 4;
 
 /// The limit of open files that is assumed if the system does not tell it.
 const DEFAULT_OPEN_FILES: usize = 1024;
@@ -95,10 +99,11 @@ impl Capacity {
     /// Creates the permits of a process: for half of the files that it may have open beside the reserved ones, for a quarter of
     /// its memory, at most 10,000. Raises the soft limit of open files for them as far as the hard one allows.
     #[must_use]
-    pub fn of_process(listeners: usize, with_tls: bool, available_memory: u64) -> Capacity {
-        let wanted = u64::try_from(2 * MAX_CONNECTIONS + RESERVED_FILES).unwrap_or(u64::MAX);
+    pub fn of_process(listeners: usize, workers: usize, with_tls: bool, available_memory: u64) -> Capacity {
+        let reserved = reserved_files(listeners, workers);
+        let wanted = u64::try_from(2 * MAX_CONNECTIONS + reserved).unwrap_or(u64::MAX);
         let open_files = rlimit::increase_nofile_limit(wanted).ok().and_then(|limit| usize::try_from(limit).ok());
-        let by_files = open_files.unwrap_or(DEFAULT_OPEN_FILES).saturating_sub(RESERVED_FILES) / 2;
+        let by_files = open_files.unwrap_or(DEFAULT_OPEN_FILES).saturating_sub(reserved) / 2;
         let each = if with_tls { TLS_BYTES } else { PLAIN_BYTES };
         let by_memory = usize::try_from(available_memory / 4 / each).unwrap_or(MAX_CONNECTIONS);
         Capacity::new(listeners, by_files.min(by_memory).clamp(1, MAX_CONNECTIONS))
@@ -159,6 +164,11 @@ impl Capacity {
             let _evicted = self.evict_for(listener, peer);
         }
     }
+}
+
+/// Returns how many files may be open for other things than connections.
+fn reserved_files(listeners: usize, workers: usize) -> usize {
+    RESERVED_FILES + workers.saturating_sub(1) * (WORKER_FILES + listeners)
 }
 
 impl Shared {
@@ -304,10 +314,16 @@ mod tests {
     }
 
     #[test]
+    fn files_are_reserved_for_what_each_worker_has_open() {
+        assert_eq!(reserved_files(2, 1), RESERVED_FILES);
+        assert_eq!(reserved_files(2, 256), RESERVED_FILES + 255 * (WORKER_FILES + 2));
+    }
+
+    #[test]
     fn memory_bounds_the_permits() {
-        assert_eq!(Capacity::of_process(1, false, 0).max(), 1);
-        let small = Capacity::of_process(1, false, 1 << 20).max();
+        assert_eq!(Capacity::of_process(1, 1, false, 0).max(), 1);
+        let small = Capacity::of_process(1, 1, false, 1 << 20).max();
         assert_eq!(small, 4);
-        assert!(Capacity::of_process(1, true, 1 << 20).max() < small);
+        assert!(Capacity::of_process(1, 1, true, 1 << 20).max() < small);
     }
 }

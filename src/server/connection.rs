@@ -8,7 +8,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::caller::Caller;
 use crate::event;
 use crate::proxy::Proxy;
-use crate::proxy::generation::Current;
+use crate::proxy::generation::ActiveGeneration;
 
 use super::activity::Activity;
 use super::bounds::FIRST_REQUEST_GRACE;
@@ -21,7 +21,7 @@ pub async fn serve(
     stream: Stream,
     caller: Arc<Caller>,
     activity: Arc<Activity>,
-    current: Arc<Current>,
+    active: Arc<ActiveGeneration>,
     proxy: Arc<Proxy>,
     tls: Option<TlsAcceptor>,
 ) {
@@ -29,11 +29,11 @@ pub async fn serve(
         tracing::debug!(event = event::CONNECTION_FAILED, peer = %caller.peer, %error, "the caller hung up before it was served");
         return;
     }
-    let stream = with_write_timeout(stream, current.load().snapshot.caller_idle);
+    let stream = with_write_timeout(stream, active.load().snapshot.caller_idle);
     match tls {
-        None => http1::serve(stream, &caller, &activity, &current, &proxy).await,
+        None => http1::serve(stream, &caller, &activity, &active, &proxy).await,
         // In a box, so that plain connections do not pay for its size.
-        Some(tls) => Box::pin(serve_tls(tls, stream, caller, activity, current, proxy)).await,
+        Some(tls) => Box::pin(serve_tls(tls, stream, caller, activity, active, proxy)).await,
     }
 }
 
@@ -42,7 +42,7 @@ async fn serve_tls(
     stream: TimedStream,
     caller: Arc<Caller>,
     activity: Arc<Activity>,
-    current: Arc<Current>,
+    active: Arc<ActiveGeneration>,
     proxy: Arc<Proxy>,
 ) {
     let mut draining = proxy.draining.clone();
@@ -57,7 +57,7 @@ async fn serve_tls(
             tracing::debug!(event = event::CONNECTION_HANDSHAKE_FAILED, peer = %caller.peer, "the drain aborted a TLS handshake");
             return;
         }
-        () = late_or_evicted(&activity, &current, &proxy) => {
+        () = late_or_evicted(&activity, &active, &proxy) => {
             tracing::debug!(
                 event = event::CONNECTION_HANDSHAKE_FAILED,
                 peer = %caller.peer,
@@ -74,8 +74,8 @@ async fn serve_tls(
         }
     };
     if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
-        http2::serve(stream, caller, activity, current, proxy).await;
+        http2::serve(stream, caller, activity, active, proxy).await;
     } else {
-        http1::serve(stream, &caller, &activity, &current, &proxy).await;
+        http1::serve(stream, &caller, &activity, &active, &proxy).await;
     }
 }

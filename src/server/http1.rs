@@ -20,7 +20,7 @@ use crate::event;
 use crate::proxy::Proxy;
 use crate::proxy::answer::AnswerBody;
 use crate::proxy::delivery::Deliveries;
-use crate::proxy::generation::Current;
+use crate::proxy::generation::ActiveGeneration;
 use crate::proxy::payload::{DISCARD_BYTES, DISCARD_TIME};
 
 use super::activity::Activity;
@@ -36,7 +36,7 @@ pub async fn serve<S: Connection>(
     mut stream: S,
     caller: &Caller,
     activity: &Arc<Activity>,
-    current: &Arc<Current>,
+    active: &Arc<ActiveGeneration>,
     proxy: &Arc<Proxy>,
 ) {
     let closing_answer = AtomicBool::new(false);
@@ -46,7 +46,7 @@ pub async fn serve<S: Connection>(
         let (closing_answer, deliveries) = (&closing_answer, Arc::clone(&deliveries));
         let version = request.version();
         async move {
-            let mut response = proxy.handle(current, caller, request.map(|body| guard.upload(body))).await;
+            let mut response = proxy.handle(active, caller, request.map(|body| guard.upload(body))).await;
             if version == Version::HTTP_10 {
                 adapt_to_http10(&mut response);
             }
@@ -60,7 +60,7 @@ pub async fn serve<S: Connection>(
     // A caller that has sent everything may end its sending side, and still waits for its answer.
     server.half_close(true);
     // Runs from the end of one request to the end of the next head.
-    server.timer(TokioTimer::new()).header_read_timeout(current.load().snapshot.caller_idle);
+    server.timer(TokioTimer::new()).header_read_timeout(active.load().snapshot.caller_idle);
     let ended = {
         let connection =
             server.serve_connection(TokioIo::new(Monitor::new(&mut stream, Arc::clone(&deliveries))), service);
@@ -89,7 +89,7 @@ pub async fn serve<S: Connection>(
                     () = unused => return,
                 }
             }
-            () = late_or_evicted(activity, current, proxy) => {
+            () = late_or_evicted(activity, active, proxy) => {
                 tracing::debug!(
                     event = event::CONNECTION_CLOSED,
                     peer = %caller.peer,

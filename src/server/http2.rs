@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::caller::Caller;
 use crate::event;
 use crate::proxy::Proxy;
-use crate::proxy::generation::Current;
+use crate::proxy::generation::ActiveGeneration;
 
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
@@ -49,11 +49,16 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 const EVICTION_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Serves a connection to its end.
-pub async fn serve<S>(stream: S, caller: Arc<Caller>, activity: Arc<Activity>, current: Arc<Current>, proxy: Arc<Proxy>)
-where
+pub async fn serve<S>(
+    stream: S,
+    caller: Arc<Caller>,
+    activity: Arc<Activity>,
+    active: Arc<ActiveGeneration>,
+    proxy: Arc<Proxy>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let idle = activity.idle_timeout(current.load().snapshot.caller_idle);
+    let idle = activity.idle_timeout(active.load().snapshot.caller_idle);
     let mut draining = proxy.draining.clone();
     let mut server = http2::Builder::new(proxy.tasks.clone());
     server
@@ -69,9 +74,9 @@ where
         .keep_alive_timeout(PING_TIMEOUT);
     let service = service_fn(|request: Request<Incoming>| {
         let guard = activity.begin_request();
-        let (caller, current, proxy) = (Arc::clone(&caller), Arc::clone(&current), Arc::clone(&proxy));
+        let (caller, active, proxy) = (Arc::clone(&caller), Arc::clone(&active), Arc::clone(&proxy));
         async move {
-            let response = proxy.handle(&current, &caller, request.map(|body| guard.upload(body))).await;
+            let response = proxy.handle(&active, &caller, request.map(|body| guard.upload(body))).await;
             Ok::<_, Infallible>(response.map(|body| guard.download(body)))
         }
     });
@@ -95,7 +100,7 @@ where
             connection.as_mut().graceful_shutdown();
             timeout(SHUTDOWN_TIMEOUT, connection).await.unwrap_or(Ok(()))
         }
-        () = late_or_evicted(&activity, &current, &proxy) => {
+        () = late_or_evicted(&activity, &active, &proxy) => {
             connection.as_mut().graceful_shutdown();
             loop {
                 match timeout(EVICTION_TIMEOUT, connection.as_mut()).await {

@@ -11,23 +11,23 @@ use super::stream::Stream;
 
 /// A listening socket that no runtime has yet. Its clones share one queue.
 #[derive(Debug)]
-pub enum Bound {
+pub enum StdSocket {
     /// Over TCP.
     Tcp(std::net::TcpListener),
     /// At a Unix path.
     Unix(std::os::unix::net::UnixListener),
 }
 
-impl Bound {
+impl StdSocket {
     /// Returns another handle on the same queue.
     ///
     /// # Errors
     ///
     /// If the process may have no more files open.
-    pub fn try_clone(&self) -> io::Result<Bound> {
+    pub fn try_clone(&self) -> io::Result<StdSocket> {
         match self {
-            Bound::Tcp(socket) => socket.try_clone().map(Bound::Tcp),
-            Bound::Unix(socket) => socket.try_clone().map(Bound::Unix),
+            StdSocket::Tcp(socket) => socket.try_clone().map(StdSocket::Tcp),
+            StdSocket::Unix(socket) => socket.try_clone().map(StdSocket::Unix),
         }
     }
 
@@ -39,12 +39,12 @@ impl Bound {
     /// descriptors or memory.
     pub fn accept_queued(&self) -> io::Result<(Stream, Peer)> {
         match self {
-            Bound::Tcp(socket) => {
+            StdSocket::Tcp(socket) => {
                 let (stream, address) = socket.accept()?;
                 stream.set_nonblocking(true)?;
                 Ok((Stream::Left(TcpStream::from_std(stream)?), Peer::at(address)))
             }
-            Bound::Unix(socket) => {
+            StdSocket::Unix(socket) => {
                 let (stream, _) = socket.accept()?;
                 stream.set_nonblocking(true)?;
                 Ok(unix(UnixStream::from_std(stream)?))
@@ -55,34 +55,34 @@ impl Bound {
 
 /// A listening socket of a runtime.
 #[derive(Debug)]
-pub enum Socket {
+pub enum AsyncSocket {
     /// Over TCP.
     Tcp(TcpListener),
     /// At a Unix path.
     Unix(UnixListener),
 }
 
-impl Socket {
+impl AsyncSocket {
     /// Registers a socket with the current runtime. Must be called inside one.
     ///
     /// # Errors
     ///
     /// If the runtime cannot watch it.
-    pub fn new(bound: Bound) -> io::Result<Socket> {
-        match bound {
-            Bound::Tcp(socket) => TcpListener::from_std(socket).map(Socket::Tcp),
-            Bound::Unix(socket) => UnixListener::from_std(socket).map(Socket::Unix),
+    pub fn from_std(socket: StdSocket) -> io::Result<AsyncSocket> {
+        match socket {
+            StdSocket::Tcp(socket) => TcpListener::from_std(socket).map(AsyncSocket::Tcp),
+            StdSocket::Unix(socket) => UnixListener::from_std(socket).map(AsyncSocket::Unix),
         }
     }
 
     /// Accepts the next connection of the queue, and returns it with its peer.
     pub fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
         Poll::Ready(Ok(match self {
-            Socket::Tcp(socket) => {
+            AsyncSocket::Tcp(socket) => {
                 let (stream, address) = ready!(socket.poll_accept(context))?;
                 (Stream::Left(stream), Peer::at(address))
             }
-            Socket::Unix(socket) => {
+            AsyncSocket::Unix(socket) => {
                 // The address is ignored: nearly every caller's own socket has no name.
                 let (stream, _) = ready!(socket.poll_accept(context))?;
                 unix(stream)
@@ -95,10 +95,10 @@ impl Socket {
     /// # Errors
     ///
     /// If the system does not let go of it.
-    pub fn into_bound(self) -> io::Result<Bound> {
+    pub fn into_std(self) -> io::Result<StdSocket> {
         match self {
-            Socket::Tcp(socket) => socket.into_std().map(Bound::Tcp),
-            Socket::Unix(socket) => socket.into_std().map(Bound::Unix),
+            AsyncSocket::Tcp(socket) => socket.into_std().map(StdSocket::Tcp),
+            AsyncSocket::Unix(socket) => socket.into_std().map(StdSocket::Unix),
         }
     }
 }

@@ -99,3 +99,40 @@ impl TenantState {
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::super::{Amount, Per, State, ready};
+    use super::*;
+
+    #[test]
+    fn a_request_that_in_flight_refuses_stays_counted_by_requests_and_a_permit_that_is_dropped_admits_another() {
+        let [one, three] = [1, 3].map(NonZeroU32::new);
+        let rate = three.map(|three| Rate { amount: three, per: Per::Minute, burst: three });
+        let limits = Limits { requests: rate, in_flight: one, ..Limits::default() };
+        let now = Instant::now();
+        let tenant = State::new(1 << 20, 10).tenant("billing", &limits, now);
+        let admit = |now| {
+            let mut remaining = Remaining::default();
+            let admitted = ready(tenant.admit(&limits, now, &mut remaining)).map_err(|error| match error {
+                AdmitError::OverLimit(over) => over,
+                AdmitError::Unavailable(unavailable) => match unavailable {},
+            });
+            let left = remaining.iter().map(|(limit, Amount { count, .. })| (limit, count)).collect::<Vec<_>>();
+            (admitted, left)
+        };
+        let (permit, left) = admit(now);
+        assert_eq!(left, [(Limit::Requests, 2), (Limit::InFlight, 0)]);
+        let (refused, left) = admit(now);
+        assert_eq!(refused.unwrap_err(), OverLimit { limit: Limit::InFlight, retry_after: 1 });
+        assert_eq!(left, [(Limit::Requests, 1), (Limit::InFlight, 0)]);
+        drop(permit);
+        assert!(admit(now).0.is_ok());
+        let (refused, left) = admit(now + Duration::from_millis(500));
+        let over = OverLimit { limit: Limit::Requests, retry_after: 20 };
+        assert_eq!(refused.unwrap_err(), over, "of 19.5 seconds, the rest of the last one is waited for, too");
+        assert_eq!(left, [(Limit::Requests, 0)]);
+    }
+}

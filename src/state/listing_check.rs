@@ -29,7 +29,7 @@ pub enum ListingCheckState {
     /// A start is being looked up.
     Looking {
         /// The result of the last look-up.
-        last: Option<&'static str>,
+        last: Option<NotFound>,
     },
     /// A start was found.
     Proven {
@@ -41,10 +41,74 @@ pub enum ListingCheckState {
     /// A start was not found.
     Failed {
         /// The result of the last look-up.
-        last: Option<&'static str>,
+        last: Option<NotFound>,
         /// When the check gave up.
         at: Instant,
     },
+}
+
+/// The result of a look-up that did not find the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotFound {
+    /// No filter finds it.
+    NotListed,
+    /// A look-up failed.
+    Failed(LookupFailure),
+}
+
+impl NotFound {
+    /// Returns its name in the log and in `/readyz?verbose`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            NotFound::NotListed => "none",
+            NotFound::Failed(failure) => failure.code(),
+        }
+    }
+}
+
+/// The reason why a look-up at the upstream failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookupFailure {
+    /// There is no API key to ask with.
+    NoCredential,
+    /// The upstream could not be reached.
+    Unreachable,
+    /// The connection broke before the answer's end.
+    Broke,
+    /// No answer came in time.
+    Timeout,
+    /// The upstream answered with an error.
+    Refused,
+    /// The upstream does not let the credential list executions.
+    Denied,
+    /// The upstream refuses the filters.
+    Rejected,
+    /// The answer is not a listing.
+    Unreadable,
+    /// The upstream ignores the filters.
+    Unfiltered,
+    /// The upstream no longer takes the filter that is known to find executions.
+    Unproven,
+}
+
+impl LookupFailure {
+    /// Returns its name in spans, in the log and in `/readyz?verbose`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            LookupFailure::NoCredential => "no-key",
+            LookupFailure::Unreachable => "unreachable",
+            LookupFailure::Broke => "broke",
+            LookupFailure::Timeout => "timeout",
+            LookupFailure::Refused => "refused",
+            LookupFailure::Denied => "denied",
+            LookupFailure::Rejected => "rejected",
+            LookupFailure::Unreadable => "unreadable",
+            LookupFailure::Unfiltered => "unfiltered",
+            LookupFailure::Unproven => "unproven",
+        }
+    }
 }
 
 impl ListingCheck {
@@ -81,7 +145,7 @@ impl ListingCheck {
     }
 
     /// Records the result of a look-up that did not find the start.
-    pub fn not_found(&self, last: &'static str) {
+    pub fn not_found(&self, last: NotFound) {
         *self.lock() = ListingCheckState::Looking { last: Some(last) };
     }
 
@@ -91,11 +155,11 @@ impl ListingCheck {
     }
 
     /// Gives up. Returns the result of the last look-up.
-    pub fn fail(&self, now: Instant) -> &'static str {
+    pub fn fail(&self, now: Instant) -> NotFound {
         let mut state = self.lock();
         let last = if let ListingCheckState::Looking { last } = *state { last } else { None };
         *state = ListingCheckState::Failed { last, at: now };
-        last.unwrap_or("none")
+        last.unwrap_or(NotFound::NotListed)
     }
 
     fn lock(&self) -> MutexGuard<'_, ListingCheckState> {
@@ -118,10 +182,11 @@ mod tests {
     #[test]
     fn one_start_is_looked_for_at_a_time_and_another_a_while_after_none_was_found() {
         let (check, start) = (ListingCheck::default(), Instant::now());
+        let denied = NotFound::Failed(LookupFailure::Denied);
         assert!(check.is_due(start) && check.begin(start));
         assert!(!check.is_due(start) && !check.begin(start + COOLDOWN));
-        check.not_found("denied");
-        assert_eq!(check.fail(start), "denied");
+        check.not_found(denied);
+        assert_eq!(check.fail(start), denied);
         assert_eq!(check.filter(), None);
         assert!(!check.begin(start + COOLDOWN - Duration::from_secs(1)));
         assert!(check.begin(start + COOLDOWN));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::http::uri::PathAndQuery;
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -22,19 +23,19 @@ use crate::event;
 use crate::tasks::Tasks;
 
 /// Requests whose spans wait: about 3 MiB.
-const WAITING: usize = 2048;
+const QUEUE_CAPACITY: usize = 2048;
 /// Requests whose spans leave together.
-const BATCH: usize = 512;
+const BATCH_SIZE: usize = 512;
 /// How long the first of a batch waits for the others.
-const GATHER: Duration = Duration::from_secs(1);
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the collector may take for one attempt.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a batch is sent at most.
-const ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 /// The longest wait between two attempts, whatever `Retry-After` says.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// How long the drain waits for what is left.
-const FLUSH: Duration = Duration::from_secs(3);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where the spans of a request are put.
 #[derive(Debug)]
@@ -87,6 +88,7 @@ impl Queue {
 #[derive(Debug)]
 pub struct Exporter {
     client: Client,
+    target: PathAndQuery,
     queue: mpsc::Receiver<Vec<Bytes>>,
     counts: Arc<Counts>,
     resource: Resource,
@@ -131,15 +133,15 @@ impl Failure {
         let doubled = Duration::from_secs(1 << attempt.min(5));
         // Spread by half, or gateways that were refused together would come again together.
         let spread = doubled / 2 + doubled.mul_f32(f32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0) / 2;
-        Some(asked.unwrap_or(spread).min(LONGEST_WAIT))
+        Some(asked.unwrap_or(spread).min(MAX_WAIT))
     }
 }
 
 impl Exporter {
     /// A queue, and what sends from it as this service.
     #[must_use]
-    pub fn new(client: Client, service_name: &str) -> (Queue, Exporter) {
-        let (sender, queue) = mpsc::channel(WAITING);
+    pub fn new(client: Client, target: PathAndQuery, service_name: &str) -> (Queue, Exporter) {
+        let (sender, queue) = mpsc::channel(QUEUE_CAPACITY);
         let counts = Arc::<Counts>::default();
         let attributes = vec![
             attribute("service.name", service_name),
@@ -148,7 +150,7 @@ impl Exporter {
         ];
         let (resource, batch) = (Resource { attributes }, Vec::new());
         let queue_end = Queue { sender, counts: Arc::clone(&counts) };
-        (queue_end, Exporter { client, queue, counts, resource, batch, episode: None, known: 0 })
+        (queue_end, Exporter { client, target, queue, counts, resource, batch, episode: None, known: 0 })
     }
 
     /// Sends until it is told to flush.
@@ -168,7 +170,7 @@ impl Exporter {
         let mut flushing = false;
         loop {
             if flushing {
-                while self.batch.len() < BATCH
+                while self.batch.len() < BATCH_SIZE
                     && let Ok(spans) = self.queue.try_recv()
                 {
                     self.batch.push(spans);
@@ -191,12 +193,12 @@ impl Exporter {
 
     /// Fills the batch. What it holds stays when this is interrupted.
     async fn gather(&mut self) {
-        if self.batch.is_empty() && self.queue.recv_many(&mut self.batch, BATCH).await == 0 {
+        if self.batch.is_empty() && self.queue.recv_many(&mut self.batch, BATCH_SIZE).await == 0 {
             return;
         }
-        let deadline = Instant::now() + GATHER;
-        while self.batch.len() < BATCH {
-            let room = BATCH - self.batch.len();
+        let deadline = Instant::now() + FLUSH_INTERVAL;
+        while self.batch.len() < BATCH_SIZE {
+            let room = BATCH_SIZE - self.batch.len();
             match timeout_at(deadline, self.queue.recv_many(&mut self.batch, room)).await {
                 Err(_) | Ok(0) => return,
                 Ok(_) => {}
@@ -209,7 +211,7 @@ impl Exporter {
         let spans: Vec<Bytes> = self.batch.drain(..).flatten().collect();
         let count = spans.len();
         let body = Bytes::from(self.request(spans).encode_to_vec());
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let failure = match self.attempt(body.clone()).await {
                 Ok(rejected) => {
                     Counts::add(&self.counts.sent, count.saturating_sub(rejected));
@@ -219,7 +221,7 @@ impl Exporter {
                 }
                 Err(failure) => failure,
             };
-            let wait = failure.wait(attempt).filter(|_| !*flushing && attempt + 1 < ATTEMPTS);
+            let wait = failure.wait(attempt).filter(|_| !*flushing && attempt + 1 < MAX_ATTEMPTS);
             if wait.is_none() {
                 Counts::add(&self.counts.dropped, count);
             }
@@ -243,16 +245,17 @@ impl Exporter {
     /// Every 2xx takes the batch, whatever its body: collectors, and proxies before them, answer 202 or 204, with JSON or with
     /// nothing.
     async fn attempt(&self, body: Bytes) -> Result<usize, Failure> {
-        let answer = match self.client.post("application/x-protobuf", body, PATIENCE).await {
+        let question = client::post(&self.target, "application/x-protobuf", body);
+        let answer = match self.client.send(question, ATTEMPT_TIMEOUT).await {
             Ok(answer) => answer,
             Err(client::Error::Incomplete(status, _)) if status.is_success() => return Ok(0),
             Err(client::Error::Incomplete(status, _)) => return Err(Failure::Status(status, None)),
             Err(error) => return Err(error.into()),
         };
-        if !answer.status.is_success() {
-            return Err(Failure::Status(answer.status, retry_after(&answer.headers)));
+        if !answer.status().is_success() {
+            return Err(Failure::Status(answer.status(), retry_after(answer.headers())));
         }
-        let partial = Response::decode(answer.body).ok().and_then(|response| response.partial_success);
+        let partial = Response::decode(answer.into_body()).ok().and_then(|response| response.partial_success);
         let rejected = partial.map_or(0, |partial| partial.rejected_spans);
         Ok(usize::try_from(rejected).unwrap_or(0))
     }
@@ -290,7 +293,7 @@ impl Exporting {
     pub async fn flush(self) {
         drop(self.flush);
         // Nothing is ever sent: the channel closes when the exporter has ended.
-        drop(timeout(FLUSH, self.flushed).await);
+        drop(timeout(FLUSH_TIMEOUT, self.flushed).await);
         let (dropped, unsent) = (self.counts.dropped.load(Ordering::Relaxed), self.counts.left());
         if dropped > 0 || unsent > 0 {
             tracing::warn!(

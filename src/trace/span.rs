@@ -4,10 +4,10 @@
 use hyper::{Method, Version};
 
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
-use super::{Exchange, Place, Recording};
+use super::{ClientSpan, PeerAttributes, Recording};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
-use crate::facts::{Facts, LookupOutcome, Outcome};
+use crate::facts::{ErrorCode, Facts, LookupOutcome, Outcome};
 use crate::state::IdempotencyOutcome;
 use crate::transport::endpoint::Scheme;
 
@@ -17,11 +17,11 @@ pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
 /// How much of a path is shown, in bytes: longer ones are no operation's.
 const LONGEST_PATH: usize = 256;
 
-/// The span of the request, and one for each exchange with the upstream.
-pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &Place) -> Vec<Span> {
-    let exchanges = recording.exchanges();
+/// The span of the request, and one for each span with the upstream.
+pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &PeerAttributes) -> Vec<Span> {
+    let client_spans = recording.client_spans();
     let mut spans = vec![server(facts, recording)];
-    spans.extend(exchanges.iter().map(|exchange| client(exchange, recording, upstream)));
+    spans.extend(client_spans.iter().map(|span| client(span, recording, upstream)));
     spans
 }
 
@@ -38,9 +38,10 @@ fn server(facts: &Facts, recording: &Recording) -> Span {
     let status = Some(facts.status).filter(|status| *status != 0);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status)));
     let cut_off = (status.is_none() && facts.outcome == Outcome::Unknown).then_some("cut-off");
-    let broke_off = facts.error.filter(|_| status.is_some_and(|status| status < 400));
+    let code = facts.error.map(ErrorCode::code);
+    let broke_off = code.filter(|_| status.is_some_and(|status| status < 400));
     let failed = status.filter(|status| *status >= 500).map(|status| status.to_string());
-    let error = failed.map(|status| facts.error.map_or(status, str::to_owned));
+    let error = failed.map(|status| code.map_or(status, str::to_owned));
     let error = error.or_else(|| broke_off.or(cut_off).map(str::to_owned));
     own(facts, &mut attributes);
     let name = if method == "_OTHER" { "HTTP" } else { method };
@@ -70,45 +71,48 @@ fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
 /// What is the gateway's own to tell, under the names of the log.
 fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     let digest = facts.idempotency.map(|digest| digest.to_string());
+    let code = facts.error.map(ErrorCode::code);
+    let execution_id = facts.execution_id.map(|id| id.to_string());
     let named = [
         ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
         ("asteroid_gateway.tenant", facts.tenant.as_deref()),
         ("asteroid_gateway.operation", facts.operation.map(Operation::name)),
-        ("asteroid_gateway.agent_id", facts.agent_id.as_deref()),
-        ("asteroid_gateway.workflow_id", facts.workflow_id.as_deref()),
         ("asteroid_gateway.credential", facts.credential.as_deref()),
-        ("asteroid_gateway.outcome", Some(facts.outcome.name())),
-        ("asteroid_gateway.error", facts.error),
+        ("asteroid_gateway.outcome", Some(facts.outcome.code())),
+        ("asteroid_gateway.error", code),
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
         ("asteroid_gateway.idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code)),
         ("asteroid_gateway.looked_up", facts.lookup.map(LookupOutcome::code)),
-        ("asteroid_gateway.execution_id", facts.execution_id.as_deref()),
+        ("asteroid_gateway.execution_id", execution_id.as_deref()),
     ];
     attributes.extend(named.iter().filter_map(|(name, value)| value.map(|value| attribute(name, value))));
+    attributes.extend(
+        facts.id.as_ref().map(|(name, id)| attribute(&format!("asteroid_gateway.{}", name.code()), id.as_str())),
+    );
     attributes.extend(facts.replayed.then(|| attribute("asteroid_gateway.replayed", true)));
     attributes.push(attribute("asteroid_gateway.delivered", facts.delivered));
 }
 
-fn client(exchange: &Exchange, recording: &Recording, upstream: &Place) -> Span {
-    let (method, original) = known(&exchange.method);
-    let version = exchange.answer.map_or(Version::HTTP_09, |(_, version)| version);
+fn client(span: &ClientSpan, recording: &Recording, upstream: &PeerAttributes) -> Span {
+    let (method, original) = known(&span.method);
+    let version = span.answer.map_or(Version::HTTP_09, |(_, version)| version);
     let mut attributes = http(method, original, version);
-    let url = format!("{}{}", upstream.origin, exchange.uri);
+    let url = format!("{}{}", upstream.origin, span.uri);
     attributes.push(attribute("url.full", url));
     attributes.push(attribute("server.address", upstream.host.as_str()));
     attributes.push(attribute("server.port", upstream.port));
-    let status = exchange.answer.map(|(status, _)| status);
+    let status = span.answer.map(|(status, _)| status);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status.as_u16())));
     let refused = status.filter(|status| status.as_u16() >= 400).map(|status| status.as_str().to_owned());
-    let cut_off = exchange.ended.is_none().then_some("cut-off");
-    let error = refused.or_else(|| exchange.error.or(cut_off).map(str::to_owned));
+    let cut_off = span.ended.is_none().then_some("cut-off");
+    let error = refused.or_else(|| span.error.or(cut_off).map(str::to_owned));
     Span {
         name: method.to_owned(),
         parent_span_id: recording.own.span_id.bytes().to_vec(),
-        span_id: exchange.id.bytes().to_vec(),
+        span_id: span.id.bytes().to_vec(),
         kind: Kind::Client.into(),
-        start_time_unix_nano: exchange.begun,
-        end_time_unix_nano: exchange.ended.unwrap_or_else(|| recording.clock.now()),
+        start_time_unix_nano: span.begun,
+        end_time_unix_nano: span.ended.unwrap_or_else(|| recording.clock.now()),
         ..common(recording, attributes, error, false)
     }
 }

@@ -179,7 +179,7 @@ fn show_no_key_over_http2(format: &str) {
     assert_eq!(execute(), 502);
     assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
     let output = gateway.stop().output;
-    assert!(output.contains("Headers { stream_id") && output.contains("key-refused"), "h2 tells, too: {output}");
+    assert!(output.contains("key-refused") && !output.contains("stream_id"), "the log has lines of h2: {output}");
     assert_clean("the log", &output);
 }
 
@@ -195,7 +195,7 @@ fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
         assert_answer_clean(&answer);
         assert_eq!(Caller::connect(address).execute("{}").status, 202);
         let output = gateway.stop().output;
-        assert!(output.contains("Headers { stream_id"), "h2 tells what quotes nobody: {output}");
+        assert!(!output.contains("stream_id"), "the log has lines of h2: {output}");
         assert_clean("the log", &output);
         let end: Vec<String> = KEY.bytes().skip(KEY.len() - 8).map(|byte| byte.to_string()).collect();
         assert!(!output.contains(&end.join(", ")), "the end of the key came in a PING: {output}");

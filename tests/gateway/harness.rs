@@ -47,40 +47,40 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// With the smallest configuration.
+    /// Starts a gateway with the smallest configuration.
     pub(crate) fn start() -> Pair {
         Pair::with("")
     }
 
-    /// With further sections of the configuration.
+    /// Starts a gateway with further sections of the configuration.
     pub(crate) fn with(sections: &str) -> Pair {
         Pair::configured(|smallest| smallest.with(sections))
     }
 
-    /// With further members of the listener.
+    /// Starts a gateway whose listener has further members.
     pub(crate) fn with_listener(members: &str) -> Pair {
         Pair::configured(|smallest| smallest.listener(members))
     }
 
-    /// With what becomes of the smallest configuration.
+    /// Starts a gateway with the configuration that a change makes of the smallest one.
     pub(crate) fn configured(change: impl FnOnce(Configuration) -> Configuration) -> Pair {
         let asteroid = Asteroid::start();
         let configuration = change(asteroid.configuration());
         Pair::run(asteroid, configuration)
     }
 
-    /// Over TLS, by which the simulator speaks HTTP/2; with further sections.
+    /// Starts a gateway with further sections, in front of a simulator over TLS, which then speaks HTTP/2.
     pub(crate) fn tls(sections: &str) -> Pair {
         Pair::before(Asteroid::start_tls("localhost"), sections)
     }
 
-    /// In front of this simulator, with further sections.
+    /// Starts a gateway with further sections, in front of this simulator.
     pub(crate) fn before(asteroid: Asteroid, sections: &str) -> Pair {
         let configuration = asteroid.configuration().with(sections);
         Pair::run(asteroid, configuration)
     }
 
-    /// With this configuration, beside a simulator that may be its upstream.
+    /// Starts a gateway with this configuration, beside a simulator that may be its upstream.
     pub(crate) fn run(asteroid: Asteroid, configuration: impl Display) -> Pair {
         Pair { gateway: Program::run(configuration), asteroid }
     }
@@ -95,7 +95,13 @@ impl Pair {
     }
 }
 
-/// A body as JSON.
+/// Checks all cases at the same time: for cases that mostly wait.
+pub(crate) fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    let check = &check;
+    std::thread::scope(|scope| cases.into_iter().for_each(|case| drop(scope.spawn(move || check(case)))));
+}
+
+/// Reads a body as JSON.
 pub(crate) fn json(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
 }

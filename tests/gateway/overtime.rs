@@ -6,7 +6,7 @@ use std::time::Duration;
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Pair, Program};
+use crate::harness::{Answer, Asteroid, EXECUTE, Pair, Program};
 
 /// A gateway with this time-out and these limits of its tenant, in front of an upstream over HTTP/1.1 or HTTP/2.
 fn pair(http2: bool, timeout: &str, limits: &str) -> Pair {
@@ -156,22 +156,24 @@ fn at_most_half_of_a_tenant_s_exchanges_are_read_on() {
 #[test]
 fn a_process_that_stood_still_finds_the_answer_that_came_meanwhile() {
     let timeout = Duration::from_secs(2);
-    for http2 in [false, true] {
-        for key in [None, Some("k")] {
-            let pair = pair(http2, "2s", "in_flight: 8");
-            pair.asteroid.next(json!({"then": "stall"}));
-            let mut caller = Caller::connect(pair.gateway.address());
-            let headers: Vec<_> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
-            caller.send_post(EXECUTE, &headers, b"{}");
-            pair.asteroid.wait_for_requests(1);
-            pair.gateway.signal("STOP");
-            pair.asteroid.clear_faults();
-            // The time-out passes while the process does not run.
-            std::thread::sleep(timeout + Duration::from_millis(200));
-            pair.gateway.signal("CONT");
-            let answer = caller.answer();
-            assert_eq!((answer.status, answer.header("execution-outcome")), (202, None), "{http2} {key:?}");
-        }
+    let begin = |(http2, key): (bool, Option<&str>)| {
+        let pair = pair(http2, "2s", "in_flight: 8");
+        pair.asteroid.next(json!({"then": "stall"}));
+        let mut caller = pair.caller();
+        let headers: Vec<_> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
+        caller.send_post(EXECUTE, &headers, b"{}");
+        pair.asteroid.wait_for_requests(1);
+        pair.gateway.signal("STOP");
+        pair.asteroid.clear_faults();
+        (format!("HTTP/2: {http2}, {key:?}"), pair, caller)
+    };
+    let stopped = [(false, None), (false, Some("k")), (true, None), (true, Some("k"))].map(begin);
+    // The time-out passes while none of the processes runs.
+    std::thread::sleep(timeout + Duration::from_millis(200));
+    for (case, pair, mut caller) in stopped {
+        pair.gateway.signal("CONT");
+        let answer = caller.answer();
+        assert_eq!((answer.status, answer.header("execution-outcome")), (202, None), "{case}");
     }
 }
 

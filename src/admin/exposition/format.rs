@@ -11,26 +11,30 @@ const PROMETHEUS: Offer = Offer { essence: "text/plain", version: Some("0.0.4") 
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ExpositionFormat {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// Prometheus's own, 0.0.4.
     Prometheus,
 }
 
-impl Form {
+impl ExpositionFormat {
     /// What a reader's headers ask for.
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Form {
-        if media_type::prefers(headers, OPEN_METRICS, PROMETHEUS) { Form::OpenMetrics } else { Form::Prometheus }
+    pub fn of(headers: &HeaderMap) -> ExpositionFormat {
+        if media_type::prefers(headers, OPEN_METRICS, PROMETHEUS) {
+            ExpositionFormat::OpenMetrics
+        } else {
+            ExpositionFormat::Prometheus
+        }
     }
 
     /// Its media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
-            Form::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Form::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            ExpositionFormat::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            ExpositionFormat::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
         }
     }
 }

@@ -15,7 +15,7 @@ pub fn tell(outcome: Outcome, headers: &mut HeaderMap) {
     // The upstream's own would be taken for the gateway's.
     headers.remove(NAME);
     if outcome == Outcome::Unknown {
-        headers.insert(NAME, HeaderValue::from_static(Outcome::Unknown.name()));
+        headers.insert(NAME, HeaderValue::from_static(Outcome::Unknown.code()));
         headers.remove(RETRY_AFTER);
     } else {
         round_retry_after(headers, SystemTime::now());

@@ -295,6 +295,7 @@ impl Entries {
         match end {
             Settlement::Free => self.change(digest, None),
             Settlement::As(state) => self.change(digest, Some(state)),
+            // A claim that is dropped brings no time with it.
             Settlement::Unknown { now } => {
                 let until = self.end(now.unwrap_or_else(Instant::now), bounds.retention);
                 self.change(digest, Some(ClaimState::Unknown { until }));

@@ -35,17 +35,17 @@ impl Asteroid {
         Asteroid::serve(LOOPBACK, None, false)
     }
 
-    /// With a certificate for this name from a CA of its own; over HTTP/2.
+    /// Starts one with a certificate for this name from a CA of its own; it speaks HTTP/2.
     pub(crate) fn start_tls(name: &str) -> Asteroid {
         Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), false)
     }
 
-    /// With a certificate for the name by which it is called, at this address.
+    /// Starts one at this address, with a certificate for the name by which it is called.
     pub(crate) fn start_tls_at(address: &str, name: &str) -> Asteroid {
         Asteroid::serve(address, Some((name.to_owned(), certificates(name))), false)
     }
 
-    /// The same over HTTP/1.1.
+    /// Starts one with a certificate that speaks HTTP/1.1 alone.
     pub(crate) fn start_tls_http1(name: &str) -> Asteroid {
         Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), true)
     }
@@ -72,7 +72,7 @@ impl Asteroid {
         Asteroid { simulator, address, certificates, runtime: handle, _stop: stop }
     }
 
-    /// Its base URL.
+    /// Returns its base URL.
     pub(crate) fn url(&self) -> String {
         match &self.certificates {
             None => format!("http://{}/agents/v2", self.address),
@@ -80,7 +80,7 @@ impl Asteroid {
         }
     }
 
-    /// The smallest configuration with it as the upstream.
+    /// Returns the smallest configuration of a gateway in front of it.
     pub(crate) fn configuration(&self) -> Configuration {
         let configuration = Configuration::for_upstream(&self.url());
         match &self.certificates {
@@ -89,7 +89,7 @@ impl Asteroid {
         }
     }
 
-    /// What `Host` must say.
+    /// Returns its address, as `Host` has it.
     pub(crate) fn authority(&self) -> String {
         self.address.to_string()
     }
@@ -102,7 +102,7 @@ impl Asteroid {
         self.simulator.requests()
     }
 
-    /// The starts among the requests.
+    /// Returns the starts among the requests.
     pub(crate) fn starts(&self) -> Vec<Received> {
         self.requests().into_iter().filter(|request| request.method == "POST").collect()
     }
@@ -112,7 +112,7 @@ impl Asteroid {
         request
     }
 
-    /// How many executions were started in all.
+    /// Returns how many executions were started in all.
     pub(crate) fn started(&self) -> usize {
         self.simulator.started_in_all()
     }
@@ -121,7 +121,7 @@ impl Asteroid {
         self.simulator.executions()
     }
 
-    /// Lets the next request fail; see the simulator's own help for what a fault is.
+    /// Lets the next request fail; the simulator's own help says what a fault is.
     pub(crate) fn next(&self, fault: Value) {
         let fault: Fault = serde_json::from_value(fault).unwrap();
         self.simulator.fail_next(1, fault);
@@ -177,7 +177,7 @@ impl Asteroid {
         self.runtime.block_on(arrived).expect("the requests arrive");
     }
 
-    /// A caller without the gateway between.
+    /// Connects a caller to it, without the gateway between.
     pub(crate) fn caller(&self) -> Caller {
         Caller::connect(self.address)
     }
@@ -189,7 +189,7 @@ impl Asteroid {
         caller.answer()
     }
 
-    /// What it shows over HTTP of the requests.
+    /// Returns what it shows of the requests over HTTP.
     pub(crate) fn shown(&self) -> String {
         let answer = self.caller().request("GET", "/_simulator/requests");
         assert_eq!(answer.status, 200);
@@ -197,7 +197,7 @@ impl Asteroid {
     }
 }
 
-/// A directory with `ca.pem`, and with `cert.pem` and `key.pem` for this name.
+/// Makes a directory with `ca.pem`, and with `cert.pem` and `key.pem` for this name.
 pub(crate) fn certificates(name: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -206,7 +206,7 @@ pub(crate) fn certificates(name: &str) -> TempDir {
     dir
 }
 
-/// An address at which every connection is refused. Its port is nobody else's as long as the socket is held: a port that
+/// Returns an address at which every connection is refused. No other process gets its port while the socket is held: a port that
 /// was only free a moment ago can be the next test's upstream.
 pub(crate) fn refusing() -> (SocketAddr, tokio::net::TcpSocket) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
@@ -214,7 +214,7 @@ pub(crate) fn refusing() -> (SocketAddr, tokio::net::TcpSocket) {
     (socket.local_addr().unwrap(), socket)
 }
 
-/// An address whose connections are never answered, as long as what comes with it is held.
+/// Returns an address whose connections are never answered while the values beside it are held.
 pub(crate) fn unreachable() -> (SocketAddr, Vec<Box<dyn Send>>) {
     let runtime = Builder::new_current_thread().enable_io().build().unwrap();
     let listener: TcpListener = runtime.block_on(async {

@@ -34,7 +34,7 @@ impl Configuration {
         }))
     }
 
-    /// The same in front of an upstream in cleartext, which has no path.
+    /// Creates the smallest configuration for an upstream in cleartext whose base URL has no path.
     pub(crate) fn for_address(upstream: SocketAddr) -> Configuration {
         Configuration::for_upstream(&format!("http://{upstream}"))
     }
@@ -186,7 +186,7 @@ pub(crate) fn replace_once(text: &str, from: &str, to: &str) -> String {
     text.replacen(from, to, 1)
 }
 
-/// Whether a change fails the test, and what it says.
+/// Checks that a change fails the test, and what it says.
 #[track_caller]
 fn assert_fails(change: impl FnOnce(Configuration) -> Configuration + std::panic::UnwindSafe, says: &str) {
     let failed = std::panic::catch_unwind(|| change(Configuration::smallest())).unwrap_err();

@@ -148,7 +148,7 @@ impl Gate {
         self.shared.tell(|state| state.refuses_newest = true);
     }
 
-    /// The smallest configuration with the upstream behind it.
+    /// Returns the smallest configuration of a gateway in front of it.
     pub(crate) fn configuration(&self) -> Configuration {
         Configuration::for_upstream(&format!("http://{}/agents/v2", self.shared.address))
     }

@@ -16,7 +16,7 @@ use super::caller::PATIENCE;
 use super::configuration::{configure, directory};
 use super::{Answer, Caller};
 
-/// The binary under test.
+/// Returns a command that runs the binary under test.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_asteroid-gateway"));
     // What the tests' own surroundings set must not configure the gateway.
@@ -52,29 +52,29 @@ pub(crate) struct Ended {
 }
 
 impl Program {
-    /// `run` with this configuration, in a [`directory`] of its own.
+    /// Runs `run` with this configuration, in a [`directory`] of its own, and waits until it has started.
     pub(crate) fn run(configuration: impl Display) -> Program {
         Program::run_with(configuration, &[], &[])
     }
 
-    /// The same with further arguments and environment variables.
+    /// Runs it with further arguments and environment variables.
     pub(crate) fn run_with(configuration: impl Display, arguments: &[&str], environment: &[(&str, &str)]) -> Program {
         let mut command = binary();
         command.arg("run").args(arguments).envs(environment.iter().copied());
         Program::configured(command, configuration)
     }
 
-    /// The same in a process whose open files the test can count, also where the test is not root.
+    /// Runs it in a process whose open files the test can count, even if the test is not root.
     pub(crate) fn run_watched(configuration: impl Display) -> Program {
         if is_root() { Program::run(configuration) } else { Program::run_under(configuration, &unprotected()) }
     }
 
-    /// The same in a process that may have this many files open.
+    /// Runs it in a process that may have this many files open.
     pub(crate) fn run_limited(configuration: impl Display, open_files: usize) -> Program {
         Program::run_under(configuration, &format!("ulimit -n {open_files}"))
     }
 
-    /// The same in a process that was prepared by these commands of the shell.
+    /// Runs it in a process that was prepared by these commands of the shell.
     pub(crate) fn run_under(configuration: impl Display, preparation: &str) -> Program {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{preparation} && exec \"$@\"")).arg("sh");
@@ -92,7 +92,7 @@ impl Program {
         program
     }
 
-    /// `run` that is not waited for: it may not get to listen.
+    /// Runs `run` without waiting for it: it may not get to listen.
     pub(crate) fn try_run(configuration: impl Display) -> Program {
         let dir = directory(configuration);
         let mut command = binary();
@@ -100,7 +100,7 @@ impl Program {
         Program::start(command, dir)
     }
 
-    /// Any command of the program.
+    /// Starts any command of the program.
     pub(crate) fn start(mut command: Command, dir: TempDir) -> Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -111,28 +111,28 @@ impl Program {
         Program { child, lines, readers, addresses: Vec::new(), admin: None, dir }
     }
 
-    /// Where the first listener is.
+    /// Returns the address of the first listener over TCP.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    /// How much memory it has, in bytes.
+    /// Returns how many bytes of memory it has.
     pub(crate) fn memory(&self) -> usize {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Where the listeners over TCP are.
+    /// Returns the addresses of the listeners over TCP.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Where the admin listener is.
+    /// Returns the address of the admin listener.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin.unwrap()
     }
@@ -142,17 +142,17 @@ impl Program {
         Caller::connect(self.admin_address())
     }
 
-    /// Asks the admin listener.
+    /// Sends a GET to the admin listener.
     pub(crate) fn admin(&self, path: &str) -> Answer {
         self.probe().request("GET", path)
     }
 
-    /// How many descriptors it has open, of a program that may be looked into: [`Program::run_watched`].
+    /// Returns how many descriptors it has open, for a program that was started by [`Program::run_watched`].
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// The names of its threads.
+    /// Returns the names of its threads.
     pub(crate) fn threads(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         // A thread may have ended meanwhile.
@@ -160,7 +160,7 @@ impl Program {
         names.map(|name| name.trim().to_owned()).collect()
     }
 
-    /// Everything printed so far.
+    /// Returns everything that was printed so far.
     pub(crate) fn output(&self) -> String {
         self.lines.text.lock().unwrap().clone()
     }
@@ -197,22 +197,22 @@ impl Program {
         events(&self.output(), &[code])
     }
 
-    /// Where its key and its configuration are.
+    /// Returns the directory of its API key and its configuration.
     pub(crate) fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
-    /// Puts another configuration in the place of the one it was started with.
+    /// Replaces its configuration file.
     pub(crate) fn rewrite(&self, configuration: impl Display) {
         configure(self.dir(), configuration);
     }
 
-    /// The same; the line of the log that says how that ended.
+    /// Replaces its configuration file, and returns the line of the log that says how the reload ended.
     pub(crate) fn reload(&self, configuration: impl Display) -> Value {
         self.reloaded_by(|| self.rewrite(configuration))
     }
 
-    /// The line of the log that says how the reload ended that something leads to.
+    /// Does something that leads to a reload, and returns the line of the log that says how the reload ended.
     pub(crate) fn reloaded_by(&self, something: impl FnOnce()) -> Value {
         let reloads = |text: &str| events(text, &[event::CONFIG_RELOADED, event::CONFIG_REFUSED]);
         let before = reloads(&self.output()).len();
@@ -226,7 +226,7 @@ impl Program {
         assert!(killed.unwrap().success());
     }
 
-    /// SIGTERM, and what there is to see of the end.
+    /// Sends SIGTERM, and waits for the end.
     pub(crate) fn stop(self) -> Ended {
         self.signal("TERM");
         self.end()
@@ -262,12 +262,12 @@ impl Drop for Program {
     }
 }
 
-/// Whether the test is root, as it is in many containers.
+/// Returns whether the test is root, as it is in many containers.
 pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// The commands of the shell after which a gateway can be looked into: the system refuses to protect it.
+/// Returns commands of the shell after which the system refuses to protect a gateway, so that a test can look into it.
 pub(crate) fn unprotected() -> String {
     format!("set -- python3 \"{}/tests/refusing.py\" \"$@\"", env!("CARGO_MANIFEST_DIR"))
 }

@@ -33,7 +33,7 @@ impl Secure {
         Secure::with("")
     }
 
-    /// With further sections of the configuration.
+    /// Starts a gateway with further sections of the configuration.
     pub(crate) fn with(sections: &str) -> Secure {
         let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
         authority.write("localhost", certificates.path());
@@ -42,29 +42,29 @@ impl Secure {
         Secure { asteroid, gateway, authority, certificates }
     }
 
-    /// Where `cert.pem` and `key.pem` are.
+    /// Returns the directory of `cert.pem` and `key.pem`.
     pub(crate) fn certificates(&self) -> &Path {
         self.certificates.path()
     }
 
-    /// HTTP/1.1.
+    /// Connects a caller over HTTP/1.1.
     pub(crate) fn caller(&self) -> Caller {
         Caller::connect_tls(self.gateway.address(), self.authority.client(b"http/1.1"))
     }
 
-    /// HTTP/2, frame by frame.
+    /// Connects a caller that speaks HTTP/2 frame by frame.
     pub(crate) fn frames(&self) -> Frames<StreamOwned<ClientConnection, TcpStream>> {
         Frames::new(encrypt(connect(self.gateway.address()), self.authority.client(b"h2")))
     }
 
-    /// The certificate that a new connection gets.
+    /// Returns the certificate that a new connection gets.
     pub(crate) fn shown_certificate(&self) -> Vec<u8> {
         let mut stream = encrypt(connect(self.gateway.address()), self.authority.client(b"h2"));
         stream.conn.complete_io(&mut stream.sock).unwrap();
         stream.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
-    /// HTTP/2 as hyper speaks it.
+    /// Connects a caller over HTTP/2, as hyper speaks it.
     pub(crate) fn http2(&self) -> Http2 {
         Http2::connect(self.gateway.address(), self.authority.client(b"h2"))
     }
@@ -96,7 +96,7 @@ impl Http2 {
         self.runtime.block_on(async { whole(self.sender.send_request(request).await?).await })
     }
 
-    /// The same; nothing where the connection takes no further request, so that this one was not sent.
+    /// Posts JSON, or returns nothing if the connection takes no further request, so that this one was not sent.
     pub(crate) fn try_post(&mut self, body: &str) -> Option<hyper::Result<Response<Bytes>>> {
         let request = self::post(&[], body);
         self.runtime.block_on(async {
@@ -129,7 +129,7 @@ fn post(headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap()
 }
 
-/// With the trailers as an extension, where there are any.
+/// Reads an answer to its end, with its trailers as an extension.
 async fn whole(response: Response<Incoming>) -> hyper::Result<Response<Bytes>> {
     let (mut head, body) = response.into_parts();
     let body = body.collect().await?;

@@ -131,7 +131,7 @@ impl Frames {
         Frames { address, seen, certificates, _stop: stop }
     }
 
-    /// The smallest configuration with this upstream.
+    /// Returns the smallest configuration of a gateway in front of it.
     pub(crate) fn configuration(&self) -> Configuration {
         let ca = self.certificates.path().join("ca.pem");
         Configuration::for_upstream(&format!("https://localhost:{}/agents/v2", self.address.port()))

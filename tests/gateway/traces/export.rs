@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::harness::asteroid::refusing;
 use crate::harness::collector::{Reply, decode};
 use crate::harness::configuration::replace_once;
-use crate::harness::{Asteroid, Collector, EXECUTE, KEY, Pair};
+use crate::harness::{Asteroid, Collector, EXECUTE, KEY, Pair, at_once};
 
 #[test]
 fn over_https_the_collector_is_trusted_as_the_upstream_is_and_gets_no_key() {
@@ -30,7 +30,7 @@ fn over_https_the_collector_is_trusted_as_the_upstream_is_and_gets_no_key() {
 
 #[test]
 fn a_batch_that_a_busy_collector_refused_comes_again_once_it_may_and_is_not_lost() {
-    for status in [429, 502, 503, 504] {
+    at_once([429, 502, 503, 504], |status| {
         let collector = Collector::start();
         collector.next(&[Reply::Answer(status, "Retry-After: 0\r\n", Vec::new()), Reply::Close]);
         let pair = Pair::with(&collector.traces(""));
@@ -42,18 +42,19 @@ fn a_batch_that_a_busy_collector_refused_comes_again_once_it_may_and_is_not_lost
         assert_eq!(pair.gateway.events(event::TRACE_EXPORT_FAILED).len(), 1);
         let ended = pair.gateway.stop();
         assert!(!ended.logged(event::TRACE_SPANS_LOST), "{}", ended.output);
-    }
+    });
 }
 
 #[test]
 fn what_may_not_be_sent_again_is_dropped_counted_and_told_once() {
     let rejected = vec![0x0a, 0x02, 0x08, 0x01];
-    for (reply, lost) in [
+    let replies = [
         (Reply::Answer(400, "", Vec::new()), 2),
         (Reply::Answer(500, "", Vec::new()), 2),
         (Reply::Answer(301, "Location: /\r\n", Vec::new()), 2),
         (Reply::Answer(200, "", rejected), 1),
-    ] {
+    ];
+    at_once(replies, |(reply, lost)| {
         let collector = Collector::start();
         collector.next(&[reply]);
         let pair = Pair::with(&collector.traces(""));
@@ -65,12 +66,12 @@ fn what_may_not_be_sent_again_is_dropped_counted_and_told_once() {
         let lines = ended.events(event::TRACE_SPANS_LOST);
         assert!(lines.len() == 1 && lines[0]["dropped"] == lost, "{}", ended.output);
         assert!(ended.status.success());
-    }
+    });
 }
 
 #[test]
 fn every_2xx_is_success_whatever_else_is_in_the_answer() {
-    for reply in [
+    let replies = [
         Reply::Answer(200, "Content-Type: application/json\r\n", b"{\"partialSuccess\":{}}".to_vec()),
         Reply::Answer(200, "", b"<html>It works!</html>".to_vec()),
         Reply::Answer(200, "", vec![b'x'; 100_000]),
@@ -78,7 +79,8 @@ fn every_2xx_is_success_whatever_else_is_in_the_answer() {
         Reply::Answer(202, "", b"accepted".to_vec()),
         Reply::Answer(204, "", Vec::new()),
         Reply::Cut(200),
-    ] {
+    ];
+    at_once(replies, |reply| {
         let collector = Collector::start();
         collector.next(&[reply]);
         let pair = Pair::with(&collector.traces(""));
@@ -88,7 +90,7 @@ fn every_2xx_is_success_whatever_else_is_in_the_answer() {
         let failed = [event::TRACE_EXPORT_FAILED, event::TRACE_SPANS_LOST].iter().any(|code| ended.logged(code));
         assert!(!failed, "{}", ended.output);
         assert_eq!(collector.posts(1).len(), 1, "it is not sent again");
-    }
+    });
 }
 
 #[test]

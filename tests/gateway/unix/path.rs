@@ -55,7 +55,12 @@ fn permissions(path: &Path) -> u32 {
 
 /// What a gateway says that does not start with this configuration.
 fn refusal(configuration: Configuration) -> String {
-    let ended = Program::try_run(configuration).end();
+    said_at_refusal(Program::try_run(configuration))
+}
+
+/// What a program says that ends because it cannot start.
+fn said_at_refusal(program: Program) -> String {
+    let ended = program.end();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
     ended.output
 }
@@ -205,12 +210,16 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     let target = dir.path().join("precious");
     std::fs::write(&target, "precious").unwrap();
     symlink(&target, &lock).unwrap();
-    let said = refusal(at(&asteroid, &socket));
-    assert!(said.contains(".asteroid-gateway.lock has been there for longer than a start takes"), "{said}");
-    std::fs::remove_file(&lock).unwrap();
-    assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
-    let said = refusal(at(&asteroid, &socket));
-    assert!(said.contains("if no gateway is starting there, remove it"), "{said}");
+    let other = tempfile::tempdir().unwrap();
+    let pipe = other.path().join(".asteroid-gateway.lock");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Each waits as long as a start may take.
+    let begun = [&socket, &other.path().join("billing.sock")].map(|socket| Program::try_run(at(&asteroid, socket)));
+    for (program, lock) in begun.into_iter().zip([lock, pipe]) {
+        let said = said_at_refusal(program);
+        let advice = "has been there for longer than a start takes; if no gateway is starting there, remove it";
+        assert!(said.contains(&format!("{} {advice}", lock.display())), "{said}");
+    }
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
 }
 

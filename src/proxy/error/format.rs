@@ -9,24 +9,24 @@ const PROBLEM: Offer = Offer { essence: "application/problem+json", version: Non
 
 /// The media type of an error's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ErrorFormat {
     /// `application/json`, as the API's own errors.
     Json,
     /// `application/problem+json`, for callers that name it in `Accept` and want it at least as much.
     Problem,
 }
 
-impl Form {
+impl ErrorFormat {
     /// What a caller's headers ask for.
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Form {
-        if media_type::prefers(headers, PROBLEM, JSON) { Form::Problem } else { Form::Json }
+    pub fn of(headers: &HeaderMap) -> ErrorFormat {
+        if media_type::prefers(headers, PROBLEM, JSON) { ErrorFormat::Problem } else { ErrorFormat::Json }
     }
 
     pub(super) const fn media_type(self) -> &'static str {
         match self {
-            Form::Json => JSON.essence,
-            Form::Problem => PROBLEM.essence,
+            ErrorFormat::Json => JSON.essence,
+            ErrorFormat::Problem => PROBLEM.essence,
         }
     }
 }
