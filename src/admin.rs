@@ -113,10 +113,10 @@ fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition)
         "/readyz" => {
             let verbose = request.uri().query() == Some("verbose");
             let (status, word) = match health.obstacle() {
-                None => (StatusCode::OK, "ok"),
-                Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle),
+                None => (StatusCode::OK, "ok".to_owned()),
+                Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
             };
-            text(status, if verbose { health.report() } else { String::new() } + word + "\n")
+            text(status, if verbose { health.report() } else { String::new() } + &word + "\n")
         }
         "/metrics" => body(
             StatusCode::OK,

@@ -30,7 +30,7 @@ use crate::server::capacity::Capacity;
 use crate::state::{Limits, State};
 use crate::transport::connect::Connector;
 use crate::transport::tls;
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 use crate::worker::{Worker, WorkerListener};
 use crate::{event, memory};
 
@@ -73,7 +73,7 @@ pub async fn start(
     let state = Arc::new(State::new(available_memory, audit::SLOTS));
     let (credentials, active) = first_generation(&config, &environment, &state).await?;
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
-    let (tls, ca_file) = tls::Client::new(config.upstream.ca_file.as_deref()).await?;
+    let (tls, ca_file) = tls::ClientTls::new(config.upstream.ca_file.as_deref()).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let (admin, admin_socket) = listeners::bind("admin.address".to_owned(), config.admin.address)?;
     let listeners = Listeners::open(&config.listeners).await?;
@@ -81,10 +81,10 @@ pub async fn start(
     let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
 
     let (drain, draining) = drain::channel();
-    let reach = Arc::<Reach>::default();
+    let upstream_health = Arc::<UpstreamHealth>::default();
     let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
-    let health = health(&config, &state, &credentials, draining.clone(), &reach, audit);
+    let health = health(&config, &state, &credentials, draining.clone(), &upstream_health, audit);
     let shared = Shared { state, credentials, sinks, health };
 
     let worker_count = worker_count(&config);
@@ -97,7 +97,7 @@ pub async fn start(
         listeners: worker_listeners(open, &active, &config, &shared.sinks.metrics),
         capacity: capacity.clone(),
         connector,
-        reach,
+        upstream_health,
         idle_timeout: config.timeouts.idle,
         draining,
         drain_timeout: config.drain.timeout,
@@ -150,11 +150,12 @@ fn health(
     state: &Arc<State>,
     credentials: &Arc<Credentials>,
     draining: DrainSignal,
-    reach: &Arc<Reach>,
+    upstream_health: &Arc<UpstreamHealth>,
     audit: Option<Arc<Audit>>,
 ) -> Arc<Health> {
-    let (reach, credentials, state) = (Arc::clone(reach), Arc::clone(credentials), Arc::clone(state));
-    Arc::new(Health::new(draining, reach, credentials, audit, config.readiness, state))
+    let (upstream_health, credentials, state) =
+        (Arc::clone(upstream_health), Arc::clone(credentials), Arc::clone(state));
+    Arc::new(Health::new(draining, upstream_health, credentials, audit, config.readiness, state))
 }
 
 fn exposition(config: &Config, shared: &Shared, capacity: usize) -> Exposition {
@@ -199,7 +200,7 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
                 event = event::GATEWAY_UNREADY,
                 address = %admin,
                 workers,
-                obstacle,
+                %obstacle,
                 "started, but not ready yet"
             )
         }

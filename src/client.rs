@@ -1,54 +1,46 @@
-//! A plain client for the gateway's own questions: one at a time over a kept connection, every one bounded in time and in the
-//! size of its answer.
+//! A client for the gateway's own questions to a service. Each is bounded in time and in the size of its answer.
 
+use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Body;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use tokio::time::timeout;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use tokio::time::{Instant, timeout_at};
 
-use crate::transport::body::Body;
-use crate::transport::response::ResponseBody;
+use crate::tasks::Tasks;
+use crate::transport::connect::{Connector, EndpointError};
+use crate::transport::endpoint::Endpoint;
+use crate::transport::error::{ConnectError, SendError};
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{Failure, Lease, Transport, connect};
+use crate::transport::{Transport, tls};
 
 /// The longest answer that is read, in bytes.
-const LONGEST: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-const AGENT: &str = concat!("asteroid-gateway/", env!("CARGO_PKG_VERSION"));
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("asteroid-gateway/", env!("CARGO_PKG_VERSION")));
 
-/// Asks one service at one address.
+/// A client of one service.
 #[derive(Debug)]
 pub struct Client {
-    connections: Transport,
+    transport: Transport,
     authority: HeaderValue,
-    target: PathAndQuery,
 }
 
-/// A whole answer.
-#[derive(Debug)]
-pub struct Answer {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body, whole.
-    pub body: Bytes,
-}
-
-/// Why there is no answer.
+/// Why there is no whole answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing was sent.
     #[error("no connection: {0}")]
-    Unreachable(connect::Error),
+    Unreachable(ConnectError),
     /// The connection broke before the head of the answer.
     #[error("the connection broke: {0}")]
     Broke(String),
-    /// The answer has this status, and the rest of it broke off or is longer than 64 KiB.
+    /// The answer has this status, and the rest of it broke off, did not come in time or is longer than 64 KiB.
     #[error("it answered {0}, and the rest of the answer could not be read: {1}")]
     Incomplete(StatusCode, String),
     /// No answer came in time.
@@ -56,67 +48,102 @@ pub enum Error {
     Timeout(Duration),
 }
 
+/// Creates a question with a body for a path of a service.
+#[must_use]
+pub fn post(target: &PathAndQuery, media_type: &'static str, body: Bytes) -> Request<Bytes> {
+    let mut request = request(Method::POST, target, body);
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    request
+}
+
+/// Creates a question without a body, to be answered in JSON.
+#[must_use]
+pub fn get(target: &PathAndQuery) -> Request<Bytes> {
+    let mut request = request(Method::GET, target, Bytes::new());
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    request
+}
+
+fn request(method: Method, target: &PathAndQuery, body: Bytes) -> Request<Bytes> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from(target.clone());
+    request.headers_mut().insert(USER_AGENT, AGENT);
+    request
+}
+
 impl Client {
-    /// A client that asks for `target` over these connections, with `authority` as its `Host`.
-    #[must_use]
-    pub fn new(connections: Transport, authority: HeaderValue, target: PathAndQuery) -> Client {
-        Client { connections, authority, target }
+    /// Creates a client with connections of its own, which `tasks` drives and which close once unused for `idle_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`].
+    pub fn new(
+        endpoint: &Endpoint,
+        tls: &Arc<tls::ClientTls>,
+        connect_timeout: Duration,
+        idle_timeout: Duration,
+        tasks: Tasks,
+    ) -> Result<Client, EndpointError> {
+        let transport = Transport::new(Connector::new(endpoint, tls, connect_timeout)?, idle_timeout, tasks);
+        Ok(Client { transport, authority: HeaderValue::try_from(endpoint.authority.as_str())? })
     }
 
-    /// Posts a body and reads the answer, within `patience` in all.
+    /// Sends a question and reads its answer to the end, within `timeout` for both.
     ///
     /// # Errors
     ///
     /// [`Error`]; only [`Error::Unreachable`] proves that nothing was sent.
-    pub async fn post(&self, media_type: &'static str, body: Bytes, patience: Duration) -> Result<Answer, Error> {
-        let mut request = self.request(Method::POST, body);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        let exchange = async {
-            let (response, lease) = self.send(request, patience).await?;
-            let (head, body) = response.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await;
-            let body = body.map_err(|error| Error::Incomplete(head.status, error.to_string()))?;
-            lease.release();
-            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+    pub async fn send(&self, mut question: Request<Bytes>, timeout: Duration) -> Result<Response<Bytes>, Error> {
+        question.headers_mut().insert(HOST, self.authority.clone());
+        let deadline = Instant::now() + timeout;
+        let timer = ResponseTimer::new(timeout, None);
+        let mut recipe = || question.clone().map(Into::into);
+        // Making a connection is part of the question.
+        let sent = timeout_at(deadline, self.transport.send(&mut recipe, &timer)).await;
+        let (response, lease) = match sent.unwrap_or(Err(SendError::Timeout)) {
+            Ok(answered) => answered,
+            Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+            Err(SendError::Broke(cause)) => return Err(Error::Broke(cause.to_string())),
+            Err(SendError::Timeout) => return Err(Error::Timeout(timeout)),
         };
-        timeout(patience, exchange).await.unwrap_or(Err(Error::Timeout(patience)))
+        let (head, body) = response.into_parts();
+        let body = read(body, deadline).await.map_err(|reason| Error::Incomplete(head.status, reason))?;
+        lease.release();
+        Ok(Response::from_parts(head, body))
     }
+}
 
-    /// A question without a body, to be completed and sent.
-    #[must_use]
-    pub fn get(&self) -> Request<Body> {
-        let mut request = self.request(Method::GET, Bytes::new());
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        request
+/// Reads a body to its end; returns why that failed, if it did.
+async fn read<B>(body: B, deadline: Instant) -> Result<Bytes, String>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>,
+{
+    match timeout_at(deadline, Limited::new(body, MAX_ANSWER_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_elapsed) => Err("it did not come in time".to_owned()),
     }
+}
 
-    /// Sends a question, and reads no more of its answer than the status, within `patience`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::post`].
-    pub async fn status(&self, request: Request<Body>, patience: Duration) -> Result<StatusCode, Error> {
-        // With its body unread, the answer's connection closes.
-        let exchange = async { Ok(self.send(request, patience).await?.0.status()) };
-        timeout(patience, exchange).await.unwrap_or(Err(Error::Timeout(patience)))
-    }
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
 
-    fn request(&self, method: Method, body: Bytes) -> Request<Body> {
-        let mut request = Request::new(body.into());
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(self.target.clone());
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.authority.clone());
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        request
-    }
+    use futures_util::stream;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
 
-    async fn send(&self, request: Request<Body>, patience: Duration) -> Result<(Response<ResponseBody>, Lease), Error> {
-        match self.connections.send(request, &ResponseTimer::new(patience, None)).await {
-            Ok((response, lease)) => Ok((response, lease)),
-            Err(Failure::NotSent(reason)) => Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => Err(Error::Broke(reason.to_string())),
-            Err(Failure::Timeout) => Err(Error::Timeout(patience)),
-        }
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_read_to_its_end_and_not_beyond_its_bounds() {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let whole = Bytes::from(vec![b'x'; MAX_ANSWER_BYTES]);
+        assert_eq!(read(Full::new(whole.clone()), deadline).await, Ok(whole));
+        assert!(read(Full::new(Bytes::from(vec![b'x'; MAX_ANSWER_BYTES + 1])), deadline).await.is_err());
+        let silent = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        assert!(read(silent, deadline).await.is_err());
+        assert_eq!(Instant::now(), deadline);
     }
 }

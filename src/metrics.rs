@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use crate::asteroid::operation::Effect;
 use crate::counter::Counter;
 use crate::state::Meters;
-use crate::transport::pool::Pooled;
+use crate::transport::pool::PoolCounts;
 
 use crate::facts::{Facts, Outcome};
 
@@ -33,7 +33,7 @@ pub const OTHER: &str = "other";
 pub struct Metrics {
     pub(crate) server: server::Requests,
     /// Requests to the upstream, of every worker.
-    pub client: Arc<client::Requests>,
+    pub client: Arc<client::UpstreamRequests>,
     pub(crate) in_flight: Gauge,
     /// The meters of requests without a tenant.
     other: Arc<Meters>,
@@ -73,7 +73,7 @@ impl CloseReason {
 }
 
 /// The count of one worker's pool.
-struct Pool(Box<dyn Fn() -> Pooled + Send + Sync>);
+struct Pool(Box<dyn Fn() -> PoolCounts + Send + Sync>);
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -108,7 +108,7 @@ impl Metrics {
     }
 
     /// Adds the pool of a worker, which is counted at each scrape.
-    pub fn pool(&self, count: impl Fn() -> Pooled + Send + Sync + 'static) {
+    pub fn pool(&self, count: impl Fn() -> PoolCounts + Send + Sync + 'static) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Pool(Box::new(count)));
     }
 
@@ -135,9 +135,9 @@ impl Metrics {
     }
 
     /// Returns the connections in the pools of all workers.
-    pub(crate) fn pooled(&self) -> Pooled {
+    pub(crate) fn pool_counts(&self) -> PoolCounts {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().map(|Pool(count)| count()).fold(Pooled::default(), |all, one| Pooled {
+        pools.iter().map(|Pool(count)| count()).fold(PoolCounts::default(), |all, one| PoolCounts {
             idle: all.idle + one.idle,
             shared: all.shared + one.shared,
             streams: all.streams + one.streams,

@@ -192,13 +192,6 @@ impl Trace {
         fields.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// A request that is sent once more is an span of its own.
-    pub fn pass_on_again<B>(&self, request: &mut Request<B>) {
-        let Trace::Recorded(recording) = self else { return };
-        let parent = recording.begin(request).header_value();
-        request.headers_mut().insert(context::PARENT, parent);
-    }
-
     /// The head of the answer came.
     pub fn answered(&self, status: StatusCode, version: Version) {
         self.last(|span, _| span.answer = Some((status, version)));
@@ -220,7 +213,12 @@ impl Trace {
 }
 
 impl Recording {
+    /// Begins an exchange. A request that is made again before its exchange ended goes over another connection, and belongs
+    /// to the same exchange.
     fn begin<B>(&self, request: &Request<B>) -> Context {
+        if let Some(last) = self.client_spans().last().filter(|last| last.ended.is_none()) {
+            return Context { span_id: last.id, ..self.own };
+        }
         let context = self.own.sibling();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let begun = self.clock.now();
@@ -243,4 +241,35 @@ fn joined(headers: &HeaderMap) -> String {
     let states: Vec<&str> = headers.get_all(context::STATE).iter().filter_map(|state| state.to_str().ok()).collect();
     let length: usize = states.iter().map(|state| state.len() + 1).sum();
     if length > LONGEST_STATE + 1 { String::new() } else { states.join(",") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_made_again_belongs_to_its_exchange_until_that_has_ended() {
+        let trace = Trace::Recorded(Arc::new(Recording {
+            own: Context::begin(|_| true),
+            parent: None,
+            state: String::new(),
+            clock: Clock::start(),
+            scheme: Scheme::Http,
+            method: Method::POST,
+            uri: Uri::default(),
+            version: Version::HTTP_11,
+            client_spans: Mutex::default(),
+        }));
+        let parent = || {
+            let mut request = Request::new(());
+            trace.pass_on(&HeaderMap::new(), &mut request);
+            request.headers()[context::PARENT].to_str().unwrap().to_owned()
+        };
+        let (first, again) = (parent(), parent());
+        assert_eq!(first, again);
+        trace.ended(None);
+        assert_ne!(first, parent());
+        let Trace::Recorded(recording) = &trace else { panic!("it is recorded") };
+        assert_eq!(recording.client_spans().len(), 2);
+    }
 }

@@ -1,39 +1,40 @@
-//! Asteroid: the transport, what is counted of its requests, and when it last answered.
+//! Asteroid: the transport to it, the durations of its requests, and its health.
 
-pub mod reach;
+pub mod health;
 
 use std::sync::Arc;
 
-use hyper::{Request, Response};
+use hyper::Response;
 
 use crate::asteroid::operation::Operation;
-use crate::metrics::client::{Requests, Sent};
-use crate::transport::body::Body;
-use crate::transport::pool::Pooled;
+use crate::metrics::client::{UpstreamRequests, UpstreamTimer};
+use crate::transport::error::SendError;
+use crate::transport::lease::Lease;
+use crate::transport::pool::PoolCounts;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{Failure, Lease, Transport};
+use crate::transport::{Recipe, Transport};
 
-use reach::Reach;
+use health::UpstreamHealth;
 
-/// One worker's way to Asteroid.
+/// One worker's connections to Asteroid.
 #[derive(Debug)]
 pub struct Upstream {
     transport: Transport,
-    reach: Arc<Reach>,
-    requests: Arc<Requests>,
+    health: Arc<UpstreamHealth>,
+    requests: Arc<UpstreamRequests>,
 }
 
 impl Upstream {
-    /// Creates it; all workers share `reach` and `requests`.
+    /// Creates it; all workers share `health` and `requests`.
     #[must_use]
-    pub fn new(transport: Transport, reach: Arc<Reach>, requests: Arc<Requests>) -> Upstream {
-        Upstream { transport, reach, requests }
+    pub fn new(transport: Transport, health: Arc<UpstreamHealth>, requests: Arc<UpstreamRequests>) -> Upstream {
+        Upstream { transport, health, requests }
     }
 
-    /// See [`Transport::pooled`].
-    pub fn pooled(&self) -> impl Fn() -> Pooled + Send + Sync + 'static {
-        self.transport.pooled()
+    /// See [`Transport::pool_counts`].
+    pub fn pool_counts(&self) -> impl Fn() -> PoolCounts + Send + Sync + 'static {
+        self.transport.pool_counts()
     }
 
     /// See [`Transport::prepare`].
@@ -41,28 +42,28 @@ impl Upstream {
         self.transport.prepare();
     }
 
-    /// [`Transport::send`], counted as a request for `operation`.
+    /// Does what [`Transport::send`] does, and counts the request as one for `operation`.
     ///
     /// # Errors
     ///
-    /// As those of [`Transport::send`].
+    /// Those of [`Transport::send`].
     pub async fn send(
         &self,
-        request: Request<Body>,
+        recipe: &mut Recipe<'_>,
         operation: Operation,
         timer: &ResponseTimer,
-    ) -> Result<(Response<ResponseBody>, Sent, Lease), Failure> {
-        let mut sent = self.requests.begin(operation);
-        match self.transport.send(request, timer).await {
+    ) -> Result<(Response<ResponseBody>, UpstreamTimer, Lease), SendError> {
+        let mut upstream_timer = self.requests.begin(operation);
+        match self.transport.send(recipe, timer).await {
             Ok((answer, lease)) => {
-                self.reach.has_answered(answer.status());
-                sent.answered(answer.status());
-                Ok((answer, sent, lease))
+                self.health.record_answer(answer.status());
+                upstream_timer.answered(answer.status());
+                Ok((answer, upstream_timer, lease))
             }
-            Err(failure) => {
-                self.reach.has_failed();
-                sent.failed(failure.kind());
-                Err(failure)
+            Err(error) => {
+                self.health.record_failure();
+                upstream_timer.failed(error.code());
+                Err(error)
             }
         }
     }

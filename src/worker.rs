@@ -28,7 +28,7 @@ use crate::tasks::{Kind, Tasks};
 use crate::transport::Transport;
 use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 
 /// One worker: what it serves, and with what.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub struct Worker {
     pub capacity: Capacity,
     /// How it connects to the upstream.
     pub connector: Connector,
-    /// Whether the upstream answers, shared by all workers.
-    pub reach: Arc<Reach>,
+    /// When the upstream last answered and last failed, shared by all workers.
+    pub upstream_health: Arc<UpstreamHealth>,
     /// How long an unused connection to the upstream is kept.
     pub idle_timeout: Duration,
     /// The signals that end it.
@@ -88,7 +88,7 @@ impl Worker {
             listeners: self.listeners.iter().map(WorkerListener::try_clone).collect::<io::Result<_>>()?,
             capacity: self.capacity.clone(),
             connector: self.connector.clone(),
-            reach: Arc::clone(&self.reach),
+            upstream_health: Arc::clone(&self.upstream_health),
             idle_timeout: self.idle_timeout,
             draining: self.draining.clone(),
             drain_timeout: self.drain_timeout,
@@ -123,10 +123,13 @@ impl Worker {
     async fn run(self, accepting: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
         let requests = Arc::clone(&self.sinks.metrics.client);
-        let upstream =
-            Upstream::new(Transport::new(self.connector, self.idle_timeout, tasks.clone()), self.reach, requests);
+        let upstream = Upstream::new(
+            Transport::new(self.connector, self.idle_timeout, tasks.clone()),
+            self.upstream_health,
+            requests,
+        );
         upstream.prepare();
-        self.sinks.metrics.pool(upstream.pooled());
+        self.sinks.metrics.pool(upstream.pool_counts());
         let proxy = Arc::new(Proxy {
             upstream: Arc::new(upstream),
             tasks: tasks.clone(),

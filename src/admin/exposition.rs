@@ -167,7 +167,7 @@ impl Sources {
 
     fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
         let metrics = &self.sinks.metrics;
-        let pooled = metrics.pooled();
+        let pooled = metrics.pool_counts();
         out.gauge(&table::IDLE, &pooled.idle)?;
         out.gauge(&table::SHARED, &pooled.shared)?;
         out.gauge(&table::STREAMS, &pooled.streams)?;

@@ -8,7 +8,7 @@ use crate::config::resolve::Readiness;
 use crate::credential::{Credential, CredentialStatus, Credentials, StatusReport};
 use crate::drain::DrainSignal;
 use crate::state::{ListingCheckState, NotFound, State};
-use crate::upstream::reach::Reach;
+use crate::upstream::health::UpstreamHealth;
 
 /// How a try to reload ended.
 #[derive(Debug, Clone)]
@@ -19,11 +19,28 @@ pub struct ReloadResult {
     pub result: Result<Readiness, String>,
 }
 
+/// A reason why callers are not to come, as `/readyz` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// The gateway ends.
+    #[error("draining")]
+    Draining,
+    /// Of no credential there is an API key that may be sent.
+    #[error("no key can be used")]
+    NoneUsable,
+    /// Of some credential there is none.
+    #[error("a key is missing")]
+    OneMissing,
+    /// The upstream has accepted none of those that may be sent.
+    #[error("no key was accepted by the upstream yet")]
+    NoneAccepted,
+}
+
 /// What is known of the gateway's state.
 #[derive(Debug)]
 pub struct Health {
     draining: DrainSignal,
-    reach: Arc<Reach>,
+    upstream_health: Arc<UpstreamHealth>,
     credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
     state: Arc<State>,
@@ -45,14 +62,14 @@ impl Health {
     #[must_use]
     pub fn new(
         draining: DrainSignal,
-        reach: Arc<Reach>,
+        upstream_health: Arc<UpstreamHealth>,
         credentials: Arc<Credentials>,
         audit: Option<Arc<Audit>>,
         readiness: Readiness,
         state: Arc<State>,
     ) -> Health {
         let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
-        Health { draining, reach, credentials, audit, state, configuration: Mutex::new(configuration) }
+        Health { draining, upstream_health, credentials, audit, state, configuration: Mutex::new(configuration) }
     }
 
     /// A reload was tried.
@@ -64,23 +81,29 @@ impl Health {
         }
     }
 
-    /// Why callers may not come; nothing where they may.
+    /// Returns why callers are not to come, if they are not.
     #[must_use]
-    pub fn obstacle(&self) -> Option<&'static str> {
-        if self.draining.is_draining() { Some("draining") } else { self.lacking_key() }
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        if self.draining.is_draining() { Some(Obstacle::Draining) } else { self.unready_credential() }
     }
 
-    /// Which key readiness waits for, if any.
-    fn lacking_key(&self) -> Option<&'static str> {
+    /// Returns what readiness waits for, if it does.
+    fn unready_credential(&self) -> Option<Obstacle> {
         let readiness = self.lock().readiness;
-        let keys = self.credentials.by_name();
-        let mut keys = keys.values();
+        let credentials = self.credentials.by_name();
+        let mut credentials = credentials.values();
         match readiness {
-            Readiness::Any => (!keys.any(|key| key.check_usable().is_ok())).then_some("no key can be used"),
-            Readiness::All => keys.any(|key| key.check_usable().is_err()).then_some("a key is missing"),
+            Readiness::Any => {
+                let usable = credentials.any(|credential| credential.check_usable().is_ok());
+                (!usable).then_some(Obstacle::NoneUsable)
+            }
+            Readiness::All => {
+                credentials.any(|credential| credential.check_usable().is_err()).then_some(Obstacle::OneMissing)
+            }
             Readiness::Verified => {
-                let verified = keys.any(|key| key.check_usable().is_ok() && key.has_been_accepted());
-                (!verified).then_some("no key was accepted by the upstream yet")
+                let accepted =
+                    credentials.any(|credential| credential.check_usable().is_ok() && credential.has_been_accepted());
+                (!accepted).then_some(Obstacle::NoneAccepted)
             }
         }
     }
@@ -97,11 +120,11 @@ impl Health {
             Some((when, reason)) => format!("[!]{loaded}; the reload of {} was refused: {reason}", at(*when)),
         };
         drop(configuration);
-        let (answered, failed) = (self.reach.answered(), self.reach.failed());
+        let (answered, failed) = (self.upstream_health.answered(), self.upstream_health.failed());
         let mark = if failed > answered { "[!]" } else { "[+]" };
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
-        let lacking = self.lacking_key().is_some();
+        let lacking = self.unready_credential().is_some();
         let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
         let keys: String = self.credentials.by_name().iter().map(line).collect();
         let controls: String = self.state.listing_checks().iter().map(|(name, state)| recovery(name, *state)).collect();

@@ -4,17 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
 use hyper::http::uri::PathAndQuery;
 use tokio::runtime::Handle;
 
 use crate::asteroid::{answer, execution};
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::config::resolve::Config;
 use crate::credential::{Credential, ProbeResult, SecretVersion};
 use crate::tasks::Tasks;
-use crate::transport::connect::Connector;
-use crate::transport::{Transport, tls};
+use crate::transport::tls;
 
 use super::Error;
 
@@ -25,33 +23,36 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct CredentialProbe {
     client: Client,
+    target: PathAndQuery,
     /// The path of the read call, below the base path.
     path: String,
 }
 
 impl CredentialProbe {
     /// Creates a probe with connections of its own. Must be called inside the runtime that asks.
-    pub(super) fn new(config: &Config, tls: &Arc<tls::Client>) -> Result<CredentialProbe, Error> {
+    pub(super) fn new(config: &Config, tls: &Arc<tls::ClientTls>) -> Result<CredentialProbe, Error> {
         let upstream = &config.upstream;
-        let connector = Connector::new(&upstream.endpoint, tls, config.timeouts.connect)?;
+        let (connect_timeout, idle_timeout) = (config.timeouts.connect, config.timeouts.idle);
         let tasks = Tasks::new(Handle::current());
-        let connections = Transport::new(connector, config.timeouts.idle, tasks);
-        let authority = HeaderValue::try_from(upstream.endpoint.authority.as_str())
-            .map_err(crate::proxy::generation::Error::from)?;
+        let client = Client::new(&upstream.endpoint, tls, connect_timeout, idle_timeout, tasks)?;
         let path = execution::any(upstream.organization_id);
-        let whole = PathAndQuery::try_from(upstream.base_path.clone() + &path).map_err(|_| Error::BasePath)?;
-        Ok(CredentialProbe { client: Client::new(connections, authority, whole), path })
+        let target = PathAndQuery::try_from(upstream.base_path.clone() + &path).map_err(|_| Error::BasePath)?;
+        Ok(CredentialProbe { client, target, path })
     }
 
-    /// Asks about one version of a credential's secret.
+    /// Asks about one version of a credential's secret. The status of the answer is enough.
     pub(super) async fn ask(&self, credential: &Credential, version: &SecretVersion) -> ProbeResult {
-        let mut request = self.client.get();
-        version.inject(&credential.definition().header, &mut request);
-        match self.client.status(request, PROBE_TIMEOUT).await {
-            Ok(status) if status.is_success() => ProbeResult::Accepted,
-            Ok(status) if answer::refuses_key(status) => ProbeResult::Rejected,
-            Ok(status) => ProbeResult::Inconclusive(format!("GET {} was answered with {status}", self.path)),
-            Err(error) => ProbeResult::Inconclusive(error.to_string()),
+        let mut question = client::get(&self.target);
+        version.inject(&credential.definition().header, &mut question);
+        let status = match self.client.send(question, PROBE_TIMEOUT).await {
+            Ok(answer) => answer.status(),
+            Err(client::Error::Incomplete(status, _)) => status,
+            Err(error) => return ProbeResult::Inconclusive(error.to_string()),
+        };
+        match status {
+            status if status.is_success() => ProbeResult::Accepted,
+            status if answer::refuses_key(status) => ProbeResult::Rejected,
+            status => ProbeResult::Inconclusive(format!("GET {} was answered with {status}", self.path)),
         }
     }
 }

@@ -48,7 +48,7 @@ pub async fn dry_run(mut config: Config, tenant: &str, request: Request<Full<Byt
         .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
     // The files of a private CA are not read, because no connection is ever made.
-    let (tls, _) = tls::Client::new(None).await?;
+    let (tls, _) = tls::ClientTls::new(None).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let transport = Transport::new(connector, config.timeouts.idle, tasks.clone());
     let proxy = Proxy {

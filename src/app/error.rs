@@ -64,7 +64,7 @@ pub enum Error {
     Tls(#[from] tls::Error),
     /// The upstream's host is not a name that a certificate can have.
     #[error("upstream.url")]
-    Host(#[from] connect::Unusable),
+    Host(#[from] connect::EndpointError),
     /// The collector's URL cannot be used.
     #[error("traces.otlp")]
     Traces(#[from] traces::Error),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::client::Client;
@@ -11,9 +10,9 @@ use crate::config::resolve::{Config, Traces};
 use crate::tasks::Tasks;
 use crate::trace::export::Exporter;
 use crate::trace::{self, Tracer};
-use crate::transport::connect::{Connector, Unusable};
+use crate::transport::connect::EndpointError;
 use crate::transport::endpoint::Endpoint;
-use crate::transport::{Transport, tls};
+use crate::transport::tls;
 
 /// How long an unused connection to the collector is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
@@ -23,20 +22,19 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 pub enum Error {
     /// The collector's host is not a name that a certificate can have.
     #[error(transparent)]
-    Host(#[from] Unusable),
-    /// The text is not a URL.
-    #[error("it is not a URL")]
-    Url,
+    Host(#[from] EndpointError),
+    /// Its path cannot be one of a request.
+    #[error("its path is not valid")]
+    Path,
 }
 
 /// Returns what creates spans and what sends them, if they are configured. Must be called inside the runtime that sends.
-pub(super) fn parts(config: &Config, tls: &Arc<tls::Client>) -> Result<Option<(Tracer, Exporter)>, Error> {
+pub(super) fn parts(config: &Config, tls: &Arc<tls::ClientTls>) -> Result<Option<(Tracer, Exporter)>, Error> {
     let Some(Traces { collector, sample, service_name }) = &config.traces else { return Ok(None) };
-    let connector = Connector::new(&collector.endpoint, tls, config.timeouts.connect)?;
-    let connections = Transport::new(connector, IDLE_TIMEOUT, Tasks::new(Handle::current()));
-    let authority = HeaderValue::try_from(collector.endpoint.authority.as_str()).map_err(|_| Error::Url)?;
-    let client = Client::new(connections, authority, collector.path.parse().map_err(|_| Error::Url)?);
-    let (queue, exporter) = Exporter::new(client, service_name);
+    let tasks = Tasks::new(Handle::current());
+    let client = Client::new(&collector.endpoint, tls, config.timeouts.connect, IDLE_TIMEOUT, tasks)?;
+    let target = collector.path.parse().map_err(|_| Error::Path)?;
+    let (queue, exporter) = Exporter::new(client, target, service_name);
     let Endpoint { scheme, host, port, authority } = &config.upstream.endpoint;
     let upstream =
         trace::PeerAttributes { origin: format!("{}://{authority}", scheme.name()), host: host.clone(), port: *port };

@@ -73,7 +73,7 @@ impl Explain {
             match dry_run.request {
                 Ok(Some(request)) => {
                     say(field("headers", kept(&headers, request.headers())));
-                    show(&wire::written(request).await?, &came)?;
+                    show(&wire::serialize(request).await?, &came)?;
                     Ok(ExitCode::SUCCESS)
                 }
                 Ok(None) => Err(anyhow!("the answer of an earlier request would be replayed")),
@@ -211,14 +211,14 @@ fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
 }
 
 /// Prints the exact request at the end of the output. Only on a terminal, a line break follows it.
-fn show(written: &wire::Written, came: &Full<Bytes>) -> anyhow::Result<()> {
+fn show(sent: &wire::WireRequest, came: &Full<Bytes>) -> anyhow::Result<()> {
     let came = hyper::body::Body::size_hint(came).lower();
-    let body = written.bytes.len() - written.head;
+    let body = sent.bytes.len() - sent.head_len;
     say(field("body", format_args!("{came} bytes received, {body} sent")));
-    let all = written.bytes.len();
+    let all = sent.bytes.len();
     say(field("request", format_args!("the last {all} bytes of this output, {body} of them the body\n")));
     let mut out = io::stdout();
-    out.write_all(&written.bytes)?;
+    out.write_all(&sent.bytes)?;
     if out.is_terminal() {
         out.write_all(b"\n")?;
     }

@@ -106,15 +106,6 @@ pub(super) fn status_error(index: usize, least: &str) -> Option<Cow<'static, str
     status(index).filter(|status| status.as_ref() >= least)
 }
 
-/// Returns the index of a name in a list, from 1. 0 stands for none, and the last index for a name that is not there.
-pub(super) fn name_index(names: &[&str], name: Option<&str>) -> usize {
-    name.map_or(0, |name| 1 + names.iter().position(|known| *known == name).unwrap_or(names.len()))
-}
-
-pub(super) fn name(names: &[&'static str], index: usize) -> Option<&'static str> {
-    Some(names.get(index.checked_sub(1)?).map_or(OTHER, |name| *name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,14 +19,15 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use crate::facts::Outcome;
-use crate::metrics::client::Sent;
+use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::{Hold, Permit};
 use crate::transport::cause::Cause;
+use crate::transport::error::FailureCode;
+use crate::transport::lease::Lease;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{BROKEN, Lease, TIMED_OUT};
 
 use super::delivery::Deliveries;
 use super::redact::KeyRedactor;
@@ -105,7 +106,7 @@ struct Rest {
     /// What comes behind bytes that were held back.
     trailers: Option<HeaderMap>,
     ended: bool,
-    sent: Sent,
+    upstream_timer: UpstreamTimer,
     lease: Option<Lease>,
     _permit: Permit,
     patience: Duration,
@@ -141,15 +142,19 @@ impl AnswerBody {
         mut incoming: ResponseBody,
         head: usize,
         mut redactor: KeyRedactor,
-        mut sent: Sent,
+        mut upstream_timer: UpstreamTimer,
         lease: Lease,
         permit: Permit,
         timer: &ResponseTimer,
     ) -> Result<AnswerBody, Error> {
-        let patience = timer.response();
+        let patience = timer.timeout();
         let reading = timer.run(read_head(&mut incoming, head), || lease.retire()).await;
         let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
-            sent.failed(if let Error::UpstreamTimeout(_) = error { TIMED_OUT } else { BROKEN });
+            upstream_timer.failed(if let Error::UpstreamTimeout(_) = error {
+                FailureCode::ResponseTimeout
+            } else {
+                FailureCode::ConnectionTerminated
+            });
         })?;
         let (buffered, redacted) = (redactor.redact(buffered, !ended), redactor.has_redacted());
         if ended {
@@ -158,8 +163,17 @@ impl AnswerBody {
         }
         let stalled = Box::pin(tokio::time::sleep(patience));
         let lease = Some(lease);
-        let rest =
-            Rest { incoming, redactor, trailers: None, ended: false, sent, lease, _permit: permit, patience, stalled };
+        let rest = Rest {
+            incoming,
+            redactor,
+            trailers: None,
+            ended: false,
+            upstream_timer,
+            lease,
+            _permit: permit,
+            patience,
+            stalled,
+        };
         Ok(AnswerBody::new(buffered, Some(Box::new(rest)), redacted))
     }
 
@@ -331,12 +345,12 @@ impl Rest {
             if let Some(lease) = &self.lease {
                 lease.retire();
             }
-            self.sent.failed(TIMED_OUT);
+            self.upstream_timer.failed(FailureCode::ResponseTimeout);
             return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
         };
         self.stalled.as_mut().reset(Instant::now() + self.patience);
         if let Some(Err(_)) = frame {
-            self.sent.failed(BROKEN);
+            self.upstream_timer.failed(FailureCode::ConnectionTerminated);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken::Upstream)))
     }

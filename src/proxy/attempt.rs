@@ -7,15 +7,17 @@ use hyper::{Request, Response};
 
 use crate::asteroid::answer::refuses_key;
 use crate::facts::LookupOutcome;
-use crate::metrics::client::Sent;
+use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
 use crate::record::AuditReservation;
 use crate::secret::Fingerprint;
 use crate::state::Permit;
 use crate::trace::Trace;
+use crate::transport;
+use crate::transport::error::SendError;
+use crate::transport::lease::Lease;
 use crate::transport::response::ResponseBody;
-use crate::transport::timer::{Overtime, ResponseTimer};
-use crate::transport::{self, Failure, Lease};
+use crate::transport::timer::{GracePeriod, ResponseTimer};
 use crate::upstream::Upstream;
 
 use super::answer::AnswerBody;
@@ -42,7 +44,7 @@ pub(super) struct Attempt {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The time after the time-out in which its answer is still read.
-    pub(super) overtime: Option<Arc<Overtime>>,
+    pub(super) grace_period: Option<Arc<GracePeriod>>,
     /// The version that was sent after the first was refused.
     pub(super) second_version: OnceLock<Fingerprint>,
     /// The outcome of a look-up between the two.
@@ -51,29 +53,29 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Creates the progress of a request that was not sent yet.
-    pub(super) fn new(has_overtime: bool) -> Arc<Progress> {
-        let overtime = has_overtime.then(|| Arc::new(Overtime::new(overtime::MAX_OVERTIME)));
-        Arc::new(Progress { overtime, ..Progress::default() })
+    pub(super) fn new(has_grace_period: bool) -> Arc<Progress> {
+        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(overtime::MAX_OVERTIME)));
+        Arc::new(Progress { grace_period, ..Progress::default() })
     }
 
     /// Resolves when the time-out has passed although the answer is still read: the caller is told of it then.
     pub(super) async fn overdue(&self) {
-        match &self.overtime {
-            Some(overtime) => overtime.begun().await,
+        match &self.grace_period {
+            Some(grace_period) => grace_period.begun().await,
             None => std::future::pending().await,
         }
     }
 
     /// Returns whether the caller was told of the time-out. Then nothing is sent any more.
     fn is_overdue(&self) -> bool {
-        self.overtime.as_ref().is_some_and(|overtime| overtime.has_begun())
+        self.grace_period.as_ref().is_some_and(|grace_period| grace_period.has_begun())
     }
 }
 
 /// The head of the upstream's answer, and what its body is read with.
 struct Answered {
     response: Response<ResponseBody>,
-    sent: Sent,
+    upstream_timer: UpstreamTimer,
     lease: Lease,
     timer: ResponseTimer,
 }
@@ -103,7 +105,7 @@ impl Attempt {
         if let Err(Error::KeyRefused) = answered {
             self.credential.note_refused();
         }
-        let Answered { response, sent, lease, timer } = answered?;
+        let Answered { response, upstream_timer, lease, timer } = answered?;
         // Others may come from something in front of the API that looks at no credential.
         if response.status().is_success() {
             self.credential.note_accepted();
@@ -112,7 +114,7 @@ impl Attempt {
         let mut redactor = self.credential.redactor();
         redactor.redact_head(&mut head);
         let max = self.outgoing.operation.rules().answer_head;
-        let body = AnswerBody::begin(body, max, redactor, sent, lease, self.permit, &timer).await;
+        let body = AnswerBody::begin(body, max, redactor, upstream_timer, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(|error| error.code().code()));
         Ok(Response::from_parts(head, body?))
     }
@@ -131,14 +133,14 @@ impl Attempt {
     }
 
     async fn ask(&self) -> Result<Answered, Error> {
-        let timer = ResponseTimer::new(self.timeout, self.progress.overtime.clone());
-        let request = self.request();
-        let (response, sent, lease) = match self.upstream.send(request, self.outgoing.operation, &timer).await {
-            Ok(answered) => answered,
-            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
-        };
+        let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone());
+        let (response, upstream_timer, lease) =
+            match self.upstream.send(&mut || self.request(), self.outgoing.operation, &timer).await {
+                Ok(answered) => answered,
+                Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+                Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
+                Err(SendError::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
+            };
         self.trace.answered(response.status(), response.version());
         if response.status().is_informational() {
             return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
@@ -146,6 +148,6 @@ impl Attempt {
         if refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }
-        Ok(Answered { response, sent, lease, timer })
+        Ok(Answered { response, upstream_timer, lease, timer })
     }
 }

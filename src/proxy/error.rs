@@ -14,7 +14,8 @@ use crate::asteroid::start::Refusal;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
-use crate::{audit, identity, transport};
+use crate::transport::error::ConnectError;
+use crate::{audit, identity};
 
 pub use format::ErrorFormat;
 
@@ -98,12 +99,14 @@ pub enum Error {
     Tagging(#[from] Misplaced),
     /// The upstream could not be reached; it has seen nothing.
     #[error("the upstream could not be reached: {0}")]
-    Unreachable(transport::connect::Error),
+    Unreachable(ConnectError),
     /// There is no key to send.
     #[error(transparent)]
     NoKey(#[from] CredentialError),
     /// The upstream did not accept the gateway's key.
-    #[error("the upstream refused the key of this gateway; its operator has to see to that")]
+    #[error(
+        "the upstream refused the API key of this gateway. Retry later; if it persists, contact the operator of this gateway"
+    )]
     KeyRefused,
     /// The upstream did not answer in time.
     #[error("the upstream did not answer within {}; an execution may have been started", humantime::format_duration(*.0))]

@@ -16,8 +16,8 @@ use crate::facts::request_id::RequestId;
 use crate::state::{BodyDigest, IdempotencyDigest, Permit};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
+use crate::transport::error::{FailureCode, SendError};
 use crate::transport::timer::ResponseTimer;
-use crate::transport::{BROKEN, Failure};
 use crate::upstream::Upstream;
 
 use super::credential::ChosenVersion;
@@ -183,19 +183,22 @@ impl Lookup<'_> {
 
     async fn ask_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
-        let request = outgoing.request(self.trace, credential, self.permit);
-        let (response, mut sent, lease) = match self.upstream.send(request, outgoing.operation, &timer).await {
-            Ok(answered) => answered,
-            Err(Failure::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-            Err(Failure::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
-            Err(Failure::Timeout) => return Err(Error::Timeout),
-        };
+        let mut recipe = || outgoing.request(self.trace, credential, self.permit);
+        let (response, mut upstream_timer, lease) =
+            match self.upstream.send(&mut recipe, outgoing.operation, &timer).await {
+                Ok(answered) => answered,
+                Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
+                Err(SendError::Broke(reason)) => return Err(Error::Broke(reason.to_string())),
+                Err(SendError::Timeout) => return Err(Error::Timeout),
+            };
         let status = response.status();
         self.trace.answered(status, response.version());
         let max = outgoing.operation.rules().answer_head;
         let body = Limited::new(response.into_body(), max).collect().await;
-        let body =
-            body.inspect_err(|_| sent.failed(BROKEN)).map_err(|error| Error::Broke(error.to_string()))?.to_bytes();
+        let body = body
+            .inspect_err(|_| upstream_timer.failed(FailureCode::ConnectionTerminated))
+            .map_err(|error| Error::Broke(error.to_string()))?
+            .to_bytes();
         lease.release();
         match status {
             StatusCode::OK => Ok(body),

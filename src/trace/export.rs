@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::http::uri::PathAndQuery;
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -87,6 +88,7 @@ impl Queue {
 #[derive(Debug)]
 pub struct Exporter {
     client: Client,
+    target: PathAndQuery,
     queue: mpsc::Receiver<Vec<Bytes>>,
     counts: Arc<Counts>,
     resource: Resource,
@@ -138,7 +140,7 @@ impl Failure {
 impl Exporter {
     /// A queue, and what sends from it as this service.
     #[must_use]
-    pub fn new(client: Client, service_name: &str) -> (Queue, Exporter) {
+    pub fn new(client: Client, target: PathAndQuery, service_name: &str) -> (Queue, Exporter) {
         let (sender, queue) = mpsc::channel(QUEUE_CAPACITY);
         let counts = Arc::<Counts>::default();
         let attributes = vec![
@@ -148,7 +150,7 @@ impl Exporter {
         ];
         let (resource, batch) = (Resource { attributes }, Vec::new());
         let queue_end = Queue { sender, counts: Arc::clone(&counts) };
-        (queue_end, Exporter { client, queue, counts, resource, batch, episode: None, known: 0 })
+        (queue_end, Exporter { client, target, queue, counts, resource, batch, episode: None, known: 0 })
     }
 
     /// Sends until it is told to flush.
@@ -243,16 +245,17 @@ impl Exporter {
     /// Every 2xx takes the batch, whatever its body: collectors, and proxies before them, answer 202 or 204, with JSON or with
     /// nothing.
     async fn attempt(&self, body: Bytes) -> Result<usize, Failure> {
-        let answer = match self.client.post("application/x-protobuf", body, ATTEMPT_TIMEOUT).await {
+        let question = client::post(&self.target, "application/x-protobuf", body);
+        let answer = match self.client.send(question, ATTEMPT_TIMEOUT).await {
             Ok(answer) => answer,
             Err(client::Error::Incomplete(status, _)) if status.is_success() => return Ok(0),
             Err(client::Error::Incomplete(status, _)) => return Err(Failure::Status(status, None)),
             Err(error) => return Err(error.into()),
         };
-        if !answer.status.is_success() {
-            return Err(Failure::Status(answer.status, retry_after(&answer.headers)));
+        if !answer.status().is_success() {
+            return Err(Failure::Status(answer.status(), retry_after(answer.headers())));
         }
-        let partial = Response::decode(answer.body).ok().and_then(|response| response.partial_success);
+        let partial = Response::decode(answer.into_body()).ok().and_then(|response| response.partial_success);
         let rejected = partial.map_or(0, |partial| partial.rejected_spans);
         Ok(usize::try_from(rejected).unwrap_or(0))
     }

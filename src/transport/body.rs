@@ -1,4 +1,4 @@
-//! A request's body in pieces, which leave without being copied together.
+//! The body of a request, whose pieces are sent without being copied together.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::json::Pieces;
 
-/// Pieces that are sent one after another, under one Content-Length.
-#[derive(Debug, Clone)]
+/// A body in pieces, which are sent one after another under one Content-Length.
+#[derive(Debug)]
 pub struct Body {
     pieces: IntoIter<Bytes>,
     left: u64,

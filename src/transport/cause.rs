@@ -5,24 +5,24 @@ use std::fmt;
 
 /// A failure with the causes below it: a TLS alert, a code of HTTP/2, an error of the system.
 ///
-/// No text of the upstream's own is in it. A `GOAWAY` may carry one, and it may hold the key.
+/// It holds no text of the service's own. A `GOAWAY` may carry one, and the API key may be in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause(String);
 
 impl Cause {
-    /// Creates a cause that the gateway states itself.
+    /// Creates a cause in the gateway's own words.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Cause {
         Cause(text.into())
     }
 
-    /// Creates a cause of an error and of its sources, each said once.
+    /// Creates a cause from an error and its sources, each of which is named once.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Cause {
-        let mut cause = Cause(described(error));
+        let mut cause = Cause(describe(error));
         let mut below = error.source();
         while let Some(error) = below {
-            cause.add(&described(error));
+            cause.add(&describe(error));
             below = error.source();
         }
         cause
@@ -53,12 +53,12 @@ impl fmt::Display for Cause {
 
 impl Error for Cause {}
 
-fn described(error: &(dyn Error + 'static)) -> String {
+fn describe(error: &(dyn Error + 'static)) -> String {
     let Some(error) = error.downcast_ref::<h2::Error>() else { return without_link(&error.to_string()) };
     if let Some(error) = error.get_io() {
         return without_link(&error.to_string());
     }
-    // h2 would show the text that came with a GOAWAY.
+    // Its own Display shows the text that came with a GOAWAY.
     let direction = if error.is_remote() { "received" } else { "sent" };
     match error.reason() {
         Some(reason) if error.is_go_away() => format!("{direction} GOAWAY with {reason:?}"),

@@ -1,176 +1,89 @@
-//! New connections to the upstream: name, TCP, TLS, HTTP/1.1 or HTTP/2 as it chooses, within one time-out.
+//! New connections to a service: name, TCP, TLS, then HTTP/1.1 or HTTP/2 as the service chooses, within one time-out.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::InvalidHeaderValue;
 use hyper::http::uri::{Authority, InvalidUri};
-use hyper_util::rt::TokioIo;
 use rustls::AlertDescription;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::tasks::Tasks;
 
-use super::body::Body;
 use super::cause::Cause;
 use super::dial::Dialer;
 use super::endpoint::{Endpoint, Scheme};
-use super::link::{Link, LinkState};
+use super::error::ConnectError;
+use super::link::Link;
 use super::resolve::Resolver;
-use super::{http2, tls};
+use super::{http1, http2, tls};
 
-/// What is read at once of an answer over HTTP/1.1, in bytes. A head of twice as much is refused always, a longer one than
-/// this where it does not come at once.
-const BUFFER_BYTES: usize = 128 * 1024;
-
-/// Why there is no connection. Names and addresses are the operator's own and may be shown to callers.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The name has no address.
-    #[error("the name {host} could not be resolved: {source}")]
-    Resolve {
-        /// The upstream's name.
-        host: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The name was not resolved in time.
-    #[error("the name {host} was not resolved within {}: the name servers of this machine do not answer", humantime::format_duration(*.after))]
-    ResolveTimeout {
-        /// The upstream's name.
-        host: String,
-        /// The bound.
-        after: Duration,
-    },
-    /// Nothing listens there.
-    #[error("{address} refused the connection")]
-    Refused {
-        /// The address that was tried last.
-        address: SocketAddr,
-    },
-    /// TCP failed otherwise.
-    #[error("connecting to {address} failed: {source}")]
-    Failed {
-        /// The address that was tried last.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// `timeouts.connect` passed.
-    #[error("no connection within {}", humantime::format_duration(*.after))]
-    Timeout {
-        /// The bound.
-        after: Duration,
-    },
-    /// The certificate does not verify, or TLS failed otherwise.
-    #[error("TLS with {host} failed: {}", said(source))]
-    Tls {
-        /// The upstream's name.
-        host: String,
-        /// What rustls said.
-        source: io::Error,
-    },
-    /// The upstream closed a new connection before anything was written to it.
-    #[error("it closed the connection before the request was sent: {0}")]
-    Closed(Cause),
-    /// The upstream takes no request over HTTP/2.
-    #[error("it takes no requests at the moment: it refused the stream, or allows none")]
-    Declined,
-}
-
-impl Error {
-    /// Its error type in RFC 9209, section 2.3.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Error::Resolve { .. } | Error::ResolveTimeout { .. } => "dns_error",
-            Error::Timeout { .. } => "connection_timeout",
-            Error::Tls { .. } => "tls_protocol_error",
-            Error::Refused { .. } => "connection_refused",
-            Error::Failed { .. } | Error::Closed(_) | Error::Declined => "destination_unavailable",
-        }
-    }
-}
-
-/// What rustls calls by its own names, in those of operators.
-fn said(source: &io::Error) -> String {
-    use rustls::CertificateError as Certificate;
-    let cause = source.get_ref().and_then(|cause| cause.downcast_ref());
-    let Some(rustls::Error::InvalidCertificate(invalid)) = cause else { return source.to_string() };
-    let said = match invalid {
-        Certificate::UnknownIssuer => "no authority that is trusted here signed its certificate; see upstream.ca_file",
-        Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
-        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "its certificate is not valid yet",
-        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-            "its certificate is for another name"
-        }
-        Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "it shows an authority's certificate as its own (make it with basicConstraints=CA:FALSE)"
-        }
-        _ => return source.to_string(),
-    };
-    said.to_owned()
-}
-
-/// Where the upstream is.
+/// The addresses of a service, or the way to them.
 #[derive(Debug, Clone)]
-enum Place {
+enum Destination {
     /// An address, or `localhost`: both loopback addresses, whatever name servers say.
-    Known(Arc<[SocketAddr]>),
+    Addresses(Arc<[SocketAddr]>),
     Name(Arc<Resolver>),
 }
 
-/// Makes connections to the upstream. Its clones share what they know of the upstream's addresses.
+/// Makes connections to a service. Its clones share what they know of the service's addresses.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    place: Place,
+    destination: Destination,
     dialer: Arc<Dialer>,
     host: String,
     tls: Option<Tls>,
-    within: Duration,
+    timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
 struct Tls {
-    client: Arc<tls::Client>,
+    client: Arc<tls::ClientTls>,
     name: ServerName<'static>,
     authority: Authority,
 }
 
-/// A new connection, as the upstream wants to be spoken to.
+/// A new connection, with the protocol that the service chose.
 #[derive(Debug)]
-pub enum Made {
-    /// For one request at a time; the task that drives it; and what is known of it.
-    Http1(SendRequest<Body>, AbortHandle, Arc<LinkState>),
+pub enum NewConnection {
+    /// For one request at a time.
+    Http1(http1::Connection),
     /// For many at once.
     Http2(http2::Connection),
 }
 
-/// Why a connector cannot be made.
+/// Why there can be no connection to an endpoint; `config::resolve` has ruled it out for every endpoint it names.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum EndpointError {
     /// The host is no name that a certificate can have.
     #[error(transparent)]
     Name(#[from] InvalidDnsNameError),
     /// Host and port are no authority of a URL.
     #[error(transparent)]
     Authority(#[from] InvalidUri),
+    /// Host and port are no value of a `Host` header.
+    #[error(transparent)]
+    Host(#[from] InvalidHeaderValue),
 }
 
 impl Connector {
-    /// A connector that takes `within` at most for each connection; `tls` is used if the endpoint's scheme is https.
+    /// Creates a connector that takes at most `timeout` for each connection, and uses `client` if the endpoint's scheme is
+    /// https.
     ///
     /// # Errors
     ///
-    /// [`Unusable`], which `config::resolve` has ruled out.
-    pub fn new(endpoint: &Endpoint, client: &Arc<tls::Client>, within: Duration) -> Result<Connector, Unusable> {
+    /// [`EndpointError`].
+    pub fn new(
+        endpoint: &Endpoint,
+        client: &Arc<tls::ClientTls>,
+        timeout: Duration,
+    ) -> Result<Connector, EndpointError> {
         let Endpoint { scheme, host, port, authority } = endpoint;
         let port = *port;
         let host = host.to_owned();
@@ -183,100 +96,90 @@ impl Connector {
             Scheme::Http => None,
         };
         let of = |ip: IpAddr| SocketAddr::new(ip, port);
-        let place = match (host.parse(), host.as_str()) {
-            (Ok(address), _) => Place::Known(Arc::new([of(address)])),
+        let destination = match (host.parse(), host.as_str()) {
+            (Ok(address), _) => Destination::Addresses(Arc::new([of(address)])),
             (Err(_), "localhost") => {
-                Place::Known(Arc::new([of(Ipv4Addr::LOCALHOST.into()), of(Ipv6Addr::LOCALHOST.into())]))
+                Destination::Addresses(Arc::new([of(Ipv4Addr::LOCALHOST.into()), of(Ipv6Addr::LOCALHOST.into())]))
             }
-            (Err(_), name) => Place::Name(Arc::new(Resolver::new(name, port))),
+            (Err(_), name) => Destination::Name(Arc::new(Resolver::new(name, port))),
         };
-        Ok(Connector { place, dialer: Arc::default(), host, tls, within })
+        Ok(Connector { destination, dialer: Arc::default(), host, tls, timeout })
     }
 
-    /// Begins to look up the upstream's name, if it has to be.
+    /// Begins to look up the service's name, if it has one.
     pub fn prepare(&self, tasks: &Tasks) {
-        if let Place::Name(resolver) = &self.place {
+        if let Destination::Name(resolver) = &self.destination {
             resolver.begin(tasks);
         }
     }
 
-    /// How long a connection may take.
+    /// Returns how long a connection may take.
     #[must_use]
-    pub fn within(&self) -> Duration {
-        self.within
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
-    /// Whether the upstream may choose HTTP/2.
+    /// Returns whether the service may choose HTTP/2.
     #[must_use]
     pub fn may_share(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Changes when those that may sign the upstream's certificate change.
+    /// Returns a number that changes with the authorities that may sign the service's certificate.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.tls.as_ref().map_or(0, |tls| tls.client.generation())
     }
 
-    /// A new connection that has not carried a request; `tasks` drives it until it closes.
+    /// Makes a connection that has not carried a request yet; `tasks` drives it until it closes.
     ///
     /// # Errors
     ///
-    /// Whatever stood in the way until the deadline; nothing of a request was sent.
-    pub async fn connect(&self, deadline: Instant, tasks: &Tasks) -> Result<Made, Error> {
+    /// [`ConnectError`], at the deadline at the latest; nothing of a request was sent.
+    pub async fn connect(&self, deadline: Instant, tasks: &Tasks) -> Result<NewConnection, ConnectError> {
+        // Read first: if the authorities change while it connects, the connection counts as one of the old generation.
+        let generation = self.generation();
         let connecting = async {
             let stream = self.tcp(deadline, tasks).await?;
             let Some(Tls { client, name, authority }) = &self.tls else {
-                return handshake(Link::plain(stream), tasks).await;
+                return begin_http1(Link::plain(stream), generation, tasks).await;
             };
             let stream = TlsConnector::from(client.config()).connect(name.clone(), stream).await;
-            let stream = stream.map_err(|source| Error::Tls { host: self.host.clone(), source })?;
-            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                let (link, heard) = Link::http2(stream);
-                let state = link.state();
-                let begun = http2::Connection::begin(link, heard, authority.clone(), tasks).await;
-                let ended = |cause| state.alert().map_or(Error::Closed(cause), |alert| self.refused_by(alert));
-                return begun.map(Made::Http2).map_err(ended);
+            let stream = stream.map_err(|source| ConnectError::Tls { host: self.host.clone(), source })?;
+            if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                return begin_http1(Link::tls(stream), generation, tasks).await;
             }
-            handshake(Link::tls(stream), tasks).await
+            let (link, settings) = Link::http2(stream);
+            let state = link.state();
+            let begun = http2::Connection::begin(link, settings, authority.clone(), generation, tasks).await;
+            let ended = |cause| state.alert().map_or(ConnectError::Closed(cause), |alert| self.refused_by(alert));
+            begun.map(NewConnection::Http2).map_err(ended)
         };
-        timeout_at(deadline, connecting).await.unwrap_or(Err(Error::Timeout { after: self.within }))
+        timeout_at(deadline, connecting).await.unwrap_or(Err(ConnectError::Timeout { after: self.timeout }))
     }
 
-    /// The upstream refused the TLS handshake with this alert.
+    /// Returns the error of a service that refused the TLS handshake with this alert.
     #[must_use]
-    pub fn refused_by(&self, alert: AlertDescription) -> Error {
+    pub fn refused_by(&self, alert: AlertDescription) -> ConnectError {
         let source = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
-        Error::Tls { host: self.host.clone(), source }
+        ConnectError::Tls { host: self.host.clone(), source }
     }
 
-    async fn tcp(&self, deadline: Instant, tasks: &Tasks) -> Result<TcpStream, Error> {
-        let addresses = match &self.place {
-            Place::Known(addresses) => Arc::clone(addresses),
-            Place::Name(resolver) => resolver.addresses(deadline, self.within, tasks).await?,
+    async fn tcp(&self, deadline: Instant, tasks: &Tasks) -> Result<TcpStream, ConnectError> {
+        let addresses = match &self.destination {
+            Destination::Addresses(addresses) => Arc::clone(addresses),
+            Destination::Name(resolver) => resolver.addresses(deadline, self.timeout, tasks).await?,
         };
-        self.dialer.connect(&addresses, deadline, self.within).await
+        self.dialer.connect(&addresses, deadline, self.timeout).await
     }
 }
 
-/// How HTTP/1.1 is spoken to upstreams.
-pub(super) fn http1() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(BUFFER_BYTES);
-    builder
-}
-
-async fn handshake<S>(link: Link<S>, tasks: &Tasks) -> Result<Made, Error>
+async fn begin_http1<S>(link: Link<S>, generation: u64, tasks: &Tasks) -> Result<NewConnection, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let state = link.state();
-    let shaken = http1().handshake(TokioIo::new(link)).await;
-    // HTTP/1.1 has no handshake on the wire: only a closed connection could fail here.
-    let (sender, connection) = shaken.map_err(|error| Error::Closed(Cause::of(&error)))?;
-    // Whoever waits for an answer is told of a failure by the sender; between answers it is the end of the connection.
-    let task = tasks.spawn_untracked(async move { drop(connection.await) });
-    Ok(Made::Http1(sender, task, state))
+    let begun = http1::Connection::begin(link, generation, tasks).await;
+    begun.map(NewConnection::Http1).map_err(|error| ConnectError::Closed(Cause::of(&error)))
 }
 
 #[cfg(test)]
@@ -284,12 +187,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn localhost_is_this_machine_and_nobody_is_asked_for_it() {
-        let (client, _) = tls::Client::new(None).await.unwrap();
+    async fn localhost_is_this_machine_and_no_name_server_is_asked_for_it() {
+        let (client, _) = tls::ClientTls::new(None).await.unwrap();
         let (host, authority) = ("localhost".to_owned(), "localhost:8".to_owned());
         let endpoint = Endpoint { scheme: Scheme::Http, host, port: 8, authority };
         let connector = Connector::new(&endpoint, &client, Duration::ZERO).unwrap();
-        let Place::Known(addresses) = connector.place else { panic!("it is no name to look up") };
+        let Destination::Addresses(addresses) = connector.destination else { panic!("it is no name to look up") };
         assert_eq!(*addresses, ["127.0.0.1:8", "[::1]:8"].map(|address| address.parse().unwrap()));
     }
 }

@@ -1,5 +1,5 @@
-//! TCP to the first of several addresses that answers (RFC 8305). The next one is tried after a quarter of a second; one
-//! that failed or was slow is tried last for a while.
+//! TCP to the first of several addresses that answers (RFC 8305). After a quarter of a second of silence the next address is
+//! tried, too. An address that failed or was slow goes last for a while.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -12,85 +12,85 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-use super::connect::Error;
+use super::error::ConnectError;
 
-/// How long an address may be silent before the next one is tried, too.
+/// How long an address may be silent before the next one is tried beside it.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// How long an address that failed is tried after all others.
-const MEMORY: Duration = Duration::from_secs(600);
+/// How long an address that failed goes last.
+const FAILURE_MEMORY: Duration = Duration::from_secs(600);
 
 /// The most addresses whose failures are remembered.
 const MAX_FAILED: usize = 64;
 
-/// Connects, and remembers which addresses failed.
+/// A connector over TCP, which remembers the addresses that failed.
 #[derive(Debug, Default)]
 pub struct Dialer {
     failed: Mutex<Vec<(SocketAddr, Instant)>>,
 }
 
-/// A connection that is being made.
-struct Attempt {
+/// A connection to one address that is being made.
+struct PendingConnection {
     address: SocketAddr,
     stream: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
 }
 
-impl Attempt {
-    fn begin(address: SocketAddr) -> Attempt {
-        Attempt { address, stream: Box::pin(TcpStream::connect(address)) }
+impl PendingConnection {
+    fn begin(address: SocketAddr) -> PendingConnection {
+        PendingConnection { address, stream: Box::pin(TcpStream::connect(address)) }
     }
 }
 
 impl Dialer {
-    /// Returns the first connection that is made before the deadline; `within` is the time until then, for the error.
+    /// Returns the first connection that is made before the deadline; `timeout` is the time until then, for the error.
     ///
     /// # Errors
     ///
-    /// If every address failed, the failure of the last; else that the time is over.
+    /// [`ConnectError`]: the failure of the last address if every one failed, or else [`ConnectError::Timeout`].
     pub async fn connect(
         &self,
         addresses: &[SocketAddr],
         deadline: Instant,
-        within: Duration,
-    ) -> Result<TcpStream, Error> {
+        timeout: Duration,
+    ) -> Result<TcpStream, ConnectError> {
         let mut waiting = self.order(addresses).into_iter();
-        let mut attempts: Vec<Attempt> = waiting.next().map(Attempt::begin).into_iter().collect();
+        let mut pending: Vec<PendingConnection> = waiting.next().map(PendingConnection::begin).into_iter().collect();
         let mut next_at = Instant::now() + ATTEMPT_DELAY;
-        while !attempts.is_empty() {
+        while !pending.is_empty() {
             let (at, result) = tokio::select! {
-                ended = first_ended(&mut attempts) => ended,
+                ended = first_ended(&mut pending) => ended,
                 () = sleep_until(next_at), if !waiting.as_slice().is_empty() => {
-                    attempts.extend(waiting.next().map(Attempt::begin));
+                    pending.extend(waiting.next().map(PendingConnection::begin));
                     next_at = Instant::now() + ATTEMPT_DELAY;
                     continue;
                 }
                 () = sleep_until(deadline) => break,
             };
-            let address = attempts.remove(at).address;
+            let address = pending.remove(at).address;
             match result {
                 Ok(stream) => {
-                    // Those before it had more time and did not answer.
-                    attempts.iter().take(at).for_each(|slower| self.remember(slower.address));
+                    // The addresses before it had more time and did not answer.
+                    pending.iter().take(at).for_each(|slower| self.remember(slower.address));
                     self.forget(address);
                     stream.set_nodelay(true).map_err(|error| failed(address, error))?;
                     return Ok(stream);
                 }
                 Err(error) => {
                     self.remember(address);
-                    attempts.extend(waiting.next().map(Attempt::begin));
+                    pending.extend(waiting.next().map(PendingConnection::begin));
                     next_at = Instant::now() + ATTEMPT_DELAY;
-                    if attempts.is_empty() {
+                    if pending.is_empty() {
                         return Err(failed(address, error));
                     }
                 }
             }
         }
-        attempts.iter().for_each(|silent| self.remember(silent.address));
-        Err(Error::Timeout { after: within })
+        pending.iter().for_each(|silent| self.remember(silent.address));
+        Err(ConnectError::Timeout { after: timeout })
     }
 
-    /// Returns the addresses in the order in which they are tried: of both families in turn, as the system lists them, and
-    /// those that failed not long ago last.
+    /// Returns the addresses in the order in which they are tried: the two families in turn, each as the system lists it, and
+    /// at the end those that failed not long ago.
     fn order(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
         let (first, second): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| address.is_ipv6() == first_is_v6);
@@ -98,8 +98,8 @@ impl Dialer {
         ordered.extend(second.into_iter().enumerate());
         let now = Instant::now();
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_failed = |address| failed.iter().any(|(of, since)| *of == address && now - *since < MEMORY);
-        // Stable: of the same rank, the family that the system lists first goes first.
+        let has_failed = |address| failed.iter().any(|(of, since)| *of == address && now - *since < FAILURE_MEMORY);
+        // The sort is stable: of the same rank, the family that the system lists first goes first.
         ordered.sort_by_key(|(rank, address)| (has_failed(*address), *rank));
         ordered.into_iter().map(|(_, address)| address).collect()
     }
@@ -118,11 +118,11 @@ impl Dialer {
     }
 }
 
-/// Returns which of the attempts ended first, and how.
-async fn first_ended(attempts: &mut [Attempt]) -> (usize, io::Result<TcpStream>) {
+/// Returns the index of the connection that ended first, and its result.
+async fn first_ended(pending: &mut [PendingConnection]) -> (usize, io::Result<TcpStream>) {
     poll_fn(|context: &mut Context<'_>| {
-        for (at, attempt) in attempts.iter_mut().enumerate() {
-            if let Poll::Ready(result) = attempt.stream.as_mut().poll(context) {
+        for (at, connection) in pending.iter_mut().enumerate() {
+            if let Poll::Ready(result) = connection.stream.as_mut().poll(context) {
                 return Poll::Ready((at, result));
             }
         }
@@ -131,11 +131,11 @@ async fn first_ended(attempts: &mut [Attempt]) -> (usize, io::Result<TcpStream>)
     .await
 }
 
-fn failed(address: SocketAddr, source: io::Error) -> Error {
+fn failed(address: SocketAddr, source: io::Error) -> ConnectError {
     if source.kind() == io::ErrorKind::ConnectionRefused {
-        Error::Refused { address }
+        ConnectError::Refused { address }
     } else {
-        Error::Failed { address, source }
+        ConnectError::Failed { address, source }
     }
 }
 
@@ -145,13 +145,13 @@ mod tests {
 
     use super::*;
 
-    const WITHIN: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     fn addresses<const N: usize>(texts: [&str; N]) -> [SocketAddr; N] {
         texts.map(|text| text.parse().unwrap())
     }
 
-    /// A socket whose connections are never made, since its queue is full; and what keeps it so.
+    /// Returns a socket to which no connection is made, since its queue is full, and what keeps the queue full.
     async fn silent() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -170,8 +170,8 @@ mod tests {
         (socket.local_addr().unwrap(), socket)
     }
 
-    async fn connect(dialer: &Dialer, addresses: &[SocketAddr]) -> Result<SocketAddr, Error> {
-        let stream = dialer.connect(addresses, Instant::now() + WITHIN, WITHIN).await?;
+    async fn connect(dialer: &Dialer, addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
+        let stream = dialer.connect(addresses, Instant::now() + TIMEOUT, TIMEOUT).await?;
         Ok(stream.peer_addr().unwrap())
     }
 
@@ -204,14 +204,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn if_every_address_fails_the_failure_is_told_and_at_the_deadline_that_the_time_is_over() {
+    async fn if_every_address_fails_the_last_failure_is_the_error_and_at_the_deadline_the_time_out() {
         let (refusing, _socket) = refused().await;
         let dialer = Dialer::default();
-        assert!(matches!(connect(&dialer, &[refusing]).await, Err(Error::Refused { .. })));
+        assert!(matches!(connect(&dialer, &[refusing]).await, Err(ConnectError::Refused { .. })));
         let (silent, _listener, _held) = silent().await;
         let soon = Instant::now() + Duration::from_millis(300);
-        let result = dialer.connect(&[silent, refusing], soon, WITHIN).await;
-        assert!(matches!(result, Err(Error::Timeout { .. })), "{result:?}");
+        let result = dialer.connect(&[silent, refusing], soon, TIMEOUT).await;
+        assert!(matches!(result, Err(ConnectError::Timeout { .. })), "{result:?}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! A service at the other end of a connection.
+//! The address of a service, and how it is spoken to.
 
 /// Cleartext or TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// Cleartext; the configuration allows it to loopback alone.
+    /// Cleartext, which the configuration allows to loopback alone.
     Http,
     /// TLS.
     Https,

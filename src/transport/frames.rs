@@ -1,15 +1,15 @@
-//! Reads from the upstream's HTTP/2 frames the facts that h2 does not tell.
+//! Reads from the HTTP/2 frames of a service the facts that h2 does not tell.
 
 use std::collections::BTreeSet;
 
-/// The most streams that are remembered as answered. One that the gateway resets may end without a frame of the upstream's.
+/// The most streams that are remembered as answered. A stream that the gateway resets may end without a frame of the service.
 const MAX_ANSWERED: usize = 1024;
 
-/// Walks over the frames of one connection. Counts the bytes that bring no content, and notices when the upstream contradicts
+/// A reader of the frames of one connection. It counts the bytes that bring no content, and notices if the service contradicts
 /// itself.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// The head of the next frame, as far as it has come.
+    /// The head of the next frame, or as much of it as has come.
     head: Vec<u8>,
     /// How much of the frame's payload is still to come.
     left: usize,
@@ -31,7 +31,7 @@ impl Frames {
     const END_STREAM: u8 = 1;
     const REFUSED_STREAM: u32 = 7;
 
-    /// Reads what has come; returns how many bytes of it are no content.
+    /// Reads bytes that have come, and returns how many of them are no content.
     pub(super) fn count(&mut self, mut bytes: &[u8]) -> usize {
         let mut counted = 0;
         while !bytes.is_empty() {
@@ -46,7 +46,7 @@ impl Frames {
                 let &[a, b, c, kind, flags, d, e, f, g] = self.head.as_slice() else { continue };
                 self.head.clear();
                 self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                // Content that is empty, frame after frame, is none.
+                // A frame without content counts, or a service could send empty frames without end.
                 self.is_counted = self.left == 0 || !matches!(kind, Frames::DATA | Frames::WINDOW_UPDATE);
                 counted += if self.is_counted { Frames::HEAD } else { 0 };
                 // The highest bit is reserved.
@@ -58,7 +58,7 @@ impl Frames {
         counted
     }
 
-    /// Returns whether the upstream has refused a request as not looked at, after it had begun to answer it.
+    /// Returns whether the service has refused a request as not looked at, after it had begun to answer it.
     pub(super) fn are_contradictory(&self) -> bool {
         self.are_contradictory
     }
@@ -90,7 +90,7 @@ impl Frames {
             let was_answered = self.answered.remove(&stream);
             self.are_contradictory |= was_answered && word == Frames::REFUSED_STREAM;
         } else {
-            // The last stream that the upstream looked at.
+            // The word is the last stream that the service looked at.
             self.are_contradictory |= self.answered.last().is_some_and(|last| *last > word & 0x7fff_ffff);
         }
     }

@@ -1,12 +1,12 @@
-//! One HTTP/2 connection to the upstream, shared by as many requests as the upstream allows.
+//! One HTTP/2 connection to a service, shared by as many requests as the service allows.
 //!
-//! It knows of each request that failed whether the upstream can have seen it. What proves that it cannot:
+//! For each request that failed it is known whether the service can have seen it. Three things prove that it cannot:
 //!
-//! - the upstream's `RST_STREAM` with `REFUSED_STREAM`: nothing was processed (RFC 9113, section 8.7). If it comes after an
-//!   interim answer, the upstream is believed about no request of that connection;
-//! - `GOAWAY` with a lower last stream: h2 fails with a remote `GOAWAY` only the streams above it, and those that were
+//! - `RST_STREAM` with `REFUSED_STREAM` of the service: nothing was processed (RFC 9113, section 8.7). If it comes after an
+//!   interim answer, the service is believed about no request of that connection;
+//! - `GOAWAY` with a lower last stream: h2 fails with a remote `GOAWAY` only the streams above that one, and those that were
 //!   never opened because of it;
-//! - hyper returns the request: the connection had ended before it was taken from the queue.
+//! - hyper returns the request: the connection had ended before the request was taken from the queue.
 
 use std::error::Error as _;
 use std::future::{Future as _, poll_fn};
@@ -30,55 +30,57 @@ use crate::tasks::{Tasks, UntrackedExecutor};
 
 use super::body::Body;
 use super::cause::Cause;
+use super::error::AttemptError;
 use super::link::{Link, LinkState};
-use super::{Failed, failed};
 
-/// The most requests that share one connection, also where the upstream allows more.
-const STREAMS: usize = 128;
+/// The most requests that share one connection, also if the service allows more.
+const MAX_STREAMS: usize = 128;
 
-/// How much of one answer may wait here for a slow caller, in bytes.
+/// How much of one answer may wait here for a slow reader, in bytes.
 const STREAM_WINDOW: u32 = 128 * 1024;
 
-/// Enough for all of them, so that no slow caller holds up the others: 128 times 128 KiB.
+/// How much of all answers may wait, in bytes: as much as all streams together, so that no slow reader holds up the others.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
 /// The largest head of an answer, in bytes.
-const MAX_HEAD: u32 = 64 * 1024;
+const MAX_HEAD_BYTES: u32 = 64 * 1024;
 
-/// How long a connection that carries requests may be silent before it is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(5);
+/// How long a connection that carries requests may be silent before it is pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long the sign of life may take before new requests go elsewhere.
-const DOUBT_AFTER: Duration = Duration::from_secs(2);
+/// How long the answer to a ping may take before new requests go to another connection.
+const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
 
-/// How long the sign of life may take; the requests then fail as on a broken connection.
-const PING_WITHIN: Duration = Duration::from_secs(10);
+/// How long the answer to a ping may take before the requests fail, as on a broken connection.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After how long a request that is given up unanswered takes its connection out of use.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
+/// How long a request waits at least, if giving it up unanswered takes its connection out of use.
+const RETIRE_AFTER: Duration = Duration::from_secs(3);
 
 type Driver = http2::Connection<TokioIo<Link<TlsStream<TcpStream>>>, Body, UntrackedExecutor>;
 
-/// A connection that is shared.
+/// A connection that requests share.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     sender: SendRequest<Body>,
-    /// Polled by its task until it ends; here it is asked how many streams the upstream allows.
+    /// The connection itself. Its task polls it until it ends; it tells how many streams the service allows.
     driver: Arc<Mutex<Option<Driver>>>,
     authority: Authority,
+    /// See [`super::connect::Connector::generation`].
+    generation: u64,
     link: Arc<LinkState>,
     streams: AtomicUsize,
-    /// When it was last taken into use, or out of it.
+    /// When its first stream was taken, or its last one returned.
     changed: Mutex<Instant>,
-    /// Whether it gets nothing new, because an answer did not come in time.
+    /// Whether it gets no new requests, because an answer did not come in time.
     is_retired: AtomicBool,
 }
 
 impl Connection {
-    /// Begins HTTP/2 on a TLS connection and waits for the upstream's SETTINGS, which say how many requests it may carry.
+    /// Begins HTTP/2 on a TLS connection and waits for the SETTINGS of the service, which say how many requests it may carry.
     ///
     /// # Errors
     ///
@@ -87,30 +89,31 @@ impl Connection {
         link: Link<TlsStream<TcpStream>>,
         settings: oneshot::Receiver<()>,
         authority: Authority,
+        generation: u64,
         tasks: &Tasks,
     ) -> Result<Connection, Cause> {
         let state = link.state();
-        let shaken = http2::Builder::new(UntrackedExecutor(tasks.clone()))
+        let begun = http2::Builder::new(UntrackedExecutor(tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MAX_HEAD)
-            .keep_alive_interval(PING_AFTER)
-            .keep_alive_timeout(PING_WITHIN)
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(link))
             .await;
         let ended = || Cause::new("it ended before HTTP/2 began").with(state.cause().as_ref());
-        let (sender, driver) = shaken.map_err(|_| ended())?;
+        let (sender, driver) = begun.map_err(|_| ended())?;
         let driver = Arc::new(Mutex::new(Some(driver)));
         let driven = Arc::clone(&driver);
-        // Whoever waits for an answer is told of a failure by the sender.
+        // A request that waits for its answer learns of a failure from the sender.
         tasks.spawn_untracked(poll_fn(move |context| {
             let driver = &mut *lock(&driven);
             let ended = driver.as_mut().is_none_or(|driver| Pin::new(driver).poll(context).is_ready());
             if !ended {
                 return Poll::Pending;
             }
-            // Only when it is dropped are requests that wait in its queue returned, and new ones refused.
+            // Dropping it returns the requests that wait in its queue, and refuses new ones.
             *driver = None;
             Poll::Ready(())
         }));
@@ -119,6 +122,7 @@ impl Connection {
             sender,
             driver,
             authority,
+            generation,
             link: state,
             streams: AtomicUsize::new(0),
             changed: Mutex::new(Instant::now()),
@@ -126,64 +130,71 @@ impl Connection {
         })))
     }
 
-    /// Returns a place for one request, if the upstream allows one more and nothing is amiss.
+    /// Returns a stream for one request, if the service allows another one and has not been silent for too long.
     #[must_use]
     pub fn stream(&self) -> Option<Stream> {
         let Shared { sender, driver, streams, changed, is_retired, .. } = &*self.0;
         let now = Instant::now();
-        let allowed = lock(driver).as_ref().map_or(0, Driver::current_max_send_streams).min(STREAMS);
+        let allowed = lock(driver).as_ref().map_or(0, Driver::current_max_send_streams).min(MAX_STREAMS);
         let used = streams.load(Ordering::Relaxed);
-        if sender.is_closed() || used >= allowed || is_retired.load(Ordering::Relaxed) || self.is_doubtful(now) {
+        if sender.is_closed() || used >= allowed || is_retired.load(Ordering::Relaxed) || self.is_unresponsive(now) {
             return None;
         }
         if streams.fetch_add(1, Ordering::Relaxed) == 0 {
             *lock(changed) = now;
         }
-        Some(Stream { connection: self.clone(), since: now, is_finished: AtomicBool::new(false) })
+        Some(Stream { connection: self.clone(), begun: now, is_finished: AtomicBool::new(false) })
     }
 
-    /// Whether it was asked for a sign of life, and none has come for too long.
-    fn is_doubtful(&self, now: Instant) -> bool {
+    /// Returns whether it was pinged, and nothing has come for too long.
+    fn is_unresponsive(&self, now: Instant) -> bool {
         let Shared { link, streams, changed, .. } = &*self.0;
-        // While it is unused, nothing is asked.
-        let asked_at = (link.received_at() + PING_AFTER).max(*lock(changed));
-        streams.load(Ordering::Relaxed) > 0 && now.saturating_duration_since(asked_at) > DOUBT_AFTER
+        // It is not pinged while it carries no request.
+        let pinged_at = (link.received_at() + PING_INTERVAL).max(*lock(changed));
+        streams.load(Ordering::Relaxed) > 0 && now.saturating_duration_since(pinged_at) > UNRESPONSIVE_AFTER
     }
 
-    /// Has it finish the requests that it carries and take no new ones.
+    /// Takes it out of use for new requests; it finishes those that it carries.
     pub fn retire(&self) {
         self.0.is_retired.store(true, Ordering::Relaxed);
     }
 
-    /// How many requests it carries.
+    /// Returns the generation of what the connection was made with.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// Returns how many requests it carries.
     #[must_use]
     pub fn streams(&self) -> usize {
         self.0.streams.load(Ordering::Relaxed)
     }
 
-    /// Whether it is open and in use, or unused for less than `idle`.
+    /// Returns whether it is open, and carries requests or has been idle for less than `idle_timeout`.
     #[must_use]
-    pub fn is_alive(&self, now: Instant, idle: Duration) -> bool {
+    pub fn is_alive(&self, now: Instant, idle_timeout: Duration) -> bool {
         let Shared { sender, streams, changed, is_retired, .. } = &*self.0;
         let is_used = streams.load(Ordering::Relaxed) > 0;
-        let is_kept = || now.saturating_duration_since(*lock(changed)) < idle && !is_retired.load(Ordering::Relaxed);
+        let is_kept =
+            || now.saturating_duration_since(*lock(changed)) < idle_timeout && !is_retired.load(Ordering::Relaxed);
         !sender.is_closed() && (is_used || is_kept())
     }
 }
 
-/// One request's place on a connection, free again when this is dropped.
+/// The stream of one request on a connection, returned when this is dropped.
 #[derive(Debug)]
 pub struct Stream {
     connection: Connection,
-    since: Instant,
-    /// Whether the request was answered to the end, or the upstream ended it.
+    begun: Instant,
+    /// Whether the request was answered to the end, or the service ended it.
     is_finished: AtomicBool,
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         let Shared { streams, changed, .. } = &*self.connection.0;
-        if !self.is_finished.load(Ordering::Relaxed) && self.since.elapsed() >= GIVEN_UP_AFTER {
+        if !self.is_finished.load(Ordering::Relaxed) && self.begun.elapsed() >= RETIRE_AFTER {
             self.connection.retire();
         }
         if streams.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -193,18 +204,18 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// The answer was read to its end.
+    /// Returns the stream after the answer was read to its end.
     pub fn finish(self) {
         self.is_finished.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the connection, which others share.
+    /// Returns the connection, which other requests share.
     #[must_use]
     pub fn connection(&self) -> Connection {
         self.connection.clone()
     }
 
-    /// What is known of the connection.
+    /// Returns the state of the bytes below it.
     #[must_use]
     pub fn link(&self) -> Arc<LinkState> {
         Arc::clone(&self.connection.0.link)
@@ -214,40 +225,37 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`Failed`], with the request where the upstream cannot have seen it.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Failed> {
+    /// [`AttemptError`].
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, AttemptError> {
         let Shared { sender, authority, link, .. } = &*self.connection.0;
         link.expect_another_answer();
-        let kept = Box::new(request.clone());
-        let mut error = match sender.clone().try_send_request(with_authority(request, authority)).await {
+        let error = match sender.clone().try_send_request(with_authority(request, authority)).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         self.is_finished.store(true, Ordering::Relaxed);
-        let is_unsent = error.take_message().is_some();
-        let error = error.into_error();
-        if !is_unsent && is_refusal(&error) && !link.contradicts_itself() {
-            return Err(Failed::Refused(kept));
+        if error.message().is_none() && is_refusal(error.error()) && !link.contradicts_itself() {
+            return Err(AttemptError::Declined);
         }
-        Err(failed(is_unsent.then_some(kept), &error, link))
+        Err(AttemptError::new(error, link))
     }
 }
 
-/// Whether the upstream says that it has not looked at the request.
+/// Returns whether the service says that it has not looked at the request.
 fn is_refusal(error: &hyper::Error) -> bool {
     let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else { return false };
     let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     error.is_remote() && (refused || error.is_go_away())
 }
 
-/// HTTP/2 has the authority in the target, and no `Host`.
+/// Moves the authority from `Host` to the target, as HTTP/2 has it.
 fn with_authority(mut request: Request<Body>, authority: &Authority) -> Request<Body> {
     request.headers_mut().remove(HOST);
     *request.version_mut() = Version::HTTP_2;
     let mut target = std::mem::take(request.uri_mut()).into_parts();
     target.scheme = Some(Scheme::HTTPS);
     target.authority = Some(authority.clone());
-    // All three parts are there, which is all that could be amiss; without them h2 sends nothing.
+    // It fails only if a part is missing, and all three are there; h2 would send nothing then.
     *request.uri_mut() = Uri::from_parts(target).unwrap_or_default();
     request
 }

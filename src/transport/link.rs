@@ -1,4 +1,4 @@
-//! The bytes of one connection: when the last ones came, why the connection failed, and how many came beside content.
+//! The bytes of one connection: when the last ones came, how many of them were no content, and why the connection failed.
 
 use std::io;
 use std::pin::Pin;
@@ -16,35 +16,35 @@ use tokio_rustls::client::TlsStream;
 use super::cause::Cause;
 use super::frames::Frames;
 
-/// How much may come before the head of an answer over HTTP/1.1, in bytes: interim answers, and the head itself.
-const BEFORE_ANSWER: i64 = 1 << 20;
+/// The most bytes before the content of an answer over HTTP/1.1: interim answers, and the head itself.
+const MAX_BEFORE_CONTENT: i64 = 1 << 20;
 
-/// How much may come over HTTP/2 beside content and windows before the first request, in bytes.
-const CONTROL: i64 = 1 << 20;
+/// The most bytes over HTTP/2 beside content and windows, before the first request.
+const CONTROL_ALLOWANCE: i64 = 1 << 20;
 
-/// How much more may come for each request, in bytes.
-const CONTROL_FOR_REQUEST: i64 = 64 * 1024;
+/// How many more of them each request allows.
+const CONTROL_ALLOWANCE_PER_REQUEST: i64 = 64 * 1024;
 
-/// The most that may come at a time, however many requests were sent, in bytes.
-const MAX_CONTROL: i64 = 8 << 20;
+/// The most that are allowed at a time, however many requests were sent.
+const MAX_CONTROL_ALLOWANCE: i64 = 8 << 20;
 
-/// The state of a connection, shared by its reader and by those that decide about it.
+/// The state of a connection's bytes, shared by its reader and by the code that decides about the connection.
 #[derive(Debug)]
 pub struct LinkState {
     begun: Instant,
     /// When the last bytes came, in milliseconds after `begun`.
     received: AtomicU64,
     has_received: AtomicBool,
-    /// How much may still come that is no content.
+    /// How many bytes may still come that are no content.
     allowance: AtomicI64,
     is_tls13: bool,
-    contradicts: AtomicBool,
-    failure: Mutex<Option<Failure>>,
+    is_contradictory: AtomicBool,
+    failure: Mutex<Option<LinkFailure>>,
 }
 
 /// Why reading or writing failed.
 #[derive(Debug, Clone)]
-struct Failure {
+struct LinkFailure {
     cause: Cause,
     alert: Option<AlertDescription>,
 }
@@ -55,9 +55,9 @@ impl LinkState {
             begun: Instant::now(),
             received: AtomicU64::new(0),
             has_received: AtomicBool::new(false),
-            allowance: AtomicI64::new(CONTROL),
+            allowance: AtomicI64::new(CONTROL_ALLOWANCE),
             is_tls13,
-            contradicts: AtomicBool::new(false),
+            is_contradictory: AtomicBool::new(false),
             failure: Mutex::default(),
         }
     }
@@ -68,28 +68,29 @@ impl LinkState {
         self.begun + Duration::from_millis(self.received.load(Ordering::Relaxed))
     }
 
-    /// Notes that a request is about to be sent over HTTP/1.1.
+    /// Sets the bound for the answer to a request that is about to be sent over HTTP/1.1.
     pub fn expect_answer(&self) {
-        self.allowance.store(BEFORE_ANSWER, Ordering::Relaxed);
+        self.allowance.store(MAX_BEFORE_CONTENT, Ordering::Relaxed);
     }
 
-    /// Notes that the head of the answer has come over HTTP/1.1; its content has no bound here.
+    /// Removes the bound when the head of the answer has come over HTTP/1.1: content has none here.
     pub fn expect_content(&self) {
         self.allowance.store(i64::MAX, Ordering::Relaxed);
     }
 
-    /// Notes that another request is about to be sent over HTTP/2.
+    /// Raises the bound for another request that is about to be sent over HTTP/2.
     pub fn expect_another_answer(&self) {
-        let more = |allowance: i64| Some(allowance.saturating_add(CONTROL_FOR_REQUEST).min(MAX_CONTROL));
+        let more =
+            |allowance: i64| Some(allowance.saturating_add(CONTROL_ALLOWANCE_PER_REQUEST).min(MAX_CONTROL_ALLOWANCE));
         // The function always returns a value, so the update cannot fail.
         self.allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok();
     }
 
-    /// Returns whether the upstream has refused a request as not looked at, after it had begun to answer it. Then it is not
+    /// Returns whether the service has refused a request as not looked at, after it had begun to answer it. Then it is not
     /// believed about other requests either.
     #[must_use]
     pub fn contradicts_itself(&self) -> bool {
-        self.contradicts.load(Ordering::Relaxed)
+        self.is_contradictory.load(Ordering::Relaxed)
     }
 
     /// Returns why reading or writing failed.
@@ -104,30 +105,34 @@ impl LinkState {
         self.failure().as_ref().and_then(|failure| failure.alert)
     }
 
-    /// Returns the alert by which the upstream refused the TLS handshake, if one proves that it looked at no request.
+    /// Returns the alert with which the service refused the TLS handshake, if it proves that no request was looked at.
     ///
-    /// In TLS 1.3 the handshake ends for the client before the upstream has seen the client's last messages. A request may
-    /// be written by then, and the upstream reads it only if it accepts them.
+    /// In TLS 1.3 the handshake ends for the client before the service has seen the client's last messages. A request may be
+    /// written by then, and the service reads it only if it accepts those messages.
     #[must_use]
     pub fn handshake_refusal(&self) -> Option<AlertDescription> {
         let is_first = self.is_tls13 && !self.has_received.load(Ordering::Relaxed);
         self.alert().filter(|alert| is_first && refuses_handshake(*alert))
     }
 
-    fn failure(&self) -> std::sync::MutexGuard<'_, Option<Failure>> {
+    fn failure(&self) -> std::sync::MutexGuard<'_, Option<LinkFailure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fail(&self, error: &io::Error) {
+    fn record_failure(&self, error: &io::Error) {
         let alert = match error.get_ref().and_then(|cause| cause.downcast_ref()) {
             Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
             _ => None,
         };
         // The first failure is the cause of those that follow.
-        self.failure().get_or_insert_with(|| Failure { cause: Cause::of(error), alert });
+        self.failure().get_or_insert_with(|| LinkFailure { cause: Cause::of(error), alert });
     }
 
-    /// Notes that bytes have come, of which so many are no content; fails if those are too many.
+    /// Records that bytes have come, `counted` of which are no content.
+    ///
+    /// # Errors
+    ///
+    /// If more of those have come than may.
     fn receive(&self, counted: usize) -> io::Result<()> {
         self.has_received.store(true, Ordering::Relaxed);
         let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -136,13 +141,13 @@ impl LinkState {
         if self.allowance.fetch_sub(counted, Ordering::Relaxed) >= counted {
             return Ok(());
         }
-        let error = io::Error::other("the upstream sends interim answers or control frames without end");
-        self.fail(&error);
+        let error = io::Error::other("the service sends interim answers or control frames without end");
+        self.record_failure(&error);
         Err(error)
     }
 }
 
-/// Whether an alert is about the client's last messages of a handshake. Others may be about what was sent after it.
+/// Returns whether an alert is about the client's last messages of a handshake. Others may be about later ones.
 fn refuses_handshake(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -162,44 +167,31 @@ fn refuses_handshake(alert: AlertDescription) -> bool {
     )
 }
 
-/// A stream whose bytes are counted and whose failures are kept.
+/// A stream whose bytes are counted and whose failures are recorded.
 #[derive(Debug)]
 pub struct Link<S> {
     stream: S,
     state: Arc<LinkState>,
-    /// Walks over what comes, if HTTP/2 is spoken.
+    /// Reads the frames that come over HTTP/2.
     frames: Option<Frames>,
-    /// Told when the first bytes arrive, which over HTTP/2 are the upstream's SETTINGS.
-    heard: Option<oneshot::Sender<()>>,
-    /// The failure of a write, until everything that the upstream sent before was read.
-    unwritten: Option<io::Error>,
-}
-
-impl Link<TcpStream> {
-    /// Creates a connection in cleartext, over HTTP/1.1.
-    #[must_use]
-    pub fn plain(stream: TcpStream) -> Link<TcpStream> {
-        Link { stream, state: Arc::new(LinkState::new(false)), frames: None, heard: None, unwritten: None }
-    }
-}
-
-impl Link<TlsStream<TcpStream>> {
-    /// Creates a connection over TLS and HTTP/1.1.
-    #[must_use]
-    pub fn tls(stream: TlsStream<TcpStream>) -> Link<TlsStream<TcpStream>> {
-        let is_tls13 = stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-        Link { stream, state: Arc::new(LinkState::new(is_tls13)), frames: None, heard: None, unwritten: None }
-    }
-
-    /// Creates a connection over TLS and HTTP/2; the receiver resolves when the first bytes come.
-    #[must_use]
-    pub fn http2(stream: TlsStream<TcpStream>) -> (Link<TlsStream<TcpStream>>, oneshot::Receiver<()>) {
-        let (heard, first) = oneshot::channel();
-        (Link { frames: Some(Frames::default()), heard: Some(heard), ..Link::tls(stream) }, first)
-    }
+    /// Signals that the first bytes have come, which over HTTP/2 are the SETTINGS of the service.
+    first_bytes: Option<oneshot::Sender<()>>,
+    /// The failure of a write, until everything that the service sent before it was read.
+    write_error: Option<io::Error>,
 }
 
 impl<S> Link<S> {
+    /// Creates a link in cleartext, over HTTP/1.1.
+    #[must_use]
+    pub fn plain(stream: S) -> Link<S> {
+        Link::new(stream, false)
+    }
+
+    fn new(stream: S, is_tls13: bool) -> Link<S> {
+        let state = Arc::new(LinkState::new(is_tls13));
+        Link { stream, state, frames: None, first_bytes: None, write_error: None }
+    }
+
     /// Returns its state.
     #[must_use]
     pub fn state(&self) -> Arc<LinkState> {
@@ -207,35 +199,51 @@ impl<S> Link<S> {
     }
 }
 
+impl Link<TlsStream<TcpStream>> {
+    /// Creates a link over TLS and HTTP/1.1.
+    #[must_use]
+    pub fn tls(stream: TlsStream<TcpStream>) -> Link<TlsStream<TcpStream>> {
+        let is_tls13 = stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        Link::new(stream, is_tls13)
+    }
+
+    /// Creates a link over TLS and HTTP/2; the receiver resolves when the first bytes come.
+    #[must_use]
+    pub fn http2(stream: TlsStream<TcpStream>) -> (Link<TlsStream<TcpStream>>, oneshot::Receiver<()>) {
+        let (first_bytes, receiver) = oneshot::channel();
+        (Link { frames: Some(Frames::default()), first_bytes: Some(first_bytes), ..Link::tls(stream) }, receiver)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Link { stream, state, frames, heard, .. } = self.get_mut();
+        let Link { stream, state, frames, first_bytes, .. } = self.get_mut();
         let before = buffer.filled().len();
         let read = std::task::ready!(Pin::new(stream).poll_read(context, buffer));
         if let Err(error) = &read {
-            state.fail(error);
+            state.record_failure(error);
         }
         let received = buffer.filled().get(before..).unwrap_or_default();
-        let first = heard.take();
+        let first_bytes = first_bytes.take();
         if received.is_empty() {
             return Poll::Ready(read);
         }
-        if let Some(heard) = first {
+        if let Some(first_bytes) = first_bytes {
             // Fails only if connecting was given up.
-            heard.send(()).ok();
+            first_bytes.send(()).ok();
         }
         let counted = frames.as_mut().map_or(received.len(), |frames| frames.count(received));
         if frames.as_ref().is_some_and(Frames::are_contradictory) {
-            state.contradicts.store(true, Ordering::Relaxed);
+            state.is_contradictory.store(true, Ordering::Relaxed);
         }
         Poll::Ready(read.and(state.receive(counted)))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    /// Keeps the failure of a write. An upstream that closes a new connection may have sent an alert before: that is read
+    /// Records the failure of a write. A service that closes a new connection may have sent an alert before: that is read
     /// first, so that it becomes the cause.
-    fn written<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn end_write<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let error = match result {
             Poll::Ready(Err(error)) => error,
             other => return other,
@@ -243,26 +251,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if !self.state.has_received.load(Ordering::Relaxed) {
             let mut bytes = [0; 256];
             if Pin::new(&mut *self).poll_read(context, &mut ReadBuf::new(&mut bytes)).is_pending() {
-                // A connection that fails to be written is about to end for its reader, too.
-                self.unwritten = Some(error);
+                // A connection that cannot be written is about to end for its reader, too.
+                self.write_error = Some(error);
                 return Poll::Pending;
             }
         }
-        self.state.fail(&error);
+        self.state.record_failure(&error);
         Poll::Ready(Err(error))
     }
 
-    /// Takes the failure of an earlier write, which waited for what can be read.
-    fn unwritten<T>(&mut self) -> Option<Poll<io::Result<T>>> {
-        self.unwritten.take().map(|error| Poll::Ready(Err(error)))
+    /// Takes the failure of an earlier write, which waited until everything was read.
+    fn earlier_failure<T>(&mut self) -> Option<Poll<io::Result<T>>> {
+        self.write_error.take().map(|error| Poll::Ready(Err(error)))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Link<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let earlier = self.unwritten();
+        let earlier = self.earlier_failure();
         let result = earlier.unwrap_or_else(|| Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.written(context, result)
+        self.end_write(context, result)
     }
 
     fn poll_write_vectored(
@@ -270,9 +278,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Link<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let earlier = self.unwritten();
+        let earlier = self.earlier_failure();
         let result = earlier.unwrap_or_else(|| Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        self.written(context, result)
+        self.end_write(context, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -280,9 +288,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Link<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let earlier = self.unwritten();
+        let earlier = self.earlier_failure();
         let result = earlier.unwrap_or_else(|| Pin::new(&mut self.stream).poll_flush(context));
-        self.written(context, result)
+        self.end_write(context, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -297,7 +305,7 @@ mod tests {
     #[test]
     fn what_is_no_content_has_a_bound_that_each_request_raises() {
         let state = LinkState::new(false);
-        let bound = usize::try_from(CONTROL).unwrap();
+        let bound = usize::try_from(CONTROL_ALLOWANCE).unwrap();
         assert!(state.receive(bound).is_ok());
         assert!(state.receive(1).is_err());
         let state = LinkState::new(false);
@@ -312,7 +320,7 @@ mod tests {
             if received > 0 {
                 state.receive(received).unwrap();
             }
-            state.fail(&io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert)));
+            state.record_failure(&io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert)));
             assert_eq!(state.alert(), Some(alert));
             state.handshake_refusal()
         };

@@ -1,4 +1,4 @@
-//! The addresses of the upstream's name: looked up one at a time, and kept for a minute if look-ups fail.
+//! The addresses of a service's name: one look-up at a time, whose result serves for a minute if others fail.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::tasks::Tasks;
 
-use super::connect::Error;
+use super::error::ConnectError;
 
 /// How long addresses are used without another look-up, so that a burst of connections makes one.
-const FRESH: Duration = Duration::from_secs(5);
+const FRESH_FOR: Duration = Duration::from_secs(5);
 
 /// How long addresses are used if another look-up fails or does not end.
-const USABLE: Duration = Duration::from_secs(60);
+const USABLE_FOR: Duration = Duration::from_secs(60);
 
 /// How long a connection waits for another look-up if there are usable addresses.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -29,12 +29,12 @@ const MAX_ADDRESSES: usize = 16;
 type Addresses = Arc<[SocketAddr]>;
 type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Looks up one name. Shared by all workers, so that an outage of the name servers does not fill their threads.
+/// A resolver of one name. All workers share it, so that an outage of the name servers does not fill their threads.
 pub struct Resolver {
     host: String,
     look_up: Box<dyn Fn() -> LookUp + Send + Sync>,
     state: Mutex<State>,
-    /// Told of each look-up that has ended.
+    /// Receives the result of each look-up.
     ended: watch::Sender<Option<LookUpResult>>,
 }
 
@@ -44,7 +44,7 @@ struct State {
     is_looking_up: bool,
 }
 
-/// The end of a look-up: addresses, or the system's error.
+/// The result of a look-up: addresses, or the system's error.
 type LookUpResult = Result<Addresses, (io::ErrorKind, String)>;
 
 impl fmt::Debug for Resolver {
@@ -54,37 +54,37 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Creates a resolver that asks the system for this name, for connections to this port.
+    /// Creates a resolver that asks the system for the addresses of a name, for connections to this port.
     #[must_use]
     pub fn new(host: &str, port: u16) -> Resolver {
         let name = host.to_owned();
-        Resolver::with(host, move || {
+        Resolver::with_look_up(host, move || {
             let name = name.clone();
             Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
         })
     }
 
-    fn with(host: &str, look_up: impl Fn() -> LookUp + Send + Sync + 'static) -> Resolver {
+    fn with_look_up(host: &str, look_up: impl Fn() -> LookUp + Send + Sync + 'static) -> Resolver {
         let state = Mutex::default();
         Resolver { host: host.to_owned(), look_up: Box::new(look_up), state, ended: watch::Sender::new(None) }
     }
 
-    /// Returns the name's addresses, at the deadline at the latest. A look-up that takes longer goes on, for those that
-    /// come next; `within` is the time until the deadline, for the error.
+    /// Returns the name's addresses, at the deadline at the latest; `timeout` is the time until then, for the error. A look-up
+    /// that takes longer goes on, for later connections.
     ///
     /// # Errors
     ///
-    /// If the name has no address, or if none is known at the deadline.
+    /// [`ConnectError::Resolve`] and [`ConnectError::ResolveTimeout`].
     pub async fn addresses(
         self: &Arc<Self>,
         deadline: Instant,
-        within: Duration,
+        timeout: Duration,
         tasks: &Tasks,
-    ) -> Result<Addresses, Error> {
+    ) -> Result<Addresses, ConnectError> {
         let now = Instant::now();
-        let known = self.state().last_good.clone().filter(|(_, since)| now - *since < USABLE);
+        let known = self.state().last_good.clone().filter(|(_, since)| now - *since < USABLE_FOR);
         if let Some((addresses, since)) = &known
-            && now - *since < FRESH
+            && now - *since < FRESH_FOR
         {
             return Ok(Arc::clone(addresses));
         }
@@ -94,9 +94,9 @@ impl Resolver {
         let failed = match timeout_at(wait, ended.changed()).await.map(|_| ended.borrow().clone()) {
             Ok(Some(Ok(addresses))) => return Ok(addresses),
             Ok(Some(Err((kind, text)))) => {
-                Error::Resolve { host: self.host.clone(), source: io::Error::new(kind, text) }
+                ConnectError::Resolve { host: self.host.clone(), source: io::Error::new(kind, text) }
             }
-            Ok(None) | Err(_) => Error::ResolveTimeout { host: self.host.clone(), after: within },
+            Ok(None) | Err(_) => ConnectError::ResolveTimeout { host: self.host.clone(), after: timeout },
         };
         known.map(|(addresses, _)| addresses).ok_or(failed)
     }
@@ -106,8 +106,8 @@ impl Resolver {
         if std::mem::replace(&mut self.state().is_looking_up, true) {
             return;
         }
-        let (under_way, found) = (LookUpUnderWay(Some(Arc::clone(self))), (self.look_up)());
-        tasks.spawn_untracked(async move { under_way.end(found.await) });
+        let (pending, found) = (PendingLookUp(Some(Arc::clone(self))), (self.look_up)());
+        tasks.spawn_untracked(async move { pending.end(found.await) });
     }
 
     fn end(&self, found: io::Result<Vec<SocketAddr>>) {
@@ -130,10 +130,10 @@ impl Resolver {
     }
 }
 
-/// A look-up that has begun. It fails if it is dropped before its end, as when it panics or its worker ends.
-struct LookUpUnderWay(Option<Arc<Resolver>>);
+/// A look-up that has begun. It fails if it is dropped before its end: it panicked, or its worker ended.
+struct PendingLookUp(Option<Arc<Resolver>>);
 
-impl LookUpUnderWay {
+impl PendingLookUp {
     fn end(mut self, found: io::Result<Vec<SocketAddr>>) {
         if let Some(resolver) = self.0.take() {
             resolver.end(found);
@@ -141,7 +141,7 @@ impl LookUpUnderWay {
     }
 }
 
-impl Drop for LookUpUnderWay {
+impl Drop for PendingLookUp {
     fn drop(&mut self) {
         if let Some(resolver) = self.0.take() {
             resolver.end(Err(io::Error::other("the look-up was cut off")));
@@ -156,15 +156,17 @@ mod tests {
     use tokio::runtime::Handle;
     use tokio::time::advance;
 
+    use super::super::error::FailureCode;
     use super::*;
 
-    const WITHIN: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// A resolver whose look-ups take so long and end so, one after another; and how many were begun.
+    /// Returns a resolver whose look-ups take these seconds and have these results, one after another, and how many were
+    /// begun.
     fn resolver(answers: &'static [(u64, Option<&'static str>)]) -> (Arc<Resolver>, Arc<AtomicUsize>) {
         let begun = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&begun);
-        let resolver = Resolver::with("upstream.test", move || {
+        let resolver = Resolver::with_look_up("upstream.test", move || {
             let (seconds, address) = answers[count.fetch_add(1, Ordering::SeqCst)];
             Box::pin(async move {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -174,9 +176,9 @@ mod tests {
         (Arc::new(resolver), begun)
     }
 
-    async fn ask(resolver: &Arc<Resolver>) -> Result<String, Error> {
+    async fn ask(resolver: &Arc<Resolver>) -> Result<String, ConnectError> {
         let tasks = Tasks::new(Handle::current());
-        let found = resolver.addresses(Instant::now() + WITHIN, WITHIN, &tasks).await;
+        let found = resolver.addresses(Instant::now() + TIMEOUT, TIMEOUT, &tasks).await;
         found.map(|addresses| addresses[0].to_string())
     }
 
@@ -199,14 +201,14 @@ mod tests {
         let (resolver, begun) = resolver(&[(0, Some("192.0.2.1:443")), (0, None), (NEVER, None)]);
         assert!(ask(&resolver).await.is_ok());
         for looked_up in [2, 3, 3] {
-            advance(FRESH).await;
+            advance(FRESH_FOR).await;
             assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.1:443");
             assert_eq!(begun.load(Ordering::SeqCst), looked_up, "a look-up that is under way is waited for");
         }
-        advance(USABLE).await;
+        advance(USABLE_FOR).await;
         let error = ask(&resolver).await.unwrap_err();
-        assert!(matches!(error, Error::ResolveTimeout { .. }), "{error:?}");
-        assert_eq!(error.kind(), "dns_error");
+        assert!(matches!(error, ConnectError::ResolveTimeout { .. }), "{error:?}");
+        assert_eq!(error.code(), FailureCode::Dns);
     }
 
     #[tokio::test(start_paused = true)]
@@ -221,13 +223,13 @@ mod tests {
     async fn a_look_up_that_panics_fails_at_once_and_the_next_connection_begins_another() {
         let begun = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&begun);
-        let resolver = Arc::new(Resolver::with("upstream.test", move || {
+        let resolver = Arc::new(Resolver::with_look_up("upstream.test", move || {
             count.fetch_add(1, Ordering::SeqCst);
             Box::pin(async { panic!("no thread") })
         }));
         for looked_up in [1, 2] {
             let error = ask(&resolver).await.unwrap_err();
-            assert!(matches!(error, Error::Resolve { .. }), "{error:?}");
+            assert!(matches!(error, ConnectError::Resolve { .. }), "{error:?}");
             assert_eq!(begun.load(Ordering::SeqCst), looked_up);
         }
     }
@@ -236,7 +238,7 @@ mod tests {
     async fn changed_addresses_are_used_when_the_old_ones_are_not_fresh_any_more() {
         let (resolver, _) = resolver(&[(0, Some("192.0.2.1:443")), (0, Some("192.0.2.2:443"))]);
         assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.1:443");
-        advance(FRESH).await;
+        advance(FRESH_FOR).await;
         assert_eq!(ask(&resolver).await.unwrap(), "192.0.2.2:443");
     }
 }

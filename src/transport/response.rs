@@ -1,4 +1,4 @@
-//! The body of the upstream's answer, which ends only if the upstream said that it ends.
+//! The body of an answer, which ends only if the service said that it ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use hyper::{Response, Version};
 use super::cause::Cause;
 use super::link::LinkState;
 
-/// The body of an answer.
+/// The body of an answer. If it breaks off, it fails.
 #[derive(Debug)]
 pub struct ResponseBody {
     incoming: Incoming,
@@ -22,7 +22,7 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Takes the body of an answer that came over this connection.
+    /// Replaces the body of an answer that came over this connection.
     #[must_use]
     pub fn of(answer: Response<Incoming>, link: Arc<LinkState>) -> Response<ResponseBody> {
         let is_http2 = answer.version() == Version::HTTP_2;
@@ -38,7 +38,7 @@ impl Body for ResponseBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
         let failure = match &frame {
             Some(Err(error)) => Cause::of(error).with(self.link.cause().as_ref()),
-            // hyper takes the end of a stream or a connection with NO_ERROR for the end of the body.
+            // hyper takes the end of a stream or of a connection with NO_ERROR for the end of the body.
             None if self.is_http2 && !self.incoming.is_end_stream() && !self.has_failed => {
                 Cause::new("the stream was ended with NO_ERROR before the end of the answer")
             }
@@ -57,19 +57,19 @@ impl Body for ResponseBody {
     }
 }
 
-/// Returns whether the connection may carry another request after this answer. If an answer has two lengths, it is not clear
-/// which bytes belong to the next one (RFC 9112, section 6.3).
+/// Returns whether an answer has one length, so that its connection may carry another request. With two lengths it is not
+/// clear which bytes belong to the next answer (RFC 9112, section 6.3).
 #[must_use]
 pub fn has_one_length<B>(answer: &Response<B>) -> bool {
     !(answer.headers().contains_key(TRANSFER_ENCODING) && answer.headers().contains_key(CONTENT_LENGTH))
 }
 
-/// Refuses an answer whose body has another transfer coding than chunks: the gateway asks for none, and hyper passes the coded
-/// bytes on (RFC 9112, section 7).
+/// Refuses an answer whose body has another transfer coding than chunks: none was asked for, and hyper passes the coded bytes
+/// on (RFC 9112, section 7).
 ///
 /// # Errors
 ///
-/// The cause, without the upstream's own words.
+/// The cause, without words of the service's own.
 pub fn check_transfer_coding<B>(answer: &Response<B>) -> Result<(), Cause> {
     let mut codings = answer.headers().get_all(TRANSFER_ENCODING).iter();
     let is_plain = match (codings.next(), codings.next()) {

@@ -1,4 +1,4 @@
-//! How long the upstream may take to answer.
+//! How long a service may take to answer.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -12,36 +12,36 @@ use tokio::task::yield_now;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-/// How often the runtime reads its sockets before an answer is given up. A connection needs a turn for the head and one for
+/// How often the runtime reads its sockets before an answer is given up. A connection takes a turn for the head and one for
 /// each part of a body.
 const LAST_TURNS: usize = 16;
 
-/// The time-out of one request. It runs from when the request is first handed to a connection.
+/// The time-out of one request. It runs from the moment at which the request is first handed to a connection.
 #[derive(Debug)]
 pub struct ResponseTimer {
-    response: Duration,
-    overtime: Option<Arc<Overtime>>,
+    timeout: Duration,
+    grace_period: Option<Arc<GracePeriod>>,
     begun: OnceLock<Instant>,
 }
 
-/// A time after the time-out in which an answer is still read.
+/// The time after the time-out in which an answer is still read.
 #[derive(Debug)]
-pub struct Overtime {
+pub struct GracePeriod {
     length: Duration,
     has_begun: AtomicBool,
-    begin: Notify,
+    beginning: Notify,
 }
 
-impl Overtime {
-    /// Creates one that has not begun.
+impl GracePeriod {
+    /// Creates a grace period that has not begun.
     #[must_use]
-    pub fn new(length: Duration) -> Overtime {
-        Overtime { length, has_begun: AtomicBool::new(false), begin: Notify::new() }
+    pub fn new(length: Duration) -> GracePeriod {
+        GracePeriod { length, has_begun: AtomicBool::new(false), beginning: Notify::new() }
     }
 
     /// Resolves when a time-out has passed without an answer. One task may wait.
     pub async fn begun(&self) {
-        self.begin.notified().await;
+        self.beginning.notified().await;
     }
 
     /// Returns whether a time-out has passed without an answer.
@@ -50,44 +50,44 @@ impl Overtime {
         self.has_begun.load(Ordering::Relaxed)
     }
 
-    fn start(&self) {
+    fn begin(&self) {
         if !self.has_begun.swap(true, Ordering::Relaxed) {
-            self.begin.notify_one();
+            self.beginning.notify_one();
         }
     }
 }
 
 impl ResponseTimer {
-    /// Creates a timer that ends after `response`, and after the overtime if there is one.
+    /// Creates a timer that ends after `timeout`, or after the grace period that follows.
     #[must_use]
-    pub fn new(response: Duration, overtime: Option<Arc<Overtime>>) -> ResponseTimer {
-        ResponseTimer { response, overtime, begun: OnceLock::new() }
+    pub fn new(timeout: Duration, grace_period: Option<Arc<GracePeriod>>) -> ResponseTimer {
+        ResponseTimer { timeout, grace_period, begun: OnceLock::new() }
     }
 
-    /// Returns the time-out without the overtime.
+    /// Returns the time-out, without the grace period.
     #[must_use]
-    pub fn response(&self) -> Duration {
-        self.response
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
-    /// Starts the timer if it does not run yet; returns whether the time-out has not passed.
+    /// Starts the timer if it does not run yet. Returns whether time is left before the time-out.
     pub fn begin(&self) -> bool {
-        Instant::now() < *self.begun.get_or_init(Instant::now) + self.response
+        Instant::now() < *self.begun.get_or_init(Instant::now) + self.timeout
     }
 
-    /// Runs a part of the exchange until the time is over. If the time-out passes before the part ends, `overdue` is called,
-    /// also if there is overtime.
+    /// Runs a part of the exchange until the timer ends. If the time-out passes before the part ends, `on_timeout` is called,
+    /// also if there is a grace period.
     ///
-    /// Bytes that have arrived by then are still read: a process that stood still finds its answer in the socket.
+    /// Bytes that have arrived by then are still read: a process that was paused finds its answer in the socket.
     ///
     /// # Errors
     ///
     /// [`Elapsed`].
-    pub async fn run<F: Future>(&self, part: F, overdue: impl FnOnce()) -> Result<F::Output, Elapsed> {
-        let deadline = *self.begun.get_or_init(Instant::now) + self.response;
+    pub async fn run<F: Future>(&self, part: F, on_timeout: impl FnOnce()) -> Result<F::Output, Elapsed> {
+        let deadline = *self.begun.get_or_init(Instant::now) + self.timeout;
         let mut part = pin!(part);
-        let in_overtime = |overtime: &Arc<Overtime>| overtime.has_begun();
-        if !self.overtime.as_ref().is_some_and(in_overtime) {
+        let has_begun = |grace_period: &Arc<GracePeriod>| grace_period.has_begun();
+        if !self.grace_period.as_ref().is_some_and(has_begun) {
             if let Ok(output) = timeout_at(deadline, &mut part).await {
                 return Ok(output);
             }
@@ -98,11 +98,11 @@ impl ResponseTimer {
                     return Ok(output);
                 }
             }
-            overdue();
+            on_timeout();
         }
-        let Some(overtime) = &self.overtime else { return timeout_at(deadline, part).await };
-        overtime.start();
-        timeout_at(deadline + overtime.length, part).await
+        let Some(grace_period) = &self.grace_period else { return timeout_at(deadline, part).await };
+        grace_period.begin();
+        timeout_at(deadline + grace_period.length, part).await
     }
 }
 
@@ -113,20 +113,20 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_longer_than_the_time_out_is_given_up_unless_there_is_overtime() {
+    async fn what_takes_longer_than_the_time_out_is_given_up_unless_there_is_a_grace_period() {
         let timer = ResponseTimer::new(SECOND, None);
         assert!(timer.begin());
         assert!(timer.run(std::future::pending::<()>(), || ()).await.is_err());
         assert!(!timer.begin());
 
-        let overtime = Arc::new(Overtime::new(SECOND));
-        let timer = ResponseTimer::new(SECOND, Some(Arc::clone(&overtime)));
+        let grace_period = Arc::new(GracePeriod::new(SECOND));
+        let timer = ResponseTimer::new(SECOND, Some(Arc::clone(&grace_period)));
         timer.run(tokio::time::sleep(SECOND / 2), || ()).await.unwrap();
-        assert!(!overtime.has_begun());
-        let mut is_overdue = false;
-        timer.run(tokio::time::sleep(SECOND), || is_overdue = true).await.unwrap();
-        assert!(is_overdue && overtime.has_begun() && !timer.begin());
-        overtime.begun().await;
+        assert!(!grace_period.has_begun());
+        let mut is_late = false;
+        timer.run(tokio::time::sleep(SECOND), || is_late = true).await.unwrap();
+        assert!(is_late && grace_period.has_begun() && !timer.begin());
+        grace_period.begun().await;
         assert!(timer.run(std::future::pending::<()>(), || ()).await.is_err());
     }
 

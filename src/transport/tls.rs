@@ -1,4 +1,4 @@
-//! TLS towards the upstream: rustls with aws-lc-rs, the built-in roots, and a private CA where one is configured.
+//! TLS to services: rustls with aws-lc-rs, the built-in roots, and a private CA if one is configured.
 
 use std::error::Error as _;
 use std::io;
@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::event;
 use crate::files::{self, Changes, Watch};
-use crate::pem;
+use crate::{event, pem};
 
 /// Why `upstream.ca_file` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +20,7 @@ pub enum Error {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// It holds no usable certificate.
@@ -37,55 +36,55 @@ pub enum Error {
     Tls(#[from] rustls::Error),
 }
 
-/// What new connections are made with: TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 by ALPN; the private CA stands beside the
-/// built-in roots.
+/// The TLS configuration of new connections: TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 by ALPN. It is replaced when the file of the
+/// private CA changes, which is trusted beside the built-in roots.
 #[derive(Debug)]
-pub struct Client {
+pub struct ClientTls {
     config: ArcSwap<ClientConfig>,
     generation: AtomicU64,
 }
 
-impl Client {
-    /// A client that trusts the built-in roots and `ca_file`, and what is to be watched so that it trusts the file as it
-    /// is. A file that cannot be used changes nothing and is logged.
+impl ClientTls {
+    /// Creates a configuration that trusts the built-in roots and `ca_file`. Returns with it the watch that replaces it when
+    /// the file changes. A changed file that cannot be used is logged, and what it held before stays trusted.
     ///
     /// # Errors
     ///
-    /// Where the file is missing, unreadable or holds no certificate.
-    pub async fn new(ca_file: Option<&Path>) -> Result<(Arc<Client>, Option<Watch>), Error> {
-        let built_in = Client { config: ArcSwap::from_pointee(config(None)?), generation: AtomicU64::new(0) };
+    /// If the file is missing, unreadable or holds no certificate.
+    pub async fn new(ca_file: Option<&Path>) -> Result<(Arc<ClientTls>, Option<Watch>), Error> {
+        let built_in = ClientTls { config: ArcSwap::from_pointee(config(None)?), generation: AtomicU64::new(0) };
         let client = Arc::new(built_in);
         let Some(file) = ca_file else { return Ok((client, None)) };
-        // Made before the file is read, so that no change in between is missed.
+        // Created before the file is read, so that no change in between is missed.
         let changes = Changes::of([file.to_owned()], files::PEM_LIMIT);
         client.replace(config(Some(&authorities(file).await?))?);
         let (changing, path) = (Arc::clone(&client), Arc::<Path>::from(file));
-        let read_again = move || {
+        let reload = move || {
             let (changing, path) = (Arc::clone(&changing), Arc::clone(&path));
-            async move { changing.read_again(&path).await }
+            async move { changing.reload(&path).await }
         };
-        Ok((client, Some(Watch::new(changes, read_again))))
+        Ok((client, Some(Watch::new(changes, reload))))
     }
 
-    /// What a connection is made with now.
+    /// Returns the configuration for a new connection.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.load_full()
     }
 
-    /// How often it was replaced.
+    /// Returns how often it was replaced.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
     fn replace(&self, config: ClientConfig) {
-        // In this order, a connection that is made in between counts as one of the old and is not kept.
+        // In this order, a connection that is made in between belongs to the old generation and is not kept.
         self.config.store(Arc::new(config));
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    async fn read_again(&self, ca_file: &Path) {
+    async fn reload(&self, ca_file: &Path) {
         let read = authorities(ca_file).await;
         match read.and_then(|authorities| config(Some(&authorities))) {
             Ok(config) => {
@@ -120,7 +119,7 @@ fn config(authorities: Option<&RootCertStore>) -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// Reads the certificates of a file that are trusted beside the built-in roots.
+/// Reads the certificates of a private CA, to be trusted beside the built-in roots.
 async fn authorities(file: &Path) -> Result<RootCertStore, Error> {
     let invalid = |reason: String| Error::Invalid { file: file.to_owned(), reason };
     let read = files::read(file, files::PEM_LIMIT).await;

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use crate::asteroid::execution::Filter;
 use crate::credential::CredentialError;
 use crate::state::LookupFailure;
-use crate::transport::connect;
+use crate::transport::error::ConnectError;
 
 /// The reason why a look-up failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum Error {
     NoCredential(#[from] CredentialError),
     /// The upstream could not be reached.
     #[error("the upstream could not be reached: {0}; retry with the same key")]
-    Unreachable(connect::Error),
+    Unreachable(ConnectError),
     /// The connection broke before the answer's end; the cause is for the log.
     #[error("the connection to the upstream broke before its answer was complete; retry with the same key")]
     Broke(String),

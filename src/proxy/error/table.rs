@@ -77,7 +77,7 @@ impl Error {
                 row(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Tagging, "Fault of the gateway", INTERNAL)
             }
             Error::Unreachable(reason) => {
-                row(StatusCode::BAD_GATEWAY, ErrorCode::Unreachable, "Upstream unreachable", reason.kind())
+                row(StatusCode::BAD_GATEWAY, ErrorCode::Unreachable, "Upstream unreachable", reason.code().as_str())
             }
             Error::NoKey(_) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NoKey, "No key yet", "proxy_configuration_error")

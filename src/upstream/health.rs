@@ -1,39 +1,40 @@
-//! When the upstream last answered well and last failed to, for people: nothing is decided by it.
+//! When the upstream last answered well and when it last failed. It is shown to people; nothing is decided by it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 
-/// Shared by all workers; in milliseconds since 1970, 0 for never.
+/// The times of the upstream's last answer and last failure, which all workers share.
 #[derive(Debug, Default)]
-pub struct Reach {
+pub struct UpstreamHealth {
+    /// In milliseconds since 1970; 0 is never.
     answered: AtomicU64,
     failed: AtomicU64,
 }
 
-impl Reach {
-    /// It sent the head of an answer. A 5xx, or a 401, which is about the gateway's key, is a failure to those who look.
-    pub fn has_answered(&self, status: StatusCode) {
+impl UpstreamHealth {
+    /// Records the head of an answer. A 5xx counts as a failure, and so does a 401, which is about the gateway's own key.
+    pub fn record_answer(&self, status: StatusCode) {
         if status.is_server_error() || status == StatusCode::UNAUTHORIZED {
-            self.has_failed();
+            self.record_failure();
         } else {
             self.answered.store(now(), Ordering::Relaxed);
         }
     }
 
-    /// It could not be reached, broke off or was too slow.
-    pub fn has_failed(&self) {
+    /// Records that no answer came.
+    pub fn record_failure(&self) {
         self.failed.store(now(), Ordering::Relaxed);
     }
 
-    /// When it last answered.
+    /// Returns when it last answered.
     #[must_use]
     pub fn answered(&self) -> Option<SystemTime> {
         time(&self.answered)
     }
 
-    /// When it last failed.
+    /// Returns when it last failed.
     #[must_use]
     pub fn failed(&self) -> Option<SystemTime> {
         time(&self.failed)
