@@ -16,7 +16,7 @@ use super::Proxy;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
-use super::generation::Snapshot;
+use super::generation::Generation;
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
 use super::overtime::{Continuation, PendingAnswer};
@@ -29,7 +29,7 @@ use crate::transport;
 
 /// A request that its tenant's limits admit, with the proofs that it may be sent.
 pub(super) struct Admission<'a> {
-    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) generation: &'a Arc<Generation>,
     pub(super) tenant: &'a Arc<Tenant>,
     pub(super) call: Call<'a>,
     pub(super) permit: Permit,
@@ -55,15 +55,16 @@ impl Exchange {
     /// [`Error::NoKey`], if the last version of the credential has expired meanwhile.
     pub(super) fn new(
         proxy: &Proxy,
-        Admission { snapshot, tenant, call, permit, audited }: Admission<'_>,
+        Admission { generation, tenant, call, permit, audited }: Admission<'_>,
         PreparedStart { reserved, keyed, payload, now }: PreparedStart,
         target: &Uri,
         headers: HeaderMap,
         record: &mut Record,
     ) -> Result<Exchange, Error> {
         let format = ErrorFormat::of(&headers);
-        let resend_check = ResendCheck::new(snapshot, tenant, keyed, &headers, record);
-        let outgoing = Outgoing::for_call(snapshot, &call, target, headers, record.facts.request_id.clone(), payload)?;
+        let resend_check = ResendCheck::new(generation, tenant, keyed, &headers, record);
+        let outgoing =
+            Outgoing::for_call(generation, &call, target, headers, record.facts.request_id.clone(), payload)?;
         let credential = ChosenVersion::first(&tenant.credential)?;
         record.facts.fingerprint = Some(credential.fingerprint());
         record.facts.credential = Some(Arc::clone(&tenant.credential.name));
@@ -71,7 +72,7 @@ impl Exchange {
         let attempt = Attempt {
             upstream: Arc::clone(&proxy.upstream),
             outgoing,
-            timeout: snapshot.response_timeout,
+            timeout: generation.response_timeout,
             credential,
             permit,
             trace: record.trace.clone(),
@@ -80,7 +81,7 @@ impl Exchange {
             _audited: audited,
         };
         let listing_probe =
-            keyed.and_then(|keyed| ListingProbe::of(proxy, snapshot, tenant, keyed.digest, now.monotonic));
+            keyed.and_then(|keyed| ListingProbe::of(proxy, generation, tenant, keyed.digest, now.monotonic));
         Ok(Exchange { attempt, start: reserved, continuation, listing_probe, format })
     }
 

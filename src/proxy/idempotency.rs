@@ -15,7 +15,7 @@ use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult,
 use crate::tenant::Tenant;
 
 use super::answer::AnswerBody;
-use super::generation::Snapshot;
+use super::generation::Generation;
 use super::recovery;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
@@ -211,14 +211,14 @@ pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags>
 }
 
 /// Returns the error for a key whose start may have started an execution.
-pub(super) fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
-    Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+pub(super) fn unknown(generation: &Generation, keyed: IdempotencyDigests) -> Error {
+    Error::Unknown { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Returns the error for a key with several executions that do not show which of them it started.
 #[must_use]
-pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
-    Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+pub fn several(generation: &Generation, keyed: IdempotencyDigests) -> Error {
+    Error::Several { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Returns the part of a whole answer that is kept.

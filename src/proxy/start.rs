@@ -45,7 +45,7 @@ pub(super) enum StartDecision {
 /// [`Error::Body`], those of [`claim::claim`], and [`Error::Tagging`].
 pub(super) async fn prepare(
     proxy: &Proxy,
-    Admission { snapshot, tenant, permit, .. }: &Admission<'_>,
+    Admission { generation, tenant, permit, .. }: &Admission<'_>,
     key: Option<IdempotencyKey<'_>>,
     body: &Bytes,
     caller: &HeaderMap,
@@ -54,7 +54,7 @@ pub(super) async fn prepare(
     let keyed = key.map(|key| key.with(body));
     let changes = start::validate(body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
     let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
-    let lookup = Lookup { upstream: &proxy.upstream, snapshot, tenant, permit, request_id, trace, caller };
+    let lookup = Lookup { upstream: &proxy.upstream, generation, tenant, permit, request_id, trace, caller };
     let now = Now::read();
     let reserved = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
         ClaimResult::Send(reserved) => reserved,
