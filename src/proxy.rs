@@ -3,6 +3,7 @@
 //! `handle` always answers. `prepare` is everything that can still be refused for nothing, and may fail with `?`.
 //! `settle` is what may cost money: once begun it is finished, whether the caller stays or not.
 
+mod admission;
 pub mod answer;
 mod attempt;
 mod claim;
@@ -40,7 +41,6 @@ use crate::caller::Caller;
 use crate::drain::DrainSignal;
 use crate::facts::AuditDecision;
 use crate::facts::request_id::RequestId;
-
 use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
 use crate::state::Reply;
@@ -48,12 +48,11 @@ use crate::tasks::{Kind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
+use admission::Admission;
 use answer::AnswerBody;
-
 use error::{Error, ErrorFormat};
-use exchange::{Admission, Exchange};
+use exchange::Exchange;
 use generation::{ActiveGeneration, Generation, ListenerGeneration};
-
 use start::StartDecision;
 
 /// One worker's proxy.

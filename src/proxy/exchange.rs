@@ -6,17 +6,17 @@ use std::time::Instant;
 use hyper::{HeaderMap, Request, Response, Uri};
 
 use crate::asteroid::answer::Proof;
-use crate::asteroid::operation::Call;
 use crate::facts::{AuditDecision, Outcome};
 use crate::proxy::error::{Error, ErrorFormat};
-use crate::record::{AuditReservation, Record};
-use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
+use crate::record::Record;
+use crate::state::{IdempotencyOutcome, Limit, ReservedStart};
+use crate::transport;
 
 use super::Proxy;
+use super::admission::Admission;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
-use super::generation::Generation;
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
 use super::overtime::{Continuation, PendingAnswer};
@@ -24,17 +24,6 @@ use super::resend_check::ResendCheck;
 use super::respond::{failed, passed_on};
 use super::settlement::{proof, settle};
 use super::start::PreparedStart;
-use crate::tenant::Tenant;
-use crate::transport;
-
-/// A request that its tenant's limits admit, with the proofs that it may be sent.
-pub(super) struct Admission<'a> {
-    pub(super) generation: &'a Arc<Generation>,
-    pub(super) tenant: &'a Arc<Tenant>,
-    pub(super) call: Call<'a>,
-    pub(super) permit: Permit,
-    pub(super) audited: AuditReservation,
-}
 
 /// A start that is ready to be sent.
 pub(super) struct Exchange {

@@ -11,7 +11,6 @@ use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
 use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult, Reply};
-
 use crate::tenant::Tenant;
 
 use super::answer::AnswerBody;

@@ -13,8 +13,8 @@ use crate::record::Record;
 use crate::state::{Now, Reply, ReservedStart};
 
 use super::Proxy;
+use super::admission::Admission;
 use super::claim::{self, ClaimResult};
-use super::exchange::Admission;
 use super::idempotency::{self, IdempotencyDigests, IdempotencyKey};
 use super::recovery::Lookup;
 
