@@ -40,13 +40,13 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 pub async fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let answer = READER.read(path, limit)?;
     match timeout(READ_TIMEOUT, answer).await {
-        Ok(answer) => answer.unwrap_or_else(|_| Err(hung())),
-        Err(_) => Err(hung()),
+        Ok(answer) => answer.unwrap_or_else(|_| Err(hung_error())),
+        Err(_) => Err(hung_error()),
     }
 }
 
 /// Returns the error of a file that hangs.
-fn hung() -> io::Error {
+fn hung_error() -> io::Error {
     let after = humantime::format_duration(READ_TIMEOUT);
     io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; check whether its file system responds"))
 }

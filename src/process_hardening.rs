@@ -21,7 +21,7 @@ pub enum Error {
 /// # Errors
 ///
 /// If the system has no such protection or refuses it. Whatever it does allow is done nevertheless.
-pub fn forbid() -> Result<(), Error> {
+pub fn apply() -> Result<(), Error> {
     // The hard limit too, so that nothing raises it again.
     let limited = Resource::CORE.set(0, 0).map_err(Error::Limit);
     mark().map_err(Error::Mark).and(limited)

@@ -24,7 +24,7 @@ use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::server::socket::{AsyncSocket, StdSocket};
 use crate::state::State;
-use crate::tasks::{Kind, Tasks};
+use crate::tasks::{TaskKind, Tasks};
 use crate::transport::Transport;
 use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
@@ -149,7 +149,7 @@ impl Worker {
                 proxy: Arc::clone(&proxy),
             };
             let guard = accepting_ended.clone().drop_guard();
-            tasks.spawn(Kind::Accept, async move {
+            tasks.spawn(TaskKind::Accept, async move {
                 acceptor.run(socket).await;
                 drop(guard);
             });

@@ -14,11 +14,11 @@ use crate::files::{self, Changes};
 use crate::proxy::generation::{ActiveGeneration, Snapshot};
 use crate::secret::Environment;
 
-use super::Shared;
+use super::SharedParts;
 
 /// The file that a configuration came from.
 #[derive(Debug)]
-pub struct Source {
+pub struct ConfigSource {
     path: PathBuf,
     changes: Changes,
     /// The hash of the text that was last loaded, if it could be read.
@@ -26,11 +26,11 @@ pub struct Source {
     hasher: RandomState,
 }
 
-impl Source {
+impl ConfigSource {
     /// Creates the source of a configuration. Must be called before the file is read, so that no change in between is missed.
     #[must_use]
-    pub fn new(path: PathBuf) -> Source {
-        Source {
+    pub fn new(path: PathBuf) -> ConfigSource {
+        ConfigSource {
             changes: Changes::of([path.clone()], files::CONFIGURATION_LIMIT),
             path,
             loaded: None,
@@ -55,17 +55,17 @@ impl Source {
 /// The task that applies changed configurations.
 #[derive(Debug)]
 pub(super) struct Reloader {
-    pub(super) source: Source,
+    pub(super) source: ConfigSource,
     pub(super) environment: Environment,
     /// The configuration in use.
     pub(super) config: Config,
     pub(super) active: Vec<Arc<ActiveGeneration>>,
-    pub(super) shared: Shared,
+    pub(super) shared: SharedParts,
 }
 
 /// The reason why a changed configuration is not applied.
 #[derive(Debug, thiserror::Error)]
-enum RefusedReload {
+enum ReloadError {
     #[error("{}", joined(.0))]
     Faults(#[from] config::Faults),
     #[error("a restart is needed to change {}", .0.join(", "))]
@@ -115,8 +115,8 @@ impl Reloader {
             }
             Err(refused) => {
                 match refused {
-                    RefusedReload::NeedsRestart(_) => reloads.restart_needed(),
-                    RefusedReload::Faults(_) | RefusedReload::Unusable(_) => reloads.refused(),
+                    ReloadError::NeedsRestart(_) => reloads.restart_needed(),
+                    ReloadError::Faults(_) | ReloadError::Unusable(_) => reloads.refused(),
                 }
                 tracing::error!(
                     event = event::CONFIG_REFUSED,
@@ -129,11 +129,11 @@ impl Reloader {
         self.shared.health.record_reload(ReloadResult { at: now, result });
     }
 
-    async fn apply(&mut self) -> Result<(), RefusedReload> {
+    async fn apply(&mut self) -> Result<(), ReloadError> {
         let Loaded { config, warnings } = self.source.load().await?;
         let config_paths = config::reload::needs_restart(&self.config, &config);
         if !config_paths.is_empty() {
-            return Err(RefusedReload::NeedsRestart(config_paths));
+            return Err(ReloadError::NeedsRestart(config_paths));
         }
         let present = super::credentials::read(&config, &self.environment, &self.shared.credentials).await?;
         let generations = Snapshot::build(&config, &present, &self.shared.state).map_err(super::Error::from)?;

@@ -20,7 +20,7 @@ use crate::tasks::Tasks;
 use crate::trace::export::Exporter;
 use crate::{admin, event};
 
-use super::Shared;
+use super::SharedParts;
 use super::credential_probe::CredentialProbe;
 use super::reload::Reloader;
 use super::worker_threads::WorkerThreads;
@@ -30,12 +30,12 @@ const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A gateway that serves and has not been told to stop.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningGateway {
     /// The addresses of the listeners, in the order of the configuration; ports of the system's choice are filled in.
     pub addresses: Vec<Address>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
-    pub(super) admin_listener: Admin,
+    pub(super) admin_listener: AdminListener,
     pub(super) socket_paths: Vec<SocketPath>,
     pub(super) drain: Drain,
     pub(super) schedule: Schedule,
@@ -44,32 +44,32 @@ pub struct Running {
     pub(super) credential_probe: CredentialProbe,
     pub(super) exporter: Option<Exporter>,
     pub(super) reloader: Option<Reloader>,
-    pub(super) shared: Shared,
+    pub(super) shared: SharedParts,
 }
 
 /// The admin listener, which is not served yet.
 #[derive(Debug)]
-pub(super) struct Admin {
+pub(super) struct AdminListener {
     pub(super) socket: TcpListener,
     pub(super) hosts: Vec<String>,
     pub(super) exposition: Exposition,
 }
 
-impl Running {
+impl RunningGateway {
     /// Serves until `stop_signal` resolves, then drains. If it resolves again, the drain is aborted. Each time that
     /// `reload_signal` resolves before that, the configuration is read again.
     ///
     /// # Errors
     ///
     /// If the admin listener cannot be served, a worker failed, requests were cut off, or audit records could not be written.
-    pub async fn until(
+    pub async fn run_until(
         self,
         mut stop_signal: impl AsyncFnMut(),
         mut reload_signal: impl AsyncFnMut(),
     ) -> io::Result<()> {
-        let Admin { socket, hosts, exposition } = self.admin_listener;
+        let AdminListener { socket, hosts, exposition } = self.admin_listener;
         let socket = tokio::net::TcpListener::from_std(socket)?;
-        let Shared { state, credentials, sinks, health } = self.shared;
+        let SharedParts { state, credentials, sinks, health } = self.shared;
         let tasks = Tasks::new(Handle::current());
         for watch in self.watches {
             tasks.spawn_untracked(async { match watch.run().await {} });

@@ -21,7 +21,7 @@ use secrecy::zeroize::Zeroizing;
 use tokio::sync::oneshot;
 
 use super::watched::WatchedFile;
-use super::{hung, read_whole};
+use super::{hung_error, read_whole};
 use crate::event;
 
 /// How often watched files are checked.
@@ -44,13 +44,13 @@ pub(super) struct Reader(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<ReaderState>,
     /// Notified when there is a job.
     work: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReaderState {
     jobs: VecDeque<Job>,
     watched: Vec<Weak<WatchedFile>>,
     /// How many of the watched files are not yet checked in this round.
@@ -93,7 +93,7 @@ impl Reader {
         let mut state = self.lock();
         if !state.has_clock {
             let clock = self.clone();
-            thread::Builder::new().name("files-clock".to_owned()).spawn(move || clock.keep_time())?;
+            thread::Builder::new().name("files-clock".to_owned()).spawn(move || clock.run_clock())?;
             state.has_clock = true;
         }
         if state.thread == 0 {
@@ -143,7 +143,7 @@ impl Reader {
     }
 
     /// Begins a round every second, and replaces the thread that reads if its file hangs.
-    fn keep_time(&self) {
+    fn run_clock(&self) {
         loop {
             sleep(POLL_INTERVAL);
             let mut state = self.lock();
@@ -156,7 +156,7 @@ impl Reader {
         }
     }
 
-    fn detect_hung(&self, state: &mut State, now: Instant) {
+    fn detect_hung(&self, state: &mut ReaderState, now: Instant) {
         let hangs = |since: Instant| now.saturating_duration_since(since) >= HANG_TIMEOUT;
         if state.hung.len() >= MAX_HUNG {
             if state.reading.as_ref().is_some_and(|(_, since)| hangs(*since)) {
@@ -167,7 +167,7 @@ impl Reader {
         }
     }
 
-    fn replace(&self, state: &mut State, path: Arc<Path>) {
+    fn replace(&self, state: &mut ReaderState, path: Arc<Path>) {
         // Chosen before there is a thread for it, so that this one cannot find its own number again.
         let number = state.thread + 1;
         if self.spawn(number).is_err() {
@@ -188,12 +188,12 @@ impl Reader {
         watched.iter().filter(|watched| state.is_hung(&watched.path)).for_each(|watched| watched.give_up());
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReaderState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ReaderState {
     /// Returns the next job, the round's after all others.
     fn next(&mut self) -> Option<Job> {
         if let Some(job) = self.jobs.pop_front() {
@@ -238,7 +238,7 @@ impl Job {
 
     fn give_up(self) {
         match self {
-            Job::Read { answer, .. } => drop(answer.send(Err(hung()))),
+            Job::Read { answer, .. } => drop(answer.send(Err(hung_error()))),
             Job::Check(watched) => watched.give_up(),
         }
     }

@@ -15,7 +15,7 @@ use crate::event;
 use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
 use crate::proxy::generation::ActiveGeneration;
-use crate::tasks::Kind;
+use crate::tasks::TaskKind;
 use crate::transport::endpoint::Scheme;
 
 use super::bounds::BACKLOG;
@@ -146,7 +146,7 @@ impl Acceptor {
         // Boxed, because a future that wraps another holds its memory twice.
         let served = Box::pin(connection::serve(stream, caller, activity, active, proxy, self.tls.clone()));
         let open = self.open.open();
-        self.proxy.tasks.spawn(Kind::Connection, async move {
+        self.proxy.tasks.spawn(TaskKind::Connection, async move {
             served.await;
             drop((permit, open));
         });

@@ -54,11 +54,11 @@ struct Shared {
 #[derive(Debug)]
 struct Connections {
     count: usize,
-    listeners: Vec<Listener>,
+    listeners: Vec<ListenerConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Listener {
+struct ListenerConnections {
     count: usize,
     peers: HashMap<PeerGroup, Vec<Arc<Activity>>>,
 }
@@ -112,7 +112,8 @@ impl Capacity {
     /// Creates at most `max` permits, of which each listener has a reserved part.
     #[must_use]
     pub fn new(listeners: usize, max: usize) -> Capacity {
-        let connections = Connections { count: 0, listeners: (0..listeners).map(|_| Listener::default()).collect() };
+        let connections =
+            Connections { count: 0, listeners: (0..listeners).map(|_| ListenerConnections::default()).collect() };
         let reserved = max / 2 / listeners.max(1);
         Capacity(Arc::new(Shared { max, reserved, connections: Mutex::new(connections), freed: Notify::new() }))
     }
@@ -182,7 +183,7 @@ impl Connections {
     /// of the peers that have most, and never of those that have less than the new one's own.
     fn silent_longest(&self, listener: usize, newcomer: PeerGroup) -> Option<Arc<Activity>> {
         let own = self.listeners.get(listener)?.count;
-        let mut listeners: Vec<(usize, &Listener)> =
+        let mut listeners: Vec<(usize, &ListenerConnections)> =
             self.listeners.iter().enumerate().filter(|(at, other)| *at == listener || other.count > own).collect();
         listeners.sort_by_key(|(_, other)| std::cmp::Reverse(other.count));
         listeners.into_iter().find_map(|(at, other)| {

@@ -26,13 +26,13 @@ use crate::proxy::payload::{DISCARD_BYTES, DISCARD_TIME};
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
 use super::eviction::late_or_evicted;
-use super::monitor::{self, Connection, Monitor};
+use super::monitor::{self, CallerConnection, Monitor};
 
 /// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
 const NEXT_REQUEST_GRACE: Duration = Duration::from_millis(200);
 
 /// Serves a connection to its end.
-pub async fn serve<S: Connection>(
+pub async fn serve<S: CallerConnection>(
     mut stream: S,
     caller: &Caller,
     activity: &Arc<Activity>,

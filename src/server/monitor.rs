@@ -21,18 +21,18 @@ use super::stream::{CallerSide, Stream, TimedStream, is_over, poll_caller_side, 
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection, plain or encrypted, whose socket can be asked about its caller.
-pub trait Connection: AsyncRead + AsyncWrite + Unpin {
+pub trait CallerConnection: AsyncRead + AsyncWrite + Unpin {
     /// Returns the socket below.
     fn socket(&self) -> &Stream;
 }
 
-impl Connection for TimedStream {
+impl CallerConnection for TimedStream {
     fn socket(&self) -> &Stream {
         self.get_ref()
     }
 }
 
-impl Connection for TlsStream<TimedStream> {
+impl CallerConnection for TlsStream<TimedStream> {
     fn socket(&self) -> &Stream {
         self.get_ref().0.get_ref()
     }
@@ -47,7 +47,7 @@ pub struct Monitor<'c, S> {
     has_read: bool,
 }
 
-impl<'c, S: Connection> Monitor<'c, S> {
+impl<'c, S: CallerConnection> Monitor<'c, S> {
     /// Creates a monitor that notes in `deliveries` whether answers arrive.
     pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Monitor<'c, S> {
         Monitor { connection, deliveries, has_read: false }
@@ -69,7 +69,7 @@ pub async fn await_acknowledgement(socket: &Stream, deliveries: &Deliveries) {
     }
 }
 
-impl<S: Connection> AsyncRead for Monitor<'_, S> {
+impl<S: CallerConnection> AsyncRead for Monitor<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -80,7 +80,7 @@ impl<S: Connection> AsyncRead for Monitor<'_, S> {
     }
 }
 
-impl<S: Connection> AsyncWrite for Monitor<'_, S> {
+impl<S: CallerConnection> AsyncWrite for Monitor<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.connection).poll_write(context, bytes)
     }

@@ -40,7 +40,7 @@ impl ExpositionFormat {
 }
 
 /// The older format knows no end, and a counter's metadata by the name that its samples have.
-pub(super) fn prometheus(open_metrics: &str) -> String {
+pub(super) fn to_prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     for line in open_metrics.lines().filter(|line| *line != "# EOF") {
         let counter =
