@@ -1,4 +1,4 @@
-//! Configuration in, running program out: the only module that knows every part.
+//! Builds the running program from a configuration. The only module that knows every part.
 
 mod credential_probe;
 mod credentials;
@@ -45,10 +45,10 @@ pub use error::Error;
 pub use reload::ConfigSource;
 pub use running::RunningGateway;
 
-/// The smallest number of connections of which the log does not warn.
+/// The log warns if fewer connections than this can be open.
 const FEW_CONNECTIONS: usize = 16;
 
-/// What the parts of a process share, whatever its configuration is at a time.
+/// The parts of a process that outlive a reload of its configuration.
 #[derive(Debug, Clone)]
 struct SharedParts {
     state: Arc<State>,
@@ -57,12 +57,12 @@ struct SharedParts {
     health: Arc<Health>,
 }
 
-/// Starts a gateway: reads the API keys, binds every address, starts the workers. Must be called inside the runtime that is to
-/// answer probes. If the configuration has a `source`, its changes are applied.
+/// Starts a gateway: reads the API keys, binds every address, and starts the workers. Must be called inside the runtime that is
+/// to answer probes. If the configuration has a `source`, changes of that file are applied.
 ///
 /// # Errors
 ///
-/// Whatever keeps the gateway from serving. Nothing is left running then.
+/// If anything keeps the gateway from serving. Then nothing is left running.
 pub async fn start(
     config: Config,
     environment: Environment,
@@ -124,7 +124,7 @@ pub async fn start(
     })
 }
 
-/// Reads the API keys, and makes the configuration ready for each listener.
+/// Reads the API keys, and returns them with the first generation of each listener.
 async fn first_generation(
     config: &Config,
     environment: &Environment,
@@ -190,7 +190,7 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
         tracing::warn!(
             event = event::CONNECTION_LIMIT_LOW,
             limit = connections,
-            "few callers can be connected at a time; raise the limit of open files (ulimit -Hn) or of memory"
+            "only few callers can be connected at a time; raise the limit of open files (ulimit -Hn) or of memory"
         );
     }
     match shared.health.obstacle() {
@@ -214,8 +214,8 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
     }
 }
 
-/// Returns how many workers a configuration asks for. `auto` is one for a sidecar, which only this machine's services can call,
-/// else as many as the control group has cores.
+/// Returns how many workers a configuration asks for. `auto` means one worker for a sidecar, which only this machine's services
+/// can call, and otherwise as many as the control group has cores.
 fn worker_count(config: &Config) -> usize {
     match config.workers {
         Workers::Count(count) => count.get(),

@@ -1,4 +1,5 @@
-//! asteroid-gateway: the key of Asteroid's Agents API stays here, and a company's services start agents without it.
+//! asteroid-gateway: an authenticating reverse proxy for Asteroid's Agents API. The API key stays here, and a company's services
+//! start agents without it.
 //!
 //! # The life of a request
 //!
@@ -8,24 +9,25 @@
 //! ```text
 //! check the caller → identify the tenant → select the operation → admit (a Permit)
 //!   → collect the body → validate → claim and reserve (a ReservedStart, or a replay)
-//!   → tag → build → inject the key                                             prepare: refused for nothing
-//!   → send → settle → answer, and one record                            settle: finished whether the caller stays or not
+//!   → tag → build → inject the API key                                         prepare: a refusal here costs nothing
+//!   → send → settle → answer, and one record                            settle: completes even if the caller hangs up
 //! ```
 //!
 //! # The modules
 //!
 //! - [`cli`] is the only one that prints, [`app`] the only one that knows every part.
-//! - [`config`]: what the operator writes, what runs. [`secret`]: where the key is. [`process_hardening`]: who may look into the process.
-//! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
-//! - [`proxy`]: the stages. [`transport`]: connections, and whether anything was written. [`upstream`]: Asteroid over them.
-//!   [`state`]: what is counted and remembered.
-//! - [`caller`]: who connected. [`identity`], [`tenant`]: on whose behalf. [`media_type`]: which one a client prefers.
-//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
-//!   that the operator names and that may change meanwhile, and certificates in them. [`memory`]: how much of it this process
-//!   may have.
-//! - [`facts`]: what is known of one request. [`record`]: its holder, which writes them to the sinks: [`log`], [`audit`],
+//! - [`config`]: what the operator writes, and what runs. [`secret`]: the stores that hold API keys. [`credential`]: an API key, its
+//!   versions and their rotation. [`process_hardening`]: protection of the process's memory.
+//! - [`asteroid`]: everything that is known of the API. [`json`]: the bytes of a body, without any knowledge of the API.
+//! - [`proxy`]: the stages of a request. [`transport`]: connections, and whether a byte was written to them. [`upstream`]: Asteroid
+//!   over these connections. [`state`]: limits, budgets and idempotency keys.
+//! - [`caller`]: the peer of a connection. [`identity`], [`tenant`]: the tenant of a request. [`media_type`]: the media type that a
+//!   client prefers.
+//! - [`tasks`], [`drain`]: tasks beside requests, and graceful shutdown. [`files`], [`pem`]: files that the operator names and that
+//!   may change, and the certificates in them. [`memory`]: how much memory this process may use. [`counter`]: a number of events.
+//! - [`facts`]: what is known of one request. [`record`]: their holder, which writes them to the sinks: [`log`], [`audit`],
 //!   [`metrics`], [`trace`].
-//! - [`event`]: the codes of log events. [`client`]: questions of the gateway's own. [`admin`]: probes and metrics.
+//! - [`event`]: the codes of log events. [`client`]: requests of the gateway's own. [`admin`]: probes and metrics.
 //!   [`simulator`]: the simulated Asteroid.
 
 pub mod admin;

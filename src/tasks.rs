@@ -1,4 +1,4 @@
-//! Tasks beside requests. Nothing else spawns, so that a drain knows what to wait for.
+//! Tasks beside requests. No other module spawns, so that a drain knows what to wait for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-/// The purpose of a task. A drain that runs out of time logs which kinds it cut off.
+/// The purpose of a task. A drain that runs out of time logs which kinds it aborts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskKind {
     /// Accepting callers on one listener.
@@ -68,10 +68,10 @@ impl Tasks {
         self.runtime.spawn(task).abort_handle()
     }
 
-    /// Wraps a future that must run to completion once it is polled. It is polled in place, and detached into a task of its own
-    /// if it is dropped before its end.
+    /// Wraps a future that must run to completion once it is polled, and returns the wrapper. The future is polled in place. If
+    /// the wrapper is dropped before the future's end, the future continues in a task of its own.
     ///
-    /// hyper drops a request's future when its caller hangs up, and `Drop` cannot wait.
+    /// hyper drops a request's future when the caller hangs up, and `Drop` cannot wait.
     pub fn run_to_completion<F: Future + Send + 'static>(&self, kind: TaskKind, future: F) -> Detachable<F::Output> {
         Detachable { future: Some(Box::pin(future)), is_begun: false, kind, tasks: self.clone() }
     }
@@ -93,7 +93,7 @@ impl Tasks {
     }
 }
 
-/// Runs the streams of an HTTP/2 connection for hyper.
+/// Spawns the streams of an HTTP/2 connection for hyper.
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, stream: F) {
         self.spawn(TaskKind::Stream, stream);
@@ -110,7 +110,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Untrack
     }
 }
 
-/// A guard that counts a task for as long as it lives, also if it panics.
+/// A guard that counts a task for as long as it lives, even if the task panics.
 struct CountGuard {
     running: Arc<[AtomicUsize; TaskKind::ALL.len()]>,
     kind: TaskKind,

@@ -1,4 +1,4 @@
-//! Reloading: a changed configuration replaces the old one between two requests, as a whole or not at all.
+//! Reloading: a changed configuration replaces the previous one between two requests, as a whole or not at all.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
@@ -27,7 +27,8 @@ pub struct ConfigSource {
 }
 
 impl ConfigSource {
-    /// Creates the source of a configuration. Must be called before the file is read, so that no change in between is missed.
+    /// Creates the source of a configuration, and begins to watch its file. Must be called before the file is read, so that no
+    /// change in between is missed.
     #[must_use]
     pub fn new(path: PathBuf) -> ConfigSource {
         ConfigSource {
@@ -45,7 +46,8 @@ impl ConfigSource {
         config::parse(&text, std::env::vars_os())
     }
 
-    /// Returns whether the file holds what was last loaded. The watch also reports a change that SIGHUP has already applied.
+    /// Returns whether the file still holds the text that was last loaded. The watch also reports a change that SIGHUP has already
+    /// applied.
     async fn is_as_loaded(&self) -> bool {
         let text = config::read(&self.path).await;
         self.loaded.is_some() && text.ok().map(|text| self.hasher.hash_one(text)) == self.loaded
@@ -84,7 +86,7 @@ fn chain(error: &super::Error) -> String {
 }
 
 impl Reloader {
-    /// Reloads when the file has changed and when `reload_signal` resolves, and never ends.
+    /// Reloads whenever the file has changed or `reload_signal` resolves. Never ends.
     pub(super) async fn run(mut self, mut reload_signal: impl AsyncFnMut()) -> Infallible {
         loop {
             tokio::select! {
@@ -99,7 +101,7 @@ impl Reloader {
         }
     }
 
-    /// Reads the file and the API keys, and applies them if they can be used.
+    /// Reads the file and the API keys, applies them if they can be used, and reports the result.
     async fn reload(&mut self) {
         let now = SystemTime::now();
         let reloads = &Arc::clone(&self.shared.sinks).metrics.reloads;
