@@ -31,6 +31,7 @@ pub(super) struct PreparedStart {
 }
 
 /// The result of the stage.
+#[expect(clippy::large_enum_variant, reason = "nearly every start is the large one: a box would cost each of them")]
 pub(super) enum StartDecision {
     /// The start may be sent.
     Send(PreparedStart),
