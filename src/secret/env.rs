@@ -36,7 +36,7 @@ impl Environment {
     }
 }
 
-/// One variable, which does not change while the process runs.
+/// The store of one variable, which does not change while the process runs.
 #[derive(Debug)]
 pub struct Store {
     name: String,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_development_variable_stands_in_front_of_the_process() {
+    fn a_development_variable_overrides_that_of_the_process() {
         let environment = Environment::with_development("CARGO_PKG_NAME", Secret::new("sk-dev-0123456789").unwrap());
         assert_eq!(read(&environment, "CARGO_PKG_NAME").unwrap().expose(), b"sk-dev-0123456789");
         let path = std::env::var("PATH").unwrap();

@@ -1,5 +1,5 @@
-//! The stores of secrets. How often one is asked and how its versions replace each other is the same for all (`credential`):
-//! another kind of store is a file here and a variant.
+//! The stores of secrets. A kind of store is a file here and a variant of [`Store`]. When a store is read, and how one version
+//! replaces another, is the same for all (`credential`).
 
 use tokio::time::timeout;
 
@@ -27,11 +27,11 @@ impl Store {
         }
     }
 
-    /// Reads its content, for 5 seconds at most.
+    /// Reads the content of the store, for 5 seconds at most.
     ///
     /// # Errors
     ///
-    /// If it holds no secret at present.
+    /// If the store holds no secret at present.
     pub async fn fetch(&mut self) -> Result<Content, Error> {
         match self {
             Self::File(file) => {
@@ -42,7 +42,7 @@ impl Store {
         }
     }
 
-    /// Begins to watch it, if it can tell of changes.
+    /// Begins to watch the store, if it can report its changes.
     #[must_use]
     pub fn changes(&self) -> Option<Changes> {
         match self {
@@ -51,7 +51,7 @@ impl Store {
         }
     }
 
-    /// Returns how often it is to be read, if its content can change.
+    /// Returns how often the store is to be read, if its content can change.
     #[must_use]
     pub fn pace(&self) -> Option<Pace> {
         match self {
