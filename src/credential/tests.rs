@@ -1,4 +1,4 @@
-//! What becomes of versions that are read, accepted and refused.
+//! Versions that are read, accepted and refused, through the credential's own functions.
 
 mod tables;
 
