@@ -1,4 +1,4 @@
-//! Counters of each tenant's requests for the metrics. They last as long as the process; each is found by an index.
+//! Counters of each tenant's requests, for the metrics. They last as long as the process, and each is found by an index.
 
 use crate::asteroid::operation::Operation;
 use crate::counter::Counter;
@@ -22,17 +22,17 @@ impl LimitDecision {
 /// The result of claiming a start's idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdempotencyResult {
-    /// It was the first start with the key.
+    /// It was the first start with the idempotency key.
     New,
-    /// The answer of an earlier start was given again.
+    /// The answer of an earlier start was replayed.
     Replayed,
     /// An earlier start was found at the upstream.
     Recovered,
-    /// Another request held the key.
+    /// Another request held the idempotency key.
     InFlight,
-    /// The key was used with another body before.
+    /// The idempotency key was used with another body before.
     Mismatch,
-    /// There was no memory for another key.
+    /// There was no memory for another idempotency key.
     Full,
     /// The outcome of an earlier start is unknown.
     Unknown,
@@ -41,7 +41,7 @@ pub enum IdempotencyResult {
 }
 
 impl IdempotencyResult {
-    /// Returns its name in the metrics.
+    /// Returns the code in the metrics.
     #[must_use]
     pub fn code(self) -> &'static str {
         IdempotencyResult::ALL.get(self as usize).map_or("", |(_, name)| *name)
@@ -80,7 +80,7 @@ impl Meters {
         }
     }
 
-    /// Counts an execution that the upstream says it started.
+    /// Counts an execution that the upstream has started, by its answer.
     pub fn started(&self, operation: Operation) {
         if let Some(count) = self.started.get(operation as usize) {
             count.add();

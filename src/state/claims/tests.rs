@@ -1,4 +1,4 @@
-//! Keys are remembered as long and as many as was said, and no way of losing a claim makes a second start possible.
+//! Idempotency keys are remembered within their bounds, and no way of losing a claim makes a second start possible.
 
 use super::super::ready;
 use super::entries::{ANSWER_MEMORY, ENTRY_MEMORY, IN_FLIGHT_MEMORY, MAX_SWEEP};
