@@ -93,7 +93,7 @@ impl Credential {
         salt: &Arc<Salt>,
         before: Option<&Credential>,
     ) -> Credential {
-        let store = Store::at(&definition.place, environment);
+        let store = Store::new(&definition.secret, environment);
         let lifecycle = before.map(|before| before.lifecycle.load_full());
         Credential {
             name: name.into(),
@@ -116,8 +116,8 @@ impl Credential {
     /// Creates a credential that has no store and never changes.
     #[must_use]
     pub fn fixed(name: &str, secret: Secret, header: HeaderName) -> Credential {
-        let place = SecretRef::Env(String::new());
-        let definition = Definition { place, max_stale: None, header, verify: false };
+        let nowhere = SecretRef::Env(String::new());
+        let definition = Definition { secret: nowhere, max_stale: None, header, verify: false };
         let credential = Credential::new(name, definition, &Environment::process(), &Arc::default(), None);
         let now = Instant::now();
         let versions = Versions::new(SecretVersion::new(secret, &credential.salt, now), None);

@@ -61,10 +61,10 @@ pub struct Content {
 
 /// The reason why a secret cannot be read. Its message contains nothing of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {problem}")]
+#[error("{location}: {problem}")]
 pub struct Error {
-    /// The place that was read.
-    pub place: String,
+    /// The location that was read.
+    pub location: String,
     /// The problem.
     pub problem: Problem,
 }

@@ -111,13 +111,13 @@ impl State {
 
     /// Records the exchanges in flight before they are cut off. Only the first call counts, since all workers do so at the same
     /// time.
-    pub fn cut_off(&self) {
+    pub fn record_cut_off(&self) {
         self.cut_off.get_or_init(|| self.unsettled());
     }
 
     /// Returns the exchanges that were cut off, or those in flight if none were, as [`State::unsettled`] does.
     #[must_use]
-    pub fn left(&self) -> String {
+    pub fn unfinished(&self) -> String {
         self.cut_off.get().cloned().unwrap_or_else(|| self.unsettled())
     }
 

@@ -163,7 +163,7 @@ impl Worker {
                 "drain.timeout passed; aborting the remaining requests"
             );
             // Before the runtime ends, and with it the tasks that are counted.
-            self.state.cut_off();
+            self.state.record_cut_off();
         }
         accepted
     }

@@ -159,7 +159,7 @@ async fn drain(
 ///
 /// If any was: executions may run whose callers were not answered.
 fn report_aborted(state: &State) -> io::Result<()> {
-    let unsettled = state.left();
+    let unsettled = state.unfinished();
     if unsettled.is_empty() {
         tracing::info!(event = event::DRAIN_COMPLETED, "drain completed");
         return Ok(());

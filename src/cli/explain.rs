@@ -143,8 +143,8 @@ fn decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let operation = line.operation.map_or("none", Operation::name);
     let id = line.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
     say(field("operation", format_args!("{operation}{id}")));
-    if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
-        say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
+    if let Some(Definition { secret, header, .. }) = config.credentials.get(&tenant.credential) {
+        say(field("credential", format_args!("{}, from the {secret}, in {header}; not read here", tenant.credential)));
     }
     limits(tenant);
     say(field("idempotency", idempotency(tenant, config, dry_run)));

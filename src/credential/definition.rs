@@ -9,8 +9,8 @@ use crate::secret::SecretRef;
 /// The definition of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
-    /// The place of its secret.
-    pub place: SecretRef,
+    /// The secret, by reference.
+    pub secret: SecretRef,
     /// How long a version stays in use after its store no longer holds it; if absent, for ever.
     pub max_stale: Option<Duration>,
     /// The header that carries the secret.

@@ -29,7 +29,7 @@ impl Environment {
         if let Some((_, secret)) = self.development.as_ref().filter(|(known, _)| known == name) {
             return Ok(secret.clone());
         }
-        let error = |problem| Error { place: format!("environment variable {name}"), problem };
+        let error = |problem| Error { location: format!("environment variable {name}"), problem };
         let value = std::env::var_os(name).ok_or_else(|| error(Problem::Unset))?;
         let bytes = Zeroizing::new(value.into_encoded_bytes());
         Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(Problem::Invalid(invalid)))

@@ -41,7 +41,7 @@ impl Store {
         Store { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None }
     }
 
-    pub(super) fn place(&self) -> String {
+    pub(super) fn location(&self) -> String {
         self.path.display().to_string()
     }
 
@@ -64,7 +64,7 @@ impl Store {
                 self.known = None;
             }
         }
-        Err(Error { place: self.place(), problem: Problem::Unstable })
+        Err(Error { location: self.location(), problem: Problem::Unstable })
     }
 
     async fn read(&self) -> Reading {
@@ -95,7 +95,7 @@ fn is_same(one: &Reading, other: &Reading) -> bool {
 
 /// Reads the secret from a file.
 async fn read(path: &Path) -> Result<Secret, Error> {
-    let error = |problem| Error { place: path.display().to_string(), problem };
+    let error = |problem| Error { location: path.display().to_string(), problem };
     let problem = |error: &io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Problem::NoFile,
         ErrorKind::IsADirectory => Problem::Directory,

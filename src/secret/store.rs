@@ -18,10 +18,10 @@ pub enum Store {
 }
 
 impl Store {
-    /// Creates the store for a place.
+    /// Creates the store of a secret.
     #[must_use]
-    pub fn at(place: &SecretRef, environment: &Environment) -> Store {
-        match place {
+    pub fn new(secret: &SecretRef, environment: &Environment) -> Store {
+        match secret {
             SecretRef::File { path, previous } => Self::File(file::Store::new(path, previous.as_deref())),
             SecretRef::Env(name) => Self::Env(env::Store::new(name, environment)),
         }
@@ -36,7 +36,8 @@ impl Store {
         match self {
             Self::File(file) => {
                 let content = timeout(TIMEOUT, file.fetch()).await;
-                content.unwrap_or_else(|_| Err(Error { place: file.place(), problem: Problem::TimedOut(TIMEOUT) }))
+                content
+                    .unwrap_or_else(|_| Err(Error { location: file.location(), problem: Problem::TimedOut(TIMEOUT) }))
             }
             Self::Env(env) => env.fetch(),
         }

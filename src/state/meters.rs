@@ -74,21 +74,21 @@ pub struct Meters {
 
 impl Meters {
     /// Counts a request by its status, which is 0 if it got no answer.
-    pub fn request(&self, status: u16) {
+    pub fn count_request(&self, status: u16) {
         if let Some(count) = self.requests.get(usize::from(status / 100)).or(self.requests.first()) {
             count.add();
         }
     }
 
     /// Counts an execution that the upstream has started, by its answer.
-    pub fn started(&self, operation: Operation) {
+    pub fn count_execution(&self, operation: Operation) {
         if let Some(count) = self.started.get(operation as usize) {
             count.add();
         }
     }
 
     /// Counts a start that was sent and whose outcome is unknown.
-    pub fn unknown(&self) {
+    pub fn count_unknown_start(&self) {
         self.unknown.add();
     }
 
@@ -159,14 +159,14 @@ mod tests {
             }
         }
         for operation in Operation::ALL {
-            meters.started(operation);
+            meters.count_execution(operation);
             assert!(meters.executions().any(|counted| counted == (operation.name(), 1)));
         }
         for (status, class) in [(0, "none"), (101, "1xx"), (202, "2xx"), (307, "3xx"), (404, "4xx"), (504, "5xx")] {
-            meters.request(status);
+            meters.count_request(status);
             assert!(meters.requests().any(|counted| counted == (class, 1)), "{class}");
         }
-        meters.request(999);
+        meters.count_request(999);
         assert!(meters.requests().any(|counted| counted == ("none", 2)), "a status that HTTP does not have");
     }
 }

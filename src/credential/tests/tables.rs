@@ -78,7 +78,7 @@ fn read(current: &str, previous: Option<&str>) -> Event {
 }
 
 fn error(problem: Problem) -> Error {
-    Error { place: "/nowhere".into(), problem }
+    Error { location: "/nowhere".into(), problem }
 }
 
 /// Applies an event and returns what is logged.
