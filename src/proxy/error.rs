@@ -1,4 +1,4 @@
-//! The errors with which the gateway itself answers a request: their texts, their [`table`] and their [`answer`].
+//! The errors with which the gateway itself answers a request: their texts, their `table` and their `answer`.
 
 mod answer;
 mod format;

@@ -89,7 +89,7 @@ impl Continuation {
             let proof = proof(&ended);
             let key = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
             if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
-                meters.started(operation);
+                meters.count_execution(operation);
             }
             tracing::info!(
                 event = event::START_COMPLETED_LATE,
