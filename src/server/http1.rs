@@ -147,3 +147,20 @@ async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
     // Whether it has ended or not, the connection is closed now.
     drop(timeout(DISCARD_TIME, reading).await);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_last_answer_at_most_4_mib_are_read_and_for_a_second() {
+        let begun = tokio::time::Instant::now();
+        let mut endless = tokio::io::repeat(b'x').take(u64::MAX);
+        discard(&mut endless).await;
+        let read = u64::MAX - endless.limit();
+        assert!(read <= 4 * 1024 * 1024 + 1024, "{read}");
+        let (mut silent, _other) = tokio::io::duplex(16);
+        discard(&mut silent).await;
+        assert_eq!(begun.elapsed().as_secs(), 1);
+    }
+}
