@@ -19,6 +19,7 @@ use super::idempotency::{self, IdempotencyKey};
 use super::recovery::Lookup;
 
 /// The result of the stage.
+#[expect(clippy::large_enum_variant, reason = "nearly every start is the large one: a box would cost each of them")]
 pub(super) enum StartDecision {
     /// The start may be sent.
     Send(PreparedStart),
