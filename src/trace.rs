@@ -228,7 +228,7 @@ impl Recording {
     }
 
     fn client_spans(&self) -> MutexGuard<'_, Vec<ClientSpan>> {
-        // Uncontended: it is there because an span may outlive its request's record.
+        // Uncontended: it is there because a span may outlive its request's record.
         self.client_spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
