@@ -6,17 +6,16 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
 use uuid::Uuid;
 
+use super::answer::AnswerBody;
+pub use super::error::idempotency::Error;
+use super::generation::Generation;
+
 use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
 use crate::state::{BodyDigest, IdempotencyDigest, Reply};
 use crate::tenant::Tenant;
-
-use super::answer::AnswerBody;
-use super::generation::Snapshot;
-
-pub use super::error::idempotency::Error;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 /// The header of an answer that an earlier start with the same key got.
@@ -125,14 +124,14 @@ pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags>
 }
 
 /// Returns the error for a key whose start may have started an execution.
-pub(super) fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
-    Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+pub(super) fn unknown(generation: &Generation, keyed: IdempotencyDigests) -> Error {
+    Error::Unknown { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Returns the error for a key with several executions that do not show which of them it started.
 #[must_use]
-pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
-    Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+pub fn several(generation: &Generation, keyed: IdempotencyDigests) -> Error {
+    Error::Several { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Returns the part of a whole answer that is kept.

@@ -17,7 +17,7 @@ use crate::record::Record;
 use crate::state::{Hold, OverQuota};
 use crate::tenant::Tenant;
 
-use super::generation::Snapshot;
+use super::generation::Generation;
 
 /// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
@@ -45,7 +45,7 @@ const HUNG_UP: [io::ErrorKind; 4] = [
 /// Those of [`check_media_type`] and [`collect`], and [`Error::BodyMemory`].
 pub(super) async fn read<B>(
     tenant: &Tenant,
-    snapshot: &Snapshot,
+    generation: &Generation,
     head: &Parts,
     body: &mut B,
     record: &mut Record,
@@ -56,7 +56,7 @@ where
     check_media_type(&head.headers)?;
     record.memory = Some(charge(tenant, head)?);
     let (hold, read) = (hold(tenant)?, &mut record.facts.bytes_in);
-    collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await
+    collect(body, head.version, hold, generation.body_limit, generation.body_timeout, read).await
 }
 
 /// Refuses a body that is not declared as JSON, or is declared as content-coded.
@@ -129,9 +129,9 @@ fn hold(tenant: &Tenant) -> Result<Hold, Error> {
 
 /// Returns whether there is memory for the answer to a refused request. A request of no known tenant is charged to a share that
 /// all such requests have together. An HTTP/1.1 connection has one answer at a time, which is part of what it is charged for.
-pub fn make_room(snapshot: &Snapshot, head: &Parts, record: &mut Record) -> bool {
+pub fn make_room(generation: &Generation, head: &Parts, record: &mut Record) -> bool {
     if record.memory.is_none() && head.version == Version::HTTP_2 {
-        record.memory = snapshot.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
+        record.memory = generation.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
     }
     record.memory.is_some() || head.version != Version::HTTP_2
 }

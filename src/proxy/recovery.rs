@@ -22,7 +22,7 @@ use crate::transport::timer::ResponseTimer;
 use crate::upstream::Upstream;
 
 use super::credential::ChosenVersion;
-use super::generation::Snapshot;
+use super::generation::Generation;
 use super::outgoing::Outgoing;
 
 pub use super::error::recovery::Error;
@@ -75,7 +75,7 @@ pub struct Lookup<'a> {
     /// Where executions are listed.
     pub upstream: &'a Upstream,
     /// The configuration.
-    pub snapshot: &'a Arc<Snapshot>,
+    pub generation: &'a Arc<Generation>,
     /// The tenant of the start.
     pub tenant: &'a Arc<Tenant>,
     /// The permit of the request.
@@ -96,7 +96,7 @@ impl Lookup<'_> {
     /// [`Error`]; nothing is known then.
     pub async fn find(&self, digest: IdempotencyDigest) -> Result<LookupResult, Error> {
         let digest = digest.to_string();
-        let found = timeout(self.snapshot.response_timeout, self.ask(&digest)).await;
+        let found = timeout(self.generation.response_timeout, self.ask(&digest)).await;
         found.unwrap_or_else(|_| {
             self.trace.ended(Some(Error::Timeout.code()));
             Err(Error::Timeout)
@@ -128,9 +128,9 @@ impl Lookup<'_> {
 
     /// Asks with one filter, which a server of another era may not know.
     pub(super) async fn ask_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
-        let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
+        let tag = Tag { name: &self.generation.idempotency.tag, value: digest };
         for size in PAGE_SIZES {
-            let path = filter.listing(tag, size, self.snapshot.organization);
+            let path = filter.listing(tag, size, self.generation.organization);
             let body = match self.get(Operation::ExecutionList, &path).await {
                 Err(Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => return Err(Error::Rejected),
                 got => got?,
@@ -158,8 +158,8 @@ impl Lookup<'_> {
     }
 
     async fn get(&self, operation: Operation, path: &str) -> Result<Bytes, Error> {
-        let Lookup { snapshot, tenant, request_id, caller, .. } = *self;
-        let outgoing = Outgoing::for_question(snapshot, operation, path, caller, request_id.clone());
+        let Lookup { generation, tenant, request_id, caller, .. } = *self;
+        let outgoing = Outgoing::for_question(generation, operation, path, caller, request_id.clone());
         let outgoing = outgoing.map_err(|_| Error::Unreadable)?;
         let mut credential = ChosenVersion::first(&tenant.credential)?;
         let mut got = self.exchange(&outgoing, &credential).await;
@@ -183,7 +183,7 @@ impl Lookup<'_> {
     }
 
     async fn ask_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
-        let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
+        let timer = ResponseTimer::new(self.generation.response_timeout, None);
         let mut recipe = || outgoing.request(self.trace, credential, self.permit);
         let (response, mut upstream_timer, lease) =
             match self.upstream.send(&mut recipe, outgoing.operation, &timer).await {

@@ -60,7 +60,7 @@ pub async fn serve<S: Connection>(
     // A caller that has sent everything may end its sending side, and still waits for its answer.
     server.half_close(true);
     // Runs from the end of one request to the end of the next head.
-    server.timer(TokioTimer::new()).header_read_timeout(active.load().snapshot.caller_idle);
+    server.timer(TokioTimer::new()).header_read_timeout(active.load().generation.caller_idle);
     let ended = {
         let connection =
             server.serve_connection(TokioIo::new(Monitor::new(&mut stream, Arc::clone(&deliveries))), service);
