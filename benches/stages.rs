@@ -90,7 +90,7 @@ fn book() -> (Arc<Claims>, Bytes, Tags, Instant) {
     for n in 0..10_000_u32 {
         answer(&claims, IdempotencyDigest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
     }
-    (claims, body, tags.reserving(&["idempotency_digest", "idempotency_body"]), now)
+    (claims, body, tags.reserve(&["idempotency_digest", "idempotency_body"]), now)
 }
 
 fn answer(claims: &Arc<Claims>, key: IdempotencyDigest, request: BodyDigest, now: Instant) {

@@ -15,10 +15,10 @@ mod exchange;
 pub mod generation;
 pub mod guard;
 pub mod idempotency;
+mod late_answer;
 pub mod limit;
 mod listing_check;
 mod outgoing;
-mod overtime;
 pub mod payload;
 mod rate_limit_headers;
 pub mod recovery;
@@ -77,7 +77,7 @@ impl Proxy {
         request: Request<B>,
     ) -> Response<AnswerBody>
     where
-        B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Send + Unpin + 'static,
+        B: hyper::body::Body<Data = Bytes, Error: Into<payload::ReadError>> + Send + Unpin + 'static,
     {
         let current = active.load();
         let (mut head, mut body) = request.into_parts();
@@ -88,7 +88,7 @@ impl Proxy {
             Ok(Decision::Forward(exchange)) => {
                 self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await
             }
-            Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
+            Ok(Decision::Replay(reply, decision)) => respond::replay(&reply, decision, record),
             Err(error) => self.refuse(&error, &current.generation, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
@@ -107,7 +107,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Decision, Error>
     where
-        B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<payload::ReadError>> + Unpin,
     {
         guard::check(&listener.hosts, head)?;
         let tenant = listener.identify(caller, &head.headers)?;
@@ -119,7 +119,7 @@ impl Proxy {
         // A request for an unknown operation counts against the limits, too.
         let (permit, call) = (admitted?, call?);
         tenant.credential.check_usable()?;
-        let key = idempotency::key(tenant, &call, &head.headers)?;
+        let key = idempotency::read_header(tenant, &call, &head.headers)?;
         record.facts.idempotency = key.as_ref().map(|key| key.digest);
         let body = payload::read(tenant, generation, head, body, record).await?;
         let admission = Admission { generation, tenant, call, permit, audited };
@@ -150,10 +150,10 @@ impl Proxy {
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(Kind::Discard, payload::discard(body));
         }
-        let has_room = payload::make_room(generation, head, &mut record);
+        let has_memory = payload::charge_refusal(generation, head, &mut record);
         let response =
-            respond::failed(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
-        if has_room { response } else { response.map(AnswerBody::without_content) }
+            respond::fail(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
+        if has_memory { response } else { response.map(AnswerBody::without_content) }
     }
 }
 

@@ -68,7 +68,7 @@ pub fn execution_id(body: &[u8]) -> Option<Uuid> {
 /// The answer to a start that began this execution: `ExecuteAgentResponse` of the specification, with its status and media
 /// type.
 #[must_use]
-pub fn executed(id: Uuid) -> (StatusCode, &'static str, String) {
+pub fn start_response(id: Uuid) -> (StatusCode, &'static str, String) {
     (StatusCode::ACCEPTED, "application/json", format!("{{\"executionId\":\"{id}\"}}"))
 }
 

@@ -15,12 +15,12 @@ const LISTING: &str = "/executions";
 
 /// Returns path and query, below the base, of the smallest listing of both eras: whoever may ask for it has a valid key.
 #[must_use]
-pub fn any(organization: Option<Uuid>) -> String {
-    format!("{LISTING}?pageSize=1{}", of(organization))
+pub fn smallest_listing(organization: Option<Uuid>) -> String {
+    format!("{LISTING}?pageSize=1{}", organization_parameter(organization))
 }
 
 /// The parameter that a listing needs where the key spans organisations.
-fn of(organization: Option<Uuid>) -> String {
+fn organization_parameter(organization: Option<Uuid>) -> String {
     organization.map(|id| format!("&organizationId={id}")).unwrap_or_default()
 }
 
@@ -53,7 +53,7 @@ impl Filter {
             Filter::Pair => format!("metadataKey={name}&metadataValue={value}"),
             Filter::Joined => format!("metadata={name}%3D{value}"),
         };
-        format!("{LISTING}?{filter}&pageSize={size}{}", of(organization))
+        format!("{LISTING}?{filter}&pageSize={size}{}", organization_parameter(organization))
     }
 
     /// Returns what the log and the metrics call it.
@@ -74,13 +74,13 @@ pub fn path(id: Uuid) -> String {
 
 /// What a listing that was asked for a tag shows.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Listed {
+pub enum ListingPage {
     /// All executions that carry the tag; none, if it is empty.
     All(Vec<Execution>),
     /// All, of which it does not show the metadata.
-    Bare(Vec<Uuid>),
+    WithoutMetadata(Vec<Uuid>),
     /// A part of those that may carry it: the page is too short.
-    More,
+    Truncated,
     /// Others: the filter was not understood.
     Unfiltered,
 }
@@ -142,16 +142,16 @@ pub fn first(executions: &[Execution]) -> Option<&Execution> {
 /// # Errors
 ///
 /// If it is none.
-pub fn listed(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Listed> {
+pub fn parse_listing(body: &[u8], tag: Tag<'_>) -> serde_json::Result<ListingPage> {
     let Listing { items, total } = serde_json::from_slice(body)?;
     let is_bare = !items.is_empty() && items.iter().all(|item| item.metadata.is_none());
     if !is_bare && !items.iter().all(|item| item.carries(tag)) || items.is_empty() && total > 0 {
-        return Ok(Listed::Unfiltered);
+        return Ok(ListingPage::Unfiltered);
     }
     Ok(match u64::try_from(items.len()) {
-        Ok(shown) if shown < total => Listed::More,
-        _ if is_bare => Listed::Bare(items.iter().map(|item| item.id).collect()),
-        _ => Listed::All(items),
+        Ok(shown) if shown < total => ListingPage::Truncated,
+        _ if is_bare => ListingPage::WithoutMetadata(items.iter().map(|item| item.id).collect()),
+        _ => ListingPage::All(items),
     })
 }
 
@@ -160,7 +160,7 @@ pub fn listed(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Listed> {
 /// # Errors
 ///
 /// If the body is none.
-pub fn carrying(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Option<Execution>> {
+pub fn parse_execution(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Option<Execution>> {
     Ok(Some(serde_json::from_slice::<Execution>(body)?).filter(|execution| execution.carries(tag)))
 }
 
@@ -176,12 +176,13 @@ mod tests {
         Uuid::from_u128(n)
     }
 
-    fn shown(items: Value, total: u64) -> Listed {
-        listed(json!({ "items": items, "total": total, "page": 1, "pageSize": 2 }).to_string().as_bytes(), TAG).unwrap()
+    fn shown(items: Value, total: u64) -> ListingPage {
+        parse_listing(json!({ "items": items, "total": total, "page": 1, "pageSize": 2 }).to_string().as_bytes(), TAG)
+            .unwrap()
     }
 
-    fn ids(listed: Listed) -> Vec<Uuid> {
-        let Listed::All(executions) = listed else { panic!("{listed:?}") };
+    fn ids(listed: ListingPage) -> Vec<Uuid> {
+        let ListingPage::All(executions) = listed else { panic!("{listed:?}") };
         executions.iter().map(|execution| execution.id).collect()
     }
 
@@ -190,12 +191,12 @@ mod tests {
         let own = |n| json!({ "id": id(n), "metadata": { "digest": "d1", "team": "b" }, "status": "failed" });
         let other = json!({ "id": id(9), "metadata": { "digest": "d2" } });
         let bare = |n| json!({ "id": id(n) });
-        assert_eq!(shown(json!([]), 0), Listed::All(Vec::new()));
+        assert_eq!(shown(json!([]), 0), ListingPage::All(Vec::new()));
         assert_eq!(ids(shown(json!([own(1)]), 1)), [id(1)]);
         assert_eq!(ids(shown(json!([own(1), own(2)]), 2)), [id(1), id(2)]);
-        assert_eq!(shown(json!([own(1)]), 2), Listed::More, "a page that is shorter than what there is");
-        assert_eq!(shown(json!([bare(1)]), 1), Listed::Bare(vec![id(1)]));
-        assert_eq!(shown(json!([bare(1), bare(2)]), 7), Listed::More);
+        assert_eq!(shown(json!([own(1)]), 2), ListingPage::Truncated, "a page that is shorter than what there is");
+        assert_eq!(shown(json!([bare(1)]), 1), ListingPage::WithoutMetadata(vec![id(1)]));
+        assert_eq!(shown(json!([bare(1), bare(2)]), 7), ListingPage::Truncated);
         for (unfiltered, total) in [
             (json!([other]), 1),
             (json!([own(1), other]), 2),
@@ -205,7 +206,7 @@ mod tests {
             (json!([{ "id": id(1), "metadata": { "digest": 1 } }]), 1),
             (json!([]), 3),
         ] {
-            assert_eq!(shown(unfiltered.clone(), total), Listed::Unfiltered, "{unfiltered}");
+            assert_eq!(shown(unfiltered.clone(), total), ListingPage::Unfiltered, "{unfiltered}");
         }
     }
 
@@ -217,7 +218,7 @@ mod tests {
                 json!({ "id": id(*n), "metadata": { "digest": "d1" }, "createdAt": created, "parentExecutionId": parent })
             };
             let items: Vec<Value> = items.iter().map(item).collect();
-            let Listed::All(all) = shown(json!(items), items.len() as u64) else { panic!() };
+            let ListingPage::All(all) = shown(json!(items), items.len() as u64) else { panic!() };
             first(&all).map(|execution| execution.id)
         };
         let (early, late) = (Some("2026-11-01T00:00:00Z"), Some("2026-11-01T00:00:00.001+0000"));
@@ -245,14 +246,14 @@ mod tests {
         for body in
             ["", "{}", "[]", r#"{"items":[]}"#, r#"{"items":null,"total":0}"#, r#"{"items":[{"id":"x"}],"total":1}"#]
         {
-            assert!(listed(body.as_bytes(), TAG).is_err(), "{body}");
+            assert!(parse_listing(body.as_bytes(), TAG).is_err(), "{body}");
         }
     }
 
     #[test]
     fn one_execution_is_told_from_others_by_its_own_metadata() {
         let carries = |metadata: Value| {
-            carrying(json!({ "id": id(1), "metadata": metadata }).to_string().as_bytes(), TAG).unwrap().is_some()
+            parse_execution(json!({ "id": id(1), "metadata": metadata }).to_string().as_bytes(), TAG).unwrap().is_some()
         };
         assert!(carries(json!({ "digest": "d1" })));
         assert!(!carries(json!({ "digest": "d2" })));
@@ -267,6 +268,6 @@ mod tests {
         assert_eq!(asked(None), [pair, joined]);
         let organization = format!("&organizationId={}", id(7));
         assert_eq!(asked(Some(id(7))), [pair, joined].map(|asked| asked.to_owned() + &organization));
-        assert_eq!(any(Some(id(7))), format!("/executions?pageSize=1{organization}"));
+        assert_eq!(smallest_listing(Some(id(7))), format!("/executions?pageSize=1{organization}"));
     }
 }

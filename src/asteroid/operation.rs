@@ -208,7 +208,7 @@ impl Call<'_> {
 
     /// Returns whether the path below the upstream's base is the caller's own, byte by byte.
     #[must_use]
-    pub fn leaves_as(&self, base: &str, sent: &str) -> bool {
+    pub fn matches_target(&self, base: &str, sent: &str) -> bool {
         sent.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')) == Some(self.path)
     }
 

@@ -33,10 +33,10 @@ use super::delivery::Deliveries;
 use super::redact::KeyRedactor;
 
 /// The longest answer that is kept for replays, in bytes.
-const MAX_REPLAYED: usize = 64 * 1024;
+const MAX_REPLAY_BODY: usize = 64 * 1024;
 
 /// Headers that end at this hop, or that no service has a use for.
-const DROPPED: [HeaderName; 10] = [
+const REMOVED_HEADERS: [HeaderName; 10] = [
     CONNECTION,
     CONTENT_LENGTH,
     HeaderName::from_static("keep-alive"),
@@ -50,20 +50,20 @@ const DROPPED: [HeaderName; 10] = [
 ];
 
 /// Removes what ends at this hop; the framing is made anew from the body.
-pub fn end_to_end(headers: &mut HeaderMap) {
+pub fn strip_hop_headers(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> =
-        headers.get_all(CONNECTION).iter().flat_map(|value| listed(value.as_bytes())).collect();
-    for name in DROPPED.iter().chain(&named) {
+        headers.get_all(CONNECTION).iter().flat_map(|value| parse_names(value.as_bytes())).collect();
+    for name in REMOVED_HEADERS.iter().chain(&named) {
         headers.remove(name);
     }
-    let of_limits: Vec<HeaderName> = headers.keys().filter(|name| tells_of_limits(name)).cloned().collect();
-    for name in &of_limits {
+    let rate_limits: Vec<HeaderName> = headers.keys().filter(|name| is_rate_limit_header(name)).cloned().collect();
+    for name in &rate_limits {
         headers.remove(name);
     }
 }
 
 /// Returns whether a field tells of the upstream's own limits: they show a caller how others use the shared key.
-fn tells_of_limits(name: &HeaderName) -> bool {
+fn is_rate_limit_header(name: &HeaderName) -> bool {
     ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
@@ -78,7 +78,7 @@ pub fn omit_content(method: &Method, response: &mut Response<AnswerBody>) {
     }
 }
 
-fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
+fn parse_names(value: &[u8]) -> impl Iterator<Item = HeaderName> {
     value.split(|byte| *byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
 }
 
@@ -86,7 +86,7 @@ fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
 #[derive(Debug)]
 pub struct AnswerBody {
     buffered: Option<Bytes>,
-    rest: Option<Box<Rest>>,
+    rest: Option<Box<BodyStream>>,
     record: Option<Box<Record>>,
     /// The charge for the request, until its caller has taken the answer. The record may end before.
     memory: Option<Hold>,
@@ -100,7 +100,7 @@ pub struct AnswerBody {
 
 /// The part of an answer that is streamed. The exchange is not settled before it ends.
 #[derive(Debug)]
-struct Rest {
+struct BodyStream {
     incoming: ResponseBody,
     redactor: KeyRedactor,
     /// What comes behind bytes that were held back.
@@ -109,8 +109,8 @@ struct Rest {
     upstream_timer: UpstreamTimer,
     lease: Option<Lease>,
     _permit: Permit,
-    patience: Duration,
-    stalled: Pin<Box<Sleep>>,
+    timeout: Duration,
+    stall_timer: Pin<Box<Sleep>>,
 }
 
 impl AnswerBody {
@@ -120,7 +120,7 @@ impl AnswerBody {
         AnswerBody::new(body, None, false)
     }
 
-    fn new(buffered: Bytes, rest: Option<Box<Rest>>, redacted: bool) -> AnswerBody {
+    fn new(buffered: Bytes, rest: Option<Box<BodyStream>>, redacted: bool) -> AnswerBody {
         AnswerBody {
             buffered: Some(buffered),
             rest,
@@ -147,9 +147,9 @@ impl AnswerBody {
         permit: Permit,
         timer: &ResponseTimer,
     ) -> Result<AnswerBody, Error> {
-        let patience = timer.timeout();
+        let timeout = timer.timeout();
         let reading = timer.run(read_head(&mut incoming, head), || lease.retire()).await;
-        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
+        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(timeout))).inspect_err(|error| {
             upstream_timer.failed(if let Error::UpstreamTimeout(_) = error {
                 FailureCode::ResponseTimeout
             } else {
@@ -161,9 +161,9 @@ impl AnswerBody {
             lease.release();
             return Ok(AnswerBody::new(buffered, None, redacted));
         }
-        let stalled = Box::pin(tokio::time::sleep(patience));
+        let stall_timer = Box::pin(tokio::time::sleep(timeout));
         let lease = Some(lease);
-        let rest = Rest {
+        let rest = BodyStream {
             incoming,
             redactor,
             trailers: None,
@@ -171,8 +171,8 @@ impl AnswerBody {
             upstream_timer,
             lease,
             _permit: permit,
-            patience,
-            stalled,
+            timeout,
+            stall_timer,
         };
         Ok(AnswerBody::new(buffered, Some(Box::new(rest)), redacted))
     }
@@ -186,7 +186,7 @@ impl AnswerBody {
     /// Returns all of it, if it is complete and not longer than what is kept of an answer.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAYED)
+        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAY_BODY)
     }
 
     /// Leaves out the content, so that nothing is held until the caller takes it.
@@ -198,7 +198,7 @@ impl AnswerBody {
 
     /// Ties the record to the end of this body.
     #[must_use]
-    pub fn closing(mut self, mut record: Box<Record>) -> AnswerBody {
+    pub fn with_record(mut self, mut record: Box<Record>) -> AnswerBody {
         record.facts.key_echoed = self.redacted;
         self.memory = record.memory.take();
         self.record = Some(record);
@@ -207,12 +207,12 @@ impl AnswerBody {
 
     /// Lets the caller's connection tell whether it took the answer.
     #[must_use]
-    pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> AnswerBody {
+    pub fn with_deliveries(mut self, deliveries: Arc<Deliveries>) -> AnswerBody {
         self.deliveries = Some(deliveries);
         self
     }
 
-    fn delivered(&mut self) {
+    fn record_delivery(&mut self) {
         let Some(mut record) = self.record.take() else { return };
         match &self.deliveries {
             Some(deliveries) => deliveries.push(record),
@@ -221,11 +221,11 @@ impl AnswerBody {
     }
 
     /// No complete answer came, although its beginning was passed on: nobody knows what the rest would have said.
-    fn broke(&mut self, broken: &Broken) {
+    fn record_failure(&mut self, error: &StreamError) {
         let Some(record) = &mut self.record else { return };
-        let error = match broken {
-            Broken::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
-            Broken::Stalled(patience) => Error::UpstreamTimeout(*patience),
+        let error = match error {
+            StreamError::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
+            StreamError::Stalled(timeout) => Error::UpstreamTimeout(*timeout),
         };
         // A head that proves that nothing was started proves it without its body.
         if record.facts.outcome != Outcome::NotStarted {
@@ -252,12 +252,15 @@ async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, b
 
 impl hyper::body::Body for AnswerBody {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = StreamError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         if let Some(bytes) = self.buffered.take() {
             if self.rest.is_none() {
-                self.delivered();
+                self.record_delivery();
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
@@ -272,10 +275,10 @@ impl hyper::body::Body for AnswerBody {
                 lease.release();
             }
             self.rest = None;
-            self.delivered();
+            self.record_delivery();
         }
         if let Some(Err(broken)) = &frame {
-            self.broke(broken);
+            self.record_failure(broken);
         }
         Poll::Ready(frame)
     }
@@ -296,19 +299,19 @@ impl Drop for AnswerBody {
     /// hyper does not poll a body that it does not send.
     fn drop(&mut self) {
         if self.head_only {
-            self.delivered();
+            self.record_delivery();
         }
     }
 }
 
-impl Rest {
+impl BodyStream {
     /// Whether nothing comes any more.
     fn is_over(&self) -> bool {
         self.trailers.is_none() && (self.ended || self.incoming.is_end_stream())
     }
 
     /// What comes next, without the key. A part of an answer that breaks off stays held back: it may be most of the key.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         loop {
             if let Some(trailers) = self.trailers.take() {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
@@ -339,27 +342,27 @@ impl Rest {
         }
     }
 
-    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
-            ready!(self.stalled.as_mut().poll(context));
+            ready!(self.stall_timer.as_mut().poll(context));
             if let Some(lease) = &self.lease {
                 lease.retire();
             }
             self.upstream_timer.failed(FailureCode::ResponseTimeout);
-            return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
+            return Poll::Ready(Some(Err(StreamError::Stalled(self.timeout))));
         };
-        self.stalled.as_mut().reset(Instant::now() + self.patience);
+        self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
         if let Some(Err(_)) = frame {
             self.upstream_timer.failed(FailureCode::ConnectionTerminated);
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Upstream)))
+        Poll::Ready(frame.map(|frame| frame.map_err(StreamError::Upstream)))
     }
 }
 
 /// Why an answer that was begun is cut off: the caller's connection is closed before the answer's end, so that nobody
 /// takes a part for the whole.
 #[derive(Debug, thiserror::Error)]
-pub enum Broken {
+pub enum StreamError {
     /// The upstream's connection broke.
     #[error("the upstream broke off its answer: {0}")]
     Upstream(Cause),

@@ -22,8 +22,8 @@ use crate::upstream::Upstream;
 
 use super::answer::AnswerBody;
 use super::credential::ChosenVersion;
+use super::late_answer;
 use super::outgoing::Outgoing;
-use super::overtime;
 use super::resend_check::ResendCheck;
 
 /// A request that is sent, and the proofs that it may be.
@@ -54,7 +54,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Creates the progress of a request that was not sent yet.
     pub(super) fn new(has_grace_period: bool) -> Arc<Progress> {
-        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(overtime::MAX_OVERTIME)));
+        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(late_answer::GRACE_PERIOD)));
         Arc::new(Progress { grace_period, ..Progress::default() })
     }
 
@@ -73,7 +73,7 @@ impl Progress {
 }
 
 /// The head of the upstream's answer, and what its body is read with.
-struct Answered {
+struct UpstreamResponse {
     response: Response<ResponseBody>,
     upstream_timer: UpstreamTimer,
     lease: Lease,
@@ -86,7 +86,7 @@ impl Attempt {
     /// A refused credential did no work (`asteroid::answer`), so the request is sent a second time if another version is at
     /// hand. If the start can be looked up, that comes before.
     pub(super) async fn send(mut self) -> Result<Response<AnswerBody>, Error> {
-        let mut answered = self.exchange().await;
+        let mut answered = self.send_traced().await;
         // Boxed, as few requests need it and all would carry its future around.
         if let Err(Error::KeyRefused) = answered
             && !self.progress.is_overdue()
@@ -94,18 +94,19 @@ impl Attempt {
         {
             if let Some(check) = &self.resend_check
                 && let Some(answer) =
-                    Box::pin(check.answer(&self.upstream, &self.permit, &self.trace, &self.progress.lookup)).await?
+                    Box::pin(check.find_answer(&self.upstream, &self.permit, &self.trace, &self.progress.lookup))
+                        .await?
             {
                 return Ok(answer);
             }
             // Set once, as there is no third.
             self.progress.second_version.set(self.credential.fingerprint()).ok();
-            answered = self.exchange().await;
+            answered = self.send_traced().await;
         }
         if let Err(Error::KeyRefused) = answered {
             self.credential.note_refused();
         }
-        let Answered { response, upstream_timer, lease, timer } = answered?;
+        let UpstreamResponse { response, upstream_timer, lease, timer } = answered?;
         // Others may come from something in front of the API that looks at no credential.
         if response.status().is_success() {
             self.credential.note_accepted();
@@ -124,15 +125,15 @@ impl Attempt {
         self.outgoing.request(&self.trace, &self.credential, &self.permit)
     }
 
-    async fn exchange(&self) -> Result<Answered, Error> {
-        let answered = self.ask().await;
+    async fn send_traced(&self) -> Result<UpstreamResponse, Error> {
+        let answered = self.send_once().await;
         if let Err(error) = &answered {
             self.trace.ended(Some(error.code().code()));
         }
         answered
     }
 
-    async fn ask(&self) -> Result<Answered, Error> {
+    async fn send_once(&self) -> Result<UpstreamResponse, Error> {
         let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone());
         let (response, upstream_timer, lease) =
             match self.upstream.send(&mut || self.request(), self.outgoing.operation, &timer).await {
@@ -148,6 +149,6 @@ impl Attempt {
         if refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }
-        Ok(Answered { response, upstream_timer, lease, timer })
+        Ok(UpstreamResponse { response, upstream_timer, lease, timer })
     }
 }

@@ -17,11 +17,11 @@ use super::admission::Admission;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
+use super::late_answer::{Continuation, PendingAnswer};
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
-use super::overtime::{Continuation, PendingAnswer};
 use super::resend_check::ResendCheck;
-use super::respond::{failed, passed_on};
+use super::respond::{fail, pass_on};
 use super::settlement::{proof, settle};
 use super::start::PreparedStart;
 
@@ -70,7 +70,7 @@ impl Exchange {
             _audited: audited,
         };
         let listing_probe =
-            keyed.and_then(|keyed| ListingProbe::of(proxy, generation, tenant, keyed.digest, now.monotonic));
+            keyed.and_then(|keyed| ListingProbe::if_due(proxy, generation, tenant, keyed.digest, now.monotonic));
         Ok(Exchange { attempt, start: reserved, continuation, listing_probe, format })
     }
 
@@ -88,7 +88,7 @@ impl Exchange {
         let Exchange { attempt, start, continuation, listing_probe, format } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
-            Err(unavailable) => return failed(&unavailable.into(), format, false, record),
+            Err(unavailable) => return fail(&unavailable.into(), format, false, record),
         };
         let (progress, timeout) = (Arc::clone(&attempt.progress), attempt.timeout);
         let mut answer: PendingAnswer = Box::pin(attempt.send());
@@ -104,7 +104,7 @@ impl Exchange {
             record.trace.ended(Some(error.code().code()));
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
-            return failed(&error, format, false, record);
+            return fail(&error, format, false, record);
         };
         let proof = proof(&ended);
         let now = Instant::now();
@@ -115,8 +115,8 @@ impl Exchange {
             Proof::Inconclusive => {}
         }
         match ended {
-            Ok(response) => passed_on(response, proof, record),
-            Err(error) => failed(&error, format, false, record),
+            Ok(response) => pass_on(response, proof, record),
+            Err(error) => fail(&error, format, false, record),
         }
     }
 }

@@ -73,7 +73,7 @@ pub struct Generation {
     /// What is remembered of idempotency keys.
     pub idempotency: Idempotency,
     /// The share of `body_memory` for requests that belong to no tenant.
-    pub memory_of_nobody: Arc<Share>,
+    pub unidentified_share: Arc<Share>,
 }
 
 /// The part of a generation that belongs to one listener.
@@ -82,7 +82,7 @@ pub struct Listener {
     /// The names by which callers may address it.
     pub hosts: Hosts,
     /// How it identifies the tenant.
-    pub tenant: identity::Source,
+    pub identity: identity::Source,
     /// The networks whose callers it trusts. Empty for all, which the configuration allows only if all are on this machine.
     pub trusted_peers: Vec<IpNet>,
 }
@@ -106,7 +106,7 @@ impl Listener {
             let peer = caller.peer.ip().map_or_else(|| caller.peer.to_string(), |ip| ip.to_string());
             return Err(identity::Error::Peer(peer));
         }
-        self.tenant.identify(headers)
+        self.identity.identify(headers)
     }
 }
 
@@ -133,15 +133,19 @@ impl Generation {
     /// # Errors
     ///
     /// If names do not match, which `config::resolve` has ruled out.
-    pub fn build(config: &Config, keys: &CredentialMap, state: &State) -> Result<Vec<ListenerGeneration>, Error> {
+    pub fn build(
+        config: &Config,
+        credentials: &CredentialMap,
+        state: &State,
+    ) -> Result<Vec<ListenerGeneration>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {
-            let credential = keys.get(&tenant.credential);
+            let credential = credentials.get(&tenant.credential);
             let tenant = Tenant {
                 name: name.as_str().into(),
                 tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
-                tags: Tags::new(tenant.tags.iter().cloned()).reserving(&[&config.idempotency.tag, BODY_TAG]),
+                tags: Tags::new(tenant.tags.iter().cloned()).reserve(&[&config.idempotency.tag, BODY_TAG]),
                 idempotency: tenant.idempotency,
                 listing_check: state.listing_check(&tenant.credential),
                 on_conflict: config.on_conflict,
@@ -167,7 +171,7 @@ impl Generation {
             };
             listeners.push(Listener {
                 hosts: Hosts::new(&listener.address, &listener.hosts),
-                tenant: source,
+                identity: source,
                 trusted_peers: listener.trusted_peers.clone(),
             });
         }
@@ -189,7 +193,7 @@ impl Generation {
             response_timeout: config.timeouts.response,
             caller_idle: config.timeouts.caller_idle,
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
-            memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
+            unidentified_share: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let of_listener = |listener| ListenerGeneration { listener, generation: Arc::clone(&generation) };
         Ok(listeners.into_iter().map(of_listener).collect())

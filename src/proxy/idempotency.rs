@@ -134,7 +134,7 @@ pub struct IdempotencyDigests {
 impl IdempotencyKey<'_> {
     /// Returns the key with the body that came with it, as it was sent.
     #[must_use]
-    pub fn with(&self, body: &[u8]) -> IdempotencyDigests {
+    pub fn with_body(&self, body: &[u8]) -> IdempotencyDigests {
         IdempotencyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
     }
 }
@@ -154,7 +154,11 @@ impl IdempotencyDigests {
 /// # Errors
 ///
 /// [`Error::Off`], [`Error::Missing`], [`Error::Repeated`], [`Error::Malformed`].
-pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Result<Option<IdempotencyKey<'h>>, Error> {
+pub fn read_header<'h>(
+    tenant: &Tenant,
+    call: &Call<'_>,
+    headers: &'h HeaderMap,
+) -> Result<Option<IdempotencyKey<'h>>, Error> {
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else {
         return if tenant.idempotency == IdempotencyMode::Required { Err(Error::Missing) } else { Ok(None) };
@@ -165,7 +169,7 @@ pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Resu
     if values.next().is_some() {
         return Err(Error::Repeated);
     }
-    let text = parse(value.as_bytes()).ok_or(Error::Malformed)?;
+    let text = parse_value(value.as_bytes()).ok_or(Error::Malformed)?;
     let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
     let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
     Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
@@ -174,9 +178,9 @@ pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Resu
 /// Returns the text that a value of the header stands for, or nothing if it is malformed. It is a string of RFC 8941, as in
 /// draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
 #[must_use]
-pub fn parse(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub fn parse_value(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let text = match value {
-        [b'"', quoted @ .., b'"'] => Cow::Owned(unescaped(quoted)?),
+        [b'"', quoted @ .., b'"'] => Cow::Owned(unescape(quoted)?),
         bare if bare.iter().all(|byte| is_bare(*byte)) => Cow::Borrowed(bare),
         _ => return None,
     };
@@ -188,7 +192,7 @@ fn is_bare(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',')
 }
 
-fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
+fn unescape(quoted: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::with_capacity(quoted.len());
     let mut bytes = quoted.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -229,13 +233,13 @@ pub fn reply(response: &Response<AnswerBody>) -> Reply {
 /// Returns the answer that the start of an execution must have got.
 #[must_use]
 pub fn recovered(id: Uuid) -> Reply {
-    let (status, media_type, text) = asteroid_answer::executed(id);
+    let (status, media_type, text) = asteroid_answer::start_response(id);
     Reply::new(status, Some(&HeaderValue::from_static(media_type)), text.as_bytes())
 }
 
 /// Returns a kept answer as a response.
 #[must_use]
-pub fn answer(reply: &Reply) -> Response<AnswerBody> {
+pub fn response(reply: &Reply) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(reply.body.clone()));
     *response.status_mut() = reply.status;
     response.headers_mut().extend(reply.content_type.clone().map(|media_type| (CONTENT_TYPE, media_type)));
@@ -244,8 +248,8 @@ pub fn answer(reply: &Reply) -> Response<AnswerBody> {
 
 /// Returns a kept answer as a response that says that it is a replay.
 #[must_use]
-pub fn replayed(reply: &Reply) -> Response<AnswerBody> {
-    let mut response = answer(reply);
+pub fn replay_response(reply: &Reply) -> Response<AnswerBody> {
+    let mut response = response(reply);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }

@@ -20,7 +20,7 @@ use super::credential::ChosenVersion;
 use super::generation::Generation;
 
 /// The headers of a caller that go along, beside its trace context. All others stay behind, credentials of any name among them.
-const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
+const FORWARDED_HEADERS: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
 
 /// A request that can be sent, as often as it may be.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Outgoing {
     pub(super) operation: Operation,
     generation: Arc<Generation>,
     path: PathAndQuery,
-    /// The caller's, of which [`KEPT`] and the trace context go along.
+    /// The caller's, of which [`FORWARDED_HEADERS`] and the trace context go along.
     headers: HeaderMap,
     request_id: RequestId,
     payload: Pieces,
@@ -51,8 +51,8 @@ impl Outgoing {
     ) -> Result<Outgoing, operation::Error> {
         let path = match target.path_and_query() {
             // Shared, not parsed again.
-            Some(sent) if call.leaves_as(&generation.base_path, sent.as_str()) => sent.clone(),
-            _ => parsed(call.path(&generation.base_path))?,
+            Some(sent) if call.matches_target(&generation.base_path, sent.as_str()) => sent.clone(),
+            _ => parse_path(call.path(&generation.base_path))?,
         };
         let (operation, generation) = (call.operation, Arc::clone(generation));
         Ok(Outgoing { operation, generation, path, headers, request_id, payload })
@@ -64,14 +64,14 @@ impl Outgoing {
     /// # Errors
     ///
     /// If base and path are no path together.
-    pub(super) fn for_question(
+    pub(super) fn for_lookup(
         generation: &Arc<Generation>,
         operation: Operation,
         path: &str,
         caller: &HeaderMap,
         request_id: RequestId,
     ) -> Result<Outgoing, operation::Error> {
-        let path = parsed([&generation.base_path, path].concat())?;
+        let path = parse_path([&generation.base_path, path].concat())?;
         let mut headers = Trace::context_of(caller);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let generation = Arc::clone(generation);
@@ -86,7 +86,7 @@ impl Outgoing {
         // An answer that is not content-coded can be read, and is passed on as it came.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(request_id::NAME, self.request_id.header_value());
-        for (name, value) in self.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
+        for (name, value) in self.headers.iter().filter(|(name, _)| FORWARDED_HEADERS.contains(name)) {
             headers.append(name, value.clone());
         }
         let mut request = Request::new(Body::from(self.payload.clone()));
@@ -103,6 +103,6 @@ impl Outgoing {
     }
 }
 
-fn parsed(path: String) -> Result<PathAndQuery, operation::Error> {
+fn parse_path(path: String) -> Result<PathAndQuery, operation::Error> {
     PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| operation::Error::Path)
 }

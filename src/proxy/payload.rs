@@ -10,7 +10,7 @@ use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::proxy::error::Error;
 use crate::record::Record;
@@ -28,10 +28,10 @@ pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 const REQUEST_BYTES: usize = 8 * 1024;
 
 /// Why a body cannot be read on.
-pub type Failure = Box<dyn StdError + Send + Sync>;
+pub type ReadError = Box<dyn StdError + Send + Sync>;
 
 /// Errors of a connection that its caller has ended.
-const HUNG_UP: [io::ErrorKind; 4] = [
+const HANG_UP_ERRORS: [io::ErrorKind; 4] = [
     io::ErrorKind::UnexpectedEof,
     io::ErrorKind::ConnectionReset,
     io::ErrorKind::ConnectionAborted,
@@ -51,11 +51,11 @@ pub(super) async fn read<B>(
     record: &mut Record,
 ) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     check_media_type(&head.headers)?;
     record.memory = Some(charge(tenant, head)?);
-    let (hold, read) = (hold(tenant)?, &mut record.facts.bytes_in);
+    let (hold, read) = (empty_hold(tenant)?, &mut record.facts.bytes_in);
     collect(body, head.version, hold, generation.body_limit, generation.body_timeout, read).await
 }
 
@@ -68,23 +68,23 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     for value in headers.get_all(CONTENT_ENCODING) {
         let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
-            return Err(Error::ContentCoding(shown(value)));
+            return Err(Error::ContentCoding(quote(value)));
         }
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
         (Some(value), None) if is_json(value) => Ok(()),
-        (Some(value), None) => Err(Error::MediaType(shown(value))),
+        (Some(value), None) => Err(Error::MediaType(quote(value))),
         (Some(_), Some(_)) => Err(Error::MediaType("more than one".to_owned())),
         (None, _) => Err(Error::MediaType("none".to_owned())),
     }
 }
 
 /// Returns a header's value for a message: bounded, and escaped so that it cannot break a log line.
-fn shown(value: &HeaderValue) -> String {
-    const LONGEST: usize = 80;
-    let text = String::from_utf8_lossy(value.as_bytes().get(..LONGEST).unwrap_or(value.as_bytes()));
-    format!("{text:?}{}", if value.len() > LONGEST { "…" } else { "" })
+fn quote(value: &HeaderValue) -> String {
+    const MAX_SHOWN: usize = 80;
+    let text = String::from_utf8_lossy(value.as_bytes().get(..MAX_SHOWN).unwrap_or(value.as_bytes()));
+    format!("{text:?}{}", if value.len() > MAX_SHOWN { "…" } else { "" })
 }
 
 fn is_json(value: &HeaderValue) -> bool {
@@ -115,7 +115,7 @@ fn is_utf8(charset: &[u8]) -> bool {
 fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    tenant.state.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
+    tenant.state.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(over_quota)
 }
 
 /// Returns an empty hold on the tenant's share of `body_memory`, which grows with the body.
@@ -123,20 +123,20 @@ fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
 /// # Errors
 ///
 /// [`Error::BodyMemory`], if a reload has just made the share smaller than what is held of it.
-fn hold(tenant: &Tenant) -> Result<Hold, Error> {
-    tenant.state.body_memory.hold(0, tenant.is_only).map_err(full)
+fn empty_hold(tenant: &Tenant) -> Result<Hold, Error> {
+    tenant.state.body_memory.hold(0, tenant.is_only).map_err(over_quota)
 }
 
 /// Returns whether there is memory for the answer to a refused request. A request of no known tenant is charged to a share that
 /// all such requests have together. An HTTP/1.1 connection has one answer at a time, which is part of what it is charged for.
-pub fn make_room(generation: &Generation, head: &Parts, record: &mut Record) -> bool {
+pub fn charge_refusal(generation: &Generation, head: &Parts, record: &mut Record) -> bool {
     if record.memory.is_none() && head.version == Version::HTTP_2 {
-        record.memory = generation.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
+        record.memory = generation.unidentified_share.hold(REQUEST_BYTES, false).ok();
     }
     record.memory.is_some() || head.version != Version::HTTP_2
 }
 
-fn full(_: OverQuota) -> Error {
+fn over_quota(_: OverQuota) -> Error {
     Error::BodyMemory
 }
 
@@ -152,19 +152,19 @@ async fn collect<B>(
     version: Version,
     hold: Hold,
     limit: usize,
-    within: Duration,
+    timeout: Duration,
     read: &mut usize,
 ) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(Error::BodyTooLarge { limit });
     }
-    let mut whole = Whole { bytes: Vec::new(), hold };
-    let reading = frames(body, &mut whole, limit, announced, read);
-    timeout(within, reading).await.unwrap_or(Err(Error::BodyTimeout(within)))?;
+    let mut whole = ChargedBody { bytes: Vec::new(), hold };
+    let reading = read_frames(body, &mut whole, limit, announced, read);
+    time::timeout(timeout, reading).await.unwrap_or(Err(Error::BodyTimeout(timeout)))?;
     // hyper takes a stream that is reset with NO_ERROR for one that has ended.
     if version == Version::HTTP_2 && !body.is_end_stream() {
         return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
@@ -173,17 +173,17 @@ where
 }
 
 /// A body in memory of its own, for which its tenant is charged as long as any part of it is in use.
-struct Whole {
+struct ChargedBody {
     bytes: Vec<u8>,
     hold: Hold,
 }
 
-impl Whole {
+impl ChargedBody {
     /// Appends a part. Memory is taken for bytes that have arrived, not for those that are announced, and at most doubles.
-    fn append(&mut self, data: &[u8], most: usize) -> Result<(), OverQuota> {
+    fn append(&mut self, data: &[u8], max: usize) -> Result<(), OverQuota> {
         let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
         if length > capacity {
-            let grown = length.max((2 * capacity).min(most));
+            let grown = length.max((2 * capacity).min(max));
             self.hold.grow(grown - capacity)?;
             self.bytes.reserve_exact(grown - self.bytes.len());
         }
@@ -192,40 +192,40 @@ impl Whole {
     }
 }
 
-impl AsRef<[u8]> for Whole {
+impl AsRef<[u8]> for ChargedBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-async fn frames<B>(
+async fn read_frames<B>(
     body: &mut B,
-    whole: &mut Whole,
+    whole: &mut ChargedBody,
     limit: usize,
     announced: usize,
     read: &mut usize,
 ) -> Result<(), Error>
 where
-    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     while let Some(frame) = body.frame().await {
         // hyper's trailers may begin where another reader sees the end of the message, and go on to the end of the next
         // request's head: the body of that request would then be read as a request.
         let trailers = |_| Error::BodyBroken("it has trailers, or no empty line behind the last chunk".to_owned());
-        let data = frame.map_err(|failure| broken(failure.into()))?.into_data().map_err(trailers)?;
+        let data = frame.map_err(|failure| body_error(failure.into()))?.into_data().map_err(trailers)?;
         *read += data.len();
         if *read > limit {
             return Err(Error::BodyTooLarge { limit });
         }
-        whole.append(&data, if announced >= *read { announced } else { limit }).map_err(full)?;
+        whole.append(&data, if announced >= *read { announced } else { limit }).map_err(over_quota)?;
     }
     Ok(())
 }
 
 /// Tells a caller that hung up in the middle of its body from a body that is malformed.
-fn broken(failure: Failure) -> Error {
+fn body_error(failure: ReadError) -> Error {
     let left = sources(&*failure).any(|cause| {
-        let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HUNG_UP.contains(&error.kind()));
+        let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HANG_UP_ERRORS.contains(&error.kind()));
         by_io || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_remote() || error.is_io())
     });
     let cause = sources(&*failure).last().map(ToString::to_string).unwrap_or_default();
@@ -256,5 +256,5 @@ pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
         }
     };
     // Either way the answer has been sent; what is left closes the connection.
-    drop(timeout(DISCARD_TIME, reading).await);
+    drop(time::timeout(DISCARD_TIME, reading).await);
 }

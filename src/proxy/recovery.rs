@@ -8,7 +8,7 @@ use hyper::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
+use crate::asteroid::execution::{self, Execution, Filter, ListingPage, Tag};
 use crate::asteroid::operation::Operation;
 use crate::config::resolve::BODY_TAG;
 use crate::credential::CredentialError;
@@ -167,7 +167,7 @@ impl Lookup<'_> {
     /// [`Error`]; nothing is known then.
     pub async fn find(&self, digest: IdempotencyDigest) -> Result<LookupResult, Error> {
         let digest = digest.to_string();
-        let found = timeout(self.generation.response_timeout, self.ask(&digest)).await;
+        let found = timeout(self.generation.response_timeout, self.try_filters(&digest)).await;
         found.unwrap_or_else(|_| {
             self.trace.ended(Some(Error::Timeout.code()));
             Err(Error::Timeout)
@@ -176,11 +176,11 @@ impl Lookup<'_> {
 
     /// Asks with each filter. The result is [`LookupResult::None`] if none finds an execution and at least one was understood. If
     /// one is known to find executions, it must be that one.
-    async fn ask(&self, digest: &str) -> Result<LookupResult, Error> {
+    async fn try_filters(&self, digest: &str) -> Result<LookupResult, Error> {
         let proven = self.tenant.listing_check.filter();
         let (mut is_none, mut unproven, mut is_ignored) = (false, None, false);
         for filter in Filter::ALL {
-            match self.ask_by(filter, digest).await {
+            match self.list_by(filter, digest).await {
                 Ok(LookupResult::None) if proven.is_none_or(|proven| proven == filter) => is_none = true,
                 Ok(LookupResult::None) => unproven = proven,
                 Ok(found) => return Ok(found),
@@ -198,7 +198,7 @@ impl Lookup<'_> {
     }
 
     /// Asks with one filter, which a server of another era may not know.
-    pub(super) async fn ask_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
+    pub(super) async fn list_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
         let tag = Tag { name: &self.generation.idempotency.tag, value: digest };
         for size in PAGE_SIZES {
             let path = filter.listing(tag, size, self.generation.organization);
@@ -206,11 +206,11 @@ impl Lookup<'_> {
                 Err(Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => return Err(Error::Rejected),
                 got => got?,
             };
-            match execution::listed(&body, tag).map_err(|_| Error::Unreadable)? {
-                Listed::All(executions) => return Ok(LookupResult::of(&executions)),
-                Listed::Bare(ids) => return self.look_at(&ids, tag).await,
-                Listed::More => {}
-                Listed::Unfiltered => return Err(Error::Unfiltered),
+            match execution::parse_listing(&body, tag).map_err(|_| Error::Unreadable)? {
+                ListingPage::All(executions) => return Ok(LookupResult::of(&executions)),
+                ListingPage::WithoutMetadata(ids) => return self.get_each(&ids, tag).await,
+                ListingPage::Truncated => {}
+                ListingPage::Unfiltered => return Err(Error::Unfiltered),
             }
         }
         // The first may be on a later page.
@@ -218,26 +218,26 @@ impl Lookup<'_> {
     }
 
     /// Looks at each of the executions itself.
-    async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
+    async fn get_each(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
         let mut executions = Vec::new();
         for id in ids {
             let body = self.get(Operation::ExecutionGet, &execution::path(*id)).await?;
-            let carrying = execution::carrying(&body, tag).map_err(|_| Error::Unreadable)?;
-            executions.push(carrying.ok_or(Error::Unfiltered)?);
+            let execution = execution::parse_execution(&body, tag).map_err(|_| Error::Unreadable)?;
+            executions.push(execution.ok_or(Error::Unfiltered)?);
         }
         Ok(LookupResult::of(&executions))
     }
 
     async fn get(&self, operation: Operation, path: &str) -> Result<Bytes, Error> {
         let Lookup { generation, tenant, request_id, caller, .. } = *self;
-        let outgoing = Outgoing::for_question(generation, operation, path, caller, request_id.clone());
+        let outgoing = Outgoing::for_lookup(generation, operation, path, caller, request_id.clone());
         let outgoing = outgoing.map_err(|_| Error::Unreadable)?;
         let mut credential = ChosenVersion::first(&tenant.credential)?;
-        let mut got = self.exchange(&outgoing, &credential).await;
+        let mut got = self.get_traced(&outgoing, &credential).await;
         if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got
             && credential.replace_refused().await
         {
-            got = self.exchange(&outgoing, &credential).await;
+            got = self.get_traced(&outgoing, &credential).await;
         }
         match &got {
             Ok(_) => credential.note_accepted(),
@@ -247,13 +247,13 @@ impl Lookup<'_> {
         got
     }
 
-    async fn exchange(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
-        let got = self.ask_once(outgoing, credential).await;
+    async fn get_traced(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
+        let got = self.get_once(outgoing, credential).await;
         self.trace.ended(got.as_ref().err().map(Error::code));
         got
     }
 
-    async fn ask_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
+    async fn get_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.generation.response_timeout, None);
         let mut recipe = || outgoing.request(self.trace, credential, self.permit);
         let (response, mut upstream_timer, lease) =

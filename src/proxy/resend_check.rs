@@ -53,7 +53,7 @@ impl ResendCheck {
     ///
     /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
     /// is not sent again then, and its next retry is looked up first.
-    pub(super) async fn answer(
+    pub(super) async fn find_answer(
         &self,
         upstream: &Upstream,
         permit: &Permit,
@@ -67,7 +67,7 @@ impl ResendCheck {
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
-            Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::answer(&idempotency::recovered(id)))),
+            Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::response(&idempotency::recovered(id)))),
             Ok(LookupResult::Several) => Err(idempotency::several(generation, *keyed).into()),
             Err(_) => Err(Error::KeyRefused),
         }

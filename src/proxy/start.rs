@@ -52,7 +52,7 @@ pub(super) async fn prepare(
     caller: &HeaderMap,
     record: &mut Record,
 ) -> Result<StartDecision, Error> {
-    let keyed = key.map(|key| key.with(body));
+    let keyed = key.map(|key| key.with_body(body));
     let changes = start::validate(body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
     let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
     let lookup = Lookup { upstream: &proxy.upstream, generation, tenant, permit, request_id, trace, caller };

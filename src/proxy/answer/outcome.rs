@@ -11,7 +11,7 @@ use crate::facts::Outcome;
 pub const NAME: HeaderName = HeaderName::from_static("execution-outcome");
 
 /// Says on an answer that its outcome is unknown, if it is. Such an answer invites no retry, so it loses its `Retry-After`.
-pub fn tell(outcome: Outcome, headers: &mut HeaderMap) {
+pub fn mark(outcome: Outcome, headers: &mut HeaderMap) {
     // The upstream's own would be taken for the gateway's.
     headers.remove(NAME);
     if outcome == Outcome::Unknown {
@@ -101,11 +101,11 @@ mod tests {
                 .collect()
         };
         let mut unknown = headers();
-        tell(Outcome::Unknown, &mut unknown);
+        mark(Outcome::Unknown, &mut unknown);
         assert_eq!((unknown[NAME].as_bytes(), unknown.get(RETRY_AFTER)), (&b"unknown"[..], None));
         for outcome in [Outcome::NotStarted, Outcome::Answered] {
             let mut known = headers();
-            tell(outcome, &mut known);
+            mark(outcome, &mut known);
             assert_eq!((known.get(NAME), known[RETRY_AFTER].as_bytes()), (None, &b"1"[..]));
         }
     }

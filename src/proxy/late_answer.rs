@@ -22,7 +22,7 @@ use super::answer::AnswerBody;
 use super::settlement::{proof, settle};
 
 /// How long an answer is awaited after its time-out.
-pub(super) const MAX_OVERTIME: Duration = Duration::from_secs(120);
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(120);
 
 /// How many answers are awaited at once for a tenant without a limit of `in_flight`.
 const DEFAULT_LIMIT: u32 = 32;
