@@ -1,4 +1,4 @@
-//! The answer on its way back: headers that are the caller's business, and a body that ends the record with it.
+//! The answer to the caller: its end-to-end headers, and a body whose end writes the record.
 
 pub mod outcome;
 
@@ -35,7 +35,7 @@ use super::redact::KeyRedactor;
 /// The longest answer that is kept for replays, in bytes.
 const MAX_REPLAY_BODY: usize = 64 * 1024;
 
-/// Headers that end at this hop, or that no service has a use for.
+/// Headers that are removed from an answer: they concern one connection only, or no service has a use for them.
 const REMOVED_HEADERS: [HeaderName; 10] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -49,7 +49,8 @@ const REMOVED_HEADERS: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// Removes what ends at this hop; the framing is made anew from the body.
+/// Removes the headers that concern only the upstream's connection, and those about its rate limits. hyper adds the framing of
+/// the caller's connection.
 pub fn strip_hop_headers(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> =
         headers.get_all(CONNECTION).iter().flat_map(|value| parse_names(value.as_bytes())).collect();
@@ -62,12 +63,12 @@ pub fn strip_hop_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// Returns whether a field tells of the upstream's own limits: they show a caller how others use the shared key.
+/// Returns whether a field is about the upstream's own limits. They would show a caller how others use the shared API key.
 fn is_rate_limit_header(name: &HeaderName) -> bool {
     ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// Ends an answer with its head if HTTP gives it no content, as for HEAD, 204 and 304, or if its body is empty.
+/// Ends an answer after its head if HTTP allows it no content, as for HEAD, 204 and 304, or if its body is empty.
 pub fn omit_content(method: &Method, response: &mut Response<AnswerBody>) {
     let length = response.body().size_hint().exact();
     let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -82,7 +83,7 @@ fn parse_names(value: &[u8]) -> impl Iterator<Item = HeaderName> {
     value.split(|byte| *byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
 }
 
-/// What is read and what is still to come of an answer's body.
+/// The body of an answer: the part that was read, and the part that is still to come.
 #[derive(Debug)]
 pub struct AnswerBody {
     buffered: Option<Bytes>,
@@ -90,20 +91,20 @@ pub struct AnswerBody {
     record: Option<Box<Record>>,
     /// The charge for the request, until its caller has taken the answer. The record may end before.
     memory: Option<Hold>,
-    /// Whether the key was in what was read of it.
+    /// Whether the API key was redacted in the part that was read.
     redacted: bool,
     /// Whether the answer ends with its head.
     head_only: bool,
-    /// Where its fate is told; without that, an answer whose last byte was taken counts as delivered.
+    /// Records whether the answer arrives. Without it, an answer counts as delivered once hyper has taken its last byte.
     deliveries: Option<Arc<Deliveries>>,
 }
 
-/// The part of an answer that is streamed. The exchange is not settled before it ends.
+/// The part of an answer that is streamed. Its tenant's permit is held until it ends.
 #[derive(Debug)]
 struct BodyStream {
     incoming: ResponseBody,
     redactor: KeyRedactor,
-    /// What comes behind bytes that were held back.
+    /// The trailers, which follow bytes that were withheld.
     trailers: Option<HeaderMap>,
     ended: bool,
     upstream_timer: UpstreamTimer,
@@ -114,7 +115,7 @@ struct BodyStream {
 }
 
 impl AnswerBody {
-    /// A body that is complete.
+    /// Creates a body that is complete.
     #[must_use]
     pub fn whole(body: Bytes) -> AnswerBody {
         AnswerBody::new(body, None, false)
@@ -132,8 +133,8 @@ impl AnswerBody {
         }
     }
 
-    /// Reads `head` bytes of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
-    /// longer than the time-out.
+    /// Reads the first `head` bytes of an answer, as long as the timer allows. The rest is streamed, and breaks off if nothing
+    /// comes within the time-out.
     ///
     /// # Errors
     ///
@@ -177,26 +178,26 @@ impl AnswerBody {
         Ok(AnswerBody::new(buffered, Some(Box::new(rest)), redacted))
     }
 
-    /// What was read of it before it is passed on.
+    /// Returns the part that was read before the answer is passed on.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
         self.buffered.as_deref().unwrap_or_default()
     }
 
-    /// Returns all of it, if it is complete and not longer than what is kept of an answer.
+    /// Returns the whole body, if it is complete and short enough to be kept for replays.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
         self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAY_BODY)
     }
 
-    /// Leaves out the content, so that nothing is held until the caller takes it.
+    /// Removes the content, so that no memory is held until the caller takes it.
     #[must_use]
     pub fn without_content(mut self) -> AnswerBody {
         self.buffered = Some(Bytes::new());
         self
     }
 
-    /// Ties the record to the end of this body.
+    /// Lets the record be written when this body ends.
     #[must_use]
     pub fn with_record(mut self, mut record: Box<Record>) -> AnswerBody {
         record.facts.key_echoed = self.redacted;
@@ -205,13 +206,14 @@ impl AnswerBody {
         self
     }
 
-    /// Lets the caller's connection tell whether it took the answer.
+    /// Lets the caller's connection record whether it delivered the answer.
     #[must_use]
     pub fn with_deliveries(mut self, deliveries: Arc<Deliveries>) -> AnswerBody {
         self.deliveries = Some(deliveries);
         self
     }
 
+    /// Records that the answer was delivered, or leaves that to [`Deliveries`].
     fn record_delivery(&mut self) {
         let Some(mut record) = self.record.take() else { return };
         match &self.deliveries {
@@ -220,7 +222,7 @@ impl AnswerBody {
         }
     }
 
-    /// No complete answer came, although its beginning was passed on: nobody knows what the rest would have said.
+    /// Records that the answer broke off after its beginning was passed on, which leaves its outcome unknown.
     fn record_failure(&mut self, error: &StreamError) {
         let Some(record) = &mut self.record else { return };
         let error = match error {
@@ -236,7 +238,7 @@ impl AnswerBody {
     }
 }
 
-/// Reads so many bytes of an answer, or a little more; returns them, and whether they are all of it.
+/// Reads `head` bytes of an answer, or a little more. Returns them, and whether they are the whole answer.
 async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
     while !incoming.is_end_stream() && whole.len() < head {
@@ -269,7 +271,7 @@ impl hyper::body::Body for AnswerBody {
         if let (true, Some(record)) = (rest.redactor.has_redacted(), record) {
             record.facts.key_echoed = true;
         }
-        // Whoever knows the length does not ask again after the last frame.
+        // hyper does not poll again after the last frame if it knows the length.
         if rest.is_over() {
             if let Some(lease) = rest.lease.take() {
                 lease.release();
@@ -296,7 +298,7 @@ impl hyper::body::Body for AnswerBody {
 }
 
 impl Drop for AnswerBody {
-    /// hyper does not poll a body that it does not send.
+    /// Records the delivery of an answer without content, as hyper does not poll a body that it does not send.
     fn drop(&mut self) {
         if self.head_only {
             self.record_delivery();
@@ -305,12 +307,13 @@ impl Drop for AnswerBody {
 }
 
 impl BodyStream {
-    /// Whether nothing comes any more.
+    /// Returns whether nothing more comes.
     fn is_over(&self) -> bool {
         self.trailers.is_none() && (self.ended || self.incoming.is_end_stream())
     }
 
-    /// What comes next, without the key. A part of an answer that breaks off stays held back: it may be most of the key.
+    /// Returns the next frame, in which the API key is redacted. If the answer breaks off, bytes that are withheld are not
+    /// returned: they may be most of the API key.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         loop {
             if let Some(trailers) = self.trailers.take() {
@@ -322,7 +325,7 @@ impl BodyStream {
             let bytes = match ready!(self.receive(context)).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(bytes))) => self.redactor.redact(bytes, !self.incoming.is_end_stream()),
                 Some(Ok(Err(frame))) => {
-                    // Nothing comes behind trailers, and nobody asks.
+                    // Nothing follows trailers, and hyper does not poll for it.
                     self.ended = true;
                     self.trailers = frame.into_trailers().ok();
                     if let Some(trailers) = &mut self.trailers {
@@ -342,6 +345,7 @@ impl BodyStream {
         }
     }
 
+    /// Receives the next frame from the upstream, within the time-out.
     fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
             ready!(self.stall_timer.as_mut().poll(context));
@@ -359,14 +363,14 @@ impl BodyStream {
     }
 }
 
-/// Why an answer that was begun is cut off: the caller's connection is closed before the answer's end, so that nobody
-/// takes a part for the whole.
+/// The reason why an answer broke off. The caller's connection is closed before the answer's end, so that no caller takes a part
+/// for the whole.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The upstream's connection broke.
     #[error("the upstream broke off its answer: {0}")]
     Upstream(Cause),
-    /// Nothing came.
+    /// Nothing came within the time-out.
     #[error("the upstream sent nothing for {}", humantime::format_duration(*.0))]
     Stalled(Duration),
 }

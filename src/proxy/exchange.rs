@@ -1,4 +1,4 @@
-//! A start on its way: sent, answered, and settled by what its answer proves.
+//! The exchange with the upstream: a start is sent, and settled by what its answer proves.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,9 +29,9 @@ use super::start::PreparedStart;
 pub(super) struct Exchange {
     attempt: Attempt,
     start: ReservedStart,
-    /// What awaits its answer after the time-out, if it has a key.
+    /// Awaits its answer after the time-out, if it has an idempotency key.
     continuation: Option<Continuation>,
-    /// The probe of the listing that it serves as, if one is due.
+    /// Looks it up in the upstream's listing once it is answered, if a check is due.
     listing_probe: Option<Box<ListingProbe>>,
     format: ErrorFormat,
 }
@@ -41,7 +41,7 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`], if the last version of the credential has expired meanwhile.
+    /// Those of [`Outgoing::for_call`], and [`Error::NoKey`] if the last version of the credential has expired meanwhile.
     pub(super) fn new(
         proxy: &Proxy,
         Admission { generation, tenant, call, permit, audited }: Admission<'_>,
@@ -79,9 +79,9 @@ impl Exchange {
         self.attempt.request()
     }
 
-    /// Sends the start and returns the answer for its caller. Budget and key are settled then.
+    /// Sends the start, settles its budget and its idempotency key, and returns the answer for its caller.
     pub(super) async fn settle(self, mut record: Box<Record>) -> Response<AnswerBody> {
-        // Stands in the record if nothing else gets to be written there.
+        // Recorded if this future is dropped before the outcome is known.
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
         record.facts.decision = AuditDecision::Sent;

@@ -1,4 +1,4 @@
-//! A generation of the configuration, prepared for the hot path: whatever a request needs is a reference away.
+//! A generation of the configuration, prepared for the hot path: everything that a request needs is a reference away.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,9 +56,9 @@ pub struct ListenerGeneration {
 /// The part of a generation that all listeners share.
 #[derive(Debug)]
 pub struct Generation {
-    /// The `Host` that the upstream is sent.
+    /// The `Host` of requests to the upstream.
     pub authority: HeaderValue,
-    /// The organisation whose executions are looked up, if the key spans several.
+    /// The organisation whose executions are looked up, if the API key spans several.
     pub organization: Option<Uuid>,
     /// The prefix of every path at the upstream; empty or without a slash at its end.
     pub base_path: String,
@@ -70,7 +70,7 @@ pub struct Generation {
     pub response_timeout: Duration,
     /// How long a caller's connection is kept without a request.
     pub caller_idle: Duration,
-    /// What is remembered of idempotency keys.
+    /// The settings of idempotency keys.
     pub idempotency: Idempotency,
     /// The share of `body_memory` for requests that belong to no tenant.
     pub unidentified_share: Arc<Share>,
@@ -83,12 +83,13 @@ pub struct Listener {
     pub hosts: Hosts,
     /// How it identifies the tenant.
     pub identity: identity::Source,
-    /// The networks whose callers it trusts. Empty for all, which the configuration allows only if all are on this machine.
+    /// The networks of the callers that it trusts. If empty, it trusts all callers, which the configuration allows only if all
+    /// of them are on this machine.
     pub trusted_peers: Vec<IpNet>,
 }
 
 impl Listener {
-    /// Returns whether a peer may be the caller of any tenant here.
+    /// Returns whether the listener trusts a peer to name its tenant.
     #[must_use]
     pub fn trusts(&self, peer: Peer) -> bool {
         let is_trusted = |ip| self.trusted_peers.iter().any(|network| network.contains(&ip));
@@ -122,13 +123,13 @@ pub enum Error {
         name: String,
     },
     /// The upstream's host cannot be a header.
-    #[error("upstream.url")]
+    #[error("the host in `upstream.url` cannot be sent in the header Host")]
     Authority(#[from] InvalidHeaderValue),
 }
 
 impl Generation {
-    /// Builds the generations of all listeners, in their order. `keys` holds one for each credential, and `state` what outlives a
-    /// generation.
+    /// Builds the generations of all listeners, in their order. `credentials` holds each credential by its name, and
+    /// `state` what outlives a generation.
     ///
     /// # Errors
     ///

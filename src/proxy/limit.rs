@@ -17,9 +17,9 @@ pub struct Error {
     pub tenant: Arc<str>,
     /// The limit.
     pub limit: Limit,
-    /// What the limit allows.
+    /// The amount that the limit allows.
     pub bound: String,
-    /// After how many seconds another request may pass, at least 1.
+    /// The number of seconds after which another request may pass, at least 1.
     pub retry_after: u64,
 }
 
@@ -30,7 +30,7 @@ impl Error {
     }
 }
 
-/// Returns what a limit allows.
+/// Returns a text for the amount that a limit allows.
 fn bound(limit: Limit, limits: &Limits) -> String {
     let bound = match limit {
         Limit::Requests => limits.requests.map(|rate| format!("requests ({rate})")),
@@ -45,7 +45,7 @@ fn bound(limit: Limit, limits: &Limits) -> String {
 ///
 /// # Errors
 ///
-/// The answer to a request that is not admitted.
+/// The error that answers a request that is not admitted.
 pub(super) async fn admit(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, RequestError> {
     tenant.state.admit(&tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
@@ -53,7 +53,7 @@ pub(super) async fn admit(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, 
     })
 }
 
-/// Returns the answer to a start that must not be sent.
+/// Returns the error that answers a start that must not be sent.
 pub(super) fn start_error(tenant: &Tenant, error: StartError) -> RequestError {
     match error {
         StartError::Claim(error) => idempotency::Error::from(error).into(),

@@ -1,4 +1,4 @@
-//! Reading a caller's body: whole, within a limit and a time-out, and only if its media type is the operation's.
+//! Reads a caller's body as a whole, within a limit and a time-out, and only if it is declared as JSON.
 
 use std::error::Error as StdError;
 use std::io;
@@ -19,15 +19,15 @@ use crate::tenant::Tenant;
 
 use super::generation::Generation;
 
-/// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
+/// How many bytes of a refused body are read and discarded, so that its sender can read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
-/// How long that may take.
+/// How long that reading may take.
 pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// The memory of a request beside its head and its body: its task, its record, its part of the connection's buffers.
+/// The memory of a request besides its head and its body: its task, its record, its part of the connection's buffers.
 const REQUEST_BYTES: usize = 8 * 1024;
 
-/// Why a body cannot be read on.
+/// The reason why a body cannot be read to its end.
 pub type ReadError = Box<dyn StdError + Send + Sync>;
 
 /// Errors of a connection that its caller has ended.
@@ -38,7 +38,7 @@ const HANG_UP_ERRORS: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
-/// Reads the body of a request, whose tenant is charged for it, and for the request until its answer is delivered.
+/// Reads the body of a request. Charges its tenant for the body, and for the request until its answer is delivered.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ fn quote(value: &HeaderValue) -> String {
 fn is_json(value: &HeaderValue) -> bool {
     let mut parts = value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(b"application/json"));
-    // A reader that honours another charset would read another body than the one that was checked.
+    // A parser that honours another charset would read another body than the one that was checked.
     let other_charset = |parameter: &[u8]| {
         let mut sides = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
         let (name, value) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
@@ -127,8 +127,10 @@ fn empty_hold(tenant: &Tenant) -> Result<Hold, Error> {
     tenant.state.body_memory.hold(0, tenant.is_only).map_err(over_quota)
 }
 
-/// Returns whether there is memory for the answer to a refused request. A request of no known tenant is charged to a share that
-/// all such requests have together. An HTTP/1.1 connection has one answer at a time, which is part of what it is charged for.
+/// Charges the answer to a refused request, and returns whether there is memory for it. A request without a known tenant is
+/// charged to a share for all such requests.
+///
+/// An HTTP/1.1 connection has one answer at a time, for which the connection itself is charged.
 pub fn charge_refusal(generation: &Generation, head: &Parts, record: &mut Record) -> bool {
     if record.memory.is_none() && head.version == Version::HTTP_2 {
         record.memory = generation.unidentified_share.hold(REQUEST_BYTES, false).ok();
@@ -140,8 +142,8 @@ fn over_quota(_: OverQuota) -> Error {
     Error::BodyMemory
 }
 
-/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes, also if that fails. The body keeps
-/// what was charged to `hold` until its last part is dropped.
+/// Reads a body of at most `limit` bytes within a time-out. `read` counts its bytes, even if reading fails. The body keeps what
+/// was charged to `hold` until its last part is dropped.
 ///
 /// # Errors
 ///
@@ -165,7 +167,7 @@ where
     let mut whole = ChargedBody { bytes: Vec::new(), hold };
     let reading = read_frames(body, &mut whole, limit, announced, read);
     time::timeout(timeout, reading).await.unwrap_or(Err(Error::BodyTimeout(timeout)))?;
-    // hyper takes a stream that is reset with NO_ERROR for one that has ended.
+    // hyper reports a stream that is reset with NO_ERROR as one that has ended.
     if version == Version::HTTP_2 && !body.is_end_stream() {
         return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
     }
@@ -179,7 +181,7 @@ struct ChargedBody {
 }
 
 impl ChargedBody {
-    /// Appends a part. Memory is taken for bytes that have arrived, not for those that are announced, and at most doubles.
+    /// Appends a part. Memory grows with the bytes that have arrived, not with the announced length, and at most doubles.
     fn append(&mut self, data: &[u8], max: usize) -> Result<(), OverQuota> {
         let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
         if length > capacity {
@@ -209,9 +211,9 @@ where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     while let Some(frame) = body.frame().await {
-        // hyper's trailers may begin where another reader sees the end of the message, and go on to the end of the next
-        // request's head: the body of that request would then be read as a request.
-        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line behind the last chunk".to_owned());
+        // hyper may begin to read trailers where another parser sees the end of the message. They then reach to the end of the
+        // next request's head, and the body of that request would be read as a request of its own.
+        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line after the last chunk".to_owned());
         let data = frame.map_err(|failure| body_error(failure.into()))?.into_data().map_err(trailers)?;
         *read += data.len();
         if *read > limit {
@@ -222,7 +224,7 @@ where
     Ok(())
 }
 
-/// Tells a caller that hung up in the middle of its body from a body that is malformed.
+/// Returns the error of a body that broke off: the caller hung up in the middle, or the body is malformed.
 fn body_error(failure: ReadError) -> Error {
     let left = sources(&*failure).any(|cause| {
         let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HANG_UP_ERRORS.contains(&error.kind()));
@@ -232,19 +234,19 @@ fn body_error(failure: ReadError) -> Error {
     if left { Error::CallerLeft(cause) } else { Error::BodyBroken(cause) }
 }
 
-/// An error and what caused it, the outermost first.
+/// Returns an error and its causes, the outermost first.
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// Whether a refused request has a rest that must be read before its sender reads the answer.
+/// Returns whether the body of a refused request has a rest that must be read before its sender reads the answer.
 #[must_use]
 pub fn has_rest(body: &impl Body) -> bool {
     !body.is_end_stream()
 }
 
-/// Reads a bounded rest of a refused body and throws it away: a connection that is closed with unread bytes is reset, and
-/// the reset can overtake the answer.
+/// Reads and discards a bounded rest of a refused body. A connection that is closed with unread bytes is reset, and the reset
+/// can overtake the answer.
 pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
     let reading = async {
         let mut read = 0;
@@ -255,6 +257,6 @@ pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
             }
         }
     };
-    // Either way the answer has been sent; what is left closes the connection.
+    // Either way the answer has been sent. If bytes are left, the connection is closed.
     drop(time::timeout(DISCARD_TIME, reading).await);
 }

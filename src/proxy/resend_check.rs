@@ -1,4 +1,4 @@
-//! Looks up a start that was answered 401 before it is sent again with another API key, as it may have run all the same.
+//! Looks up a start that was answered 401 before it is sent again with another API key: it may have run all the same.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +29,7 @@ pub(super) struct ResendCheck {
 }
 
 impl ResendCheck {
-    /// Creates it for a start with an idempotency key, if the configuration has `recovery`.
+    /// Creates the check of a start with an idempotency key, if `idempotency.recovery` is on.
     pub(super) fn new(
         generation: &Arc<Generation>,
         tenant: &Arc<Tenant>,
@@ -62,7 +62,7 @@ impl ResendCheck {
     ) -> Result<Option<Response<AnswerBody>>, Error> {
         let ResendCheck { generation, tenant, keyed, request_id, context: caller } = self;
         let found = Lookup { upstream, generation, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
-        // A start is looked up so only once.
+        // Not set before, as a start is sent again only once.
         outcome.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),

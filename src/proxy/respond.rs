@@ -25,7 +25,7 @@ pub(super) fn pass_on(response: Response<AnswerBody>, proof: Proof, mut record: 
     finish(Response::from_parts(head, body), record)
 }
 
-/// Returns the answer of an earlier start with the same key.
+/// Returns the answer that an earlier start with the same idempotency key got.
 pub(super) fn replay(reply: &Reply, decision: AuditDecision, mut record: Box<Record>) -> Response<AnswerBody> {
     record.facts.decision = decision;
     record.facts.replayed = true;
@@ -35,7 +35,7 @@ pub(super) fn replay(reply: &Reply, decision: AuditDecision, mut record: Box<Rec
     finish(idempotency::replay_response(reply), record)
 }
 
-/// Returns the gateway's own answer.
+/// Returns the gateway's own answer to a request that failed. With `close`, it also ends the connection.
 pub(super) fn fail(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
     let response = error.answer(record.facts.request_id.as_str(), format, close);
     // A caller that has left gets no status.
