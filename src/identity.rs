@@ -1,4 +1,4 @@
-//! Which tenant is calling. It is identified anew for each request of a connection.
+//! Identifies the tenant of a request, anew for each request of a connection.
 
 mod fixed;
 mod header;
@@ -17,13 +17,13 @@ pub use header::{Header, Tenants};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The peer is not in `trusted_peers`.
-    #[error("this listener does not take the word of {0} for a tenant; its operator has to add it to `trusted_peers`")]
+    #[error("this listener does not trust callers from {0}; its operator must add that address to `trusted_peers`")]
     Peer(String),
     /// The header that names the tenant is absent.
-    #[error("the header {0} must name a tenant")]
+    #[error("the header {0} is required; send the name of a tenant in it")]
     Missing(HeaderName),
-    /// The header came twice: a proxy before the gateway may have added the right one to a forged one.
-    #[error("the header {0} must come once")]
+    /// The header came twice: a proxy in front of the gateway may have added the right one to a forged one.
+    #[error("the header {0} was sent more than once; send it once")]
     Repeated(HeaderName),
     /// The header names no tenant.
     #[error("the header {0} names no tenant of this gateway")]

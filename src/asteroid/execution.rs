@@ -1,8 +1,8 @@
-//! How executions are found again: by the metadata that they carry.
+//! Finds executions again by the metadata that they carry.
 //!
 //! Sources: the listing of both eras of the SDK. The specification's era filters by one pair of `metadataKey` and
 //! `metadataValue`, the newer one by `metadata=key=value`. How soon an execution is listed is unknown, and so is what a
-//! server does with a filter of the other era; one that ignored it would list executions of anybody.
+//! server does with a filter of the other era; one that ignored it would list the executions of others, too.
 
 use std::time::SystemTime;
 
@@ -13,13 +13,13 @@ use uuid::Uuid;
 /// The path of a listing, as the specification writes it.
 const LISTING: &str = "/executions";
 
-/// Returns path and query, below the base, of the smallest listing of both eras: whoever may ask for it has a valid key.
+/// Returns path and query, below the base, of the smallest listing of both eras. An API key that may list it is valid.
 #[must_use]
 pub fn smallest_listing(organization: Option<Uuid>) -> String {
     format!("{LISTING}?pageSize=1{}", organization_parameter(organization))
 }
 
-/// The parameter that a listing needs where the key spans organisations.
+/// Returns the parameter that a listing needs if the API key spans organisations.
 fn organization_parameter(organization: Option<Uuid>) -> String {
     organization.map(|id| format!("&organizationId={id}")).unwrap_or_default()
 }
@@ -33,7 +33,7 @@ pub struct Tag<'a> {
     pub value: &'a str,
 }
 
-/// How a listing is asked for executions with a tag.
+/// The parameters that filter a listing by a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     /// `metadataKey` and `metadataValue`.
@@ -43,10 +43,10 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// The specification's own first.
+    /// Both filters, that of the specification first.
     pub const ALL: [Filter; 2] = [Filter::Pair, Filter::Joined];
 
-    /// Returns path and query, below the base, of a listing of so many executions.
+    /// Returns path and query, below the base, of a listing of at most `size` executions with a tag.
     #[must_use]
     pub fn listing(self, Tag { name, value }: Tag<'_>, size: usize, organization: Option<Uuid>) -> String {
         let filter = match self {
@@ -56,7 +56,7 @@ impl Filter {
         format!("{LISTING}?{filter}&pageSize={size}{}", organization_parameter(organization))
     }
 
-    /// Returns what the log and the metrics call it.
+    /// Returns its name in the log and the metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,22 +66,22 @@ impl Filter {
     }
 }
 
-/// The path, below the base, of one execution.
+/// Returns the path, below the base, of one execution.
 #[must_use]
 pub fn path(id: Uuid) -> String {
     format!("/executions/{id}")
 }
 
-/// What a listing that was asked for a tag shows.
+/// The page of a listing that was filtered by a tag.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ListingPage {
-    /// All executions that carry the tag; none, if it is empty.
+    /// All executions that carry the tag. If it is empty, there are none.
     All(Vec<Execution>),
-    /// All, of which it does not show the metadata.
+    /// All executions that may carry the tag, without their metadata.
     WithoutMetadata(Vec<Uuid>),
-    /// A part of those that may carry it: the page is too short.
+    /// A part of the executions that may carry the tag: the page is too short.
     Truncated,
-    /// Others: the filter was not understood.
+    /// Executions without the tag: the filter was not understood.
     Unfiltered,
 }
 
@@ -103,7 +103,7 @@ struct Listing {
 }
 
 impl Execution {
-    /// Returns the value of a tag, if it is one.
+    /// Returns the value of a tag, if the execution has it.
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<&str> {
         self.metadata.as_ref()?.get(name)?.as_str()
@@ -113,7 +113,7 @@ impl Execution {
         self.tag(tag.name) == Some(tag.value)
     }
 
-    /// When it was created; nothing if that is not written in UTC, as both eras do, with a colon in the offset or without.
+    /// Returns the time of its creation, if that is written in UTC. Both eras do so, with or without a colon in the offset.
     fn created(&self) -> Option<SystemTime> {
         let written = self.created_at.as_deref()?;
         let time = ["Z", "+00:00", "+0000"].into_iter().find_map(|utc| written.strip_suffix(utc))?;
@@ -121,8 +121,8 @@ impl Execution {
     }
 }
 
-/// Returns the one that was started first, of executions with the same tag. One that was repeated by hand has the tag of
-/// the first and names its parent.
+/// Returns the execution that was started first, of several with the same tag, if they show which it is. An execution that was
+/// repeated by hand has the tag of the first, and names that as its parent.
 #[must_use]
 pub fn first(executions: &[Execution]) -> Option<&Execution> {
     let mut own = executions.iter().filter(|execution| execution.parent_execution_id.is_none());
@@ -137,11 +137,11 @@ pub fn first(executions: &[Execution]) -> Option<&Execution> {
     Some(first)
 }
 
-/// Reads a listing.
+/// Parses a listing that was filtered by a tag.
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If the body is not a listing.
 pub fn parse_listing(body: &[u8], tag: Tag<'_>) -> serde_json::Result<ListingPage> {
     let Listing { items, total } = serde_json::from_slice(body)?;
     let is_bare = !items.is_empty() && items.iter().all(|item| item.metadata.is_none());
@@ -155,11 +155,11 @@ pub fn parse_listing(body: &[u8], tag: Tag<'_>) -> serde_json::Result<ListingPag
     })
 }
 
-/// Reads one execution; nothing if it does not carry the tag.
+/// Parses one execution. Returns `None` if it does not carry the tag.
 ///
 /// # Errors
 ///
-/// If the body is none.
+/// If the body is not an execution.
 pub fn parse_execution(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Option<Execution>> {
     Ok(Some(serde_json::from_slice::<Execution>(body)?).filter(|execution| execution.carries(tag)))
 }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn executions_are_found_where_the_listing_shows_that_it_understood_and_that_there_are_no_more() {
+    fn executions_are_found_if_the_listing_shows_that_it_understood_and_that_there_are_no_more() {
         let own = |n| json!({ "id": id(n), "metadata": { "digest": "d1", "team": "b" }, "status": "failed" });
         let other = json!({ "id": id(9), "metadata": { "digest": "d2" } });
         let bare = |n| json!({ "id": id(n) });
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_the_filter_are_asked_with_and_the_organisation_where_it_is_known() {
+    fn both_forms_of_the_filter_are_sent_and_the_organisation_if_it_is_known() {
         let asked = |organization| Filter::ALL.map(|filter| filter.listing(TAG, 2, organization));
         let pair = "/executions?metadataKey=digest&metadataValue=d1&pageSize=2";
         let joined = "/executions?metadata=digest%3Dd1&pageSize=2";

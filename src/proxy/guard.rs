@@ -1,4 +1,4 @@
-//! Who may not call: web pages, and whoever asked for another host.
+//! Refuses the requests of web pages, and requests for another host.
 //!
 //! The gateway needs no credential, so a page in a developer's browser could use it: directly, which its `Origin` and
 //! `Sec-Fetch-Site` show, or by DNS rebinding, which its `Host` shows.
@@ -20,15 +20,17 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug)]
 pub struct Hosts {
     loopback: bool,
-    /// Whether any `Host` will do.
+    /// Whether any `Host` is accepted.
     accepts_any: bool,
     names: BTreeSet<String>,
 }
 
 impl Hosts {
-    /// Loopback listeners answer to the names of loopback and to `named`; others to `named`, or to all if it is empty.
-    /// Names are in lower case, without a final dot, and IPv6 addresses without brackets. No browser reaches a Unix socket,
-    /// and callers there write whatever their clients need for a URL: the path of the socket, or nothing.
+    /// Creates the names of a listener. A loopback listener answers to the names of loopback and to `names`; another one to
+    /// `names`, or to all names if it is empty.
+    ///
+    /// Names are in lower case, without a final dot, and IPv6 addresses without brackets. No browser reaches a Unix socket. Its
+    /// callers send whatever their clients need for a URL: the path of the socket, or nothing.
     #[must_use]
     pub fn new(address: &Address, names: &[String]) -> Hosts {
         let loopback = matches!(address, Address::Tcp(address) if address.ip().is_loopback());
@@ -36,7 +38,7 @@ impl Hosts {
         Hosts { loopback, accepts_any, names: names.iter().cloned().collect() }
     }
 
-    /// Whether `Host` says one of the names as nearly every caller writes it, so that nothing has to be parsed.
+    /// Returns whether `Host` is one of the names as nearly every caller writes it. If so, it need not be parsed.
     fn contains_verbatim(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host) else { return false };
         let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
@@ -56,7 +58,7 @@ impl Hosts {
 /// A host and its port, as `Host`, `:authority` or a target names them.
 #[derive(Debug, PartialEq, Eq)]
 struct HostAndPort {
-    /// In lower case, without brackets and without a final dot, which says that a name is complete.
+    /// In lower case, without brackets and without the final dot of a complete name.
     name: String,
     port: Option<u16>,
 }
@@ -110,22 +112,22 @@ pub fn check(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// hyper takes any coding whose last one is chunked, and lets expectations pass that nobody here meets.
+/// Refuses transfer codings other than chunked and expectations other than 100-continue, as hyper lets both pass.
 fn check_framing(request: &Parts) -> Result<(), Error> {
     let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
     let coded = codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if coded || codings.next().is_some() {
-        return Err(Error::Malformed("the only Transfer-Encoding that is taken is chunked, once"));
+        return Err(Error::Malformed("Transfer-Encoding must be chunked, and be sent once"));
     }
     let expectations = request.headers.get_all(EXPECT).iter();
     if expectations.into_iter().any(|expected| !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Err(Error::Malformed("the only Expect that is met is 100-continue"));
+        return Err(Error::Malformed("Expect must be 100-continue"));
     }
     Ok(())
 }
 
-/// Judges the host that is asked for: what the target names, else what `Host` does (RFC 9112, section 3.2.2; RFC 9113,
-/// section 8.3.1). Over HTTP/2 both must say the same, as many servers read only one of them.
+/// Checks the host that is requested: the one in the target, or else the one in `Host` (RFC 9112, section 3.2.2; RFC 9113,
+/// section 8.3.1). Over HTTP/2 both must be the same, as many servers read only one of them.
 fn check_host(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     let is_http2 = request.version == Version::HTTP_2;
     let mut values = request.headers.get_all(HOST).iter();

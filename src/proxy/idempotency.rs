@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a start that comes again with the same key is not started again.
+//! The header `Idempotency-Key`: a retry with the same idempotency key starts nothing new.
 
 use std::borrow::Cow;
 
@@ -18,22 +18,22 @@ use super::generation::Generation;
 use super::recovery;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
-/// The header of an answer that an earlier start with the same key got.
+/// The header that marks an answer as the replay of an earlier one.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The longest key, in characters.
+/// The longest idempotency key, in characters.
 const MAX_LENGTH: usize = 255;
 
-/// The reason why a start is not sent under its key.
+/// The reason why a start is not sent under its idempotency key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The tenant's starts must not carry a key.
+    /// The tenant's starts must not carry an idempotency key.
     #[error(
         "this tenant's starts must not carry an Idempotency-Key, as `idempotency` is off for it and a retry could start twice; leave \
          it out, or have the operator of this gateway set `idempotency: optional`"
     )]
     Off,
-    /// The tenant's starts must carry a key.
+    /// The tenant's starts must carry an idempotency key.
     #[error(
         "an Idempotency-Key is required and none was sent; send a new value with each start, and the same with its retries"
     )]
@@ -41,7 +41,7 @@ pub enum Error {
     /// The header came more than once.
     #[error("Idempotency-Key came more than once; send it once")]
     Repeated,
-    /// The header is not a valid key.
+    /// The header is not a valid idempotency key.
     #[error(
         "Idempotency-Key is not valid; send 1 to 255 characters of visible ASCII without comma, quote and backslash, or a quoted \
          string"
@@ -59,7 +59,7 @@ pub enum Error {
          operator of this gateway raise `idempotency.memory`"
     )]
     Full,
-    /// The key's start may have started an execution.
+    /// An earlier start with the idempotency key may have started an execution.
     #[error(
         "an earlier start with this Idempotency-Key may have started an execution, so none is started now; look for an execution \
          with the metadata {tag}: {digest}, and if there is none, start with a new key"
@@ -70,7 +70,7 @@ pub enum Error {
         /// The value.
         digest: IdempotencyDigest,
     },
-    /// Several executions carry the key's digest, and do not show which of them the first start made.
+    /// Several executions carry the digest of the idempotency key, and do not show which of them the first start began.
     #[error(
         "several executions carry the tag of this Idempotency-Key and do not show which of them it started, so none is started or \
          named now; look at the executions with the metadata {tag}: {digest}"
@@ -87,7 +87,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the result that the metrics count; none if there was no key to claim.
+    /// Returns the result that the metrics count, if there was an idempotency key to claim.
     pub(super) fn metric(&self) -> Option<IdempotencyResult> {
         match self {
             Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
@@ -175,8 +175,8 @@ pub fn read_header<'h>(
     Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }
 
-/// Returns the text that a value of the header stands for, or nothing if it is malformed. It is a string of RFC 8941, as in
-/// draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
+/// Returns the text that a value of the header stands for, or `None` if the value is malformed. It is a string of RFC 8941, as
+/// in draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
 #[must_use]
 pub fn parse_value(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let text = match value {
@@ -187,7 +187,7 @@ pub fn parse_value(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     (1..=MAX_LENGTH).contains(&text.len()).then_some(text)
 }
 
-/// Returns whether a byte may stand in a key without quotes. Not a comma, with which proxies join two headers.
+/// Returns whether a byte may stand in a value without quotes. A comma may not, as proxies join two headers with it.
 fn is_bare(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',')
 }
@@ -206,25 +206,25 @@ fn unescape(quoted: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Returns the tags of a start. If it has a key, the digests of the key and of the body are among them.
+/// Returns the tags of a start. If it has an idempotency key, the digests of that and of the body are among them.
 #[must_use]
 pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags> {
     let Some(IdempotencyDigests { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
     Cow::Owned(tenant.tags.with_reserved(&[&digest.to_string(), &body.to_string()]))
 }
 
-/// Returns the error for a key whose start may have started an execution.
+/// Returns the error for an idempotency key whose earlier start may have started an execution.
 pub(super) fn unknown(generation: &Generation, keyed: IdempotencyDigests) -> Error {
     Error::Unknown { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns the error for a key with several executions that do not show which of them it started.
+/// Returns the error for an idempotency key with several executions that do not show which of them it started.
 #[must_use]
 pub fn several(generation: &Generation, keyed: IdempotencyDigests) -> Error {
     Error::Several { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns the part of a whole answer that is kept.
+/// Returns the part of a whole answer that is kept for replays.
 #[must_use]
 pub fn reply(response: &Response<AnswerBody>) -> Reply {
     Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
@@ -246,7 +246,7 @@ pub fn response(reply: &Reply) -> Response<AnswerBody> {
     response
 }
 
-/// Returns a kept answer as a response that says that it is a replay.
+/// Returns a kept answer as a response that is marked as a replay.
 #[must_use]
 pub fn replay_response(reply: &Reply) -> Response<AnswerBody> {
     let mut response = response(reply);

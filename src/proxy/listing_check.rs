@@ -55,7 +55,7 @@ impl ListingProbe {
         })
     }
 
-    /// Begins to look the start up in the background, unless another one is being looked up. No drain waits for that.
+    /// Looks the start up in the background, unless another one is being looked up. No drain waits for that.
     pub(super) fn begin(self: Box<Self>, answered: Instant) {
         if self.tenant.listing_check.begin(answered) {
             self.tasks.clone().spawn_untracked(async move { self.run(answered).await });

@@ -1,4 +1,4 @@
-//! Looks up at the upstream what became of a start whose outcome is not known here.
+//! Looks up a start at the upstream if its outcome is not known here.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use super::credential::ChosenVersion;
 use super::generation::Generation;
 use super::outgoing::Outgoing;
 
-/// How many executions are asked for at first, and how many if there are more than that.
+/// The size of the first page that is requested, and of another one if there are more executions.
 const PAGE_SIZES: [usize; 2] = [2, 10];
 
 /// The result of a look-up.
@@ -40,7 +40,7 @@ pub enum LookupResult {
         /// The digest of the body that it was started with, if its tag says so.
         body: Option<BodyDigest>,
     },
-    /// Executions that do not show which was the first.
+    /// Several executions, which do not show which was the first.
     Several,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
 /// The reason why a look-up failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no API key to ask with.
+    /// There is no API key to send.
     #[error(transparent)]
     NoCredential(#[from] CredentialError),
     /// The upstream could not be reached.
@@ -82,7 +82,7 @@ pub enum Error {
     /// No answer came in time.
     #[error("the upstream did not answer in time; retry with the same key")]
     Timeout,
-    /// The upstream does not let the key list executions.
+    /// The upstream does not let the API key list executions.
     #[error("the upstream answered {0}; the operator of this gateway must let its API key list executions")]
     Denied(StatusCode),
     /// The upstream answered with another error.
@@ -133,7 +133,7 @@ impl Error {
         }
     }
 
-    /// Returns its name in spans.
+    /// Returns its code in spans.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.failure().code()
@@ -143,7 +143,7 @@ impl Error {
 /// What is needed to look up a start. The look-up is a part of the admitted request, and uses the credential of its tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
-    /// Where executions are listed.
+    /// The upstream that lists executions.
     pub upstream: &'a Upstream,
     /// The configuration.
     pub generation: &'a Arc<Generation>,
@@ -164,7 +164,7 @@ impl Lookup<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error`]; nothing is known then.
+    /// [`Error`], which proves nothing about the start.
     pub async fn find(&self, digest: IdempotencyDigest) -> Result<LookupResult, Error> {
         let digest = digest.to_string();
         let found = timeout(self.generation.response_timeout, self.try_filters(&digest)).await;
@@ -174,8 +174,8 @@ impl Lookup<'_> {
         })
     }
 
-    /// Asks with each filter. The result is [`LookupResult::None`] if none finds an execution and at least one was understood. If
-    /// one is known to find executions, it must be that one.
+    /// Lists executions with each filter, until one finds any. Returns [`LookupResult::None`] if none does and the upstream
+    /// understood at least one. If one is known to find executions, it must be that one.
     async fn try_filters(&self, digest: &str) -> Result<LookupResult, Error> {
         let proven = self.tenant.listing_check.filter();
         let (mut is_none, mut unproven, mut is_ignored) = (false, None, false);
@@ -197,7 +197,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// Asks with one filter, which a server of another era may not know.
+    /// Lists executions with one filter, which a server of another era may not know.
     pub(super) async fn list_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
         let tag = Tag { name: &self.generation.idempotency.tag, value: digest };
         for size in PAGE_SIZES {
@@ -217,7 +217,7 @@ impl Lookup<'_> {
         Ok(LookupResult::Several)
     }
 
-    /// Looks at each of the executions itself.
+    /// Gets each of the executions, as their listing showed no metadata.
     async fn get_each(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
         let mut executions = Vec::new();
         for id in ids {
@@ -228,6 +228,7 @@ impl Lookup<'_> {
         Ok(LookupResult::of(&executions))
     }
 
+    /// Sends a read call and returns the body of its answer. If the API key is refused, another version is sent.
     async fn get(&self, operation: Operation, path: &str) -> Result<Bytes, Error> {
         let Lookup { generation, tenant, request_id, caller, .. } = *self;
         let outgoing = Outgoing::for_lookup(generation, operation, path, caller, request_id.clone());
@@ -247,12 +248,14 @@ impl Lookup<'_> {
         got
     }
 
+    /// Sends a read call once, and records its end in the trace.
     async fn get_traced(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
         let got = self.get_once(outgoing, credential).await;
         self.trace.ended(got.as_ref().err().map(Error::code));
         got
     }
 
+    /// Sends a read call once and returns the body of its answer.
     async fn get_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.generation.response_timeout, None);
         let mut recipe = || outgoing.request(self.trace, credential, self.permit);

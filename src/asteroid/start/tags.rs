@@ -63,8 +63,8 @@ impl Tags {
             .build()
     }
 
-    /// Returns the same tags with reserved names, which no caller may write: a forged one would be found instead of the
-    /// gateway's.
+    /// Returns the same tags with reserved names, which no caller may write: an execution with a forged tag would be found instead
+    /// of the gateway's own.
     #[must_use]
     pub fn reserve(self, names: &[&str]) -> Self {
         Self { reserved: names.iter().map(|name| (*name).into()).collect(), ..self }

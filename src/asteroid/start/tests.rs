@@ -40,7 +40,7 @@ fn what_the_specification_allows_is_accepted() {
 }
 
 #[test]
-fn null_is_the_same_as_absent_where_a_member_may_be_absent() {
+fn null_is_the_same_as_absent_if_a_member_may_be_absent() {
     let names = schema::BODY.iter().map(|member| member.name);
     let body: Vec<String> = names.map(|name| format!("\"{name}\":null")).collect();
     assert_eq!(refused(&format!("{{{}}}", body.join(","))), []);
