@@ -45,7 +45,7 @@ use crate::facts::request_id::RequestId;
 use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
 use crate::state::Reply;
-use crate::tasks::{Kind, Tasks};
+use crate::tasks::{TaskKind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
@@ -87,7 +87,7 @@ impl Proxy {
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
         let mut response = match self.prepare(&current, caller, &mut head, &mut body, &mut record).await {
             Ok(Decision::Forward(exchange)) => {
-                self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await
+                self.tasks.run_to_completion(TaskKind::Detached, exchange.settle(record)).await
             }
             Ok(Decision::Replay(reply, decision)) => respond::replay(&reply, decision, record),
             Err(error) => self.refuse(&error, &current.generation, &head, body, record),
@@ -150,7 +150,7 @@ impl Proxy {
         let has_rest = payload::has_rest(&body);
         // A caller waiting for `100 Continue` has not sent its body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
-            self.tasks.spawn(Kind::Discard, payload::discard(body));
+            self.tasks.spawn(TaskKind::Discard, payload::discard(body));
         }
         let has_memory = payload::charge_refusal(generation, head, &mut record);
         let response =

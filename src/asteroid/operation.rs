@@ -17,7 +17,7 @@ pub enum Error {
     #[error("{} in the path must be a hyphenated 36-character uuid", .0.name())]
     Id(IdName),
     /// The path is an operation's, and the method is not.
-    #[error("the method of this operation must be {allow}")]
+    #[error("the method is not that of this operation; send {allow}")]
     Method {
         /// The value of `Allow`.
         allow: String,

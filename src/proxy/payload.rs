@@ -260,3 +260,41 @@ pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
     // Either way the answer has been sent. If bytes are left, the connection is closed.
     drop(time::timeout(DISCARD_TIME, reading).await);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body that comes in parts of 64 KiB until this many bytes have come, and then stops without an end.
+    struct Endless {
+        left: usize,
+    }
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let part = self.left.min(64 * 1024);
+            self.left -= part;
+            if part == 0 { Poll::Pending } else { Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; part]))))) }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_refused_body_at_most_4_mib_are_read_and_for_a_second() {
+        let begun = tokio::time::Instant::now();
+        let mut much = Endless { left: 1 << 30 };
+        discard(&mut much).await;
+        assert!(((1 << 30) - much.left) <= DISCARD_BYTES + 64 * 1024, "{} are left", much.left);
+        assert!(begun.elapsed().is_zero());
+        discard(&mut Endless { left: 1024 }).await;
+        assert_eq!(begun.elapsed().as_secs(), 1);
+    }
+}

@@ -11,19 +11,20 @@ use uuid::Uuid;
 use crate::asteroid::execution::{self, Execution, Filter, ListingPage, Tag};
 use crate::asteroid::operation::Operation;
 use crate::config::resolve::BODY_TAG;
-use crate::credential::CredentialError;
 use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
-use crate::state::{BodyDigest, IdempotencyDigest, LookupFailure, Permit};
+use crate::state::{BodyDigest, IdempotencyDigest, Permit};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
-use crate::transport::error::{ConnectError, FailureCode, SendError};
+use crate::transport::error::{FailureCode, SendError};
 use crate::transport::timer::ResponseTimer;
 use crate::upstream::Upstream;
 
 use super::credential::ChosenVersion;
 use super::generation::Generation;
 use super::outgoing::Outgoing;
+
+pub use super::error::recovery::Error;
 
 /// The size of the first page that is requested, and of another one if there are more executions.
 const PAGE_SIZES: [usize; 2] = [2, 10];
@@ -64,79 +65,6 @@ pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
         Ok(LookupResult::One { .. }) => LookupOutcome::One,
         Ok(LookupResult::Several) => LookupOutcome::Several,
         Err(_) => LookupOutcome::Failed,
-    }
-}
-
-/// The reason why a look-up failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no API key to send.
-    #[error(transparent)]
-    NoCredential(#[from] CredentialError),
-    /// The upstream could not be reached.
-    #[error("the upstream could not be reached: {0}; retry with the same key")]
-    Unreachable(ConnectError),
-    /// The connection broke before the answer's end; the cause is for the log.
-    #[error("the connection to the upstream broke before its answer was complete; retry with the same key")]
-    Broke(String),
-    /// No answer came in time.
-    #[error("the upstream did not answer in time; retry with the same key")]
-    Timeout,
-    /// The upstream does not let the API key list executions.
-    #[error("the upstream answered {0}; the operator of this gateway must let its API key list executions")]
-    Denied(StatusCode),
-    /// The upstream answered with another error.
-    #[error("the upstream answered {status}; retry with the same key")]
-    Refused {
-        /// The upstream's status.
-        status: StatusCode,
-    },
-    /// The upstream refuses both filters.
-    #[error(
-        "the upstream answered 400 to both metadata filters; if the API key of this gateway spans organisations, its operator must \
-         set `upstream.organization_id`"
-    )]
-    Rejected,
-    /// The answer is no listing.
-    #[error(
-        "the upstream's answer is not a listing of executions; the operator of this gateway must check the upstream"
-    )]
-    Unreadable,
-    /// The upstream ignores both filters.
-    #[error(
-        "the upstream's listing ignores both metadata filters; the operator of this gateway must turn `idempotency.recovery` off"
-    )]
-    Unfiltered,
-    /// The upstream no longer takes the filter that is known to find executions.
-    #[error(
-        "the upstream no longer takes the filter {} by which executions were found before, so a listing without the execution \
-         proves nothing; the operator of this gateway must check whether the API has changed, and restart the gateway", .0.name()
-    )]
-    Unproven(Filter),
-}
-
-impl Error {
-    /// Returns the failure without its details.
-    #[must_use]
-    pub fn failure(&self) -> LookupFailure {
-        match self {
-            Error::NoCredential(_) => LookupFailure::NoCredential,
-            Error::Unreachable(_) => LookupFailure::Unreachable,
-            Error::Broke(_) => LookupFailure::Broke,
-            Error::Timeout => LookupFailure::Timeout,
-            Error::Refused { .. } => LookupFailure::Refused,
-            Error::Denied(_) => LookupFailure::Denied,
-            Error::Rejected => LookupFailure::Rejected,
-            Error::Unreadable => LookupFailure::Unreadable,
-            Error::Unfiltered => LookupFailure::Unfiltered,
-            Error::Unproven(_) => LookupFailure::Unproven,
-        }
-    }
-
-    /// Returns its code in spans.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        self.failure().code()
     }
 }
 
