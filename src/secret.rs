@@ -1,7 +1,7 @@
 //! Secrets: bytes that are sent as an API key and shown nowhere.
 //!
 //! The bytes lie in one allocation that is zeroed when its last holder goes: a header value made from a secret shares
-//! it and makes no copy. What was sent leaves copies in the connection's write buffer, which the kernel gets anyway.
+//! it and makes no copy. A request that was sent leaves copies in the connection's write buffer, which the kernel gets anyway.
 
 mod env;
 mod file;

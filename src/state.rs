@@ -1,5 +1,5 @@
-//! Counts and claims that outlive a [`Snapshot`](crate::proxy::generation::Snapshot). They are kept by tenant, so that a new
-//! configuration loses no count and refills no bucket. Limits are arguments, so each count continues when they change.
+//! Counts and claims that outlive a [`Generation`](crate::proxy::generation::Generation). They are kept by tenant, so that a
+//! new configuration loses no count and refills no bucket. Limits are arguments, so each count continues when they change.
 
 mod admission;
 mod budget;
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    /// Returns the counts of a tenant, the same for every snapshot that names it.
+    /// Returns the counts of a tenant, the same for every generation that names it.
     #[must_use]
     pub fn tenant(&self, tenant: &str, limits: &Limits, now: Instant) -> TenantState {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_snapshot_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
+    fn every_generation_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
         let state = State::new(1 << 20, 10);
         let counts = |tenant| state.tenant(tenant, &Limits::default(), Instant::now());
         let (before, after) = (counts("billing"), counts("billing"));

@@ -1,4 +1,4 @@
-//! What `/metrics` shows: every series of the table, gathered when somebody looks.
+//! The exposition of metrics at `/metrics`: every series of the table, gathered at each scrape.
 
 mod format;
 
@@ -24,16 +24,16 @@ use format::prometheus;
 
 pub use format::ExpositionFormat;
 
-/// Everything that is shown.
+/// The exposition of every metric.
 #[derive(Debug, Clone)]
 pub struct Exposition(Arc<Sources>);
 
-/// Where it is.
+/// The sources of the metrics.
 #[derive(Debug)]
 pub struct Sources {
-    /// What is counted of the process.
+    /// The metrics of the process.
     pub sinks: Arc<Sinks>,
-    /// What is counted of tenants.
+    /// The state, with the meters of tenants.
     pub state: Arc<State>,
     /// The credentials.
     pub credentials: Arc<Credentials>,
@@ -44,13 +44,13 @@ pub struct Sources {
 }
 
 impl Exposition {
-    /// The page of this process.
+    /// Creates the exposition of these sources.
     #[must_use]
     pub fn new(shown: Sources) -> Exposition {
         Exposition(Arc::new(shown))
     }
 
-    /// Everything as it is now.
+    /// Returns every metric as it is now.
     #[must_use]
     pub fn text(&self, format: ExpositionFormat) -> String {
         let mut registry = Registry::default();
@@ -90,8 +90,8 @@ impl Sources {
         out.gauge(&table::IN_FLIGHT, &metrics.in_flight.count())
     }
 
-    /// With thousands of tenants, most of what could be shown is zero and is left out, save what alerts wait for: Prometheus
-    /// sees no increase in the first value of a series.
+    /// Writes the metrics of tenants. With thousands of tenants, most values are zero and are left out. The values that alerts wait
+    /// for are not, as Prometheus sees no increase in the first value of a series.
     fn tenants(&self, out: &mut Out<'_>) -> fmt::Result {
         let tenants = self.state.meters();
         let each = || tenants.iter().map(|(tenant, meters)| (tenant.as_str(), &**meters));

@@ -1,4 +1,4 @@
-//! How the gateway is, for probes and for the engineer who looks: `/readyz` and `/readyz?verbose`.
+//! The health of the gateway, for probes and engineers: `/readyz` and `/readyz?verbose`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,33 +10,33 @@ use crate::drain::DrainSignal;
 use crate::state::{ListingCheckState, NotFound, State};
 use crate::upstream::health::UpstreamHealth;
 
-/// How a try to reload ended.
+/// The result of a reload.
 #[derive(Debug, Clone)]
 pub struct ReloadResult {
-    /// When.
+    /// When it ended.
     pub at: SystemTime,
-    /// Which keys the new configuration waits for, or why the one before goes on, for a person.
+    /// The keys that the new configuration waits for, or the reason why the previous one stays in use.
     pub result: Result<Readiness, String>,
 }
 
-/// A reason why callers are not to come, as `/readyz` says it.
+/// The reason why the gateway is not ready, as `/readyz` gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
-    /// The gateway ends.
+    /// The drain has begun.
     #[error("draining")]
     Draining,
-    /// Of no credential there is an API key that may be sent.
+    /// No credential has an API key that may be sent.
     #[error("no key can be used")]
     NoneUsable,
-    /// Of some credential there is none.
+    /// At least one credential has none.
     #[error("a key is missing")]
     OneMissing,
-    /// The upstream has accepted none of those that may be sent.
+    /// The upstream has accepted no API key that may be sent.
     #[error("no key was accepted by the upstream yet")]
     NoneAccepted,
 }
 
-/// What is known of the gateway's state.
+/// The health of the gateway.
 #[derive(Debug)]
 pub struct Health {
     draining: DrainSignal,
@@ -49,16 +49,16 @@ pub struct Health {
 
 #[derive(Debug)]
 struct Configuration {
-    /// When the one that serves was loaded.
+    /// When the configuration in use was loaded.
     loaded: SystemTime,
-    /// Which keys it waits for.
+    /// The keys that it waits for.
     readiness: Readiness,
-    /// The last try since.
+    /// The last reload that was refused since.
     refused: Option<(SystemTime, String)>,
 }
 
 impl Health {
-    /// Of a gateway whose configuration was loaded now.
+    /// Creates the health of a gateway whose configuration was loaded now.
     #[must_use]
     pub fn new(
         draining: DrainSignal,
@@ -72,7 +72,7 @@ impl Health {
         Health { draining, upstream_health, credentials, audit, state, configuration: Mutex::new(configuration) }
     }
 
-    /// A reload was tried.
+    /// Records the result of a reload.
     pub fn record_reload(&self, ReloadResult { at, result }: ReloadResult) {
         let mut configuration = self.lock();
         match result {
@@ -81,13 +81,13 @@ impl Health {
         }
     }
 
-    /// Returns why callers are not to come, if they are not.
+    /// Returns why the gateway is not ready; nothing if it is.
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
         if self.draining.is_draining() { Some(Obstacle::Draining) } else { self.unready_credential() }
     }
 
-    /// Returns what readiness waits for, if it does.
+    /// Returns what readiness waits for in the credentials, if it waits.
     fn unready_credential(&self) -> Option<Obstacle> {
         let readiness = self.lock().readiness;
         let credentials = self.credentials.by_name();
@@ -108,7 +108,8 @@ impl Health {
         }
     }
 
-    /// A line for each part, `[+]` where it is well, `[-]` where it keeps callers away, `[!]` where somebody should look.
+    /// Returns a line for each part: `[+]` if it is well, `[-]` if the gateway is not ready because of it, `[!]` if an operator should
+    /// look at it.
     #[must_use]
     pub fn report(&self) -> String {
         let at = humantime::format_rfc3339_seconds;
@@ -131,13 +132,13 @@ impl Health {
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audit_line())
     }
 
-    /// How full the audit is, where there is one.
+    /// Returns the line of the audit, if there is one.
     fn audit_line(&self) -> String {
         let Some(audit) = &self.audit else { return String::new() };
         let taken = audit.taken();
-        // As many starts are seldom under way: records wait to be written.
+        // So many starts are seldom in flight: records wait to be written.
         let mark = if taken > audit::SLOTS / 4 { "[!]" } else { "[+]" };
-        format!("{mark}audit: {taken} of {} places for records are taken\n", audit::SLOTS)
+        format!("{mark}audit: {taken} of {} slots for records are taken\n", audit::SLOTS)
     }
 
     fn lock(&self) -> MutexGuard<'_, Configuration> {

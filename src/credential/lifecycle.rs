@@ -51,7 +51,7 @@ pub(super) enum Lifecycle {
     Expired(Inventory, Error),
 }
 
-/// The versions in memory, and what is known of them in the store.
+/// The versions in memory, and the last reading of the store.
 #[derive(Debug, Clone)]
 pub(super) struct Inventory {
     pub(super) versions: Versions,

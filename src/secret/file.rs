@@ -136,7 +136,7 @@ mod tests {
             write(&path, WHOLE).unwrap();
             assert_eq!(fetched(&mut store).await.unwrap(), WHOLE);
             write(&path, first).unwrap();
-            // The first look at the file comes before what is written then.
+            // The file is read once before the second write.
             let later = async {
                 sleep(SETTLING_TIME / 2).await;
                 write(&path, then).unwrap();

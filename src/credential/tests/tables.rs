@@ -307,7 +307,7 @@ fn a_version_to_be_verified_is_asked_about_until_one_was_accepted_and_rejected_w
 }
 
 #[test]
-fn what_follows_from_an_event_besides_the_log() {
+fn an_event_has_effects_besides_the_log() {
     let (now, definition) = (Instant::now(), definition(None));
     let effects = |state: Lifecycle, event| {
         let effects = state.apply(event, now, &definition).1;
