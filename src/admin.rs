@@ -26,7 +26,7 @@ use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
 
 use exposition::{Exposition, ExpositionFormat};
-use guard::Refusal;
+use guard::GuardError;
 use health::Health;
 
 /// How long the head of a request may take to arrive.
@@ -80,7 +80,7 @@ pub async fn serve(
             drop(activity.begin_request());
             let response = match guard::check(&hosts, &request) {
                 Ok(()) => answer(&request, &health, &exposition),
-                Err(Refusal(status, reason)) => text(status, reason),
+                Err(GuardError(status, reason)) => text(status, reason),
             };
             async { Ok::<_, Infallible>(response) }
         });

@@ -1,4 +1,5 @@
-//! asteroid-gateway: the API key of Asteroid's Agents API stays here, and a company's services start agents without it.
+//! asteroid-gateway: an authenticating reverse proxy for Asteroid's Agents API. The API key stays here, and a company's services
+//! start agents without it.
 //!
 //! # The life of a request
 //!

@@ -44,7 +44,7 @@ use crate::facts::request_id::RequestId;
 use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
 use crate::state::Reply;
-use crate::tasks::{Kind, Tasks};
+use crate::tasks::{TaskKind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
@@ -86,7 +86,7 @@ impl Proxy {
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
         let mut response = match self.prepare(&current, caller, &mut head, &mut body, &mut record).await {
             Ok(Decision::Forward(exchange)) => {
-                self.tasks.run_to_completion(Kind::Detached, exchange.settle(record)).await
+                self.tasks.run_to_completion(TaskKind::Detached, exchange.settle(record)).await
             }
             Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
             Err(error) => self.refuse(&error, &current.generation, &head, body, record),
@@ -148,7 +148,7 @@ impl Proxy {
         let has_rest = payload::has_rest(&body);
         // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
-            self.tasks.spawn(Kind::Discard, payload::discard(body));
+            self.tasks.spawn(TaskKind::Discard, payload::discard(body));
         }
         let has_room = payload::make_room(generation, head, &mut record);
         let response =

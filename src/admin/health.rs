@@ -27,13 +27,13 @@ pub enum Obstacle {
     Draining,
     /// No credential has an API key that may be sent.
     #[error("no key can be used")]
-    NoneUsable,
+    NoUsableApiKey,
     /// At least one credential has none.
     #[error("a key is missing")]
-    OneMissing,
+    ApiKeyMissing,
     /// The upstream has accepted no API key that may be sent.
     #[error("no key was accepted by the upstream yet")]
-    NoneAccepted,
+    NoAcceptedApiKey,
 }
 
 /// The health of the gateway.
@@ -44,11 +44,11 @@ pub struct Health {
     credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
     state: Arc<State>,
-    configuration: Mutex<Configuration>,
+    configuration: Mutex<ConfigurationStatus>,
 }
 
 #[derive(Debug)]
-struct Configuration {
+struct ConfigurationStatus {
     /// When the configuration in use was loaded.
     loaded: SystemTime,
     /// The keys that it waits for.
@@ -68,7 +68,7 @@ impl Health {
         readiness: Readiness,
         state: Arc<State>,
     ) -> Health {
-        let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
+        let configuration = ConfigurationStatus { loaded: SystemTime::now(), readiness, refused: None };
         Health { draining, upstream_health, credentials, audit, state, configuration: Mutex::new(configuration) }
     }
 
@@ -76,7 +76,7 @@ impl Health {
     pub fn record_reload(&self, ReloadResult { at, result }: ReloadResult) {
         let mut configuration = self.lock();
         match result {
-            Ok(readiness) => *configuration = Configuration { loaded: at, readiness, refused: None },
+            Ok(readiness) => *configuration = ConfigurationStatus { loaded: at, readiness, refused: None },
             Err(reason) => configuration.refused = Some((at, reason)),
         }
     }
@@ -95,15 +95,15 @@ impl Health {
         match readiness {
             Readiness::Any => {
                 let usable = credentials.any(|credential| credential.check_usable().is_ok());
-                (!usable).then_some(Obstacle::NoneUsable)
+                (!usable).then_some(Obstacle::NoUsableApiKey)
             }
             Readiness::All => {
-                credentials.any(|credential| credential.check_usable().is_err()).then_some(Obstacle::OneMissing)
+                credentials.any(|credential| credential.check_usable().is_err()).then_some(Obstacle::ApiKeyMissing)
             }
             Readiness::Verified => {
                 let accepted =
                     credentials.any(|credential| credential.check_usable().is_ok() && credential.has_been_accepted());
-                (!accepted).then_some(Obstacle::NoneAccepted)
+                (!accepted).then_some(Obstacle::NoAcceptedApiKey)
             }
         }
     }
@@ -126,9 +126,11 @@ impl Health {
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
         let lacking = self.unready_credential().is_some();
-        let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
+        let line =
+            |(name, key): (&String, &Arc<Credential>)| credential_line(name, &key.status(Instant::now()), lacking);
         let keys: String = self.credentials.by_name().iter().map(line).collect();
-        let controls: String = self.state.listing_checks().iter().map(|(name, state)| recovery(name, *state)).collect();
+        let controls: String =
+            self.state.listing_checks().iter().map(|(name, state)| recovery_line(name, *state)).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audit_line())
     }
 
@@ -141,13 +143,13 @@ impl Health {
         format!("{mark}audit: {taken} of {} slots for records are taken\n", audit::SLOTS)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Configuration> {
+    fn lock(&self) -> MutexGuard<'_, ConfigurationStatus> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns the line that says whether recovery is known to find starts that were made with a credential.
-fn recovery(credential: &str, state: ListingCheckState) -> String {
+fn recovery_line(credential: &str, state: ListingCheckState) -> String {
     let (mark, says) = match state {
         ListingCheckState::Proven { filter, lag } => {
             let lag =
@@ -166,7 +168,7 @@ fn recovery(credential: &str, state: ListingCheckState) -> String {
 }
 
 /// Returns the line about a credential. `lacking` says whether readiness waits for one.
-fn credential(name: &str, report: &StatusReport, lacking: bool) -> String {
+fn credential_line(name: &str, report: &StatusReport, lacking: bool) -> String {
     let mark = match report.status {
         CredentialStatus::Fresh if report.problem().is_none() => "[+]",
         CredentialStatus::Missing | CredentialStatus::Expired if lacking => "[-]",

@@ -13,9 +13,8 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserialize
 use serde::forward_to_deserialize_any;
 
 use super::finding::{Faults, Path};
-use super::suggestion;
 use super::variables::Variables;
-use super::yaml;
+use super::{suggestion, yaml};
 
 /// The most values of a wrong type that are reported. Each costs another pass over the whole tree.
 const MAX_MISMATCHES: usize = 100;

@@ -14,7 +14,6 @@ use crate::asteroid::start::Refusal;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
-
 use crate::transport::error::ConnectError;
 use crate::{audit, identity};
 

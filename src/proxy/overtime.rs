@@ -14,7 +14,7 @@ use crate::facts::Outcome;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::{IdempotencyOutcome, InFlightCount, StartInFlight};
-use crate::tasks::{Kind, Tasks};
+use crate::tasks::{TaskKind, Tasks};
 use crate::tenant::Tenant;
 
 use super::Proxy;
@@ -68,7 +68,7 @@ impl Continuation {
         let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
         // The request that was sent takes this memory until then.
         let memory = record.memory.take();
-        tasks.spawn(Kind::Detached, async move {
+        tasks.spawn(TaskKind::Detached, async move {
             let _held = (overdue, memory);
             let ended = tokio::select! {
                 biased;

@@ -18,7 +18,6 @@ use crate::tenant::Tenant;
 use crate::trace::Trace;
 use crate::transport::error::{FailureCode, SendError};
 use crate::transport::timer::ResponseTimer;
-
 use crate::upstream::Upstream;
 
 use super::credential::ChosenVersion;

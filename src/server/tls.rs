@@ -1,4 +1,4 @@
-//! TLS towards callers: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, and a certificate that is replaced when its files change.
+//! Server TLS: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, and a certificate that is replaced when its files change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const MAX_SESSIONS: usize = 256;
 /// The name of HTTP/2 in ALPN.
 pub(super) const HTTP2: &[u8] = b"h2";
 
-/// Why a certificate cannot be used. The text begins with the config path below `tls`.
+/// The reason why a certificate cannot be used. Its text begins with the config path below `tls`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read.
@@ -43,7 +43,7 @@ pub enum Error {
         path: &'static str,
         /// The file.
         file: PathBuf,
-        /// What is wrong with it, without any of it.
+        /// What is wrong, without a byte of the file.
         reason: String,
     },
     /// TLS itself could not be set up.
@@ -51,7 +51,7 @@ pub enum Error {
     Tls(rustls::Error),
 }
 
-/// Sets TLS up for one listener. Returns also what reads its certificate again when the files change.
+/// Builds the TLS configuration of one listener. Returns it with a watch that replaces its certificate when the files change.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub async fn server_config(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Wa
     Ok((Arc::new(config), watch))
 }
 
-/// The certificate that new handshakes are given.
+/// The certificate for new handshakes.
 struct CurrentCertificate(ArcSwapOption<CertifiedKey>);
 
 impl fmt::Debug for CurrentCertificate {
@@ -103,7 +103,7 @@ async fn replace(current: &CurrentCertificate, named: &ListenerTls, provider: &C
         Err(error) => tracing::error!(
             event = event::LISTENER_CERTIFICATE_REFUSED,
             %error,
-            "the new certificate cannot be used, and the previous one stays in use; write a certificate and its \
+            "the new certificate cannot be used; the previous one stays in use. Write a certificate and its \
              private key"
         ),
     }

@@ -227,7 +227,6 @@ impl Work {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are what is measured")]
 #[test]
 fn two_thousand_credentials_cost_an_idle_gateway_next_to_nothing() {
     const COUNT: u64 = 2000;

@@ -40,7 +40,7 @@ impl ExpositionFormat {
 }
 
 /// Returns a text in the older format: it has no mark at its end, and names a counter as its samples are named.
-pub(super) fn prometheus(open_metrics: &str) -> String {
+pub(super) fn to_prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     for line in open_metrics.lines().filter(|line| *line != "# EOF") {
         let counter =

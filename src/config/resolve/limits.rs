@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::units;
+use crate::config::{file, units};
 use crate::state::{Limits, Rate};
 
 use super::Tenant;

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use hyper::header::HeaderName;
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::{pasted, suggestion};
+use crate::config::{file, pasted, suggestion};
 
 use super::{Address, Admin, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
 

@@ -140,7 +140,7 @@ fn a_file_that_cannot_be_opened_keeps_the_gateway_from_starting() {
     {
         let file = dir.path().join(file);
         let output = crate::command_line::refused("run", Configuration::smallest().with(&to(&file, "")));
-        assert!(output.contains(&format!("audit.file {}: cannot be appended to", file.display())), "{output}");
+        assert!(output.contains(&format!("audit.file {}: cannot be opened for appending", file.display())), "{output}");
         assert!(output.contains(reason), "{output}");
     }
 }

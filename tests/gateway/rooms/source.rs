@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// The path of a module in the crate.
-pub type Module = Vec<String>;
+pub(super) type Module = Vec<String>;
 
 /// A file of `src/`.
-pub struct Source {
-    pub module: Module,
+pub(super) struct Source {
+    pub(super) module: Module,
     /// Its tokens in order, without those of tests. A delimiter and `::` are one token each.
-    pub tokens: Vec<String>,
+    pub(super) tokens: Vec<String>,
 }
 
 impl Source {
     /// Returns whether these tokens follow each other somewhere.
-    pub fn contains(&self, tokens: &[&str]) -> bool {
+    pub(super) fn contains(&self, tokens: &[&str]) -> bool {
         self.tokens.windows(tokens.len()).any(|window| window == tokens)
     }
 
     /// Returns the paths in its code that lead to modules of the crate, from the crate's root.
-    pub fn paths(&self) -> Vec<Module> {
+    pub(super) fn paths(&self) -> Vec<Module> {
         let mut paths = Vec::new();
         for at in 0..self.tokens.len() {
             let parents = &self.module[..self.module.len() - 1];
@@ -69,14 +69,14 @@ fn follow(tokens: &[String], mut at: usize, mut base: Module, paths: &mut Vec<Mo
 }
 
 /// Returns the files of Rust in a folder and below it.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let nested = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
     nested.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 /// Returns the files of `src/` that are more than tests.
-pub fn sources() -> Vec<Source> {
+pub(super) fn sources() -> Vec<Source> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut sources, mut tests) = (Vec::new(), BTreeSet::new());
     for path in files(&folder) {
