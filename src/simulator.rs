@@ -38,26 +38,26 @@ use tokio_rustls::TlsAcceptor;
 use crate::files;
 use crate::secret::MAX_LENGTH;
 
-use fault::{Fault, Faults, Moment};
-use listing::Listing;
-use received::Received;
+use fault::{Fault, FaultStage, Faults};
+use listing::ListingBehaviour;
+use received::ReceivedRequest;
 
 /// How many requests are remembered; each may hold a MiB of its body.
-const REQUESTS: usize = 100;
+const MAX_REQUESTS: usize = 100;
 
 /// How many executions are remembered: a test starts some hundreds. A thousand with five tags each took 1.2 MiB.
-const EXECUTIONS: usize = 1000;
+const MAX_EXECUTIONS: usize = 1000;
 
 /// Told of each request once it is answered.
-pub type Observer = Box<dyn Fn(&Received) + Send + Sync>;
+pub type Observer = Box<dyn Fn(&ReceivedRequest) + Send + Sync>;
 
 /// How a simulator is set up.
 #[derive(Default)]
 pub struct Options {
-    /// The keys that are accepted; where there is none, every key is.
-    pub keys: Vec<SecretString>,
+    /// The api_keys that are accepted; where there is none, every key is.
+    pub api_keys: Vec<SecretString>,
     /// Told of each request.
-    pub on_request: Option<Observer>,
+    pub observer: Option<Observer>,
 }
 
 /// One simulated Asteroid.
@@ -75,17 +75,17 @@ pub struct Simulator {
 
 #[derive(Default)]
 struct State {
-    keys: Vec<SecretString>,
+    api_keys: Vec<SecretString>,
     faults: Faults,
-    requests: VecDeque<Received>,
-    executions: VecDeque<Execution>,
+    requests: VecDeque<ReceivedRequest>,
+    executions: VecDeque<SimulatedExecution>,
     started: usize,
-    listing: Listing,
+    listing: ListingBehaviour,
 }
 
 /// An execution that was started.
 #[derive(Debug, Clone, Serialize)]
-pub struct Execution {
+pub struct SimulatedExecution {
     /// Its id.
     pub id: String,
     /// The agent, where one was asked for.
@@ -110,7 +110,7 @@ pub struct Execution {
     pub started: Instant,
 }
 
-impl Execution {
+impl SimulatedExecution {
     /// The id of the agent or workflow.
     fn started_by(&self) -> &str {
         self.agent_id.as_deref().or(self.workflow_id.as_deref()).unwrap_or_default()
@@ -127,10 +127,10 @@ impl Simulator {
     /// A simulator that has seen nothing.
     #[must_use]
     pub fn new(options: Options) -> Arc<Simulator> {
-        let state = State { keys: options.keys, ..State::default() };
+        let state = State { api_keys: options.api_keys, ..State::default() };
         Arc::new(Simulator {
             state: Mutex::new(state),
-            observer: options.on_request,
+            observer: options.observer,
             arrived: watch::Sender::new(()),
             released: watch::Sender::new(()),
             generation: watch::Sender::new(0),
@@ -165,9 +165,9 @@ impl Simulator {
         }
     }
 
-    /// Replaces the keys that are accepted.
-    pub fn set_keys(&self, keys: Vec<SecretString>) {
-        self.lock().keys = keys;
+    /// Replaces the api_keys that are accepted.
+    pub fn set_api_keys(&self, api_keys: Vec<SecretString>) {
+        self.lock().api_keys = api_keys;
     }
 
     /// Lets the next requests fail that it is for, after those for which faults wait already.
@@ -184,29 +184,29 @@ impl Simulator {
     /// Closes the connections that are open, and waits until they are.
     pub async fn close_connections(&self) {
         self.generation.send_modify(|generation| *generation += 1);
-        self.unconnected().await;
+        self.wait_until_disconnected().await;
     }
 
     /// Resolves when no connection is open.
-    pub async fn unconnected(&self) {
+    pub async fn wait_until_disconnected(&self) {
         self.generation.closed().await;
     }
 
     /// The last requests, newest last.
     #[must_use]
-    pub fn requests(&self) -> Vec<Received> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.lock().requests.iter().cloned().collect()
     }
 
     /// The last executions that were started, newest last.
     #[must_use]
-    pub fn executions(&self) -> Vec<Execution> {
+    pub fn executions(&self) -> Vec<SimulatedExecution> {
         self.lock().executions.iter().cloned().collect()
     }
 
     /// How many executions were started in all, those that are not remembered any more included.
     #[must_use]
-    pub fn started_in_all(&self) -> usize {
+    pub fn started_count(&self) -> usize {
         self.lock().started
     }
 
@@ -216,7 +216,7 @@ impl Simulator {
     }
 
     /// Resolves when at least `count` requests have arrived and are remembered.
-    pub async fn arrived(&self, count: usize) {
+    pub async fn wait_for_requests(&self, count: usize) {
         let mut arrived = self.arrived.subscribe();
         while self.lock().requests.len() < count {
             // The sender lives as long as this simulator.
@@ -228,14 +228,14 @@ impl Simulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fault(&self, moment: Moment, method: Option<&Method>) -> Option<Fault> {
+    fn take_fault(&self, moment: FaultStage, method: Option<&Method>) -> Option<Fault> {
         self.lock().faults.take(moment, method)
     }
 
     /// A request has arrived; its answer is told to [`Simulator::answered`].
-    fn remember(&self, received: Received) {
+    fn record_request(&self, received: ReceivedRequest) {
         let mut state = self.lock();
-        if state.requests.len() == REQUESTS {
+        if state.requests.len() == MAX_REQUESTS {
             state.requests.pop_front();
         }
         state.requests.push_back(received);
@@ -243,7 +243,7 @@ impl Simulator {
         self.arrived.send_replace(());
     }
 
-    fn answered(&self, number: u64, answer: String, execution: Option<&Execution>) {
+    fn record_answer(&self, number: u64, answer: String, execution: Option<&SimulatedExecution>) {
         let mut state = self.lock();
         let Some(received) = state.requests.iter_mut().rev().find(|received| received.number == number) else { return };
         received.answer = Some(answer);
@@ -255,11 +255,11 @@ impl Simulator {
         }
     }
 
-    fn started(&self, mut execution: Execution) {
+    fn record_execution(&self, mut execution: SimulatedExecution) {
         let mut state = self.lock();
         execution.listed = !state.listing.lags;
         state.started += 1;
-        if state.executions.len() == EXECUTIONS {
+        if state.executions.len() == MAX_EXECUTIONS {
             state.executions.pop_front();
         }
         state.executions.push_back(execution);
@@ -267,7 +267,7 @@ impl Simulator {
 
     fn accepts(&self, key: &[u8]) -> bool {
         let state = self.lock();
-        state.keys.is_empty() || state.keys.iter().any(|known| known.expose_secret().as_bytes() == key)
+        state.api_keys.is_empty() || state.api_keys.iter().any(|known| known.expose_secret().as_bytes() == key)
     }
 }
 
@@ -276,7 +276,7 @@ impl Simulator {
 /// # Errors
 ///
 /// Where the file cannot be read as text.
-pub fn read_key(file: &Path) -> io::Result<SecretString> {
+pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
     let bytes = files::read_whole(file, MAX_LENGTH + 2).map_err(named)?;
     let text =

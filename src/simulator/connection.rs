@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::server::TlsStream;
 
-use super::fault::{Moment, Then};
+use super::fault::{FaultAction, FaultStage};
 use super::{Simulator, exchange};
 
 /// A stream that can be reset instead of closed.
@@ -50,44 +50,47 @@ impl Stream for TlsStream<TcpStream> {
 
 /// How a connection is to be cut, once what is buffered has been written.
 #[derive(Debug, Default)]
-pub(super) struct Cut {
-    how: AtomicU8,
+pub(super) struct ConnectionCut {
+    mode: AtomicU8,
     /// Wakes the connection, which does not poll the streams of HTTP/2 itself.
-    asked: Notify,
+    requested: Notify,
     pub(super) http2: bool,
 }
 
-impl Cut {
+impl ConnectionCut {
     pub(super) const CLOSE: u8 = 1;
     pub(super) const RESET: u8 = 2;
 
-    fn now(&self) -> u8 {
-        self.how.load(Ordering::Relaxed)
+    fn mode(&self) -> u8 {
+        self.mode.load(Ordering::Relaxed)
     }
 
-    pub(super) fn ask(&self, how: u8) {
-        self.how.store(how, Ordering::Relaxed);
-        self.asked.notify_one();
+    pub(super) fn request(&self, mode: u8) {
+        self.mode.store(mode, Ordering::Relaxed);
+        self.requested.notify_one();
     }
 
     /// Asks for the cut, and waits for it.
-    pub(super) async fn never(&self, how: u8) -> Infallible {
-        self.ask(how);
+    pub(super) async fn request_and_wait(&self, mode: u8) -> Infallible {
+        self.request(mode);
         pending().await
     }
 }
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
-    if let Some(fault) = simulator.fault(Moment::Connected, None) {
+    if let Some(fault) = simulator.take_fault(FaultStage::Connected, None) {
         let mut first = [0];
         // Whether a byte comes or the peer leaves first, the connection goes.
         drop(stream.read(&mut first).await);
         tokio::time::sleep(fault.delay()).await;
-        return end(&stream, if matches!(fault.then, Then::Reset) { Cut::RESET } else { Cut::CLOSE });
+        return end(
+            &stream,
+            if matches!(fault.then, FaultAction::Reset) { ConnectionCut::RESET } else { ConnectionCut::CLOSE },
+        );
     }
     let http2 = stream.speaks_http2();
-    let cut = Arc::new(Cut { http2, ..Cut::default() });
+    let cut = Arc::new(ConnectionCut { http2, ..ConnectionCut::default() });
     // Dropped after the connection: whoever closes connections waits for that.
     let generation = &mut simulator.generation.subscribe();
     let answering = |request| {
@@ -103,23 +106,23 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
     server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
     let mut connection = server.serve_connection(stream, service_fn(answering));
     until_over(Pin::new(&mut connection), &cut, generation).await;
-    end(&connection.into_parts().io.into_inner(), cut.now());
+    end(&connection.into_parts().io.into_inner(), cut.mode());
 }
 
 /// Polls a connection until it ends, is to be cut, or is of an older generation.
-async fn until_over(mut connection: Pin<&mut impl Future>, cut: &Cut, generation: &mut watch::Receiver<u64>) {
-    let (mut superseded, mut asked) = (pin!(generation.changed()), pin!(cut.asked.notified()));
+async fn until_over(mut connection: Pin<&mut impl Future>, cut: &ConnectionCut, generation: &mut watch::Receiver<u64>) {
+    let (mut superseded, mut requested) = (pin!(generation.changed()), pin!(cut.requested.notified()));
     poll_fn(|context| {
         let ended = connection.as_mut().poll(context).is_ready();
         // Pending means that everything buffered so far was flushed.
-        let cut = asked.as_mut().poll(context).is_ready() || cut.now() != 0;
+        let cut = requested.as_mut().poll(context).is_ready() || cut.mode() != 0;
         if ended || cut || superseded.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
 
 fn end(stream: &impl Stream, cut: u8) {
-    if cut == Cut::RESET {
+    if cut == ConnectionCut::RESET {
         // Unsupported or not, the stream is closed when it is dropped.
         drop(stream.tcp().set_zero_linger());
     }

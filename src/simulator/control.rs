@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Simulator;
-use super::fault::{Fault, Moment};
+use super::fault::{Fault, FaultStage};
 
 /// What all its paths begin with.
 pub const PREFIX: &str = "/_simulator/";
@@ -49,7 +49,7 @@ LISTING, whose members may all be left out, and are then what they are at first:
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct FaultRequest {
     #[serde(default = "once")]
     times: u32,
     fault: Fault,
@@ -79,24 +79,24 @@ pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) 
                 simulator.set_listing(listing);
                 Ok("told\n".to_owned())
             };
-            told(body, order).await
+            apply(body, order).await
         }
         (&Method::POST, "faults") => {
-            let order = |Order { times, fault }| {
-                if fault.when == Moment::Connected && fault.method.is_some() {
+            let order = |FaultRequest { times, fault }| {
+                if fault.when == FaultStage::Connected && fault.method.is_some() {
                     return Err("a connection has no method".to_owned());
                 }
                 simulator.fail_next(times, fault);
                 Ok(format!("{times} requests will fail\n"))
             };
-            told(body, order).await
+            apply(body, order).await
         }
         _ => text(StatusCode::NOT_FOUND, HELP.to_owned()),
     }
 }
 
 /// Carries out what a body says, or says what is accepted.
-async fn told<T: DeserializeOwned>(
+async fn apply<T: DeserializeOwned>(
     body: Incoming,
     carry_out: impl FnOnce(T) -> Result<String, String>,
 ) -> Response<Bytes> {

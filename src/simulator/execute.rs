@@ -8,10 +8,10 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Execution;
+use super::SimulatedExecution;
 use super::route::Refusal;
 
-pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Execution, Refusal> {
+pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<SimulatedExecution, Refusal> {
     if !is_uuid(id) {
         return Err(Refusal::bad("the id in the path must be a uuid"));
     }
@@ -24,7 +24,7 @@ pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> R
     check(&body).map_err(Refusal::bad)?;
     let metadata = member(&body, "metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     let of = |asked: &str| (kind == asked).then(|| id.to_owned());
-    Ok(Execution {
+    Ok(SimulatedExecution {
         id: Uuid::new_v4().to_string(),
         agent_id: of("agents"),
         workflow_id: of("workflows"),
@@ -39,8 +39,8 @@ pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> R
 
 /// Returns an execution that repeats the first, as the newer SDK describes `POST /executions/{executionId}/rerun`: metadata is
 /// copied, and the tags in it, too.
-pub(super) fn rerun(first: &Execution) -> Execution {
-    Execution {
+pub(super) fn rerun(first: &SimulatedExecution) -> SimulatedExecution {
+    SimulatedExecution {
         id: Uuid::new_v4().to_string(),
         created_at: created_at(),
         parent: Some(first.id.clone()),

@@ -15,13 +15,13 @@ pub struct Fault {
     /// The method of the request that it waits for; where there is none, it takes the next.
     pub method: Option<Method>,
     /// How far the request is read before anything happens.
-    pub when: Moment,
+    pub when: FaultStage,
     /// How long it then waits, in milliseconds.
     pub delay_ms: u64,
     /// Whether the execution is started all the same.
     pub run: bool,
     /// What happens then.
-    pub then: Then,
+    pub then: FaultAction,
 }
 
 /// The methods that are answered.
@@ -37,7 +37,7 @@ pub enum Method {
 /// How far a request is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Moment {
+pub enum FaultStage {
     /// A new connection has brought its first bytes, which stay unread. Nothing is remembered.
     Connected,
     /// The head was read, the body was not.
@@ -50,7 +50,7 @@ pub enum Moment {
 /// What happens to a request.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Then {
+pub enum FaultAction {
     /// The ordinary answer; with a delay, a slow one.
     #[default]
     Proceed,
@@ -65,13 +65,13 @@ pub enum Then {
     /// The head and half of the body, and nothing more.
     StallMidAnswer,
     /// Another answer.
-    Answer(Answer),
+    Answer(ScriptedAnswer),
 }
 
 /// An answer as it is to be sent.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct ScriptedAnswer {
     /// The status.
     pub status: u16,
     /// The headers, besides the framing.
@@ -116,7 +116,7 @@ impl Faults {
     ///
     /// What waits for another method is passed over. What waits for a later moment of this request is not, or a fault
     /// behind it would overtake it.
-    pub(super) fn take(&mut self, moment: Moment, method: Option<&hyper::Method>) -> Option<Fault> {
+    pub(super) fn take(&mut self, moment: FaultStage, method: Option<&hyper::Method>) -> Option<Fault> {
         let position = self.0.iter().position(|(_, fault)| fault.is_for(method))?;
         let (times, fault) = self.0.get_mut(position).filter(|(_, fault)| fault.when == moment)?;
         let fault = fault.clone();

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::route::Refusal;
-use super::{Execution, Simulator, execute};
+use super::{SimulatedExecution, Simulator, execute};
 
 /// How many items a page has where nothing is said, and at most.
-const PAGE_SIZE: usize = 20;
-const LARGEST_PAGE: usize = 100;
+const DEFAULT_PAGE_SIZE: usize = 20;
+const MAX_PAGE_SIZE: usize = 100;
 
 /// The organisation of all executions; it stands for every other id, too, that nothing here depends on.
 pub const ORGANIZATION: &str = "5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21";
@@ -26,7 +26,7 @@ pub const ORGANIZATION: &str = "5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21";
 /// false}`; all members may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Listing {
+pub struct ListingBehaviour {
     /// Whether what is started from now on is not listed, until this is told to be `false`.
     pub lags: bool,
     /// How long after its start an execution is listed, in milliseconds.
@@ -41,9 +41,9 @@ pub struct Listing {
     pub needs_organization: bool,
 }
 
-impl Default for Listing {
-    fn default() -> Listing {
-        Listing {
+impl Default for ListingBehaviour {
+    fn default() -> ListingBehaviour {
+        ListingBehaviour {
             lags: false,
             lag_ms: 0,
             filters: Filters::Both,
@@ -91,7 +91,7 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    fn read<'q>(query: &'q str, listing: &Listing) -> Result<Query<'q>, Refusal> {
+    fn read<'q>(query: &'q str, listing: &ListingBehaviour) -> Result<Query<'q>, Refusal> {
         let (filters, is_blind) =
             (listing.filters, |filter| matches!(listing.blind, Some(blind) if blind.includes(filter)));
         let mut read = Query::default();
@@ -110,7 +110,7 @@ impl Query<'_> {
                 "workflowId" => read.workflow_id = Some(value),
                 "page" => read.page = Some(number(&value, usize::MAX, "page must be an integer of at least 1")?),
                 "pageSize" => {
-                    read.page_size = Some(number(&value, LARGEST_PAGE, "pageSize must be an integer from 1 to 100")?);
+                    read.page_size = Some(number(&value, MAX_PAGE_SIZE, "pageSize must be an integer from 1 to 100")?);
                 }
                 _ => {}
             }
@@ -129,7 +129,7 @@ impl Query<'_> {
         Ok(read)
     }
 
-    fn matches(&self, execution: &Execution) -> bool {
+    fn matches(&self, execution: &SimulatedExecution) -> bool {
         let has = |(key, value): &(String, String)| execution.metadata.get(key).is_some_and(|has| has == value);
         !self.is_blind
             && self.organization.as_ref().is_none_or(|id| id == ORGANIZATION)
@@ -139,19 +139,19 @@ impl Query<'_> {
     }
 }
 
-fn number(value: &str, most: usize, rule: &str) -> Result<usize, Refusal> {
-    value.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(|| Refusal::bad(rule))
+fn number(value: &str, max: usize, rule: &str) -> Result<usize, Refusal> {
+    value.parse().ok().filter(|number| (1..=max).contains(number)).ok_or_else(|| Refusal::bad(rule))
 }
 
 impl Simulator {
     /// How the listing differs from what was started.
     #[must_use]
-    pub fn listing(&self) -> Listing {
+    pub fn listing(&self) -> ListingBehaviour {
         self.lock().listing
     }
 
     /// Lets the listing differ from what was started.
-    pub fn set_listing(&self, listing: Listing) {
+    pub fn set_listing(&self, listing: ListingBehaviour) {
         let mut state = self.lock();
         state.listing = listing;
         if !listing.lags {
@@ -162,9 +162,10 @@ impl Simulator {
     pub(super) fn list(&self, query: &str) -> Result<Value, Refusal> {
         let state = self.lock();
         let query = Query::read(query, &state.listing)?;
-        let (page, size) = (query.page.unwrap_or(1), query.page_size.unwrap_or(PAGE_SIZE));
+        let (page, size) = (query.page.unwrap_or(1), query.page_size.unwrap_or(DEFAULT_PAGE_SIZE));
         let (lag, now) = (Duration::from_millis(state.listing.lag_ms), Instant::now());
-        let is_listed = |execution: &Execution| execution.listed && now.duration_since(execution.started) >= lag;
+        let is_listed =
+            |execution: &SimulatedExecution| execution.listed && now.duration_since(execution.started) >= lag;
         let found =
             || state.executions.iter().rev().filter(|execution| is_listed(execution) && query.matches(execution));
         let items = found().skip((page - 1).saturating_mul(size)).take(size).map(|execution| {
@@ -181,32 +182,32 @@ impl Simulator {
     pub(super) fn find(&self, id: &str) -> Result<Value, Refusal> {
         let state = self.lock();
         let found = state.executions.iter().find(|execution| execution.id == id);
-        found.map(item).ok_or_else(no_such)
+        found.map(item).ok_or_else(not_found)
     }
 
     /// Takes one out of the list.
     pub(super) fn delete(&self, id: &str) -> Result<(), Refusal> {
         let mut state = self.lock();
-        let found = state.executions.iter().position(|execution| execution.id == id).ok_or_else(no_such)?;
+        let found = state.executions.iter().position(|execution| execution.id == id).ok_or_else(not_found)?;
         state.executions.remove(found);
         Ok(())
     }
 
     /// Returns an execution that repeats this one, which is marked as repeated even if the rerun is not carried out.
-    pub(super) fn rerun(&self, id: &str) -> Result<Execution, Refusal> {
+    pub(super) fn rerun(&self, id: &str) -> Result<SimulatedExecution, Refusal> {
         let mut state = self.lock();
-        let found = state.executions.iter_mut().find(|execution| execution.id == id).ok_or_else(no_such)?;
+        let found = state.executions.iter_mut().find(|execution| execution.id == id).ok_or_else(not_found)?;
         found.rerun = true;
         Ok(execute::rerun(found))
     }
 }
 
-fn no_such() -> Refusal {
+fn not_found() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "no such execution")
 }
 
 /// `AgentsExecutionListItem`: what either era requires, and the metadata.
-fn item(execution: &Execution) -> Value {
+fn item(execution: &SimulatedExecution) -> Value {
     json!({
         "id": execution.id,
         // One id names both: the newer SDK describes its agentId filter as "Filter by workflow ID".

@@ -9,14 +9,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// How much of a body is remembered.
-const REMEMBERED: usize = 1024 * 1024;
+const MAX_RECORDED_BODY: usize = 1024 * 1024;
 
 /// Headers whose values are keys.
-const SECRET: [&str; 4] = ["x-asteroid-agents-api-key", "x-api-key", "authorization", "proxy-authorization"];
+const CREDENTIAL_HEADERS: [&str; 4] =
+    ["x-asteroid-agents-api-key", "x-api-key", "authorization", "proxy-authorization"];
 
 /// A request that was received.
 #[derive(Debug, Clone, Serialize)]
-pub struct Received {
+pub struct ReceivedRequest {
     /// Counted from 0 over all connections.
     #[serde(skip)]
     pub number: u64,
@@ -42,17 +43,17 @@ pub struct Received {
     pub execution_id: Option<String>,
 }
 
-impl Received {
-    pub(super) fn new(number: u64, connection: u64, head: &Parts, authenticated: bool, body: &[u8]) -> Received {
+impl ReceivedRequest {
+    pub(super) fn new(number: u64, connection: u64, head: &Parts, authenticated: bool, body: &[u8]) -> ReceivedRequest {
         let headers = head.headers.iter().map(|(name, value)| {
-            let value = match (SECRET.contains(&name.as_str()), authenticated) {
+            let value = match (CREDENTIAL_HEADERS.contains(&name.as_str()), authenticated) {
                 (false, _) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
                 (true, true) => "(the right key)".to_owned(),
                 (true, false) => "(not a right key)".to_owned(),
             };
             (name.to_string(), value)
         });
-        Received {
+        ReceivedRequest {
             number,
             connection,
             method: head.method.to_string(),
@@ -63,7 +64,7 @@ impl Received {
             },
             headers: headers.collect(),
             authenticated,
-            body: body.get(..REMEMBERED).unwrap_or(body).to_vec(),
+            body: body.get(..MAX_RECORDED_BODY).unwrap_or(body).to_vec(),
             answer: None,
             execution_id: None,
         }
@@ -102,17 +103,17 @@ fn json_or_text<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::E
 }
 
 #[derive(Deserialize)]
-struct Sent<'a> {
+struct StartBody<'a> {
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
 }
 
-impl fmt::Display for Received {
+impl fmt::Display for ReceivedRequest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = if self.authenticated { "the right key" } else { "no right key" };
         let answer = self.answer.as_deref().unwrap_or("nothing yet");
         write!(out, "simulated Asteroid: {} {} with {key}", self.method, self.target)?;
-        if let Ok(Sent { metadata: Some(metadata) }) = serde_json::from_slice(&self.body) {
+        if let Ok(StartBody { metadata: Some(metadata) }) = serde_json::from_slice(&self.body) {
             write!(out, ", metadata {metadata}")?;
         }
         write!(out, "; answered {answer}")?;

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use asteroid_gateway::simulator::Execution;
+use asteroid_gateway::simulator::SimulatedExecution;
 
 use crate::harness::{AGENT, Asteroid, KEY, Pair};
 
@@ -88,7 +88,7 @@ fn run(sdk: &str, script: &str, host: &str) -> Vec<String> {
 }
 
 /// Runs a script for every base URL; all that it does must come out right. `faults` is where its last body is wrong.
-fn assert_executes(sdk: &str, script: &str, faults: &[&str], is_of_id: fn(&Execution) -> bool) {
+fn assert_executes(sdk: &str, script: &str, faults: &[&str], is_of_id: fn(&SimulatedExecution) -> bool) {
     let pair = Pair::start();
     for base in BASES {
         let lines = run(sdk, script, &format!("http://{}{base}", pair.gateway.address()));

@@ -22,7 +22,7 @@ fn only<'a>(spans: &'a [Value], kind: &str) -> &'a Value {
 }
 
 /// Trace, span and flags of the `traceparent` that the upstream got.
-fn sent(request: &asteroid_gateway::simulator::received::Received) -> (String, String, String) {
+fn sent(request: &asteroid_gateway::simulator::received::ReceivedRequest) -> (String, String, String) {
     let value = request.header("traceparent").expect("one traceparent");
     let [version, trace, span, flags] = value.split('-').collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(version, "00");
@@ -35,7 +35,7 @@ fn traced(pair: &Pair, traceparent: &str) {
     assert_eq!(pair.caller().post(EXECUTE, &headers, b"{}").status, 202);
 }
 
-fn states(request: &asteroid_gateway::simulator::received::Received) -> Vec<&str> {
+fn states(request: &asteroid_gateway::simulator::received::ReceivedRequest) -> Vec<&str> {
     let states = request.headers.iter().filter(|(name, _)| name == "tracestate");
     states.map(|(_, value)| value.as_str()).collect()
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asteroid_gateway::simulator::fault::Fault;
-use asteroid_gateway::simulator::received::Received;
-use asteroid_gateway::simulator::{Execution, Options, Simulator, tls};
+use asteroid_gateway::simulator::received::ReceivedRequest;
+use asteroid_gateway::simulator::{Options, SimulatedExecution, Simulator, tls};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle};
@@ -55,7 +55,7 @@ impl Asteroid {
             tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem"), http1_only).unwrap()
         });
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let simulator = Simulator::new(Options { keys: vec![KEY.into()], on_request: None });
+        let simulator = Simulator::new(Options { api_keys: vec![KEY.into()], observer: None });
         let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<Infallible>();
@@ -98,26 +98,26 @@ impl Asteroid {
         self.certificates.as_ref().unwrap().1.path().join("ca.pem").to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn requests(&self) -> Vec<Received> {
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
         self.simulator.requests()
     }
 
     /// Returns the starts among the requests.
-    pub(crate) fn starts(&self) -> Vec<Received> {
+    pub(crate) fn starts(&self) -> Vec<ReceivedRequest> {
         self.requests().into_iter().filter(|request| request.method == "POST").collect()
     }
 
-    pub(crate) fn only_request(&self) -> Received {
+    pub(crate) fn only_request(&self) -> ReceivedRequest {
         let [request] = self.requests().try_into().expect("one request");
         request
     }
 
     /// Returns how many executions were started in all.
     pub(crate) fn started(&self) -> usize {
-        self.simulator.started_in_all()
+        self.simulator.started_count()
     }
 
-    pub(crate) fn executions(&self) -> Vec<Execution> {
+    pub(crate) fn executions(&self) -> Vec<SimulatedExecution> {
         self.simulator.executions()
     }
 
@@ -158,7 +158,7 @@ impl Asteroid {
 
     /// Waits until the other side has closed every connection.
     pub(crate) fn wait_for_no_connection(&self) {
-        let closed = async { tokio::time::timeout(PATIENCE, self.simulator.unconnected()).await };
+        let closed = async { tokio::time::timeout(PATIENCE, self.simulator.wait_until_disconnected()).await };
         self.runtime.block_on(closed).expect("the connections are closed");
     }
 
@@ -168,12 +168,12 @@ impl Asteroid {
 
     /// Accepts these keys, and no other.
     pub(crate) fn accept(&self, keys: &[&str]) {
-        self.simulator.set_keys(keys.iter().map(|key| (*key).into()).collect());
+        self.simulator.set_api_keys(keys.iter().map(|key| (*key).into()).collect());
     }
 
     /// Waits until this many requests have arrived.
     pub(crate) fn wait_for_requests(&self, count: usize) {
-        let arrived = async { tokio::time::timeout(PATIENCE, self.simulator.arrived(count)).await };
+        let arrived = async { tokio::time::timeout(PATIENCE, self.simulator.wait_for_requests(count)).await };
         self.runtime.block_on(arrived).expect("the requests arrive");
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use asteroid_gateway::event;
 use serde_json::Value;
 
-use asteroid_gateway::simulator::Execution;
+use asteroid_gateway::simulator::SimulatedExecution;
 
 use crate::harness::container::{Container, Pod, Volume};
 use crate::harness::names::Names;
@@ -158,7 +158,7 @@ impl Cluster {
         self.names.asked()
     }
 
-    pub(super) fn executions(&self) -> Vec<Execution> {
+    pub(super) fn executions(&self) -> Vec<SimulatedExecution> {
         self.asteroid.executions()
     }
 
