@@ -1,4 +1,4 @@
-//! One connection, over HTTP/1.1 or HTTP/2, and how it is cut.
+//! One connection over HTTP/1.1 or HTTP/2, which may be closed or reset on command.
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -21,10 +21,10 @@ use super::{Simulator, exchange};
 
 /// A stream that can be reset instead of closed.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// The connection below.
+    /// Returns the TCP connection below.
     fn tcp(&self) -> &TcpStream;
 
-    /// Whether HTTP/2 was chosen.
+    /// Returns whether HTTP/2 was negotiated.
     fn speaks_http2(&self) -> bool;
 }
 
@@ -48,7 +48,7 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-/// How a connection is to be cut, once what is buffered has been written.
+/// A request to close or reset a connection once its buffered bytes are written.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionCut {
     mode: AtomicU8,
@@ -70,7 +70,7 @@ impl ConnectionCut {
         self.requested.notify_one();
     }
 
-    /// Asks for the cut, and waits for it.
+    /// Requests the cut, and waits until the connection is dropped with this future.
     pub(super) async fn request_and_wait(&self, mode: u8) -> Infallible {
         self.request(mode);
         pending().await
@@ -81,7 +81,7 @@ impl ConnectionCut {
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
     if let Some(fault) = simulator.take_fault(FaultStage::Connected, None) {
         let mut first = [0];
-        // Whether a byte comes or the peer leaves first, the connection goes.
+        // The connection ends in any case, whether a byte arrives or the peer hangs up.
         drop(stream.read(&mut first).await);
         tokio::time::sleep(fault.delay()).await;
         return end(
@@ -91,7 +91,7 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
     }
     let http2 = stream.speaks_http2();
     let cut = Arc::new(ConnectionCut { http2, ..ConnectionCut::default() });
-    // Dropped after the connection: whoever closes connections waits for that.
+    // Dropped after the connection, because `close_connections` waits until no receiver is left.
     let generation = &mut simulator.generation.subscribe();
     let answering = |request| {
         let (simulator, cut) = (Arc::clone(&simulator), Arc::clone(&cut));
@@ -109,7 +109,7 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
     end(&connection.into_parts().io.into_inner(), cut.mode());
 }
 
-/// Polls a connection until it ends, is to be cut, or is of an older generation.
+/// Polls a connection until it ends, must be cut, or belongs to an older generation.
 async fn until_over(mut connection: Pin<&mut impl Future>, cut: &ConnectionCut, generation: &mut watch::Receiver<u64>) {
     let (mut superseded, mut requested) = (pin!(generation.changed()), pin!(cut.requested.notified()));
     poll_fn(|context| {
@@ -123,7 +123,7 @@ async fn until_over(mut connection: Pin<&mut impl Future>, cut: &ConnectionCut, 
 
 fn end(stream: &impl Stream, cut: u8) {
     if cut == ConnectionCut::RESET {
-        // Unsupported or not, the stream is closed when it is dropped.
+        // If the system does not support this, dropping the stream closes it without a reset.
         drop(stream.tcp().set_zero_linger());
     }
 }

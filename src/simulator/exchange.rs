@@ -24,7 +24,7 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 /// Numbers the requests of this process.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
-/// The request is answered by resetting its stream, without the others of the connection.
+/// The error that makes hyper reset the stream of a request, and not its connection.
 #[derive(Debug, thiserror::Error)]
 #[error("reset on command")]
 pub(super) struct StreamReset;
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     if head.uri.path().starts_with(control::PREFIX) {
         return Ok(control::answer(simulator, &head, body).await.map(Body::whole));
     }
-    // From before the request is seen to have arrived, so that no release is missed.
+    // Subscribed before the request is recorded, so that no release is missed.
     let mut released = simulator.released.subscribe();
     let authenticated = simulator.is_authenticated(&head.headers);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
@@ -66,7 +66,7 @@ pub(super) async fn answer(
     respond(fault.then, &decision, cut, record).await
 }
 
-/// What happens in the end; `told` is how it is remembered, which comes first.
+/// Answers, or fails, as `then` says. `record` is called with a description of the answer before.
 async fn respond(
     then: FaultAction,
     decision: &OrdinaryAnswer,
@@ -81,23 +81,23 @@ async fn respond(
             Ok(json(status, Body::whole(ordinary.into())))
         }
         FaultAction::Close => {
-            record("by closing the connection".to_owned());
+            record("by a close of the connection".to_owned());
             match cut.request_and_wait(ConnectionCut::CLOSE).await {}
         }
         FaultAction::Reset if cut.http2 => {
-            record("by resetting the stream".to_owned());
+            record("by a reset of the stream".to_owned());
             Err(StreamReset)
         }
         FaultAction::Reset => {
-            record("by resetting the connection".to_owned());
+            record("by a reset of the connection".to_owned());
             match cut.request_and_wait(ConnectionCut::RESET).await {}
         }
         FaultAction::CloseMidAnswer => {
-            record(format!("half of {}, then closed", status.as_u16()));
+            record(format!("half of {}, then a close", status.as_u16()));
             Ok(json(status, Body::half(ordinary, Some(Arc::clone(cut)))))
         }
         FaultAction::StallMidAnswer => {
-            record(format!("half of {}, and nothing more", status.as_u16()));
+            record(format!("half of {}, then nothing", status.as_u16()));
             Ok(json(status, Body::half(ordinary, None)))
         }
         FaultAction::Answer(scripted) => {
@@ -121,13 +121,13 @@ fn refuse(status: StatusCode, message: &str) -> Response<Body> {
 
 fn script(answer: &ScriptedAnswer) -> Response<Body> {
     let Ok(status) = StatusCode::from_u16(answer.status) else {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the scripted status is none");
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the scripted status is not an HTTP status");
     };
     let mut response = Response::new(Body::whole(answer.body.clone().into()));
     *response.status_mut() = status;
     for (name, value) in &answer.headers {
         let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-            return refuse(StatusCode::INTERNAL_SERVER_ERROR, "a scripted header is none");
+            return refuse(StatusCode::INTERNAL_SERVER_ERROR, "a scripted header is not a valid HTTP header");
         };
         response.headers_mut().append(name, value);
     }
@@ -138,7 +138,7 @@ fn script(answer: &ScriptedAnswer) -> Response<Body> {
 pub(super) struct Body {
     bytes: Option<Bytes>,
     length: u64,
-    /// What comes after the bytes, where they are not all.
+    /// If the bytes are only a part of the body: the cut that follows them, or `Some(None)` if nothing follows.
     then: Option<Option<Arc<ConnectionCut>>>,
 }
 

@@ -69,7 +69,7 @@ fn what_is_explained_is_what_is_sent() {
     let mut lines = head.split("\r\n");
     assert_eq!(lines.next(), Some(format!("POST {} HTTP/1.1", sent.target).as_str()));
     let mut arrived: Vec<String> = sent.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    let mut shown: Vec<String> = lines.map(|line| line.replace("<redacted>", "(the right key)")).collect();
+    let mut shown: Vec<String> = lines.map(|line| line.replace("<redacted>", "(a valid API key)")).collect();
     // The caller of the test does not send its headers in the order of the arguments.
     arrived.sort();
     shown.sort();

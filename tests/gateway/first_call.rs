@@ -30,7 +30,7 @@ fn dev_prints_a_curl_line_that_starts_an_execution_and_shows_what_arrived() {
     let execution = body["executionId"].as_str().unwrap().to_owned();
 
     let arrived = dev.wait_for(|text| text.contains("\"tenant\":\"billing\"").then(|| text.to_owned()));
-    assert!(arrived.contains(&execution) && arrived.contains("the right key"), "{arrived}");
+    assert!(arrived.contains(&execution) && arrived.contains("with a valid API key"), "{arrived}");
 
     let shown = json(paste(&dev.wait_for(curl("/_simulator/requests"))).as_bytes());
     assert_eq!(shown[0]["body"]["metadata"]["tenant"], "billing", "{shown}");

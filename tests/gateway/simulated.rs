@@ -130,7 +130,7 @@ fn it_is_told_to_fail_and_asked_what_arrived_over_http() {
     assert!(String::from_utf8(refused.body).unwrap().contains("close_mid_answer"), "it says what is accepted");
 
     let shown = String::from_utf8(control("GET", "requests", "").body).unwrap();
-    assert!(shown.contains("10000000000000000000000") && shown.contains("x-api-key: (the right key)"), "{shown}");
+    assert!(shown.contains("10000000000000000000000") && shown.contains("x-api-key: (a valid API key)"), "{shown}");
     assert_eq!(control("GET", "executions", "").json().as_array().unwrap().len(), 1);
     assert_eq!(control("DELETE", "requests", "").status, 200);
     assert_eq!(control("GET", "requests", "").json(), json!([]));
@@ -221,8 +221,8 @@ fn simulate_accepts_the_keys_of_its_files_and_prints_each_request_without_them()
     });
     assert_eq!(Caller::connect(address).post(PATH, &[("X-Api-Key", KEY)], b"{}").status, 202);
     assert_eq!(Caller::connect(address).post(PATH, &[("X-Api-Key", "other")], b"{}").status, 401);
-    simulator.wait_for(|text| text.contains("no right key").then_some(()));
+    simulator.wait_for(|text| text.contains("without a valid API key").then_some(()));
     let ended = simulator.stop();
     assert!(ended.status.success());
-    assert!(ended.output.contains("with the right key") && !ended.output.contains(KEY), "{}", ended.output);
+    assert!(ended.output.contains("with a valid API key") && !ended.output.contains(KEY), "{}", ended.output);
 }

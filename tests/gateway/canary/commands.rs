@@ -90,7 +90,7 @@ fn the_development_mode_does_not_print_the_key_that_it_makes() {
     let simulator = Caller::connect(address("simulated Asteroid  http://", '/')).request("GET", "/_simulator/requests");
     let shown = String::from_utf8(simulator.body).unwrap();
     assert!(shown.contains(AGENT), "{shown}");
-    dev.wait_for(|text| text.find("the right key"));
+    dev.wait_for(|text| text.find("with a valid API key"));
     for output in [shown, dev.stop().output] {
         // It is 32 hexadecimal digits, which nothing else there is.
         let mut words = output.split(|character: char| !character.is_ascii_hexdigit());
