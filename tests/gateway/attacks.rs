@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, block, frame, start};
-use crate::harness::{EXECUTE, Pair, Program, Secure};
+use crate::harness::{EXECUTE, Pair, Program, TlsPair};
 
 /// What a caller that never reads is sent, and how much of it the gateway may hold.
 const ANSWER: usize = 64 * 1024 * 1024;
@@ -35,7 +35,7 @@ fn slowhttptest_with_slow_heads_and_bodies_is_cut_off_and_with_slow_reads_distur
 
 #[test]
 fn sslyze_finds_what_mozilla_calls_intermediate() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let python = std::env::var("ASTEROID_SSLYZE_PYTHON").expect("ASTEROID_SSLYZE_PYTHON; tests/run sets it");
     let ca_file = secure.certificates().join("ca.pem");
     std::fs::write(&ca_file, &secure.authority.pem).unwrap();
@@ -68,7 +68,7 @@ fn a_caller_that_does_not_read_is_given_up_and_its_answer_is_not_held() {
     caller.send_post(EXECUTE, &[], b"{}");
     gives_up(&pair.gateway, before);
 
-    let secure = Secure::with("timeouts: { caller_idle: 1s }");
+    let secure = TlsPair::with("timeouts: { caller_idle: 1s }");
     secure.asteroid.next(answer);
     let before = secure.gateway.memory();
     let mut caller = secure.frames().begin();

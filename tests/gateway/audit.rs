@@ -13,11 +13,11 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::caller::PATIENCE;
-use crate::harness::{AGENT, Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program};
+use crate::harness::caller::TIMEOUT;
+use crate::harness::{AGENT, API_KEY, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 /// How many records can be on their way, as docs/AUDIT.md says.
-const PLACES: usize = 8192;
+const MAX_PENDING_RECORDS: usize = 8192;
 
 /// A gateway with an audit.
 struct Audited {
@@ -84,7 +84,7 @@ fn parse(text: &str) -> Vec<Value> {
 
 /// Looks again and again until there is something.
 fn wait_until<T>(look: impl Fn() -> Option<T>) -> T {
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = std::time::Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = look() {
             return found;
@@ -103,7 +103,7 @@ fn refused_start(id: usize) -> Vec<u8> {
 /// Sends refused starts until there is room for none; how many were recorded.
 pub(crate) fn fill(mut caller: Caller) -> usize {
     const AT_ONCE: usize = 64;
-    for n in (0..3 * PLACES).step_by(AT_ONCE) {
+    for n in (0..3 * MAX_PENDING_RECORDS).step_by(AT_ONCE) {
         let starts: Vec<u8> = (n..n + AT_ONCE).flat_map(refused_start).collect();
         caller.send(&starts);
         for n in n..n + AT_ONCE {
@@ -131,7 +131,7 @@ fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_i
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let record = audited.recorded("all", &[("traceparent", trace), ("Idempotency-Key", "k")], b"{ }");
     let execution = &audited.pair.asteroid.executions()[0];
-    let sign = format!("printf %s '{KEY}' | openssl dgst -sha256 -hmac pepper -r | cut -c1-8");
+    let sign = format!("printf %s '{API_KEY}' | openssl dgst -sha256 -hmac pepper -r | cut -c1-8");
     let fingerprint = Command::new("sh").arg("-c").arg(sign).output();
     let expected = json!({
         "level": "INFO", "message": "audit", "event": "audit.recorded", "request_id": "all", "trace_id": "0af7651916cd43dd8448eb211c80319c",
@@ -262,8 +262,8 @@ fn no_record_shows_the_key() {
         audited.recorded(&format!("broken{n}"), &[("Idempotency-Key", then)], b"{}");
         audited.recorded(&format!("found{n}"), &[("Idempotency-Key", then)], b"{}");
     }
-    audited.recorded("own", &[("X-Api-Key", KEY), ("Authorization", KEY), ("Idempotency-Key", KEY)], b"{}");
-    audited.recorded("refused", &[("Idempotency-Key", KEY)], format!("\"{KEY}\"").as_bytes());
+    audited.recorded("own", &[("X-Api-Key", API_KEY), ("Authorization", API_KEY), ("Idempotency-Key", API_KEY)], b"{}");
+    audited.recorded("refused", &[("Idempotency-Key", API_KEY)], format!("\"{API_KEY}\"").as_bytes());
     let text = std::fs::read_to_string(&audited.file).unwrap();
     assert_eq!(text.lines().count(), 10);
     crate::canary::assert_clean("the audit", &text);

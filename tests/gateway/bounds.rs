@@ -20,11 +20,13 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::caller::{PATIENCE, connect_from, encrypt};
+use crate::harness::caller::{TIMEOUT, connect_from, encrypt};
 use crate::harness::certificates::Authority;
-use crate::harness::frames::{CONTINUATION, END_HEADERS, END_STREAM, Frames, HEADERS, SETTINGS, block, frame, start};
+use crate::harness::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, FrameConnection, HEADERS, SETTINGS, block, frame, start,
+};
 use crate::harness::metrics::Metrics;
-use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, Secure};
+use crate::harness::{API_KEY, Asteroid, Caller, EXECUTE, Pair, Program, TlsPair};
 
 /// Where the two tenants call from; the listener trusts nobody else.
 const GREEDY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -79,9 +81,9 @@ impl Shared {
     }
 
     /// Begins a connection of the greedy tenant over HTTP/2 and sends these frames.
-    fn greedy_frames(&self, bytes: &[u8]) -> Option<Frames<impl std::io::Read + std::io::Write + use<>>> {
+    fn greedy_frames(&self, bytes: &[u8]) -> Option<FrameConnection<impl std::io::Read + std::io::Write + use<>>> {
         let stream = connect_from(GREEDY, self.address()).ok()?;
-        let mut frames = Frames::new(encrypt(stream, self.authority.client(b"h2"))).begin();
+        let mut frames = FrameConnection::new(encrypt(stream, self.authority.client(b"h2"))).begin();
         frames.send(bytes);
         Some(frames)
     }
@@ -159,7 +161,7 @@ impl Holding {
 
     /// Waits for this many answers.
     fn answers(&mut self, count: usize) -> Vec<Option<u16>> {
-        (0..count).map(|_| self.answers.recv_timeout(PATIENCE).expect("the answers come")).collect()
+        (0..count).map(|_| self.answers.recv_timeout(TIMEOUT).expect("the answers come")).collect()
     }
 }
 
@@ -226,7 +228,7 @@ fn bodies_that_are_held_back_take_a_tenant_s_share_of_memory_and_no_other_tenant
 
 #[test]
 fn a_body_that_finds_no_memory_is_refused_with_what_to_do_and_the_next_one_is_taken() {
-    let secure = Secure::with("body_memory: 3MiB\nidempotency: { memory: 1MiB }");
+    let secure = TlsPair::with("body_memory: 3MiB\nidempotency: { memory: 1MiB }");
     let mut held: Vec<Caller> = (0..3)
         .map(|_| {
             let mut caller = secure.caller();
@@ -257,7 +259,7 @@ fn a_body_that_finds_no_memory_is_refused_with_what_to_do_and_the_next_one_is_ta
     assert_eq!(line["outcome"], "not_started");
     assert_eq!(secure.caller().execute("{}").status, 202);
     secure.gateway.wait_for_metrics(body_memory, &Some(0.0));
-    assert!(!secure.gateway.output().contains(KEY));
+    assert!(!secure.gateway.output().contains(API_KEY));
 }
 
 #[test]
@@ -281,7 +283,7 @@ fn in_the_smallest_body_memory_one_of_several_tenants_sends_the_largest_body_how
 
 #[test]
 fn a_body_s_memory_is_held_until_its_start_is_answered() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     secure.asteroid.next(json!({"run": true, "then": "stall"}));
     let mut caller = secure.caller();
     caller.send_post(EXECUTE, &[("Host", "localhost")], &body(100 * 1024));
@@ -307,13 +309,13 @@ fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_oth
     assert_eq!(shared.counted("audit_refused_total"), 0.0, "the audit itself is well");
     drop(held);
     shared.gateway.wait_for_metrics(waiting, &Some(0.0));
-    assert!(!shared.gateway.output().contains(KEY));
+    assert!(!shared.gateway.output().contains(API_KEY));
 }
 
 #[test]
 fn a_connection_that_brings_no_whole_first_head_is_closed_soon_over_tls_and_http2_too() {
     // Longer than a test waits, so that connections are closed only because of their first head.
-    let secure = Secure::with("timeouts: { idle: 10m }");
+    let secure = TlsPair::with("timeouts: { idle: 10m }");
     let address = secure.gateway.address();
     let mut silent = Caller::connect(address);
     let mut in_handshake = Caller::connect(address);

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::harness::asteroid::certificates;
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::{Caller, Configuration, EXECUTE, Program};
 
 /// TLS in this version that requires a certificate.
@@ -70,7 +70,7 @@ fn a_handshake_that_the_upstream_refused_is_named_has_started_nothing_and_leaves
             assert!(answer.json()["detail"].as_str().unwrap().contains(alert), "{answer:?}");
             assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=tls_protocol_error"));
             // The gateway may read the alert before the upstream has counted it.
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + TIMEOUT;
             while refused.load(Ordering::SeqCst) < tries {
                 assert!(Instant::now() < until, "each try is a handshake of its own");
                 std::thread::yield_now();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::harness::configuration::directory;
 use crate::harness::frames::{HEADERS, block, frame, start};
-use crate::harness::{Caller, Configuration, EXECUTE, Pair, Secure};
+use crate::harness::{Caller, Configuration, EXECUTE, Pair, TlsPair};
 
 #[test]
 fn a_call_in_flight_is_finished_and_the_exit_is_0() {
@@ -82,7 +82,7 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 #[test]
 fn a_first_head_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
     const HALF: &[u8] = b"POST / HTTP/1.1\r\nHost: loc";
-    let (pair, secure) = (Pair::with("drain: { timeout: 5s }"), Secure::with("drain: { timeout: 5s }"));
+    let (pair, secure) = (Pair::with("drain: { timeout: 5s }"), TlsPair::with("drain: { timeout: 5s }"));
     let (mut plain, mut encrypted, mut frames) = (pair.caller(), secure.caller(), secure.frames().begin());
     plain.send(HALF);
     encrypted.send(HALF);

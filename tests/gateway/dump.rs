@@ -11,7 +11,7 @@ use asteroid_gateway::event;
 
 use crate::harness::configuration::configure;
 use crate::harness::program::{is_root, unprotected};
-use crate::harness::{Asteroid, Configuration, KEY, Pair, Program, binary};
+use crate::harness::{API_KEY, Asteroid, Configuration, Pair, Program, binary};
 
 /// A user that is not root, as which tests that run as root run what they start.
 const NOBODY: u32 = 65534;
@@ -79,7 +79,7 @@ pub(crate) fn unprivileged(command: &str, configuration: impl Display) -> Progra
     match command {
         "run" => {
             let (key, config) = (dir.path().join("key"), configure(dir.path(), configuration));
-            std::fs::write(&key, KEY).unwrap();
+            std::fs::write(&key, API_KEY).unwrap();
             readable(&key);
             readable(&config);
             arguments.arg("--config").arg(config);

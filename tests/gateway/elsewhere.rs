@@ -1,12 +1,12 @@
 //! The key goes to the upstream and nowhere else, whatever callers and surroundings say.
 
 use crate::canary::assert_clean;
-use crate::harness::raw::{First, Raw};
-use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program};
+use crate::harness::raw::{FirstExchange, RawUpstream};
+use crate::harness::{API_KEY, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 /// A server that nothing may be sent to.
-fn elsewhere() -> Raw {
-    Raw::start(First::default())
+fn elsewhere() -> RawUpstream {
+    RawUpstream::start(FirstExchange::default())
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_cleartext_url_that_only_looks_like_this_machine_is_refused_by_every_command
         "http://[::]:9100",
         "http://ip6-localhost",
     ] {
-        let text = Configuration::for_upstream(&format!("{url}/{KEY}"));
+        let text = Configuration::for_upstream(&format!("{url}/{API_KEY}"));
         for command in ["check", "run"] {
             let printed = crate::command_line::refused(command, &text);
             assert!(printed.contains("upstream.url: "), "{url}: {printed}");

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::configuration::replace_once;
 use crate::harness::program::binary;
-use crate::harness::{AGENT, Caller, KEY, Pair, Program};
+use crate::harness::{AGENT, API_KEY, Caller, Pair, Program};
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
@@ -101,7 +101,7 @@ fn the_request_leaves_as_the_readme_shows() {
         match name {
             // The upstream of a test has another name, and no test shows a key.
             "Host" => assert_eq!(value, "odyssey.asteroid.ai"),
-            "X-Asteroid-Agents-Api-Key" => assert!(sent.authenticated && !value.contains(KEY)),
+            "X-Asteroid-Agents-Api-Key" => assert!(sent.authenticated && !value.contains(API_KEY)),
             "X-Request-Id" => assert_eq!(arrived.len(), value.len()),
             "Content-Length" => assert_eq!(arrived, body.trim_end().len().to_string()),
             _ => assert_eq!(arrived, value, "{name}"),

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
 use crate::harness::configuration::directory;
-use crate::harness::{AGENT, Configuration, EXECUTE, KEY, Pair, binary};
+use crate::harness::{AGENT, API_KEY, Configuration, EXECUTE, Pair, binary};
 
 /// Runs the command for the tenant `billing`.
 fn explain(configuration: impl Display, arguments: &[&str], body: &[u8]) -> Output {
@@ -14,7 +14,13 @@ fn explain(configuration: impl Display, arguments: &[&str], body: &[u8]) -> Outp
     let file = dir.path().join("gateway.yaml");
     std::fs::remove_file(dir.path().join("key")).unwrap();
     let mut command = binary();
-    command.arg("explain").arg("--config").arg(&file).args(["--tenant", "billing"]).args(arguments).env("THE_KEY", KEY);
+    command
+        .arg("explain")
+        .arg("--config")
+        .arg(&file)
+        .args(["--tenant", "billing"])
+        .args(arguments)
+        .env("THE_KEY", API_KEY);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that is refused for its arguments does not read it.
     drop(child.stdin.take().unwrap().write_all(body));
@@ -101,7 +107,7 @@ fn no_key_is_read_and_no_connection_made_also_where_starts_are_looked_up() {
         let output = explain(configuration, &arguments, b"{}");
         assert!(request(&output).0.contains("x-asteroid-agents-api-key: <redacted>"));
         let shown = text(&output.stdout) + &text(&output.stderr);
-        assert!(!shown.contains(KEY), "{shown}");
+        assert!(!shown.contains(API_KEY), "{shown}");
         assert!(shown.contains("looked up at the upstream before it is sent"), "{shown}");
         assert_eq!(upstream.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }

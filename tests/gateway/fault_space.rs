@@ -11,7 +11,7 @@ use std::sync::{Barrier, Mutex};
 
 use serde_json::Value;
 
-use crate::harness::gate::{Gate, Point, Verdict};
+use crate::harness::gate::{Gate, HoldPoint, Verdict};
 use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Program};
 
 use case::Case;
@@ -21,7 +21,7 @@ use model::{NOTHING, STEPS, Step, impossible, is_possible_over_http2};
 /// What a tenant may start in a day.
 const BUDGET: u32 = 20;
 
-const KEY: &str = "key";
+const IDEMPOTENCY_KEY: &str = "key";
 
 const BODY: &str = r#"{"inputs": {"invoice": 4711}}"#;
 
@@ -72,7 +72,7 @@ fn of_many_retries_at_once_one_starts_and_all_that_are_accepted_name_its_run() {
         for round in 0..3 {
             let case = format!("recovery: {recovery}, a call that broke before: {broke_before}, round {round}");
             let asteroid = Asteroid::start();
-            let mut gate = Gate::before(&asteroid, broke_before.then_some(Point::Body));
+            let mut gate = Gate::before(&asteroid, broke_before.then_some(HoldPoint::Body));
             let gateway = Program::run_watched(limited(gate.configuration(), recovery, ""));
             if broke_before {
                 break_one(&mut gate, &gateway);
@@ -84,7 +84,7 @@ fn of_many_retries_at_once_one_starts_and_all_that_are_accepted_name_its_run() {
             assert!(!accepted.is_empty(), "{case}");
             accepted.iter().for_each(|answer| assert_eq!(answer.json()["executionId"], ids[0], "{case}"));
             refused.iter().for_each(|answer| answer.assert_error(409, "idempotency-in-flight", "not_started"));
-            assert_eq!(start(&gateway, KEY).json()["executionId"], ids[0], "{case}");
+            assert_eq!(start(&gateway, IDEMPOTENCY_KEY).json()["executionId"], ids[0], "{case}");
         }
     }
 }
@@ -95,7 +95,7 @@ fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
     let retry = || {
         let mut caller = Caller::connect(gateway.address());
         barrier.wait();
-        caller.post(EXECUTE, &[("Idempotency-Key", KEY)], BODY.as_bytes())
+        caller.post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes())
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..count).map(|_| scope.spawn(retry)).collect();
@@ -118,7 +118,7 @@ fn start(gateway: &Program, key: &str) -> Answer {
 /// A start with the key that the gate cuts off, so that the gateway does not know what became of it.
 fn break_one(gate: &mut Gate, gateway: &Program) {
     let mut caller = Caller::connect(gateway.address());
-    caller.send_post(EXECUTE, &[("Idempotency-Key", KEY)], BODY.as_bytes());
+    caller.send_post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes());
     gate.wait_until_held();
     gate.decide(Verdict::Close);
     caller.answer().assert_error(504, "upstream-broke", "unknown");
@@ -135,9 +135,9 @@ fn said(answer: Option<&Answer>) -> String {
     let Some(answer) = answer else { return NOTHING.to_owned() };
     // An answer that is passed on may be anything.
     let problem = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-    let slug = problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:asteroid-gateway:error:"));
-    match (slug, answer.header("idempotent-replayed")) {
-        (Some(slug), _) => format!("{} {slug}", answer.status),
+    let code = problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:asteroid-gateway:error:"));
+    match (code, answer.header("idempotent-replayed")) {
+        (Some(code), _) => format!("{} {code}", answer.status),
         (None, Some("true")) => format!("{}, replayed", answer.status),
         (None, _) => answer.status.to_string(),
     }

@@ -174,7 +174,7 @@ fn a_mount_that_hangs_costs_two_threads_and_keeps_no_other_key_from_being_read()
         configuration.credential(name, &format!("file: '{}'", file.display()))
     });
     for file in &files {
-        std::fs::write(file, crate::harness::KEY).unwrap();
+        std::fs::write(file, crate::harness::API_KEY).unwrap();
     }
     let pair = Pair::run(asteroid, configuration);
     let before = threads(&pair.gateway);

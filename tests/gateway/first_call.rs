@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::harness::program::binary;
-use crate::harness::{KEY, Pair, Program, json};
+use crate::harness::{API_KEY, Pair, Program, json};
 
 /// Runs a line that was printed for people to paste, as they would.
 fn paste(line: &str) -> String {
@@ -73,7 +73,7 @@ fn run_takes_the_key_from_a_file_and_answers_with_the_upstreams_execution() {
 fn run_takes_the_key_from_an_environment_variable() {
     let asteroid = crate::harness::Asteroid::start();
     let configuration = asteroid.configuration().main_credential("env: THE_KEY");
-    let gateway = Program::run_with(configuration, &[], &[("THE_KEY", KEY)]);
+    let gateway = Program::run_with(configuration, &[], &[("THE_KEY", API_KEY)]);
     let pair = Pair { asteroid, gateway };
     assert_eq!(pair.execute("{}").status, 202);
 }

@@ -29,7 +29,7 @@ pub(crate) use caller::{Answer, Caller};
 pub(crate) use collector::Collector;
 pub(crate) use configuration::Configuration;
 pub(crate) use program::{Program, binary};
-pub(crate) use secure::Secure;
+pub(crate) use secure::TlsPair;
 
 /// An agent's id.
 pub(crate) const AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
@@ -38,7 +38,7 @@ pub(crate) const AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 pub(crate) const EXECUTE: &str = "/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute";
 
 /// The gateway's key, which no output may show.
-pub(crate) const KEY: &str = "ak-canary-5f1c9d7e3b2a4680";
+pub(crate) const API_KEY: &str = "ak-canary-5f1c9d7e3b2a4680";
 
 /// A gateway in front of a simulated Asteroid that knows its key.
 pub(crate) struct Pair {

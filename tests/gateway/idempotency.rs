@@ -169,7 +169,7 @@ fn a_key_is_free_again_where_nothing_was_started() {
     assert_eq!(keyed(&pair, "k", r#"{"version": 1}"#).status, 202, "also for another body");
     assert_eq!(pair.asteroid.executions().len(), 1);
 
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let unreachable = Pair::run(Asteroid::start(), Configuration::for_address(address));
     for body in ["{}", "{ }"] {
         keyed(&unreachable, "k", body).assert_error(502, "unreachable", "not_started");

@@ -14,7 +14,7 @@ use cluster::{CENTRAL, Cluster, POD, SIDECAR, read};
 
 use crate::harness::configuration::replace_once;
 use crate::harness::container::{USER, built, unpack};
-use crate::harness::{EXECUTE, KEY};
+use crate::harness::{API_KEY, EXECUTE};
 
 /// What the kubelet tells containers of names; without `/etc/hosts` and `nsswitch.conf`.
 const SEARCH: &str = "search shop.svc.cluster.local svc.cluster.local cluster.local\n";
@@ -106,7 +106,7 @@ fn beside_a_service_the_image_serves_the_sdks_of_both_eras_and_can_do_nothing_el
     }
     let ended = container.stop();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
-    assert!(!ended.output.contains(KEY) && !ended.output.contains("WARN"), "{}", ended.output);
+    assert!(!ended.output.contains(API_KEY) && !ended.output.contains("WARN"), "{}", ended.output);
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn a_budget_is_spent_by_what_may_have_started_and_given_back_by_what_did_not() {
 
 #[test]
 fn a_start_that_was_never_sent_spends_no_budget() {
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let budget = "limits: { budget: { executions: 1, per: day } }";
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).billing(budget));
     for _ in 0..3 {

@@ -369,7 +369,7 @@ fn expect(caller: &mut Caller, what: &str, must: Must) {
         let told = (answer.header("connection"), answer.status);
         match must {
             BeSent | BeSentAndClosed => assert_eq!(answer.status, 202, "{what}: {answer:?}"),
-            Fail(status, slug) | FailAndBeKept(status, slug) => answer.assert_error(status, slug, "not_started"),
+            Fail(status, code) | FailAndBeKept(status, code) => answer.assert_error(status, code, "not_started"),
             BeRefused(status) => assert_eq!((told, answer.body.len()), ((Some("close"), status), 0), "{what}"),
             BeClosed => {}
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::{Caller, EXECUTE, Pair, Program};
 
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yaml");
@@ -116,7 +116,7 @@ scrape_configs: [{{ job_name: asteroid-gateway, static_configs: [{{ targets: [\"
     fn wait_for(&self, query: &str) {
         let begun = Instant::now();
         while self.query(query).is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "{query} finds nothing\n{}", self.program.output());
+            assert!(begun.elapsed() < TIMEOUT, "{query} finds nothing\n{}", self.program.output());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -3,7 +3,7 @@
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::raw::{First, Raw, Then};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 /// The statuses that prove that nothing was started, but for 401, which is about the gateway's own key.
@@ -165,8 +165,9 @@ fn an_answer_without_a_length_that_breaks_off_is_not_taken_for_the_whole() {
     let body = r#"{"executionId": "8d0f7a52-1c5e-4b8e-9f59-000000000001"}"#;
     for (sent, is_whole) in [(body.split_at(30).0, false), (body, true)] {
         let head = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n\r\n";
-        let first = First { answer: [head, sent].concat().into_bytes(), then: Then::Close, early: false };
-        let upstream = Raw::start(first);
+        let first =
+            FirstExchange { answer: [head, sent].concat().into_bytes(), then: AfterAnswer::Close, early: false };
+        let upstream = RawUpstream::start(first);
         let gateway = gateway(&format!("http://{}", upstream.address), "");
         let first = start(&gateway, "first", Some("k"));
         assert_eq!((first.status, first.header("execution-outcome").is_none()), (202, is_whole), "{sent}");

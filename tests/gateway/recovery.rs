@@ -120,7 +120,7 @@ fn a_start_that_never_ran_stays_unknown_and_its_key_never_starts() {
 /// Repeats an execution by hand, by the API's own operation.
 fn rerun(pair: &Pair, id: &str) -> Answer {
     let path = format!("/agents/v2/executions/{id}/rerun");
-    pair.asteroid.caller().post(&path, &[("X-Api-Key", crate::harness::KEY)], b"")
+    pair.asteroid.caller().post(&path, &[("X-Api-Key", crate::harness::API_KEY)], b"")
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_start_that_was_repeated_by_hand_is_still_found_and_its_repeat_never_is() {
         // One that carries the tag and is not marked as a repeat.
         let metadata = Value::Object(pair.asteroid.executions()[0].metadata.clone());
         let copied = json!({ "metadata": metadata }).to_string();
-        let key = ("X-Api-Key", crate::harness::KEY);
+        let key = ("X-Api-Key", crate::harness::API_KEY);
         assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], copied.as_bytes()).status, 202);
         pair.asteroid.listing(json!({"shows_metadata": shows_metadata}));
         let pair = replaced(pair);
@@ -316,7 +316,7 @@ fn while_one_retry_looks_another_is_409_and_a_caller_who_leaves_meanwhile_change
 
 #[test]
 fn an_upstream_that_cannot_be_reached_leaves_the_key_as_it_was() {
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).with(RECOVERY));
     for body in ["{}", "{ }"] {
         let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], body.as_bytes());

@@ -4,7 +4,7 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::configuration::configure;
-use crate::harness::{Asteroid, Configuration, EXECUTE, KEY, Pair};
+use crate::harness::{API_KEY, Asteroid, Configuration, EXECUTE, Pair};
 
 fn start(change: impl Fn(Configuration) -> Configuration) -> (Pair, Configuration) {
     let asteroid = Asteroid::start();
@@ -192,7 +192,7 @@ fn sighup_reads_the_keys_again_at_once_and_one_that_cannot_be_read_changes_nothi
     std::fs::write(&key, "").unwrap();
     assert_applied(&hup());
     assert_eq!(pair.execute("{}").status, 202, "the key before goes on");
-    assert!(!pair.gateway.stop().output.contains(KEY));
+    assert!(!pair.gateway.stop().output.contains(API_KEY));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::harness::balancer::Balancer;
 use crate::harness::certificates::Authority;
-use crate::harness::load::{End, Load, http1};
+use crate::harness::load::{Load, StopGuard, http1};
 use crate::harness::secure::Http2;
 use crate::harness::{Asteroid, Caller, Program};
 
@@ -49,7 +49,7 @@ fn replace(start: impl Fn() -> Program, asteroid: &Asteroid, call: impl Fn(Socke
     balancer.add(&serving);
     let load = Arc::new(Load::default());
     std::thread::scope(|scope| {
-        let _end = End(&load);
+        let _end = StopGuard(&load);
         let callers: Vec<_> = (0..CALLERS).map(|_| load.of(scope, call(balancer.address()))).collect();
         for _ in 1..GENERATIONS {
             load.wait_for(BETWEEN);

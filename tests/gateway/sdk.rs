@@ -5,7 +5,7 @@ use std::process::Command;
 
 use asteroid_gateway::simulator::SimulatedExecution;
 
-use crate::harness::{AGENT, Asteroid, KEY, Pair};
+use crate::harness::{AGENT, API_KEY, Asteroid, Pair};
 
 /// What people write as the base URL, behind the gateway's address.
 const BASES: [&str; 4] = ["", "/", "/agents/v2", "/agents/v2/"];
@@ -153,9 +153,9 @@ fn the_sdks_of_both_eras_read_the_simulators_listing_each_by_its_own_filter() {
         let path = format!("/agents/v2/agents/{AGENT}/execute");
         for ticket in ["T=1 & 2", "T=1"] {
             let body = serde_json::json!({ "metadata": { "ticket": ticket, "team": "a" } }).to_string();
-            assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", KEY)], body.as_bytes()).status, 202);
+            assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", API_KEY)], body.as_bytes()).status, 202);
         }
-        let script = LISTING.replace("KEY", KEY).replace("FILTER", filter);
+        let script = LISTING.replace("KEY", API_KEY).replace("FILTER", filter);
         let lines = run(sdk, &script, &format!("http://{}{base}", asteroid.authority()));
         let item = format!("{} T=1 & 2 {AGENT} running UTC", asteroid.executions()[0].id);
         assert_eq!(lines, ["1 2", item.as_str(), "True"], "{sdk} {filter}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use asteroid_gateway::event;
 use serde_json::json;
 
-use crate::harness::unruly::{Act, Frames};
+use crate::harness::unruly::{Behaviour, UnrulyUpstream};
 use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 /// SETTINGS without a value.
@@ -82,7 +82,7 @@ fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_f
 
 #[test]
 fn a_rest_of_an_answer_that_did_not_come_in_time_takes_its_connection_out_of_use() {
-    let upstream = Frames::start(ANY, &[Act::OpenThenSilence, Act::Answer]);
+    let upstream = UnrulyUpstream::start(ANY, &[Behaviour::OpenThenSilence, Behaviour::Answer]);
     let gateway = Program::run(upstream.configuration().with("timeouts: { response: 500ms }"));
     let execute = || Caller::connect(gateway.address()).execute("{}");
     execute().assert_error(504, "upstream-timeout", "unknown");
@@ -92,7 +92,7 @@ fn a_rest_of_an_answer_that_did_not_come_in_time_takes_its_connection_out_of_use
 
 #[test]
 fn a_connection_whose_window_stays_closed_costs_one_start() {
-    let upstream = Frames::start(NO_WINDOW, &[]);
+    let upstream = UnrulyUpstream::start(NO_WINDOW, &[]);
     let gateway = Program::run(upstream.configuration().with("timeouts: { response: 300ms }"));
     for connections in 1..=2 {
         Caller::connect(gateway.address()).execute("{}").assert_error(504, "upstream-timeout", "unknown");
@@ -102,7 +102,7 @@ fn a_connection_whose_window_stays_closed_costs_one_start() {
 
 #[test]
 fn a_connection_that_fell_silent_is_left_long_before_its_starts_run_out_of_time() {
-    let upstream = Frames::start(ANY, &[Act::Deaf]);
+    let upstream = UnrulyUpstream::start(ANY, &[Behaviour::Deaf]);
     let gateway = Program::run(upstream.configuration());
     let mut callers = Vec::new();
     for _ in 0..100 {

@@ -5,7 +5,7 @@ mod export;
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::{AGENT, Collector, EXECUTE, Pair, Secure};
+use crate::harness::{AGENT, Collector, EXECUTE, Pair, TlsPair};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -228,14 +228,14 @@ fn what_fails_says_so_by_the_conventions() {
     pair.asteroid.next(json!({"then": {"answer": {"status": 401, "headers": [], "body": "{}"}}}));
     assert_eq!(pair.execute("{}").status, 502);
     let refused = spans(2);
-    let slug = only(&refused, "SERVER")["attributes"]["asteroid_gateway.error"].as_str().unwrap();
-    assert_eq!((errors(&refused, "SERVER"), errors(&refused, "CLIENT")), (error(slug), error("401")));
+    let code = only(&refused, "SERVER")["attributes"]["asteroid_gateway.error"].as_str().unwrap();
+    assert_eq!((errors(&refused, "SERVER"), errors(&refused, "CLIENT")), (error(code), error("401")));
 
-    for (then, slug) in [("close", "upstream-broke"), ("stall", "upstream-timeout")] {
+    for (then, code) in [("close", "upstream-broke"), ("stall", "upstream-timeout")] {
         pair.asteroid.next(json!({"then": then}));
         assert_eq!(pair.execute("{}").status, 504);
         let broke = spans(2);
-        assert_eq!((errors(&broke, "SERVER"), errors(&broke, "CLIENT")), (error(slug), error(slug)));
+        assert_eq!((errors(&broke, "SERVER"), errors(&broke, "CLIENT")), (error(code), error(code)));
         assert_eq!(only(&broke, "SERVER")["attributes"]["asteroid_gateway.outcome"], "unknown");
     }
 
@@ -277,7 +277,7 @@ fn each_look_up_has_a_span_and_goes_on_with_the_trace() {
 #[test]
 fn the_spans_of_https_and_http2_say_so() {
     let collector = Collector::start();
-    let secure = Secure::with(&collector.traces(""));
+    let secure = TlsPair::with(&collector.traces(""));
     assert_eq!(secure.http2().post(&[], "{}").unwrap().status(), 202);
     let spans = collector.spans(2);
     let server = &only(&spans, "SERVER")["attributes"];

@@ -10,7 +10,7 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{AGENT, Asteroid, Caller, Collector, Configuration, EXECUTE, KEY, Pair, Program};
+use crate::harness::{AGENT, API_KEY, Asteroid, Caller, Collector, Configuration, EXECUTE, Pair, Program};
 
 /// A gateway that listens at a Unix socket.
 struct Local {
@@ -180,5 +180,5 @@ fn dev_prints_a_curl_line_for_a_unix_socket_too() {
     let dev = Program::start(command, dir);
     let line = dev.wait_for(|text| text.lines().find(|line| line.contains("curl --unix")).map(str::to_owned));
     let answer = printed(Command::new("sh").arg("-c").arg(line));
-    assert!(answer.starts_with("HTTP/1.1 202") && !answer.contains(KEY), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 202") && !answer.contains(API_KEY), "{answer}");
 }

@@ -19,7 +19,7 @@ fn over_both() -> [Pair; 2] {
 
 #[test]
 fn an_upstream_that_cannot_be_reached_has_started_nothing() {
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address));
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
@@ -36,7 +36,7 @@ fn a_name_that_does_not_resolve_has_started_nothing() {
 #[test]
 fn an_upstream_that_never_accepts_is_given_up_after_the_connect_time_out() {
     // A listener whose queue is full drops what comes after: nobody answers the next connection.
-    let (address, _held) = crate::harness::asteroid::unreachable();
+    let (address, _held) = crate::harness::asteroid::unreachable_address();
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).with("timeouts: { connect: 200ms }"));
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
@@ -45,7 +45,7 @@ fn an_upstream_that_never_accepts_is_given_up_after_the_connect_time_out() {
 
 #[test]
 fn an_address_that_is_silent_does_not_keep_the_next_one_from_being_tried() {
-    let (address, _held) = crate::harness::asteroid::unreachable();
+    let (address, _held) = crate::harness::asteroid::unreachable_address();
     // The other address of the same name.
     let asteroid = Asteroid::start_tls_at(&format!("[::1]:{}", address.port()), "localhost");
     let pair = Pair::before(asteroid, "timeouts: { connect: 1h }");

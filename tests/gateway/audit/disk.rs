@@ -36,7 +36,7 @@ fn audited_to(file: &Path, when_full: &str, prepare: &str) -> Pair {
 #[test]
 fn on_a_full_disk_starts_are_refused_once_no_more_records_can_wait_and_the_end_says_how_many_are_missing() {
     let pair = audited_to(Path::new("/dev/full"), "refuse", "true");
-    assert_eq!(fill(pair.caller()), PLACES);
+    assert_eq!(fill(pair.caller()), MAX_PENDING_RECORDS);
     assert!(
         pair.gateway.metrics().find("asteroid_gateway_audit_refused_total", &[]).is_some_and(|refused| refused >= 1.0)
     );
@@ -51,7 +51,7 @@ fn on_a_full_disk_starts_are_refused_once_no_more_records_can_wait_and_the_end_s
     assert!(failures()[0]["reason"].as_str().unwrap().contains("No space left on device"));
     let ended = pair.gateway.stop();
     assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(ended.events(event::AUDIT_RECORDS_LOST)[0]["records"], PLACES);
+    assert_eq!(ended.events(event::AUDIT_RECORDS_LOST)[0]["records"], MAX_PENDING_RECORDS);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_start_that_may_wait_goes_out_once_there_is_room_and_is_answered_where_there
     let pair = audited_to(&file, "wait", LIMITED);
     // The last of them has waited in vain.
     let recorded = fill(pair.caller());
-    assert!(recorded > PLACES);
+    assert!(recorded > MAX_PENDING_RECORDS);
     let report = String::from_utf8(pair.gateway.admin("/readyz?verbose").body).unwrap();
     assert!(report.contains("[!]audit: 8192 of 8192 places for records are taken\n"), "{report}");
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_audit_records_waiting", &[]), Some(8192.0));

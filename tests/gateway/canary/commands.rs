@@ -7,13 +7,19 @@ use asteroid_gateway::event;
 
 use super::assert_clean;
 use crate::dump::{as_nobody, unprivileged};
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::configuration::{configure, directory};
-use crate::harness::{AGENT, Caller, Configuration, EXECUTE, KEY, Pair, Program, binary};
+use crate::harness::{AGENT, API_KEY, Caller, Configuration, EXECUTE, Pair, Program, binary};
 
 /// What a key's file may hold and no header can carry.
 fn unusable() -> [String; 5] {
-    [format!("{KEY} {KEY}"), format!("{KEY}\n\n"), format!("{KEY}\u{e9}"), format!("\u{feff}{KEY}"), KEY.repeat(400)]
+    [
+        format!("{API_KEY} {API_KEY}"),
+        format!("{API_KEY}\n\n"),
+        format!("{API_KEY}\u{e9}"),
+        format!("\u{feff}{API_KEY}"),
+        API_KEY.repeat(400),
+    ]
 }
 
 fn printed(output: &Output) -> String {
@@ -64,14 +70,14 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
         let file = configured.path().join("gateway.yaml");
         for arguments in [&["check"][..], &["explain", "--tenant", "billing", "--agent", AGENT]] {
             let mut command = binary();
-            command.args(arguments).arg("--config").arg(&file).env("THE_KEY", KEY);
+            command.args(arguments).arg("--config").arg(&file).env("THE_KEY", API_KEY);
             let output = command.stdin(std::fs::File::open(&body).unwrap()).output().unwrap();
             assert!(output.status.success(), "{}", printed(&output));
             assert_clean(arguments[0], &printed(&output));
         }
     }
     let ready = format!("http://{}/readyz?verbose", pair.gateway.admin_address());
-    let output = binary().args(["probe", "--url", &ready]).env("THE_KEY", KEY).output().unwrap();
+    let output = binary().args(["probe", "--url", &ready]).env("THE_KEY", API_KEY).output().unwrap();
     assert!(output.status.success());
     assert_clean("probe", &printed(&output));
 }
@@ -108,7 +114,7 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     // Looking up a name takes a thread, and the runtime panics if the system gives it none. It keeps the one of the first
     // look-up for some seconds.
     start();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while gateway.threads().iter().any(|name| name == "tokio-rt-worker") {
         assert!(Instant::now() < until, "the runtime keeps its thread");
         std::thread::sleep(Duration::from_millis(50));

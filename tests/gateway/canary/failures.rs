@@ -7,7 +7,7 @@ use asteroid_gateway::facts::ErrorCode;
 use serde_json::{Value, json};
 
 use super::{assert_answer_clean, assert_clean, path};
-use crate::harness::{Asteroid, Caller, Configuration, KEY, Program};
+use crate::harness::{API_KEY, Asteroid, Caller, Configuration, Program};
 
 /// Errors that are not brought about here, and why.
 const NOT_DRIVEN: [(ErrorCode, &str); 3] = [
@@ -37,7 +37,7 @@ pub(super) fn assert_all_driven(output: &str) {
 
 /// Those failures that take a gateway of their own; what each has logged.
 pub(super) fn apart() -> String {
-    [without_a_key(), unreachable(), with_a_full_audit(), with_a_full_memory()].concat()
+    [without_a_key(), unreachable_address(), with_a_full_audit(), with_a_full_memory()].concat()
 }
 
 fn run(configuration: Configuration) -> Program {
@@ -63,14 +63,14 @@ fn fail(gateway: Program, key: &str, error: &str) -> String {
 /// The file holds what cannot be a key, and the key in it.
 fn without_a_key() -> String {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), format!("{KEY} {KEY}")).unwrap();
+    std::fs::write(dir.path().join("key"), format!("{API_KEY} {API_KEY}")).unwrap();
     let file = dir.path().join("key");
     fail(run(Configuration::smallest().set("/credentials/main/file", file.to_str().unwrap())), "k", "no-key")
 }
 
 /// Nothing listens there; and who listens there has a certificate that does not verify.
-fn unreachable() -> String {
-    let (refusing, _held) = crate::harness::asteroid::refusing();
+fn unreachable_address() -> String {
+    let (refusing, _held) = crate::harness::asteroid::refused_address();
     let untrusted = Asteroid::start_tls("localhost");
     let each = [Configuration::for_address(refusing), untrusted.configuration().remove("/upstream/ca_file")];
     each.map(|configuration| fail(run(configuration), "k", "unreachable")).concat()
@@ -84,7 +84,7 @@ fn with_a_full_audit() -> String {
 
 fn with_a_full_memory() -> String {
     let asteroid = Asteroid::start();
-    asteroid.always(json!({"then": {"answer": {"status": 500, "body": KEY}}}));
+    asteroid.always(json!({"then": {"answer": {"status": 500, "body": API_KEY}}}));
     let gateway = run(asteroid.configuration().with("idempotency: { memory: 1MiB }"));
     let mut caller = Caller::connect(gateway.address());
     let mut start = |n: u32| {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::harness::KEY;
+use crate::harness::API_KEY;
 
 const STANDARD: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const FOR_URLS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -18,12 +18,12 @@ pub(crate) fn assert_clean(what: &str, output: &str) {
 }
 
 fn forms() -> Vec<String> {
-    let each = |form: &dyn Fn(u8) -> String| KEY.bytes().map(form).collect::<String>();
-    let unusual = |escape: &str| KEY.replace('-', escape);
-    let list = format!("{:?}", KEY.as_bytes());
+    let each = |form: &dyn Fn(u8) -> String| API_KEY.bytes().map(form).collect::<String>();
+    let unusual = |escape: &str| API_KEY.replace('-', escape);
+    let list = format!("{:?}", API_KEY.as_bytes());
     let mut forms = vec![
-        KEY.to_owned(),
-        KEY.to_uppercase(),
+        API_KEY.to_owned(),
+        API_KEY.to_uppercase(),
         list.trim_matches(['[', ']']).to_owned(),
         list.trim_matches(['[', ']']).replace(' ', ""),
         each(&|byte| format!("{byte:02x}")),
@@ -38,7 +38,7 @@ fn forms() -> Vec<String> {
     ];
     forms.extend(["%2D", "%2d", "\\u002d", "\\u002D", "\\-", "&#45;", "&#x2d;"].map(unusual));
     for before in 0..3 {
-        forms.extend([STANDARD, FOR_URLS].map(|digits| base64(KEY.as_bytes(), before, digits)));
+        forms.extend([STANDARD, FOR_URLS].map(|digits| base64(API_KEY.as_bytes(), before, digits)));
     }
     forms
 }
@@ -61,7 +61,7 @@ fn the_search_knows_what_others_make_of_the_key() {
         ("eGFrLWNhbmFyeS01ZjFjOWQ3ZTNiMmE0Njgw", "x"),
         ("eHlhay1jYW5hcnktNWYxYzlkN2UzYjJhNDY4MA==", "xy"),
     ] {
-        assert!(FORMS.iter().any(|form| encoded.contains(form)), "{encoded} is {before}{KEY}");
+        assert!(FORMS.iter().any(|form| encoded.contains(form)), "{encoded} is {before}{API_KEY}");
     }
     for shown in [
         "{\"key\":\"ak-canary-5f1c9d7e3b2a4680\"}",

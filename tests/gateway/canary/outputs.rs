@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{assert_clean, failures, path};
 use crate::harness::configuration::replace_once;
-use crate::harness::{Answer, Asteroid, Caller, Collector, Configuration, KEY, Pair, Program};
+use crate::harness::{API_KEY, Answer, Asteroid, Caller, Collector, Configuration, Pair, Program};
 
 /// What dependencies of programs like this read, and this one does not: none of it makes it say more.
 const ENVIRONMENT: [(&str, &str); 4] =
@@ -87,8 +87,9 @@ body_limit: 4KiB",
 /// Each way to fail at the upstream, with and without a key under which the start is looked up.
 fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
     let answer = |status: u16, headers: Value, body: &str| json!({"status": status, "headers": headers, "body": body});
-    let echo = json!([["Location", format!("http://127.0.0.1:1/?{KEY}")], ["Content-Type", KEY], ["X-Echo", KEY]]);
-    let executed = format!("{{\"executionId\":\"{KEY}\",\"id\":\"{KEY}\"}}");
+    let echo =
+        json!([["Location", format!("http://127.0.0.1:1/?{API_KEY}")], ["Content-Type", API_KEY], ["X-Echo", API_KEY]]);
+    let executed = format!("{{\"executionId\":\"{API_KEY}\",\"id\":\"{API_KEY}\"}}");
     let faults = [
         json!({"method": "POST", "then": "close"}),
         json!({"method": "POST", "then": "reset"}),
@@ -98,8 +99,8 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
         json!({"method": "POST", "then": {"answer": {"status": 500, "headers": [], "body": "oops"}}}),
         json!({"method": "POST", "then": {"answer": {"status": 307, "headers": [["Location", "http://127.0.0.1:1/"]], "body": ""}}}),
         json!({"method": "POST", "then": {"answer": answer(202, echo.clone(), &executed)}}),
-        json!({"method": "POST", "then": {"answer": answer(307, echo.clone(), KEY)}}),
-        json!({"method": "POST", "then": {"answer": answer(500, echo.clone(), KEY)}}),
+        json!({"method": "POST", "then": {"answer": answer(307, echo.clone(), API_KEY)}}),
+        json!({"method": "POST", "then": {"answer": answer(500, echo.clone(), API_KEY)}}),
     ];
     for (n, fault) in faults.into_iter().enumerate() {
         let key = format!("{path}{n}");
@@ -112,14 +113,15 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
             watched.pair.asteroid.clear_faults();
         }
         let listing =
-            json!({"items": [{"id": KEY, "metadata": {"idempotency_digest": [KEY]}}], "total": KEY}).to_string();
+            json!({"items": [{"id": API_KEY, "metadata": {"idempotency_digest": [API_KEY]}}], "total": API_KEY})
+                .to_string();
         for then in [
             json!("close"),
             json!({"answer": answer(200, echo.clone(), &listing)}),
-            json!({"answer": answer(200, echo.clone(), KEY)}),
-            json!({"answer": answer(301, echo.clone(), KEY)}),
-            json!({"answer": answer(403, json!([["Retry-After", KEY]]), KEY)}),
-            json!({"answer": answer(503, json!([["Retry-After", KEY]]), KEY)}),
+            json!({"answer": answer(200, echo.clone(), API_KEY)}),
+            json!({"answer": answer(301, echo.clone(), API_KEY)}),
+            json!({"answer": answer(403, json!([["Retry-After", API_KEY]]), API_KEY)}),
+            json!({"answer": answer(503, json!([["Retry-After", API_KEY]]), API_KEY)}),
         ] {
             watched.pair.asteroid.next(json!({"method": "GET", "then": then}));
             watched.post(path, &keyed, "{}");
@@ -194,9 +196,9 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     let good = watched.configuration.clone();
     for bad in [
         replace_once(&good.to_string(), r#""team":"#, r#""team": ["#),
-        good.clone().main_credential(&format!("{KEY}:")).to_string(),
-        good.clone().credential(KEY, &format!("file: [{KEY}]")).to_string(),
-        good.clone().set("/credentials/main/file", format!("{KEY} {KEY}")).to_string(),
+        good.clone().main_credential(&format!("{API_KEY}:")).to_string(),
+        good.clone().credential(API_KEY, &format!("file: [{API_KEY}]")).to_string(),
+        good.clone().set("/credentials/main/file", format!("{API_KEY} {API_KEY}")).to_string(),
     ] {
         watched.pair.gateway.reload(bad);
         watched.ask_admin();

@@ -6,13 +6,13 @@ use std::time::Instant;
 use asteroid_gateway::event;
 use tempfile::TempDir;
 
-use crate::harness::caller::PATIENCE;
-use crate::harness::gate::{Gate, Point, Substitute, Verdict};
-use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, KEY as API_KEY, Program};
+use crate::harness::caller::TIMEOUT;
+use crate::harness::gate::{Gate, HoldPoint, Substitute, Verdict};
+use crate::harness::{API_KEY, Answer, Asteroid, Caller, Configuration, EXECUTE, Program};
 
 use super::fault::Fault;
 use super::model::{NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
-use super::{BODY, BUDGET, KEY, break_one, http2, limited, runs, said, start};
+use super::{BODY, BUDGET, IDEMPOTENCY_KEY, break_one, http2, limited, runs, said, start};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -29,7 +29,7 @@ pub(super) struct Case {
 }
 
 /// What there was to see.
-pub(super) struct Seen {
+pub(super) struct Observation {
     /// The answer of the call that failed.
     first: Option<Answer>,
     /// The executions when it was over.
@@ -45,17 +45,22 @@ pub(super) struct Seen {
     last: Answer,
 }
 
-impl Seen {
+impl Observation {
     /// Retries until nothing is in flight, and looks at what there is then.
-    pub(super) fn after(first: Option<Answer>, begun: Vec<String>, asteroid: &Asteroid, gateway: &Program) -> Seen {
+    pub(super) fn after(
+        first: Option<Answer>,
+        begun: Vec<String>,
+        asteroid: &Asteroid,
+        gateway: &Program,
+    ) -> Observation {
         let retry = retry(gateway);
-        let again = start(gateway, KEY);
+        let again = start(gateway, IDEMPOTENCY_KEY);
         // Its own: the gateway may be looking for the first start, to see whether it can be found.
         let id = again.header("x-request-id").map(str::to_owned);
         let asked =
             asteroid.requests().iter().filter(|request| request.header("x-request-id") == id.as_deref()).count();
         let runs = runs(asteroid);
-        Seen { first, begun, retry, again, asked, runs, last: start(gateway, "another") }
+        Observation { first, begun, retry, again, asked, runs, last: start(gateway, "another") }
     }
 }
 
@@ -65,7 +70,7 @@ impl Case {
         let seen = if self.http2 { http2::run(self) } else { self.run() };
         let mut differences = Differences(Vec::new());
         self.note_what_is_paid(&seen, &mut differences);
-        let Seen { first, begun, retry, again, asked, runs, last } = seen;
+        let Observation { first, begun, retry, again, asked, runs, last } = seen;
         let promised = expected(self.step, self.fault, self.recovery);
         let said_first = said(first.as_ref());
         if promised.first != NOTHING_OR_202 || !["202", NOTHING].contains(&said_first.as_str()) {
@@ -110,7 +115,7 @@ impl Case {
     }
 
     /// Whatever happened: what a process started, it has counted.
-    fn note_what_is_paid(&self, seen: &Seen, differences: &mut Differences) {
+    fn note_what_is_paid(&self, seen: &Observation, differences: &mut Differences) {
         let of_another_process = if self.fault.ends_the_process() { seen.begun.len() } else { 0 };
         let runs = seen.runs.len() + usize::from(seen.last.status == 202) - of_another_process;
         let left = seen.last.header("ratelimit").and_then(|told| told.split("\"budget\";r=").nth(1)?.split(';').next());
@@ -120,11 +125,11 @@ impl Case {
         }
     }
 
-    fn run(&self) -> Seen {
+    fn run(&self) -> Observation {
         let asteroid = Asteroid::start();
         let before = match self.step {
-            Step::LookUpAgain => Some(Point::Body),
-            Step::LookUpInVain => Some(Point::MidBody),
+            Step::LookUpAgain => Some(HoldPoint::Body),
+            Step::LookUpInVain => Some(HoldPoint::MidBody),
             _ => None,
         };
         let mut gate = Gate::before(&asteroid, before.or(self.point()));
@@ -138,7 +143,7 @@ impl Case {
         let (mut gateway, _keys) = self.start(&asteroid, &upstream);
         if before.is_some() {
             break_one(&mut gate, &gateway);
-            gate.arm(Point::LookUp);
+            gate.arm(HoldPoint::LookUp);
         }
         let first = self.fail(&mut gate, &gateway);
         let begun = runs(&asteroid);
@@ -146,7 +151,7 @@ impl Case {
             gateway.end();
             gateway = self.start(&asteroid, &upstream).0;
         }
-        Seen::after(first, begun, &asteroid, &gateway)
+        Observation::after(first, begun, &asteroid, &gateway)
     }
 
     /// A gateway; with another key, which the upstream takes, too, where one is to be refused.
@@ -207,7 +212,7 @@ impl Case {
         }
         let first = settled.or_else(|| caller.try_answer());
         match self.point() {
-            Some(Point::Refused { .. } | Point::Connecting { .. }) => gate.decide(Verdict::Proceed),
+            Some(HoldPoint::Refused { .. } | HoldPoint::Connecting { .. }) => gate.decide(Verdict::Proceed),
             _ if self.fault == Fault::Stalls => gate.decide(Verdict::Close),
             _ if self.fault == Fault::Late => gate.decide(Verdict::Proceed),
             _ => {}
@@ -219,7 +224,7 @@ impl Case {
     /// next descriptor that the gateway closes is the first one's.
     fn begin(&self, gate: &Gate, gateway: &Program) -> (Caller, Option<Caller>) {
         let mut caller = Caller::connect(gateway.address());
-        let headers = [("Idempotency-Key", KEY), ("X-Request-Id", "first")];
+        let headers = [("Idempotency-Key", IDEMPOTENCY_KEY), ("X-Request-Id", "first")];
         if self.step == Step::BodyRead {
             let length = BODY.len();
             let head = format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n");
@@ -240,7 +245,7 @@ impl Case {
         let is_in_flight = !matches!(self.step, Step::Answered | Step::Settled);
         let other = is_in_flight.then(|| {
             let mut other = Caller::connect(gateway.address());
-            let answer = other.post(EXECUTE, &[("Idempotency-Key", KEY)], BODY.as_bytes());
+            let answer = other.post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes());
             answer.assert_error(409, "idempotency-in-flight", "not_started");
             other
         });
@@ -248,23 +253,23 @@ impl Case {
     }
 
     /// Where the gate holds the call.
-    fn point(&self) -> Option<Point> {
+    fn point(&self) -> Option<HoldPoint> {
         let connecting = |after| match self.fault {
-            Fault::Refuses => Point::Refused { after },
-            _ => Point::Connecting { after },
+            Fault::Refuses => HoldPoint::Refused { after },
+            _ => HoldPoint::Connecting { after },
         };
         match self.step {
             Step::BodyRead => None,
             Step::LookUpConnecting => Some(connecting(0)),
-            Step::LookUp | Step::LookUpAgain | Step::LookUpInVain => Some(Point::LookUp),
-            Step::LookUpMidAnswer => Some(Point::LookUpMidAnswer),
+            Step::LookUp | Step::LookUpAgain | Step::LookUpInVain => Some(HoldPoint::LookUp),
+            Step::LookUpMidAnswer => Some(HoldPoint::LookUpMidAnswer),
             // The first connections are then the look-up's: one for each filter.
             Step::Connecting => Some(connecting(if self.recovery { 2 } else { 0 })),
-            Step::Head => Some(Point::Head),
-            Step::MidBody => Some(Point::MidBody),
-            Step::Started => Some(Point::Body),
-            Step::MidAnswer => Some(Point::MidAnswer),
-            Step::Answered | Step::Settled => Some(Point::Answer),
+            Step::Head => Some(HoldPoint::Head),
+            Step::MidBody => Some(HoldPoint::MidBody),
+            Step::Started => Some(HoldPoint::Body),
+            Step::MidAnswer => Some(HoldPoint::MidAnswer),
+            Step::Answered | Step::Settled => Some(HoldPoint::Answer),
         }
     }
 
@@ -302,9 +307,9 @@ impl Differences {
 
 /// Starts with the key until no call with it is in flight any more.
 fn retry(gateway: &Program) -> Answer {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
-        let answer = start(gateway, KEY);
+        let answer = start(gateway, IDEMPOTENCY_KEY);
         if answer.status != 409 {
             return answer;
         }
@@ -316,7 +321,7 @@ fn retry(gateway: &Program) -> Answer {
 
 /// Waits until the gateway has closed a descriptor.
 pub(super) fn wait_for_fewer_files(gateway: &Program, files: usize) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while gateway.open_files() >= files {
         assert!(Instant::now() < until, "the gateway does not see that a connection has ended");
         std::thread::yield_now();

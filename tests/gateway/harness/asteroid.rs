@@ -13,14 +13,14 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 use super::certificates::Authority;
-use super::{Answer, Caller, Configuration, KEY};
+use super::{API_KEY, Answer, Caller, Configuration};
 
 /// A port of the system's choice.
 const LOOPBACK: &str = "127.0.0.1:0";
 
-/// A running simulator that accepts [`KEY`].
+/// A running simulator that accepts [`API_KEY`].
 pub(crate) struct Asteroid {
     simulator: Arc<Simulator>,
     address: SocketAddr,
@@ -55,7 +55,7 @@ impl Asteroid {
             tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem"), http1_only).unwrap()
         });
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let simulator = Simulator::new(Options { api_keys: vec![KEY.into()], observer: None });
+        let simulator = Simulator::new(Options { api_keys: vec![API_KEY.into()], observer: None });
         let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<Infallible>();
@@ -137,7 +137,7 @@ impl Asteroid {
         let mut caller = self.caller();
         let path = format!("/agents/v2/executions/{id}");
         let host = self.address;
-        caller.send(format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {KEY}\r\n\r\n").as_bytes());
+        caller.send(format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {API_KEY}\r\n\r\n").as_bytes());
         assert_eq!(caller.answer().status, 204);
     }
 
@@ -158,7 +158,7 @@ impl Asteroid {
 
     /// Waits until the other side has closed every connection.
     pub(crate) fn wait_for_no_connection(&self) {
-        let closed = async { tokio::time::timeout(PATIENCE, self.simulator.wait_until_disconnected()).await };
+        let closed = async { tokio::time::timeout(TIMEOUT, self.simulator.wait_until_disconnected()).await };
         self.runtime.block_on(closed).expect("the connections are closed");
     }
 
@@ -173,7 +173,7 @@ impl Asteroid {
 
     /// Waits until this many requests have arrived.
     pub(crate) fn wait_for_requests(&self, count: usize) {
-        let arrived = async { tokio::time::timeout(PATIENCE, self.simulator.wait_for_requests(count)).await };
+        let arrived = async { tokio::time::timeout(TIMEOUT, self.simulator.wait_for_requests(count)).await };
         self.runtime.block_on(arrived).expect("the requests arrive");
     }
 
@@ -185,7 +185,8 @@ impl Asteroid {
     /// Reads something of the API with its key, without the gateway between.
     pub(crate) fn get(&self, path: &str) -> Answer {
         let mut caller = self.caller();
-        caller.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nX-Api-Key: {KEY}\r\n\r\n", self.address).as_bytes());
+        caller
+            .send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nX-Api-Key: {API_KEY}\r\n\r\n", self.address).as_bytes());
         caller.answer()
     }
 
@@ -208,14 +209,14 @@ pub(crate) fn certificates(name: &str) -> TempDir {
 
 /// Returns an address at which every connection is refused. No other process gets its port while the socket is held: a port that
 /// was only free a moment ago can be the next test's upstream.
-pub(crate) fn refusing() -> (SocketAddr, tokio::net::TcpSocket) {
+pub(crate) fn refused_address() -> (SocketAddr, tokio::net::TcpSocket) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     (socket.local_addr().unwrap(), socket)
 }
 
 /// Returns an address whose connections are never answered while the values beside it are held.
-pub(crate) fn unreachable() -> (SocketAddr, Vec<Box<dyn Send>>) {
+pub(crate) fn unreachable_address() -> (SocketAddr, Vec<Box<dyn Send>>) {
     let runtime = Builder::new_current_thread().enable_io().build().unwrap();
     let listener: TcpListener = runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Caller, Program};
 
 /// How often readiness is asked.
-const EVERY: Duration = Duration::from_millis(50);
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Ends with the test's process.
 pub(crate) struct Balancer {
@@ -32,7 +32,7 @@ impl Balancer {
         std::thread::spawn(move || {
             loop {
                 probe(&probed);
-                std::thread::sleep(EVERY);
+                std::thread::sleep(PROBE_INTERVAL);
             }
         });
         std::thread::spawn(move || {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{EXECUTE, json};
 
 /// How long a test waits for anything before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One connection.
 pub(crate) struct Caller {
@@ -78,8 +78,8 @@ impl Caller {
     /// At a Unix socket, if somebody listens there. Its `Host` is a made-up address.
     pub(crate) fn connect_unix(path: &Path) -> std::io::Result<Caller> {
         let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         Ok(Caller { stream: BufReader::new(Box::new(stream)), address: (Ipv4Addr::LOCALHOST, 80).into() })
     }
 
@@ -236,8 +236,8 @@ impl Caller {
 /// Connects with time-outs.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
@@ -250,8 +250,8 @@ pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> std::io::Resu
         socket.connect(address).await?.into_std()
     })?;
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
@@ -274,10 +274,10 @@ impl Answer {
     }
 
     /// Checks that the gateway made this error, that it is whole, and that it says this of the money.
-    pub(crate) fn assert_error(&self, status: u16, slug: &str, outcome: &str) {
+    pub(crate) fn assert_error(&self, status: u16, code: &str, outcome: &str) {
         let problem = self.json();
         assert_eq!(self.status, status, "{problem}");
-        assert_eq!(problem["type"], format!("urn:asteroid-gateway:error:{slug}"), "{problem}");
+        assert_eq!(problem["type"], format!("urn:asteroid-gateway:error:{code}"), "{problem}");
         assert_eq!(problem["outcome"], outcome, "{problem}");
         assert_eq!((&problem["code"], &problem["status"]), (&status.into(), &status.into()), "{problem}");
         assert_eq!(problem["message"], problem["detail"], "{problem}");

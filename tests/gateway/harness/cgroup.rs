@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
 /// Where both versions of the hierarchy are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 
 /// Groups that were made by this process, so that each has a name of its own.
-static MADE: AtomicU32 = AtomicU32::new(0);
+static GROUP_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A group with a limit of memory. Dropped after its processes have ended, it is removed.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl MemoryGroup {
         let first = Path::new(ROOT).join("memory");
         let is_second = !first.join("memory.limit_in_bytes").exists();
         let parent = if is_second { PathBuf::from(ROOT) } else { first };
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let number = GROUP_COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = parent.join(format!("asteroid-gateway-test-{}-{number}", std::process::id()));
         let group = MemoryGroup { directory, is_second };
         let reason = "this test needs to make control groups: run it as root where their hierarchy can be written to";
@@ -69,7 +69,7 @@ impl MemoryGroup {
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
         // A process that has just been killed is in it for a moment more.
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while std::fs::remove_dir(&self.directory).is_err() && self.directory.exists() && Instant::now() < until {
             std::thread::yield_now();
         }

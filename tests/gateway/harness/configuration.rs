@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::{KEY, json as parse};
+use super::{API_KEY, json as parse};
 
 /// A configuration before a gateway reads it.
 ///
@@ -174,7 +174,7 @@ pub(crate) fn configure(dir: &Path, configuration: impl Display) -> PathBuf {
 /// Makes a directory with a configuration as `gateway.yaml` and the API key as `key`.
 pub(crate) fn directory(configuration: impl Display) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
+    std::fs::write(dir.path().join("key"), format!("{API_KEY}\n")).unwrap();
     configure(dir.path(), configuration);
     dir
 }
@@ -252,7 +252,7 @@ fn a_configuration_is_written_for_its_directory() {
     let key = dir.path().join("key");
     let written = std::fs::read_to_string(dir.path().join("gateway.yaml")).unwrap();
     assert_eq!(parse(written.as_bytes())["credentials"]["main"]["file"], key.to_str().unwrap());
-    assert_eq!(std::fs::read_to_string(key).unwrap().trim(), KEY);
+    assert_eq!(std::fs::read_to_string(key).unwrap().trim(), API_KEY);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::network::Network;
-use super::program::{Ended, Program};
+use super::program::{ExitedProgram, Program};
 
 /// As whom the image runs.
 pub(crate) const USER: u32 = 65532;
@@ -148,7 +148,7 @@ impl Container<'_> {
     }
 
     /// SIGTERM, and what there is to see of the end.
-    pub(crate) fn stop(self) -> Ended {
+    pub(crate) fn stop(self) -> ExitedProgram {
         self.signal("TERM");
         self.program.end()
     }

@@ -19,7 +19,7 @@ pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// One connection.
-pub(crate) struct Frames<S>(S);
+pub(crate) struct FrameConnection<S>(S);
 
 /// A frame that came.
 #[derive(Debug)]
@@ -62,13 +62,13 @@ pub(crate) fn start() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-impl<S: Read + Write> Frames<S> {
-    pub(crate) fn new(stream: S) -> Frames<S> {
-        Frames(stream)
+impl<S: Read + Write> FrameConnection<S> {
+    pub(crate) fn new(stream: S) -> FrameConnection<S> {
+        FrameConnection(stream)
     }
 
     /// Sends the preface and empty settings.
-    pub(crate) fn begin(mut self) -> Frames<S> {
+    pub(crate) fn begin(mut self) -> FrameConnection<S> {
         self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
         self
     }
@@ -94,24 +94,24 @@ impl<S: Read + Write> Frames<S> {
     }
 
     /// How a stream ends: the code of its reset, or that it is answered.
-    pub(crate) fn outcome(&mut self, stream: u32) -> Outcome {
+    pub(crate) fn outcome(&mut self, stream: u32) -> StreamEnd {
         while let Some(frame) = self.next() {
             match frame.kind {
                 RST_STREAM if frame.stream == stream => {
-                    return Outcome::Reset(u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
+                    return StreamEnd::Reset(u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
                 }
-                GOAWAY => return Outcome::Goaway(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap())),
-                HEADERS if frame.stream == stream => return Outcome::Answered(frame.payload[0]),
+                GOAWAY => return StreamEnd::Goaway(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap())),
+                HEADERS if frame.stream == stream => return StreamEnd::Answered(frame.payload[0]),
                 _ => {}
             }
         }
-        Outcome::Closed
+        StreamEnd::Closed
     }
 }
 
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum StreamEnd {
     Reset(u32),
     Goaway(u32),
     /// With the first byte of its headers, which is the index of a common status.

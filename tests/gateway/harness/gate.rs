@@ -9,15 +9,15 @@ use std::time::Instant;
 use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
 
-use super::caller::{PATIENCE, connect};
+use super::caller::{TIMEOUT, connect};
 use super::{Asteroid, Configuration};
 
 /// How many connections may wait to be accepted.
-const PLACES: u32 = 64;
+const BACKLOG: u32 = 64;
 
 /// Where something is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Point {
+pub(crate) enum HoldPoint {
     /// Nobody listens before the verdict: connections are refused, and nothing is held.
     Refused {
         /// How many connections are made before.
@@ -85,7 +85,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    point: Option<Point>,
+    point: Option<HoldPoint>,
     /// Whether the exchange that is to be held has begun; all others pass.
     begun: bool,
     held: bool,
@@ -106,27 +106,27 @@ struct State {
 
 impl Gate {
     /// A gate that holds the first exchange or connection that comes to this point.
-    pub(crate) fn before(asteroid: &Asteroid, point: Option<Point>) -> Gate {
+    pub(crate) fn before(asteroid: &Asteroid, point: Option<HoldPoint>) -> Gate {
         let now = bind(None);
         let address = now.local_addr().unwrap();
         let upstream = asteroid.authority().parse().unwrap();
         let state = Mutex::new(State { point, ..State::default() });
         let shared = Arc::new(Shared { address, upstream, state, changed: Condvar::new() });
         let later = match point {
-            Some(Point::Refused { after: 0 }) => Some(now),
-            Some(Point::Refused { .. }) => {
+            Some(HoldPoint::Refused { after: 0 }) => Some(now),
+            Some(HoldPoint::Refused { .. }) => {
                 // Bound before the other is listened on, so that the port stays when that one is closed.
                 let later = bind(Some(address));
-                shared.listen(now, PLACES);
+                shared.listen(now, BACKLOG);
                 Some(later)
             }
-            Some(Point::Connecting { .. }) => {
+            Some(HoldPoint::Connecting { .. }) => {
                 // The queue has room for one more than it is said to.
                 shared.listen(now, 0);
                 None
             }
             _ => {
-                shared.listen(now, PLACES);
+                shared.listen(now, BACKLOG);
                 None
             }
         };
@@ -134,7 +134,7 @@ impl Gate {
     }
 
     /// Holds another exchange, now that there is a verdict on the one before.
-    pub(crate) fn arm(&self, point: Point) {
+    pub(crate) fn arm(&self, point: HoldPoint) {
         *self.shared.lock() = State { point: Some(point), ..State::default() };
     }
 
@@ -157,8 +157,8 @@ impl Gate {
     pub(crate) fn wait_until_held(&self) {
         let point = self.shared.lock().point;
         match point {
-            None | Some(Point::Refused { .. }) => {}
-            Some(Point::Connecting { .. }) => wait_for_unanswered_connection(self.shared.address),
+            None | Some(HoldPoint::Refused { .. }) => {}
+            Some(HoldPoint::Connecting { .. }) => wait_for_unanswered_connection(self.shared.address),
             Some(_) => assert!(self.shared.wait_until(|state| state.held).held, "nothing came to be held"),
         }
     }
@@ -174,7 +174,7 @@ impl Gate {
             assert!(self.shared.wait_until(|state| state.opened).opened, "the queue is not read");
         }
         if let Some(socket) = self.later.take() {
-            self.shared.listen(socket, PLACES);
+            self.shared.listen(socket, BACKLOG);
         }
     }
 }
@@ -199,7 +199,7 @@ impl Shared {
 
     /// Waits for this, or until it has taken too long.
     fn wait_until(&self, reached: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        self.changed.wait_timeout_while(self.lock(), PATIENCE, |state| !reached(state)).unwrap().0
+        self.changed.wait_timeout_while(self.lock(), TIMEOUT, |state| !reached(state)).unwrap().0
     }
 
     /// Waits for the verdict, or for the end of the gate.
@@ -207,12 +207,12 @@ impl Shared {
         self.wait_until(|state| state.verdict.is_some() || state.ended).verdict
     }
 
-    fn listen(self: &Arc<Self>, socket: TcpSocket, places: u32) {
+    fn listen(self: &Arc<Self>, socket: TcpSocket, backlog: u32) {
         let runtime = Builder::new_current_thread().enable_io().build().unwrap();
-        let listener = runtime.block_on(async { socket.listen(places).unwrap().into_std().unwrap() });
+        let listener = runtime.block_on(async { socket.listen(backlog).unwrap().into_std().unwrap() });
         listener.set_nonblocking(false).unwrap();
         let point = self.lock().point;
-        if point == Some(Point::Connecting { after: 0 }) {
+        if point == Some(HoldPoint::Connecting { after: 0 }) {
             self.fill();
         }
         let shared = Arc::clone(self);
@@ -229,7 +229,7 @@ impl Shared {
     fn held_after(&self) -> Option<usize> {
         let state = self.lock();
         match state.point.filter(|_| state.verdict.is_none())? {
-            Point::Refused { after } | Point::Connecting { after } => Some(after),
+            HoldPoint::Refused { after } | HoldPoint::Connecting { after } => Some(after),
             _ => None,
         }
     }
@@ -254,12 +254,12 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
         let relaying = relay::task(shared, stream, closes);
         let point = shared.lock().point;
         match point {
-            Some(Point::Refused { .. }) if last => {
+            Some(HoldPoint::Refused { .. }) if last => {
                 drop(listener);
                 std::thread::spawn(relaying);
                 return;
             }
-            Some(Point::Connecting { .. }) if last => shared.fill(),
+            Some(HoldPoint::Connecting { .. }) if last => shared.fill(),
             _ => {}
         }
         std::thread::spawn(relaying);
@@ -278,7 +278,7 @@ fn bind(address: Option<SocketAddr>) -> TcpSocket {
 fn wait_for_unanswered_connection(address: SocketAddr) {
     // The remote address as 127.0.0.1 is written there, and the state SYN_SENT.
     let asking = format!(" 0100007F:{:04X} 02 ", address.port());
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&asking) {
         assert!(Instant::now() < until, "nobody connects");
         std::thread::yield_now();

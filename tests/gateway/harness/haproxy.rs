@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::Program;
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
-/// A gateway gets nothing more after two checks that fail: after [`BLIND`] at most, if the machine has the time.
+/// A gateway gets nothing more after two checks that fail: after [`DETECTION_TIME`] at most, if the machine has the time.
 const CHECK: &str = "inter 100ms fall 2 rise 1";
 
 /// How long it may go on sending to a gateway that is not ready.
-pub(crate) const BLIND: Duration = Duration::from_millis(200);
+pub(crate) const DETECTION_TIME: Duration = Duration::from_millis(200);
 
 /// A running haproxy, ended when it is dropped.
 pub(crate) struct Haproxy {
@@ -54,7 +54,7 @@ impl Haproxy {
         let haproxy = Haproxy { address, child, control, _dir: dir };
         let begun = Instant::now();
         while UnixStream::connect(&haproxy.control).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "haproxy does not start: {}", std::fs::read_to_string(&log).unwrap());
+            assert!(begun.elapsed() < TIMEOUT, "haproxy does not start: {}", std::fs::read_to_string(&log).unwrap());
             std::thread::sleep(Duration::from_millis(10));
         }
         haproxy
@@ -85,7 +85,7 @@ impl Haproxy {
             if state(&row) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{row:?}");
+            assert!(begun.elapsed() < TIMEOUT, "{row:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -102,7 +102,7 @@ impl Haproxy {
 
     fn command(&self, line: &str) -> String {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(format!("{line}\n").as_bytes()).unwrap();
         let mut said = String::new();
         stream.read_to_string(&mut said).unwrap();

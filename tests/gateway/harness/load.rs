@@ -7,7 +7,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Caller;
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
 /// Counts what callers got, and tells them to go on.
 #[derive(Default)]
@@ -19,10 +19,10 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn wait_for(&self, more: usize) {
         let until = self.answered.load(Ordering::Relaxed) + more;
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.answered.load(Ordering::Relaxed) < until {
             // Callers that failed answer nothing more.
-            assert!(Instant::now() < patience, "the callers are not answered any more");
+            assert!(Instant::now() < deadline, "the callers are not answered any more");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -36,7 +36,7 @@ impl Load {
         let load = Arc::clone(self);
         scope.spawn(move || {
             // Where one fails, the others end too.
-            let _end = End(&load);
+            let _end = StopGuard(&load);
             while !load.enough.load(Ordering::Relaxed) {
                 call();
                 load.answered.fetch_add(1, Ordering::Relaxed);
@@ -46,9 +46,9 @@ impl Load {
 }
 
 /// Tells everybody that it is enough.
-pub(crate) struct End<'a>(pub(crate) &'a Load);
+pub(crate) struct StopGuard<'a>(pub(crate) &'a Load);
 
-impl Drop for End<'_> {
+impl Drop for StopGuard<'_> {
     fn drop(&mut self) {
         self.0.enough.store(true, Ordering::Relaxed);
     }

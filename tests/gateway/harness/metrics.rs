@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Instant;
 
 use super::Program;
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
 /// Every sample of one look.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Program {
             if seen == *expected {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{seen:?} did not become {expected:?}");
+            assert!(begun.elapsed() < TIMEOUT, "{seen:?} did not become {expected:?}");
         }
     }
 }

@@ -10,15 +10,15 @@ const A: [u8; 2] = [0, 1];
 const HEAD: usize = 12;
 
 /// Ends with the test's process.
-pub(crate) struct Names {
+pub(crate) struct NameServer {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Names {
+impl NameServer {
     /// Serves where this listens; the name that is known has this address.
-    pub(crate) fn serve(socket: UdpSocket, known: &'static str, address: Ipv4Addr) -> Names {
+    pub(crate) fn serve(socket: UdpSocket, known: &'static str, address: Ipv4Addr) -> NameServer {
         let asked = Arc::<Mutex<Vec<String>>>::default();
-        let names = Names { asked: Arc::clone(&asked) };
+        let names = NameServer { asked: Arc::clone(&asked) };
         std::thread::spawn(move || {
             let mut message = [0; 512];
             loop {

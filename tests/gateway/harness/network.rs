@@ -12,11 +12,11 @@ use super::program::is_root;
 /// Holds the namespaces until its standard input ends, which it does with the test. It is the first process of its process
 /// namespace: whatever was started there ends with it, and what nobody waits for is not kept, since it ignores CHLD. Of
 /// cgroups, crun understands the second version alone.
-const HOLD: &str = "ip link set lo up && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && echo held \
+const HOLDER_SCRIPT: &str = "ip link set lo up && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && echo held \
                     && exec env --ignore-signal=CHLD cat";
 
 /// How long a program may run, in seconds.
-const LONGEST: &str = "120";
+const MAX_RUN_SECONDS: &str = "120";
 
 /// Network, process and mount namespaces.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Network {
     pub(crate) fn new() -> Network {
         assert!(is_root(), "containers and their networks are made by root alone: run the tests as root");
         let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD])
+            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLDER_SCRIPT])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -55,7 +55,7 @@ impl Network {
     }
 
     /// Does something in this network: sockets that are made meanwhile, and processes, stay there.
-    pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn run_inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let namespace = File::open(format!("/proc/{}/ns/net", self.first)).unwrap();
@@ -70,7 +70,7 @@ impl Network {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--net", "--mount", "--pid", "--target"]).arg(self.first.to_string());
-        command.args(["timeout", "--signal=KILL", LONGEST, program]);
+        command.args(["timeout", "--signal=KILL", MAX_RUN_SECONDS, program]);
         command
     }
 }
@@ -84,6 +84,6 @@ impl Drop for Network {
 
 fn ip(network: &Network, arguments: &[&str]) {
     // Only the network is entered: processes are named by their ids out here.
-    let output = network.within(|| Command::new("ip").args(arguments).output().unwrap());
+    let output = network.run_inside(|| Command::new("ip").args(arguments).output().unwrap());
     assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

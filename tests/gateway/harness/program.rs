@@ -12,7 +12,7 @@ use asteroid_gateway::event;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 use super::configuration::{configure, directory};
 use super::{Answer, Caller};
 
@@ -45,7 +45,7 @@ struct Lines {
 }
 
 /// A program that has ended.
-pub(crate) struct Ended {
+pub(crate) struct ExitedProgram {
     pub(crate) status: ExitStatus,
     /// Standard output and standard error.
     pub(crate) output: String,
@@ -168,7 +168,7 @@ impl Program {
     /// Waits until something is printed in which `find` finds something.
     pub(crate) fn wait_for<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let text = self.lines.text.lock().unwrap();
-        let waited = self.lines.more.wait_timeout_while(text, PATIENCE, |text| find(text).is_none()).unwrap();
+        let waited = self.lines.more.wait_timeout_while(text, TIMEOUT, |text| find(text).is_none()).unwrap();
         find(&waited.0).unwrap_or_else(|| panic!("what was waited for was not printed:\n{}", *waited.0))
     }
 
@@ -227,22 +227,22 @@ impl Program {
     }
 
     /// Sends SIGTERM, and waits for the end.
-    pub(crate) fn stop(self) -> Ended {
+    pub(crate) fn stop(self) -> ExitedProgram {
         self.signal("TERM");
         self.end()
     }
 
     /// Waits for the end. If it does not come, the runner ends the test: `.config/nextest.toml` says when.
-    pub(crate) fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> ExitedProgram {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
-        Ended { status, output: self.output() }
+        ExitedProgram { status, output: self.output() }
     }
 }
 
-impl Ended {
+impl ExitedProgram {
     /// The events with this code.
     pub(crate) fn events(&self, code: &str) -> Vec<Value> {
         events(&self.output, &[code])

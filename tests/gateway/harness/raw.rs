@@ -8,16 +8,16 @@ use std::time::Duration;
 
 /// What its first request meets. Every other is answered with its own id, on whichever connection it comes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct First {
+pub(crate) struct FirstExchange {
     /// The body is left unread.
     pub(crate) early: bool,
     pub(crate) answer: Vec<u8>,
-    pub(crate) then: Then,
+    pub(crate) then: AfterAnswer,
 }
 
 /// What follows the first answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) enum Then {
+pub(crate) enum AfterAnswer {
     /// The next request is read.
     #[default]
     Keep,
@@ -28,14 +28,14 @@ pub(crate) enum Then {
 }
 
 /// A running upstream.
-pub(crate) struct Raw {
+pub(crate) struct RawUpstream {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     first: Arc<Mutex<Option<TcpStream>>>,
 }
 
-impl Raw {
-    pub(crate) fn start(first: First) -> Raw {
+impl RawUpstream {
+    pub(crate) fn start(first: FirstExchange) -> RawUpstream {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         // So that a body which is not read is not swallowed by the system either.
         socket.set_recv_buffer_size(64 * 1024).unwrap();
@@ -44,7 +44,7 @@ impl Raw {
         let listener = runtime.block_on(async { socket.listen(64).unwrap().into_std().unwrap() });
         listener.set_nonblocking(false).unwrap();
         let address = listener.local_addr().unwrap();
-        let raw = Raw { address, connections: Arc::default(), first: Arc::default() };
+        let raw = RawUpstream { address, connections: Arc::default(), first: Arc::default() };
         let (connections, kept) = (Arc::clone(&raw.connections), Arc::clone(&raw.first));
         std::thread::spawn(move || accept(&listener, &first, &connections, &kept));
         raw
@@ -69,12 +69,12 @@ impl Raw {
     }
 }
 
-fn accept(listener: &TcpListener, first: &First, connections: &AtomicUsize, kept: &Mutex<Option<TcpStream>>) {
+fn accept(listener: &TcpListener, first: &FirstExchange, connections: &AtomicUsize, kept: &Mutex<Option<TcpStream>>) {
     for stream in listener.incoming() {
         let stream = stream.unwrap();
         let first = (connections.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
         // A further handle on a socket would keep it from being closed.
-        if first.as_ref().is_some_and(|first| matches!(first.then, Then::Keep)) {
+        if first.as_ref().is_some_and(|first| matches!(first.then, AfterAnswer::Keep)) {
             *kept.lock().unwrap() = Some(stream.try_clone().unwrap());
         }
         // The other side may end a connection when it likes.
@@ -82,7 +82,7 @@ fn accept(listener: &TcpListener, first: &First, connections: &AtomicUsize, kept
     }
 }
 
-fn serve(stream: &TcpStream, mut first: Option<First>) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, mut first: Option<FirstExchange>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     loop {
@@ -104,26 +104,26 @@ fn serve(stream: &TcpStream, mut first: Option<First>) -> std::io::Result<()> {
                 _ => {}
             }
         }
-        let First { early, answer, then } =
-            first.take().unwrap_or_else(|| First { answer: own(&id), ..First::default() });
+        let FirstExchange { early, answer, then } =
+            first.take().unwrap_or_else(|| FirstExchange { answer: own(&id), ..FirstExchange::default() });
         if !early {
             reader.read_exact(&mut vec![0; length])?;
         }
         match then {
-            Then::Drip => {
+            AfterAnswer::Drip => {
                 for byte in answer.iter().cycle() {
                     writer.write_all(&[*byte])?;
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            Then::Keep | Then::Close | Then::Reset => writer.write_all(&answer)?,
+            AfterAnswer::Keep | AfterAnswer::Close | AfterAnswer::Reset => writer.write_all(&answer)?,
         }
         match then {
-            Then::Close => return stream.shutdown(std::net::Shutdown::Both),
-            Then::Reset => return reset(stream),
+            AfterAnswer::Close => return stream.shutdown(std::net::Shutdown::Both),
+            AfterAnswer::Reset => return reset(stream),
             // Nothing is read before the test ends.
-            Then::Keep if early => std::thread::sleep(super::caller::PATIENCE),
-            Then::Keep | Then::Drip => {}
+            AfterAnswer::Keep if early => std::thread::sleep(super::caller::TIMEOUT),
+            AfterAnswer::Keep | AfterAnswer::Drip => {}
         }
     }
 }

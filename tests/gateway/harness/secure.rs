@@ -17,29 +17,29 @@ use tokio_rustls::TlsConnector;
 
 use super::caller::{connect, encrypt};
 use super::certificates::Authority;
-use super::frames::Frames;
+use super::frames::FrameConnection;
 use super::{Asteroid, Caller, EXECUTE, Program};
 
 /// A gateway as `localhost` over TLS, in front of a simulated Asteroid.
-pub(crate) struct Secure {
+pub(crate) struct TlsPair {
     pub(crate) asteroid: Asteroid,
     pub(crate) gateway: Program,
     pub(crate) authority: Authority,
     certificates: TempDir,
 }
 
-impl Secure {
-    pub(crate) fn start() -> Secure {
-        Secure::with("")
+impl TlsPair {
+    pub(crate) fn start() -> TlsPair {
+        TlsPair::with("")
     }
 
     /// Starts a gateway with further sections of the configuration.
-    pub(crate) fn with(sections: &str) -> Secure {
+    pub(crate) fn with(sections: &str) -> TlsPair {
         let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
         authority.write("localhost", certificates.path());
         let asteroid = Asteroid::start();
         let gateway = Program::run(asteroid.configuration().with(sections).tls(certificates.path()));
-        Secure { asteroid, gateway, authority, certificates }
+        TlsPair { asteroid, gateway, authority, certificates }
     }
 
     /// Returns the directory of `cert.pem` and `key.pem`.
@@ -53,8 +53,8 @@ impl Secure {
     }
 
     /// Connects a caller that speaks HTTP/2 frame by frame.
-    pub(crate) fn frames(&self) -> Frames<StreamOwned<ClientConnection, TcpStream>> {
-        Frames::new(encrypt(connect(self.gateway.address()), self.authority.client(b"h2")))
+    pub(crate) fn frames(&self) -> FrameConnection<StreamOwned<ClientConnection, TcpStream>> {
+        FrameConnection::new(encrypt(connect(self.gateway.address()), self.authority.client(b"h2")))
     }
 
     /// Returns the certificate that a new connection gets.
@@ -117,7 +117,7 @@ impl Http2 {
                 tokio::task::yield_now().await
             }
         };
-        self.runtime.block_on(async { tokio::time::timeout(super::caller::PATIENCE, closed).await }).unwrap();
+        self.runtime.block_on(async { tokio::time::timeout(super::caller::TIMEOUT, closed).await }).unwrap();
     }
 }
 

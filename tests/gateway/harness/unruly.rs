@@ -33,12 +33,12 @@ pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// What happens to a request once it was read to its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Act {
+pub(crate) enum Behaviour {
     /// 202.
     Answer,
     /// 103 and 202.
     AnswerTwice,
-    /// 202 when as many requests have come as there are acts.
+    /// 202 when as many requests have come as there are behaviours.
     AnswerTogether,
     Reset(u32),
     /// An interim answer with this status, and RST_STREAM with this code.
@@ -49,7 +49,7 @@ pub(crate) enum Act {
     GoAwayBelow(u32),
     /// GOAWAY whose last stream is this one, and 202.
     GoAwayAndAnswer,
-    /// GOAWAY whose last stream is this one, and 202 when as many requests have come as there are acts.
+    /// GOAWAY whose last stream is this one, and 202 when as many requests have come as there are behaviours.
     GoAwayAndAnswerTogether,
     /// GOAWAY whose last stream is this one, and the end.
     GoAwayAndClose,
@@ -84,33 +84,33 @@ pub(crate) enum Act {
     Deaf,
 }
 
-impl Act {
+impl Behaviour {
     /// Whether HTTP/2 says that the request was not looked at.
     fn is_refusal(self) -> bool {
-        matches!(self, Act::Reset(REFUSED_STREAM) | Act::GoAwayBelow(_))
+        matches!(self, Behaviour::Reset(REFUSED_STREAM) | Behaviour::GoAwayBelow(_))
     }
 }
 
 /// A running upstream.
-pub(crate) struct Frames {
+pub(crate) struct UnrulyUpstream {
     address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<UpstreamCounts>>,
     certificates: TempDir,
     _stop: oneshot::Sender<Infallible>,
 }
 
 /// What has come so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct UpstreamCounts {
     pub(crate) connections: usize,
     pub(crate) requests: usize,
     /// Requests that were looked at: executions may have been started.
     pub(crate) starts: usize,
 }
 
-impl Frames {
-    /// Does the acts one after another, then answers; `settings` are sent first, or nothing at all.
-    pub(crate) fn start(settings: Option<&'static [u8]>, acts: &'static [Act]) -> Frames {
+impl UnrulyUpstream {
+    /// Does the behaviours one after another, then answers; `settings` are sent first, or nothing at all.
+    pub(crate) fn start(settings: Option<&'static [u8]>, behaviours: &'static [Behaviour]) -> UnrulyUpstream {
         let certificates = certificates("localhost");
         let at = |name: &str| certificates.path().join(name);
         let acceptor = TlsAcceptor::from(tls::server(&at("cert.pem"), &at("key.pem"), false).unwrap());
@@ -118,8 +118,8 @@ impl Frames {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<Infallible>();
-        let seen = Arc::<Mutex<Seen>>::default();
-        let serving = serve(listener, acceptor, settings, acts, Arc::clone(&seen));
+        let seen = Arc::<Mutex<UpstreamCounts>>::default();
+        let serving = serve(listener, acceptor, settings, behaviours, Arc::clone(&seen));
         std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -128,7 +128,7 @@ impl Frames {
                 }
             });
         });
-        Frames { address, seen, certificates, _stop: stop }
+        UnrulyUpstream { address, seen, certificates, _stop: stop }
     }
 
     /// Returns the smallest configuration of a gateway in front of it.
@@ -138,7 +138,7 @@ impl Frames {
             .upstream(&format!("ca_file: '{}'", ca.display()))
     }
 
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> UpstreamCounts {
         *self.seen.lock().unwrap()
     }
 }
@@ -147,10 +147,10 @@ async fn serve(
     listener: TcpListener,
     acceptor: TlsAcceptor,
     settings: Option<&'static [u8]>,
-    acts: &'static [Act],
-    seen: Arc<Mutex<Seen>>,
+    behaviours: &'static [Behaviour],
+    seen: Arc<Mutex<UpstreamCounts>>,
 ) -> Infallible {
-    let together = Arc::new(Barrier::new(acts.len().max(1)));
+    let together = Arc::new(Barrier::new(behaviours.len().max(1)));
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         seen.lock().unwrap().connections += 1;
@@ -158,7 +158,7 @@ async fn serve(
         tokio::spawn(async move {
             let mut peer = Peer { stream: acceptor.accept(stream).await.unwrap(), last: u32::MAX };
             // Ends with the connection, from either side.
-            drop(peer.converse(settings, acts, &seen, &together).await);
+            drop(peer.converse(settings, behaviours, &seen, &together).await);
         });
     }
 }
@@ -173,8 +173,8 @@ impl Peer {
     async fn converse(
         &mut self,
         settings: Option<&[u8]>,
-        acts: &[Act],
-        seen: &Mutex<Seen>,
+        behaviours: &[Behaviour],
+        seen: &Mutex<UpstreamCounts>,
         together: &Barrier,
     ) -> std::io::Result<()> {
         let mut preface = [0; 24];
@@ -193,94 +193,94 @@ impl Peer {
             if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 || stream > self.last {
                 continue;
             }
-            let act = {
+            let behaviour = {
                 let mut seen = seen.lock().unwrap();
-                let act = acts.get(seen.requests).copied().unwrap_or(Act::Answer);
+                let behaviour = behaviours.get(seen.requests).copied().unwrap_or(Behaviour::Answer);
                 seen.requests += 1;
-                seen.starts += usize::from(!act.is_refusal());
-                act
+                seen.starts += usize::from(!behaviour.is_refusal());
+                behaviour
             };
-            match act {
-                Act::Answer => self.answer(stream).await?,
-                Act::AnswerTwice => {
+            match behaviour {
+                Behaviour::Answer => self.answer(stream).await?,
+                Behaviour::AnswerTwice => {
                     self.interim(stream, "103").await?;
                     self.answer(stream).await?;
                 }
-                Act::GoAwayAndAnswerTogether => {
+                Behaviour::GoAwayAndAnswerTogether => {
                     self.go_away(stream, NO_ERROR).await?;
                     together.wait().await;
                     self.answer(stream).await?;
                 }
-                Act::AnswerTogether => {
+                Behaviour::AnswerTogether => {
                     together.wait().await;
                     self.answer(stream).await?;
                 }
-                Act::Reset(code) => self.reset(stream, code).await?,
-                Act::InterimThenReset(status, code) => {
+                Behaviour::Reset(code) => self.reset(stream, code).await?,
+                Behaviour::InterimThenReset(status, code) => {
                     self.interim(stream, status).await?;
                     self.reset(stream, code).await?;
                 }
-                Act::InterimThenGoAwayBelow(status) => {
+                Behaviour::InterimThenGoAwayBelow(status) => {
                     self.interim(stream, status).await?;
                     self.go_away(stream.saturating_sub(2), NO_ERROR).await?;
                 }
-                Act::GoAwayBelow(code) => self.go_away(stream.saturating_sub(2), code).await?,
-                Act::GoAwayAndAnswer => {
+                Behaviour::GoAwayBelow(code) => self.go_away(stream.saturating_sub(2), code).await?,
+                Behaviour::GoAwayAndAnswer => {
                     self.go_away(stream, NO_ERROR).await?;
                     self.answer(stream).await?;
                 }
-                Act::GoAwayAndClose => return self.go_away(stream, NO_ERROR).await,
-                Act::GoAwaySaying(text) => return self.say(stream, text.as_bytes()).await,
-                Act::Close => return Ok(()),
-                Act::HeadThen(code) => {
+                Behaviour::GoAwayAndClose => return self.go_away(stream, NO_ERROR).await,
+                Behaviour::GoAwaySaying(text) => return self.say(stream, text.as_bytes()).await,
+                Behaviour::Close => return Ok(()),
+                Behaviour::HeadThen(code) => {
                     self.head(stream).await?;
                     match code {
                         Some(code) => self.reset(stream, code).await?,
                         None => return Ok(()),
                     }
                 }
-                Act::HalfThen(code) => {
+                Behaviour::HalfThen(code) => {
                     self.head(stream).await?;
                     self.frame(DATA, 0, stream, b"{").await?;
                     self.reset(stream, code).await?;
                 }
-                Act::Half => {
+                Behaviour::Half => {
                     self.head(stream).await?;
                     self.frame(DATA, END_STREAM, stream, b"{").await?;
                 }
-                Act::Parts(parts) => {
+                Behaviour::Parts(parts) => {
                     self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202").await?;
                     for part in parts {
                         self.frame(DATA, 0, stream, part).await?;
                     }
                     self.frame(DATA, END_STREAM, stream, b"").await?;
                 }
-                Act::OpenThen(code) => {
+                Behaviour::OpenThen(code) => {
                     self.open(stream).await?;
                     self.reset(stream, code).await?;
                 }
-                Act::OpenThenSilence => self.open(stream).await?,
-                Act::OpenThenGoAway => {
+                Behaviour::OpenThenSilence => self.open(stream).await?,
+                Behaviour::OpenThenGoAway => {
                     self.open(stream).await?;
                     self.go_away(stream.saturating_sub(2), NO_ERROR).await?;
                 }
-                Act::LongThen(code) => {
+                Behaviour::LongThen(code) => {
                     self.open(stream).await?;
                     for _ in 0..6 {
                         self.frame(DATA, 0, stream, &[b' '; 16_000]).await?;
                     }
                     self.reset(stream, code).await?;
                 }
-                Act::AnswerThenReset(code) => {
+                Behaviour::AnswerThenReset(code) => {
                     self.answer(stream).await?;
                     self.reset(stream, code).await?;
                 }
-                Act::Interim => loop {
+                Behaviour::Interim => loop {
                     self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03103").await?;
                 },
-                Act::Deaf => std::future::pending().await,
-                Act::Garbage => self.frame(DATA, 0, 0, b"garbage").await?,
-                Act::Silence => {}
+                Behaviour::Deaf => std::future::pending().await,
+                Behaviour::Garbage => self.frame(DATA, 0, 0, b"garbage").await?,
+                Behaviour::Silence => {}
             }
         }
     }

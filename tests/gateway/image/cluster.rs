@@ -10,9 +10,9 @@ use serde_json::Value;
 use asteroid_gateway::simulator::SimulatedExecution;
 
 use crate::harness::container::{Container, Pod, Volume};
-use crate::harness::names::Names;
+use crate::harness::names::NameServer;
 use crate::harness::network::Network;
-use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, KEY};
+use crate::harness::{AGENT, API_KEY, Answer, Asteroid, Caller, EXECUTE};
 
 /// What the manifests configure beside one service.
 pub(super) const SIDECAR: &str = "deploy/kustomize/examples/sidecar/gateway.yaml";
@@ -49,7 +49,7 @@ with sdk.ApiClient(sdk.Configuration(host=host)) as client:
 pub(super) struct Cluster {
     pod: Network,
     world: Network,
-    names: Names,
+    names: NameServer,
     asteroid: Asteroid,
     configuration: Volume,
     secret: Volume,
@@ -68,19 +68,19 @@ impl Cluster {
     pub(super) fn without_its_authority() -> Cluster {
         let (pod, world) = (Network::new(), Network::new());
         pod.join("10.77.0.2/24", &world, "10.77.0.1/24");
-        let (asteroid, socket) = world.within(|| {
+        let (asteroid, socket) = world.run_inside(|| {
             let ip = world.command("ip").args(["address", "add", "10.77.0.53/24", "dev", "eth0"]).status().unwrap();
             assert!(ip.success());
             (Asteroid::start_tls_at("10.77.0.1:443", NAME), UdpSocket::bind("10.77.0.53:53").unwrap())
         });
-        let names = Names::serve(socket, NAME, Ipv4Addr::new(10, 77, 0, 1));
+        let names = NameServer::serve(socket, NAME, Ipv4Addr::new(10, 77, 0, 1));
         Cluster {
             pod,
             world,
             names,
             asteroid,
             configuration: Volume::new(&[("gateway.yaml", "")]),
-            secret: Volume::new(&[("api-key", KEY)]),
+            secret: Volume::new(&[("api-key", API_KEY)]),
             authority: None,
         }
     }
@@ -140,12 +140,12 @@ impl Cluster {
 
     /// A start, from another container of the pod.
     pub(super) fn execute_beside(&self, _running: &Container<'_>) -> Answer {
-        self.pod.within(|| Caller::connect("127.0.0.1:8080".parse().unwrap())).execute("{}")
+        self.pod.run_inside(|| Caller::connect("127.0.0.1:8080".parse().unwrap())).execute("{}")
     }
 
     /// A caller outside the pod.
     pub(super) fn caller(&self, port: u16) -> Caller {
-        self.world.within(|| Caller::connect(format!("{POD}:{port}").parse().unwrap()))
+        self.world.run_inside(|| Caller::connect(format!("{POD}:{port}").parse().unwrap()))
     }
 
     /// What the admin listener says to a kubelet or to Prometheus.
@@ -176,7 +176,7 @@ impl Cluster {
         for version in ["1.7.257", "1.9.167"] {
             let mut command = Command::new(format!("{sdks}/sdk-{version}/bin/python"));
             command.args(["-c", SDK, &format!("http://{host}:8080"), AGENT, TENANT]);
-            let output = from.within(|| command.output().unwrap());
+            let output = from.run_inside(|| command.output().unwrap());
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let execution = self.asteroid.executions().pop().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), execution.id, "{version}");

@@ -150,7 +150,7 @@ fn the_body_of_a_start_without_its_tag_is_not_compared() {
     let digest = started["idempotency_digest"].clone();
     pair.asteroid.delete(&pair.asteroid.executions()[0].id);
     let older = json!({"metadata": {"idempotency_digest": digest}}).to_string();
-    let key = ("X-Api-Key", crate::harness::KEY);
+    let key = ("X-Api-Key", crate::harness::API_KEY);
     assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], older.as_bytes()).status, 202);
     let pair = replaced(pair);
     for body in ["{ }", "{}"] {

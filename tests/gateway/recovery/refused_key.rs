@@ -12,7 +12,7 @@ fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
     let before = dir.path().join("before");
     std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
     let asteroid = Asteroid::start();
-    asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::KEY]);
+    asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::API_KEY]);
     asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     let configuration = asteroid
         .configuration()

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::harness::haproxy::{BLIND, Haproxy};
+use crate::harness::haproxy::{DETECTION_TIME, Haproxy};
 use crate::harness::{Answer, EXECUTE, Pair};
 
 /// More starts than this are never made.
@@ -22,7 +22,7 @@ const UNCONNECTED: &str = "retries 3\n    option redispatch 1\n    retry-on conn
 
 /// A drain that is longer than haproxy is blind, by what a busy machine may need.
 fn with_delay() -> String {
-    format!("drain: {{ delay: {}ms }}", (BLIND * 10).as_millis())
+    format!("drain: {{ delay: {}ms }}", (DETECTION_TIME * 10).as_millis())
 }
 
 const WITHOUT_DELAY: &str = "drain: { delay: 0s }";
@@ -76,7 +76,7 @@ fn replace_both(drain: &str, retries: &str) -> (Tally, String) {
     replicas.iter().for_each(|(name, gateway)| haproxy.add(name, gateway));
     let (load, mut took) = (Arc::new(Load::default()), Vec::new());
     std::thread::scope(|scope| {
-        let _end = End(&load);
+        let _end = StopGuard(&load);
         let callers: Vec<_> =
             (0..CALLERS).map(|number| load.of(scope, tally.caller(number, haproxy.address()))).collect();
         for (replica, name) in replicas.iter_mut().zip(["a2", "b2"]) {

@@ -12,7 +12,7 @@ use asteroid_gateway::event;
 use serde_json::json;
 
 use super::{Local, at};
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
 use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, Program};
@@ -37,9 +37,9 @@ while name != "billing.sock":
 "#;
 
 fn wait_until(done: impl Fn() -> bool) {
-    let patience = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !done() {
-        assert!(Instant::now() < patience, "it does not come to pass");
+        assert!(Instant::now() < deadline, "it does not come to pass");
         std::thread::yield_now();
     }
 }
