@@ -1,4 +1,4 @@
-//! A record of every start, whatever becomes of it and of the place where records are kept.
+//! Every start has an audit record, whatever happens to the start and to the file of the records.
 
 mod disk;
 mod end;
@@ -16,10 +16,10 @@ use tempfile::TempDir;
 use crate::harness::caller::TIMEOUT;
 use crate::harness::{AGENT, API_KEY, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
-/// How many records can be on their way, as docs/AUDIT.md says.
+/// The number of records that can wait to be written, as docs/AUDIT.md says.
 const MAX_PENDING_RECORDS: usize = 8192;
 
-/// A gateway with an audit.
+/// A gateway with an audit file.
 struct Audited {
     pair: Pair,
     file: PathBuf,
@@ -31,19 +31,19 @@ impl Audited {
         Audited::with("", "")
     }
 
-    /// With further members of `audit`, and further sections.
+    /// Starts it with further members of `audit`, and further sections.
     fn with(audit: &str, sections: &str) -> Audited {
         Audited::configured(audit, |configuration| configuration.with(sections))
     }
 
-    /// With further members of `audit`, and what becomes of the configuration.
+    /// Starts it with further members of `audit`, and a change of the configuration.
     fn configured(audit: &str, change: impl FnOnce(Configuration) -> Configuration) -> Audited {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("audit.jsonl");
         Audited { pair: Pair::configured(|smallest| change(smallest.with(&to(&file, audit)))), file, _dir: dir }
     }
 
-    /// The records so far.
+    /// Returns the records so far.
     fn records(&self) -> Vec<Value> {
         records_so_far(&self.file)
     }
@@ -53,26 +53,26 @@ impl Audited {
         wait_until(|| self.records().into_iter().find(|record| record["request_id"] == request_id))
     }
 
-    /// A start under this request id and with these headers, and its record.
+    /// Sends a start with this request id and these headers, and returns its record.
     fn recorded(&self, id: &str, headers: &[(&str, &str)], body: &[u8]) -> Value {
         self.pair.caller().post(EXECUTE, &[headers, &[("X-Request-Id", id)]].concat(), body);
         self.record(id)
     }
 }
 
-/// The section of a configuration that keeps records in this file.
+/// Returns the configuration section that writes records to this file.
 fn to(file: &Path, more: &str) -> String {
     format!("audit: {{ file: \"{}\", {more} }}", file.display())
 }
 
-/// The records of a file that is not written any more. Each line is whole.
+/// Returns the records of a file that is no longer written. Every line must be complete.
 fn records(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     assert!(text.is_empty() || text.ends_with('\n'), "a line has no end: {text}");
     parse(&text)
 }
 
-/// The records of a file that is being written, the end of which may not be there yet.
+/// Returns the records of a file that is being written. Its last line may be incomplete.
 fn records_so_far(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     parse(text.rsplit_once('\n').map_or("", |(lines, _)| lines))
@@ -82,7 +82,7 @@ fn parse(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// Looks again and again until there is something.
+/// Polls until `find` returns something.
 fn wait_until<T>(look: impl Fn() -> Option<T>) -> T {
     let end = std::time::Instant::now() + TIMEOUT;
     loop {
@@ -94,13 +94,13 @@ fn wait_until<T>(look: impl Fn() -> Option<T>) -> T {
     }
 }
 
-/// A start that is refused for its body: it costs nothing but a record.
+/// Sends a start that is refused for its body, and so only costs a record.
 fn refused_start(id: usize) -> Vec<u8> {
     let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 2";
     format!("POST {EXECUTE} HTTP/1.1\r\n{head}\r\nX-Request-Id: n{id}\r\n\r\n[]").into_bytes()
 }
 
-/// Sends refused starts until there is room for none; how many were recorded.
+/// Sends refused starts until no audit slot is left, and returns how many were recorded.
 pub(crate) fn fill(mut caller: Caller) -> usize {
     const AT_ONCE: usize = 64;
     for n in (0..3 * MAX_PENDING_RECORDS).step_by(AT_ONCE) {
@@ -109,7 +109,7 @@ pub(crate) fn fill(mut caller: Caller) -> usize {
         for n in n..n + AT_ONCE {
             let answer = caller.answer();
             if answer.status != 400 {
-                // Its body was not read, so it is the connection's last.
+                // Its body was not read, so it is the last request of its connection.
                 answer.assert_error(503, "audit-full", "not_started");
                 return n;
             }
@@ -223,7 +223,7 @@ fn a_caller_who_leaves_has_a_record_of_what_was_started_or_that_nothing_was() {
     pair.asteroid.next(json!({"method": "GET", "then": "stall"}));
     caller.send_post(EXECUTE, &[("X-Request-Id", "early"), ("Idempotency-Key", "k")], b"{}");
     pair.asteroid.wait_for_requests(1);
-    // Closed without a reset, it might still read.
+    // After a close without a reset, the caller might still read.
     caller.reset();
     let early = audited.record("early");
     assert_eq!((&early["decision"], &early["outcome"]), (&json!("left"), &json!("not_started")));

@@ -1,4 +1,4 @@
-//! Bounds of the memory, connections and audit places that callers can take, and the share of each tenant.
+//! Bounds of the memory, connections and audit slots that callers can take, and the share of each tenant.
 
 mod memory;
 
@@ -28,19 +28,19 @@ use crate::harness::frames::{
 use crate::harness::metrics::Metrics;
 use crate::harness::{API_KEY, Asteroid, Caller, EXECUTE, Pair, Program, TlsPair};
 
-/// Where the two tenants call from; the listener trusts nobody else.
+/// The addresses of the two tenants' callers, which are the only trusted peers.
 const GREEDY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 const QUIET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
 const OUTSIDER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 4));
 
 const MIB: usize = 1024 * 1024;
 
-/// So many MiB as a metric has them.
+/// Returns a number of MiB as the value of a metric.
 fn in_mib(count: u32) -> f64 {
     f64::from(count) * 1024.0 * 1024.0
 }
 
-/// A gateway over TLS that two tenants share, with an audit.
+/// A gateway over TLS for two tenants, with an audit file.
 struct Shared {
     asteroid: Asteroid,
     authority: Authority,
@@ -49,7 +49,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// With further sections, in a process that was prepared by these commands of the shell.
+    /// Starts it with further sections, in a process after these shell commands.
     fn start(sections: &str, preparation: &str) -> Shared {
         let (authority, dir, asteroid) = (Authority::new(), tempfile::tempdir().unwrap(), Asteroid::start());
         authority.write("localhost", dir.path());
@@ -70,7 +70,7 @@ impl Shared {
         self.gateway.address()
     }
 
-    /// A start of the quiet tenant on a connection of its own.
+    /// Sends a start of the quiet tenant on a new connection.
     #[track_caller]
     fn assert_quiet_is_served(&self, during: &str) {
         let stream = connect_from(QUIET, self.address()).unwrap();
@@ -80,7 +80,7 @@ impl Shared {
         assert_eq!(answer.status, 202, "{during}: {}", String::from_utf8_lossy(&answer.body));
     }
 
-    /// Begins a connection of the greedy tenant over HTTP/2 and sends these frames.
+    /// Opens a connection of the greedy tenant over HTTP/2, and sends these frames.
     fn greedy_frames(&self, bytes: &[u8]) -> Option<FrameConnection<impl std::io::Read + std::io::Write + use<>>> {
         let stream = connect_from(GREEDY, self.address()).ok()?;
         let mut frames = FrameConnection::new(encrypt(stream, self.authority.client(b"h2"))).begin();
@@ -93,24 +93,24 @@ impl Shared {
     }
 }
 
-/// A start's body of about this size.
+/// Returns a start's body of about this size.
 fn body(size: usize) -> Vec<u8> {
     serde_json::to_vec(&json!({"inputs": {"text": "x".repeat(size)}})).unwrap()
 }
 
-/// The head of a start of the greedy tenant, whose body does not come.
+/// Returns the head of a start of the greedy tenant, whose body is never sent.
 fn greedy_head(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(&[start(), vec![("x-tenant-id", "greedy")]].concat()))
 }
 
-/// A header block that does not end.
+/// Returns a header block that does not end.
 fn endless_head() -> Vec<u8> {
     let filler = ("x-filler", "0123456789012345678901234567890123456789012345678901234567890123456789");
     [frame(HEADERS, 0, 1, &block(&[start(), vec![filler; 100]].concat())), frame(CONTINUATION, 0, 1, &block(&[filler]))]
         .concat()
 }
 
-/// A body that announces its length and holds its last byte back.
+/// A body that announces its length and never sends its last byte.
 struct HeldBack {
     length: usize,
     sent: usize,
@@ -134,7 +134,7 @@ impl Body for HeldBack {
     }
 }
 
-/// Bodies of the greedy tenant that are held back, over HTTP/2, until it is dropped.
+/// Requests of the greedy tenant over HTTP/2, whose bodies stay incomplete until this is dropped.
 struct Holding {
     answers: mpsc::Receiver<Option<u16>>,
     stop: Option<oneshot::Sender<Infallible>>,
@@ -172,7 +172,7 @@ impl Drop for Holding {
     }
 }
 
-/// Begins a connection of the greedy tenant and as many starts on it.
+/// Opens a connection of the greedy tenant, and begins this many starts on it.
 async fn hold(
     address: SocketAddr,
     config: Arc<ClientConfig>,
@@ -185,7 +185,7 @@ async fn hold(
     let stream = socket.connect(address).await.unwrap();
     let stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), stream).await.unwrap();
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    // Ends with the gateway's side.
+    // Ends when the gateway closes the connection.
     tokio::spawn(async move { drop(connection.await) });
     for _ in 0..streams {
         let request = Request::post(format!("https://localhost{EXECUTE}"))
@@ -196,7 +196,7 @@ async fn hold(
         let (mut sender, answered) = (sender.clone(), answered.clone());
         tokio::spawn(async move {
             let status = sender.send_request(request).await.ok().map(|answer| answer.status().as_u16());
-            // Nobody may want to know any more.
+            // The receiver may have been dropped.
             answered.send(status).ok();
         });
     }
@@ -297,7 +297,7 @@ fn a_body_s_memory_is_held_until_its_start_is_answered() {
 
 #[test]
 fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_other_tenant_s() {
-    // More heads than there are places for records.
+    // More heads than there are audit slots.
     const CONNECTIONS: usize = 84;
     let shared = Shared::start("body_memory: 1024MiB", "true");
     let heads: Vec<u8> = (0..100).flat_map(|n| greedy_head(2 * n + 1)).collect();
@@ -314,7 +314,7 @@ fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_oth
 
 #[test]
 fn a_connection_that_brings_no_whole_first_head_is_closed_soon_over_tls_and_http2_too() {
-    // Longer than a test waits, so that connections are closed only because of their first head.
+    // Longer than a test waits, so that only the limit for the first head closes connections.
     let secure = TlsPair::with("timeouts: { idle: 10m }");
     let address = secure.gateway.address();
     let mut silent = Caller::connect(address);

@@ -1,15 +1,15 @@
-//! Bodies of callers that do not end as a body ends: nothing of them is taken for a whole body, or for another request.
+//! Callers' bodies without a proper end: no part of one is taken for a complete body or for another request.
 
 use crate::harness::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, StreamEnd, block, frame, start,
 };
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, TlsPair};
 
-/// Codes of RST_STREAM and GOAWAY.
+/// Error codes of RST_STREAM and GOAWAY.
 const NO_ERROR: [u8; 4] = [0; 4];
 const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 
-/// A gateway that believes a header, for two tenants.
+/// Starts a gateway that takes the tenant from a header, for two tenants.
 fn two_tenants() -> (Asteroid, Program) {
     let Pair { asteroid, gateway } = Pair::configured(|smallest| smallest.by_header().tenant("sales"));
     (asteroid, gateway)
@@ -52,7 +52,7 @@ fn a_stream_that_is_closed_without_an_error_before_its_end_starts_nothing() {
             let lines: Vec<_> = start().into_iter().chain([("x-request-id", id.as_str())]).chain(length).collect();
             let mut caller = secure.frames().begin();
             caller.send(&[frame(HEADERS, END_HEADERS, 1, &block(&lines)), frame(DATA, 0, 1, data.as_bytes())].concat());
-            // A stream that is reset before it is looked at is no request.
+            // A stream that is reset before it is processed is no request.
             while secure.gateway.metrics().find("asteroid_gateway_requests_in_flight", &[]) != Some(1.0) {
                 std::thread::yield_now();
             }

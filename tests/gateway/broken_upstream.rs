@@ -1,10 +1,10 @@
-//! An HTTP/1.1 upstream that breaks the rules: its answer is passed on whole or not at all, no caller gets another's, and
-//! its connection carries nothing more.
+//! An HTTP/1.1 upstream that breaks the rules: its answer is forwarded whole or not at all, no caller gets another's
+//! answer, and its connection is not used again.
 
 use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Answer, Caller, Configuration, EXECUTE, Program};
 
-/// What the caller sees.
+/// The answer that the caller gets.
 enum Sees {
     /// This answer, whole.
     Answer(u16, &'static str),
@@ -12,7 +12,7 @@ enum Sees {
     Error(&'static str),
 }
 
-/// What carries the next call.
+/// The connection that the next call uses.
 #[derive(PartialEq)]
 enum Next {
     Same,
@@ -29,7 +29,7 @@ fn execute(gateway: &Program, id: &str, body: &[u8]) -> Answer {
     Caller::connect(gateway.address()).post(EXECUTE, &[("X-Request-Id", id)], body)
 }
 
-/// Other calls get their own answers; `connections` were made in the end.
+/// Asserts that further calls get their own answers, and that then this many connections were made.
 fn assert_others_are_right(upstream: &RawUpstream, gateway: &Program, connections: usize, case: &str) {
     for id in ["second", "third"] {
         let answer = execute(gateway, id, b"{}");
@@ -49,7 +49,7 @@ fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller
     let chunked = |rest: &str| accepted(&format!("Transfer-Encoding: chunked\r\n\r\n{rest}"));
     let whole = accepted("Content-Length: 2\r\n\r\n{}");
     let cases = [
-        // Allowed, if odd.
+        // Unusual, but allowed.
         ("no reason", "HTTP/1.1 202\r\nContent-Length: 2\r\n\r\n{}".to_owned(), Keep, Answer(202, "{}"), Same),
         ("bare line feeds", "HTTP/1.1 202 Accepted\nContent-Length: 2\n\n{}".to_owned(), Keep, Answer(202, "{}"), Same),
         (
@@ -73,7 +73,7 @@ fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller
         ("HTTP/1.0", "HTTP/1.0 202 Accepted\r\nContent-Length: 2\r\n\r\n{}".to_owned(), Keep, Answer(202, "{}"), Fresh),
         ("HTTP/1.0 without a length", "HTTP/1.0 202 Accepted\r\n\r\n{}".to_owned(), Close, Answer(202, "{}"), Fresh),
         ("a coded body", accepted("Content-Encoding: x\r\nContent-Length: 2\r\n\r\n{}"), Keep, Answer(202, "{}"), Same),
-        // Bytes that nobody asked for.
+        // Bytes without a request.
         ("a second answer", format!("{whole}{SECOND}"), Keep, Answer(202, "{}"), Fresh),
         (
             "a second answer after chunks",
@@ -110,7 +110,7 @@ fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller
             Answer(202, "{}"),
             Fresh,
         ),
-        // Not an answer, or not all of it.
+        // No answer, or an incomplete one.
         ("nothing", String::new(), Close, BROKE, Fresh),
         ("a reset", String::new(), Reset, BROKE, Fresh),
         ("half a head", accepted("Content-Le"), Close, BROKE, Fresh),
@@ -245,7 +245,7 @@ fn an_answer_before_the_request_was_read_is_passed_on_and_its_connection_is_clos
     let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large".to_vec();
     let (upstream, gateway) =
         start(FirstExchange { answer, early: true, then: AfterAnswer::Keep }, "body_limit: 32MiB");
-    // More than sockets hold.
+    // More than the sockets' buffers hold.
     let body = format!("{{\"inputs\": {{\"padding\": \"{}\"}}}}", "x".repeat(20 * 1024 * 1024));
     let answer = execute(&gateway, "first", body.as_bytes());
     assert_eq!((answer.status, &*answer.body), (413, &b"too large"[..]));

@@ -1,4 +1,4 @@
-//! Who may call, what for, and what of a caller's request never reaches the upstream.
+//! The callers and operations that are allowed, and the parts of a request that never reach the upstream.
 
 use crate::harness::{AGENT, API_KEY, EXECUTE, Pair};
 

@@ -1,4 +1,4 @@
-//! The key is in the header that is injected, and in no output of any kind.
+//! The API key is in the injected header, and in no output of any kind.
 
 mod commands;
 mod echoes;
@@ -22,7 +22,7 @@ fn assert_answer_clean(answer: &Answer) {
     assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
 }
 
-/// Where an operation is called.
+/// Returns the path of an operation.
 fn path(operation: Operation) -> String {
     operation.target(AGENT).unwrap().to_string()
 }
@@ -90,7 +90,7 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
         format!("upstream: {{ url: \"https://{API_KEY}@odyssey.asteroid.ai\" }}"),
         format!("upstream: {{ url: \"https://x:{API_KEY}@odyssey.asteroid.ai\" }}"),
         format!("credentials: {{ main: {{ file: \"{API_KEY}"),
-        // Where a name belongs: of a key of the configuration, a tenant, a tag, a header, a variable, a file.
+        // In place of a name: of a setting, a tenant, a tag, a header, a variable, a file.
         format!("{API_KEY}: x"),
         format!("upstream: {{ {API_KEY}: x }}"),
         format!("tenants: {{ {API_KEY}: {{ credental: main }} }}"),
@@ -122,7 +122,7 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
     }
 }
 
-/// The part of the key that is the same in every spelling of a name.
+/// Returns the part of the API key that is the same in every spelling of a name.
 fn end() -> &'static str {
     API_KEY.rsplit('-').next().unwrap()
 }
@@ -152,14 +152,14 @@ fn a_key_that_was_pasted_into_the_name_of_a_variable_is_not_repeated() {
 
 #[test]
 fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
-    // At once: a key that is refused is waited for.
+    // At the same time, because each case waits until its API key is refused.
     let each = ["json", "text"].map(|format| std::thread::spawn(move || show_no_key_over_http2(format)));
     for thread in each {
         thread.join().unwrap();
     }
 }
 
-/// A gateway that logs everything in this format.
+/// Starts a gateway that logs everything in this format.
 fn run_in_format(format: &str, configuration: Configuration) -> Program {
     let dir = directory(configuration);
     let mut run = binary();
@@ -205,7 +205,7 @@ fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
     }
 }
 
-/// Of the line that says so, however lines look.
+/// Returns the address in the line about the listener, in either format.
 fn address_of_the_listener(output: &str) -> Option<SocketAddr> {
     let (listening, _) = output.lines().find(|line| line.contains("listening"))?.split_once("scheme")?;
     let (_, address) = listening.split_once("address")?;

@@ -1,4 +1,4 @@
-//! An upstream that wants a certificate of its clients. The gateway has none, so its handshake is refused.
+//! An upstream that requires a client certificate. The gateway has none, so its handshake is refused.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::harness::asteroid::certificates;
 use crate::harness::caller::TIMEOUT;
 use crate::harness::{Caller, Configuration, EXECUTE, Program};
 
-/// TLS in this version that requires a certificate.
+/// Returns a configuration of this TLS version that requires a client certificate.
 fn strict(dir: &Path, version: &'static SupportedProtocolVersion, protocol: &[u8]) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
@@ -33,7 +33,7 @@ fn strict(dir: &Path, version: &'static SupportedProtocolVersion, protocol: &[u8
     Arc::new(config)
 }
 
-/// Listens, and counts the connections whose handshake failed.
+/// Serves, and counts the connections whose handshake failed.
 fn listen(config: Arc<ServerConfig>) -> (SocketAddr, Arc<AtomicUsize>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -1,4 +1,4 @@
-//! The commands as a person meets them.
+//! The commands and their output.
 
 use std::fmt::Display;
 use std::process::Output;
@@ -9,7 +9,7 @@ use crate::harness::configuration::directory;
 use crate::harness::program::binary;
 use crate::harness::{API_KEY, Configuration, Program};
 
-/// Runs a command on a configuration that it must refuse; what it printed.
+/// Runs a command on a configuration that it must refuse, and returns its output.
 pub(crate) fn refused(command: &str, configuration: impl Display) -> String {
     let output = on(command, configuration);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -1,4 +1,4 @@
-//! Answers on their last hop: which caller still gets one, and what the log says of it.
+//! The delivery of answers to callers: which callers still get one, and what the log says about it.
 
 use std::process::Command;
 
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::harness::raw::{FirstExchange, RawUpstream};
 use crate::harness::{Caller, Configuration, EXECUTE, Pair, Program, TlsPair};
 
-/// The line of the request with this id.
+/// Waits for the log line of the request with this id.
 fn line(gateway: &Program, id: &str) -> Value {
     gateway.line(|line| line["event"] == event::REQUEST_COMPLETED && line["request_id"] == id)
 }
 
-/// Sends a start and ends the sending side before the answer comes.
+/// Sends a start, and ends the sending side before the answer arrives.
 fn half_closed(caller: &mut Caller, id: &str, version: &str) {
     let head = format!("Host: localhost\r\nContent-Type: application/json\r\nX-Request-Id: {id}\r\n");
     caller.send(format!("POST {EXECUTE} HTTP/{version}\r\n{head}Content-Length: 2\r\n\r\n{{}}").as_bytes());
@@ -42,7 +42,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
     probe.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
     probe.end_sending();
     assert_eq!(probe.answer().body, b"ok\n");
-    // Two requests that were sent one behind the other.
+    // Two pipelined requests.
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("X-Request-Id", "first")], b"{}");
     half_closed(&mut caller, "second", "1.1");
@@ -51,7 +51,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
     for id in ["first", "second"] {
         assert_eq!(line(&pair.gateway, id)["delivered"], true);
     }
-    // A refusal, too, and an answer that is streamed.
+    // The same for a refusal and for a streamed answer.
     let mut caller = pair.caller();
     caller.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     caller.end_sending();

@@ -1,4 +1,4 @@
-//! SIGTERM: what is in flight is finished, what is new goes elsewhere, and the end is bounded.
+//! SIGTERM: requests in flight are finished, new ones go elsewhere, and the time to the end is bounded.
 
 use asteroid_gateway::event;
 use serde_json::json;
@@ -62,7 +62,7 @@ fn a_request_that_crosses_the_end_of_accepting_on_a_kept_connection_is_answered(
     let mut kept = pair.caller();
     assert_eq!(kept.execute("{}").header("connection"), None);
     pair.gateway.signal("TERM");
-    // With no delay, it has stopped to accept by now; no answer has told this caller to leave.
+    // Without a delay, it no longer accepts connections by now; no answer has told this caller to leave.
     pair.gateway.event(event::DRAIN_BEGUN);
     let answer = kept.execute("{}");
     assert_eq!((answer.status, answer.header("connection")), (202, Some("close")));

@@ -1,4 +1,4 @@
-//! A key that the upstream sends back is overwritten, wherever it is in an answer and however it is cut.
+//! An API key that the upstream sends back is redacted, anywhere in an answer and however it is divided.
 
 use asteroid_gateway::event;
 use hyper::HeaderMap;
@@ -11,18 +11,18 @@ use crate::harness::secure::Http2;
 use crate::harness::unruly::{Behaviour, UnrulyUpstream};
 use crate::harness::{API_KEY, Answer, Caller, Configuration, EXECUTE, Pair, Program};
 
-/// More than is read of an answer before it is passed on.
+/// More than the gateway reads of an answer before it forwards the beginning.
 const STREAMED: usize = 70_000;
 
 const ECHOES: &str = "asteroid_gateway_key_echoes_total";
 const CODED: &str = "asteroid_gateway_content_coded_answers_total";
 
-/// What a text becomes.
+/// Returns a text with the API key redacted.
 fn covered(text: &str) -> String {
     text.replace(API_KEY, &"*".repeat(API_KEY.len()))
 }
 
-/// A gateway in front of an upstream that first answers with these bytes.
+/// Starts a gateway in front of an upstream that first answers with these bytes.
 fn before(answer: Vec<u8>, then: AfterAnswer) -> (RawUpstream, Program) {
     let upstream = RawUpstream::start(FirstExchange { answer, then, ..FirstExchange::default() });
     let gateway = Program::run(Configuration::for_address(upstream.address));
@@ -33,7 +33,7 @@ fn chunk(bytes: &str) -> String {
     format!("{:x}\r\n{bytes}\r\n", bytes.len())
 }
 
-/// Parts of a body, cut at every place of a key; the last may be the beginning of one.
+/// Returns the parts of a body that is divided at every position of an API key; the last may be the beginning of one.
 fn parts() -> Vec<String> {
     let cut = |at| [format!("<{}", API_KEY.split_at(at).0), format!("{}>", API_KEY.split_at(at).1)];
     let beginnings = (1..API_KEY.len()).map(|at| API_KEY.split_at(at).0.to_owned());
@@ -107,7 +107,7 @@ fn what_is_kept_for_retries_has_no_key_in_it() {
 fn a_long_answer_is_streamed_without_the_key_and_its_length_stays() {
     for (pair, protocol) in [(Pair::start(), "HTTP/1.1"), (Pair::tls(""), "HTTP/2")] {
         for pad in [0, 7] {
-            // Wherever it is cut, there is a key.
+            // At every division there is an API key.
             let body = " ".repeat(pad) + &API_KEY.repeat(STREAMED / 5) + "ak-can";
             pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": body}}}));
             let answer = pair.execute("{}");
@@ -132,8 +132,8 @@ fn a_key_that_is_cut_into_chunks_or_frames_is_overwritten_at_every_place() {
         assert_eq!(gateway.metrics().find(ECHOES, &[]), Some(1.0));
 
         let frames: Vec<Vec<u8>> = parts.into_iter().map(String::into_bytes).collect();
-        let acts = vec![Behaviour::Parts(Vec::leak(frames)), Behaviour::Answer];
-        let upstream = UnrulyUpstream::start(Some(&[]), Vec::leak(acts));
+        let behaviours = vec![Behaviour::Parts(Vec::leak(frames)), Behaviour::Answer];
+        let upstream = UnrulyUpstream::start(Some(&[]), Vec::leak(behaviours));
         let gateway = Program::run(upstream.configuration());
         assert_covered(&Caller::connect(gateway.address()).execute("{}"), &body, "frames");
         assert_eq!(gateway.metrics().find(ECHOES, &[]), Some(1.0));
@@ -141,7 +141,7 @@ fn a_key_that_is_cut_into_chunks_or_frames_is_overwritten_at_every_place() {
     }
 }
 
-/// A call whose answer's head was read.
+/// Sends a start, and reads the head of its answer.
 fn begun(gateway: &Program) -> Caller {
     let mut caller = Caller::connect(gateway.address());
     caller.send_post(EXECUTE, &[], b"{}");

@@ -1,4 +1,4 @@
-//! `explain` says what the gateway would do, reads no key and sends nothing.
+//! `explain` says what the gateway would do, reads no API key and sends nothing.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -22,7 +22,7 @@ fn explain(configuration: impl Display, arguments: &[&str], body: &[u8]) -> Outp
         .args(arguments)
         .env("THE_KEY", API_KEY);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that is refused for its arguments does not read it.
+    // A command that is refused for its arguments does not read its input.
     drop(child.stdin.take().unwrap().write_all(body));
     child.wait_with_output().unwrap()
 }
@@ -35,7 +35,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The request's head and body, by the lengths that the output names.
+/// Returns the head and the body of the request, by the lengths in the output.
 fn request(output: &Output) -> (String, Vec<u8>) {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -76,7 +76,7 @@ fn what_is_explained_is_what_is_sent() {
     assert_eq!(lines.next(), Some(format!("POST {} HTTP/1.1", sent.target).as_str()));
     let mut arrived: Vec<String> = sent.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let mut shown: Vec<String> = lines.map(|line| line.replace("<redacted>", "(a valid API key)")).collect();
-    // The caller of the test does not send its headers in the order of the arguments.
+    // The test's caller sends its headers in another order than that of the arguments.
     arrived.sort();
     shown.sort();
     assert_eq!(shown, arrived);

@@ -1,4 +1,4 @@
-//! A start with an `Idempotency-Key` is made to fail at every step and in every way that there is.
+//! A start with an `Idempotency-Key` is made to fail at every step and in every possible way.
 
 mod case;
 mod fault;
@@ -18,7 +18,7 @@ use case::Case;
 use fault::Fault;
 use model::{NOTHING, STEPS, Step, impossible, is_possible_over_http2};
 
-/// What a tenant may start in a day.
+/// The number of starts that a tenant may send in a day.
 const BUDGET: u32 = 20;
 
 const IDEMPOTENCY_KEY: &str = "key";
@@ -46,7 +46,7 @@ fn for_one_key_there_is_never_a_second_run_whatever_fails_at_whatever_step() {
     assert!(faults.is_empty(), "{} faults in {} cases:\n{}", faults.len(), cases.len(), faults.join("\n"));
 }
 
-/// Every case that can exist.
+/// Returns every case that can exist.
 fn cases() -> Vec<Case> {
     let faults = STEPS.into_iter().flat_map(|step| Fault::all().map(move |fault| (step, fault)));
     let plain =
@@ -89,7 +89,7 @@ fn of_many_retries_at_once_one_starts_and_all_that_are_accepted_name_its_run() {
     }
 }
 
-/// As many starts with the key at the same moment.
+/// Sends this many starts with the idempotency key at the same time.
 fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
     let barrier = Barrier::new(count);
     let retry = || {
@@ -103,19 +103,19 @@ fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
     })
 }
 
-/// With limits that show what was counted.
+/// Adds limits whose headers show what was counted.
 fn limited(configuration: Configuration, recovery: bool, sections: &str) -> Configuration {
     let recovery = if recovery { "idempotency: { recovery: true }" } else { "" };
     let limits = format!("limits: {{ in_flight: 8, budget: {{ executions: {BUDGET}, per: day }} }}");
     configuration.with(recovery).with(sections).billing(&limits)
 }
 
-/// Starts with this key.
+/// Sends a start with this idempotency key.
 fn start(gateway: &Program, key: &str) -> Answer {
     Caller::connect(gateway.address()).post(EXECUTE, &[("Idempotency-Key", key)], BODY.as_bytes())
 }
 
-/// A start with the key that the gate cuts off, so that the gateway does not know what became of it.
+/// Sends a start with the idempotency key that the gate interrupts, so that the gateway does not know its outcome.
 fn break_one(gate: &mut Gate, gateway: &Program) {
     let mut caller = Caller::connect(gateway.address());
     caller.send_post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes());
@@ -124,16 +124,16 @@ fn break_one(gate: &mut Gate, gateway: &Program) {
     caller.answer().assert_error(504, "upstream-broke", "unknown");
 }
 
-/// The ids of the tenant's executions, in the order in which they were started.
+/// Returns the ids of the tenant's executions, in the order of their starts.
 fn runs(asteroid: &Asteroid) -> Vec<String> {
     let executions = asteroid.executions();
     executions.into_iter().filter(|run| run.metadata["tenant"] == "billing").map(|run| run.id).collect()
 }
 
-/// An answer as the model writes it.
+/// Describes an answer in the form of the model.
 fn said(answer: Option<&Answer>) -> String {
     let Some(answer) = answer else { return NOTHING.to_owned() };
-    // An answer that is passed on may be anything.
+    // A forwarded answer may have any body.
     let problem = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     let code = problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:asteroid-gateway:error:"));
     match (code, answer.header("idempotent-replayed")) {

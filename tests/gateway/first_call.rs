@@ -1,11 +1,11 @@
-//! A newcomer's first minute: `dev`, the line it prints, and what arrives.
+//! A newcomer's first minute: `dev`, the command that it prints, and the request that arrives.
 
 use std::process::Command;
 
 use crate::harness::program::binary;
 use crate::harness::{API_KEY, Pair, Program, json};
 
-/// Runs a line that was printed for people to paste, as they would.
+/// Runs a printed command, like a person who pastes it.
 fn paste(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));

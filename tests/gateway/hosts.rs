@@ -1,4 +1,4 @@
-//! Which host a request asks for, wherever it says so, and whose address it is logged under.
+//! The host that a request names, in each of its forms, and the address under which it is logged.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, StreamEnd, block, frame, start};
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, TlsPair};
 
-/// The first bytes of answers in HPACK's static table.
+/// The first header bytes of answers, from HPACK's static table.
 const BAD_REQUEST: u8 = 0x8c;
 
-/// A start as bytes, with these lines in its head.
+/// Returns the bytes of a start with these lines in its head.
 fn request(target: &str, version: &str, lines: &str) -> Vec<u8> {
     let fixed = "Content-Type: application/json\r\nContent-Length: 2\r\n";
     format!("POST {target} HTTP/{version}\r\n{lines}{fixed}\r\n{{}}").into_bytes()
@@ -84,7 +84,7 @@ fn a_target_in_absolute_form_is_taken_and_its_authority_judged_in_place_of_host(
         (format!("{base}/agents/v2{EXECUTE}"), "localhost"),
         (format!("HTTP://LOCALHOST{EXECUTE}"), "localhost"),
         (format!("https://gateway.internal.:8080{EXECUTE}"), "localhost"),
-        // As a forward proxy may leave it; the target counts.
+        // A forward proxy may leave this Host; the target counts.
         (format!("{base}{EXECUTE}"), "evil.example"),
     ] {
         let mut caller = pair.caller();

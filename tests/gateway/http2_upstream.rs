@@ -1,4 +1,4 @@
-//! What an HTTP/2 upstream can do to a start: it is sent again only where the upstream has not looked at it.
+//! The faults of an HTTP/2 upstream: a start is sent again only if the upstream has not processed it.
 
 use crate::harness::unruly::{
     Behaviour, CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, UnrulyUpstream, UpstreamCounts,
@@ -8,9 +8,9 @@ use crate::harness::{Answer, Caller, EXECUTE, Program};
 /// SETTINGS without a value.
 const ANY: Option<&[u8]> = Some(&[]);
 
-/// A gateway in front of an upstream that behaves so.
-fn before(settings: Option<&'static [u8]>, acts: &'static [Behaviour], more: &str) -> (UnrulyUpstream, Program) {
-    let upstream = UnrulyUpstream::start(settings, acts);
+/// Starts a gateway in front of an upstream with these settings and behaviours.
+fn before(settings: Option<&'static [u8]>, behaviours: &'static [Behaviour], more: &str) -> (UnrulyUpstream, Program) {
+    let upstream = UnrulyUpstream::start(settings, behaviours);
     let gateway = Program::run(upstream.configuration().with(more));
     (upstream, gateway)
 }
@@ -29,17 +29,17 @@ fn a_start_that_was_not_looked_at_is_sent_again_and_started_once() {
         (&[GoAwayBelow(NO_ERROR)], 2),
         (&[GoAwayBelow(INTERNAL_ERROR)], 2),
         (&[REFUSED, GoAwayBelow(ENHANCE_YOUR_CALM), REFUSED], 2),
-        // Not the first stream of its connection.
+        // The request is not on the first stream of its connection.
         (&[Answer, GoAwayBelow(NO_ERROR)], 2),
     ];
-    for (acts, connections) in cases {
-        let (upstream, gateway) = before(ANY, acts, "");
-        let answered = acts.iter().filter(|act| **act == Answer).count();
+    for (behaviours, connections) in cases {
+        let (upstream, gateway) = before(ANY, behaviours, "");
+        let answered = behaviours.iter().filter(|behaviour| **behaviour == Answer).count();
         for _ in 0..=answered {
-            assert_eq!(execute(&gateway).status, 202, "{acts:?}");
+            assert_eq!(execute(&gateway).status, 202, "{behaviours:?}");
         }
-        let seen = UpstreamCounts { connections, requests: acts.len() + 1, starts: answered + 1 };
-        assert_eq!(upstream.seen(), seen, "{acts:?}");
+        let seen = UpstreamCounts { connections, requests: behaviours.len() + 1, starts: answered + 1 };
+        assert_eq!(upstream.seen(), seen, "{behaviours:?}");
     }
 }
 
@@ -56,7 +56,7 @@ fn a_start_that_may_have_been_looked_at_is_never_sent_again() {
     use Behaviour::{
         Close, Garbage, GoAwayAndClose, Half, HalfThen, HeadThen, OpenThen, OpenThenGoAway, Reset, Silence,
     };
-    let acts: [&'static [Behaviour]; 19] = [
+    let behaviours: [&'static [Behaviour]; 19] = [
         &[Reset(NO_ERROR)],
         &[Reset(INTERNAL_ERROR)],
         &[Reset(CANCEL)],
@@ -77,33 +77,33 @@ fn a_start_that_may_have_been_looked_at_is_never_sent_again() {
         &[Garbage],
         &[Silence],
     ];
-    for acts in acts {
-        let (upstream, gateway) = before(ANY, acts, "timeouts: { response: 500ms }");
-        let error = if acts == [Silence] { "upstream-timeout" } else { "upstream-broke" };
+    for behaviours in behaviours {
+        let (upstream, gateway) = before(ANY, behaviours, "timeouts: { response: 500ms }");
+        let error = if behaviours == [Silence] { "upstream-timeout" } else { "upstream-broke" };
         execute(&gateway).assert_error(504, error, "unknown");
         let UpstreamCounts { requests, starts, .. } = upstream.seen();
-        assert_eq!((requests, starts), (1, 1), "{acts:?}");
-        assert_eq!(execute(&gateway).status, 202, "the next call after {acts:?} is served as ever");
-        assert_eq!(upstream.seen().starts, 2, "{acts:?}");
+        assert_eq!((requests, starts), (1, 1), "{behaviours:?}");
+        assert_eq!(execute(&gateway).status, 202, "the next call after {behaviours:?} is served as ever");
+        assert_eq!(upstream.seen().starts, 2, "{behaviours:?}");
     }
 }
 
 #[test]
 fn a_start_that_was_refused_after_an_interim_answer_is_never_sent_again() {
     use Behaviour::{InterimThenGoAwayBelow, InterimThenReset};
-    let acts: [&'static [Behaviour]; 5] = [
+    let behaviours: [&'static [Behaviour]; 5] = [
         &[InterimThenReset("100", REFUSED_STREAM)],
         &[InterimThenReset("102", REFUSED_STREAM)],
         &[InterimThenReset("103", REFUSED_STREAM)],
         &[InterimThenGoAwayBelow("100")],
         &[InterimThenGoAwayBelow("103")],
     ];
-    for acts in acts {
-        let (upstream, gateway) = before(ANY, acts, "");
+    for behaviours in behaviours {
+        let (upstream, gateway) = before(ANY, behaviours, "");
         execute(&gateway).assert_error(504, "upstream-broke", "unknown");
-        assert_eq!(upstream.seen().requests, 1, "{acts:?}");
-        assert_eq!(execute(&gateway).status, 202, "the next call after {acts:?} is served as ever");
-        assert_eq!(upstream.seen().requests, 2, "{acts:?}");
+        assert_eq!(upstream.seen().requests, 1, "{behaviours:?}");
+        assert_eq!(execute(&gateway).status, 202, "the next call after {behaviours:?} is served as ever");
+        assert_eq!(upstream.seen().requests, 2, "{behaviours:?}");
     }
 }
 
@@ -172,8 +172,8 @@ fn an_upstream_that_never_begins_to_speak_is_given_up_after_the_connect_time_out
 
 #[test]
 fn a_long_answer_that_is_ended_with_no_error_is_cut_for_the_caller_too_and_recorded_as_unknown() {
-    for act in [&[Behaviour::LongThen(NO_ERROR)], &[Behaviour::LongThen(CANCEL)]] {
-        let (_upstream, gateway) = before(ANY, act, "");
+    for behaviour in [&[Behaviour::LongThen(NO_ERROR)], &[Behaviour::LongThen(CANCEL)]] {
+        let (_upstream, gateway) = before(ANY, behaviour, "");
         let mut caller = Caller::connect(gateway.address());
         caller.send_post(EXECUTE, &[], b"{}");
         assert!(caller.try_answer().is_none(), "a part is not taken for the whole");

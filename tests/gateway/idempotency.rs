@@ -1,11 +1,11 @@
-//! `Idempotency-Key`: a start that comes again is not started again.
+//! `Idempotency-Key`: a repeated start does not start a second execution.
 
 use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::{AGENT, Answer, Asteroid, Configuration, EXECUTE, Pair};
 
-/// With further members of the tenant.
+/// Starts a gateway with further members in the tenant.
 fn tenant(members: &str) -> Pair {
     Pair::configured(|smallest| smallest.billing(members))
 }
@@ -14,7 +14,7 @@ fn keyed(pair: &Pair, key: &str, body: &str) -> Answer {
     pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], body.as_bytes())
 }
 
-/// The value of the tag that the upstream got.
+/// Returns the value of the tag that the upstream received.
 fn digest(pair: &Pair) -> String {
     let executions = pair.asteroid.executions();
     executions.last().unwrap().metadata["idempotency_digest"].as_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! Keys are files that change under the gateway: every new one serves, and what is none changes nothing.
+//! API keys in files that change while the gateway runs: every new API key is used, and other content changes nothing.
 
 mod refused;
 
@@ -20,7 +20,7 @@ fn nth_event(gateway: &Program, code: &str, nth: usize) -> Value {
     })
 }
 
-/// A key, and how its file comes to hold it.
+/// An API key, and a way to write it to its file.
 type Put<'a> = (&'a str, &'a dyn Fn(&str));
 
 fn wait_for_state(gateway: &Program, credential: &str, state: &str) {
@@ -32,7 +32,7 @@ fn verbose(gateway: &Program) -> String {
     String::from_utf8(gateway.admin("/readyz?verbose").body).unwrap()
 }
 
-/// Puts a key where the kubelet would: behind a link that is swapped.
+/// Writes an API key as the kubelet does: behind a link that is replaced.
 fn mount(dir: &Path, version: &str, key: &str) {
     create_dir(dir.join(version)).unwrap();
     write(dir.join(version).join("key"), key).unwrap();
@@ -130,7 +130,7 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
     assert!(!pair.gateway.stop().output.contains(API_KEY));
 }
 
-/// With a tenant `sales` whose key is to come.
+/// Starts a gateway with a tenant `sales` whose API key does not exist yet.
 fn with_a_late_key(configuration: Configuration) -> Configuration {
     configuration.credential("late", "file: '{dir}/late'").add("/tenants", "sales: { credential: late }")
 }
@@ -234,7 +234,7 @@ fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
     assert_eq!(start("sales").status, 202);
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_config_last_reload_successful", &[]), Some(1.0));
 
-    // A variable never comes.
+    // An environment variable cannot appear later.
     let unset = configuration.main_credential("env: NO_SUCH_VARIABLE");
     let refused = pair.gateway.reload(unset)["reason"].as_str().unwrap().to_owned();
     assert!(refused.contains("NO_SUCH_VARIABLE: is not set"), "{refused}");
@@ -307,7 +307,7 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
     let previous = configuration.clone().add("/credentials/main", "previous_file: '{dir}/before'");
     let pair = Pair::run(asteroid, previous);
     let why = "holds fewer than 16 bytes";
-    // As part of an answer, it would be overwritten there.
+    // So short an API key would be redacted wherever an answer contains the same characters.
     for (nth, short) in ["1", "execution\n", "ak-0123456789ab"].into_iter().enumerate() {
         write(pair.gateway.dir().join("key"), short).unwrap();
         nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
@@ -358,7 +358,7 @@ fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     let pair = Pair::run(asteroid, &configuration);
     let dir = pair.gateway.dir();
     write(dir.join("other"), "ak-other-7d3e9f1a52").unwrap();
-    // Read after the one that moved.
+    // This credential is read after the one with another file.
     let unset = configuration.credential("z", "env: NO_SUCH_VARIABLE");
     let moved = unset.set("/credentials/main/file", "{dir}/other");
     assert!(pair.gateway.reload(moved)["reason"].as_str().unwrap().contains("NO_SUCH_VARIABLE: is not set"));

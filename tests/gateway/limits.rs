@@ -1,4 +1,4 @@
-//! What a tenant may do, and that no count is lost or refilled by anything but time and settlement.
+//! The limits of a tenant: no count is lost, and only time and settlement refill it.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn limited_with(limits: &str, sections: &str) -> Pair {
     Pair::configured(|smallest| smallest.with(sections).billing(&format!("limits: {{ {limits} }}")))
 }
 
-/// Checks that a limit refused, and says which and for how long.
+/// Asserts that a limit refused the request, with its name and the time to wait.
 fn assert_limited(answer: &Answer, limit: &str, seconds: std::ops::RangeInclusive<u64>) {
     answer.assert_error(429, "limit", "not_started");
     assert_eq!(answer.json()["limit"], limit);

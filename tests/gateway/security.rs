@@ -1,9 +1,9 @@
-//! Each promise of the threat model is shown by a test that there is.
+//! Each promise of the threat model names a test that exists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The names of all tests below a directory.
+/// Returns the names of all tests below a directory.
 fn tests_in(directory: &Path, tests: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -1,4 +1,5 @@
-//! A connection to the upstream that is open and brings no answers: one start finds out, and the next ones go elsewhere.
+//! An open connection to the upstream that brings no answers: one start finds out, and the next ones use another
+//! connection.
 
 use std::io::{Read, Write, copy};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,11 +18,11 @@ const ANY: Option<&[u8]> = Some(&[]);
 /// SETTINGS_INITIAL_WINDOW_SIZE: 0
 const NO_WINDOW: Option<&[u8]> = Some(&[0, 4, 0, 0, 0, 0]);
 
-/// A relay that can drop the bytes of all its present connections, as a firewall does after it has forgotten them.
+/// A relay that can drop the bytes of all its current connections, like a firewall that has lost its state.
 struct Forgetful {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
-    /// Connections below this number are forgotten.
+    /// The bytes of connections below this number are dropped.
     forgotten: Arc<AtomicUsize>,
 }
 
@@ -66,7 +67,7 @@ fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_f
     let mut late = pair.caller();
     late.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(2);
-    // Its time is over well after that of the other.
+    // Its time-out ends well after that of the other.
     std::thread::sleep(Duration::from_secs(1));
     stall();
     let mut carried = pair.caller();

@@ -1,4 +1,4 @@
-//! The simulated Asteroid behaves as the specification says the real one does, and fails when it is told to.
+//! The simulated Asteroid behaves as the specification describes, and fails on command.
 
 mod listing;
 
@@ -13,7 +13,7 @@ fn execute(asteroid: &Asteroid, body: &str) -> Answer {
     asteroid.caller().post(PATH, &[("X-Api-Key", API_KEY)], body.as_bytes())
 }
 
-/// Asks and tells it below `/_simulator/`.
+/// Sends a control request below `/_simulator/`.
 fn control(asteroid: &Asteroid, method: &str, path: &str, body: &str) -> Answer {
     let mut caller = asteroid.caller();
     let length = body.len();
@@ -23,7 +23,7 @@ fn control(asteroid: &Asteroid, method: &str, path: &str, body: &str) -> Answer 
     caller.answer()
 }
 
-/// `{code, message}`, as the contract has it.
+/// Asserts that an answer is `{code, message}`, as the specification describes.
 fn assert_contract(answer: &Answer, status: u16) {
     let error = answer.json();
     assert_eq!((answer.status, &error["code"]), (status, &status.into()), "{error}");
@@ -150,7 +150,7 @@ fn what_is_held_is_answered_when_the_faults_are_cleared() {
     assert_eq!(held.answer().status, 202);
 }
 
-/// A fault that is seen by its status.
+/// Returns a fault that answers with this status.
 fn status(status: u16, method: Option<&str>, when: &str) -> Value {
     json!({ "method": method, "when": when, "then": { "answer": { "status": status } } })
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 as attackers speak it, frame by frame; and what a reset stream costs.
+//! HTTP/2 of attackers, frame by frame, and the cost of a reset stream.
 
 use serde_json::json;
 
@@ -14,10 +14,10 @@ const FRAME_SIZE_ERROR: u32 = 6;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// Codes of RST_STREAM.
+/// Error codes of RST_STREAM.
 const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 
-/// A start whose headers are whole, on this stream, without its body.
+/// Returns a start with complete headers on this stream, without its body.
 fn headers(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(&start()))
 }
@@ -65,7 +65,7 @@ fn a_connection_that_breaks_the_protocol_is_ended_with_the_reason_and_the_next_o
         assert!(code.is_some_and(|code| expected.contains(&code)), "{what}: {code:?}");
         assert_eq!(secure.caller().execute("{}").status, 202, "{what}");
     }
-    // Floods that are no error are answered, or end the connection; either way others are served meanwhile.
+    // Floods that are no error are answered or end the connection. In both cases others are served meanwhile.
     for (what, bytes) in [("SETTINGS", flood(SETTINGS, &[])), ("PING", flood(PING, &[0; 8]))] {
         let before = secure.gateway.memory();
         let mut caller = secure.frames().begin();
@@ -141,7 +141,7 @@ fn a_flood_of_resets_ends_the_connection_starts_nothing_and_grows_nothing() {
     for _ in 0..20 {
         let mut caller = secure.frames().begin();
         caller.send(&rapid_reset(5_000));
-        // Whoever still writes when the other side has closed may lose the reason to the reset of the connection.
+        // A caller that still writes after the close may get a reset, and never read the reason.
         assert!(caller.goaway().is_none_or(|code| code == ENHANCE_YOUR_CALM));
     }
     let grown = secure.gateway.memory().saturating_sub(before);
@@ -159,7 +159,7 @@ fn a_stream_that_is_reset_before_its_body_is_whole_starts_nothing_and_after_that
     caller.send(&[headers(3), body(3)].concat());
     secure.asteroid.wait_for_requests(1);
     caller.send(&frame(RST_STREAM, 0, 3, &CANCEL));
-    // The reset has been read when what was sent after it is answered.
+    // The gateway has read the reset when it answers a request that was sent after it.
     caller.send(&[headers(5), frame(DATA, END_STREAM, 5, b"[]")].concat());
     assert_eq!(caller.outcome(5), StreamEnd::Answered(0x8c));
     secure.asteroid.clear_faults();
@@ -177,7 +177,7 @@ fn a_malformed_field_ends_its_connection_and_the_starts_of_other_streams_are_fin
     caller.send(&[headers(1), body(1)].concat());
     secure.asteroid.wait_for_requests(1);
     caller.send(&frame(HEADERS, END_HEADERS, 3, &block(&[start(), vec![("X-Upper", "1")]].concat())));
-    // A stream error would do, but h2 cannot tell it from a fault of compression.
+    // A stream error would be enough, but h2 cannot tell this from a fault of compression.
     assert_eq!(caller.goaway(), Some(PROTOCOL_ERROR));
     secure.asteroid.clear_faults();
     let line = secure.gateway.line(|line| line["execution_id"].is_string());

@@ -1,4 +1,4 @@
-//! Listeners that speak TLS: both protocols, and certificates that change.
+//! Listeners with TLS: HTTP/1.1 and HTTP/2, and certificates that change.
 
 use std::path::Path;
 
@@ -102,7 +102,7 @@ fn what_is_in_flight_over_either_protocol_is_finished_at_the_end_and_then_closed
 fn callers_that_bring_no_handshake_no_preface_or_no_request_do_not_hold_up_a_drain() {
     let secure = TlsPair::start();
     let _silent = Caller::connect(secure.gateway.address());
-    // Shakes hands, so that TLS is done when the drain begins.
+    // Completes the handshake before the drain begins.
     let mut without_preface = encrypt(connect(secure.gateway.address()), secure.authority.client(b"h2"));
     without_preface.conn.complete_io(&mut without_preface.sock).unwrap();
     let mut unused = secure.frames().begin();

@@ -1,4 +1,4 @@
-//! Traces: who decides what is sampled, what spans say, and where the trace goes on.
+//! Traces: the decision to sample, the content of spans, and the context that is forwarded.
 
 mod export;
 
@@ -14,14 +14,14 @@ fn parent(flags: &str) -> String {
     format!("00-{TRACE}-{PARENT}-{flags}")
 }
 
-/// The only span of this kind.
+/// Returns the only span of this kind.
 fn only<'a>(spans: &'a [Value], kind: &str) -> &'a Value {
     let of_kind: Vec<&Value> = spans.iter().filter(|span| span["kind"] == format!("SPAN_KIND_{kind}")).collect();
     assert_eq!(of_kind.len(), 1, "{spans:#?}");
     of_kind[0]
 }
 
-/// Trace, span and flags of the `traceparent` that the upstream got.
+/// Returns the trace, span and flags of the `traceparent` that the upstream received.
 fn sent(request: &asteroid_gateway::simulator::received::ReceivedRequest) -> (String, String, String) {
     let value = request.header("traceparent").expect("one traceparent");
     let [version, trace, span, flags] = value.split('-').collect::<Vec<_>>().try_into().unwrap();
@@ -105,7 +105,7 @@ fn the_ratio_decides_about_new_traces_and_those_that_a_caller_sampled_and_no_oth
         traced(&pair, &parent("00"));
         traced(&pair, &parent("01"));
         assert_eq!(pair.execute("{}").status, 202);
-        // The last to leave is flushed by the end, so nothing more can come.
+        // The end of the gateway flushes the last spans, so no more can arrive.
         let Pair { asteroid, gateway } = pair;
         let ended = gateway.stop();
         let seen = if is_recorded { collector.spans(4) } else { Vec::new() };
@@ -258,7 +258,7 @@ fn each_look_up_has_a_span_and_goes_on_with_the_trace() {
     let pair = Pair::with(&format!("{}\nidempotency: {{ recovery: true }}", collector.traces("")));
     let headers = [("Idempotency-Key", "k"), ("traceparent", &parent("01")), ("tracestate", "a=1")];
     assert_eq!(pair.caller().post(EXECUTE, &headers, b"{}").status, 202);
-    // Both forms of the filter are asked.
+    // There is one look-up for each form of the filter.
     let spans = collector.spans(4);
     assert_eq!(spans.len(), 4);
     let clients: Vec<&Value> = spans.iter().filter(|span| span["kind"] == "SPAN_KIND_CLIENT").collect();

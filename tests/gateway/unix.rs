@@ -1,4 +1,4 @@
-//! Listeners at a Unix socket: who may connect, what becomes of the path, and what callers and operators meet there.
+//! Listeners at a Unix socket: the users that may connect, the socket's path, and the view of callers and operators.
 
 mod path;
 
@@ -12,11 +12,11 @@ use tempfile::TempDir;
 
 use crate::harness::{AGENT, API_KEY, Asteroid, Caller, Collector, Configuration, EXECUTE, Pair, Program};
 
-/// A gateway that listens at a Unix socket.
+/// A gateway with a listener at a Unix socket.
 struct Local {
     pair: Pair,
     socket: PathBuf,
-    /// Where the socket is.
+    /// The directory of the socket.
     dir: TempDir,
 }
 
@@ -25,7 +25,7 @@ impl Local {
         Local::configured(|at_the_socket| at_the_socket)
     }
 
-    /// With what becomes of such a configuration.
+    /// Starts it with a change of the configuration.
     fn configured(change: impl FnOnce(Configuration) -> Configuration) -> Local {
         let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
         let socket = dir.path().join("billing.sock");
@@ -38,12 +38,12 @@ impl Local {
     }
 }
 
-/// The configuration of a gateway at this socket.
+/// Returns the configuration of a gateway at this socket.
 fn at(asteroid: &Asteroid, socket: &Path) -> Configuration {
     asteroid.configuration().set("/listeners/0/address", format!("unix:{}", socket.display()))
 }
 
-/// A client over `AF_UNIX` as people write it; two starts on one connection. Prints the status and body of each.
+/// A typical client over `AF_UNIX`. It sends two starts on one connection, and prints the status and body of each answer.
 const HTTP_CLIENT: &str = r#"
 import http.client, socket, sys
 

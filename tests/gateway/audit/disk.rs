@@ -1,11 +1,11 @@
-//! While records cannot be written none is lost, and no start goes out without one.
+//! While records cannot be written, none is lost, and no start is sent without one.
 
 use super::*;
 
-/// Lets no file grow beyond [`LIMIT`]; it can be raised again.
+/// The shell commands that limit the size of files to [`LIMIT`]. The limit can be raised later.
 const LIMITED: &str = "trap '' XFSZ && ulimit -S -f 200";
 
-/// In bytes, of which `ulimit` counts 512 as one. It nearly always falls into a record.
+/// The limit in bytes; `ulimit` counts in units of 512. It nearly always falls within a record.
 const LIMIT: u64 = 200 * 512;
 
 fn start_until_full(pair: &Pair, caller: &mut Caller) {
@@ -26,7 +26,7 @@ fn assert_each_once(records: &[Value], asteroid: &Asteroid) {
     assert_eq!(written, executions);
 }
 
-/// A gateway whose records go to this path.
+/// Starts a gateway that writes its records to this path.
 fn audited_to(file: &Path, when_full: &str, prepare: &str) -> Pair {
     let asteroid = Asteroid::start();
     let configuration = asteroid.configuration().with(&to(file, &format!("when_full: {when_full}")));
@@ -59,7 +59,7 @@ fn a_start_that_may_wait_goes_out_once_there_is_room_and_is_answered_where_there
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("audit.jsonl");
     let pair = audited_to(&file, "wait", LIMITED);
-    // The last of them has waited in vain.
+    // The last one has waited, and was refused.
     let recorded = fill(pair.caller());
     assert!(recorded > MAX_PENDING_RECORDS);
     let report = String::from_utf8(pair.gateway.admin("/readyz?verbose").body).unwrap();
@@ -67,14 +67,14 @@ fn a_start_that_may_wait_goes_out_once_there_is_room_and_is_answered_where_there
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_audit_records_waiting", &[]), Some(8192.0));
     let mut left = pair.caller();
     left.send_post(EXECUTE, &[("X-Request-Id", "left")], b"{}");
-    // A caller who is gone before anybody has looked at its request has made none.
+    // A caller that leaves before its request is processed has made none.
     wait_until(|| {
         let metrics = String::from_utf8(pair.gateway.admin("/metrics").body).unwrap();
         metrics.contains("asteroid_gateway_requests_in_flight 1\n").then_some(())
     });
     let mut waiting = pair.caller();
     waiting.send_post(EXECUTE, &[], b"{}");
-    // Closed without a reset, it might still read.
+    // After a close without a reset, the caller might still read.
     left.reset();
     pair.gateway.line(|line| line["request_id"] == "left");
     assert_eq!(pair.asteroid.requests().len(), 0);

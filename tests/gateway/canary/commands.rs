@@ -1,4 +1,4 @@
-//! The commands, keys that cannot be used, and a panic.
+//! The output of the commands, of unusable API keys, and of a panic.
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::harness::caller::TIMEOUT;
 use crate::harness::configuration::{configure, directory};
 use crate::harness::{AGENT, API_KEY, Caller, Configuration, EXECUTE, Pair, Program, binary};
 
-/// What a key's file may hold and no header can carry.
+/// Returns contents of an API key's file that no header can contain.
 fn unusable() -> [String; 5] {
     [
         format!("{API_KEY} {API_KEY}"),
@@ -98,7 +98,7 @@ fn the_development_mode_does_not_print_the_key_that_it_makes() {
     assert!(shown.contains(AGENT), "{shown}");
     dev.wait_for(|text| text.find("with a valid API key"));
     for output in [shown, dev.stop().output] {
-        // It is 32 hexadecimal digits, which nothing else there is.
+        // The API key is 32 hexadecimal digits, unlike anything else in the output.
         let mut words = output.split(|character: char| !character.is_ascii_hexdigit());
         assert!(!words.any(|word| word.len() == 32), "{output}");
     }
@@ -111,7 +111,7 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     gateway.event(event::GATEWAY_READY);
     let address = listening["address"].as_str().unwrap().parse().unwrap();
     let start = || Caller::connect(address).post(EXECUTE, &[], b"{}").assert_error(502, "unreachable", "not_started");
-    // Looking up a name takes a thread, and the runtime panics if the system gives it none. It keeps the one of the first
+    // A name look-up needs a thread, and the runtime panics if the system refuses one. It keeps the thread of the first
     // look-up for some seconds.
     start();
     let until = Instant::now() + TIMEOUT;

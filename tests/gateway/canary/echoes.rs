@@ -1,4 +1,4 @@
-//! An upstream that says the key back, in every place of an answer and in answers that are none.
+//! An upstream that sends the API key back, in every part of an answer and in invalid answers.
 
 use asteroid_gateway::asteroid::operation::Operation;
 
@@ -6,7 +6,7 @@ use super::{assert_clean, path};
 use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{API_KEY, Caller, Configuration, Program};
 
-/// What it answers, and the status that the caller gets.
+/// Returns the upstream's answers, each with the status that the caller gets.
 fn answers() -> Vec<(u16, String)> {
     let (begin, end) = API_KEY.split_at(9);
     let echoed = |status: u16, more: &str| {

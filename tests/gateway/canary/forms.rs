@@ -1,4 +1,4 @@
-//! The key in every form in which it could leak unnoticed.
+//! The API key in every encoding in which it could leak unnoticed.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ const FOR_URLS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 
 static FORMS: LazyLock<Vec<String>> = LazyLock::new(forms);
 
-/// Checks that the key is in no form in what somebody can read.
+/// Asserts that an output contains the API key in no encoding.
 #[track_caller]
 pub(crate) fn assert_clean(what: &str, output: &str) {
     for form in &*FORMS {
@@ -43,7 +43,7 @@ fn forms() -> Vec<String> {
     forms
 }
 
-/// What base64 makes of a text behind `before` other bytes, without the ends that depend on what is around it.
+/// Returns the base64 of a text after `before` other bytes, without the ends that depend on the bytes around it.
 fn base64(text: &[u8], before: usize, digits: &str) -> String {
     let triples = text[(3 - before) % 3..].chunks_exact(3);
     let encoded = triples.flat_map(|triple| {
@@ -55,7 +55,7 @@ fn base64(text: &[u8], before: usize, digits: &str) -> String {
 
 #[test]
 fn the_search_knows_what_others_make_of_the_key() {
-    // By `base64`, wherever it stands in what is encoded.
+    // Output of the program `base64`, for each position of the API key in the input.
     for (encoded, before) in [
         ("YWstY2FuYXJ5LTVmMWM5ZDdlM2IyYTQ2ODA=", ""),
         ("eGFrLWNhbmFyeS01ZjFjOWQ3ZTNiMmE0Njgw", "x"),

@@ -1,4 +1,4 @@
-//! One gateway with every output there is, driven through every operation and every failure.
+//! One gateway with all outputs enabled, driven through every operation and every failure.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use super::{assert_clean, failures, path};
 use crate::harness::configuration::replace_once;
 use crate::harness::{API_KEY, Answer, Asteroid, Caller, Collector, Configuration, Pair, Program};
 
-/// What dependencies of programs like this read, and this one does not: none of it makes it say more.
+/// Environment variables that libraries of similar programs read. The gateway reads none of them, so none adds output.
 const ENVIRONMENT: [(&str, &str); 4] =
     [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full"), ("RUST_LIB_BACKTRACE", "full"), ("H2_LOG", "trace")];
 
-/// A gateway, and everything that it has said to anybody.
+/// A gateway, and all its output.
 struct Watched {
     pair: Pair,
     collector: Collector,
@@ -48,7 +48,7 @@ body_limit: 4KiB",
         Watched { pair: Pair { asteroid, gateway }, collector, audit, _dir: dir, configuration, answers: String::new() }
     }
 
-    /// Keeps an answer for the search.
+    /// Records an answer for the search.
     fn got(&mut self, answer: &Answer) {
         writeln!(self.answers, "{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)).unwrap();
     }
@@ -84,7 +84,7 @@ body_limit: 4KiB",
     }
 }
 
-/// Each way to fail at the upstream, with and without a key under which the start is looked up.
+/// Causes each failure at the upstream, with and without an idempotency key for which the start is looked up.
 fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
     let answer = |status: u16, headers: Value, body: &str| json!({"status": status, "headers": headers, "body": body});
     let echo =
@@ -106,7 +106,7 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
         let key = format!("{path}{n}");
         let keyed = [("Idempotency-Key", key.as_str())];
         for headers in [&[][..], &keyed] {
-            // A connection that is made anew can fail, too.
+            // Forces a new connection, which can fail, too.
             watched.pair.asteroid.close_connections();
             watched.pair.asteroid.next(fault.clone());
             watched.post(path, headers, "{}");
@@ -131,9 +131,9 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
     }
 }
 
-/// What is refused before anything is sent.
+/// Sends requests that are refused before anything is sent.
 fn be_refused(watched: &mut Watched, path: &str) {
-    // The operations of both eras share their keys.
+    // The operations of both eras share their idempotency keys.
     let (once, in_flight) = (format!("once{path}"), format!("held{path}"));
     for body in ["{}", "{}", "{\"inputs\":{}}"] {
         watched.post(path, &[("Idempotency-Key", &once)], body);
@@ -182,7 +182,7 @@ fn be_refused(watched: &mut Watched, path: &str) {
 
 #[test]
 fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
-    let apart = std::thread::spawn(failures::apart);
+    let apart = std::thread::spawn(failures::run_failures_of_separate_gateways);
     let mut watched = Watched::start();
     for operation in Operation::SERVED {
         let path = path(operation);
@@ -205,7 +205,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     }
     watched.pair.gateway.reload(good);
     watched.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
-    // All at once: each waits for another key.
+    // At the same time, because each waits for another API key.
     let refused = Operation::SERVED
         .into_iter()
         .flat_map(|operation| [(operation, &[][..]), (operation, &[("Idempotency-Key", "k")])]);

@@ -1,4 +1,4 @@
-//! The cases over HTTP/2: the simulated Asteroid fails by itself, as far as it knows how to.
+//! The cases over HTTP/2, as far as the faults of the simulated Asteroid can show them.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub(super) fn run(case: &Case) -> Observation {
     let asteroid = Asteroid::start_tls("localhost");
     let upstream = asteroid.configuration();
     if case.fault == Fault::RefusesKey {
-        // The question about the newest key.
+        // The probe of the newest API key.
         asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     }
     let (mut gateway, _keys) = case.start(&asteroid, &upstream);
@@ -73,7 +73,7 @@ fn fail(case: &Case, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
     }
 }
 
-/// What the simulator does.
+/// Returns the action of the simulator.
 fn then(case: &Case) -> Value {
     let answer = |status: u16, headers: Value, body: &str| json!({"answer": {"status": status, "headers": headers, "body": body}});
     match case.fault {

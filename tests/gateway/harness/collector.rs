@@ -1,4 +1,4 @@
-//! A collector of spans on a real socket that answers as it is told. What it got is read by OpenTelemetry's own classes.
+//! A collector of spans on a real socket, with scripted answers. OpenTelemetry's own classes decode what it receives.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -29,7 +29,7 @@ struct State {
     always: Option<CollectorReply>,
 }
 
-/// What was posted.
+/// A request that was posted.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) head: String,
@@ -38,16 +38,16 @@ pub(crate) struct Post {
     accepted: bool,
 }
 
-/// What a collector does.
+/// A scripted answer.
 #[derive(Clone)]
 pub(crate) enum CollectorReply {
-    /// This status, further header lines, this body.
+    /// This status, these further header lines, and this body.
     Answer(u16, &'static str, Vec<u8>),
-    /// This status, half of a body, and the end.
+    /// This status, half of a body, and then a close.
     Cut(u16),
     /// No answer, as long as the test runs.
     Hang,
-    /// It hangs up.
+    /// A close without an answer.
     Close,
 }
 
@@ -65,22 +65,22 @@ impl Collector {
         collector
     }
 
-    /// The configuration that names it, with further keys.
+    /// Returns the `traces` section that exports to it, with further members.
     pub(crate) fn traces(&self, more: &str) -> String {
         format!("traces: {{ otlp: \"http://{}/v1/traces\"{more} }}", self.address)
     }
 
-    /// What it does with the next posts, before it takes them again.
+    /// Answers the next posts so, and the later ones with 200.
     pub(crate) fn next(&self, replies: &[CollectorReply]) {
         self.shared.state.lock().unwrap().replies.extend(replies.iter().cloned());
     }
 
-    /// What it does with every post from now on.
+    /// Answers every post so from now on.
     pub(crate) fn always(&self, reply: CollectorReply) {
         self.shared.state.lock().unwrap().always = Some(reply);
     }
 
-    /// Waits for this many posts.
+    /// Waits for this many posts, and returns all.
     pub(crate) fn posts(&self, count: usize) -> Vec<Post> {
         let state = self.shared.state.lock().unwrap();
         let waited = self.shared.changed.wait_timeout_while(state, TIMEOUT, |state| state.posts.len() < count);
@@ -89,7 +89,7 @@ impl Collector {
         posts
     }
 
-    /// Waits until it has accepted this many spans, and returns all.
+    /// Waits until it has accepted this many spans, and returns all that it accepted.
     pub(crate) fn spans(&self, count: usize) -> Vec<Value> {
         let mut seen = 1;
         loop {
@@ -139,7 +139,7 @@ fn serve(mut stream: &TcpStream, shared: &Shared) -> Option<()> {
     }
 }
 
-/// The spans of all posts' bodies, as `tests/otlp.py` prints them.
+/// Returns the spans of all bodies, as `tests/otlp.py` prints them.
 pub(crate) fn decode<'a>(bodies: impl IntoIterator<Item = &'a [u8]>) -> Vec<Value> {
     let python =
         std::env::var("ASTEROID_OTLP_PYTHON").expect("tests/run installs opentelemetry-proto and names its Python");

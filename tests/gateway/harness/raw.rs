@@ -1,4 +1,4 @@
-//! An upstream over plain TCP that answers with the bytes it is told.
+//! An upstream over plain TCP that answers with given bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What its first request meets. Every other is answered with its own id, on whichever connection it comes.
+/// The treatment of its first request. Every other request, on any connection, is answered with its own id.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FirstExchange {
-    /// The body is left unread.
+    /// Whether it answers without reading the body.
     pub(crate) early: bool,
     pub(crate) answer: Vec<u8>,
     pub(crate) then: AfterAnswer,
 }
 
-/// What follows the first answer.
+/// The action after the first answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum AfterAnswer {
     /// The next request is read.
@@ -23,7 +23,7 @@ pub(crate) enum AfterAnswer {
     Keep,
     Close,
     Reset,
-    /// The same answer again and again, a byte at a time.
+    /// The same answer is repeated, a byte at a time.
     Drip,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct RawUpstream {
 impl RawUpstream {
     pub(crate) fn start(first: FirstExchange) -> RawUpstream {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        // So that a body which is not read is not swallowed by the system either.
+        // A small buffer, so that the system does not take the whole of a body that is not read.
         socket.set_recv_buffer_size(64 * 1024).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
@@ -50,17 +50,17 @@ impl RawUpstream {
         raw
     }
 
-    /// How many connections were made to it.
+    /// Returns the number of connections that were made to it.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Writes on the first connection, unasked.
+    /// Writes to the first connection, without a request.
     pub(crate) fn write(&self, bytes: &[u8]) {
         self.first.lock().unwrap().as_mut().unwrap().write_all(bytes).unwrap();
     }
 
-    /// Reads the first connection to its end; returns how much was still to come.
+    /// Reads the first connection to its end, and returns the number of the bytes.
     pub(crate) fn rest(&self) -> usize {
         let mut rest = Vec::new();
         // A reset is an end too.
@@ -73,11 +73,11 @@ fn accept(listener: &TcpListener, first: &FirstExchange, connections: &AtomicUsi
     for stream in listener.incoming() {
         let stream = stream.unwrap();
         let first = (connections.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
-        // A further handle on a socket would keep it from being closed.
+        // A further handle to a socket would keep it open.
         if first.as_ref().is_some_and(|first| matches!(first.then, AfterAnswer::Keep)) {
             *kept.lock().unwrap() = Some(stream.try_clone().unwrap());
         }
-        // The other side may end a connection when it likes.
+        // The other side may end a connection at any time.
         std::thread::spawn(move || drop(serve(&stream, first)));
     }
 }
@@ -121,14 +121,14 @@ fn serve(stream: &TcpStream, mut first: Option<FirstExchange>) -> std::io::Resul
         match then {
             AfterAnswer::Close => return stream.shutdown(std::net::Shutdown::Both),
             AfterAnswer::Reset => return reset(stream),
-            // Nothing is read before the test ends.
+            // The rest of the body stays unread.
             AfterAnswer::Keep if early => std::thread::sleep(super::caller::TIMEOUT),
             AfterAnswer::Keep | AfterAnswer::Drip => {}
         }
     }
 }
 
-/// Closes with a reset, which needs a socket that a runtime knows.
+/// Makes the system reset a connection when it is closed. This needs a socket that is registered with a runtime.
 pub(super) fn reset(stream: &TcpStream) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _inside = runtime.enter();

@@ -1,4 +1,4 @@
-//! An upstream that speaks HTTP/2 frame by frame, and misbehaves as it is told.
+//! An upstream that speaks HTTP/2 frame by frame, and misbehaves on command.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,29 +31,29 @@ pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What happens to a request once it was read to its end.
+/// The behaviour of the upstream after it has read a request to its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Behaviour {
     /// 202.
     Answer,
     /// 103 and 202.
     AnswerTwice,
-    /// 202 when as many requests have come as there are behaviours.
+    /// 202, once there is a request for every behaviour of the list.
     AnswerTogether,
     Reset(u32),
     /// An interim answer with this status, and RST_STREAM with this code.
     InterimThenReset(&'static str, u32),
     /// An interim answer with this status, and GOAWAY whose last stream is the one before.
     InterimThenGoAwayBelow(&'static str),
-    /// GOAWAY whose last stream is the one before; what came before is still served.
+    /// GOAWAY whose last stream is the one before; earlier requests are still served.
     GoAwayBelow(u32),
     /// GOAWAY whose last stream is this one, and 202.
     GoAwayAndAnswer,
-    /// GOAWAY whose last stream is this one, and 202 when as many requests have come as there are behaviours.
+    /// GOAWAY whose last stream is this one, and 202, once there is a request for every behaviour of the list.
     GoAwayAndAnswerTogether,
-    /// GOAWAY whose last stream is this one, and the end.
+    /// GOAWAY whose last stream is this one, and the end of the connection.
     GoAwayAndClose,
-    /// The same with an error and this text, which HTTP/2 calls debug data; a PING before it has the text's end.
+    /// The same with an error and this text as debug data. A PING before it contains the end of the text.
     GoAwaySaying(&'static str),
     Close,
     /// The head of a 202, and RST_STREAM or, without a code, the end of the connection.
@@ -62,30 +62,30 @@ pub(crate) enum Behaviour {
     HalfThen(u32),
     /// The head, half of the body, and END_STREAM.
     Half,
-    /// The head of a 202 without a length, these parts of a body, a frame each, and END_STREAM.
+    /// The head of a 202 without a length, these parts of a body in a frame each, and END_STREAM.
     Parts(&'static [Vec<u8>]),
     /// The head of a 202 without a length, a whole object, and RST_STREAM in place of END_STREAM.
     OpenThen(u32),
-    /// The same and nothing more.
+    /// The same, but nothing in place of END_STREAM.
     OpenThenSilence,
-    /// The same with GOAWAY below it in place of RST_STREAM.
+    /// The same, but in place of END_STREAM a GOAWAY whose last stream is the one before.
     OpenThenGoAway,
     /// The head of a 202 without a length, more than the gateway keeps of an answer, and RST_STREAM.
     LongThen(u32),
     /// 202 to its end, and RST_STREAM.
     AnswerThenReset(u32),
-    /// 103 without end.
+    /// 103 again and again.
     Interim,
-    /// A frame that may not come.
+    /// A frame that HTTP/2 forbids.
     Garbage,
-    /// Nothing for this request.
+    /// No answer to this request.
     Silence,
-    /// Nothing any more, also to what comes later and to PING.
+    /// No answer any more, not to later requests and PING either.
     Deaf,
 }
 
 impl Behaviour {
-    /// Whether HTTP/2 says that the request was not looked at.
+    /// Returns whether it says, by the rules of HTTP/2, that the request was not processed.
     fn is_refusal(self) -> bool {
         matches!(self, Behaviour::Reset(REFUSED_STREAM) | Behaviour::GoAwayBelow(_))
     }
@@ -99,17 +99,18 @@ pub(crate) struct UnrulyUpstream {
     _stop: oneshot::Sender<Infallible>,
 }
 
-/// What has come so far.
+/// The numbers of received connections and requests.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(crate) struct UpstreamCounts {
     pub(crate) connections: usize,
     pub(crate) requests: usize,
-    /// Requests that were looked at: executions may have been started.
+    /// The processed requests, which may have started executions.
     pub(crate) starts: usize,
 }
 
 impl UnrulyUpstream {
-    /// Does the behaviours one after another, then answers; `settings` are sent first, or nothing at all.
+    /// Starts an upstream with one behaviour for each request, and then ordinary answers. It sends `settings` first;
+    /// without them, it sends nothing at all.
     pub(crate) fn start(settings: Option<&'static [u8]>, behaviours: &'static [Behaviour]) -> UnrulyUpstream {
         let certificates = certificates("localhost");
         let at = |name: &str| certificates.path().join(name);
@@ -157,7 +158,7 @@ async fn serve(
         let (acceptor, seen, together) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&together));
         tokio::spawn(async move {
             let mut peer = Peer { stream: acceptor.accept(stream).await.unwrap(), last: u32::MAX };
-            // Ends with the connection, from either side.
+            // Ends when either side ends the connection.
             drop(peer.converse(settings, behaviours, &seen, &together).await);
         });
     }
@@ -165,7 +166,7 @@ async fn serve(
 
 struct Peer {
     stream: TlsStream<TcpStream>,
-    /// The last stream that is served, once a GOAWAY has said which.
+    /// The last stream that is served, after a GOAWAY.
     last: u32,
 }
 
@@ -186,10 +187,10 @@ impl Peer {
         loop {
             let (kind, flags, stream) = self.read().await?;
             if kind == SETTINGS && flags & ACK == 0 {
-                // The windows that the gateway opens hold from then on.
+                // The gateway's windows apply from this acknowledgement.
                 self.frame(SETTINGS, ACK, 0, &[]).await?;
             }
-            // What was sent before the GOAWAY had arrived is sent again elsewhere.
+            // A request that crossed the GOAWAY is sent again on another connection.
             if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 || stream > self.last {
                 continue;
             }
@@ -285,12 +286,12 @@ impl Peer {
         }
     }
 
-    /// `:status: 202` and `content-length: 2`, as literals.
+    /// Sends `:status: 202` and `content-length: 2`, as literals.
     async fn head(&mut self, stream: u32) -> std::io::Result<()> {
         self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202\x0f\x0d\x012").await
     }
 
-    /// An answer that seems whole but is not ended.
+    /// Sends an answer that seems complete but has no END_STREAM.
     async fn open(&mut self, stream: u32) -> std::io::Result<()> {
         self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202").await?;
         self.frame(DATA, 0, stream, b"{}").await

@@ -1,4 +1,4 @@
-//! Keys that the upstream refuses, or may not know yet: what a start is sent with, and what is said of the key.
+//! API keys that the upstream refuses, or may not know yet: the one with which a start is sent, and its reported state.
 
 use std::fs::write;
 
@@ -9,7 +9,7 @@ use super::{nth_event, verbose, wait_for_state};
 use crate::canary::assert_clean;
 use crate::harness::{API_KEY, Asteroid, EXECUTE, Pair, Program};
 
-/// The statuses of many starts at once.
+/// Sends this many starts at the same time, and returns their statuses.
 fn starts(pair: &Pair, count: usize) -> Vec<u16> {
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..count).map(|_| scope.spawn(|| pair.execute("{}").status)).collect();
@@ -22,7 +22,7 @@ fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_
     let pair = Pair::with("audit: { stdout: true }");
     assert_eq!(pair.execute("{}").status, 202);
     pair.asteroid.replace_key("ak-second-7d3e9f1a52");
-    // A new key is in use 100 ms after it was seen at the earliest, so that these are refused first.
+    // A new API key is used at the earliest 100 ms after it was seen, so these starts are refused first.
     write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     assert_eq!(starts(&pair, 16), [202; 16]);
     assert_eq!(pair.asteroid.started(), 17);
@@ -141,7 +141,7 @@ fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_
     assert_eq!(pair.gateway.admin("/readyz").status, 200, "other tenants may be served");
 
     pair.asteroid.replace_key(API_KEY);
-    // Without any traffic.
+    // This needs no traffic.
     wait_for_state(&pair.gateway, "main", "fresh");
     nth_event(&pair.gateway, event::CREDENTIAL_ACCEPTED, 1);
     assert_eq!(pair.execute("{}").status, 202);

@@ -1,4 +1,4 @@
-//! What is sent to the upstream, and what became of it.
+//! The metrics of requests to the upstream, and of their results.
 
 use serde_json::json;
 

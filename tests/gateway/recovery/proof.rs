@@ -1,4 +1,5 @@
-//! The worth of a look-up that finds nothing: both filters, the organisation, the limits before it, and the positive control.
+//! The proof by a look-up that finds nothing: both filters, the organisation, the limits before it, and the positive
+//! control.
 
 use asteroid_gateway::event;
 use serde_json::json;

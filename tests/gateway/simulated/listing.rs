@@ -1,4 +1,4 @@
-//! The listing of executions, as the SDKs of both eras ask for it.
+//! The listing of executions, as the SDKs of both eras request it.
 
 use serde_json::{Value, json};
 
@@ -7,18 +7,18 @@ use crate::harness::{AGENT, API_KEY, Answer, Asteroid};
 
 const OTHER: &str = "0b0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 
-/// Starts an execution with this metadata; its id.
+/// Starts an execution with this metadata, and returns its id.
 fn start(asteroid: &Asteroid, metadata: Value) -> String {
     let answer = execute(asteroid, &json!({ "metadata": metadata }).to_string());
     answer.json()["executionId"].as_str().unwrap().to_owned()
 }
 
-/// Asks for the listing.
+/// Requests the listing.
 fn get(asteroid: &Asteroid, query: &str) -> Answer {
     asteroid.get(&format!("/agents/v2/executions{query}"))
 }
 
-/// Asks for the listing; the ids of the items.
+/// Requests the listing, and returns the ids of the items.
 fn ids(asteroid: &Asteroid, query: &str) -> Vec<String> {
     let answer = get(asteroid, query);
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{query}");

@@ -1,4 +1,4 @@
-//! Spans on their way: no collector costs a request, what it does not take is counted, and no secret is in what it gets.
+//! The export of spans: no collector makes a request fail, spans that it refuses are counted, and no span has a secret.
 
 use asteroid_gateway::event;
 use serde_json::json;

@@ -1,6 +1,6 @@
-//! One connection from the gateway, and its own to the upstream: HTTP/1.1, whole messages with a Content-Length.
+//! Relays one connection of the gateway to the upstream: HTTP/1.1, with whole messages that have a Content-Length.
 //!
-//! What is held waits in its thread, which ends with the gate; other threads end with their connection.
+//! An exchange is held by its thread, which ends with the gate; other threads end with their connection.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write, copy, sink};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use super::super::caller::{TIMEOUT, connect};
 use super::super::raw::reset;
 use super::{HoldPoint, Shared, Substitute, Verdict};
 
-/// Why a connection carries nothing more.
+/// The reason why a connection is no longer relayed.
 enum RelayEnd {
     Verdict(Verdict),
     Broke,
@@ -22,12 +22,12 @@ impl From<Error> for RelayEnd {
     }
 }
 
-/// Passes messages on and back until either side ends the connection, or a verdict does.
+/// Returns a task that relays messages until either side, or a verdict, ends the connection.
 pub(super) fn task(shared: &Arc<Shared>, gateway: TcpStream, last: bool) -> impl FnOnce() + Send + use<> {
     let shared = Arc::clone(shared);
     move || {
         if let Err(RelayEnd::Verdict(verdict)) = relay(&shared, &gateway, last) {
-            // The gateway may have ended it meanwhile.
+            // The gateway may have closed it meanwhile.
             drop(end(&shared, gateway, verdict));
         }
     }
@@ -70,7 +70,7 @@ fn relay(shared: &Shared, gateway: &TcpStream, last: bool) -> Result<(), RelayEn
 }
 
 impl Shared {
-    /// Where an exchange that begins with this head is held, if it is the one.
+    /// Returns the point at which the exchange with this head is held, if it is the one to hold.
     fn begin(&self, head: &str) -> Option<HoldPoint> {
         let mut state = self.lock();
         let is_the_one = match state.point? {
@@ -85,7 +85,7 @@ impl Shared {
         state.point.filter(|_| begins)
     }
 
-    /// Writes an interim answer, if there is to be one and the exchange has come to where it is held.
+    /// Writes an interim answer, if one is set and the exchange is held here.
     fn answer_in_the_interim(
         &self,
         held: Option<HoldPoint>,
@@ -98,7 +98,7 @@ impl Shared {
         }
     }
 
-    /// Waits for the verdict, if the exchange has come to where it is held.
+    /// Waits for the verdict, if the exchange is held here.
     fn pause(&self, held: Option<HoldPoint>, here: HoldPoint) -> Result<(), RelayEnd> {
         if held != Some(here) {
             return Ok(());
@@ -126,14 +126,14 @@ fn end(shared: &Shared, mut gateway: TcpStream, verdict: Verdict) -> std::io::Re
         }
         Verdict::Close | Verdict::Proceed => {}
     }
-    // A socket that is closed with unread bytes resets its connection, so what still comes is read.
+    // Closing a socket with unread bytes resets its connection, so the rest is read first.
     let closed = gateway.shutdown(Shutdown::Write);
     shared.tell(|state| state.closed = true);
     closed?;
     copy(&mut gateway, &mut sink()).map(drop)
 }
 
-/// A head with the empty line that ends it, or nothing where the connection ends first.
+/// Reads a head with the empty line at its end; returns `None` if the connection ends first.
 fn head(from: &mut impl BufRead) -> std::io::Result<Option<String>> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -144,7 +144,7 @@ fn head(from: &mut impl BufRead) -> std::io::Result<Option<String>> {
     Ok(Some(head))
 }
 
-/// What follows a head.
+/// Reads the body that follows a head.
 fn body(from: &mut impl Read, head: &str) -> std::io::Result<Vec<u8>> {
     let mut fields = head.lines().filter_map(|line| line.split_once(": "));
     let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
@@ -152,7 +152,7 @@ fn body(from: &mut impl Read, head: &str) -> std::io::Result<Vec<u8>> {
     from.read_exact(&mut body).map(|()| body)
 }
 
-/// A whole answer, which announces the end of its connection where it is the last.
+/// Reads a whole answer. If it is the last, adds `Connection: close`.
 fn answer(upstream: &mut BufReader<TcpStream>, last: bool) -> Result<Vec<u8>, RelayEnd> {
     let Some(mut head) = head(upstream)? else { return Err(RelayEnd::Verdict(Verdict::Close)) };
     let body = body(upstream, &head)?;
@@ -162,7 +162,7 @@ fn answer(upstream: &mut BufReader<TcpStream>, last: bool) -> Result<Vec<u8>, Re
     Ok([head.as_bytes(), &body].concat())
 }
 
-/// Both halves of a message where it is to be parted, or all of it and nothing.
+/// Returns both halves of a message, or the whole of it and nothing.
 fn parts(message: &[u8], in_halves: bool) -> (&[u8], &[u8]) {
     message.split_at(if in_halves { message.len() / 2 } else { message.len() })
 }
