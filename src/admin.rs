@@ -1,4 +1,4 @@
-//! The operator's listener, apart from the data: `/livez`, `/readyz`, `/metrics` and `/version`.
+//! The operator's listener, apart from those of callers: `/livez`, `/readyz`, `/metrics` and `/version`.
 
 pub mod exposition;
 mod guard;
@@ -26,24 +26,24 @@ use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
 
 use exposition::{Exposition, ExpositionFormat};
-use guard::Refusal;
+use guard::GuardError;
 use health::Health;
 
-/// How long a request to this listener may take to arrive.
+/// How long the head of a request may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest head of a request, and how much of an answer is held until its reader takes it, in bytes.
+/// The largest head of a request, and the largest part of an answer that waits for its reader, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a whole connection may take.
+/// How long a connection may last.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many callers are served at a time. If another comes, the one that has been silent longest leaves, of the peer that has
-/// most: so a probe is always served.
+/// How many connections there may be. If another is made, the one that has been silent longest is closed, of the peer that has
+/// most. So a probe is always served.
 const CONNECTIONS: usize = 64;
 
-/// Answers until it is dropped, by addresses, localhost and these names.
+/// Serves until it is dropped. Answers for addresses, localhost and these names.
 pub async fn serve(
     socket: TcpListener,
     hosts: Vec<String>,
@@ -60,7 +60,7 @@ pub async fn serve(
                 tokio::time::sleep(SHORTAGE_PAUSE).await;
                 continue;
             }
-            // About one caller, which is gone.
+            // The error concerns one caller, which is gone.
             Err(_) => {
                 tokio::task::yield_now().await;
                 continue;
@@ -76,24 +76,24 @@ pub async fn serve(
         let (health, exposition, hosts) = (Arc::clone(&health), exposition.clone(), Arc::clone(&hosts));
         let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {
-            // A connection whose request has come leaves after those that are silent.
+            // A connection whose request has arrived is closed after those that are silent.
             drop(activity.begin_request());
             let response = match guard::check(&hosts, &request) {
                 Ok(()) => answer(&request, &health, &exposition),
-                Err(Refusal(status, reason)) => text(status, reason),
+                Err(GuardError(status, reason)) => text(status, reason),
             };
             async { Ok::<_, Infallible>(response) }
         });
         let mut server = http1::Builder::new();
         server.max_header_size(HEAD_BYTES).max_buf_size(BUFFER_BYTES);
-        // One request a connection: a probe that holds on to one takes no place from the next.
+        // One request per connection, so that a probe that keeps its connection takes no slot from the next.
         server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
         // A probe that ends its sending side still waits for its answer.
         server.half_close(true);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         tasks.spawn_untracked(async move {
             tokio::select! {
-                // A probe that leaves early is of no interest.
+                // It does not matter if a probe leaves early.
                 ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => drop(ended),
                 () = permit.activity().evicted() => {}
             }
@@ -104,7 +104,7 @@ pub async fn serve(
 
 fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this listener takes GET and HEAD; use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
@@ -124,11 +124,14 @@ fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition)
             exposition.text(ExpositionFormat::of(request.headers())),
         ),
         "/version" => version(),
-        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /readyz?verbose, /metrics and /version\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "nothing is at this path; use /livez, /readyz, /readyz?verbose, /metrics or /version\n",
+        ),
     }
 }
 
-/// Whoever builds an image may say of which commit, by an environment variable of the compiler's.
+/// Returns the version. The commit is that of an environment variable at the time of the build, if it was set.
 fn version() -> Response<Full<Bytes>> {
     let version = json!({
         "name": env!("CARGO_PKG_NAME"),

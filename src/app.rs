@@ -1,4 +1,4 @@
-//! Configuration in, running program out: the only module that knows every part.
+//! Builds the running program from a configuration. The only module that knows every part.
 
 mod credential_probe;
 mod credentials;
@@ -15,7 +15,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::admin::exposition::{Exposition, Sources};
+use crate::admin::exposition::{Exposition, MetricSources};
 use crate::admin::health::Health;
 use crate::audit::{self, Audit};
 use crate::config::resolve::{self, Config, MAX_WORKERS, Workers};
@@ -23,7 +23,7 @@ use crate::credential::Credentials;
 use crate::drain::{self, DrainSignal, Schedule};
 use crate::log::Log;
 use crate::metrics::{self, Metrics};
-use crate::proxy::generation::{ActiveGeneration, Snapshot};
+use crate::proxy::generation::{ActiveGeneration, Generation};
 use crate::record::Sinks;
 use crate::secret::{Environment, Salt};
 use crate::server::capacity::Capacity;
@@ -37,38 +37,38 @@ use crate::{event, memory};
 use credential_probe::CredentialProbe;
 use listeners::{Listeners, OpenListener};
 use reload::Reloader;
-use running::Admin;
+use running::AdminListener;
 use worker_threads::WorkerThreads;
 
 pub use dry_run::dry_run;
 pub use error::Error;
-pub use reload::Source;
-pub use running::Running;
+pub use reload::ConfigSource;
+pub use running::RunningGateway;
 
-/// The smallest number of connections of which the log does not warn.
+/// The log warns if fewer connections than this can be open.
 const FEW_CONNECTIONS: usize = 16;
 
-/// What the parts of a process share, whatever its configuration is at a time.
+/// The parts of a process that outlive a reload of its configuration.
 #[derive(Debug, Clone)]
-struct Shared {
+struct SharedParts {
     state: Arc<State>,
     credentials: Arc<Credentials>,
     sinks: Arc<Sinks>,
     health: Arc<Health>,
 }
 
-/// Starts a gateway: reads the API keys, binds every address, starts the workers. Must be called inside the runtime that is to
-/// answer probes. If the configuration has a `source`, its changes are applied.
+/// Starts a gateway: reads the API keys, binds every address, and starts the workers. Must be called inside the runtime that is
+/// to answer probes. If the configuration has a `source`, changes of that file are applied.
 ///
 /// # Errors
 ///
-/// Whatever keeps the gateway from serving. Nothing is left running then.
+/// If anything keeps the gateway from serving. Then nothing is left running.
 pub async fn start(
     config: Config,
     environment: Environment,
-    source: Option<Source>,
+    source: Option<ConfigSource>,
     log: Option<Log>,
-) -> Result<Running, Error> {
+) -> Result<RunningGateway, Error> {
     let available_memory = memory::limit();
     let state = Arc::new(State::new(available_memory, audit::SLOTS));
     let (credentials, active) = first_generation(&config, &environment, &state).await?;
@@ -85,7 +85,7 @@ pub async fn start(
     let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
     let health = health(&config, &state, &credentials, draining.clone(), &upstream_health, audit);
-    let shared = Shared { state, credentials, sinks, health };
+    let shared = SharedParts { state, credentials, sinks, health };
 
     let worker_count = worker_count(&config);
     let capacity = Capacity::of_process(listeners.open.len(), worker_count, listeners.have_tls(), available_memory);
@@ -108,10 +108,10 @@ pub async fn start(
     log_started(admin, worker_count, capacity.max(), &shared);
 
     let hosts = config.admin.hosts.clone();
-    Ok(Running {
+    Ok(RunningGateway {
         addresses,
         admin,
-        admin_listener: Admin { socket: admin_socket, hosts, exposition },
+        admin_listener: AdminListener { socket: admin_socket, hosts, exposition },
         socket_paths,
         drain,
         schedule: Schedule { delay: config.drain.delay, timeout: config.drain.timeout },
@@ -124,7 +124,7 @@ pub async fn start(
     })
 }
 
-/// Reads the API keys, and makes the configuration ready for each listener.
+/// Reads the API keys, and returns them with the first generation of each listener.
 async fn first_generation(
     config: &Config,
     environment: &Environment,
@@ -133,7 +133,7 @@ async fn first_generation(
     let salt = config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new);
     let credentials = Arc::new(Credentials::new(salt));
     let present = credentials::read(config, environment, &credentials).await?;
-    let generations = Snapshot::build(config, &present, state)?;
+    let generations = Generation::build(config, &present, state)?;
     credentials.replace(present);
     Ok((credentials, generations.into_iter().map(|generation| Arc::new(ActiveGeneration::new(generation))).collect()))
 }
@@ -158,8 +158,8 @@ fn health(
     Arc::new(Health::new(draining, upstream_health, credentials, audit, config.readiness, state))
 }
 
-fn exposition(config: &Config, shared: &Shared, capacity: usize) -> Exposition {
-    Exposition::new(Sources {
+fn exposition(config: &Config, shared: &SharedParts, capacity: usize) -> Exposition {
+    Exposition::new(MetricSources {
         sinks: Arc::clone(&shared.sinks),
         state: Arc::clone(&shared.state),
         credentials: Arc::clone(&shared.credentials),
@@ -185,12 +185,12 @@ fn worker_listeners(
     listeners.map(listener).collect()
 }
 
-fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &Shared) {
+fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &SharedParts) {
     if connections < FEW_CONNECTIONS {
         tracing::warn!(
             event = event::CONNECTION_LIMIT_LOW,
             limit = connections,
-            "few callers can be connected at a time; raise the limit of open files (ulimit -Hn) or of memory"
+            "only few callers can be connected at a time; raise the limit of open files (ulimit -Hn) or of memory"
         );
     }
     match shared.health.obstacle() {
@@ -214,8 +214,8 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
     }
 }
 
-/// Returns how many workers a configuration asks for. `auto` is one for a sidecar, which only this machine's services can call,
-/// else as many as the control group has cores.
+/// Returns how many workers a configuration asks for. `auto` means one worker for a sidecar, which only this machine's services
+/// can call, and otherwise as many as the control group has cores.
 fn worker_count(config: &Config) -> usize {
     match config.workers {
         Workers::Count(count) => count.get(),

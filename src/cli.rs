@@ -17,14 +17,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self, resolve::Config};
-use crate::event;
 use crate::log::{Format, Log};
 use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
-use crate::{app, log, process_hardening};
+use crate::{app, event, log, process_hardening};
 
 /// How long the rest of the log may take to be written when the process ends.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An authenticating reverse proxy: services start Asteroid agents through it and hold no API key.
 #[derive(Debug, Parser)]
@@ -118,29 +117,29 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            complain(format_args!("error: {error:#}"));
+            print_error(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
-    let protected = process_hardening::forbid();
-    let source = app::Source::new(file.path.clone());
+    let protected = process_hardening::apply();
+    let source = app::ConfigSource::new(file.path.clone());
     let runtime = runtime()?;
     let Some(config) = runtime.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
-    let log = begin_log(logging)?;
-    say_if_unprotected(protected);
-    let ended = runtime.block_on(serve(config, source, logging.records().then(|| log.clone())));
+    let log = start_log(logging)?;
+    warn_if_unprotected(protected);
+    let ended = runtime.block_on(serve(config, source, logging.logs_requests().then(|| log.clone())));
     // A file system that hangs must not delay the exit.
     runtime.shutdown_background();
-    log.close(LAST_WORDS);
+    log.close(LOG_CLOSE_TIMEOUT);
     ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let Some(config) = runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
-    say(format_args!(
+    print_line(format_args!(
         "{}: no faults; listeners: {}, tenants: {}. The files that it names were not read",
         file.path.display(),
         config.listeners.len(),
@@ -154,26 +153,26 @@ async fn load(file: &ConfigFile) -> Option<Config> {
     match config::load(&file.path).await {
         Ok(loaded) => {
             for warning in loaded.warnings.iter() {
-                complain(format_args!("warning: {warning}"));
+                print_error(format_args!("warning: {warning}"));
             }
             Some(loaded.config)
         }
         Err(faults) => {
-            complain(format_args!("{}: the configuration is refused", file.path.display()));
-            complain(faults);
+            print_error(format_args!("{}: the configuration is refused", file.path.display()));
+            print_error(faults);
             None
         }
     }
 }
 
-async fn serve(config: Config, source: app::Source, log: Option<Log>) -> anyhow::Result<()> {
+async fn serve(config: Config, source: app::ConfigSource, log: Option<Log>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be received")?;
-    let running = app::start(config, Environment::process(), Some(source), log).await?;
-    let told_to_reload = async || {
+    let gateway = app::start(config, Environment::process(), Some(source), log).await?;
+    let reload_signal = async || {
         hangup.recv().await;
     };
-    Ok(running.until(async || signals.next().await, told_to_reload).await?)
+    Ok(gateway.run_until(async || signals.next().await, reload_signal).await?)
 }
 
 /// SIGTERM and SIGINT: the first signal drains, the second aborts.
@@ -206,7 +205,7 @@ impl Simulate {
         };
         let options = simulator::Options {
             api_keys: keys.context("--key-file")?,
-            observer: Some(Box::new(|received| say(received))),
+            observer: Some(Box::new(|received| print_line(received))),
         };
         let simulator = Simulator::new(options);
         runtime()?.block_on(async {
@@ -215,7 +214,7 @@ impl Simulate {
             let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
             let scheme = if tls.is_some() { "https" } else { "http" };
             let address = listener.local_addr()?;
-            say(format_args!(
+            print_line(format_args!(
                 "simulated Asteroid on {scheme}://{address}/agents/v2, help on {scheme}://{address}/_simulator/"
             ));
             tokio::select! {
@@ -228,7 +227,7 @@ impl Simulate {
 }
 
 impl Logging {
-    fn records(&self) -> bool {
+    fn logs_requests(&self) -> bool {
         matches!(self.log_level.as_str(), "info" | "debug")
     }
 
@@ -237,19 +236,19 @@ impl Logging {
     }
 }
 
-fn begin_log(logging: &Logging) -> anyhow::Result<Log> {
+fn start_log(logging: &Logging) -> anyhow::Result<Log> {
     let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
     log::events_to(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(event = event::GATEWAY_PANICKED, %panic, "the gateway's code has a fault; please report this");
         // If the panic ends the process, the log is not written any more.
-        complain(format_args!("a fault of the gateway, please report it: {panic}"));
+        print_error(format_args!("a fault of the gateway, please report it: {panic}"));
     }));
     Ok(log)
 }
 
 /// Logs a warning if the process is not protected. It serves nevertheless.
-fn say_if_unprotected(protected: Result<(), process_hardening::Error>) {
+fn warn_if_unprotected(protected: Result<(), process_hardening::Error>) {
     if let Err(error) = protected {
         let error = format!("{:#}", anyhow::Error::from(error));
         tracing::warn!(
@@ -265,11 +264,11 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Prints a line on standard output. A failure cannot be reported, and is ignored.
-fn say(line: impl Display) {
+fn print_line(line: impl Display) {
     drop(writeln!(io::stdout(), "{line}"));
 }
 
 /// Prints a line on standard error.
-fn complain(line: impl Display) {
+fn print_error(line: impl Display) {
     drop(writeln!(io::stderr(), "{line}"));
 }

@@ -1,8 +1,8 @@
-//! A number of events, counted by all workers.
+//! A counter of events that all workers share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A counter, which only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 

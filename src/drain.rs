@@ -1,7 +1,7 @@
 //! Graceful shutdown: two signals and a deadline.
 //!
 //! ```text
-//! Serving ── Drain::run ──→ Draining ── schedule.delay ──→ Closing ── schedule.timeout ──→ the rest is cut off
+//! Serving ── Drain::run ──→ Draining ── schedule.delay ──→ Closing ── schedule.timeout ──→ the rest is aborted
 //! ```
 //!
 //! While it is draining, the gateway serves as before and tells load balancers and callers to go elsewhere. Once it is closing,
@@ -16,10 +16,11 @@ use tokio::sync::watch;
 pub struct Schedule {
     /// From `Draining` to `Closing`.
     pub delay: Duration,
-    /// From `Closing` to the moment when what is left is cut off.
+    /// From `Closing` to the deadline, when the remaining requests are aborted.
     pub timeout: Duration,
 }
 
+/// The phases, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
@@ -31,11 +32,11 @@ enum Phase {
 #[derive(Debug)]
 pub struct Drain(watch::Sender<Phase>);
 
-/// The receiver of the drain's signals, for everything that serves.
+/// A receiver of the drain's signals, for everything that serves.
 #[derive(Debug, Clone)]
 pub struct DrainSignal(watch::Receiver<Phase>);
 
-/// Creates a drain that has not begun, and its receiver.
+/// Creates a drain that has not begun, and returns it with a receiver.
 #[must_use]
 pub fn channel() -> (Drain, DrainSignal) {
     let (sender, receiver) = watch::channel(Phase::Serving);
@@ -43,8 +44,8 @@ pub fn channel() -> (Drain, DrainSignal) {
 }
 
 impl Drain {
-    /// Signals `Draining` and, after the schedule's delay, `Closing`. Calls `before_closing` in between, at the last moment at
-    /// which callers may still connect.
+    /// Signals `Draining` and, after the schedule's delay, `Closing`. Calls `before_closing` just before `Closing`, when callers may
+    /// still connect.
     pub async fn run(&self, schedule: Schedule, before_closing: impl FnOnce()) {
         self.0.send_replace(Phase::Draining);
         tokio::time::sleep(schedule.delay).await;
@@ -71,7 +72,7 @@ impl DrainSignal {
         drop(self.0.wait_for(|phase| *phase >= Phase::Draining).await);
     }
 
-    /// Resolves when accepting has to end. A dropped [`Drain`] counts as that, because it can send no signal any more.
+    /// Resolves when accepting has to end, also if the [`Drain`] was dropped, since it can then send no further signal.
     pub async fn closing(&mut self) {
         drop(self.0.wait_for(|phase| *phase == Phase::Closing).await);
     }

@@ -1,6 +1,6 @@
-//! The codes of log events: what programs and alerts match on, while messages are for people and may change.
+//! The codes of log events. Programs and alerts match on codes; messages are for people and may change.
 //!
-//! `docs/LOGS.md` lists each of them with its level and what to do. A code is never given another meaning.
+//! `docs/LOGS.md` lists each code with its level and what to do. A code never gets another meaning.
 
 macro_rules! events {
     ($($(#[$doc:meta])+ $name:ident = $code:literal;)+) => {
@@ -21,9 +21,9 @@ events! {
     AUDIT_WRITING_RESUMED = "audit.writing_resumed";
     /// The audit file was moved away or replaced, and the one at its path was opened.
     AUDIT_FILE_REOPENED = "audit.file_reopened";
-    /// Audit records were written and could not be made to survive a loss of power.
+    /// Audit records were written, but a loss of power could still lose them.
     AUDIT_SYNCING_FAILED = "audit.syncing_failed";
-    /// The process ends, and records that it should have written are lost.
+    /// The process exits, and audit records that it should have written are lost.
     AUDIT_RECORDS_LOST = "audit.records_lost";
 
     /// The configuration was reloaded.
@@ -33,18 +33,18 @@ events! {
     /// A reloaded configuration contains something allowed but risky.
     CONFIG_RISK_FOUND = "config.risk_found";
 
-    /// So few connections fit into the process's limits that callers will have to wait.
+    /// So few connections fit into the process's limits that callers may have to wait.
     CONNECTION_LIMIT_LOW = "connection.limit_low";
-    /// As many connections are open as may be, and none can be closed for another.
+    /// The limit of connections is reached, and none can be closed for another.
     CONNECTION_LIMIT_REACHED = "connection.limit_reached";
-    /// The gateway closed a connection: it was silent for too long, or its slot was needed.
+    /// The gateway closed a connection: its first request was late, or its permit was needed.
     CONNECTION_CLOSED = "connection.closed";
     /// A connection ended with an error.
     CONNECTION_FAILED = "connection.failed";
     /// A TLS handshake did not complete.
     CONNECTION_HANDSHAKE_FAILED = "connection.handshake_failed";
 
-    /// A secret was read that is new to the process.
+    /// A secret was read that the process had not read before.
     CREDENTIAL_LOADED = "credential.loaded";
     /// The upstream accepts the new version, and the previous one is forgotten.
     CREDENTIAL_ROTATED = "credential.rotated";
@@ -66,9 +66,9 @@ events! {
     CREDENTIAL_REPLACEMENT_REJECTED = "credential.replacement_rejected";
     /// The upstream does not say whether a version is valid.
     CREDENTIAL_VERIFICATION_INCONCLUSIVE = "credential.verification_inconclusive";
-    /// The upstream accepts a version again after it rejected all.
+    /// The upstream accepts a version after it had rejected all.
     CREDENTIAL_ACCEPTED = "credential.accepted";
-    /// The upstream sent the API key back in an answer, where it was overwritten.
+    /// The upstream sent the API key back in an answer, and the gateway redacted it.
     CREDENTIAL_ECHOED = "credential.echoed";
 
     /// The drain has begun.
@@ -82,36 +82,36 @@ events! {
     /// Requests were aborted when the drain ended.
     DRAIN_REQUESTS_ABORTED = "drain.requests_aborted";
 
-    /// Reading a file does not return.
+    /// Reading a file hangs.
     FILE_READING_HUNG = "file.reading_hung";
-    /// Reading a file returned after all.
+    /// Reading a file that hung has returned.
     FILE_READING_RESUMED = "file.reading_resumed";
 
     /// The gateway serves and is ready.
     GATEWAY_READY = "gateway.ready";
     /// The gateway serves and is not ready yet.
     GATEWAY_UNREADY = "gateway.unready";
-    /// The gateway's code has a fault.
+    /// The gateway's code panicked.
     GATEWAY_PANICKED = "gateway.panicked";
 
     /// Answers are forgotten before `idempotency.retention` has passed.
     IDEMPOTENCY_RETENTION_SHORTENED = "idempotency.retention_shortened";
     /// There was no memory to keep an answer, and the outcome of its idempotency key counts as unknown.
     IDEMPOTENCY_ANSWER_DROPPED = "idempotency.answer_dropped";
-    /// A tenant's share of the memory is full of idempotency keys that cannot be forgotten.
+    /// A tenant's share of the idempotency memory is full of idempotency keys that must not be forgotten yet.
     IDEMPOTENCY_SHARE_FULL = "idempotency.share_full";
 
     /// A listener accepts connections.
     LISTENER_STARTED = "listener.started";
     /// The process has too few file descriptors or too little memory to accept a connection.
     LISTENER_ACCEPTING_FAILED = "listener.accepting_failed";
-    /// A connection was closed whose peer is not in `trusted_peers`.
+    /// A connection was closed because its peer is not in `trusted_peers`.
     LISTENER_PEER_REFUSED = "listener.peer_refused";
     /// A listener's certificate was replaced.
     LISTENER_CERTIFICATE_REPLACED = "listener.certificate_replaced";
     /// A listener's new certificate cannot be used, and the previous one stays in use.
     LISTENER_CERTIFICATE_REFUSED = "listener.certificate_refused";
-    /// A Unix socket was replaced that no process listened on.
+    /// A stale Unix socket was replaced: no process listened on it.
     LISTENER_SOCKET_REPLACED = "listener.socket_replaced";
     /// A Unix socket could not be removed.
     LISTENER_SOCKET_REMOVAL_FAILED = "listener.socket_removal_failed";
@@ -122,28 +122,28 @@ events! {
     /// The system does not protect the memory of the process.
     PROCESS_UNPROTECTED = "process.unprotected";
 
-    /// No start was found at the upstream yet, so it is unproven that one can be recovered.
+    /// No start was found at the upstream yet, so it is unproven that starts can be recovered.
     RECOVERY_UNPROVEN = "recovery.unproven";
     /// A start was found at the upstream.
     RECOVERY_PROVEN = "recovery.proven";
-    /// A start that was answered was not found at the upstream.
+    /// An answered start was not found at the upstream.
     RECOVERY_PROOF_FAILED = "recovery.proof_failed";
 
-    /// A request has ended: the one line that each request leaves.
+    /// A request has ended. Each request leaves exactly one such line.
     REQUEST_COMPLETED = "request.completed";
     /// Bytes that are not valid HTTP were refused.
     REQUEST_MALFORMED = "request.malformed";
 
-    /// A start has completed after its caller was told of the time-out.
+    /// A start completed after its caller had been answered with a time-out.
     START_COMPLETED_LATE = "start.completed_late";
-    /// The drain aborted a start whose caller had been told of the time-out.
+    /// The drain aborted a start whose caller had been answered with a time-out.
     START_ABANDONED = "start.abandoned";
 
-    /// The collector does not accept every span.
+    /// The collector did not accept all spans.
     TRACE_EXPORT_FAILED = "trace.export_failed";
     /// The collector accepts spans again.
     TRACE_EXPORT_RESUMED = "trace.export_resumed";
-    /// The process ends, and spans were lost during its life.
+    /// The process exits, and spans were lost during its life.
     TRACE_SPANS_LOST = "trace.spans_lost";
 
     /// The certificates of `upstream.ca_file` were replaced.
@@ -171,14 +171,14 @@ mod tests {
         nested.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
     }
 
-    /// The rows of the table in `docs/LOGS.md`: codes and levels.
+    /// Returns the rows of the table in `docs/LOGS.md`: codes and levels.
     fn documented() -> BTreeMap<&'static str, &'static str> {
         let rows =
             include_str!("../docs/LOGS.md").lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
         rows.filter_map(|(code, rest)| Some((code, rest.split_once(" |")?.0))).collect()
     }
 
-    /// The calls of `tracing`'s macros in the sources: file, level, and the arguments with all that follows.
+    /// Returns the calls of `tracing`'s macros in the sources: file, level, and the source from the arguments on.
     fn calls() -> Vec<(PathBuf, &'static str, String)> {
         let mut calls = Vec::new();
         for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {

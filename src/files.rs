@@ -1,6 +1,6 @@
 //! Files that an operator names: API keys, certificates, CAs, the configuration.
 //!
-//! A file can be a pipe or on a mount that hangs; then opening or reading it never ends. So no runtime reads files: a separate
+//! Opening or reading a file never returns if the file is a pipe or on a mount that hangs. So no runtime reads files. A separate
 //! thread (`reader`) reads all of them in turn, each up to a limit, and its callers wait for a bounded time.
 
 mod reader;
@@ -22,37 +22,37 @@ use tokio::time::timeout;
 use reader::READER;
 use watched::WatchedFile;
 
-/// The largest file of certificates or of a private key, in bytes: several times the authorities that browsers trust.
+/// The largest file of certificates or of a private key, in bytes: several times the certificates of all public authorities.
 pub const PEM_LIMIT: usize = 4 << 20;
 
-/// The largest configuration, in bytes: tens of thousands of tenants.
+/// The largest configuration, in bytes: enough for tens of thousands of tenants.
 pub const CONFIGURATION_LIMIT: usize = 16 << 20;
 
 /// How long a file may take to be read.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a whole file, which may hold a secret, on the thread for files.
+/// Reads a whole file, which may hold a secret, on the thread for files, and returns its bytes.
 ///
 /// # Errors
 ///
-/// If the system refuses it, if it is larger than `limit` bytes, if it is no regular file, and with [`ErrorKind::TimedOut`] if
-/// there is no answer within five seconds.
+/// If the system refuses it, if it is larger than `limit` bytes, or if it is not a regular file. [`ErrorKind::TimedOut`] if it
+/// cannot be read within five seconds.
 pub async fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let answer = READER.read(path, limit)?;
     match timeout(READ_TIMEOUT, answer).await {
-        Ok(answer) => answer.unwrap_or_else(|_| Err(hung())),
-        Err(_) => Err(hung()),
+        Ok(answer) => answer.unwrap_or_else(|_| Err(hung_error())),
+        Err(_) => Err(hung_error()),
     }
 }
 
-/// Returns the error of a file that hangs.
-fn hung() -> io::Error {
+/// Returns the error for a file that hangs.
+fn hung_error() -> io::Error {
     let after = humantime::format_duration(READ_TIMEOUT);
     io::Error::new(ErrorKind::TimedOut, format!("no answer within {after}; check whether its file system responds"))
 }
 
-/// Reads a whole file on this thread, which hangs if the file does. Only regular files are opened, because opening a pipe waits
-/// for another process, and a device may have no end.
+/// Reads a whole file on the current thread, which hangs if the file does, and returns its bytes. Opens only regular files, because
+/// opening a pipe waits for another process, and a device may have no end.
 ///
 /// # Errors
 ///
@@ -67,8 +67,8 @@ pub fn read_whole(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     if length > limit {
         return Err(too_large());
     }
-    // The spare bytes are for the read by which the standard library finds the end. So the buffer never moves, which would leave a
-    // copy.
+    // The spare bytes are for the read by which the standard library finds the end. Without them, the buffer would grow and move,
+    // and leave a copy of a secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 256));
     file.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
@@ -87,7 +87,7 @@ fn check_regular(found: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// A watch for changes of some files, which are polled every second as long as it lives.
+/// The changes of some files, which are polled every second for as long as this lives.
 #[derive(Debug)]
 pub struct Changes {
     changed: Arc<Notify>,
@@ -95,8 +95,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Begins to watch files of at most `limit` bytes. If it is created before they are first read, it misses no change in
-    /// between, because checks and reads are done in their order.
+    /// Begins to watch files of at most `limit` bytes. Must be created before they are first read, so that no change in between is
+    /// missed: checks and reads run in the order in which they were queued.
     #[must_use]
     pub fn of(paths: impl IntoIterator<Item = PathBuf>, limit: usize) -> Changes {
         let changed = Arc::new(Notify::new());
@@ -108,16 +108,16 @@ impl Changes {
         Changes { changed, _files: files }
     }
 
-    /// Resolves if one of the files has changed since it last resolved. A file that can no longer be read, or not in time, has
-    /// changed as well.
+    /// Resolves when one of the files has changed since the last time. A file that can no longer be read, or not in time, counts as
+    /// changed.
     pub async fn next(&self) {
         self.changed.notified().await;
     }
 }
 
-/// Files, and the action that follows each of their changes.
+/// A watch of some files, and the action that follows each of their changes.
 ///
-/// The action may fail if only some of the files are written yet. The next change repeats it.
+/// The action may fail while only some of the files are written. The next change repeats it.
 pub struct Watch(Pin<Box<dyn Future<Output = Infallible> + Send>>);
 
 impl Watch {

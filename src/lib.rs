@@ -1,32 +1,28 @@
-//! asteroid-gateway: the key of Asteroid's Agents API stays here, and a company's services start agents without it.
+//! asteroid-gateway: an authenticating reverse proxy for Asteroid's Agents API. The API key stays here, and a company's services
+//! start agents without it.
 //!
 //! # The life of a request
 //!
-//! A connection is accepted by one of a few workers ([`worker`], [`server`]), each a thread with a runtime of its own. A
-//! request on it goes through [`proxy`] in a straight line:
+//! A [`worker`] accepts a connection ([`server`]); it is a thread with a runtime of its own. Each request on the connection
+//! goes through [`proxy`] in a straight line:
 //!
 //! ```text
-//! check the caller → identify the tenant → select the operation → admit (a Permit)
-//!   → collect the body → validate → claim and reserve (a ReservedStart, or a replay)
-//!   → tag → build → inject the key                                             prepare: refused for nothing
-//!   → send → settle → answer, and one record                            settle: finished whether the caller stays or not
+//! check the caller → identify the tenant → select the operation → admit → reserve room in the audit
+//!   → read the body → validate → claim and count → tag → build → inject the API key     prepare: refused without cost
+//!   → send → settle → answer, and one record                         settle: finished whether the caller stays or not
 //! ```
 //!
-//! # The modules
+//! # The rooms
 //!
-//! - [`cli`] is the only one that prints, [`app`] the only one that knows every part.
-//! - [`config`]: what the operator writes, what runs. [`secret`]: where the key is. [`process_hardening`]: who may look into the process.
-//! - [`asteroid`]: what is known of the API, and nowhere else. [`json`]: bytes of a body, and no API.
-//! - [`proxy`]: the stages. [`transport`]: connections, and whether anything was written. [`upstream`]: Asteroid over them.
-//!   [`state`]: what is counted and remembered.
-//! - [`caller`]: who connected. [`identity`], [`tenant`]: on whose behalf. [`media_type`]: which one a client prefers.
-//! - [`tasks`], [`drain`]: what runs beside requests, and how everything ends. [`files`], [`pem`]: files
-//!   that the operator names and that may change meanwhile, and certificates in them. [`memory`]: how much of it this process
-//!   may have.
-//! - [`facts`]: what is known of one request. [`record`]: its holder, which writes them to the sinks: [`log`], [`audit`],
-//!   [`metrics`], [`trace`].
-//! - [`event`]: the codes of log events. [`client`]: questions of the gateway's own. [`admin`]: probes and metrics.
-//!   [`simulator`]: the simulated Asteroid.
+//! Each module here is a room. `docs/ARCHITECTURE.md` lists them in layers: a room imports only from the layers below it.
+//!
+//! - What a request needs: [`asteroid`] (the API, known nowhere else), [`json`], [`state`] (counts and idempotency keys),
+//!   [`credential`] and [`secret`], [`tenant`] and [`identity`], [`upstream`] over [`transport`].
+//! - What is known and written of it: [`caller`], [`facts`], the [`record`], and its sinks [`log`], [`audit`], [`metrics`]
+//!   and [`trace`].
+//! - What runs it: [`config`] becomes a running program in [`app`]. [`admin`] shows how it is. [`cli`] alone prints.
+//! - What all of them use: [`tasks`], [`drain`], [`files`], [`client`] and small rooms of one file each.
+//! - [`simulator`] is the simulated Asteroid, which shares no code with the rooms that it judges.
 
 pub mod admin;
 pub mod app;

@@ -1,7 +1,8 @@
 //! The log: lines on standard output, written in batches by a separate thread.
 //!
 //! A request only copies its line into a buffer: one system call per line would cost more than everything else that the gateway
-//! does for a small request. If the reader stalls, lines are lost and counted; memory stays bounded, and no request waits.
+//! does for a small request. If the reader of standard output stalls, lines are dropped and counted. So memory stays bounded, and
+//! no request waits.
 
 mod line;
 
@@ -19,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::event;
 use crate::facts::Facts;
 
-/// The pause between two batches.
+/// The pause between the writing of two batches.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The bytes that may wait to be written; further lines are lost and counted.
@@ -30,7 +31,7 @@ const CAPACITY: usize = 8 * 1024 * 1024;
 pub enum Format {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// One short line of text, for people.
     Text,
 }
 
@@ -59,7 +60,7 @@ struct Queue {
 }
 
 impl Log {
-    /// Starts a log that writes to `output` until it is closed.
+    /// Starts the thread that writes to `output` until the log is closed, and returns the log.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl Log {
         self.shared.lock().ever_lost
     }
 
-    /// Appends one line, which `write` writes with its line feed.
+    /// Appends one line. `write` writes it, with its line feed.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
         let mut queue = self.shared.lock();
         let before = queue.lines.len();
@@ -101,7 +102,7 @@ impl Log {
         });
     }
 
-    /// Writes the waiting lines and ends the thread. Returns after `timeout` at the latest, since the reader may never read.
+    /// Writes the waiting lines and ends the thread. Returns after `timeout` at the latest, because the reader may have stalled.
     pub fn close(&self, timeout: Duration) {
         let mut queue = self.shared.lock();
         queue.closed = true;
@@ -139,7 +140,7 @@ impl Shared {
                 return;
             }
             drop(queue);
-            // Keeps the memory that the next batch probably needs, and returns that of a burst.
+            // Keeps the memory that the next batch probably needs, and frees that of a burst.
             let needed = batch.len();
             batch.clear();
             batch.shrink_to((2 * needed).max(16 * 1024));
@@ -158,7 +159,7 @@ fn write_batch(output: &mut impl Write, batch: &[u8], lost: u64, format: Format)
     output.flush()
 }
 
-/// Writes that lines were lost, in the format of the lines that come through the queue.
+/// Writes a line that tells how many lines were lost, in the log's format.
 fn write_loss(output: &mut impl Write, lost: u64, format: Format) -> io::Result<()> {
     let (message, event) = ("log lines were lost because standard output could not be written", event::LOG_LINES_LOST);
     match format {
@@ -175,7 +176,7 @@ fn count_lines(batch: &[u8]) -> u64 {
     batch.iter().fold(0, |lines, byte| lines + u64::from(*byte == b'\n'))
 }
 
-/// Collects one event of `tracing`, which writes it in pieces, and appends it when dropped.
+/// A writer that collects one event of `tracing`, which arrives in pieces, and appends it to the log when dropped.
 #[derive(Debug)]
 pub struct EventWriter {
     log: Log,
@@ -206,10 +207,10 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Sends the events of `tracing` to a log. Only the first call in a process has an effect.
+/// Writes the events of `tracing` to a log. Only the first call in a process has an effect.
 ///
-/// Only the events of this crate: h2 logs frames with bytes that a peer chose. An upstream could have put the API key there, and
-/// nothing redacts it.
+/// Takes only the events of this crate: h2 logs frames with bytes that a peer chose. An upstream could put the API key there, and
+/// nothing would redact it.
 pub fn events_to(log: &Log, level: LevelFilter) {
     let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let lines = fmt::layer().with_writer(log.clone()).with_target(false);
@@ -217,7 +218,7 @@ pub fn events_to(log: &Log, level: LevelFilter) {
         Format::Json => registry().with(own).with(lines.json().flatten_event(true)).try_init(),
         Format::Text => registry().with(own).with(lines.with_ansi(false).without_time()).try_init(),
     };
-    // An error says that an earlier call has installed one.
+    // An error means that an earlier call has installed a log.
     drop(installed);
 }
 
@@ -227,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    /// An output that fails or blocks as told, and hands over what it got.
+    /// An output that fails or blocks as the test says, and passes on what was written to it.
     struct Output {
         gate: mpsc::Receiver<io::Result<()>>,
         got: mpsc::Sender<String>,
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(all, (0..1000).map(|n| format!("{n}\n")).collect::<String>());
     }
 
-    /// What is written after a batch of one line could not be.
+    /// Returns what is written after the writing of one line has failed.
     fn written_after_a_failure(format: Format) -> String {
         let (log, gate, seen) = log(format);
         gate.send(Err(io::Error::other("disk full"))).unwrap();

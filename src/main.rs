@@ -1,4 +1,4 @@
-//! The exit code.
+//! The process: runs the command line and exits with its code.
 
 use std::process::ExitCode;
 

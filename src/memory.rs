@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The most that is read of one of the kernel's files, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The limit that is assumed if the system does not tell one, in bytes.
+/// The limit that is assumed if the system reports none, in bytes.
 const DEFAULT_LIMIT: u64 = 1 << 30;
 
 /// Returns how much memory this process may use, in bytes.
@@ -47,13 +47,13 @@ impl Version {
 struct Group {
     version: Version,
     mount: PathBuf,
-    /// Below the mount.
+    /// Its path below the mount.
     path: PathBuf,
 }
 
 impl Group {
-    /// Finds the group in `/proc/self/cgroup` and `/proc/self/mountinfo`. Version 1 goes first, because a machine that has both
-    /// counts memory in only one of them.
+    /// Finds the group in `/proc/self/cgroup` and `/proc/self/mountinfo`, and returns it. Version 1 is tried first: a machine with
+    /// both versions counts memory in only one of them.
     fn find(groups: &str, mounts: &str) -> Option<Group> {
         let in_version = |version: Version| {
             let path = groups.lines().find_map(|line| path_of(line, version))?;
@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_tells_of_no_group_has_none() {
+    fn a_system_that_reports_no_group_has_none() {
         for (groups, mounts) in [("", V2), ("0::/", ""), ("nonsense", "nonsense"), ("1:cpu:/", V1)] {
             assert_eq!(Group::find(groups, mounts), None, "{groups} {mounts}");
         }
     }
 
     #[test]
-    fn the_machine_tells_its_memory_in_units_of_1024_bytes() {
+    fn the_machine_reports_its_memory_in_units_of_1024_bytes() {
         assert_eq!(total_of_machine("MemTotal:       24683736 kB\nMemFree: 1 kB"), Some(24_683_736 * 1024));
         assert_eq!(total_of_machine("MemTotal: much"), None);
         assert!(limit() >= 1 << 20);

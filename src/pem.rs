@@ -3,7 +3,7 @@
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Why a file holds nothing that can be used. Each is a fixed text: the library's errors quote the file.
+/// The reason why a file holds nothing usable. Each text is fixed, because the library's errors quote the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A `BEGIN` line without its `END` line.
@@ -11,9 +11,9 @@ pub enum Error {
         "a block has no `-----END …-----` line of its own; write the file again with its line breaks and without indentation"
     )]
     NoEnd,
-    /// A `BEGIN` line that is not whole.
+    /// An incomplete `BEGIN` line.
     #[error(
-        "a `-----BEGIN …-----` line is not whole; write the file again with its line breaks and without indentation"
+        "a `-----BEGIN …-----` line is incomplete; write the file again with its line breaks and without indentation"
     )]
     BrokenStart,
     /// A block whose content is not base64.
@@ -22,10 +22,10 @@ pub enum Error {
     /// A block that is too large.
     #[error("a block is too large; the file must hold certificates or a private key, and nothing else")]
     TooLarge,
-    /// No certificate.
+    /// There is no certificate.
     #[error("it holds no `-----BEGIN CERTIFICATE-----` at the beginning of a line")]
     NoCertificate,
-    /// No private key.
+    /// There is no private key.
     #[error("it holds no `-----BEGIN PRIVATE KEY-----` (or RSA, or EC) at the beginning of a line")]
     NoPrivateKey,
     /// PEM that cannot be read for another reason.
@@ -45,7 +45,7 @@ impl From<PemError> for Error {
     }
 }
 
-/// Returns all certificates, in their order; other blocks are skipped.
+/// Returns all certificates in their order, and skips other blocks.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The side towards callers: listening sockets, accepting, and one connection at a time.
+//! The server side: listening sockets, accepting, and callers' connections.
 
 pub mod accept;
 pub mod activity;

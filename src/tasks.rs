@@ -1,4 +1,4 @@
-//! Tasks beside requests. Nothing else spawns, so that a drain knows what to wait for.
+//! Tasks beside requests. No other module spawns, so that a drain knows what to wait for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-/// The purpose of a task. A drain that runs out of time logs which kinds it cut off.
+/// The purpose of a task. A drain that runs out of time logs which kinds it aborts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TaskKind {
     /// Accepting callers on one listener.
     Accept,
     /// One caller's connection.
@@ -25,13 +25,13 @@ pub enum Kind {
     Stream,
 }
 
-impl Kind {
-    const ALL: [(Kind, &'static str); 5] = [
-        (Kind::Accept, "accepting"),
-        (Kind::Connection, "connections"),
-        (Kind::Detached, "exchanges without a caller"),
-        (Kind::Discard, "refused bodies"),
-        (Kind::Stream, "streams"),
+impl TaskKind {
+    const ALL: [(TaskKind, &'static str); 5] = [
+        (TaskKind::Accept, "accepting"),
+        (TaskKind::Connection, "connections"),
+        (TaskKind::Detached, "exchanges without a caller"),
+        (TaskKind::Discard, "refused bodies"),
+        (TaskKind::Stream, "streams"),
     ];
 }
 
@@ -40,7 +40,7 @@ impl Kind {
 pub struct Tasks {
     runtime: Handle,
     tracker: TaskTracker,
-    running: Arc<[AtomicUsize; Kind::ALL.len()]>,
+    running: Arc<[AtomicUsize; TaskKind::ALL.len()]>,
 }
 
 impl Tasks {
@@ -51,7 +51,7 @@ impl Tasks {
     }
 
     /// Spawns a task that a drain waits for.
-    pub fn spawn(&self, kind: Kind, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, kind: TaskKind, task: impl Future<Output = ()> + Send + 'static) {
         let guard = CountGuard::new(Arc::clone(&self.running), kind);
         self.tracker.spawn_on(
             async move {
@@ -68,11 +68,11 @@ impl Tasks {
         self.runtime.spawn(task).abort_handle()
     }
 
-    /// Wraps a future that must run to completion once it is polled. It is polled in place, and detached into a task of its own
-    /// if it is dropped before its end.
+    /// Wraps a future that must run to completion once it is polled, and returns the wrapper. The future is polled in place. If
+    /// the wrapper is dropped before the future's end, the future continues in a task of its own.
     ///
-    /// hyper drops a request's future when its caller hangs up, and `Drop` cannot wait.
-    pub fn run_to_completion<F: Future + Send + 'static>(&self, kind: Kind, future: F) -> Detachable<F::Output> {
+    /// hyper drops a request's future when the caller hangs up, and `Drop` cannot wait.
+    pub fn run_to_completion<F: Future + Send + 'static>(&self, kind: TaskKind, future: F) -> Detachable<F::Output> {
         Detachable { future: Some(Box::pin(future)), is_begun: false, kind, tasks: self.clone() }
     }
 
@@ -85,17 +85,18 @@ impl Tasks {
     /// Returns how many tasks of each kind still run, for the log.
     #[must_use]
     pub fn remaining(&self) -> String {
-        let count = |kind: Kind| self.running.get(kind as usize).map_or(0, |running| running.load(Ordering::Relaxed));
-        let named = Kind::ALL.iter().map(|&(kind, name)| (count(kind), name));
+        let count =
+            |kind: TaskKind| self.running.get(kind as usize).map_or(0, |running| running.load(Ordering::Relaxed));
+        let named = TaskKind::ALL.iter().map(|&(kind, name)| (count(kind), name));
         let named: Vec<String> = named.filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
         named.join(", ")
     }
 }
 
-/// Runs the streams of an HTTP/2 connection for hyper.
+/// Spawns the streams of an HTTP/2 connection for hyper.
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, stream: F) {
-        self.spawn(Kind::Stream, stream);
+        self.spawn(TaskKind::Stream, stream);
     }
 }
 
@@ -109,14 +110,14 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Untrack
     }
 }
 
-/// A guard that counts a task for as long as it lives, also if it panics.
+/// A guard that counts a task for as long as it lives, even if the task panics.
 struct CountGuard {
-    running: Arc<[AtomicUsize; Kind::ALL.len()]>,
-    kind: Kind,
+    running: Arc<[AtomicUsize; TaskKind::ALL.len()]>,
+    kind: TaskKind,
 }
 
 impl CountGuard {
-    fn new(running: Arc<[AtomicUsize; Kind::ALL.len()]>, kind: Kind) -> CountGuard {
+    fn new(running: Arc<[AtomicUsize; TaskKind::ALL.len()]>, kind: TaskKind) -> CountGuard {
         if let Some(count) = running.get(kind as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -136,7 +137,7 @@ impl Drop for CountGuard {
 pub struct Detachable<T: 'static> {
     future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     is_begun: bool,
-    kind: Kind,
+    kind: TaskKind,
     tasks: Tasks,
 }
 
@@ -180,7 +181,7 @@ mod tests {
         let tasks = Tasks::new(Handle::current());
         let (go, gone) = oneshot::channel::<()>();
         let (done, seen) = oneshot::channel();
-        let mut holder = tasks.run_to_completion(Kind::Detached, async move {
+        let mut holder = tasks.run_to_completion(TaskKind::Detached, async move {
             gone.await.unwrap();
             done.send("finished").unwrap();
         });
@@ -197,7 +198,7 @@ mod tests {
     async fn a_future_that_was_never_polled_is_not_begun_by_dropping_it() {
         let tasks = Tasks::new(Handle::current());
         let (done, seen) = oneshot::channel();
-        drop(tasks.run_to_completion(Kind::Detached, async move { done.send(()).unwrap() }));
+        drop(tasks.run_to_completion(TaskKind::Detached, async move { done.send(()).unwrap() }));
         tasks.ended().await;
         assert!(seen.await.is_err());
     }

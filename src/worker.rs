@@ -1,6 +1,6 @@
-//! A worker: one thread with one `current_thread` runtime, a share of each listener, and connections of its own to the upstream.
+//! A worker: one thread with one `current_thread` runtime, a handle on each listener, and connections of its own to the upstream.
 //!
-//! No request crosses threads, which costs about a third less than one runtime over several threads.
+//! No request crosses threads. This costs about a third less than one runtime over several threads.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,43 +24,43 @@ use crate::server::accept::Acceptor;
 use crate::server::capacity::Capacity;
 use crate::server::socket::{AsyncSocket, StdSocket};
 use crate::state::State;
-use crate::tasks::{Kind, Tasks};
+use crate::tasks::{TaskKind, Tasks};
 use crate::transport::Transport;
 use crate::transport::connect::Connector;
 use crate::upstream::Upstream;
 use crate::upstream::health::UpstreamHealth;
 
-/// One worker: what it serves, and with what.
+/// The parts of a worker that is not started yet.
 #[derive(Debug)]
 pub struct Worker {
     /// The listeners, in the order of the configuration.
     pub listeners: Vec<WorkerListener>,
     /// The connection permits of the process.
     pub capacity: Capacity,
-    /// How it connects to the upstream.
+    /// The connector to the upstream.
     pub connector: Connector,
     /// When the upstream last answered and last failed, shared by all workers.
     pub upstream_health: Arc<UpstreamHealth>,
     /// How long an unused connection to the upstream is kept.
     pub idle_timeout: Duration,
-    /// The signals that end it.
+    /// The receiver of the drain's signals.
     pub draining: DrainSignal,
     /// How long its requests in flight may take in a drain.
     pub drain_timeout: Duration,
-    /// Where records go.
+    /// The sinks of its records.
     pub sinks: Arc<Sinks>,
-    /// What all workers count together.
+    /// The state that all workers share.
     pub state: Arc<State>,
 }
 
-/// A worker's part of a listener.
+/// A worker's handle on a listener.
 #[derive(Debug)]
 pub struct WorkerListener {
     /// Its handle on the listening socket.
     pub socket: StdSocket,
     /// Present if callers speak TLS.
     pub tls: Option<Arc<ServerConfig>>,
-    /// The listener's present configuration.
+    /// The listener's current configuration.
     pub active: Arc<ActiveGeneration>,
     /// The number of the listener's open connections.
     pub open: Gauge,
@@ -78,11 +78,11 @@ impl WorkerListener {
 }
 
 impl Worker {
-    /// Returns another worker like this one.
+    /// Returns a clone with further handles on the same listening sockets.
     ///
     /// # Errors
     ///
-    /// If the process may have no more files open.
+    /// If the process has reached its limit of open files.
     pub fn try_clone(&self) -> io::Result<Worker> {
         Ok(Worker {
             listeners: self.listeners.iter().map(WorkerListener::try_clone).collect::<io::Result<_>>()?,
@@ -97,8 +97,8 @@ impl Worker {
         })
     }
 
-    /// Starts the worker's thread. It drops `accepting` when it accepts no more callers, and `running` when it ends, also if it
-    /// panics.
+    /// Starts the worker's thread, and returns its handle. The worker drops `accepting` when it accepts no more callers, and
+    /// `running` when it ends, even if it panics.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Worker {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let run = move || {
             let result = runtime.block_on(self.run(accepting));
-            // A name that is still being resolved must not hold up the exit.
+            // A host name that is still being resolved must not delay the exit.
             runtime.shutdown_background();
             drop(running);
             result
@@ -122,11 +122,11 @@ impl Worker {
 
     async fn run(self, accepting: DropGuard) -> io::Result<()> {
         let tasks = Tasks::new(Handle::current());
-        let requests = Arc::clone(&self.sinks.metrics.client);
+        let client_metrics = Arc::clone(&self.sinks.metrics.client);
         let upstream = Upstream::new(
             Transport::new(self.connector, self.idle_timeout, tasks.clone()),
             self.upstream_health,
-            requests,
+            client_metrics,
         );
         upstream.prepare();
         self.sinks.metrics.pool(upstream.pool_counts());
@@ -136,7 +136,7 @@ impl Worker {
             draining: self.draining.clone(),
             sinks: self.sinks,
         });
-        // Cancelled when accepting has ended on any listener, also if it panicked.
+        // Cancelled when accepting has ended on any listener, even by a panic.
         let accepting_ended = CancellationToken::new();
         for (listener, WorkerListener { socket, tls, active, open }) in self.listeners.into_iter().enumerate() {
             let socket = AsyncSocket::from_std(socket)?;
@@ -149,7 +149,7 @@ impl Worker {
                 proxy: Arc::clone(&proxy),
             };
             let guard = accepting_ended.clone().drop_guard();
-            tasks.spawn(Kind::Accept, async move {
+            tasks.spawn(TaskKind::Accept, async move {
                 acceptor.run(socket).await;
                 drop(guard);
             });
@@ -163,14 +163,14 @@ impl Worker {
                 "drain.timeout passed; aborting the remaining requests"
             );
             // Before the runtime ends, and with it the tasks that are counted.
-            self.state.cut_off();
+            self.state.record_cut_off();
         }
         accepted
     }
 }
 
-/// Waits until accepting has to end. If it has ended on a listener before, `accepting` is dropped at once, so that the process
-/// drains and this worker's requests in flight have as long as all others.
+/// Waits until accepting has to end. If it has ended on a listener before that, drops `accepting` at once, so that the process
+/// drains; this worker's requests in flight then have the same deadline as all others.
 ///
 /// # Errors
 ///
@@ -184,13 +184,13 @@ async fn until_closing(
         () = draining.closing() => return Ok(()),
         () = accepting_ended.cancelled() => {}
     }
-    // The listeners may have received the signal of the drain a moment before.
+    // The listeners may have received the drain's signal a moment earlier.
     if draining.is_closing() {
         return Ok(());
     }
     drop(accepting);
     draining.closing().await;
-    Err(io::Error::other("accepting callers has ended on one of the listeners"))
+    Err(io::Error::other("one of the listeners stopped accepting callers before the drain"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `/metrics` shows: every series of the table, gathered when somebody looks.
+//! The exposition of metrics at `/metrics`: every series of the table, gathered at each scrape.
 
 mod format;
 
@@ -20,20 +20,20 @@ use crate::metrics::{CloseReason, Label};
 use crate::record::Sinks;
 use crate::state::{IdempotencyResult, ListingCheckState, Meters, State};
 
-use format::prometheus;
+use format::to_prometheus;
 
 pub use format::ExpositionFormat;
 
-/// Everything that is shown.
+/// The exposition of every metric.
 #[derive(Debug, Clone)]
-pub struct Exposition(Arc<Sources>);
+pub struct Exposition(Arc<MetricSources>);
 
-/// Where it is.
+/// The sources of the metrics.
 #[derive(Debug)]
-pub struct Sources {
-    /// What is counted of the process.
+pub struct MetricSources {
+    /// The metrics of the process.
     pub sinks: Arc<Sinks>,
-    /// What is counted of tenants.
+    /// The state, with the meters of tenants.
     pub state: Arc<State>,
     /// The credentials.
     pub credentials: Arc<Credentials>,
@@ -44,13 +44,13 @@ pub struct Sources {
 }
 
 impl Exposition {
-    /// The page of this process.
+    /// Creates the exposition of these sources.
     #[must_use]
-    pub fn new(shown: Sources) -> Exposition {
+    pub fn new(shown: MetricSources) -> Exposition {
         Exposition(Arc::new(shown))
     }
 
-    /// Everything as it is now.
+    /// Returns every metric as it is now.
     #[must_use]
     pub fn text(&self, format: ExpositionFormat) -> String {
         let mut registry = Registry::default();
@@ -60,14 +60,14 @@ impl Exposition {
         text::encode(&mut text, &registry).ok();
         match format {
             ExpositionFormat::OpenMetrics => text,
-            ExpositionFormat::Prometheus => prometheus(&text),
+            ExpositionFormat::Prometheus => to_prometheus(&text),
         }
     }
 }
 
 impl Collector for Exposition {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut out = Out(encoder);
+        let mut out = FamilyEncoder(encoder);
         self.0.requests(&mut out)?;
         self.0.tenants(&mut out)?;
         self.0.idempotency(&mut out)?;
@@ -77,8 +77,8 @@ impl Collector for Exposition {
     }
 }
 
-impl Sources {
-    fn requests(&self, out: &mut Out<'_>) -> fmt::Result {
+impl MetricSources {
+    fn requests(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
         let metrics = &self.sinks.metrics;
         out.histograms(&table::SERVER, metrics.server.series())?;
         let (address, port) = &self.upstream;
@@ -90,26 +90,26 @@ impl Sources {
         out.gauge(&table::IN_FLIGHT, &metrics.in_flight.count())
     }
 
-    /// With thousands of tenants, most of what could be shown is zero and is left out, save what alerts wait for: Prometheus
-    /// sees no increase in the first value of a series.
-    fn tenants(&self, out: &mut Out<'_>) -> fmt::Result {
+    /// Writes the metrics of tenants. With thousands of tenants, most values are zero and are left out. The values that alerts wait
+    /// for are not, as Prometheus sees no increase in the first value of a series.
+    fn tenants(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
         let tenants = self.state.meters();
         let each = || tenants.iter().map(|(tenant, meters)| (tenant.as_str(), &**meters));
-        out.counted(&table::REQUESTS, ["tenant", "status"], each(), |meters| {
+        out.tenant_counters(&table::REQUESTS, ["tenant", "status"], each(), |meters| {
             meters.requests().filter(|(_, count)| *count > 0).map(|(class, count)| ([class], count)).collect()
         })?;
-        out.counted(&table::STARTED, ["tenant", "operation"], each(), |meters| {
+        out.tenant_counters(&table::STARTED, ["tenant", "operation"], each(), |meters| {
             meters.executions().filter(|(_, count)| *count > 0).map(|(operation, count)| ([operation], count)).collect()
         })?;
         out.counters(&table::UNKNOWN, each().map(|(tenant, meters)| ([("tenant", tenant)], meters.unknown_starts())))?;
-        out.counted(&table::DECISIONS, ["tenant", "limit", "decision"], each(), |meters| {
+        out.tenant_counters(&table::DECISIONS, ["tenant", "limit", "decision"], each(), |meters| {
             meters
                 .decisions()
                 .filter(|(.., count)| *count > 0)
                 .map(|(limit, decision, count)| ([limit, decision], count))
                 .collect()
         })?;
-        out.counted(&table::KEYED, ["tenant", "result"], each(), |meters| {
+        out.tenant_counters(&table::KEYED, ["tenant", "result"], each(), |meters| {
             let shown = meters
                 .idempotency_results()
                 .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.code());
@@ -117,7 +117,7 @@ impl Sources {
         })
     }
 
-    fn idempotency(&self, out: &mut Out<'_>) -> fmt::Result {
+    fn idempotency(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
         let usage = self.state.claims.usage();
         out.gauge(&table::KEY_RECORDS, &usage.records)?;
         out.gauge(&table::KEY_MEMORY, &usage.memory)?;
@@ -134,7 +134,7 @@ impl Sources {
         out.gauges(&table::LISTING_LAG, lags)
     }
 
-    fn credentials(&self, out: &mut Out<'_>) -> fmt::Result {
+    fn credentials(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
         let (keys, now) = (self.credentials.by_name(), Instant::now());
         let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.status(now))).collect();
         let ages =
@@ -165,7 +165,7 @@ impl Sources {
         out.counters(&table::CODED, of_each(|key| &key.redactions.content_coded))
     }
 
-    fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
+    fn connections(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
         let metrics = &self.sinks.metrics;
         let pooled = metrics.pool_counts();
         out.gauge(&table::IDLE, &pooled.idle)?;
@@ -184,7 +184,7 @@ impl Sources {
         out.counter(&table::BODY_MEMORY_REFUSED, memory.refused())
     }
 
-    fn process(&self, out: &mut Out<'_>) -> fmt::Result {
+    fn process(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
         let reloads = &self.sinks.metrics.reloads;
         let results = reloads.results();
         out.counters(&table::RELOADS, results.into_iter().map(|(result, count)| ([("result", result)], count)))?;
@@ -200,9 +200,9 @@ impl Sources {
 }
 
 /// Writes families of series.
-struct Out<'a>(DescriptorEncoder<'a>);
+struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
 
-impl Out<'_> {
+impl FamilyEncoder<'_> {
     fn family<'s>(&'s mut self, row: &'s Name) -> Result<MetricEncoder<'s>, fmt::Error> {
         let (name, kind) = match row.kind {
             Kind::Counter => (row.name.strip_suffix("_total").unwrap_or(row.name), MetricType::Counter),
@@ -241,7 +241,7 @@ impl Out<'_> {
     }
 
     /// Counters of tenants; the first of the labels is the tenant's.
-    fn counted<'l, const N: usize, const M: usize>(
+    fn tenant_counters<'l, const N: usize, const M: usize>(
         &mut self,
         row: &Name,
         names: [&'static str; N],

@@ -14,10 +14,10 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Why a request is not answered: the status and the text of the refusal.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
+pub(super) struct GuardError(pub(super) StatusCode, pub(super) String);
 
 /// Refuses a request by another name, and one that a browser makes for another site's page.
-pub(super) fn check<B>(hosts: &[String], request: &Request<B>) -> Result<(), Refusal> {
+pub(super) fn check<B>(hosts: &[String], request: &Request<B>) -> Result<(), GuardError> {
     let asked = authority(request)?;
     if let Some(asked) = &asked
         && !answers_for(hosts, asked.host())
@@ -27,7 +27,7 @@ pub(super) fn check<B>(hosts: &[String], request: &Request<B>) -> Result<(), Ref
              admin.hosts\n",
             asked.host().chars().take(255).collect::<String>()
         );
-        return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, text));
+        return Err(GuardError(StatusCode::MISDIRECTED_REQUEST, text));
     }
     let from_elsewhere = |origin: &HeaderValue| {
         let origin = origin.to_str().unwrap_or_default();
@@ -43,15 +43,15 @@ pub(super) fn check<B>(hosts: &[String], request: &Request<B>) -> Result<(), Ref
     let is_cross_site = headers.get_all(SEC_FETCH_SITE).iter().any(is_foreign) && !is_visit;
     if is_cross_site || headers.get_all(ORIGIN).iter().any(from_elsewhere) {
         let text = "requests that a browser makes for the page of another site are refused\n";
-        return Err(Refusal(StatusCode::FORBIDDEN, text.to_owned()));
+        return Err(GuardError(StatusCode::FORBIDDEN, text.to_owned()));
     }
     Ok(())
 }
 
 /// Returns the host that is asked for. Only a request in HTTP/1.0 may name none.
-fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
+fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, GuardError> {
     let malformed =
-        || Refusal(StatusCode::BAD_REQUEST, "a request must carry exactly one valid Host header\n".to_owned());
+        || GuardError(StatusCode::BAD_REQUEST, "a request must carry exactly one valid Host header\n".to_owned());
     let mut values = request.headers().get_all(HOST).iter();
     let (host, another) = (values.next(), values.next());
     if another.is_some() || host.is_none() && request.version() != Version::HTTP_10 {
@@ -79,7 +79,7 @@ mod tests {
 
     fn judged(request: hyper::http::request::Builder) -> Option<u16> {
         let request = request.body(()).unwrap();
-        check(&["gateway.internal".to_owned()], &request).err().map(|Refusal(status, _)| status.as_u16())
+        check(&["gateway.internal".to_owned()], &request).err().map(|GuardError(status, _)| status.as_u16())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How the gateway is, for probes and for the engineer who looks: `/readyz` and `/readyz?verbose`.
+//! The health of the gateway, for probes and engineers: `/readyz` and `/readyz?verbose`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,33 +10,33 @@ use crate::drain::DrainSignal;
 use crate::state::{ListingCheckState, NotFound, State};
 use crate::upstream::health::UpstreamHealth;
 
-/// How a try to reload ended.
+/// The result of a reload.
 #[derive(Debug, Clone)]
 pub struct ReloadResult {
-    /// When.
+    /// When it ended.
     pub at: SystemTime,
-    /// Which keys the new configuration waits for, or why the one before goes on, for a person.
+    /// The keys that the new configuration waits for, or the reason why the previous one stays in use.
     pub result: Result<Readiness, String>,
 }
 
-/// A reason why callers are not to come, as `/readyz` says it.
+/// The reason why the gateway is not ready, as `/readyz` gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
-    /// The gateway ends.
+    /// The drain has begun.
     #[error("draining")]
     Draining,
-    /// Of no credential there is an API key that may be sent.
+    /// No credential has an API key that may be sent.
     #[error("no key can be used")]
-    NoneUsable,
-    /// Of some credential there is none.
+    NoUsableApiKey,
+    /// At least one credential has none.
     #[error("a key is missing")]
-    OneMissing,
-    /// The upstream has accepted none of those that may be sent.
+    ApiKeyMissing,
+    /// The upstream has accepted no API key that may be sent.
     #[error("no key was accepted by the upstream yet")]
-    NoneAccepted,
+    NoAcceptedApiKey,
 }
 
-/// What is known of the gateway's state.
+/// The health of the gateway.
 #[derive(Debug)]
 pub struct Health {
     draining: DrainSignal,
@@ -44,21 +44,21 @@ pub struct Health {
     credentials: Arc<Credentials>,
     audit: Option<Arc<Audit>>,
     state: Arc<State>,
-    configuration: Mutex<Configuration>,
+    configuration: Mutex<ConfigurationStatus>,
 }
 
 #[derive(Debug)]
-struct Configuration {
-    /// When the one that serves was loaded.
+struct ConfigurationStatus {
+    /// When the configuration in use was loaded.
     loaded: SystemTime,
-    /// Which keys it waits for.
+    /// The keys that it waits for.
     readiness: Readiness,
-    /// The last try since.
+    /// The last reload that was refused since.
     refused: Option<(SystemTime, String)>,
 }
 
 impl Health {
-    /// Of a gateway whose configuration was loaded now.
+    /// Creates the health of a gateway whose configuration was loaded now.
     #[must_use]
     pub fn new(
         draining: DrainSignal,
@@ -68,26 +68,26 @@ impl Health {
         readiness: Readiness,
         state: Arc<State>,
     ) -> Health {
-        let configuration = Configuration { loaded: SystemTime::now(), readiness, refused: None };
+        let configuration = ConfigurationStatus { loaded: SystemTime::now(), readiness, refused: None };
         Health { draining, upstream_health, credentials, audit, state, configuration: Mutex::new(configuration) }
     }
 
-    /// A reload was tried.
+    /// Records the result of a reload.
     pub fn record_reload(&self, ReloadResult { at, result }: ReloadResult) {
         let mut configuration = self.lock();
         match result {
-            Ok(readiness) => *configuration = Configuration { loaded: at, readiness, refused: None },
+            Ok(readiness) => *configuration = ConfigurationStatus { loaded: at, readiness, refused: None },
             Err(reason) => configuration.refused = Some((at, reason)),
         }
     }
 
-    /// Returns why callers are not to come, if they are not.
+    /// Returns why the gateway is not ready; nothing if it is.
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
         if self.draining.is_draining() { Some(Obstacle::Draining) } else { self.unready_credential() }
     }
 
-    /// Returns what readiness waits for, if it does.
+    /// Returns what readiness waits for in the credentials, if it waits.
     fn unready_credential(&self) -> Option<Obstacle> {
         let readiness = self.lock().readiness;
         let credentials = self.credentials.by_name();
@@ -95,20 +95,21 @@ impl Health {
         match readiness {
             Readiness::Any => {
                 let usable = credentials.any(|credential| credential.check_usable().is_ok());
-                (!usable).then_some(Obstacle::NoneUsable)
+                (!usable).then_some(Obstacle::NoUsableApiKey)
             }
             Readiness::All => {
-                credentials.any(|credential| credential.check_usable().is_err()).then_some(Obstacle::OneMissing)
+                credentials.any(|credential| credential.check_usable().is_err()).then_some(Obstacle::ApiKeyMissing)
             }
             Readiness::Verified => {
                 let accepted =
                     credentials.any(|credential| credential.check_usable().is_ok() && credential.has_been_accepted());
-                (!accepted).then_some(Obstacle::NoneAccepted)
+                (!accepted).then_some(Obstacle::NoAcceptedApiKey)
             }
         }
     }
 
-    /// A line for each part, `[+]` where it is well, `[-]` where it keeps callers away, `[!]` where somebody should look.
+    /// Returns a line for each part: `[+]` if it is well, `[-]` if the gateway is not ready because of it, `[!]` if an operator should
+    /// look at it.
     #[must_use]
     pub fn report(&self) -> String {
         let at = humantime::format_rfc3339_seconds;
@@ -125,28 +126,30 @@ impl Health {
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
         let lacking = self.unready_credential().is_some();
-        let line = |(name, key): (&String, &Arc<Credential>)| credential(name, &key.status(Instant::now()), lacking);
+        let line =
+            |(name, key): (&String, &Arc<Credential>)| credential_line(name, &key.status(Instant::now()), lacking);
         let keys: String = self.credentials.by_name().iter().map(line).collect();
-        let controls: String = self.state.listing_checks().iter().map(|(name, state)| recovery(name, *state)).collect();
+        let controls: String =
+            self.state.listing_checks().iter().map(|(name, state)| recovery_line(name, *state)).collect();
         format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audit_line())
     }
 
-    /// How full the audit is, where there is one.
+    /// Returns the line of the audit, if there is one.
     fn audit_line(&self) -> String {
         let Some(audit) = &self.audit else { return String::new() };
         let taken = audit.taken();
-        // As many starts are seldom under way: records wait to be written.
+        // So many starts are seldom in flight: records wait to be written.
         let mark = if taken > audit::SLOTS / 4 { "[!]" } else { "[+]" };
-        format!("{mark}audit: {taken} of {} places for records are taken\n", audit::SLOTS)
+        format!("{mark}audit: {taken} of {} slots for records are taken\n", audit::SLOTS)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Configuration> {
+    fn lock(&self) -> MutexGuard<'_, ConfigurationStatus> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns the line that says whether recovery is known to find starts that were made with a credential.
-fn recovery(credential: &str, state: ListingCheckState) -> String {
+fn recovery_line(credential: &str, state: ListingCheckState) -> String {
     let (mark, says) = match state {
         ListingCheckState::Proven { filter, lag } => {
             let lag =
@@ -165,7 +168,7 @@ fn recovery(credential: &str, state: ListingCheckState) -> String {
 }
 
 /// Returns the line about a credential. `lacking` says whether readiness waits for one.
-fn credential(name: &str, report: &StatusReport, lacking: bool) -> String {
+fn credential_line(name: &str, report: &StatusReport, lacking: bool) -> String {
     let mark = match report.status {
         CredentialStatus::Fresh if report.problem().is_none() => "[+]",
         CredentialStatus::Missing | CredentialStatus::Expired if lacking => "[-]",

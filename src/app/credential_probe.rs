@@ -1,5 +1,5 @@
-//! Asking the upstream about an API key with a read call of the gateway's own. No start tests a key, and no tenant's request
-//! decides about a key that others use, too.
+//! Asking the upstream about an API key with a read call of the gateway's own. So no start tests an API key, and no tenant's
+//! request decides about an API key that other tenants use as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::transport::tls;
 
 use super::Error;
 
-/// How long the upstream may take. Until then the previous API key goes first.
+/// How long the upstream may take. Until it has answered, the previous API key is tried first.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client that asks the upstream about API keys.
@@ -29,7 +29,7 @@ pub(super) struct CredentialProbe {
 }
 
 impl CredentialProbe {
-    /// Creates a probe with connections of its own. Must be called inside the runtime that asks.
+    /// Creates a probe with connections of its own. Must be called inside the runtime that sends its requests.
     pub(super) fn new(config: &Config, tls: &Arc<tls::ClientTls>) -> Result<CredentialProbe, Error> {
         let upstream = &config.upstream;
         let (connect_timeout, idle_timeout) = (config.timeouts.connect, config.timeouts.idle);
@@ -40,7 +40,7 @@ impl CredentialProbe {
         Ok(CredentialProbe { client, target, path })
     }
 
-    /// Asks about one version of a credential's secret. The status of the answer is enough.
+    /// Asks about one version of a credential's secret, and returns the result. The status of the answer is enough for it.
     pub(super) async fn ask(&self, credential: &Credential, version: &SecretVersion) -> ProbeResult {
         let mut question = client::get(&self.target);
         version.inject(&credential.definition().header, &mut question);

@@ -1,4 +1,4 @@
-//! The credentials of a configuration, as they are when it is taken over.
+//! Reading the credentials of a configuration before it is applied.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,22 +13,22 @@ use super::Error;
 
 /// Reads the stores of all credentials and returns them.
 ///
-/// A credential whose store holds no secret, perhaps a store that is new to it, keeps the version that it has. If it has none,
+/// If a credential's store holds no secret, the credential keeps its version, even if the store is new. If it has no version,
 /// starts of its tenants are refused until one is read; other tenants are served.
 ///
 /// # Errors
 ///
-/// If an environment variable that is new in the configuration holds no secret: that never changes while the process runs.
+/// If an environment variable that is new in the configuration holds no secret: it cannot change while the process runs.
 pub(super) async fn read(
     config: &Config,
     environment: &Environment,
     credentials: &Credentials,
 ) -> Result<CredentialMap, Error> {
     let known = credentials.by_name();
-    // All at once, so that a store that hangs holds up no other.
+    // All at once, so that a store that hangs delays no other.
     let readings = config.credentials.iter().map(async |(name, definition)| {
         let before = known.get(name);
-        let is_known = before.is_some_and(|before| before.definition().place == definition.place);
+        let is_known = before.is_some_and(|before| before.definition().secret == definition.secret);
         let credential = match before.filter(|before| before.definition() == definition) {
             Some(same) => Arc::clone(same),
             None => {
@@ -37,14 +37,14 @@ pub(super) async fn read(
             }
         };
         match credential.fetch().await {
-            Err(source) if !is_known && matches!(definition.place, SecretRef::Env(_)) => {
+            Err(source) if !is_known && matches!(definition.secret, SecretRef::Env(_)) => {
                 Err(Error::Secret { name: name.clone(), source })
             }
             content => Ok((name, credential, content)),
         }
     });
     let readings = join_all(readings).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Only if none is refused: a refused configuration changes nothing.
+    // Only after every reading: a refused configuration changes nothing.
     let updated = readings.into_iter().map(|(name, credential, content)| {
         credential.update(content, Instant::now());
         (name.clone(), credential)

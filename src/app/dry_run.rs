@@ -1,4 +1,4 @@
-//! A dry run: a gateway for one request that is not sent. No API key is read, no look-up is made, and no address is bound.
+//! A dry run: a gateway for one request that is not sent. It reads no API key, makes no look-up and binds no address.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::credential::{Credential, CredentialMap, Definition};
 use crate::proxy::Proxy;
 use crate::proxy::dry_run::DryRun;
-use crate::proxy::generation::{self, Snapshot};
+use crate::proxy::generation::{self, Generation};
 use crate::record::Sinks;
 use crate::secret::Secret;
 use crate::state::State;
@@ -27,7 +27,8 @@ use super::Error;
 /// The placeholder that is shown instead of an API key.
 const REDACTED: &str = "<redacted>";
 
-/// Prepares a request of a tenant as if it had come on a listener of its own. Must be called inside a runtime.
+/// Prepares a tenant's request as if it had come on a listener of its own, and returns the result. Must be called inside a
+/// runtime.
 ///
 /// # Errors
 ///
@@ -43,11 +44,11 @@ pub async fn dry_run(mut config: Config, tenant: &str, request: Request<Full<Byt
     // A look-up is a request to the upstream.
     config.idempotency.recovery = false;
     let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
-    let generation = Snapshot::build(&config, &placeholders(&config), &State::new(memory::limit(), audit::SLOTS))?
+    let generation = Generation::build(&config, &placeholders(&config), &State::new(memory::limit(), audit::SLOTS))?
         .pop()
         .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());
-    // The files of a private CA are not read, because no connection is ever made.
+    // The file of a private CA is not read, because no connection is made.
     let (tls, _) = tls::ClientTls::new(None).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let transport = Transport::new(connector, config.timeouts.idle, tasks.clone());
@@ -61,7 +62,7 @@ pub async fn dry_run(mut config: Config, tenant: &str, request: Request<Full<Byt
 }
 
 fn placeholders(config: &Config) -> CredentialMap {
-    // A placeholder is visible ASCII, as an API key is, so that none is missing.
+    // The placeholder is visible ASCII, as an API key is, so every credential gets one.
     let placeholder = |(name, definition): (&String, &Definition)| {
         let secret = Secret::placeholder(REDACTED).ok()?;
         Some((name.clone(), Arc::new(Credential::fixed(name, secret, definition.header.clone()))))

@@ -1,4 +1,4 @@
-//! Why a gateway does not start, in terms of the configuration.
+//! Errors of starting a gateway, in terms of the configuration.
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ pub enum Error {
         reason: server_tls::Error,
     },
     /// Audit records cannot be written to the file in the configuration.
-    #[error("audit.file {}: cannot be appended to; make its directory, and let the gateway's user write there", file.display())]
+    #[error("audit.file {}: cannot be opened for appending; create its directory, and let the gateway's user write there", file.display())]
     Audit {
         /// The file.
         file: PathBuf,
@@ -69,7 +69,7 @@ pub enum Error {
     #[error("traces.otlp")]
     Traces(#[from] traces::Error),
     /// The upstream's URL has no valid path; `config::resolve` rules this out.
-    #[error("upstream.url: its path is none")]
+    #[error("upstream.url: its path is not valid")]
     BasePath,
     /// The configuration cannot serve.
     #[error(transparent)]

@@ -18,15 +18,15 @@ use super::Error;
 #[derive(Default)]
 pub(super) struct Listeners {
     pub(super) open: Vec<OpenListener>,
-    /// The paths of those that are Unix sockets.
+    /// The paths of the Unix sockets among them.
     pub(super) socket_paths: Vec<SocketPath>,
-    /// What replaces their certificates.
+    /// The watches that replace their certificates.
     pub(super) certificates: Vec<Watch>,
 }
 
 /// An open listener.
 pub(super) struct OpenListener {
-    /// Its address; a port of the system's choice is filled in.
+    /// Its address, with the port that the system chose if it was 0.
     pub(super) address: Address,
     pub(super) socket: StdSocket,
     /// Present if callers speak TLS.
@@ -34,7 +34,7 @@ pub(super) struct OpenListener {
 }
 
 impl Listeners {
-    /// Reads all certificates, and binds all addresses.
+    /// Reads all certificates, binds all addresses, and returns the listeners.
     pub(super) async fn open(definitions: &[Listener]) -> Result<Listeners, Error> {
         let mut listeners = Listeners::default();
         let mut configs = Vec::new();
@@ -109,7 +109,7 @@ impl Listeners {
     }
 }
 
-/// Binds a TCP address. Returns it with the port that the system chose, if it was left open.
+/// Binds a TCP address. Returns the socket and its address, with the port that the system chose if it was 0.
 pub(super) fn bind(config_path: String, address: SocketAddr) -> Result<(SocketAddr, TcpListener), Error> {
     let bound = accept::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket)));
     bound.map_err(|source| Error::Bind { config_path, address, source })

@@ -1,4 +1,4 @@
-//! Reloading: a changed configuration replaces the old one between two requests, as a whole or not at all.
+//! Reloading: a changed configuration replaces the previous one between two requests, as a whole or not at all.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
@@ -11,14 +11,14 @@ use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
 use crate::event;
 use crate::files::{self, Changes};
-use crate::proxy::generation::{ActiveGeneration, Snapshot};
+use crate::proxy::generation::{ActiveGeneration, Generation};
 use crate::secret::Environment;
 
-use super::Shared;
+use super::SharedParts;
 
 /// The file that a configuration came from.
 #[derive(Debug)]
-pub struct Source {
+pub struct ConfigSource {
     path: PathBuf,
     changes: Changes,
     /// The hash of the text that was last loaded, if it could be read.
@@ -26,11 +26,12 @@ pub struct Source {
     hasher: RandomState,
 }
 
-impl Source {
-    /// Creates the source of a configuration. Must be called before the file is read, so that no change in between is missed.
+impl ConfigSource {
+    /// Creates the source of a configuration, and begins to watch its file. Must be called before the file is read, so that no
+    /// change in between is missed.
     #[must_use]
-    pub fn new(path: PathBuf) -> Source {
-        Source {
+    pub fn new(path: PathBuf) -> ConfigSource {
+        ConfigSource {
             changes: Changes::of([path.clone()], files::CONFIGURATION_LIMIT),
             path,
             loaded: None,
@@ -45,7 +46,8 @@ impl Source {
         config::parse(&text, std::env::vars_os())
     }
 
-    /// Returns whether the file holds what was last loaded. The watch also reports a change that SIGHUP has already applied.
+    /// Returns whether the file still holds the text that was last loaded. The watch also reports a change that SIGHUP has already
+    /// applied.
     async fn is_as_loaded(&self) -> bool {
         let text = config::read(&self.path).await;
         self.loaded.is_some() && text.ok().map(|text| self.hasher.hash_one(text)) == self.loaded
@@ -55,17 +57,17 @@ impl Source {
 /// The task that applies changed configurations.
 #[derive(Debug)]
 pub(super) struct Reloader {
-    pub(super) source: Source,
+    pub(super) source: ConfigSource,
     pub(super) environment: Environment,
     /// The configuration in use.
     pub(super) config: Config,
     pub(super) active: Vec<Arc<ActiveGeneration>>,
-    pub(super) shared: Shared,
+    pub(super) shared: SharedParts,
 }
 
 /// The reason why a changed configuration is not applied.
 #[derive(Debug, thiserror::Error)]
-enum RefusedReload {
+enum ReloadError {
     #[error("{}", joined(.0))]
     Faults(#[from] config::Faults),
     #[error("a restart is needed to change {}", .0.join(", "))]
@@ -84,7 +86,7 @@ fn chain(error: &super::Error) -> String {
 }
 
 impl Reloader {
-    /// Reloads when the file has changed and when `reload_signal` resolves, and never ends.
+    /// Reloads whenever the file has changed or `reload_signal` resolves. Never ends.
     pub(super) async fn run(mut self, mut reload_signal: impl AsyncFnMut()) -> Infallible {
         loop {
             tokio::select! {
@@ -99,7 +101,7 @@ impl Reloader {
         }
     }
 
-    /// Reads the file and the API keys, and applies them if they can be used.
+    /// Reads the file and the API keys, applies them if they can be used, and reports the result.
     async fn reload(&mut self) {
         let now = SystemTime::now();
         let reloads = &Arc::clone(&self.shared.sinks).metrics.reloads;
@@ -115,8 +117,8 @@ impl Reloader {
             }
             Err(refused) => {
                 match refused {
-                    RefusedReload::NeedsRestart(_) => reloads.restart_needed(),
-                    RefusedReload::Faults(_) | RefusedReload::Unusable(_) => reloads.refused(),
+                    ReloadError::NeedsRestart(_) => reloads.restart_needed(),
+                    ReloadError::Faults(_) | ReloadError::Unusable(_) => reloads.refused(),
                 }
                 tracing::error!(
                     event = event::CONFIG_REFUSED,
@@ -129,14 +131,14 @@ impl Reloader {
         self.shared.health.record_reload(ReloadResult { at: now, result });
     }
 
-    async fn apply(&mut self) -> Result<(), RefusedReload> {
+    async fn apply(&mut self) -> Result<(), ReloadError> {
         let Loaded { config, warnings } = self.source.load().await?;
         let config_paths = config::reload::needs_restart(&self.config, &config);
         if !config_paths.is_empty() {
-            return Err(RefusedReload::NeedsRestart(config_paths));
+            return Err(ReloadError::NeedsRestart(config_paths));
         }
         let present = super::credentials::read(&config, &self.environment, &self.shared.credentials).await?;
-        let generations = Snapshot::build(&config, &present, &self.shared.state).map_err(super::Error::from)?;
+        let generations = Generation::build(&config, &present, &self.shared.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(
                 event = event::CONFIG_RISK_FOUND,

@@ -1,4 +1,4 @@
-//! A gateway from its start to its end: serving, reloading, draining, and what is written last.
+//! A gateway from its start to its end: serving, reloading, draining, and writing the last records and spans.
 
 use std::future::pending;
 use std::io;
@@ -20,7 +20,7 @@ use crate::tasks::Tasks;
 use crate::trace::export::Exporter;
 use crate::{admin, event};
 
-use super::Shared;
+use super::SharedParts;
 use super::credential_probe::CredentialProbe;
 use super::reload::Reloader;
 use super::worker_threads::WorkerThreads;
@@ -28,14 +28,14 @@ use super::worker_threads::WorkerThreads;
 /// How long audit records may take to be written at the end.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A gateway that serves and has not been told to stop.
+/// A gateway that serves callers and has not received a stop signal.
 #[derive(Debug)]
-pub struct Running {
-    /// The addresses of the listeners, in the order of the configuration; ports of the system's choice are filled in.
+pub struct RunningGateway {
+    /// The addresses of the listeners, in the order of the configuration, with the ports that the system chose.
     pub addresses: Vec<Address>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
-    pub(super) admin_listener: Admin,
+    pub(super) admin_listener: AdminListener,
     pub(super) socket_paths: Vec<SocketPath>,
     pub(super) drain: Drain,
     pub(super) schedule: Schedule,
@@ -44,32 +44,32 @@ pub struct Running {
     pub(super) credential_probe: CredentialProbe,
     pub(super) exporter: Option<Exporter>,
     pub(super) reloader: Option<Reloader>,
-    pub(super) shared: Shared,
+    pub(super) shared: SharedParts,
 }
 
-/// The admin listener, which is not served yet.
+/// The admin listener, bound but not served yet.
 #[derive(Debug)]
-pub(super) struct Admin {
+pub(super) struct AdminListener {
     pub(super) socket: TcpListener,
     pub(super) hosts: Vec<String>,
     pub(super) exposition: Exposition,
 }
 
-impl Running {
-    /// Serves until `stop_signal` resolves, then drains. If it resolves again, the drain is aborted. Each time that
-    /// `reload_signal` resolves before that, the configuration is read again.
+impl RunningGateway {
+    /// Serves until `stop_signal` resolves, then drains. If `stop_signal` resolves again, the drain is aborted. Whenever
+    /// `reload_signal` resolves before the drain, the configuration is read again and the audit file is reopened.
     ///
     /// # Errors
     ///
-    /// If the admin listener cannot be served, a worker failed, requests were cut off, or audit records could not be written.
-    pub async fn until(
+    /// If the admin listener cannot be served, a worker failed, requests were aborted, or audit records could not be written.
+    pub async fn run_until(
         self,
         mut stop_signal: impl AsyncFnMut(),
         mut reload_signal: impl AsyncFnMut(),
     ) -> io::Result<()> {
-        let Admin { socket, hosts, exposition } = self.admin_listener;
+        let AdminListener { socket, hosts, exposition } = self.admin_listener;
         let socket = tokio::net::TcpListener::from_std(socket)?;
-        let Shared { state, credentials, sinks, health } = self.shared;
+        let SharedParts { state, credentials, sinks, health } = self.shared;
         let tasks = Tasks::new(Handle::current());
         for watch in self.watches {
             tasks.spawn_untracked(async { match watch.run().await {} });
@@ -102,7 +102,7 @@ impl Running {
             let aborted = report_aborted(&state);
             let failed = if is_drained { workers.join() } else { Ok(()) };
             let lost = audit.as_deref().map_or(Ok(()), close_audit);
-            // Last, because spans can be missed most easily.
+            // Last, because losing spans does the least harm.
             if is_drained && let Some(exporter) = exporter {
                 tokio::select! {
                     () = exporter.flush() => {}
@@ -111,7 +111,7 @@ impl Running {
             }
             failed.and(failed_early).and(aborted).and(lost)
         };
-        // Probes are answered to the end.
+        // Probes are answered until the end.
         tokio::select! {
             never = admin => match never {},
             never = refresher => match never {},
@@ -120,17 +120,17 @@ impl Running {
     }
 }
 
-/// Reports a worker that accepts no more callers before the drain, or whose thread has ended with its connections. Requests in
-/// flight are finished, and the process ends, so that its supervisor starts another one.
+/// Logs that a worker accepts no more callers before the drain, or that its thread has ended, and returns the error to exit with.
+/// The other requests in flight complete, and the process exits, so that its supervisor starts another one.
 fn report_failed_worker() -> io::Error {
     tracing::error!(
         event = event::WORKER_FAILED,
         "a worker ended before the drain; the process drains and exits. Report this, with the log lines before it"
     );
-    io::Error::other("a worker has ended by itself")
+    io::Error::other("a worker ended before the drain")
 }
 
-/// Drains. Returns false if a second stop signal aborted the drain.
+/// Drains. Returns whether the drain ran to its end, which a second stop signal prevents.
 async fn drain(
     drain: &Drain,
     schedule: Schedule,
@@ -140,7 +140,7 @@ async fn drain(
 ) -> bool {
     tracing::info!(event = event::DRAIN_BEGUN, delay = ?schedule.delay, timeout = ?schedule.timeout, "draining");
     let drained = async {
-        // Without its path, a socket refuses new callers at once; those in its queue are still accepted.
+        // Once its path is removed, a socket gets no new callers; those in its queue are still accepted.
         drain.run(schedule, || drop(socket_paths)).await;
         workers.all_ended().await;
     };
@@ -153,13 +153,13 @@ async fn drain(
     }
 }
 
-/// Logs which requests were aborted.
+/// Logs the end of the drain, or which requests it aborted.
 ///
 /// # Errors
 ///
-/// If any was: executions may run whose callers were not answered.
+/// If a request was aborted: its execution may be running although its caller was not answered.
 fn report_aborted(state: &State) -> io::Result<()> {
-    let unsettled = state.left();
+    let unsettled = state.unfinished();
     if unsettled.is_empty() {
         tracing::info!(event = event::DRAIN_COMPLETED, "drain completed");
         return Ok(());
@@ -169,10 +169,14 @@ fn report_aborted(state: &State) -> io::Result<()> {
         unsettled,
         "requests were aborted; the executions of those already sent may be running"
     );
-    Err(io::Error::other("requests were cut off before they were answered"))
+    Err(io::Error::other("requests were aborted before they were answered"))
 }
 
-/// Writes the remaining audit records, also if a worker failed.
+/// Writes the remaining audit records, even if a worker failed.
+///
+/// # Errors
+///
+/// If some of them could not be written.
 fn close_audit(audit: &Audit) -> io::Result<()> {
     audit.close(AUDIT_TIMEOUT).map_err(|unwritten| {
         tracing::error!(

@@ -1,4 +1,4 @@
-//! The parts that create and send spans.
+//! Building the tracer and the exporter of spans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,19 @@ use crate::transport::tls;
 /// How long an unused connection to the collector is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// The reason why spans cannot be sent. `config::resolve` rules it out.
+/// The reason why spans cannot be sent; `config::resolve` rules it out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The collector's host is not a name that a certificate can have.
     #[error(transparent)]
     Host(#[from] EndpointError),
-    /// Its path cannot be one of a request.
+    /// The path of its URL is not valid in a request.
     #[error("its path is not valid")]
     Path,
 }
 
-/// Returns what creates spans and what sends them, if they are configured. Must be called inside the runtime that sends.
+/// Returns the tracer, which creates spans, and the exporter, which sends them, if traces are configured. Must be called inside the
+/// runtime that sends.
 pub(super) fn parts(config: &Config, tls: &Arc<tls::ClientTls>) -> Result<Option<(Tracer, Exporter)>, Error> {
     let Some(Traces { collector, sample, service_name }) = &config.traces else { return Ok(None) };
     let tasks = Tasks::new(Handle::current());

@@ -1,4 +1,4 @@
-//! The threads of all workers: starting them, learning of their ends, and joining them.
+//! The threads of all workers: starting them, noticing their ends, and joining them.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,12 +15,12 @@ pub(super) struct WorkerThreads {
     threads: Vec<JoinHandle<io::Result<()>>>,
     /// Closed when the last worker has ended. Nothing is ever sent.
     running: mpsc::Receiver<Infallible>,
-    /// Cancelled when the first worker has ended, or accepts no more callers.
+    /// Cancelled when a first worker has ended, or accepts no more callers.
     first_ended: CancellationToken,
 }
 
 impl WorkerThreads {
-    /// Starts `count` workers like this one.
+    /// Starts `count` clones of this worker, and returns their threads.
     pub(super) fn start(worker: &Worker, count: usize) -> io::Result<WorkerThreads> {
         let (guard, running) = mpsc::channel(1);
         let first_ended = CancellationToken::new();
@@ -31,7 +31,7 @@ impl WorkerThreads {
         Ok(WorkerThreads { threads, running, first_ended })
     }
 
-    /// Resolves when the first worker has ended, or accepts no more callers.
+    /// Resolves when a first worker has ended, or accepts no more callers.
     pub(super) async fn first_ended(&self) {
         self.first_ended.cancelled().await;
     }
@@ -45,7 +45,7 @@ impl WorkerThreads {
     pub(super) fn join(self) -> io::Result<()> {
         let panicked = || io::Error::other("a worker panicked");
         let results = self.threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
-        // Collected first, because a failed worker does not end the others.
+        // Collected first, so that all are joined even if one has failed.
         let results: Vec<io::Result<()>> = results.collect();
         results.into_iter().collect()
     }

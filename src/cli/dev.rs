@@ -10,13 +10,13 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::config::resolve::Address;
-use crate::config::{self, DEVELOPMENT_KEY};
+use crate::config::{self, DEVELOPMENT_API_KEY};
 use crate::log::Format;
 use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
 use crate::{app, asteroid, process_hardening};
 
-use super::{LAST_WORDS, Logging, Signals, begin_log, complain, runtime, say, say_if_unprotected};
+use super::{LOG_CLOSE_TIMEOUT, Logging, Signals, print_error, print_line, runtime, start_log, warn_if_unprotected};
 
 /// The options of `dev`.
 #[derive(Debug, Args)]
@@ -31,16 +31,16 @@ pub(super) struct Dev {
 
 impl Dev {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let protected = process_hardening::forbid();
-        let log = begin_log(&Logging { log_level: "warn".to_owned(), log_format: Format::Text })?;
-        say_if_unprotected(protected);
+        let protected = process_hardening::apply();
+        let log = start_log(&Logging { log_level: "warn".to_owned(), log_format: Format::Text })?;
+        warn_if_unprotected(protected);
         let ended = runtime()?.block_on(async {
             let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the simulated Asteroid")?;
             let upstream = socket.local_addr()?;
             let mut config = match config::development(&format!("http://{upstream}/agents/v2")) {
                 Ok(loaded) => loaded.config,
                 Err(faults) => {
-                    complain(faults);
+                    print_error(faults);
                     return Err(anyhow!("an ASTEROID_GATEWAY__ variable of the environment is refused"));
                 }
             };
@@ -50,29 +50,31 @@ impl Dev {
             config.admin.address = self.admin.unwrap_or(config.admin.address);
             // A new key for each run, worthless afterwards.
             let key = uuid::Uuid::new_v4().simple().to_string();
-            let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(key.clone())?);
-            let options =
-                Options { api_keys: vec![SecretString::from(key)], observer: Some(Box::new(|request| say(request))) };
+            let environment = Environment::with_development(DEVELOPMENT_API_KEY, Secret::new(key.clone())?);
+            let options = Options {
+                api_keys: vec![SecretString::from(key)],
+                observer: Some(Box::new(|request| print_line(request))),
+            };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
-            let running =
+            let gateway =
                 app::start(config, environment, None, Some(log.clone())).await.map_err(|error| match error {
                     app::Error::Bind { .. } | app::Error::Socket { .. } => anyhow!(error)
                         .context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0"),
                     error => error.into(),
                 })?;
-            greet(&running, upstream);
+            greet(&gateway, upstream);
             tokio::select! {
                 never = simulator.serve(socket, None) => match never {},
-                ended = running.until(async || signals.next().await, pending) => Ok(ended?),
+                ended = gateway.run_until(async || signals.next().await, pending) => Ok(ended?),
             }
         });
-        log.close(LAST_WORDS);
+        log.close(LOG_CLOSE_TIMEOUT);
         ended.map(|()| ExitCode::SUCCESS)
     }
 }
 
-fn greet(running: &app::Running, upstream: SocketAddr) {
+fn greet(running: &app::RunningGateway, upstream: SocketAddr) {
     let (gateway, curl) = match running.addresses.first() {
         Some(Address::Unix { path, .. }) => {
             let path = path.display();
@@ -81,7 +83,7 @@ fn greet(running: &app::Running, upstream: SocketAddr) {
         Some(Address::Tcp(address)) => (format!("http://{address}"), format!("curl -sSi http://{address}")),
         None => Default::default(),
     };
-    say(format_args!(
+    print_line(format_args!(
         "asteroid-gateway {version} for development: nothing leaves this machine; press Ctrl-C to stop
 
   gateway             {gateway}  (tenant billing; no credential needed)

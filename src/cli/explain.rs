@@ -23,7 +23,7 @@ use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
 
-use super::{ConfigFile, complain, load, runtime, say};
+use super::{ConfigFile, load, print_error, print_line, runtime};
 
 /// The placeholder for the id that each request gets.
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-0000-000000000000");
@@ -69,16 +69,16 @@ impl Explain {
         let came = request.body().clone();
         runtime()?.block_on(async {
             let dry_run = app::dry_run(config.clone(), &self.tenant, request).await?;
-            decisions(&self.tenant, tenant, &config, &dry_run);
+            print_decisions(&self.tenant, tenant, &config, &dry_run);
             match dry_run.request {
                 Ok(Some(request)) => {
-                    say(field("headers", kept(&headers, request.headers())));
-                    show(&wire::serialize(request).await?, &came)?;
+                    print_line(field("headers", describe_headers(&headers, request.headers())));
+                    print_request(&wire::serialize(request).await?, &came)?;
                     Ok(ExitCode::SUCCESS)
                 }
                 Ok(None) => Err(anyhow!("the answer of an earlier request would be replayed")),
                 Err(error) => {
-                    refused(&error);
+                    print_refusal(&error);
                     Ok(ExitCode::FAILURE)
                 }
             }
@@ -94,7 +94,7 @@ impl Explain {
         };
         let mut headers = HeaderMap::new();
         for header in &self.header {
-            let (name, value) = parsed(header).with_context(|| format!("--header {header:?}"))?;
+            let (name, value) = parse_header(header).with_context(|| format!("--header {header:?}"))?;
             headers.append(name, value);
         }
         if let Some(key) = &self.idempotency_key {
@@ -103,7 +103,7 @@ impl Explain {
         headers.insert(HOST, HeaderValue::from_static("localhost"));
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         headers.entry(request_id::NAME).or_insert(REQUEST_ID);
-        let mut request = Request::new(Full::new(body(config.body_limit)?));
+        let mut request = Request::new(Full::new(read_body(config.body_limit)?));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target;
         *request.headers_mut() = headers;
@@ -111,7 +111,7 @@ impl Explain {
     }
 }
 
-fn parsed(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
+fn parse_header(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let (name, value) = header.split_once(':').context("write it as 'Name: value'")?;
     let (name, value): (HeaderName, HeaderValue) = (name.trim().parse()?, value.trim().parse()?);
     if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
@@ -121,9 +121,9 @@ fn parsed(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
 }
 
 /// Reads the body from standard input: at most one byte more than the limit, which shows that it is too long.
-fn body(limit: usize) -> anyhow::Result<Bytes> {
+fn read_body(limit: usize) -> anyhow::Result<Bytes> {
     if io::stdin().is_terminal() {
-        complain("the body is read from standard input; end it with Ctrl-D");
+        print_error("the body is read from standard input; end it with Ctrl-D");
     }
     let mut body = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -137,33 +137,39 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 }
 
 /// Prints the decisions that do not depend on the body, and the results of the stages.
-fn decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
+fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let line = &dry_run.record.facts;
-    say(field("tenant", name));
+    print_line(field("tenant", name));
     let operation = line.operation.map_or("none", Operation::name);
     let id = line.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
-    say(field("operation", format_args!("{operation}{id}")));
-    if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
-        say(field("credential", format_args!("{}, from the {place}, in {header}; not read here", tenant.credential)));
+    print_line(field("operation", format_args!("{operation}{id}")));
+    if let Some(Definition { secret, header, .. }) = config.credentials.get(&tenant.credential) {
+        print_line(field(
+            "credential",
+            format_args!("{}, from the {secret}, in {header}; not read here", tenant.credential),
+        ));
     }
-    limits(tenant);
-    say(field("idempotency", idempotency(tenant, config, dry_run)));
+    print_limits(tenant);
+    print_line(field("idempotency", describe_idempotency(tenant, config, dry_run)));
     let conflict = match config.on_conflict {
         OnConflict::Reject => "a different value from the caller is refused",
         OnConflict::Overwrite => "a different value from the caller is overwritten",
     };
     let digest = line.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
     let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
-    say(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
+    print_line(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
     let upstream = &config.upstream;
     let (scheme, spoken) = match upstream.endpoint.scheme {
         Scheme::Https => ("https", "HTTP/2 if it chooses that; shown as HTTP/1.1"),
         Scheme::Http => ("http", "HTTP/1.1"),
     };
-    say(field("upstream", format_args!("{scheme}://{}{}, {spoken}", upstream.endpoint.authority, upstream.base_path)));
+    print_line(field(
+        "upstream",
+        format_args!("{scheme}://{}{}, {spoken}", upstream.endpoint.authority, upstream.base_path),
+    ));
 }
 
-fn limits(tenant: &Tenant) {
+fn print_limits(tenant: &Tenant) {
     let limits = &tenant.limits;
     let said = [
         limits.requests.map(|rate| format!("requests {rate}")),
@@ -174,10 +180,10 @@ fn limits(tenant: &Tenant) {
     let said: Vec<String> = said.into_iter().flatten().collect();
     let said =
         if said.is_empty() { "none".to_owned() } else { said.join("; ") + "; nothing is counted by this command" };
-    say(field("limits", said));
+    print_line(field("limits", said));
 }
 
-fn idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> String {
+fn describe_idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> String {
     let mode = match tenant.idempotency {
         IdempotencyMode::Off => "off",
         IdempotencyMode::Optional => "optional",
@@ -192,7 +198,7 @@ fn idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> String {
 }
 
 /// Returns which of the caller's headers are passed on and which are dropped.
-fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
+fn describe_headers(came: &HeaderMap, sent: &HeaderMap) -> String {
     let (mut kept, mut left) = (Vec::new(), Vec::new());
     // This command adds both.
     let own = |name: &HeaderName| *name == HOST || *name == request_id::NAME && came.get(name) == Some(&REQUEST_ID);
@@ -211,12 +217,12 @@ fn kept(came: &HeaderMap, sent: &HeaderMap) -> String {
 }
 
 /// Prints the exact request at the end of the output. Only on a terminal, a line break follows it.
-fn show(sent: &wire::WireRequest, came: &Full<Bytes>) -> anyhow::Result<()> {
+fn print_request(sent: &wire::WireRequest, came: &Full<Bytes>) -> anyhow::Result<()> {
     let came = hyper::body::Body::size_hint(came).lower();
     let body = sent.bytes.len() - sent.head_len;
-    say(field("body", format_args!("{came} bytes received, {body} sent")));
+    print_line(field("body", format_args!("{came} bytes received, {body} sent")));
     let all = sent.bytes.len();
-    say(field("request", format_args!("the last {all} bytes of this output, {body} of them the body\n")));
+    print_line(field("request", format_args!("the last {all} bytes of this output, {body} of them the body\n")));
     let mut out = io::stdout();
     out.write_all(&sent.bytes)?;
     if out.is_terminal() {
@@ -225,14 +231,14 @@ fn show(sent: &wire::WireRequest, came: &Full<Bytes>) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn refused(error: &Error) {
+fn print_refusal(error: &Error) {
     let status = error.answer("", ErrorFormat::Json, false).status().as_u16();
     match error {
         Error::Body(asteroid::start::Refusal { faults }) => {
-            complain(format_args!("refused with {status}; faults in the body: {}", faults.len()));
-            faults.iter().for_each(|fault| complain(format_args!("  {fault}")));
+            print_error(format_args!("refused with {status}; faults in the body: {}", faults.len()));
+            faults.iter().for_each(|fault| print_error(format_args!("  {fault}")));
         }
-        error => complain(format_args!("refused with {status}: {error}")),
+        error => print_error(format_args!("refused with {status}: {error}")),
     }
-    complain("Nothing would be sent.");
+    print_error("Nothing would be sent.");
 }

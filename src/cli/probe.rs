@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::config::resolve;
 
-use super::{runtime, say};
+use super::{print_line, runtime};
 
 /// The deadline for the whole probe.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,7 +41,7 @@ impl Probe {
         let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(TIMEOUT)));
         let status = answered.with_context(|| url.to_string())?;
         ensure!(status.is_success(), "{url}: answered with {status}");
-        say(format_args!("{url}: {status}"));
+        print_line(format_args!("{url}: {status}"));
         Ok(ExitCode::SUCCESS)
     }
 }

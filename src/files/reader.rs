@@ -1,14 +1,14 @@
 //! The thread that reads files, and the one that replaces it when a file hangs.
 //!
 //! ```text
-//! reading ── the file is read ──→ the next one
-//!    └────── it takes too long ─→ hung: the thread stays with that file, another one reads on
-//! hung ───── it is read at last ─→ the answer is sent, and the thread ends
+//! reading ── the file was read ────→ reading the next file
+//!    └────── it takes too long ────→ hung: the thread stays with that file, and another thread reads on
+//! hung ───── the file was read ────→ the answer is sent, and the thread ends
 //! ```
 //!
-//! A file that hangs costs one thread, and is not tried again before that thread is back. The same goes for a whole directory as
-//! soon as two of its files hang. There are at most [`MAX_HUNG`] such threads. If all of them wait, nothing is read until one is
-//! back. All files count as hung then, so that no caller waits and no queue grows.
+//! A file that hangs costs one thread, and is not tried again before that thread returns. As soon as two files of a directory hang,
+//! the same applies to the whole directory. There are at most [`MAX_HUNG`] such threads. If all of them wait, nothing is read until
+//! one returns. Until then all files count as hung, so that no caller waits and no queue grows.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,13 +21,13 @@ use secrecy::zeroize::Zeroizing;
 use tokio::sync::oneshot;
 
 use super::watched::WatchedFile;
-use super::{hung, read_whole};
+use super::{hung_error, read_whole};
 use crate::event;
 
 /// How often watched files are checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a file may take before another thread reads on.
+/// How long reading a file may take before another thread reads on.
 const HANG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many threads may wait for files that hang.
@@ -38,30 +38,30 @@ type Answer = io::Result<Zeroizing<Vec<u8>>>;
 /// The reader of this process.
 pub(super) static READER: LazyLock<Reader> = LazyLock::new(Reader::default);
 
-/// A reader of files, one after the other; its clones share one queue.
+/// A reader of files, one after the other. Its clones share one queue.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reader(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<ReaderState>,
     /// Notified when there is a job.
     work: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReaderState {
     jobs: VecDeque<Job>,
     watched: Vec<Weak<WatchedFile>>,
-    /// How many of the watched files are not yet checked in this round.
+    /// How many of the watched files are not checked yet in this round.
     unchecked: usize,
-    /// Whether the thread that begins rounds runs.
+    /// Whether the thread that begins the rounds is running.
     has_clock: bool,
-    /// The number of the thread that reads; 0 before there is one. A thread that finds another number ends.
+    /// The number of the thread that reads, or 0 before there is one. A thread that finds a higher number ends.
     thread: u64,
-    /// The file that it reads, and since when.
+    /// The file that this thread is reading, and since when.
     reading: Option<(Arc<Path>, Instant)>,
-    /// The files that other threads wait for.
+    /// The files that replaced threads wait for.
     hung: Vec<Arc<Path>>,
 }
 
@@ -75,7 +75,7 @@ enum Job {
 }
 
 impl Reader {
-    /// Queues the reading of a file behind all earlier jobs.
+    /// Queues the reading of a file behind all earlier jobs, and returns the receiver of the answer.
     pub(super) fn read(&self, path: &Path, limit: usize) -> io::Result<oneshot::Receiver<Answer>> {
         let (answer, receiver) = oneshot::channel();
         self.queue(Job::Read { path: path.into(), limit, answer })?;
@@ -84,7 +84,7 @@ impl Reader {
 
     /// Queues a check of a file, which is repeated every second for as long as `watched` is held.
     pub(super) fn watch(&self, watched: &Arc<WatchedFile>) {
-        // It fails only without a thread. Then reading the file fails as well, which is reported.
+        // This fails only if no thread can be started. Then reading the file fails as well, which is reported.
         drop(self.queue(Job::Check(Arc::clone(watched))));
         self.lock().watched.push(Arc::downgrade(watched));
     }
@@ -93,7 +93,7 @@ impl Reader {
         let mut state = self.lock();
         if !state.has_clock {
             let clock = self.clone();
-            thread::Builder::new().name("files-clock".to_owned()).spawn(move || clock.keep_time())?;
+            thread::Builder::new().name("files-clock".to_owned()).spawn(move || clock.run_clock())?;
             state.has_clock = true;
         }
         if state.thread == 0 {
@@ -110,7 +110,7 @@ impl Reader {
         thread::Builder::new().name("files".to_owned()).spawn(move || reader.run(number)).map(drop)
     }
 
-    /// Reads until another thread takes its place.
+    /// Runs jobs until another thread replaces this one.
     fn run(&self, number: u64) {
         let mut state = self.lock();
         while state.thread <= number {
@@ -136,14 +136,14 @@ impl Reader {
                 tracing::info!(
                     event = event::FILE_READING_RESUMED,
                     file = %path.display(),
-                    "the file was read after all"
+                    "a file that hung was read after all"
                 );
             }
         }
     }
 
-    /// Begins a round every second, and replaces the thread that reads if its file hangs.
-    fn keep_time(&self) {
+    /// Begins a round every second. If the file that is being read hangs, replaces the thread that reads it.
+    fn run_clock(&self) {
         loop {
             sleep(POLL_INTERVAL);
             let mut state = self.lock();
@@ -156,7 +156,7 @@ impl Reader {
         }
     }
 
-    fn detect_hung(&self, state: &mut State, now: Instant) {
+    fn detect_hung(&self, state: &mut ReaderState, now: Instant) {
         let hangs = |since: Instant| now.saturating_duration_since(since) >= HANG_TIMEOUT;
         if state.hung.len() >= MAX_HUNG {
             if state.reading.as_ref().is_some_and(|(_, since)| hangs(*since)) {
@@ -167,11 +167,11 @@ impl Reader {
         }
     }
 
-    fn replace(&self, state: &mut State, path: Arc<Path>) {
-        // Chosen before there is a thread for it, so that this one cannot find its own number again.
+    fn replace(&self, state: &mut ReaderState, path: Arc<Path>) {
+        // Chosen before the new thread runs, so that the replaced one cannot take the number for its own.
         let number = state.thread + 1;
         if self.spawn(number).is_err() {
-            // It is tried again in a second.
+            // The next round tries again.
             state.reading = Some((path, Instant::now()));
             return;
         }
@@ -181,20 +181,20 @@ impl Reader {
             file = %path.display(),
             hung = state.hung.len() + 1,
             max = MAX_HUNG,
-            "reading a file hangs; what was read before stays in use. Check whether its file system responds"
+            "reading a file hangs; its previous content stays in use. Check whether its file system responds"
         );
         state.hung.push(path);
         let watched: Vec<_> = state.watched.iter().filter_map(Weak::upgrade).collect();
         watched.iter().filter(|watched| state.is_hung(&watched.path)).for_each(|watched| watched.give_up());
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReaderState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Returns the next job, the round's after all others.
+impl ReaderState {
+    /// Returns the next job: a queued one, or else the next check of the round.
     fn next(&mut self) -> Option<Job> {
         if let Some(job) = self.jobs.pop_front() {
             return Some(job);
@@ -207,7 +207,7 @@ impl State {
         }
     }
 
-    /// Answers every job, and notes of every watched file that it hangs.
+    /// Answers every job with an error, and records every watched file as hung.
     fn give_up_all(&mut self) {
         self.jobs.drain(..).for_each(Job::give_up);
         self.watched.iter().filter_map(Weak::upgrade).for_each(|watched| watched.give_up());
@@ -229,7 +229,7 @@ impl Job {
 
     fn run(self) {
         match self {
-            // Its caller has stopped waiting.
+            // The caller no longer waits.
             Job::Read { answer, .. } if answer.is_closed() => {}
             Job::Read { path, limit, answer } => drop(answer.send(read_whole(&path, limit))),
             Job::Check(watched) => watched.check(),
@@ -238,7 +238,7 @@ impl Job {
 
     fn give_up(self) {
         match self {
-            Job::Read { answer, .. } => drop(answer.send(Err(hung()))),
+            Job::Read { answer, .. } => drop(answer.send(Err(hung_error()))),
             Job::Check(watched) => watched.give_up(),
         }
     }
@@ -248,7 +248,7 @@ impl Job {
 mod tests {
     use super::*;
 
-    /// A reader whose thread hangs, as all threads before it do.
+    /// Returns a reader whose thread hangs, as all earlier ones do.
     fn stuck(now: Instant) -> Reader {
         let reader = Reader::default();
         let mut state = reader.lock();
@@ -274,6 +274,6 @@ mod tests {
         assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(reader.lock().jobs.is_empty());
         let mut notified = Box::pin(changed.notified());
-        assert!(notified.as_mut().enable(), "what is watched may be too old from now on");
+        assert!(notified.as_mut().enable(), "watched files may have changed unnoticed from now on");
     }
 }

@@ -1,4 +1,4 @@
-//! A file that is polled. Notifications are not enough: Kubernetes swaps a link in the path, which they miss.
+//! A watched file, which is polled. Notifications are not enough: they miss the link in the path that Kubernetes swaps.
 
 use std::fs::{self, Metadata};
 use std::hash::{BuildHasher, RandomState};
@@ -13,17 +13,16 @@ use tokio::sync::Notify;
 
 use super::read_whole;
 
-/// How old the last change of a file must be before its attributes certainly show the next one, because their clock is coarse.
+/// How old the last change of a file must be so that its attributes are certain to show the next one. Their clock is coarse.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// How long a file is not read again while its attributes stay the same: not every file system keeps them up to date.
+/// How long a file is not read again if its attributes stay the same. Not every file system keeps them up to date.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
-/// The hash function of this process. Hashes with its random seed tell nothing of a private key, and the private key itself is not
-/// kept.
+/// The hash function of this process. It has a random seed, so a hash reveals nothing about a private key, which itself is not kept.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// One watched file.
+/// A watched file.
 #[derive(Debug)]
 pub(super) struct WatchedFile {
     pub(super) path: Arc<Path>,
@@ -36,7 +35,7 @@ pub(super) struct WatchedFile {
 #[derive(Debug, Default)]
 struct LastCheck {
     content: Content,
-    /// Its attributes when it was last read, and when that was. Absent if they may not show the next change.
+    /// Its attributes when it was last read, and the time. Absent if these attributes might not show the next change.
     read: Option<(Attributes, Instant)>,
 }
 
@@ -53,7 +52,7 @@ enum Content {
     Hash(u64),
 }
 
-/// The attributes that change with every write, and with every file that takes its place.
+/// The attributes that change with every write, and with every file that replaces this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Attributes {
     device: u64,
@@ -68,7 +67,7 @@ impl WatchedFile {
         WatchedFile { path: path.into(), limit, changed, last: Mutex::default() }
     }
 
-    /// Checks the file on this thread. Does nothing if the process has no descriptor left.
+    /// Checks the file on the current thread. Does nothing if the process has no file descriptor left.
     pub(super) fn check(&self) {
         let found = fs::metadata(&self.path).map(|found| Attributes::of(&found));
         let (content, read) = match found {
@@ -86,15 +85,15 @@ impl WatchedFile {
             }
             Err(error) => (Content::Unreadable(error.kind()), None),
         };
-        self.note(content, read);
+        self.record(content, read);
     }
 
-    /// Notes that the file hangs, or cannot be checked because others hang.
+    /// Records that the file hangs, or cannot be checked because other files hang.
     pub(super) fn give_up(&self) {
-        self.note(Content::Hung, None);
+        self.record(Content::Hung, None);
     }
 
-    fn note(&self, content: Content, read: Option<(Attributes, Instant)>) {
+    fn record(&self, content: Content, read: Option<(Attributes, Instant)>) {
         let mut last = self.lock();
         let before = std::mem::replace(&mut *last, LastCheck { content, read }).content;
         drop(last);
@@ -125,7 +124,7 @@ impl Attributes {
         }
     }
 
-    /// Returns whether the next change is certain to have other times.
+    /// Returns whether the next change is certain to change the times.
     fn are_settled(&self, now: SystemTime) -> bool {
         let changed = u64::try_from(self.changed.0).ok().and_then(|seconds| {
             let since = Duration::new(seconds, u32::try_from(self.changed.1).ok()?);
@@ -135,7 +134,7 @@ impl Attributes {
     }
 }
 
-/// Returns whether an error says that the process, or the machine, has no descriptor left.
+/// Returns whether an error says that the process, or the machine, has no file descriptor left.
 fn lacks_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }

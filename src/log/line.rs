@@ -1,4 +1,4 @@
-//! The line of a request in the log.
+//! The log line of a request, as JSON and as text.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -33,13 +33,13 @@ pub(super) fn text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Re
         write!(lines, " (replayed)")?;
     }
     if facts.key_echoed {
-        write!(lines, " (sent the key back)")?;
+        write!(lines, " (the API key was redacted)")?;
     }
     if facts.outcome == Outcome::Unknown {
         write!(lines, " outcome=unknown")?;
     }
     if !facts.delivered {
-        write!(lines, " (the caller left)")?;
+        write!(lines, " (the caller hung up)")?;
     }
     writeln!(lines, " {:.1} ms", took.as_secs_f64() * 1e3)
 }

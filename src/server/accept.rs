@@ -1,4 +1,5 @@
-//! Accepting connections from one listening socket, which all workers share: closing a socket resets what is in its queue.
+//! Accepting connections from one listening socket. All workers share it, because closing a socket resets the connections in its
+//! queue.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +16,7 @@ use crate::event;
 use crate::metrics::{CloseReason, Gauge};
 use crate::proxy::Proxy;
 use crate::proxy::generation::ActiveGeneration;
-use crate::tasks::Kind;
+use crate::tasks::TaskKind;
 use crate::transport::endpoint::Scheme;
 
 use super::bounds::BACKLOG;
@@ -24,17 +25,17 @@ use super::connection;
 use super::socket::{AsyncSocket, StdSocket};
 use super::stream::Stream;
 
-/// How long accepting pauses if the system has no descriptor or memory left. Connections wait in the queue meanwhile.
+/// How long accepting pauses if the system has no file descriptor or memory left. Meanwhile, connections wait in the queue.
 pub(crate) const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// The shortest time between two lines of the log about connections from outside `trusted_peers`.
+/// The shortest time between two log lines about connections from outside `trusted_peers`.
 const OUTSIDER_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Binds an address, and returns a socket that can be cloned for each worker.
+/// Binds an address, and returns a listening socket that can be cloned for each worker.
 ///
 /// # Errors
 ///
-/// If the address is taken, not of this machine, or not allowed.
+/// If the address is in use, not one of this machine, or not permitted.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_reuseaddr(true)?;
@@ -48,25 +49,25 @@ pub struct Acceptor {
     pub tls: Option<TlsAcceptor>,
     /// The connection permits of the process.
     pub capacity: Capacity,
-    /// The listener's position among all.
+    /// The listener's position in the configuration.
     pub listener: usize,
-    /// The listener's present configuration.
+    /// The listener's current configuration.
     pub active: Arc<ActiveGeneration>,
-    /// The number of its open connections.
+    /// The number of the listener's open connections.
     pub open: Gauge,
     /// This worker's proxy.
     pub proxy: Arc<Proxy>,
 }
 
 impl Acceptor {
-    /// Accepts from this worker's clone of the listening socket until the drain closes it, and then what is queued by then.
+    /// Accepts connections from this worker's clone of the listening socket until the drain is closing, then those in the queue.
     ///
-    /// If there is no permit, one connection waits for it here and the others in the queue.
+    /// If no permit is free, one connection waits for it here, and the others wait in the queue.
     pub async fn run(self, socket: AsyncSocket) {
         let mut draining = self.proxy.draining.clone();
         let closing = draining.closing();
         tokio::pin!(closing);
-        // Each begins an episode of which the log has one line.
+        // Each is an episode, of which only the beginning is logged.
         let (mut is_full, mut is_short) = (false, false);
         let mut outsider_logged = None;
         loop {
@@ -100,8 +101,8 @@ impl Acceptor {
         }
     }
 
-    /// Returns whether anything is read from this peer. One from outside `trusted_peers` can be no tenant, so its connection is
-    /// closed before it takes a permit.
+    /// Returns whether a peer may connect. One from outside `trusted_peers` cannot be a tenant, so its connection is closed before
+    /// it takes a permit.
     fn is_trusted(&self, peer: Peer, logged: &mut Option<Instant>) -> bool {
         if self.active.load().listener.trusts(peer) {
             return true;
@@ -112,8 +113,8 @@ impl Acceptor {
             tracing::warn!(
                 event = event::LISTENER_PEER_REFUSED,
                 %peer,
-                "connection closed: the peer is not in `trusted_peers`. If it may call, add its address to the \
-                 listener. Logged once a minute at most"
+                "connection closed: the peer is not in `trusted_peers`. If it may connect, add its address to the \
+                 listener. Logged at most once a minute"
             );
         }
         false
@@ -129,8 +130,8 @@ impl Acceptor {
                 tracing::error!(
                     event = event::CONNECTION_LIMIT_REACHED,
                     limit = self.capacity.max(),
-                    "the limit of connections is reached, and all have requests in flight; more callers wait. Raise \
-                     the limit of open files (ulimit -Hn) or of memory"
+                    "the limit of connections is reached, and all have requests in flight; further callers wait. \
+                     Raise the limit of open files (ulimit -Hn) or of memory"
                 );
             }
             *is_full = true;
@@ -143,18 +144,18 @@ impl Acceptor {
         let activity = Arc::clone(permit.activity());
         let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
         let caller = Arc::new(Caller { peer, scheme });
-        // Boxed, because a future that wraps another holds its memory twice.
+        // Boxed, because a future that wraps another one holds its memory twice.
         let served = Box::pin(connection::serve(stream, caller, activity, active, proxy, self.tls.clone()));
         let open = self.open.open();
-        self.proxy.tasks.spawn(Kind::Connection, async move {
+        self.proxy.tasks.spawn(TaskKind::Connection, async move {
             served.await;
             drop((permit, open));
         });
     }
 }
 
-/// Returns a connection that is already in the queue. The system is asked, because the runtime learns of one only when it next
-/// waits.
+/// Returns a connection that is already in the queue, if there is one. Asks the system, because the runtime learns of a connection
+/// only when it next waits.
 fn queued(socket: &StdSocket) -> Option<(Stream, Peer)> {
     loop {
         match socket.accept_queued() {
@@ -165,18 +166,18 @@ fn queued(socket: &StdSocket) -> Option<(Stream, Peer)> {
     }
 }
 
-/// Returns whether accepting failed for want of descriptors or memory, so that the next try fails as well. Any other error is
-/// about one connection, which is no longer in the queue.
+/// Returns whether accepting failed for lack of file descriptors or memory, so that the next attempt would fail as well. Any other
+/// error is about one connection, which is no longer in the queue.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let Some(code) = error.raw_os_error() else { return false };
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&Errno::from_raw_os_error(code))
 }
 
-/// Lets other tasks run after accepting has failed, and the system recover if it lacks something.
+/// Lets other tasks run after accepting has failed. Pauses if the system lacks file descriptors or memory.
 async fn pause_after(error: &io::Error, is_short: &mut bool) {
     if !is_shortage(error) {
         tracing::debug!(event = event::CONNECTION_FAILED, %error, "the connection ended before it was accepted");
-        // Such errors may come without an end.
+        // A caller can cause such errors without end.
         return tokio::task::yield_now().await;
     }
     if !*is_short {
@@ -195,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepting_pauses_for_want_of_descriptors_or_memory_and_for_no_error_of_one_connection() {
+    fn accepting_pauses_for_lack_of_descriptors_or_memory_and_not_for_an_error_of_one_connection() {
         let error = |code: Errno| io::Error::from_raw_os_error(code.raw_os_error());
         for code in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             assert!(is_shortage(&error(code)), "{code}");

@@ -1,4 +1,4 @@
-//! Whether the gateway works for a caller's connection or waits for its caller, and since when.
+//! The activity of a connection: whether it waits for the gateway or for its caller, and since when.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Debug)]
 pub struct Activity {
     connected: Instant,
-    /// Whether the head of a first request has come.
+    /// Whether the head of a first request has arrived.
     first_request: Flag,
-    /// Whether the connection has to make room for another.
+    /// Whether the connection is to be closed for a new one.
     evicted: Flag,
-    /// The number of requests whose answers are under way, in the gateway or at the upstream, or whose bodies are.
+    /// The number of requests that wait for the head of their answers, and of answers of which the next part is awaited.
     working: AtomicUsize,
-    /// The number among them that wait for more of their callers' bodies.
+    /// The number of those that wait for more of the caller's body.
     uploading: AtomicUsize,
-    /// When a request last began or ended, or a part of an answer was handed over, in milliseconds from `connected`. Bytes that
-    /// drip into a head or a body do not count.
+    /// When a request last began or ended, or a part of an answer was last sent, in milliseconds from `connected`. Bytes of a head
+    /// or a body that arrives slowly do not count.
     progress: AtomicU64,
 }
 
@@ -72,7 +72,7 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// Notes that the head of a request has come. The request counts as served until the guard is dropped.
+    /// Records that the head of a request has arrived. Returns a guard that ends when the head of the answer is ready.
     #[must_use]
     pub fn begin_request(self: &Arc<Self>) -> RequestGuard {
         if !self.first_request.is_set() {
@@ -86,18 +86,18 @@ impl Activity {
         }))
     }
 
-    /// Returns whether the head of a request has come.
+    /// Returns whether the head of a request has arrived.
     #[must_use]
     pub fn has_request(&self) -> bool {
         self.first_request.is_set()
     }
 
-    /// Resolves when the head of a first request has come.
+    /// Resolves when the head of a first request has arrived.
     pub async fn first_request(&self) {
         self.first_request.wait().await;
     }
 
-    /// Resolves if no first request has come this long after the connection.
+    /// Resolves if no first request has arrived within `timeout` after the connection was accepted.
     pub async fn first_request_timeout(&self, timeout: Duration) {
         sleep_until(self.connected + timeout).await;
         if self.has_request() {
@@ -105,7 +105,7 @@ impl Activity {
         }
     }
 
-    /// Resolves when nothing was to be done and nothing has progressed for this long.
+    /// Resolves when, for as long as `timeout`, the gateway had nothing to do for the connection and nothing progressed.
     pub async fn idle_timeout(&self, timeout: Duration) {
         let mut check = self.connected + timeout;
         loop {
@@ -119,19 +119,19 @@ impl Activity {
         }
     }
 
-    /// Returns since when the connection waits for its caller alone. Returns nothing if the gateway or the upstream works for
-    /// it, or if it is being evicted.
+    /// Returns since when the connection has only been waiting for its caller. Returns nothing if the gateway or the upstream is
+    /// working on a request, or if the connection is being evicted.
     #[must_use]
     pub fn silent_since(&self) -> Option<Instant> {
         (!self.is_working() && !self.evicted.is_set()).then(|| self.last_progress())
     }
 
-    /// Asks the connection to make room for another.
+    /// Asks the connection to close for a new one.
     pub fn evict(&self) {
         self.evicted.set();
     }
 
-    /// Resolves when the connection is evicted. A request that has come meanwhile cancels the eviction.
+    /// Resolves when the connection is evicted. A request that has arrived in the meantime cancels the eviction.
     pub async fn evicted(&self) {
         loop {
             self.evicted.wait().await;
@@ -142,7 +142,7 @@ impl Activity {
         }
     }
 
-    /// Returns whether the gateway or the upstream works for the connection, rather than waiting for its caller.
+    /// Returns whether the gateway or the upstream is working on a request of the connection, rather than waiting for the caller.
     #[must_use]
     pub fn is_working(&self) -> bool {
         self.working.load(Ordering::Relaxed) > self.uploading.load(Ordering::Relaxed)
@@ -154,15 +154,15 @@ impl Activity {
 
     fn begin_work(&self) {
         self.working.fetch_add(1, Ordering::Relaxed);
-        self.note_progress();
+        self.record_progress();
     }
 
     fn end_work(&self) {
-        self.note_progress();
+        self.record_progress();
         self.working.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn note_progress(&self) {
+    fn record_progress(&self) {
         let now = u64::try_from(self.connected.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.progress.store(now, Ordering::Relaxed);
     }
@@ -173,7 +173,7 @@ impl Activity {
 struct RequestState {
     activity: Arc<Activity>,
     is_uploading: AtomicBool,
-    /// Whether the head of its answer is there; the rest of its body is discarded.
+    /// Whether the head of its answer is ready. After that, the rest of its body is discarded.
     is_answered: AtomicBool,
 }
 
@@ -192,17 +192,17 @@ impl RequestState {
     }
 }
 
-/// A guard held while a request is served, until the head of its answer is there.
+/// A guard held while a request is served, until the head of its answer is ready.
 #[derive(Debug)]
 pub struct RequestGuard(Arc<RequestState>);
 
 impl RequestGuard {
-    /// Wraps the request's body, so that waiting for more of it is noted.
+    /// Wraps the request's body, and returns the wrapper, which records when more of the body is awaited.
     pub fn upload<B>(&self, body: B) -> Upload<B> {
         Upload { body, request: Arc::clone(&self.0) }
     }
 
-    /// Wraps the answer's body, so that its progress is noted.
+    /// Wraps the answer's body, and returns the wrapper, which records the body's progress.
     pub fn download<B>(&self, body: B) -> Download<B> {
         Download { body, activity: Arc::clone(&self.0.activity), work: None }
     }
@@ -216,7 +216,7 @@ impl Drop for RequestGuard {
     }
 }
 
-/// A caller's body. The connection counts as silent while more of the body is waited for.
+/// A caller's body. The connection counts as silent while more of the body is awaited.
 #[derive(Debug)]
 pub struct Upload<B> {
     body: B,
@@ -251,7 +251,7 @@ impl<B> Drop for Upload<B> {
     }
 }
 
-/// A guard held while a part of an answer is waited for.
+/// A guard held while a part of an answer is awaited.
 #[derive(Debug)]
 struct WorkGuard(Arc<Activity>);
 
@@ -261,7 +261,7 @@ impl Drop for WorkGuard {
     }
 }
 
-/// An answer's body. It is polled only while the caller takes what it yields.
+/// An answer's body. hyper polls it only while the caller receives what it yields.
 #[derive(Debug)]
 pub struct Download<B> {
     body: B,
@@ -301,7 +301,7 @@ mod tests {
 
     use super::*;
 
-    /// A body of which every other poll yields a part.
+    /// A body that yields a part at every second poll.
     #[derive(Default)]
     struct SlowBody(bool);
 

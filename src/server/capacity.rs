@@ -1,9 +1,10 @@
-//! How many callers may be connected, and which connection is evicted if there is no permit for another.
+//! How many callers may be connected, and which connection is evicted if no permit is free for a new one.
 //!
-//! Each connection may need another one to the upstream, so the limit of open files bounds them. Each takes memory before its
-//! tenant is known, so memory bounds them, too. Half of the permits are reserved for the listeners, in equal parts. If there is
-//! none for a new connection, the one that has been silent longest is evicted: of the listener that has most, and there of the
-//! peer that has most. So a peer that takes all it can get takes it from itself.
+//! Each connection may need another one to the upstream, so the limit of open files bounds their number. Each takes memory before
+//! its tenant is known, so memory bounds it as well. Half of the permits are reserved for the listeners, in equal parts.
+//!
+//! If no permit is free, the connection that has been silent longest is evicted. It is chosen on the listener with the most
+//! connections, and there from the peer with the most. So a peer that connects without end takes permits only from itself.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,14 +21,14 @@ use super::activity::Activity;
 /// The most connections of a process, however many files it may have open.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// Files that are open for other things: probes (as many as the admin listener serves), listeners, logs, and the runtimes of the
+/// Files that are open for other purposes: probes (as many as the admin listener serves), listeners, logs, and the runtimes of the
 /// process and of one worker.
 const RESERVED_FILES: usize = 128;
 
-/// Files of each further worker beside its handles on the listeners: those of its runtime.
+/// Files of each further worker's runtime. Its handles on the listeners are counted apart.
 const WORKER_FILES: usize = 4;
 
-/// The limit of open files that is assumed if the system does not tell it.
+/// The limit of open files that is assumed if the system does not report one.
 const DEFAULT_OPEN_FILES: usize = 1024;
 
 /// The most memory that a connection takes before a tenant is charged, in bytes: the head and buffers, and with TLS those of
@@ -45,7 +46,7 @@ pub struct Capacity(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     max: usize,
-    /// How many of them are reserved for each listener.
+    /// How many permits are reserved for each listener.
     reserved: usize,
     connections: Mutex<Connections>,
     freed: Notify,
@@ -54,17 +55,16 @@ struct Shared {
 #[derive(Debug)]
 struct Connections {
     count: usize,
-    listeners: Vec<Listener>,
+    listeners: Vec<ListenerConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Listener {
+struct ListenerConnections {
     count: usize,
     peers: HashMap<PeerGroup, Vec<Arc<Activity>>>,
 }
 
-/// The peers whose connections are counted together: an IPv4 address, the part of an IPv6 address that a network is given, or a
-/// user.
+/// A group of peers whose connections are counted together: an IPv4 address, the /64 network of an IPv6 address, or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum PeerGroup {
     Address(IpAddr),
@@ -86,7 +86,7 @@ impl From<Peer> for PeerGroup {
     }
 }
 
-/// A permit for one connection; dropped, it is given back.
+/// A permit for one connection; dropping it returns it.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     shared: Arc<Shared>,
@@ -96,8 +96,8 @@ pub struct ConnectionPermit {
 }
 
 impl Capacity {
-    /// Creates the permits of a process: for half of the files that it may have open beside the reserved ones, for a quarter of
-    /// its memory, at most 10,000. Raises the soft limit of open files for them as far as the hard one allows.
+    /// Creates the permits of a process: as many as fit into half of the files that it may open beside the reserved ones, and into
+    /// a quarter of its memory, but at most 10,000. Raises the soft limit of open files as far as the hard limit allows.
     #[must_use]
     pub fn of_process(listeners: usize, workers: usize, with_tls: bool, available_memory: u64) -> Capacity {
         let reserved = reserved_files(listeners, workers);
@@ -109,10 +109,11 @@ impl Capacity {
         Capacity::new(listeners, by_files.min(by_memory).clamp(1, MAX_CONNECTIONS))
     }
 
-    /// Creates at most `max` permits, of which each listener has a reserved part.
+    /// Creates `max` permits, of which each listener has a reserved part.
     #[must_use]
     pub fn new(listeners: usize, max: usize) -> Capacity {
-        let connections = Connections { count: 0, listeners: (0..listeners).map(|_| Listener::default()).collect() };
+        let connections =
+            Connections { count: 0, listeners: (0..listeners).map(|_| ListenerConnections::default()).collect() };
         let reserved = max / 2 / listeners.max(1);
         Capacity(Arc::new(Shared { max, reserved, connections: Mutex::new(connections), freed: Notify::new() }))
     }
@@ -123,7 +124,7 @@ impl Capacity {
         self.0.max
     }
 
-    /// Takes a permit if one is free.
+    /// Takes a permit, and returns it if one is free.
     #[must_use]
     pub fn try_permit(&self, listener: usize, peer: Peer) -> Option<ConnectionPermit> {
         let Shared { max, reserved, .. } = *self.0;
@@ -142,21 +143,21 @@ impl Capacity {
         Some(ConnectionPermit { shared: Arc::clone(&self.0), listener, peers, activity })
     }
 
-    /// Evicts a connection for a new one. Returns false if none may be evicted, because all are worked for.
+    /// Evicts a connection for a new one. Returns false if none may be evicted, because the gateway is working for all of them.
     #[must_use]
     pub fn evict_for(&self, listener: usize, peer: Peer) -> bool {
-        let silent = self.0.lock().silent_longest(listener, peer.into());
+        let silent = self.0.lock().find_evictable(listener, peer.into());
         silent.inspect(|activity| activity.evict()).is_some()
     }
 
-    /// Waits for a permit, and evicts connections for it.
+    /// Waits for a permit, evicts connections for it, and returns it.
     pub async fn permit(&self, listener: usize, peer: Peer) -> ConnectionPermit {
         loop {
             let freed = self.0.freed.notified();
             if let Some(permit) = self.try_permit(listener, peer) {
                 return permit;
             }
-            // The time is up, or another connection was faster.
+            // The time is up, or another connection took the permit that was returned.
             drop(timeout(EVICTION_TIMEOUT, freed).await);
             if let Some(permit) = self.try_permit(listener, peer) {
                 return permit;
@@ -166,7 +167,7 @@ impl Capacity {
     }
 }
 
-/// Returns how many files may be open for other things than connections.
+/// Returns how many files may be open for other purposes than connections.
 fn reserved_files(listeners: usize, workers: usize) -> usize {
     RESERVED_FILES + workers.saturating_sub(1) * (WORKER_FILES + listeners)
 }
@@ -178,11 +179,11 @@ impl Shared {
 }
 
 impl Connections {
-    /// Finds the connection that has been silent longest among those that may be evicted for a new one: first on the listener and
-    /// of the peers that have most, and never of those that have less than the new one's own.
-    fn silent_longest(&self, listener: usize, newcomer: PeerGroup) -> Option<Arc<Activity>> {
+    /// Returns the connection to evict for a new one: the one that has been silent longest, on the listener and from the peer with
+    /// the most connections. A listener or peer with fewer connections than the new one's own is spared.
+    fn find_evictable(&self, listener: usize, newcomer: PeerGroup) -> Option<Arc<Activity>> {
         let own = self.listeners.get(listener)?.count;
-        let mut listeners: Vec<(usize, &Listener)> =
+        let mut listeners: Vec<(usize, &ListenerConnections)> =
             self.listeners.iter().enumerate().filter(|(at, other)| *at == listener || other.count > own).collect();
         listeners.sort_by_key(|(_, other)| std::cmp::Reverse(other.count));
         listeners.into_iter().find_map(|(at, other)| {
@@ -236,12 +237,12 @@ mod tests {
         Peer::Tcp(SocketAddr::from(([10, 0, 0, last], 1)))
     }
 
-    /// Takes permits until there are none.
+    /// Takes permits until none is free, and returns them.
     fn fill(capacity: &Capacity, listener: usize, peer: Peer) -> Vec<ConnectionPermit> {
         std::iter::from_fn(|| capacity.try_permit(listener, peer)).collect()
     }
 
-    /// Returns which of these are evicted.
+    /// Returns the positions of the evicted ones.
     fn evicted(permits: &[ConnectionPermit]) -> Vec<usize> {
         let is_evicted = |permit: &ConnectionPermit| permit.activity.silent_since().is_none();
         permits.iter().enumerate().filter(|(_, permit)| is_evicted(permit)).map(|(at, _)| at).collect()
@@ -260,14 +261,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_connection_that_has_been_silent_longest_is_evicted_and_none_that_is_worked_for() {
+    async fn the_connection_that_has_been_silent_longest_is_evicted_and_none_with_a_request_in_progress() {
         let capacity = Capacity::new(1, 3);
         let permits = fill(&capacity, 0, peer(1));
         let request = permits[0].activity.begin_request();
         tokio::time::advance(Duration::from_secs(1)).await;
         drop(permits[1].activity.begin_request());
         assert!(capacity.evict_for(0, peer(1)));
-        assert_eq!(evicted(&permits), [0, 2], "the first is worked for, the second has just been answered");
+        assert_eq!(evicted(&permits), [0, 2], "the first has a request in progress, the second has just been answered");
         assert!(capacity.evict_for(0, peer(2)));
         assert!(!capacity.evict_for(0, peer(2)), "no other connection may be evicted");
         drop(request);
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_peer_that_has_most_gives_and_takes_from_itself_alone() {
+    async fn the_peer_with_the_most_connections_loses_one_and_takes_only_from_itself() {
         let capacity = Capacity::new(2, 8);
         let few = [capacity.try_permit(0, peer(2)).unwrap()];
         let many = fill(&capacity, 0, peer(1));
@@ -287,12 +288,12 @@ mod tests {
         assert_eq!((evicted(&many).len(), evicted(&few).len()), (5, 0));
         let other = fill(&capacity, 1, peer(3));
         assert_eq!(other.len(), 2);
-        assert!(capacity.evict_for(1, peer(3)), "the listener that has more gives first");
+        assert!(capacity.evict_for(1, peer(3)), "the listener with more connections loses one first");
         assert_eq!((evicted(&few).len(), evicted(&other).len()), (1, 0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_peers_that_have_as_many_the_one_gives_whose_connection_has_been_silent_longest() {
+    async fn among_peers_with_equally_many_connections_the_one_silent_longest_loses_one() {
         let capacity = Capacity::new(1, 50);
         let mut permits = Vec::new();
         for last in 0..50 {
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_are_told_apart_by_what_a_network_gives_one_caller() {
+    fn peers_are_distinguished_by_the_part_of_an_address_that_one_caller_owns() {
         let group = |address: &str| PeerGroup::from(Peer::Tcp(address.parse().unwrap()));
         assert_eq!(group("[2001:db8:1:2::1]:1"), group("[2001:db8:1:2:ffff::9]:2"));
         assert_ne!(group("[2001:db8:1:2::1]:1"), group("[2001:db8:1:3::1]:1"));

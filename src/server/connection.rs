@@ -26,13 +26,13 @@ pub async fn serve(
     tls: Option<TlsAcceptor>,
 ) {
     if let Err(error) = set_nodelay(&stream) {
-        tracing::debug!(event = event::CONNECTION_FAILED, peer = %caller.peer, %error, "the caller hung up before it was served");
+        tracing::debug!(event = event::CONNECTION_FAILED, peer = %caller.peer, %error, "the caller hung up before its connection was served");
         return;
     }
-    let stream = with_write_timeout(stream, active.load().snapshot.caller_idle);
+    let stream = with_write_timeout(stream, active.load().generation.caller_idle);
     match tls {
         None => http1::serve(stream, &caller, &activity, &active, &proxy).await,
-        // In a box, so that plain connections do not pay for its size.
+        // Boxed, so that plain connections do not pay for its size.
         Some(tls) => Box::pin(serve_tls(tls, stream, caller, activity, active, proxy)).await,
     }
 }
@@ -61,7 +61,7 @@ async fn serve_tls(
             tracing::debug!(
                 event = event::CONNECTION_HANDSHAKE_FAILED,
                 peer = %caller.peer,
-                "TLS handshake aborted: it took too long, or the connection was evicted"
+                "the TLS handshake was aborted: it took too long, or the connection was evicted"
             );
             return;
         }

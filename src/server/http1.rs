@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection, until it closes, is unused for too long, is evicted, or the drain ends it.
+//! HTTP/1.1 on one connection, until the caller closes it, it is idle for too long, it is evicted, or the drain ends it.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -26,13 +26,13 @@ use crate::proxy::payload::{DISCARD_BYTES, DISCARD_TIME};
 use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
 use super::eviction::late_or_evicted;
-use super::monitor::{self, Connection, Monitor};
+use super::monitor::{self, CallerConnection, Monitor};
 
-/// How long a drain waits for the next request of a connection whose last answer did not say that it closes.
+/// How long a drain waits for the next request of a connection whose last answer did not announce that it closes.
 const NEXT_REQUEST_GRACE: Duration = Duration::from_millis(200);
 
 /// Serves a connection to its end.
-pub async fn serve<S: Connection>(
+pub async fn serve<S: CallerConnection>(
     mut stream: S,
     caller: &Caller,
     activity: &Arc<Activity>,
@@ -50,24 +50,24 @@ pub async fn serve<S: Connection>(
             if version == Version::HTTP_10 {
                 adapt_to_http10(&mut response);
             }
-            // The gateway sends no other `Connection` than `close`.
+            // The gateway sends no `Connection` other than `close`.
             closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
             Ok::<_, Infallible>(response.map(|body| guard.download(body.reporting_to(deliveries))))
         }
     });
     let mut server = http1::Builder::new();
     server.max_header_size(HEAD_BYTES.into()).max_buf_size(BUFFER_BYTES);
-    // A caller that has sent everything may end its sending side, and still waits for its answer.
+    // A caller may end its sending side after its request, and still waits for its answer.
     server.half_close(true);
-    // Runs from the end of one request to the end of the next head.
-    server.timer(TokioTimer::new()).header_read_timeout(active.load().snapshot.caller_idle);
+    // This time-out runs from the end of one request to the end of the next head.
+    server.timer(TokioTimer::new()).header_read_timeout(active.load().generation.caller_idle);
     let ended = {
         let connection =
             server.serve_connection(TokioIo::new(Monitor::new(&mut stream, Arc::clone(&deliveries))), service);
         let mut draining = proxy.draining.clone();
         let closing = async {
             draining.closing().await;
-            // A request may be on its way that is not read yet; its answer ends the connection.
+            // A request may be under way that is not read yet; its answer then ends the connection.
             sleep(if activity.has_request() { NEXT_REQUEST_GRACE } else { FIRST_REQUEST_GRACE }).await;
         };
         tokio::pin!(connection, closing);
@@ -76,7 +76,7 @@ pub async fn serve<S: Connection>(
             ended = connection.as_mut() => ended,
             () = closing => {
                 connection.as_mut().graceful_shutdown();
-                // hyper still waits for the rest of a first head if a part of it has come.
+                // hyper still waits for the rest of a first head if a part of it has arrived.
                 let unused = async {
                     sleep(NEXT_REQUEST_GRACE).await;
                     if activity.has_request() {
@@ -93,7 +93,7 @@ pub async fn serve<S: Connection>(
                 tracing::debug!(
                     event = event::CONNECTION_CLOSED,
                     peer = %caller.peer,
-                    "connection closed: it was silent for too long, or it was evicted"
+                    "connection closed: its first request was late, or it was evicted"
                 );
                 return;
             }
@@ -105,7 +105,7 @@ pub async fn serve<S: Connection>(
     deliveries.fail();
     let malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
     match ended {
-        // hyper has answered with an empty 400, 414 or 431, and no record was made.
+        // hyper has answered with an empty 400, 414 or 431, and no record was written.
         Err(error) if malformed => {
             tracing::info!(event = event::REQUEST_MALFORMED, peer = %caller.peer, %error, "malformed HTTP was refused")
         }
@@ -119,8 +119,8 @@ pub async fn serve<S: Connection>(
     }
 }
 
-/// Adapts an answer to HTTP/1.0, which has no chunks: an answer of unknown length ends with its connection, which hyper does not
-/// announce.
+/// Adapts an answer to HTTP/1.0, which has no chunks: an answer of unknown length ends with its connection, and hyper does not
+/// announce that.
 fn adapt_to_http10(response: &mut Response<AnswerBody>) {
     if response.body().size_hint().exact().is_none() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -131,8 +131,8 @@ fn adapt_to_http10(response: &mut Response<AnswerBody>) {
     }
 }
 
-/// Reads and discards what still comes after the last answer, within bounds. A socket that is closed with unread bytes is reset,
-/// and the reset can overtake the answer.
+/// Reads and discards the bytes that arrive after the last answer, within bounds. A socket that is closed with unread bytes is
+/// reset, and the reset can overtake the answer.
 async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
     let reading = async {
         let mut read = 0;
@@ -146,4 +146,21 @@ async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
     };
     // Whether it has ended or not, the connection is closed now.
     drop(timeout(DISCARD_TIME, reading).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_last_answer_at_most_4_mib_are_read_and_for_a_second() {
+        let begun = tokio::time::Instant::now();
+        let mut endless = tokio::io::repeat(b'x').take(u64::MAX);
+        discard(&mut endless).await;
+        let read = u64::MAX - endless.limit();
+        assert!(read <= 4 * 1024 * 1024 + 1024, "{read}");
+        let (mut silent, _other) = tokio::io::duplex(16);
+        discard(&mut silent).await;
+        assert_eq!(begun.elapsed().as_secs(), 1);
+    }
 }

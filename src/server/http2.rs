@@ -1,7 +1,7 @@
-//! HTTP/2 on one connection, over TLS alone.
+//! HTTP/2 on one connection, only over TLS.
 //!
-//! hyper bounds neither the life of an unused HTTP/2 connection nor that of a stream whose window the caller never opens. Here,
-//! one rule bounds both: a connection ends if the gateway has nothing to do for it and nothing progresses.
+//! hyper bounds neither the life of an idle HTTP/2 connection nor that of a stream whose window the caller never opens. Here, one
+//! rule bounds both: a connection ends if for `timeouts.caller_idle`, the gateway had nothing to do for it, and nothing progressed.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -25,16 +25,16 @@ use super::activity::Activity;
 use super::bounds::{BUFFER_BYTES, FIRST_REQUEST_GRACE, HEAD_BYTES};
 use super::eviction::late_or_evicted;
 
-/// The most requests that one connection may have open.
+/// The most requests that may be in progress on one connection.
 const MAX_STREAMS: u32 = 100;
 
-/// The most streams that a caller may reset before they were looked at; one more ends the connection (h2's own default).
+/// The most streams that a caller may reset before they are accepted; one more ends the connection (h2's own default).
 const MAX_PENDING_RESETS: usize = 20;
 
 /// The most streams that may be reset because of a caller's errors; one more ends the connection (hyper's default is 1024).
 const MAX_ERROR_RESETS: usize = 100;
 
-/// How much of one request's body, and of all bodies of one connection, may be on its way, in bytes.
+/// How much of one request's body, and of all bodies of one connection, may be in transit, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
@@ -42,10 +42,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long an unused connection has for its graceful shutdown.
+/// How long an idle connection may take for its graceful shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an evicted connection has for it.
+/// How long an evicted connection may take for its graceful shutdown.
 const EVICTION_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Serves a connection to its end.
@@ -58,7 +58,7 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let idle = activity.idle_timeout(active.load().snapshot.caller_idle);
+    let idle = activity.idle_timeout(active.load().generation.caller_idle);
     let mut draining = proxy.draining.clone();
     let mut server = http2::Builder::new(proxy.tasks.clone());
     server
@@ -83,7 +83,7 @@ pub async fn serve<S>(
     let connection = server.serve_connection(TokioIo::new(stream), service);
     let leaving = async {
         draining.draining().await;
-        // A caller that has connected may bring one request, as over HTTP/1.1, before the connection is shut down.
+        // As over HTTP/1.1, a caller that has connected may send one request before the connection is shut down.
         tokio::select! {
             () = activity.first_request() => true,
             () = async {
@@ -113,7 +113,7 @@ pub async fn serve<S>(
         }
         has_request = leaving => {
             connection.as_mut().graceful_shutdown();
-            // hyper still waits for the preface if none has come, and h2 for an answer to its ping.
+            // hyper still waits for the preface if none has arrived, and h2 for an answer to its ping.
             let unused = async {
                 if has_request || timeout(SHUTDOWN_TIMEOUT, activity.first_request()).await.is_ok() {
                     pending().await

@@ -1,7 +1,7 @@
-//! A monitor of a caller's connection below HTTP/1.1: whether the caller is still there, and whether it receives its answers.
+//! A monitor of a caller's connection below HTTP/1.1: whether the caller is still connected, and whether it receives its answers.
 //!
-//! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). One that has closed its connection
-//! looks the same until something is written to it, which its system answers with a reset.
+//! A caller that ends its sending side still waits for its answer (RFC 9112, section 9.6). A caller that has closed its connection
+//! looks the same until something is written to it; then its system answers with a reset.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,44 +17,44 @@ use crate::proxy::delivery::Deliveries;
 
 use super::stream::{CallerSide, Stream, TimedStream, is_over, poll_caller_side, take_error};
 
-/// How long the system of a caller that has ended its side may take to acknowledge the last answer.
+/// How long the system of a caller that has ended its sending side may take to acknowledge the last answer.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection, plain or encrypted, whose socket can be asked about its caller.
-pub trait Connection: AsyncRead + AsyncWrite + Unpin {
-    /// Returns the socket below.
+pub trait CallerConnection: AsyncRead + AsyncWrite + Unpin {
+    /// Returns the underlying socket.
     fn socket(&self) -> &Stream;
 }
 
-impl Connection for TimedStream {
+impl CallerConnection for TimedStream {
     fn socket(&self) -> &Stream {
         self.get_ref()
     }
 }
 
-impl Connection for TlsStream<TimedStream> {
+impl CallerConnection for TlsStream<TimedStream> {
     fn socket(&self) -> &Stream {
         self.get_ref().0.get_ref()
     }
 }
 
-/// A connection that passes everything on, and notices a caller that has ended its side or reset the connection.
+/// A connection that passes all bytes on, and notices a caller that has ended its sending side or reset the connection.
 #[derive(Debug)]
 pub struct Monitor<'c, S> {
     connection: &'c mut S,
     deliveries: Arc<Deliveries>,
-    /// Whether hyper has read since it last flushed. Then it sees an error by itself, and reports what the error interrupted.
+    /// Whether hyper has read since it last flushed. If it has, it sees an error by itself, and reports what the error interrupted.
     has_read: bool,
 }
 
-impl<'c, S: Connection> Monitor<'c, S> {
-    /// Creates a monitor that notes in `deliveries` whether answers arrive.
+impl<'c, S: CallerConnection> Monitor<'c, S> {
+    /// Creates a monitor that records in `deliveries` whether answers arrive.
     pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Monitor<'c, S> {
         Monitor { connection, deliveries, has_read: false }
     }
 }
 
-/// Waits until it is known whether a caller that had ended its side received its last answer.
+/// Waits until it is known whether a caller that has ended its sending side received its last answer.
 pub async fn await_acknowledgement(socket: &Stream, deliveries: &Deliveries) {
     let (deadline, mut pause) = (Instant::now() + ACKNOWLEDGEMENT_TIMEOUT, Duration::from_millis(1));
     while !deliveries.is_empty() {
@@ -69,7 +69,7 @@ pub async fn await_acknowledgement(socket: &Stream, deliveries: &Deliveries) {
     }
 }
 
-impl<S: Connection> AsyncRead for Monitor<'_, S> {
+impl<S: CallerConnection> AsyncRead for Monitor<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -80,7 +80,7 @@ impl<S: Connection> AsyncRead for Monitor<'_, S> {
     }
 }
 
-impl<S: Connection> AsyncWrite for Monitor<'_, S> {
+impl<S: CallerConnection> AsyncWrite for Monitor<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.connection).poll_write(context, bytes)
     }
@@ -103,11 +103,11 @@ impl<S: Connection> AsyncWrite for Monitor<'_, S> {
         let has_read = mem::take(&mut self.has_read);
         let socket = self.connection.socket();
         let side = poll_caller_side(socket, context);
-        // The system reports an error once: taken here, the next read would find an ordinary end instead.
+        // The system reports an error only once. If it were taken here, the next read would find an ordinary end instead.
         let error = if has_read || side == CallerSide::Open { None } else { take_error(socket) };
         match (side, error) {
             (CallerSide::Open, _) => {}
-            // The answer of its system will show whether it still receives; see `await_acknowledgement`.
+            // Its system's acknowledgement will show whether the caller still receives; see `await_acknowledgement`.
             (CallerSide::HalfClosed, None) => self.deliveries.doubt(),
             (CallerSide::Closed, None) if has_read => self.deliveries.fail(),
             (_, error) => {

@@ -1,4 +1,4 @@
-//! Sockets that listen, over TCP or at a Unix path, and accept connections.
+//! Listening sockets, over TCP or at a Unix path.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -9,7 +9,7 @@ use crate::caller::Peer;
 
 use super::stream::Stream;
 
-/// A listening socket that no runtime has yet. Its clones share one queue.
+/// A listening socket that is not registered with a runtime. Its clones share one queue.
 #[derive(Debug)]
 pub enum StdSocket {
     /// Over TCP.
@@ -23,7 +23,7 @@ impl StdSocket {
     ///
     /// # Errors
     ///
-    /// If the process may have no more files open.
+    /// If the process has reached its limit of open files.
     pub fn try_clone(&self) -> io::Result<StdSocket> {
         match self {
             StdSocket::Tcp(socket) => socket.try_clone().map(StdSocket::Tcp),
@@ -31,11 +31,11 @@ impl StdSocket {
         }
     }
 
-    /// Accepts a connection that is in the queue already, and returns it with its peer. Must be called inside a runtime.
+    /// Accepts a connection that is already in the queue, and returns it with its peer. Must be called inside a runtime.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if the queue is empty; any other error is about that connection, or about all if the process lacks
+    /// `WouldBlock` if the queue is empty. Any other error is about that connection, or about all if the process lacks file
     /// descriptors or memory.
     pub fn accept_queued(&self) -> io::Result<(Stream, Peer)> {
         match self {
@@ -53,7 +53,7 @@ impl StdSocket {
     }
 }
 
-/// A listening socket of a runtime.
+/// A listening socket that is registered with a runtime.
 #[derive(Debug)]
 pub enum AsyncSocket {
     /// Over TCP.
@@ -63,7 +63,7 @@ pub enum AsyncSocket {
 }
 
 impl AsyncSocket {
-    /// Registers a socket with the current runtime. Must be called inside one.
+    /// Registers a socket with the current runtime, and returns it. Must be called inside a runtime.
     ///
     /// # Errors
     ///
@@ -83,18 +83,18 @@ impl AsyncSocket {
                 (Stream::Left(stream), Peer::at(address))
             }
             AsyncSocket::Unix(socket) => {
-                // The address is ignored: nearly every caller's own socket has no name.
+                // The address is ignored, because nearly every caller's own socket has no name.
                 let (stream, _) = ready!(socket.poll_accept(context))?;
                 unix(stream)
             }
         }))
     }
 
-    /// Takes the socket back from the runtime, which may not have heard of the latest connections.
+    /// Takes the socket back from the runtime, which may not have learnt of the latest connections, and returns it.
     ///
     /// # Errors
     ///
-    /// If the system does not let go of it.
+    /// If the system cannot deregister it.
     pub fn into_std(self) -> io::Result<StdSocket> {
         match self {
             AsyncSocket::Tcp(socket) => socket.into_std().map(StdSocket::Tcp),

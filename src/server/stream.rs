@@ -1,4 +1,4 @@
-//! A caller's connection, over TCP or a Unix socket, and what the system says of the caller's side of it.
+//! A caller's connection, over TCP or a Unix socket, and the state of the caller's side of it.
 
 use std::future::Future as _;
 use std::io;
@@ -11,14 +11,14 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::either::Either;
 
-/// A caller's connection: over TCP on the left, over a Unix socket on the right. One type for both keeps one copy of the code
-/// above it, and costs no allocation.
+/// A caller's connection: over TCP on the left, over a Unix socket on the right. With one type for both, the code above it is
+/// compiled once, and no connection needs an allocation.
 pub type Stream = Either<TcpStream, UnixStream>;
 
-/// A connection whose writes fail if the caller takes nothing for too long. In a box, because its timer must not move.
+/// A connection whose writes fail if the caller receives nothing for too long. Boxed, because its timer must not move.
 pub type TimedStream = Pin<Box<TimeoutWriter<Stream>>>;
 
-/// Lets each write to a connection wait for this long.
+/// Returns the connection with a time-out for each write.
 #[must_use]
 pub fn with_write_timeout(stream: Stream, timeout: Duration) -> TimedStream {
     let mut stream = TimeoutWriter::new(stream);
@@ -37,15 +37,15 @@ pub enum CallerSide {
     Closed,
 }
 
-/// Has the system send at once whatever is written.
+/// Makes the system send everything at once that is written.
 ///
 /// # Errors
 ///
-/// If the caller has left already.
+/// If the caller has already hung up.
 pub fn set_nodelay(stream: &Stream) -> io::Result<()> {
     match stream {
         Either::Left(stream) => stream.set_nodelay(true),
-        // Nothing is held back there.
+        // A Unix socket holds nothing back.
         Either::Right(_) => Ok(()),
     }
 }
@@ -73,7 +73,7 @@ pub fn poll_caller_side(stream: &Stream, context: &mut Context<'_>) -> CallerSid
     }
 }
 
-/// Returns the connection's error, which the system reports once.
+/// Returns the connection's error, if it has one. The system reports each error only once.
 #[must_use]
 pub fn take_error(stream: &Stream) -> Option<io::Error> {
     let error = match stream {
@@ -88,7 +88,7 @@ pub fn take_error(stream: &Stream) -> Option<io::Error> {
 pub fn is_over(stream: &Stream) -> bool {
     match stream {
         Either::Left(stream) => stream.peer_addr().is_err(),
-        // All that was written is in the caller's queue.
+        // Everything that was written is in the caller's queue.
         Either::Right(_) => true,
     }
 }

@@ -1,8 +1,8 @@
-//! A Unix socket at a path: created so that only permitted users can connect, and removed again.
+//! A Unix socket at a path: created so that only permitted users can connect, and removed at the end.
 //!
-//! The socket is created in a private directory, given its permissions, listened on, and then renamed to its path. So it is
+//! The socket is created in a private directory, gets its permissions, begins to listen, and is then renamed to its path. So it is
 //! never more open than its mode, whatever the umask. A caller that finds it can connect at once, and a stale socket is replaced
-//! without a gap. The system goes on to show the path at which it was created (`ss -xl`).
+//! without a gap. The system keeps showing the path at which it was created (`ss -xl`).
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -28,42 +28,42 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The file that is locked while a gateway starts at a path of its directory.
 const LOCK_FILE: &str = ".asteroid-gateway.lock";
 
-/// How often the lock is tried until then.
+/// How often the lock is tried.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Why a path cannot be listened on.
+/// The reason why a path cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process listens there.
     #[error("another process listens there; stop it, or choose another path")]
     InUse,
-    /// There is a socket that cannot be connected to.
+    /// There is a socket, and connecting to it failed for an unexpected reason.
     #[error("there is a socket, and it cannot be told whether a process listens on it; if none does, remove it")]
     Unknown(#[source] io::Error),
-    /// Something else is there.
-    #[error("there is something that is no socket, and it is left alone; remove it, or choose another path")]
+    /// A file of another type is there.
+    #[error("there is a file that is not a socket; remove it, or choose another path")]
     NotASocket,
     /// The lock file stays locked, or belongs to another user.
-    #[error("{} has been there for longer than a start takes; if no gateway is starting there, remove it", .0.display())]
+    #[error("another gateway seems to be starting there: {} stayed locked; if none is, remove that file", .0.display())]
     Locked(PathBuf),
     /// The directory is missing, or nothing can be created in it.
-    #[error("{} cannot be used; make that directory, and let the gateway's user read and write there", .0.display())]
+    #[error("{} cannot be used; create that directory, and let the gateway's user read and write there", .0.display())]
     Directory(PathBuf, #[source] io::Error),
     /// The system refused a socket.
     #[error("a socket cannot be created")]
     System(#[from] io::Error),
 }
 
-/// Listens at a path with the permissions `mode`, and replaces a socket on which no process listens. Must be called inside a
-/// runtime.
+/// Listens at a path with the permissions `mode`, and returns the socket and its path. Replaces a socket on which no process
+/// listens. Must be called inside a runtime.
 ///
 /// # Errors
 ///
-/// If a process listens there, something else is there, or the directory cannot be written to.
+/// If a process listens there, another file is there, or the directory cannot be written to.
 pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketPath), Error> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let unusable = |error| Error::Directory(directory.to_owned(), error);
-    // Without it, two gateways that start at once could both find the same socket stale.
+    // Without the lock, two gateways that start at once could both find the same socket stale.
     let _lock = Lock::acquire(directory)?;
     let stale = is_stale(path)?;
     let private = PrivateDirectory::create(directory).map_err(unusable)?;
@@ -86,13 +86,13 @@ pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketPath), Error>
     Ok((socket, socket_path))
 }
 
-/// The path of a listening socket. Dropped, it is removed if it is still that socket's.
+/// The path of a listening socket. Dropping it removes the file, unless another socket has replaced it.
 #[derive(Debug)]
 pub struct SocketPath {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// While it listens, no other gateway takes the path, and no other file gets its inode.
+    /// While it is open, no other gateway takes the path, and no other file gets its inode.
     _socket: UnixListener,
 }
 
@@ -112,7 +112,7 @@ impl Drop for SocketPath {
     }
 }
 
-/// A directory that only the gateway's user can enter; dropped, it is removed.
+/// A directory that only the gateway's user can enter; dropping it removes the directory.
 struct PrivateDirectory(PathBuf);
 
 impl PrivateDirectory {
@@ -127,20 +127,20 @@ impl PrivateDirectory {
 
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
-        // It is empty unless the path could not be taken.
+        // It is empty, unless the socket could not be renamed.
         drop(fs::remove_dir_all(&self.0));
     }
 }
 
-/// A lock file in the socket's directory, held while a path there is checked and taken; dropped, it is removed. The directory
-/// itself is not locked: any user that may read it could lock it, and keep gateways from starting.
+/// A lock file in the socket's directory, held while a path there is checked and taken; dropping it removes the file. The
+/// directory itself is not locked, because any user that may read it could then keep gateways from starting.
 struct Lock {
     path: PathBuf,
     file: File,
 }
 
 impl Lock {
-    /// Waits for gateways that are starting in the same directory.
+    /// Acquires the lock, and waits for gateways that are starting in the same directory.
     fn acquire(directory: &Path) -> Result<Lock, Error> {
         let path = directory.join(LOCK_FILE);
         let deadline = Instant::now() + LOCK_TIMEOUT;
@@ -154,15 +154,15 @@ impl Lock {
         }
     }
 
-    /// Returns nothing if another process holds the lock.
+    /// Returns the locked file, or nothing if another process holds the lock.
     fn try_acquire(path: &Path) -> io::Result<Option<File>> {
-        // Locking needs an open file, and only the gateway's user may open this one. A link is not followed.
+        // Only the gateway's user may open this file, so no other user can lock it. A link is not followed.
         let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = match created {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match open_existing(path) {
                 Ok(file) => file,
-                // It was removed meanwhile, or belongs to another user's gateway.
+                // It was removed in the meantime, or belongs to another user's gateway.
                 Err(error) if belongs_to_another(&error) => return Ok(None),
                 Err(error) => return Err(error),
             },
@@ -170,10 +170,10 @@ impl Lock {
         };
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
-            // Not every file system has locks. Without them, two gateways that start at once are not noticed.
+            // Not every file system has locks. Without them, two gateways that start at once do not notice each other.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        // Its last holder may have removed the file after it was opened here. Then nothing is locked.
+        // The last holder may have removed the file after it was opened here. Then the lock protects nothing.
         let (locked, named) = (file.metadata()?, fs::symlink_metadata(path));
         let is_same = named.is_ok_and(|named| (named.dev(), named.ino()) == (locked.dev(), locked.ino()));
         Ok(is_same.then_some(file))
@@ -182,13 +182,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while it is locked, so that no other gateway locks a file that is then removed.
+        // Removed before it is unlocked, so that no other gateway locks a file that is then removed.
         drop(fs::remove_file(&self.path));
         drop(self.file.unlock());
     }
 }
 
-/// Opens a regular file alone, because opening a pipe waits for another process.
+/// Opens a file, but only a regular one, because opening a pipe waits for another process.
 fn open_existing(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path)?.is_file() {
         OpenOptions::new().write(true).open(path)
@@ -202,7 +202,7 @@ fn belongs_to_another(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
-/// Returns whether there is a socket on which no process listens, rather than nothing.
+/// Returns whether there is a socket on which no process listens. Returns false if there is nothing.
 fn is_stale(path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => return Err(Error::NotASocket),
@@ -215,18 +215,18 @@ fn is_stale(path: &Path) -> Result<bool, Error> {
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => Ok(true),
             io::ErrorKind::NotFound => Ok(false),
-            // The queue of its listener is full.
+            // The listener's queue is full.
             io::ErrorKind::WouldBlock => Err(Error::InUse),
             _ => Err(Error::Unknown(error)),
         },
     }
 }
 
-/// Tries to connect. The standard library's sockets would wait for a process that listens and does not accept.
+/// Tries to connect. A socket of the standard library would wait for a process that listens but does not accept.
 fn probe(path: &Path) -> io::Result<()> {
     let connecting = pin!(UnixSocket::new_stream()?.connect(path));
     match connecting.poll(&mut Context::from_waker(Waker::noop())) {
-        // Connected, although the runtime has not heard of it yet.
+        // It is connected, although the runtime has not learnt of it yet.
         Poll::Pending => Ok(()),
         Poll::Ready(connected) => connected.map(drop),
     }

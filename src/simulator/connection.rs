@@ -1,10 +1,8 @@
 //! One connection over HTTP/1.1 or HTTP/2, which may be closed or reset on command.
 
-use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,9 +11,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
+use super::cut::ConnectionCut;
 use super::fault::{FaultAction, FaultStage};
 use super::{Simulator, exchange};
 
@@ -48,35 +47,6 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-/// A request to close or reset a connection once its buffered bytes are written.
-#[derive(Debug, Default)]
-pub(super) struct ConnectionCut {
-    mode: AtomicU8,
-    /// Wakes the connection, which does not poll the streams of HTTP/2 itself.
-    requested: Notify,
-    pub(super) http2: bool,
-}
-
-impl ConnectionCut {
-    pub(super) const CLOSE: u8 = 1;
-    pub(super) const RESET: u8 = 2;
-
-    fn mode(&self) -> u8 {
-        self.mode.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn request(&self, mode: u8) {
-        self.mode.store(mode, Ordering::Relaxed);
-        self.requested.notify_one();
-    }
-
-    /// Requests the cut, and waits until the connection is dropped with this future.
-    pub(super) async fn request_and_wait(&self, mode: u8) -> Infallible {
-        self.request(mode);
-        pending().await
-    }
-}
-
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
     if let Some(fault) = simulator.take_fault(FaultStage::Connected, None) {
@@ -90,7 +60,7 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
         );
     }
     let http2 = stream.speaks_http2();
-    let cut = Arc::new(ConnectionCut { http2, ..ConnectionCut::default() });
+    let cut = Arc::new(ConnectionCut::new(http2));
     // Dropped after the connection, because `close_connections` waits until no receiver is left.
     let generation = &mut simulator.generation.subscribe();
     let answering = |request| {

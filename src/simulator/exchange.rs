@@ -1,4 +1,4 @@
-//! One request and its answer, and the faults between them.
+//! One request and its answer, with the faults between them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
-use super::connection::ConnectionCut;
+use super::cut::ConnectionCut;
 use super::fault::{Fault, FaultAction, FaultStage, ScriptedAnswer};
 use super::received::ReceivedRequest;
-use super::route::OrdinaryAnswer;
+use super::route::ApiAnswer;
 use super::{Simulator, control};
 
 /// The largest body that is read.
@@ -69,7 +69,7 @@ pub(super) async fn answer(
 /// Answers, or fails, as `then` says. `record` is called with a description of the answer before.
 async fn respond(
     then: FaultAction,
-    decision: &OrdinaryAnswer,
+    decision: &ApiAnswer,
     cut: &Arc<ConnectionCut>,
     record: impl Fn(String),
 ) -> Result<Response<Body>, StreamReset> {

@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::route::Refusal;
+use super::refusal::Refusal;
 use super::{SimulatedExecution, Simulator, execute};
 
 /// The number of items of a page if the query does not say it, and the largest that it may say.

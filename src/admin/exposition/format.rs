@@ -1,4 +1,4 @@
-//! The two text formats: OpenMetrics, which Prometheus asks for, and the older one, which every other reader takes.
+//! The two text formats: OpenMetrics, which Prometheus asks for, and the older one, which every other reader can read.
 
 use hyper::HeaderMap;
 
@@ -19,7 +19,7 @@ pub enum ExpositionFormat {
 }
 
 impl ExpositionFormat {
-    /// What a reader's headers ask for.
+    /// Returns the format that a reader's headers ask for.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> ExpositionFormat {
         if media_type::prefers(headers, OPEN_METRICS, PROMETHEUS) {
@@ -29,7 +29,7 @@ impl ExpositionFormat {
         }
     }
 
-    /// Its media type.
+    /// Returns its media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -39,8 +39,8 @@ impl ExpositionFormat {
     }
 }
 
-/// The older format knows no end, and a counter's metadata by the name that its samples have.
-pub(super) fn prometheus(open_metrics: &str) -> String {
+/// Returns a text in the older format: it has no mark at its end, and names a counter as its samples are named.
+pub(super) fn to_prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     for line in open_metrics.lines().filter(|line| *line != "# EOF") {
         let counter =
@@ -58,7 +58,7 @@ pub(super) fn prometheus(open_metrics: &str) -> String {
     text
 }
 
-/// Whether a name is a counter's without its end.
+/// Returns whether a name is that of a counter without `_total`.
 fn is_counter(base: &str) -> bool {
     TABLE.iter().any(|row| row.kind == Kind::Counter && row.name.strip_suffix("_total") == Some(base))
 }

@@ -217,7 +217,7 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     let begun = [&socket, &other.path().join("billing.sock")].map(|socket| Program::try_run(at(&asteroid, socket)));
     for (program, lock) in begun.into_iter().zip([lock, pipe]) {
         let said = said_at_refusal(program);
-        let advice = "has been there for longer than a start takes; if no gateway is starting there, remove it";
+        let advice = "stayed locked; if none is, remove that file";
         assert!(said.contains(&format!("{} {advice}", lock.display())), "{said}");
     }
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
@@ -234,7 +234,7 @@ fn what_is_no_socket_is_refused_and_left_alone() {
     std::fs::create_dir(&directory).unwrap();
     for taken in [&file, &link, &directory] {
         let said = refusal(at(&asteroid, taken));
-        assert!(said.contains("something that is no socket, and it is left alone; remove it, or choose"), "{said}");
+        assert!(said.contains("a file that is not a socket; remove it, or choose"), "{said}");
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     assert_eq!(std::fs::read_link(&link).unwrap(), stale);
@@ -248,7 +248,7 @@ fn a_directory_that_is_missing_or_cannot_be_written_to_is_named() {
     let said = refusal(at(&asteroid, &missing.join("a.sock")));
     let advice = |directory: &Path| {
         format!(
-            "{} cannot be used; make that directory, and let the gateway's user read and write there",
+            "{} cannot be used; create that directory, and let the gateway's user read and write there",
             directory.display()
         )
     };
