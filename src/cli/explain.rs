@@ -62,7 +62,7 @@ impl Explain {
         let Some(config) = runtime()?.block_on(load(&self.config)) else { return Ok(ExitCode::FAILURE) };
         let Some(tenant) = config.tenants.get(&self.tenant) else {
             let question = suggestion::question(&self.tenant, config.tenants.keys().map(String::as_str));
-            bail!("--tenant {}: the configuration has no such tenant{question}", pasted::shown(&self.tenant));
+            bail!("--tenant {}: the configuration has no such tenant{question}", pasted::hide_api_key(&self.tenant));
         };
         let request = self.request(&config)?;
         let headers = request.headers().clone();
