@@ -1,9 +1,9 @@
-//! Each promise of the threat model, and each bound of the architecture, is shown by tests that there are.
+//! Each promise of the threat model, and each bound of the architecture, names tests that exist.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The names of all tests below a directory.
+/// Returns the names of all tests below a directory.
 fn tests_in(directory: &Path, tests: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -11,7 +11,7 @@ fn tests_in(directory: &Path, tests: &mut BTreeSet<String>) {
             tests_in(&path, tests);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            let marked = ["#[test]", "#[tokio::test]"].into_iter().flat_map(|mark| text.split(mark).skip(1));
+            let marked = ["#[test]", "#[tokio::test"].into_iter().flat_map(|mark| text.split(mark).skip(1));
             let functions = marked.filter_map(|rest| rest.split_once("fn ")?.1.split('(').next().map(str::to_owned));
             tests.extend(functions);
         }

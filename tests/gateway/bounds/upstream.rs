@@ -3,25 +3,27 @@
 use serde_json::json;
 
 use crate::harness::configuration::Configuration;
+use crate::harness::metrics::Metrics;
 use crate::harness::program::unprotected;
-use crate::harness::raw::{First, Raw, Then};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
 
 #[test]
 fn no_more_than_128_requests_share_a_connection_over_http2() {
     let pair = Pair::tls("");
     pair.asteroid.always(json!({"then": "stall"}));
-    let mut callers: Vec<Caller> = Vec::new();
-    // One after another, so that each finds the connections of those before it.
-    for n in 1..=130 {
-        let mut caller = pair.caller();
-        caller.send_post(EXECUTE, &[], b"{}");
-        callers.push(caller);
-        pair.asteroid.wait_for_requests(n);
-    }
-    let requests = pair.asteroid.requests();
-    let on = |connection| requests.iter().filter(|request| request.connection == connection).count();
-    assert_eq!([on(0), on(1)], [128, 2]);
+    let send = |count: usize| -> Vec<Caller> {
+        let mut callers: Vec<Caller> = (0..count).map(|_| pair.caller()).collect();
+        callers.iter_mut().for_each(|caller| caller.send_post(EXECUTE, &[], b"{}"));
+        callers
+    };
+    let connections_and_streams = |metrics: &Metrics| {
+        ["connections", "streams"].map(|name| metrics.find(&format!("asteroid_gateway_upstream_http2_{name}"), &[]))
+    };
+    let mut callers = send(128);
+    pair.gateway.wait_for_metrics(connections_and_streams, &[Some(1.0), Some(128.0)]);
+    callers.extend(send(2));
+    pair.gateway.wait_for_metrics(connections_and_streams, &[Some(2.0), Some(130.0)]);
     pair.asteroid.clear_faults();
     assert!(callers.iter_mut().all(|caller| caller.answer().status == 202));
 }
@@ -32,7 +34,8 @@ fn a_head_of_an_answer_that_is_too_long_is_a_broken_answer() {
     let answer = format!("HTTP/1.1 202 Accepted\r\n{}Content-Length: 2\r\n\r\n{{}}", filler.repeat(99));
     let longer = answer.replace(&"x".repeat(1000), &"x".repeat(2000));
     for (answer, is_taken) in [(answer, true), (longer, false)] {
-        let upstream = Raw::start(First { answer: answer.into_bytes(), early: false, then: Then::Keep });
+        let upstream =
+            RawUpstream::start(FirstExchange { answer: answer.into_bytes(), early: false, then: AfterAnswer::Keep });
         let gateway = Program::run(Configuration::for_address(upstream.address));
         let answer = Caller::connect(gateway.address()).execute("{}");
         if is_taken {
