@@ -11,15 +11,16 @@ use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
 fn no_more_than_128_requests_share_a_connection_over_http2() {
     let pair = Pair::tls("");
     pair.asteroid.fail_always(json!({"then": "stall"}));
-    let mut callers: Vec<Caller> = Vec::new();
+    let (mut callers, mut requests) = (Vec::<Caller>::new(), Vec::new());
     // One after another, so that each finds the connections of those before it.
-    for n in 1..=130 {
+    for _ in 0..130 {
         let mut caller = pair.caller();
         caller.send_post(EXECUTE, &[], b"{}");
         callers.push(caller);
-        pair.asteroid.wait_for_requests(n);
+        pair.asteroid.wait_for_requests(1);
+        // Taken each time, because the simulator records fewer requests than a connection has.
+        requests.extend(pair.asteroid.take_requests());
     }
-    let requests = pair.asteroid.requests();
     let on = |connection| requests.iter().filter(|request| request.connection == connection).count();
     assert_eq!([on(0), on(1)], [128, 2]);
     pair.asteroid.clear_faults();
