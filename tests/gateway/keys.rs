@@ -62,7 +62,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     let mut seen = vec![first];
     let mut caller = pair.caller();
     for (nth, (value, put)) in put.into_iter().enumerate() {
-        pair.asteroid.replace_key(value);
+        pair.asteroid.replace_api_key(value);
         put(value);
         let fingerprint = nth_event(&pair.gateway, event::CREDENTIAL_LOADED, nth + 2)["fingerprint"].clone();
         assert_eq!(caller.execute("{}").status, 202);
@@ -73,7 +73,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
         assert!(!seen.contains(&fingerprint), "{value}");
         seen.push(fingerprint);
     }
-    pair.asteroid.replace_key("ak-swapped-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-swapped-7d3e9f1a52");
     mount(dir, "v2", "ak-swapped-7d3e9f1a52");
     nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 6);
     assert_eq!(caller.execute("{}").status, 202);
@@ -187,7 +187,7 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
     write(pair.gateway.dir().join("late"), API_KEY).unwrap();
     wait_for_state(&pair.gateway, "late", "fresh");
     assert_eq!(ready().0, 200);
-    pair.asteroid.replace_key("ak-another-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-another-7d3e9f1a52");
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
     assert_eq!(ready().0, 200, "that the upstream rejects a key flips nothing");
@@ -200,7 +200,7 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
 #[test]
 fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_it_has_accepted_one() {
     let asteroid = Asteroid::start();
-    asteroid.replace_key("ak-another-7d3e9f1a52");
+    asteroid.replace_api_key("ak-another-7d3e9f1a52");
     let configuration = asteroid.configuration().with("readiness: { credentials: verified }");
     let pair = Pair::run(asteroid, configuration);
     wait_for_state(&pair.gateway, "main", "rejected");
@@ -212,7 +212,7 @@ fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_i
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.gateway.admin("/readyz").status, 200);
     let asked = pair.asteroid.requests().len();
-    pair.asteroid.replace_key("ak-third-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-third-7d3e9f1a52");
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
     assert!(pair.asteroid.requests().len() > asked);
@@ -251,7 +251,7 @@ fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
     write(pair.gateway.dir().join("other"), "ak-other-7d3e9f1a52").unwrap();
-    pair.asteroid.replace_key("ak-other-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
     assert_eq!(pair.gateway.events(event::CREDENTIAL_LOADED).len(), 2, "the place that is left is not read any more");
