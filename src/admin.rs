@@ -1,4 +1,4 @@
-//! The operator's listener, apart from the data: `/livez`, `/readyz`, `/metrics` and `/version`.
+//! The admin listener, for operators: `/livez`, `/readyz`, `/metrics` and `/version`.
 
 pub mod exposition;
 mod guard;
@@ -29,21 +29,22 @@ use exposition::{Exposition, ExpositionFormat};
 use guard::GuardError;
 use health::Health;
 
-/// How long a request to this listener may take to arrive.
+/// The deadline for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest head of a request, and how much of an answer is held until its reader takes it, in bytes.
+/// The largest head of a request, and how much of an answer is buffered, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a whole connection may take.
+/// The deadline for a whole connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many callers are served at a time. If another comes, the one that has been silent longest leaves, of the peer that has
-/// most: so a probe is always served.
+/// How many connections are served at a time. A further one evicts the connection that has been silent longest, from the peer with
+/// the most connections. So a probe is always served.
 const CONNECTIONS: usize = 64;
 
-/// Answers until it is dropped, by addresses, localhost and these names.
+/// Serves the admin listener until the future is dropped. Answers requests whose `Host` is an IP address, localhost or one of
+/// `hosts`.
 pub async fn serve(
     socket: TcpListener,
     hosts: Vec<String>,
@@ -60,7 +61,7 @@ pub async fn serve(
                 tokio::time::sleep(SHORTAGE_PAUSE).await;
                 continue;
             }
-            // About one caller, which is gone.
+            // The error is about one connection, which has ended.
             Err(_) => {
                 tokio::task::yield_now().await;
                 continue;
@@ -76,7 +77,7 @@ pub async fn serve(
         let (health, exposition, hosts) = (Arc::clone(&health), exposition.clone(), Arc::clone(&hosts));
         let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {
-            // A connection whose request has come leaves after those that are silent.
+            // Records progress, so that silent connections are evicted first.
             drop(activity.begin_request());
             let response = match guard::check(&hosts, &request) {
                 Ok(()) => answer(&request, &health, &exposition),
@@ -86,14 +87,14 @@ pub async fn serve(
         });
         let mut server = http1::Builder::new();
         server.max_header_size(HEAD_BYTES).max_buf_size(BUFFER_BYTES);
-        // One request a connection: a probe that holds on to one takes no place from the next.
+        // One request per connection, so that a probe that keeps its connection takes no permit from the next.
         server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
         // A probe that ends its sending side still waits for its answer.
         server.half_close(true);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         tasks.spawn_untracked(async move {
             tokio::select! {
-                // A probe that leaves early is of no interest.
+                // A probe that hangs up early is of no interest.
                 ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => drop(ended),
                 () = permit.activity().evicted() => {}
             }
@@ -112,11 +113,11 @@ fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition)
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/readyz" => {
             let verbose = request.uri().query() == Some("verbose");
-            let (status, word) = match health.obstacle() {
+            let (status, result) = match health.obstacle() {
                 None => (StatusCode::OK, "ok".to_owned()),
                 Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
             };
-            text(status, if verbose { health.report() } else { String::new() } + &word + "\n")
+            text(status, if verbose { health.report() } else { String::new() } + &result + "\n")
         }
         "/metrics" => body(
             StatusCode::OK,
@@ -124,11 +125,14 @@ fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition)
             exposition.text(ExpositionFormat::of(request.headers())),
         ),
         "/version" => version(),
-        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /readyz?verbose, /metrics and /version\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there is no such path; use /livez, /readyz, /readyz?verbose, /metrics or /version\n",
+        ),
     }
 }
 
-/// Whoever builds an image may say of which commit, by an environment variable of the compiler's.
+/// Returns the version. The commit is present if the environment variable was set when the gateway was compiled.
 fn version() -> Response<Full<Bytes>> {
     let version = json!({
         "name": env!("CARGO_PKG_NAME"),

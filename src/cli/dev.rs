@@ -41,18 +41,18 @@ impl Dev {
                 Ok(loaded) => loaded.config,
                 Err(faults) => {
                     print_error(faults);
-                    return Err(anyhow!("an ASTEROID_GATEWAY__ variable of the environment is refused"));
+                    return Err(anyhow!("an environment variable ASTEROID_GATEWAY__… is refused; correct or unset it"));
                 }
             };
             if let (Some(address), Some(listener)) = (self.listen, config.listeners.first_mut()) {
                 listener.address = Address::Tcp(address);
             }
             config.admin.address = self.admin.unwrap_or(config.admin.address);
-            // A new key for each run, worthless afterwards.
-            let key = uuid::Uuid::new_v4().simple().to_string();
-            let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(key.clone())?);
+            // A new API key for each run, worthless afterwards.
+            let api_key = uuid::Uuid::new_v4().simple().to_string();
+            let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(api_key.clone())?);
             let options = Options {
-                keys: vec![SecretString::from(key)],
+                keys: vec![SecretString::from(api_key)],
                 on_request: Some(Box::new(|request| print_line(request))),
             };
             let simulator = Simulator::new(options);
@@ -63,7 +63,7 @@ impl Dev {
                         .context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0"),
                     error => error.into(),
                 })?;
-            greet(&gateway, upstream);
+            print_welcome(&gateway, upstream);
             tokio::select! {
                 never = simulator.serve(socket, None) => match never {},
                 ended = gateway.run_until(async || signals.next().await, pending) => Ok(ended?),
@@ -74,7 +74,7 @@ impl Dev {
     }
 }
 
-fn greet(running: &app::RunningGateway, upstream: SocketAddr) {
+fn print_welcome(running: &app::RunningGateway, upstream: SocketAddr) {
     let (gateway, curl) = match running.addresses.first() {
         Some(Address::Unix { path, .. }) => {
             let path = path.display();

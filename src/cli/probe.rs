@@ -1,6 +1,6 @@
 //! `probe`: checks whether a URL answers with a 2xx.
 //!
-//! It supports only cleartext: it is for the admin listener, which has no TLS.
+//! It supports only cleartext, because it is for the admin listener, which has no TLS.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Probe {
         let url = &target.url;
         let runtime = runtime()?;
         let answered = runtime.block_on(async { tokio::time::timeout(TIMEOUT, target.ask()).await });
-        // A name look-up that is still running must not delay the exit.
+        // A host name that is still being resolved must not delay the exit.
         runtime.shutdown_background();
         let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(TIMEOUT)));
         let status = answered.with_context(|| url.to_string())?;
@@ -69,7 +69,7 @@ impl Target {
     }
 
     async fn ask(&self) -> anyhow::Result<StatusCode> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.context("no connection")?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.context("cannot connect")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() =

@@ -295,7 +295,7 @@ fn a_body_s_memory_is_held_until_its_start_is_answered() {
 
 #[test]
 fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_other_tenant_s() {
-    // More heads than there are places for records.
+    // More heads than there are slots for records.
     const CONNECTIONS: usize = 84;
     let shared = Shared::start("body_memory: 1024MiB", "true");
     let heads: Vec<u8> = (0..100).flat_map(|n| greedy_head(2 * n + 1)).collect();

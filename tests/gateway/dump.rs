@@ -60,7 +60,10 @@ fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves()
     let told = pair.gateway.events(event::PROCESS_UNPROTECTED);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["level"], "WARN");
-    assert!(told[0]["error"].as_str().unwrap().starts_with("the process cannot be marked as not dumpable: "), "{told:?}");
+    assert!(
+        told[0]["error"].as_str().unwrap().starts_with("the process cannot be marked as not dumpable: "),
+        "{told:?}"
+    );
     assert!(
         Pair::start().gateway.events(event::PROCESS_UNPROTECTED).is_empty(),
         "where it is not refused, nothing is said"

@@ -63,7 +63,7 @@ fn a_start_that_may_wait_goes_out_once_there_is_room_and_is_answered_where_there
     let recorded = fill(pair.caller());
     assert!(recorded > PLACES);
     let report = String::from_utf8(pair.gateway.admin("/readyz?verbose").body).unwrap();
-    assert!(report.contains("[!]audit: 8192 of 8192 places for records are taken\n"), "{report}");
+    assert!(report.contains("[!]audit: 8192 of 8192 slots for records are taken\n"), "{report}");
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_audit_records_waiting", &[]), Some(8192.0));
     let mut left = pair.caller();
     left.send_post(EXECUTE, &[("X-Request-Id", "left")], b"{}");
