@@ -67,11 +67,11 @@ pub async fn serve(
                 continue;
             }
         };
-        let permit = match capacity.try_permit(0, peer) {
+        let permit = match capacity.try_acquire(0, peer) {
             Some(permit) => permit,
             None => {
                 let _evicted = capacity.evict_for(0, peer);
-                capacity.permit(0, peer).await
+                capacity.acquire(0, peer).await
             }
         };
         let (health, exposition, hosts) = (Arc::clone(&health), exposition.clone(), Arc::clone(&hosts));
@@ -81,7 +81,7 @@ pub async fn serve(
             drop(activity.begin_request());
             let response = match guard::check(&hosts, &request) {
                 Ok(()) => answer(&request, &health, &exposition),
-                Err(GuardError(status, reason)) => text(status, reason),
+                Err(GuardError(status, reason)) => respond_text(status, reason),
             };
             async { Ok::<_, Infallible>(response) }
         });
@@ -105,27 +105,27 @@ pub async fn serve(
 
 fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
+        let mut response = respond_text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
-        "/livez" => text(StatusCode::OK, "ok\n"),
+        "/livez" => respond_text(StatusCode::OK, "ok\n"),
         "/readyz" => {
             let verbose = request.uri().query() == Some("verbose");
             let (status, result) = match health.obstacle() {
                 None => (StatusCode::OK, "ok".to_owned()),
                 Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
             };
-            text(status, if verbose { health.report() } else { String::new() } + &result + "\n")
+            respond_text(status, if verbose { health.report() } else { String::new() } + &result + "\n")
         }
-        "/metrics" => body(
+        "/metrics" => respond(
             StatusCode::OK,
             ExpositionFormat::of(request.headers()).media_type(),
             exposition.text(ExpositionFormat::of(request.headers())),
         ),
-        "/version" => version(),
-        _ => text(
+        "/version" => answer_version(),
+        _ => respond_text(
             StatusCode::NOT_FOUND,
             "there is no such path; use /livez, /readyz, /readyz?verbose, /metrics or /version\n",
         ),
@@ -133,7 +133,7 @@ fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition)
 }
 
 /// Returns the version. The commit is present if the environment variable was set when the gateway was compiled.
-fn version() -> Response<Full<Bytes>> {
+fn answer_version() -> Response<Full<Bytes>> {
     let version = json!({
         "name": env!("CARGO_PKG_NAME"),
         "version": env!("CARGO_PKG_VERSION"),
@@ -141,14 +141,14 @@ fn version() -> Response<Full<Bytes>> {
         "os": OS,
         "architecture": ARCH,
     });
-    body(StatusCode::OK, "application/json", format!("{version}\n"))
+    respond(StatusCode::OK, "application/json", format!("{version}\n"))
 }
 
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    body(status, "text/plain; charset=utf-8", text)
+fn respond_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    respond(status, "text/plain; charset=utf-8", text)
 }
 
-fn body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn respond(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -127,7 +127,7 @@ pub fn main() -> ExitCode {
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let protected = process_hardening::apply();
     let source = app::ConfigSource::new(file.path.clone());
-    let runtime = runtime()?;
+    let runtime = build_runtime()?;
     let Some(config) = runtime.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     let log = start_log(logging)?;
     warn_if_unprotected(protected);
@@ -139,7 +139,7 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
 }
 
 fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
-    let Some(config) = runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
+    let Some(config) = build_runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     print_line(format_args!(
         "{}: no faults; listeners: {}, tenants: {}. Files that it names were not read",
         file.path.display(),
@@ -209,7 +209,7 @@ impl Simulate {
             on_request: Some(Box::new(|received| print_line(received))),
         };
         let simulator = Simulator::new(options);
-        runtime()?.block_on(async {
+        build_runtime()?.block_on(async {
             let mut signals = Signals::new()?;
             let listener = tokio::net::TcpListener::bind(self.listen).await;
             let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
@@ -239,7 +239,7 @@ impl Logging {
 
 fn start_log(logging: &Logging) -> anyhow::Result<Log> {
     let log = Log::new(io::stdout(), logging.log_format).context("the log cannot be started")?;
-    log::events_to(&log, logging.level());
+    log::install(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(event = event::GATEWAY_PANICKED, %panic, "the gateway panicked; please report this");
         // If the panic ends the process, the log is not written.
@@ -260,7 +260,7 @@ fn warn_if_unprotected(protected: Result<(), process_hardening::Error>) {
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+fn build_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")
 }
 

@@ -192,7 +192,7 @@ impl MetricSources {
         out.counters(&table::RELOADS, results.into_iter().map(|(result, count)| ([("result", result)], count)))?;
         out.gauge(&table::RELOADED, &u32::from(!reloads.is_failing()))?;
         out.gauge(&table::RELOADED_AT, &reloads.seconds())?;
-        out.counter(&table::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
+        out.counter(&table::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.lost_lines()))?;
         out.counter(&table::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
         out.gauge(&table::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.taken()))?;
         out.gauge(&table::AUDIT_LIMIT, &audit::SLOTS)?;

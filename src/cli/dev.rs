@@ -16,7 +16,9 @@ use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
 use crate::{app, asteroid, process_hardening};
 
-use super::{LOG_CLOSE_TIMEOUT, Logging, Signals, print_error, print_line, runtime, start_log, warn_if_unprotected};
+use super::{
+    LOG_CLOSE_TIMEOUT, Logging, Signals, build_runtime, print_error, print_line, start_log, warn_if_unprotected,
+};
 
 /// The options of `dev`.
 #[derive(Debug, Args)]
@@ -34,7 +36,7 @@ impl Dev {
         let protected = process_hardening::apply();
         let log = start_log(&Logging { log_level: "warn".to_owned(), log_format: Format::Text })?;
         warn_if_unprotected(protected);
-        let ended = runtime()?.block_on(async {
+        let ended = build_runtime()?.block_on(async {
             let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the simulated Asteroid")?;
             let upstream = socket.local_addr()?;
             let mut config = match config::development(&format!("http://{upstream}/agents/v2")) {

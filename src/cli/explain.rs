@@ -23,7 +23,7 @@ use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
 
-use super::{ConfigFile, load, print_error, print_line, runtime};
+use super::{ConfigFile, build_runtime, load, print_error, print_line};
 
 /// The placeholder for the id that each request gets.
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-0000-000000000000");
@@ -59,7 +59,7 @@ struct Target {
 
 impl Explain {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let Some(config) = runtime()?.block_on(load(&self.config)) else { return Ok(ExitCode::FAILURE) };
+        let Some(config) = build_runtime()?.block_on(load(&self.config)) else { return Ok(ExitCode::FAILURE) };
         let Some(tenant) = config.tenants.get(&self.tenant) else {
             let question = suggestion::question(&self.tenant, config.tenants.keys().map(String::as_str));
             bail!("--tenant {}: the configuration has no such tenant{question}", pasted::shown(&self.tenant));
@@ -67,7 +67,7 @@ impl Explain {
         let request = self.request(&config)?;
         let headers = request.headers().clone();
         let received = request.body().clone();
-        runtime()?.block_on(async {
+        build_runtime()?.block_on(async {
             let dry_run = app::dry_run(config.clone(), &self.tenant, request).await?;
             print_decisions(&self.tenant, tenant, &config, &dry_run);
             match dry_run.request {

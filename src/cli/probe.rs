@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::config::resolve;
 
-use super::{print_line, runtime};
+use super::{build_runtime, print_line};
 
 /// The deadline for the whole probe.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,7 +34,7 @@ impl Probe {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let target = Target::parse(&self.url).context("--url")?;
         let url = &target.url;
-        let runtime = runtime()?;
+        let runtime = build_runtime()?;
         let answered = runtime.block_on(async { tokio::time::timeout(TIMEOUT, target.ask()).await });
         // A host name that is still being resolved must not delay the exit.
         runtime.shutdown_background();
