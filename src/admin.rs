@@ -105,7 +105,7 @@ pub async fn serve(
 
 fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = respond_text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
+        let mut response = respond_text(StatusCode::METHOD_NOT_ALLOWED, "this listener takes GET and HEAD; use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }

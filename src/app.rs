@@ -23,7 +23,7 @@ use crate::credential::Credentials;
 use crate::drain::{self, DrainSignal, Schedule};
 use crate::log::Log;
 use crate::metrics::{self, Metrics};
-use crate::proxy::generation::{ActiveGeneration, Snapshot};
+use crate::proxy::generation::{ActiveGeneration, Generation};
 use crate::record::Sinks;
 use crate::secret::{Environment, Salt};
 use crate::server::capacity::Capacity;
@@ -133,7 +133,7 @@ async fn read_first_generation(
     let salt = config.fingerprint_salt.as_deref().map_or_else(Salt::random, Salt::new);
     let credentials = Arc::new(Credentials::new(salt));
     let present = credentials::read(config, environment, &credentials).await?;
-    let generations = Snapshot::build(config, &present, state)?;
+    let generations = Generation::build(config, &present, state)?;
     credentials.replace(present);
     Ok((credentials, generations.into_iter().map(|generation| Arc::new(ActiveGeneration::new(generation))).collect()))
 }

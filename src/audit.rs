@@ -43,13 +43,13 @@ pub enum WhenFull {
 pub enum Error {
     /// All slots are taken.
     #[error(
-        "the audit cannot take another record, so nothing was started; try again later, or have its operator look at the log"
+        "the audit cannot take another record, so nothing was started; retry later; if it persists, contact the operator of this gateway"
     )]
     Full,
     /// The starts of the tenant use its share of the slots.
     #[error(
-        "this tenant has as many starts under way as its share of the audit allows, so nothing was started; wait until some of \
-         them have ended"
+        "this tenant has as many starts in flight as its share of the audit allows, so nothing was started; retry when some of them \
+         have ended"
     )]
     Share,
 }

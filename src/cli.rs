@@ -17,11 +17,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self, resolve::Config};
-use crate::event;
 use crate::log::{Format, Log};
 use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
-use crate::{app, log, process_hardening};
+use crate::{app, event, log, process_hardening};
 
 /// How long the rest of the log may take to be written when the process exits.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

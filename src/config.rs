@@ -1,7 +1,7 @@
-//! The configuration: turns a YAML file and the environment into a runnable configuration, or into every fault with its
-//! path.
+//! The configuration: turns a YAML file and the environment into a runnable configuration, or into all faults with their
+//! config paths.
 //!
-//! `file` is the file as written, `resolve` the configuration that runs, `reload` the part that can change meanwhile.
+//! `file` is the file as written, `resolve` the configuration that runs, and `reload` the part of it that needs a restart.
 //! In between, the layers are merged (`yaml`, `variables`) and read (`extract`) so that one run reports all faults.
 
 mod extract;
@@ -32,11 +32,11 @@ pub use resolve::Config;
 use finding::Findings;
 use variables::Variables;
 
-/// The configuration of `dev`. It reads its API key from the variable [`DEVELOPMENT_KEY`].
+/// The configuration of `dev`. It reads its API key from the variable [`DEVELOPMENT_API_KEY`].
 const DEVELOPMENT: &str = include_str!("../config/dev.yaml");
 
 /// The environment variable with the API key for the configuration of `dev`.
-pub const DEVELOPMENT_KEY: &str = "ASTEROID_GATEWAY_DEV_KEY";
+pub const DEVELOPMENT_API_KEY: &str = "ASTEROID_GATEWAY_DEV_KEY";
 
 /// A runnable configuration and its risks.
 #[derive(Debug, Clone)]
@@ -71,8 +71,7 @@ pub async fn read(path: &std::path::Path) -> Result<String, Faults> {
     str::from_utf8(&bytes).map(str::to_owned).map_err(|_| unreadable("is not UTF-8 text"))
 }
 
-/// Returns the configuration of `dev` in front of the upstream at `url`, otherwise overridden by the process's
-/// environment.
+/// Returns the configuration of `dev` for the upstream at `url`. The process's environment overrides all else.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
-//! The credentials that the upstream is shown, each over the life of the process.
+//! The credentials that the gateway sends to the upstream. Each lives as long as the process.
 //!
-//! A credential's secret is read from a store ([`secret`](crate::secret)) in one version after another. `lifecycle` holds the states
-//! of a credential and what leads from one to another; `versions` says which version is sent first. The `refresher` reads
-//! the stores and asks the upstream about versions in question.
+//! A credential's secret is read from a store ([`secret`](crate::secret)) in one version after another. `lifecycle` is the
+//! state machine of a credential, and `versions` decides which version is sent first. The `refresher` reads the stores and
+//! probes the upstream about versions in question.
 
 mod credentials;
 mod definition;
@@ -47,34 +47,34 @@ pub struct Credential {
     pub name: Arc<str>,
     definition: Definition,
     salt: Arc<Salt>,
-    /// How often the store is read, if what it holds can change.
+    /// How often the store is read, if its content can change.
     pace: Option<Pace>,
     store: tokio::sync::Mutex<Store>,
-    /// The changes of the store, if it tells of them.
+    /// The changes of the store, if it reports them.
     changes: Option<Changes>,
     lifecycle: ArcSwap<Lifecycle>,
-    /// Held during a transition, so that one follows the other.
+    /// Locked during a transition, so that transitions happen one after the other.
     transition: Mutex<()>,
-    /// Notified of every reading and every change.
+    /// Notified after every reading of the store and every change.
     changed: watch::Sender<()>,
     refresh_requests: RefreshRequests,
     /// Notified if the time of the next probe may have changed.
     probe_schedule: Notify,
     /// Counts the requests that failed because the upstream refused every version that was sent.
     pub refusals: Arc<Counter>,
-    /// Counts the answers that it was redacted in.
+    /// Counts the answers in which the secret was redacted.
     pub redactions: Arc<Redactions>,
 }
 
-/// No version of a credential may be sent.
+/// The reason why no version of a credential may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// None was ever read.
+    /// No version was ever read.
     #[error(
         "this gateway has no API key for this tenant yet. Retry later; if it persists, contact the operator of this gateway"
     )]
     Missing,
-    /// The last one is too old.
+    /// The store has held no version for longer than `max_stale`.
     #[error(
         "this gateway could not read its API key for this tenant for too long. Retry later; if it persists, contact the \
          operator of this gateway"
@@ -83,7 +83,8 @@ pub enum CredentialError {
 }
 
 impl Credential {
-    /// Creates a credential whose store was not read yet. What was known under its definition `before` is kept.
+    /// Creates a credential whose store was not read yet. It keeps the state of `before`: the same credential under its earlier
+    /// definition.
     #[must_use]
     pub fn new(
         name: &str,
@@ -92,7 +93,7 @@ impl Credential {
         salt: &Arc<Salt>,
         before: Option<&Credential>,
     ) -> Credential {
-        let store = Store::at(&definition.place, environment);
+        let store = Store::new(&definition.secret, environment);
         let lifecycle = before.map(|before| before.lifecycle.load_full());
         Credential {
             name: name.into(),
@@ -115,8 +116,8 @@ impl Credential {
     /// Creates a credential that has no store and never changes.
     #[must_use]
     pub fn fixed(name: &str, secret: Secret, header: HeaderName) -> Credential {
-        let place = SecretRef::Env(String::new());
-        let definition = Definition { place, max_stale: None, header, verify: false };
+        let nowhere = SecretRef::Env(String::new());
+        let definition = Definition { secret: nowhere, max_stale: None, header, verify: false };
         let credential = Credential::new(name, definition, &Environment::process(), &Arc::default(), None);
         let now = Instant::now();
         let versions = Versions::new(SecretVersion::new(secret, &credential.salt, now), None);
@@ -137,7 +138,7 @@ impl Credential {
         self.lifecycle.load().versions().is_some_and(Versions::has_been_accepted)
     }
 
-    /// Returns the status at this time.
+    /// Returns the status at `now`.
     #[must_use]
     pub fn status(&self, now: Instant) -> StatusReport {
         self.lifecycle.load().report(now)
@@ -170,7 +171,7 @@ impl Credential {
         self.store.lock().await.fetch().await
     }
 
-    /// Takes over what was read from the store.
+    /// Applies a reading of the store.
     pub fn update(&self, content: Result<Content, Error>, now: Instant) {
         let version = |secret| SecretVersion::new(secret, &self.salt, now);
         let event = match content {
@@ -182,7 +183,7 @@ impl Credential {
         self.apply(event, now);
     }
 
-    /// Notes that the upstream accepted a start with this version, perhaps after it refused the start with another.
+    /// Records that the upstream accepted a start with this version, perhaps after it refused the start with another.
     pub fn note_accepted(&self, version: &Arc<SecretVersion>, refused: Option<&Arc<SecretVersion>>) {
         let learns = |versions: &Versions| versions.learns_from(version, refused);
         if self.lifecycle.load().versions().is_some_and(learns) {
@@ -190,7 +191,7 @@ impl Credential {
         }
     }
 
-    /// Notes that a request failed because the upstream refused its version, perhaps the replacement of another.
+    /// Records that a request failed because the upstream refused its version, perhaps the replacement of another.
     pub fn note_refused(&self, is_replacement: bool) {
         self.refusals.add();
         if is_replacement {
@@ -198,7 +199,7 @@ impl Credential {
         }
     }
 
-    /// Makes a transition and does what follows from it. Returns the new state.
+    /// Applies an event and carries out its effects. Returns the new state.
     fn apply(&self, event: Event, now: Instant) -> Arc<Lifecycle> {
         let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Arc::unwrap_or_clone(self.lifecycle.load_full());

@@ -1,4 +1,4 @@
-//! Which tenant is calling. It is identified anew for each request of a connection.
+//! Identifies the tenant of a request, for each request of a connection anew.
 
 mod fixed;
 mod header;
@@ -17,16 +17,20 @@ pub use header::{Header, Tenants};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The peer is not in `trusted_peers`.
-    #[error("this listener does not take the word of {0} for a tenant; its operator has to add it to `trusted_peers`")]
+    #[error(
+        "this listener does not accept the name of a tenant from {0}; the operator of this gateway must add it to `trusted_peers`"
+    )]
     Peer(String),
     /// The header that names the tenant is absent.
-    #[error("the header {0} must name a tenant")]
+    #[error("the header {0} is missing; it must name a tenant of this gateway")]
     Missing(HeaderName),
-    /// The header came twice: a proxy before the gateway may have added the right one to a forged one.
-    #[error("the header {0} must come once")]
+    /// The header came more than once: a proxy before the gateway may have added the right one to a forged one.
+    #[error("the header {0} came more than once; send it once")]
     Repeated(HeaderName),
     /// The header names no tenant.
-    #[error("the header {0} names no tenant of this gateway")]
+    #[error(
+        "the header {0} names no tenant of this gateway; correct the name, or have the operator of this gateway add the tenant"
+    )]
     Unknown(HeaderName),
 }
 

@@ -21,7 +21,7 @@ mod corpus;
 mod oracle;
 
 pub use malformed::{Malformed, Reason};
-pub use outline::Outline;
+pub use outline::{Kind, Outline};
 pub use scan::{Shape, scan};
 pub use splice::{Misplaced, Pieces, Splice, splice};
-pub use value::{Kind, Value};
+pub use value::Value;

@@ -3,32 +3,26 @@
 //!
 //! # The life of a request
 //!
-//! A connection is accepted by one of a few workers ([`worker`], [`server`]), each a thread with a runtime of its own. A
-//! request on it goes through [`proxy`] in a straight line:
+//! A [`worker`] accepts a connection ([`server`]); it is a thread with a runtime of its own. Each request on the connection
+//! goes through [`proxy`] in a straight line:
 //!
 //! ```text
-//! check the caller → identify the tenant → select the operation → admit (a Permit)
-//!   → collect the body → validate → claim and reserve (a ReservedStart, or a replay)
-//!   → tag → build → inject the API key                                         prepare: a refusal here costs nothing
-//!   → send → settle → answer, and one record                            settle: completes even if the caller hangs up
+//! check the caller → identify the tenant → select the operation → admit → reserve room in the audit
+//!   → read the body → validate → claim and count → tag → build → inject the API key     prepare: refused without cost
+//!   → send → settle → answer, and one record                         settle: finished whether the caller stays or not
 //! ```
 //!
-//! # The modules
+//! # The rooms
 //!
-//! - [`cli`] is the only one that prints, [`app`] the only one that knows every part.
-//! - [`config`]: what the operator writes, and what runs. [`secret`]: the stores that hold API keys. [`credential`]: an API key, its
-//!   versions and their rotation. [`process_hardening`]: protection of the process's memory.
-//! - [`asteroid`]: everything that is known of the API. [`json`]: the bytes of a body, without any knowledge of the API.
-//! - [`proxy`]: the stages of a request. [`transport`]: connections, and whether a byte was written to them. [`upstream`]: Asteroid
-//!   over these connections. [`state`]: limits, budgets and idempotency keys.
-//! - [`caller`]: the peer of a connection. [`identity`], [`tenant`]: the tenant of a request. [`media_type`]: the media type that a
-//!   client prefers.
-//! - [`tasks`], [`drain`]: tasks beside requests, and graceful shutdown. [`files`], [`pem`]: files that the operator names and that
-//!   may change, and the certificates in them. [`memory`]: how much memory this process may use. [`counter`]: a number of events.
-//! - [`facts`]: what is known of one request. [`record`]: their holder, which writes them to the sinks: [`log`], [`audit`],
-//!   [`metrics`], [`trace`].
-//! - [`event`]: the codes of log events. [`client`]: requests of the gateway's own. [`admin`]: probes and metrics.
-//!   [`simulator`]: the simulated Asteroid.
+//! Each module here is a room. `docs/ARCHITECTURE.md` lists them in layers: a room imports only from the layers below it.
+//!
+//! - What a request needs: [`asteroid`] (the API, known nowhere else), [`json`], [`state`] (counts and idempotency keys),
+//!   [`credential`] and [`secret`], [`tenant`] and [`identity`], [`upstream`] over [`transport`].
+//! - What is known and written of it: [`caller`], [`facts`], the [`record`], and its sinks [`log`], [`audit`], [`metrics`]
+//!   and [`trace`].
+//! - What runs it: [`config`] becomes a running program in [`app`]. [`admin`] shows how it is. [`cli`] alone prints.
+//! - What all of them use: [`tasks`], [`drain`], [`files`], [`client`] and small rooms of one file each.
+//! - [`simulator`] is the simulated Asteroid, which shares no code with the rooms that it judges.
 
 pub mod admin;
 pub mod app;

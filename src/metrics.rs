@@ -122,14 +122,14 @@ impl Metrics {
         self.in_flight.less();
         self.server.observe(labels, facts);
         let meters = meters.unwrap_or(&self.other);
-        meters.request(facts.status);
+        meters.count_request(facts.status);
         let Some(operation) = facts.operation.filter(|operation| operation.rules().effect == Effect::Start) else {
             return;
         };
         match facts.outcome {
-            Outcome::Answered if !facts.replayed => meters.started(operation),
+            Outcome::Answered if !facts.replayed => meters.count_execution(operation),
             // If no API key was injected, the doubt is about an earlier start, which was counted then.
-            Outcome::Unknown if facts.credential.is_some() => meters.unknown(),
+            Outcome::Unknown if facts.credential.is_some() => meters.count_unknown_start(),
             Outcome::Answered | Outcome::Unknown | Outcome::NotStarted => {}
         }
     }

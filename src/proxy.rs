@@ -3,6 +3,7 @@
 //! `handle` always answers. `prepare` is everything that can still be refused for nothing, and may fail with `?`.
 //! `settle` is what may cost money: once begun it is finished, whether the caller stays or not.
 
+mod admission;
 pub mod answer;
 mod attempt;
 mod claim;
@@ -40,7 +41,6 @@ use crate::caller::Caller;
 use crate::drain::DrainSignal;
 use crate::facts::AuditDecision;
 use crate::facts::request_id::RequestId;
-
 use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
 use crate::state::Reply;
@@ -48,12 +48,11 @@ use crate::tasks::{TaskKind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
 
+use admission::Admission;
 use answer::AnswerBody;
-
 use error::{Error, ErrorFormat};
-use exchange::{Admission, Exchange};
-use generation::{ActiveGeneration, ListenerGeneration};
-
+use exchange::Exchange;
+use generation::{ActiveGeneration, Generation, ListenerGeneration};
 use start::StartDecision;
 
 /// One worker's proxy.
@@ -80,17 +79,17 @@ impl Proxy {
     where
         B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Send + Unpin + 'static,
     {
-        let generation = active.load();
+        let current = active.load();
         let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
         record.labels = RequestLabels::new(caller.scheme, &head.method);
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
-        let mut response = match self.prepare(&generation, caller, &mut head, &mut body, &mut record).await {
+        let mut response = match self.prepare(&current, caller, &mut head, &mut body, &mut record).await {
             Ok(Decision::Forward(exchange)) => {
                 self.tasks.run_to_completion(TaskKind::Detached, exchange.settle(record)).await
             }
             Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
-            Err(error) => self.refuse(&error, &generation, &head, body, record),
+            Err(error) => self.refuse(&error, &current.generation, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
         if self.draining.is_draining() {
@@ -101,7 +100,7 @@ impl Proxy {
 
     async fn prepare<B>(
         &self,
-        ListenerGeneration { listener, snapshot }: &ListenerGeneration,
+        ListenerGeneration { listener, generation }: &ListenerGeneration,
         caller: &Caller,
         head: &mut Parts,
         body: &mut B,
@@ -122,8 +121,8 @@ impl Proxy {
         tenant.credential.check_usable()?;
         let key = idempotency::key(tenant, &call, &head.headers)?;
         record.facts.idempotency = key.as_ref().map(|key| key.digest);
-        let body = payload::read(tenant, snapshot, head, body, record).await?;
-        let admission = Admission { snapshot, tenant, call, permit, audited };
+        let body = payload::read(tenant, generation, head, body, record).await?;
+        let admission = Admission { generation, tenant, call, permit, audited };
         match start::prepare(self, &admission, key, &body, &head.headers, record).await? {
             StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
             StartDecision::Send(start) => {
@@ -137,7 +136,7 @@ impl Proxy {
     fn refuse<B>(
         &self,
         error: &Error,
-        generation: &ListenerGeneration,
+        generation: &Generation,
         head: &Parts,
         body: B,
         mut record: Box<Record>,
@@ -151,7 +150,7 @@ impl Proxy {
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(TaskKind::Discard, payload::discard(body));
         }
-        let has_room = payload::make_room(&generation.snapshot, head, &mut record);
+        let has_room = payload::make_room(generation, head, &mut record);
         let response =
             respond::failed(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_room { response } else { response.map(AnswerBody::without_content) }

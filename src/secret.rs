@@ -36,14 +36,14 @@ pub const MIN_LENGTH: usize = 16;
 #[derive(Clone)]
 pub struct Secret(HeaderValue);
 
-/// The place of a secret. It says nothing of the secret itself and may be shown.
+/// A reference to a secret in a store. It contains nothing of the secret and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretRef {
-    /// A file that holds the secret and at most one line break after it.
+    /// A file that contains the secret and at most one line break after it.
     File {
         /// The file.
         path: PathBuf,
-        /// Another one, for the previous secret.
+        /// A second file, for the previous secret.
         previous: Option<PathBuf>,
     },
     /// An environment variable: for development, because it is inherited and can be read by others.
@@ -55,21 +55,21 @@ pub enum SecretRef {
 pub struct Content {
     /// The secret.
     pub current: Secret,
-    /// The previous secret, or why it cannot be used, if the store has one.
+    /// The previous secret, if the store has one, or the reason why it cannot be used.
     pub previous: Option<Result<Secret, Error>>,
 }
 
-/// A secret that could not be read. Its message holds nothing of the secret.
+/// The reason why a secret cannot be read. Its message contains nothing of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {problem}")]
+#[error("{location}: {problem}")]
 pub struct Error {
-    /// The place that was read.
-    pub place: String,
-    /// What is wrong with it.
+    /// The location that was read.
+    pub location: String,
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What is wrong with the place of a secret.
+/// A problem of a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// There is no such file.
@@ -78,37 +78,37 @@ pub enum Problem {
     /// The path names a directory.
     #[error("this is a directory; name the file inside it that holds the API key")]
     Directory,
-    /// The system refused to read it, for this reason.
+    /// The system refused to read the file, for this reason.
     #[error("cannot be read ({0}); put a regular file there that the gateway's user may read")]
     Unreadable(String),
-    /// It differs each time that it is read.
-    #[error("does not hold still; write the API key in one go, or rename a file that holds it")]
+    /// The file differs each time that it is read.
+    #[error("changes at every reading; write the API key at once, or rename a complete file to this path")]
     Unstable,
-    /// There was no answer for so long.
-    #[error("no answer within {}; see what it waits for", humantime::format_duration(*.0))]
+    /// The store did not answer within this time.
+    #[error("no answer within {}; check whether its file system responds", humantime::format_duration(*.0))]
     TimedOut(Duration),
     /// There is no such environment variable.
     #[error("is not set; set it to the API key")]
     Unset,
-    /// Its content cannot be a secret.
+    /// The content cannot be a secret.
     #[error("{0}")]
     Invalid(Invalid),
 }
 
-/// What keeps bytes from being a secret: it travels in a header, which takes visible ASCII alone.
+/// The reason why bytes cannot be a secret. A header carries a secret, so it must be visible ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// There are none.
+    /// There are no bytes.
     #[error("is empty; write the API key into it")]
     Empty,
     /// There are fewer than [`MIN_LENGTH`].
-    #[error("holds fewer than 16 bytes, which is no API key that Asteroid gives out; write the whole key into it")]
+    #[error("holds fewer than 16 bytes, which is no API key that Asteroid gives out; write the whole API key into it")]
     TooShort,
     /// There are more than [`MAX_LENGTH`].
     #[error("holds more than 8 KiB; it must hold the API key alone")]
     TooLong,
     /// There is a space, tab or line break, perhaps at an end.
-    #[error("holds a space or a line break beside the API key; it must hold the key alone, on one line")]
+    #[error("holds a space or a line break beside the API key; it must hold the API key alone, on one line")]
     Space,
     /// A byte is no visible ASCII character.
     #[error("holds a character that a header cannot carry; an API key is made of visible ASCII characters")]
@@ -116,7 +116,7 @@ pub enum Invalid {
 }
 
 impl Error {
-    /// Returns the kind of problem, as metrics show it.
+    /// Returns the code of the problem in metrics.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self.problem {
@@ -139,7 +139,7 @@ impl fmt::Display for SecretRef {
 }
 
 impl Secret {
-    /// Creates it from these bytes. The buffer is zeroed in any case.
+    /// Creates a secret from these bytes. The buffer is zeroed in any case.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Secret {
         Self::from_slice(&bytes)
     }
 
-    /// Creates a placeholder that is shown instead of a secret, or one for a test: it may be shorter than a secret.
+    /// Creates a placeholder, to be shown instead of a secret or for a test. It may be shorter than a secret.
     ///
     /// # Errors
     ///
@@ -183,21 +183,21 @@ impl Secret {
         Ok(Self(value))
     }
 
-    /// Returns the header value that carries it, marked as sensitive. It shares the secret's bytes.
+    /// Returns the header value with the secret, marked as sensitive. It shares the secret's bytes.
     ///
-    /// For the one line that injects it into a request.
+    /// Only for the one line that injects the secret into a request.
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
         self.0.clone()
     }
 
-    /// Returns its name for wherever it must not be shown.
+    /// Returns the fingerprint, which may be shown in place of the secret.
     #[must_use]
     pub fn fingerprint(&self, salt: &Salt) -> Fingerprint {
         Fingerprint::of(self.0.as_bytes(), salt)
     }
 
-    /// Returns whether two are the same.
+    /// Returns whether both secrets are the same.
     #[must_use]
     pub fn is(&self, other: &Secret) -> bool {
         self.expose() == other.expose()
@@ -215,7 +215,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The bytes that `Bytes` shares. They are zeroed when the last reference goes.
+/// The owner of the bytes that `Bytes` shares. They are zeroed when the last reference goes.
 struct Owner(SecretSlice<u8>);
 
 impl AsRef<[u8]> for Owner {

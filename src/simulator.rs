@@ -9,22 +9,23 @@
 
 pub mod connection;
 pub mod control;
+mod cut;
 pub mod exchange;
 pub mod execute;
 pub mod fault;
 pub mod listing;
 pub mod received;
+mod refusal;
 pub mod route;
 pub mod tls;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use std::{fmt, io};
 
 use hyper::Method;
 use secrecy::{ExposeSecret, SecretString};

@@ -1,5 +1,5 @@
-//! Counts and claims that outlive a [`Snapshot`](crate::proxy::generation::Snapshot). They are kept by tenant, so that a new
-//! configuration loses no count and refills no bucket. Limits are arguments: each count goes on when they change.
+//! Counts and claims that outlive a [`Generation`](crate::proxy::generation::Generation). They are kept by tenant, so that a new
+//! configuration loses no count and refills no bucket. Limits are arguments, so each count continues when they change.
 
 mod admission;
 mod budget;
@@ -44,13 +44,13 @@ pub struct State {
     /// The idempotency keys of all tenants.
     pub claims: Arc<Claims>,
     listing_checks: Mutex<BTreeMap<String, Arc<ListingCheck>>>,
-    /// The requests that were in flight when the drain ran out of time.
+    /// The exchanges that were in flight when the drain ran out of time.
     cut_off: OnceLock<String>,
     /// The memory that the process may have, in bytes.
     pub available_memory: u64,
     /// The memory that requests and their bodies may take; each configuration resizes it.
     pub body_memory: Arc<Quota>,
-    /// The starts that may be under way with an audit record to come.
+    /// The slots for audit records that are still to come.
     audited: Arc<Quota>,
 }
 
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    /// Returns the counts of a tenant, the same for every snapshot that names it.
+    /// Returns the counts of a tenant, the same for every generation that names it.
     #[must_use]
     pub fn tenant(&self, tenant: &str, limits: &Limits, now: Instant) -> TenantState {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +89,7 @@ impl State {
         Arc::clone(listing_checks.entry(credential.to_owned()).or_default())
     }
 
-    /// Forgets the listing checks of all credentials that are not wanted.
+    /// Forgets the listing checks of the credentials that are not wanted.
     pub fn retain_listing_checks(&self, is_wanted: impl Fn(&str) -> bool) {
         let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
         listing_checks.retain(|credential, _| is_wanted(credential));
@@ -109,18 +109,19 @@ impl State {
         tenants.iter().map(|(tenant, counts)| (tenant.clone(), Arc::clone(&counts.meters))).collect()
     }
 
-    /// Records what is in flight before it is cut off. Only the first call counts, as all workers cut off at the same time.
-    pub fn cut_off(&self) {
+    /// Records the exchanges in flight before they are cut off. Only the first call counts, since all workers do so at the same
+    /// time.
+    pub fn record_cut_off(&self) {
         self.cut_off.get_or_init(|| self.unsettled());
     }
 
-    /// Returns what was cut off, or what is in flight if nothing was.
+    /// Returns the exchanges that were cut off, or those in flight if none were, as [`State::unsettled`] does.
     #[must_use]
-    pub fn left(&self) -> String {
+    pub fn unfinished(&self) -> String {
         self.cut_off.get().cloned().unwrap_or_else(|| self.unsettled())
     }
 
-    /// Returns the tenants that have exchanges in flight, and how many, for the log.
+    /// Returns the tenants with exchanges in flight, and how many each has, for the log.
     #[must_use]
     pub fn unsettled(&self) -> String {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,7 +131,7 @@ impl State {
     }
 }
 
-/// Returns the output of a future that is ready at once, as those of the local state are.
+/// Returns the output of a future that is ready at once. Those of the local state are.
 #[cfg(test)]
 fn ready<F: Future>(future: F) -> F::Output {
     futures_util::FutureExt::now_or_never(future).unwrap()
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_snapshot_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
+    fn every_generation_that_names_a_tenant_has_the_same_counts_and_each_tenant_has_its_own() {
         let state = State::new(1 << 20, 10);
         let counts = |tenant| state.tenant(tenant, &Limits::default(), Instant::now());
         let (before, after) = (counts("billing"), counts("billing"));

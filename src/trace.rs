@@ -1,8 +1,8 @@
-//! Traces: the caller's context is passed on; where spans are exported, a sampled request gets one for itself and one for
-//! each span with the upstream.
+//! Traces: passes the caller's context on. If spans are exported, a sampled request gets one of kind SERVER, and one of kind CLIENT
+//! for each request to the upstream.
 //!
-//! A request's part in a trace is decided once, from its head. Spans are made when its record is closed, and handed to a
-//! queue that never waits. Without `traces` in the configuration, and without a `traceparent`, a look into the head is all.
+//! The part of a request in a trace is decided once, from its head. Its spans are made when its record is closed, and put into a
+//! queue that never waits.
 
 pub mod export;
 mod otlp;
@@ -23,7 +23,7 @@ use export::Queue;
 
 pub use ratio::Ratio;
 
-/// Who begins traces, and where their spans go.
+/// The sampler of traces, and the queue of their spans.
 #[derive(Debug)]
 pub struct Tracer {
     sample: Ratio,
@@ -31,7 +31,7 @@ pub struct Tracer {
     queue: Queue,
 }
 
-/// The other side of the gateway's own client_spans, as spans show it.
+/// The upstream, as spans show it.
 #[derive(Debug)]
 pub struct PeerAttributes {
     /// Scheme and authority of its URL.
@@ -45,7 +45,7 @@ pub struct PeerAttributes {
 /// A request's part in a trace.
 #[derive(Debug, Default, Clone)]
 pub enum Trace {
-    /// None: no valid context came, and none is begun.
+    /// None: no valid context came, and no trace begins here.
     #[default]
     Absent,
     /// The caller's context is passed on as it came.
@@ -56,7 +56,7 @@ pub enum Trace {
     Recorded(Arc<Recording>),
 }
 
-/// What becomes the spans of a request.
+/// The data for the spans of a request.
 #[derive(Debug)]
 pub struct Recording {
     own: Context,
@@ -71,7 +71,7 @@ pub struct Recording {
     client_spans: Mutex<Vec<ClientSpan>>,
 }
 
-/// One span with the upstream, in nanoseconds since 1970.
+/// A request to the upstream, with times in nanoseconds since 1970.
 #[derive(Debug)]
 struct ClientSpan {
     id: SpanId,
@@ -83,7 +83,7 @@ struct ClientSpan {
     error: Option<&'static str>,
 }
 
-/// The time of day once, and from then on a clock that nobody sets.
+/// A clock that reads the time of day once, and then counts on by one that is never set.
 #[derive(Debug)]
 struct Clock {
     wall: u64,
@@ -103,19 +103,19 @@ impl Clock {
 }
 
 impl Tracer {
-    /// A tracer of client_spans with `upstream`, whose new traces are sampled at this ratio.
+    /// Creates a tracer of requests to `upstream`. New traces are sampled at this ratio.
     #[must_use]
     pub fn new(sample: Ratio, upstream: PeerAttributes, queue: Queue) -> Tracer {
         Tracer { sample, upstream, queue }
     }
 
-    /// Spans that were dropped since the start.
+    /// Returns how many spans were dropped since the process started.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
     }
 
-    /// Hands the spans of a request that has ended to the queue.
+    /// Puts the spans of a request that has ended into the queue.
     pub fn close(&self, trace: &Trace, facts: &Facts) {
         if let Trace::Recorded(recording) = trace {
             self.queue.put(&span::all(facts, recording, &self.upstream));
@@ -124,7 +124,7 @@ impl Tracer {
 }
 
 impl Trace {
-    /// Decides about a request. The gateway's ratio applies to new traces, and to those that callers sampled.
+    /// Returns the part of a request in a trace. The ratio of the gateway applies to new traces and to those that callers sampled.
     #[must_use]
     pub fn of(tracer: Option<&Tracer>, scheme: Scheme, head: &Parts) -> Trace {
         let caller = Context::of(&head.headers);
@@ -155,7 +155,7 @@ impl Trace {
         }))
     }
 
-    /// The trace's id, for the log.
+    /// Returns the id of the trace, for the log.
     #[must_use]
     pub fn id(&self) -> Option<TraceId> {
         match self {
@@ -166,9 +166,9 @@ impl Trace {
         }
     }
 
-    /// Lets a request to the upstream carry the trace on; where the trace is recorded, an span begins.
+    /// Adds the trace to a request to the upstream. If the trace is recorded, begins a span.
     ///
-    /// A caller's `tracestate` goes where its `traceparent` was valid, and nowhere else.
+    /// The caller's `tracestate` is passed on only if its `traceparent` is.
     pub fn pass_on<B>(&self, caller: &HeaderMap, request: &mut Request<B>) {
         let (parent, with_state) = match self {
             Trace::Absent => return,
@@ -192,12 +192,12 @@ impl Trace {
         fields.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// The head of the answer came.
+    /// Notes the head of the answer in the last span.
     pub fn answered(&self, status: StatusCode, version: Version) {
         self.last(|span, _| span.answer = Some((status, version)));
     }
 
-    /// The span that was begun last is over; `error` names what stood in its way.
+    /// Ends the last span. `error` is the code of the error that it ended with.
     pub fn ended(&self, error: Option<&'static str>) {
         self.last(|span, now| (span.ended, span.error) = (Some(now), error));
     }
@@ -228,15 +228,15 @@ impl Recording {
     }
 
     fn client_spans(&self) -> MutexGuard<'_, Vec<ClientSpan>> {
-        // Uncontended: it is there because an span may outlive its request's record.
+        // Uncontended: it is there because a span may outlive its request's record.
         self.client_spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How much of a `tracestate` spans show, in bytes: as much as everybody has to pass on.
+/// The longest `tracestate` that spans show, in bytes: as much as every participant must pass on.
 const LONGEST_STATE: usize = 512;
 
-/// Several headers are one list (RFC 9110, section 5.3). What is no text, or too long for every span to carry, is left out.
+/// Joins several headers into one list (RFC 9110, section 5.3). A header that is not text is left out, and a list that is too long.
 fn joined(headers: &HeaderMap) -> String {
     let states: Vec<&str> = headers.get_all(context::STATE).iter().filter_map(|state| state.to_str().ok()).collect();
     let length: usize = states.iter().map(|state| state.len() + 1).sum();

@@ -162,8 +162,8 @@ impl Worker {
                 remaining = tasks.remaining(),
                 "drain.timeout passed; aborting the remaining requests"
             );
-            // Before the runtime, and with it the tasks that are counted, ends.
-            self.state.cut_off();
+            // Before the runtime ends, and with it the tasks that are counted.
+            self.state.record_cut_off();
         }
         accepted
     }

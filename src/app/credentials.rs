@@ -28,7 +28,7 @@ pub(super) async fn read(
     // All at once, so that a store that hangs delays no other.
     let readings = config.credentials.iter().map(async |(name, definition)| {
         let before = known.get(name);
-        let is_known = before.is_some_and(|before| before.definition().place == definition.place);
+        let is_known = before.is_some_and(|before| before.definition().secret == definition.secret);
         let credential = match before.filter(|before| before.definition() == definition) {
             Some(same) => Arc::clone(same),
             None => {
@@ -37,7 +37,7 @@ pub(super) async fn read(
             }
         };
         match credential.fetch().await {
-            Err(source) if !is_known && matches!(definition.place, SecretRef::Env(_)) => {
+            Err(source) if !is_known && matches!(definition.secret, SecretRef::Env(_)) => {
                 Err(Error::Secret { name: name.clone(), source })
             }
             content => Ok((name, credential, content)),

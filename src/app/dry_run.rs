@@ -12,7 +12,7 @@ use crate::config::resolve::{Address, Config, Listener, TenantSource};
 use crate::credential::{Credential, CredentialMap, Definition};
 use crate::proxy::Proxy;
 use crate::proxy::dry_run::DryRun;
-use crate::proxy::generation::{self, Snapshot};
+use crate::proxy::generation::{self, Generation};
 use crate::record::Sinks;
 use crate::secret::Secret;
 use crate::state::State;
@@ -44,7 +44,7 @@ pub async fn dry_run(mut config: Config, tenant: &str, request: Request<Full<Byt
     // A look-up is a request to the upstream.
     config.idempotency.recovery = false;
     let missing = || generation::Error::Missing { kind: "tenant", name: tenant.to_owned() };
-    let generation = Snapshot::build(&config, &placeholders(&config), &State::new(memory::limit(), audit::SLOTS))?
+    let generation = Generation::build(&config, &placeholders(&config), &State::new(memory::limit(), audit::SLOTS))?
         .pop()
         .ok_or_else(missing)?;
     let tasks = Tasks::new(Handle::current());

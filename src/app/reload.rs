@@ -11,7 +11,7 @@ use crate::config::resolve::Config;
 use crate::config::{self, Loaded};
 use crate::event;
 use crate::files::{self, Changes};
-use crate::proxy::generation::{ActiveGeneration, Snapshot};
+use crate::proxy::generation::{ActiveGeneration, Generation};
 use crate::secret::Environment;
 
 use super::SharedParts;
@@ -138,7 +138,7 @@ impl Reloader {
             return Err(ReloadError::NeedsRestart(config_paths));
         }
         let present = super::credentials::read(&config, &self.environment, &self.shared.credentials).await?;
-        let generations = Snapshot::build(&config, &present, &self.shared.state).map_err(super::Error::from)?;
+        let generations = Generation::build(&config, &present, &self.shared.state).map_err(super::Error::from)?;
         for warning in warnings.iter() {
             tracing::warn!(
                 event = event::CONFIG_RISK_FOUND,

@@ -159,7 +159,7 @@ async fn drain(
 ///
 /// If a request was aborted: its execution may be running although its caller was not answered.
 fn report_aborted(state: &State) -> io::Result<()> {
-    let unsettled = state.left();
+    let unsettled = state.unfinished();
     if unsettled.is_empty() {
         tracing::info!(event = event::DRAIN_COMPLETED, "drain completed");
         return Ok(());

@@ -11,19 +11,19 @@ use super::is_uuid;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No operation has this path.
-    #[error("no such operation here; this gateway serves {}, below / and below /agents/v2", served())]
+    #[error("no operation has this path; this gateway serves {}, below / and below /agents/v2", served())]
     Path,
     /// The path is an operation's except for an id.
     #[error("{} in the path must be a hyphenated 36-character uuid", .0.name())]
     Id(IdName),
     /// The path is an operation's, and the method is not.
-    #[error("this operation takes {allow}")]
+    #[error("the method is not that of this operation; send {allow}")]
     Method {
         /// What `Allow` says.
         allow: String,
     },
     /// The operation takes no query, and the request has one.
-    #[error("this operation takes no query string")]
+    #[error("this operation takes no query string; leave it out")]
     Query,
 }
 

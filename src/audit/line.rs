@@ -93,4 +93,16 @@ mod tests {
         facts.remaining.record(Limit::Requests, 0, Some(1));
         assert_eq!(written(&facts)["limits_left"], serde_json::json!({"requests": 0, "budget": 3}));
     }
+
+    #[test]
+    fn a_record_takes_at_most_8_kib_whatever_it_says() {
+        let mut facts = full();
+        let longest_name: String = "x".repeat(128);
+        [facts.tenant, facts.credential] = [Some(longest_name.as_str().into()), Some(longest_name.as_str().into())];
+        // Each of these characters takes six bytes in JSON.
+        facts.detail = Some("\u{1}".repeat(100_000));
+        let mut line = Vec::new();
+        json(&mut line, &facts).unwrap();
+        assert!((6000..8 * 1024).contains(&line.len()), "{}", line.len());
+    }
 }

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::config::resolve::Address;
-use crate::config::{self, DEVELOPMENT_KEY};
+use crate::config::{self, DEVELOPMENT_API_KEY};
 use crate::log::Format;
 use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
@@ -52,7 +52,7 @@ impl Dev {
             config.admin.address = self.admin.unwrap_or(config.admin.address);
             // A new API key for each run, worthless afterwards.
             let api_key = uuid::Uuid::new_v4().simple().to_string();
-            let environment = Environment::with_development(DEVELOPMENT_KEY, Secret::new(api_key.clone())?);
+            let environment = Environment::with_development(DEVELOPMENT_API_KEY, Secret::new(api_key.clone())?);
             let options = Options {
                 keys: vec![SecretString::from(api_key)],
                 on_request: Some(Box::new(|request| print_line(request))),

@@ -143,10 +143,10 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
     let operation = facts.operation.map_or("none", Operation::name);
     let id = facts.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
     print_line(field("operation", format_args!("{operation}{id}")));
-    if let Some(Definition { place, header, .. }) = config.credentials.get(&tenant.credential) {
+    if let Some(Definition { secret, header, .. }) = config.credentials.get(&tenant.credential) {
         print_line(field(
             "credential",
-            format_args!("{}, from the {place}, in {header}; not read here", tenant.credential),
+            format_args!("{}, from the {secret}, in {header}; not read here", tenant.credential),
         ));
     }
     print_limits(tenant);

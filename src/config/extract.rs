@@ -1,7 +1,7 @@
 //! Turns the value tree into the file's model, and reports every fault instead of the first.
 //!
-//! serde stops at an error. So the tree is read again without the refused value, until it succeeds. Each pass refuses
-//! one more path, which bounds the passes. The deserializer is written by hand because it must know the expected type
+//! serde stops at an error. So the tree is read again without the refused value, until that succeeds. Each pass refuses
+//! one more path, which bounds the number of passes. The deserializer is written by hand because it must know the expected type
 //! (text from the environment may be of any type) and must never quote a value.
 
 use std::collections::BTreeSet;
@@ -13,9 +13,8 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserialize
 use serde::forward_to_deserialize_any;
 
 use super::finding::{Faults, Path};
-use super::suggestion;
 use super::variables::Variables;
-use super::yaml;
+use super::{suggestion, yaml};
 
 /// The most values of a wrong type that are reported. Each costs another pass over the whole tree.
 const MAX_MISMATCHES: usize = 100;
@@ -46,8 +45,8 @@ pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Va
 /// The reason why one value is refused.
 #[derive(Debug, Default)]
 struct Mismatch {
-    /// Known before the path: the name of an unknown field, and the message.
-    key: Option<String>,
+    /// The name of the field, if it is unknown. It is known before the path is.
+    field: Option<String>,
     message: String,
     /// The path to leave out, and its faults.
     refused: Option<Path>,
@@ -57,7 +56,7 @@ struct Mismatch {
 impl Mismatch {
     fn at(mut self, path: &Path) -> Self {
         if self.refused.is_none() {
-            let path = self.key.take().map_or_else(|| path.clone(), |key| path.key(key));
+            let path = self.field.take().map_or_else(|| path.clone(), |field| path.join(field));
             self.faults.push(&path, std::mem::take(&mut self.message));
             self.refused = Some(path);
         }
@@ -72,10 +71,10 @@ impl serde::de::Error for Mismatch {
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
         let message = match suggestion::nearest(field, known.iter().copied()) {
-            Some(meant) => format!("unknown key; did you mean `{meant}`? Known here: {}", known.join(", ")),
-            None => format!("unknown key; known here: {}", known.join(", ")),
+            Some(meant) => format!("unknown setting; did you mean `{meant}`? Known here: {}", known.join(", ")),
+            None => format!("unknown setting; known here: {}", known.join(", ")),
         };
-        Self { key: Some(field.to_owned()), message, ..Self::default() }
+        Self { field: Some(field.to_owned()), message, ..Self::default() }
     }
 
     fn invalid_type(unexpected: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
@@ -226,15 +225,15 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
     type Error = Mismatch;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mismatch> {
-        self.value = self.left.find(|(key, _)| !self.node.refused.contains(&self.node.path.key(*key)));
-        let Some((key, _)) = self.value else { return Ok(None) };
-        let key: StringDeserializer<Mismatch> = key.clone().into_deserializer();
-        seed.deserialize(key).map(Some)
+        self.value = self.left.find(|(name, _)| !self.node.refused.contains(&self.node.path.join(*name)));
+        let Some((name, _)) = self.value else { return Ok(None) };
+        let name: StringDeserializer<Mismatch> = name.clone().into_deserializer();
+        seed.deserialize(name).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mismatch> {
-        let Some((key, value)) = self.value.take() else { return Err(Mismatch::default()) };
-        seed.deserialize(Node { value, path: self.node.path.key(key), ..*self.node })
+        let Some((name, value)) = self.value.take() else { return Err(Mismatch::default()) };
+        seed.deserialize(Node { value, path: self.node.path.join(name), ..*self.node })
     }
 }
 

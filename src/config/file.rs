@@ -2,7 +2,7 @@
 //! distinguish a missing setting from a refused one.
 //!
 //! Values are kept as text, so that all values that do not parse are reported together; serde would stop at the first. An
-//! unknown config path is refused: no feature can be configured before it exists.
+//! unknown config path is refused, so that no feature can be configured before it exists.
 //!
 //! The comments on fields are for operators: editors show them, and `docs/CONFIGURATION.md` is generated from them. They
 //! state no bounds and defaults; `tests/reference` takes those from `resolve`.
@@ -20,8 +20,8 @@ pub(crate) use value::{Flag, List, Mode, Number, Quantity};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Gateway {
-    /// The number of threads that serve callers, each with separate connections to the upstream. `auto`: one if every listener is
-    /// on loopback or a Unix socket, else one for each core that the control group allows.
+    /// The number of threads that serve callers, each with separate connections to the upstream. `auto`: one if every
+    /// listener is on loopback or a Unix socket, else one for each core that the control group allows.
     pub(crate) workers: Option<Number>,
     /// The Asteroid API that requests are forwarded to.
     pub(crate) upstream: Upstream,
@@ -31,9 +31,9 @@ pub(crate) struct Gateway {
     /// be reachable from outside, as Kubernetes needs; it shows names of tenants and credentials, but no API key.
     pub(crate) admin: Admin,
     /// The salt for the fingerprints of API keys in logs, metrics and the audit. Gateways with the same salt show the same
-    /// fingerprint for a key. Absent: each process makes a random one.
+    /// fingerprint for an API key. Absent: each process makes a random one.
     pub(crate) fingerprint_salt: Option<String>,
-    /// The places of the API keys, by name: 1 to 63 of `a-z`, `0-9`, `_` and `-`. A key itself is never in this file.
+    /// The references to the API keys, by name: 1 to 63 of `a-z`, `0-9`, `_` and `-`. An API key itself is never in this file.
     pub(crate) credentials: BTreeMap<String, Credential>,
     /// The condition for readiness.
     pub(crate) readiness: Readiness,
@@ -136,21 +136,20 @@ pub(crate) struct Admin {
     pub(crate) hosts: Option<List<String>>,
 }
 
-/// One of `credentials`: the place of an API key, never the key.
+/// One of `credentials`: the reference to an API key, never the API key itself.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    /// A file that holds only the API key, on one line: 16 to 8192 visible ASCII characters. The gateway looks at it every
-    /// second. A new key is used from the next request on, or once the upstream accepts it. If the file holds no key, the
+    /// A file that holds only the API key, on one line: 16 to 8192 visible ASCII characters. The gateway checks it every
+    /// second. A new API key is used from the next request on, or once the upstream accepts it. If the file holds none, the
     /// last one stays in use. A relative path starts in the gateway's working directory.
     pub(crate) file: Option<String>,
     /// A second file, for the previous API key, so that a gateway that starts during a rotation has both. It is used until
-    /// the upstream has accepted the key in `file` once. The file may be missing or empty. It is never used without a key in
-    /// `file`.
+    /// the upstream has accepted the API key in `file` once. The file may be missing or empty. It is never used without an API
+    /// key in `file`.
     pub(crate) previous_file: Option<String>,
-    /// How long a key stays in use after `file` no longer holds it. After that, starts get 503. Absent:
-    /// for ever.
+    /// How long an API key stays in use after `file` no longer holds it. After that, starts get 503. Absent: for ever.
     pub(crate) max_stale: Option<Quantity>,
     /// The name of an environment variable that holds the API key, of 16 characters or more. For development.
     pub(crate) env: Option<String>,
@@ -161,8 +160,8 @@ pub(crate) struct Credential {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Readiness {
-    /// The API keys that `/readyz` waits for. `any`: one key that can be sent. `all`: one for each credential. `verified`:
-    /// one that the upstream has accepted once, which the gateway checks with a read call. A key that the upstream refuses
+    /// The API keys that `/readyz` waits for. `any`: one that can be sent. `all`: one for each credential. `verified`: one
+    /// that the upstream has accepted once, which the gateway checks with a read call. An API key that the upstream refuses
     /// later does not change readiness.
     pub(crate) credentials: Option<String>,
 }

@@ -13,15 +13,15 @@ pub struct Path(Vec<Step>);
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    Key(String),
+    Name(String),
     Index(usize),
 }
 
 impl Path {
-    /// Returns the path of `key` in the section at this path.
-    pub(crate) fn key(&self, key: impl Into<String>) -> Self {
+    /// Returns the path of the setting `name` in the section at this path.
+    pub(crate) fn join(&self, name: impl Into<String>) -> Self {
         let mut steps = self.0.clone();
-        steps.push(Step::Key(key.into()));
+        steps.push(Step::Name(name.into()));
         Self(steps)
     }
 
@@ -38,19 +38,19 @@ impl Path {
     }
 
     /// Returns the names of the steps, or `None` if the path leads through a list.
-    pub(crate) fn keys(&self) -> Option<Vec<&str>> {
-        self.0.iter().map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect()
+    pub(crate) fn names(&self) -> Option<Vec<&str>> {
+        self.0.iter().map(|step| if let Step::Name(name) = step { Some(name.as_str()) } else { None }).collect()
     }
 
     /// Returns whether the name of a step at this depth is hidden.
-    pub(crate) fn hides(&self, depth: usize, key: &str) -> bool {
-        let below_credentials = matches!(self.0.first(), Some(Step::Key(first)) if first == "credentials");
+    pub(crate) fn hides(&self, depth: usize, name: &str) -> bool {
+        let below_credentials = matches!(self.0.first(), Some(Step::Name(first)) if first == "credentials");
         let is_no_name = match depth {
             0 => false,
-            1 => key.len() > 20 || !is_credential_name(key),
-            _ => key.len() > 24 || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+            1 => name.len() > 20 || !is_credential_name(name),
+            _ => name.len() > 24 || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
         };
-        pasted::may_be_api_key(key) || below_credentials && is_no_name
+        pasted::may_be_api_key(name) || below_credentials && is_no_name
     }
 }
 
@@ -59,16 +59,16 @@ impl fmt::Display for Path {
         for (depth, step) in self.0.iter().enumerate() {
             match step {
                 Step::Index(index) => write!(out, "[{index}]")?,
-                Step::Key(key) => {
+                Step::Name(name) => {
                     if depth > 0 {
                         out.write_str(".")?;
                     }
-                    if self.hides(depth, key) {
+                    if self.hides(depth, name) {
                         out.write_str("<hidden>")?;
-                    } else if is_plain(key) {
-                        out.write_str(key)?;
+                    } else if is_plain(name) {
+                        out.write_str(name)?;
                     } else {
-                        write!(out, "{key:?}")?;
+                        write!(out, "{name:?}")?;
                     }
                 }
             }
@@ -84,8 +84,8 @@ impl fmt::Debug for Path {
     }
 }
 
-fn is_plain(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// Returns whether `name` is valid for a credential: 1 to 63 of `a-z`, `0-9`, `_` and `-`.
@@ -135,8 +135,8 @@ macro_rules! list_of_findings {
 
             pub(crate) fn push(&mut self, path: &Path, message: impl Into<String>) {
                 let finding = Finding { path: path.clone(), message: message.into() };
-                let place = self.0.partition_point(|other| other.path <= finding.path);
-                self.0.insert(place, finding);
+                let index = self.0.partition_point(|other| other.path <= finding.path);
+                self.0.insert(index, finding);
             }
         }
 
@@ -166,7 +166,7 @@ impl Faults {
     }
 
     /// Returns whether there is a fault at this path or at a section that contains it.
-    pub(crate) fn cover(&self, path: &Path) -> bool {
+    pub(crate) fn covers(&self, path: &Path) -> bool {
         self.0.iter().any(|fault| path.is_within(&fault.path))
     }
 
@@ -194,14 +194,14 @@ pub(crate) struct Findings {
 
 impl Findings {
     /// Records a fault. Returns `None`, so that a check can end with this call.
-    pub(crate) fn fault<T>(&mut self, path: &Path, message: impl Into<String>) -> Option<T> {
+    pub(crate) fn refuse<T>(&mut self, path: &Path, message: impl Into<String>) -> Option<T> {
         self.faults.push(path, message);
         None
     }
 
     /// Records that a setting is missing, unless its value has already been refused.
-    pub(crate) fn missing<T>(&mut self, path: &Path, message: impl Into<String>) -> Option<T> {
-        if !self.faults.cover(path) {
+    pub(crate) fn report_missing<T>(&mut self, path: &Path, message: impl Into<String>) -> Option<T> {
+        if !self.faults.covers(path) {
             self.faults.push(path, message);
         }
         None

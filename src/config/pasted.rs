@@ -49,8 +49,8 @@ fn is_word(text: &str) -> bool {
     }
 }
 
-/// Returns whether a text is not the path of a file. An API key, or the content of a file, may have been pasted in its
-/// place; the error about an unreadable file would show it.
+/// Returns whether a text is not the path of a file. An API key, or the content of a file, may have been pasted instead, and
+/// the error about an unreadable file would show it.
 pub(crate) fn is_not_a_path(text: &str) -> bool {
     let is_rooted = ["/", "./", "../"].iter().any(|root| text.starts_with(root));
     text.is_empty() || text.contains(char::is_control) || text.contains("-----") || (!is_rooted && may_be_api_key(text))
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_and_not_made_of_words_is_hidden() {
+    fn a_text_that_is_long_and_not_made_of_words_is_hidden() {
         for key in [
             "ak-canary-5f1c9d7e3b2a4680",
             "ak_live_0c1f6b7e5d3a4928b1e07f66a5d4c3b2",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pasted_in_the_place_of_a_path_is_none() {
+    fn an_api_key_or_a_content_that_was_pasted_instead_of_a_path_is_not_a_path() {
         for path in
             ["/run/secrets/key", "./key", "../8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/key", "tls/cert.pem", "cert.pem"]
         {

@@ -2,14 +2,14 @@
 
 use super::resolve::{Address, Config};
 
-/// Returns the config paths that differ and are only read when the gateway starts. If there is none, `new` can replace `old`.
+/// Returns the config paths that differ and take effect only at a restart. If there are none, `new` can replace `old`.
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut config_paths = Vec::new();
     let mut differs = |path: &str, differs: bool| config_paths.extend(differs.then(|| path.to_owned()));
     let reloaded = |config: &Config| {
         let mut upstream = config.upstream.clone();
-        // It is a part of each credential, which a reload replaces.
+        // The header is a part of each credential, which a reload replaces.
         upstream.credential_header = old.upstream.credential_header.clone();
         upstream
     };

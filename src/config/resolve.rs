@@ -24,13 +24,14 @@ use hyper::header::HeaderName;
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::finding::{Findings, Path};
-use super::{file, units};
 use crate::asteroid::start::OnConflict;
 use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
 use crate::trace::Ratio;
 use crate::transport::endpoint::Endpoint;
+
+use super::finding::{Findings, Path};
+use super::{file, units};
 
 pub use address::Address;
 pub use audit::Audit;
@@ -53,13 +54,13 @@ pub struct Config {
     pub admin: Admin,
     /// The salt for the fingerprints of API keys; if absent, each process makes its own.
     pub fingerprint_salt: Option<String>,
-    /// The places of the API keys, by name.
+    /// The definitions of the credentials, by name.
     pub credentials: BTreeMap<String, Definition>,
     /// The API keys that readiness waits for.
     pub readiness: Readiness,
     /// The tenants, by name.
     pub tenants: BTreeMap<String, Tenant>,
-    /// The treatment of a caller's tag that has a name of the gateway's.
+    /// The reaction to a caller's tag with the name of one of the gateway's.
     pub on_conflict: OnConflict,
     /// The memory of idempotency keys.
     pub idempotency: Idempotency,
@@ -71,16 +72,16 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// The graceful shutdown.
     pub drain: Drain,
-    /// The export of spans; if absent, there are none.
+    /// The export of spans, if any.
     pub traces: Option<Traces>,
     /// The audit, if any.
     pub audit: Option<Audit>,
 }
 
-/// The Asteroid API in front of which the gateway is.
+/// The Asteroid API that requests are forwarded to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// Where it is.
+    /// Its scheme, host and port.
     pub endpoint: Endpoint,
     /// The prefix of every path: empty, or such as `/agents/v2`.
     pub base_path: String,
@@ -92,7 +93,7 @@ pub struct Upstream {
     pub organization_id: Option<Uuid>,
 }
 
-/// The requests that have spans, and the collector of these.
+/// The export of spans: their collector, and the share of requests that have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traces {
     /// The collector.
@@ -106,7 +107,7 @@ pub struct Traces {
 /// A collector of spans with OTLP over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collector {
-    /// Where it is.
+    /// Its scheme, host and port.
     pub endpoint: Endpoint,
     /// The path to post spans to: usually `/v1/traces`.
     pub path: String,
@@ -115,11 +116,11 @@ pub struct Collector {
 /// A listener for requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Where it is.
+    /// The address to bind.
     pub address: Address,
-    /// How the tenant of a request is identified.
+    /// The source of a request's tenant.
     pub tenant: TenantSource,
-    /// The networks that may call. If empty, every caller that reaches the address may, which then is local.
+    /// The networks that may call. If empty, every caller that reaches the address may; the address is local then.
     pub trusted_peers: Vec<IpNet>,
     /// Additional names for `Host`: lower case, no port, IPv6 without brackets.
     pub hosts: Vec<String>,
@@ -130,7 +131,7 @@ pub struct Listener {
 /// The listener for probes and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// Where it is.
+    /// The address to bind.
     pub address: SocketAddr,
     /// Names for `Host` in addition to IP addresses and localhost: lower case, no port.
     pub hosts: Vec<String>,
@@ -145,16 +146,16 @@ pub struct ListenerTls {
     pub key_file: PathBuf,
 }
 
-/// How the tenant of a request is identified.
+/// The source of a request's tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TenantSource {
-    /// Every caller of this listener is this tenant, which exists.
+    /// This tenant, which exists, for every caller of the listener.
     Fixed(String),
-    /// This header names one of the tenants.
+    /// The header of this name, which names one of the tenants.
     Header(HeaderName),
 }
 
-/// A tenant, which starts agents.
+/// A tenant, which may start agents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     /// The name of the credential whose API key is sent, which exists.
@@ -184,7 +185,7 @@ pub enum IdempotencyMode {
 pub struct Idempotency {
     /// The bounds of time and memory: 1 min to 30 days, 1 MiB to 16 GiB.
     pub bounds: Bounds,
-    /// Whether starts that this process does not know are looked up at the upstream.
+    /// Whether starts of unknown outcome, or unknown to this process, are looked up at the upstream.
     pub recovery: bool,
     /// The name of the tag with the digest of an idempotency key: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`.
     pub tag: String,
@@ -220,7 +221,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Reads every section. Returns `None` only if a fault is recorded in `findings`.
 pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Config> {
     let root = Path::default();
-    let upstream = upstream::resolve(file.upstream, &root.key("upstream"), findings);
+    let upstream = upstream::resolve(file.upstream, &root.join("upstream"), findings);
     let credential_header = upstream.as_ref().map(|upstream| &upstream.credential_header);
     let listeners = listener::resolve(file.listeners, &file.tenants, credential_header, findings);
     let admin = listener::admin(file.admin, listeners.as_deref().unwrap_or_default(), findings);
@@ -274,7 +275,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
 }
 
 fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeouts> {
-    let mut section = Section { findings, path: Path::default().key("timeouts") };
+    let mut section = Section { findings, path: Path::default().join("timeouts") };
     let connect = section.duration("connect", written.connect.as_ref(), 5, MIN_TIMEOUT..=HOUR);
     let response = section.duration("response", written.response.as_ref(), 60, MIN_TIMEOUT..=HOUR);
     let body = section.duration("body", written.body.as_ref(), 30, MIN_TIMEOUT..=HOUR);
@@ -284,19 +285,19 @@ fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeout
 }
 
 fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
-    let mut section = Section { findings, path: Path::default().key("drain") };
+    let mut section = Section { findings, path: Path::default().join("drain") };
     let delay = section.duration("delay", written.delay.as_ref(), 0, Duration::ZERO..=HOUR);
     let timeout = section.duration("timeout", written.timeout.as_ref(), 65, Duration::ZERO..=HOUR);
     Some(Drain { delay: delay?, timeout: timeout? })
 }
 
-/// Warns if a request that is in flight when the drain begins may take longer than the drain: the time limit of an
-/// answer and some seconds.
+/// Warns if a request that is in flight at the begin of the drain may take longer than the drain: the time limit of an
+/// answer, and some seconds.
 fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findings) {
     let needed = timeouts.response + Duration::from_secs(5);
     if drain.timeout < needed {
         let needed = humantime::format_duration(needed);
-        let path = Path::default().key("drain").key("timeout");
+        let path = Path::default().join("drain").join("timeout");
         let message = format!(
             "is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write {needed}"
         );
@@ -313,26 +314,35 @@ struct Section<'a> {
 impl Section<'_> {
     fn duration(
         &mut self,
-        key: &str,
+        name: &str,
         written: Option<&file::Quantity>,
         default: u64,
         bounds: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let Some(file::Quantity(text)) = written else { return Some(Duration::from_secs(default)) };
         units::duration(text, *bounds.start(), *bounds.end())
-            .or_else(|message| self.findings.fault(&self.path.key(key), message).ok_or(()))
+            .or_else(|message| self.findings.refuse(&self.path.join(name), message).ok_or(()))
             .ok()
     }
 
-    fn size(&mut self, key: &str, written: Option<file::Quantity>, default: u64, min: u64, max: u64) -> Option<usize> {
+    fn size(&mut self, name: &str, written: Option<file::Quantity>, default: u64, min: u64, max: u64) -> Option<usize> {
         let bytes = match written {
             None => Ok(default),
             Some(file::Quantity(text)) => units::size(&text, min, max),
         };
         match bytes.and_then(|bytes| usize::try_from(bytes).map_err(|_| "is too large for this machine".to_owned())) {
             Ok(bytes) => Some(bytes),
-            Err(message) => self.findings.fault(&self.path.key(key), message),
+            Err(message) => self.findings.refuse(&self.path.join(name), message),
         }
+    }
+}
+
+/// Reads a flag, which is false if it is absent.
+fn flag(written: Option<&file::Flag>, path: &Path, findings: &mut Findings) -> Option<bool> {
+    match written.map(|file::Flag(text)| text.as_str()) {
+        None | Some("false") => Some(false),
+        Some("true") => Some(true),
+        Some(_) => findings.refuse(path, "must be true or false"),
     }
 }
 

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_hand_is_understood_and_another_word_is_not() {
+    fn a_typing_error_is_understood_and_another_word_is_not() {
         let known = ["url", "tenants", "body_limit", "idempotency"];
         for (written, meant) in [
             ("ulr", Some("url")),

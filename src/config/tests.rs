@@ -1,4 +1,4 @@
-//! What an operator meets: whole files in, all their faults out.
+//! Whole files in, all their faults out.
 
 mod environment;
 mod limits;
@@ -12,13 +12,14 @@ use std::ffi::OsString;
 use std::num::NonZero;
 use std::time::Duration;
 
-use super::resolve::{Address, Audit, BodyMemory, Idempotency, IdempotencyMode, MAX_WORKERS, TenantSource, Workers};
-use super::*;
 use crate::asteroid::start::OnConflict;
 use crate::audit::WhenFull;
 use crate::secret::SecretRef;
 use crate::trace::Ratio;
 use crate::transport::endpoint::Scheme;
+
+use super::resolve::{Address, Audit, BodyMemory, Idempotency, IdempotencyMode, MAX_WORKERS, TenantSource, Workers};
+use super::*;
 
 const SMALLEST: &str = include_str!("../../config/gateway.yaml");
 const FULL: &str = include_str!("../../config/gateway.full.yaml");
@@ -64,7 +65,7 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!(config.admin.address, "127.0.0.1:9090".parse().unwrap());
     assert!(config.admin.hosts.is_empty());
     assert_eq!(
-        config.credentials["main"].place,
+        config.credentials["main"].secret,
         SecretRef::File { path: "/var/run/secrets/asteroid/api-key".into(), previous: None }
     );
     assert_eq!(config.tenants["billing"].tags, [("tenant".to_owned(), "billing".to_owned())]);
@@ -100,11 +101,11 @@ fn the_full_file_shows_the_defaults() {
 }
 
 #[test]
-fn the_full_file_names_every_key_there_is_and_no_other() {
+fn the_full_file_names_every_setting_there_is_and_no_other() {
     let mut model = BTreeSet::new();
-    model::keys::<file::Gateway>(&mut model);
+    model::add_known::<file::Gateway>(&mut model);
     let mut written = BTreeSet::new();
-    model::written(
+    model::add_written(
         &yaml::parse(FULL, &Path::default(), &mut Faults::default()).unwrap(),
         String::new(),
         &model,
@@ -125,7 +126,7 @@ fn the_development_file_runs_in_front_of_any_loopback_url() {
     let tenant = &config.tenants["billing"];
     let tags: Vec<_> = tenant.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(tags, [("tenant", "billing"), ("cost_center", "4711"), ("team", "billing")]);
-    assert_eq!(config.credentials[&tenant.credential].place, SecretRef::Env(DEVELOPMENT_KEY.to_owned()));
+    assert_eq!(config.credentials[&tenant.credential].secret, SecretRef::Env(DEVELOPMENT_API_KEY.to_owned()));
     assert_eq!(warnings.iter().count(), 2, "{warnings}");
 }
 
@@ -166,13 +167,13 @@ upstream:
         &[
             "admin.address: must be an IP address and a port, such as 127.0.0.1:9090, that probes and Prometheus can reach",
             "audit.file: must be a path with a directory, such as /var/log/asteroid-gateway/audit.jsonl or ./audit.jsonl",
-            "audit.fsync: unknown key; known here: file, stdout, when_full",
+            "audit.fsync: unknown setting; known here: file, stdout, when_full",
             "audit.stdout: must be true or false",
             "audit.when_full: must be wait or refuse",
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown key; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
+            "drain_delay: unknown setting; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
              tagging, idempotency, body_limit, body_memory, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
@@ -183,10 +184,10 @@ upstream:
             "listeners[1]: must be a section of `key: value`, not text",
             "listeners[2].address: must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
             "listeners[2].tenant: missing; write `fixed: TENANT`, or `header: NAME` with `trusted_peers`",
-            "listeners[2].tennant: unknown key; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls",
+            "listeners[2].tennant: unknown setting; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls",
             "tagging.idempotency_key: must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -",
             "tagging.on_conflict: must be reject or overwrite; did you mean `overwrite`?",
-            "tenants.billing.credental: unknown key; did you mean `credential`? Known here: credential, metadata, limits, \
+            "tenants.billing.credental: unknown setting; did you mean `credential`? Known here: credential, metadata, limits, \
              idempotency",
             "tenants.billing.credential: missing; write the name of a credential",
             "tenants.billing.idempotency: must be off, optional or required, not a number",
@@ -203,7 +204,7 @@ upstream:
 }
 
 #[test]
-fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
+fn each_tenant_has_its_own_idempotency_mode() {
     let mode = |written: &str| {
         let line = format!("    credential: main\n    idempotency: {written}");
         with(&smallest_with("    credential: main", &line), &[]).unwrap().config.tenants["billing"].idempotency
@@ -222,7 +223,7 @@ fn whether_starts_carry_idempotency_keys_is_said_for_each_tenant() {
 }
 
 #[test]
-fn records_of_starts_go_where_the_file_says_and_an_audit_without_a_place_is_none() {
+fn records_of_starts_go_to_the_outputs_of_the_file_and_an_audit_without_an_output_is_refused() {
     let audit = |written: &str| with(&format!("{SMALLEST}audit: {written}\n"), &[]).map(|loaded| loaded.config.audit);
     assert_eq!(with(SMALLEST, &[]).unwrap().config.audit, None);
     let (file, stdout, when_full) = (Some("/a/b".into()), false, WhenFull::Wait);
@@ -241,7 +242,7 @@ fn records_of_starts_go_where_the_file_says_and_an_audit_without_a_place_is_none
 }
 
 #[test]
-fn the_key_of_the_digest_is_no_other_tags_key() {
+fn the_name_of_the_digests_tag_is_that_of_no_other_tag() {
     let own = "    credential: main\n    metadata: { idempotency_digest: x }";
     assert_faults(
         &smallest_with("    credential: main", own),
@@ -256,7 +257,7 @@ fn the_key_of_the_digest_is_no_other_tags_key() {
 }
 
 #[test]
-fn unknown_keys_are_refused_at_every_level_also_those_of_later_features() {
+fn unknown_settings_are_refused_at_every_level_also_those_of_later_features() {
     for (path, text) in [
         ("shared_state", format!("{SMALLEST}shared_state: {{}}\n")),
         ("upload_limit", format!("{SMALLEST}upload_limit: 1MiB\n")),
@@ -280,6 +281,6 @@ fn unknown_keys_are_refused_at_every_level_also_those_of_later_features() {
     ] {
         let found = faults(&text);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with(&format!("{path}: unknown key; known here: ")), "{found:?}");
+        assert!(found[0].starts_with(&format!("{path}: unknown setting; known here: ")), "{found:?}");
     }
 }

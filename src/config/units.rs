@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::pasted;
 use crate::state::Per;
+
+use super::pasted;
 
 /// The largest number of a rate.
 const MAX_RATE: u32 = 1_000_000;
@@ -36,14 +37,14 @@ pub(super) fn size(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let ByteSize(value) =
         text.parse().map_err(|_| "is not a size; write a number and its unit, such as 512KiB or 1MiB".to_owned())?;
     if value < min || value > max {
-        return Err(format!("must be from {} to {}", written(min), written(max)));
+        return Err(format!("must be from {} to {}", format_size(min), format_size(max)));
     }
     Ok(value)
 }
 
-/// Formats a bound as an operator would write it. The crate's own `Display` computes logarithms, for which a library is
-/// loaded that takes more memory than the rest of an idle gateway.
-fn written(bytes: u64) -> String {
+/// Formats a bound as an operator would write it. The crate's own `Display` computes logarithms. They load a library that takes
+/// more memory than the rest of an idle gateway.
+fn format_size(bytes: u64) -> String {
     match (bytes % (1 << 20), bytes % (1 << 10)) {
         (0, _) => format!("{}MiB", bytes >> 20),
         (_, 0) => format!("{}KiB", bytes >> 10),
@@ -63,10 +64,11 @@ pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Per), String> {
         _ => return Err(shape()),
     };
     let amount = amount.trim().parse::<NonZeroU32>().ok().filter(|amount| amount.get() <= MAX_RATE);
-    Ok((amount.ok_or_else(|| format!("must be from 1 to {MAX_RATE} per span of time"))?, per))
+    Ok((amount.ok_or_else(|| format!("must be from 1 to {MAX_RATE} per unit of time"))?, per))
 }
 
-/// Returns whether a text is a number without a unit, which a message may show. A long number may be a key that was pasted.
+/// Returns whether a text is a number without a unit, which a message may show. A long number may be an API key that was
+/// pasted.
 fn is_bare(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !pasted::may_be_api_key(text)
 }
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_may_be_a_key_is_not_shown() {
+    fn a_number_that_may_be_an_api_key_is_not_shown() {
         let key = "4711081547110815";
         assert!(duration(key, MILLI, HOUR).is_err_and(|message| !message.contains(key)));
         assert!(size(key, 1, 1 << 26).is_err_and(|message| !message.contains(key)));

@@ -24,13 +24,13 @@ pub(super) struct Variables {
 impl Variables {
     /// Selects the variables with the prefix and records those without a valid path.
     pub(super) fn select(environment: impl IntoIterator<Item = (OsString, OsString)>, faults: &mut Faults) -> Self {
-        let mut placed = BTreeMap::<Path, (String, String)>::new();
+        let mut selected = BTreeMap::<Path, (String, String)>::new();
         for (name, value) in environment {
             let name = name.to_string_lossy();
-            let Some(keys) = keys(&name) else { continue };
-            let path = keys.iter().fold(Path::default(), |path, key| path.key(key));
+            let Some(names) = setting(&name) else { continue };
+            let path = names.iter().fold(Path::default(), |path, name| path.join(name));
             let name = shown(&name, &path);
-            if keys.iter().any(String::is_empty) {
+            if names.iter().any(String::is_empty) {
                 faults.push(&path, format!("{name} names no setting: write one between every two `__`"));
                 continue;
             }
@@ -38,15 +38,15 @@ impl Variables {
                 faults.push(&path, format!("{name} is not UTF-8"));
                 continue;
             };
-            if let Some((other, _)) = placed.iter().find_map(|(set, by)| overlaps(set, &path).then_some(by)) {
+            if let Some((other, _)) = selected.iter().find_map(|(set, by)| overlaps(set, &path).then_some(by)) {
                 faults.push(&path, format!("is set by both {other} and {name}; keep one"));
                 continue;
             }
-            placed.insert(path, (name, value));
+            selected.insert(path, (name, value));
         }
         let mut variables = Self::default();
-        for (path, (name, value)) in placed {
-            insert(&mut variables.tree, path.keys().unwrap_or_default().as_slice(), Value::from(value));
+        for (path, (name, value)) in selected {
+            insert(&mut variables.tree, path.names().unwrap_or_default().as_slice(), Value::from(value));
             variables.names.insert(path, name);
         }
         variables
@@ -62,8 +62,8 @@ impl Variables {
     pub(super) fn behind(&self, path: &Path, file: &Dict) -> Option<String> {
         let holding = self.names.iter().find(|(set, _)| path.is_within(set)).map(|(_, name)| name.clone());
         holding.or_else(|| {
-            let keys = path.keys().filter(|keys| !keys.is_empty() && !is_section(file, keys))?;
-            let path = keys.iter().fold(Path::default(), |path, key| path.key(*key));
+            let names = path.names().filter(|names| !names.is_empty() && !is_section(file, names))?;
+            let path = names.iter().fold(Path::default(), |path, name| path.join(*name));
             let inside: Vec<_> =
                 self.names.iter().filter(|(set, _)| set.is_within(&path)).map(|(_, name)| name.as_str()).collect();
             (!inside.is_empty()).then(|| inside.join(", "))
@@ -71,35 +71,35 @@ impl Variables {
     }
 }
 
-/// Returns the steps of the path in a variable's name, or `None` if it has not the prefix.
-fn keys(name: &str) -> Option<Vec<String>> {
+/// Returns the steps of the path in a variable's name, or `None` if it does not have the prefix.
+fn setting(name: &str) -> Option<Vec<String>> {
     let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then(|| rest.to_ascii_lowercase().split("__").map(str::to_owned).collect())
 }
 
 /// Returns the variable's name, with parts hidden that may be an API key.
 fn shown(name: &str, path: &Path) -> String {
-    let (prefix, keys) = name.split_at_checked(PREFIX.len()).unwrap_or_default();
-    let shown = |(depth, key): (usize, &str)| {
-        if path.hides(depth, &key.to_ascii_lowercase()) { "<hidden>".to_owned() } else { key.to_owned() }
+    let (prefix, names) = name.split_at_checked(PREFIX.len()).unwrap_or_default();
+    let shown = |(depth, name): (usize, &str)| {
+        if path.hides(depth, &name.to_ascii_lowercase()) { "<hidden>".to_owned() } else { name.to_owned() }
     };
-    let keys: Vec<String> = keys.split("__").enumerate().map(shown).collect();
-    format!("{prefix}{}", keys.join("__"))
+    let names: Vec<String> = names.split("__").enumerate().map(shown).collect();
+    format!("{prefix}{}", names.join("__"))
 }
 
 fn overlaps(one: &Path, other: &Path) -> bool {
     one.is_within(other) || other.is_within(one)
 }
 
-fn insert(section: &mut Dict, keys: &[&str], value: Value) {
-    match keys {
+fn insert(section: &mut Dict, names: &[&str], value: Value) {
+    match names {
         [] => {}
-        [key] => {
-            section.insert((*key).to_owned(), value);
+        [name] => {
+            section.insert((*name).to_owned(), value);
         }
-        [key, rest @ ..] => {
+        [name, rest @ ..] => {
             // Overlapping paths were refused, so an existing value is a section that this function created.
-            if let Value::Dict(_, inner) = section.entry((*key).to_owned()).or_insert_with(|| Value::from(Dict::new()))
+            if let Value::Dict(_, inner) = section.entry((*name).to_owned()).or_insert_with(|| Value::from(Dict::new()))
             {
                 insert(inner, rest, value);
             }
@@ -107,10 +107,10 @@ fn insert(section: &mut Dict, keys: &[&str], value: Value) {
     }
 }
 
-fn is_section(section: &Dict, keys: &[&str]) -> bool {
-    match keys {
+fn is_section(section: &Dict, names: &[&str]) -> bool {
+    match names {
         [] => true,
-        [key, rest @ ..] => match section.get(*key) {
+        [name, rest @ ..] => match section.get(*name) {
             Some(Value::Dict(_, inner)) => is_section(inner, rest),
             _ => false,
         },

@@ -1,5 +1,5 @@
-//! Parses YAML text into figment's value tree. Duplicate keys do not end the parse, but are collected with their paths
-//! and reported with all other faults.
+//! Parses YAML text into figment's value tree. Duplicate keys do not end the parse. They are collected with their paths and
+//! reported with all other faults.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -50,8 +50,8 @@ fn describe(error: &serde_saphyr::Error) -> String {
         _ => "this cannot be read here",
     };
     match error.location() {
-        Some(place) if place.line() > 0 => {
-            format!("YAML, line {}, column {}: {what}", place.line(), place.column())
+        Some(location) if location.line() > 0 => {
+            format!("YAML, line {}, column {}: {what}", location.line(), location.column())
         }
         _ => format!("YAML: {what}"),
     }
@@ -130,10 +130,10 @@ impl<'de> Visitor<'de> for Tree<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut section = Dict::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            let path = self.path.key(&key);
+        while let Some(name) = entries.next_key::<String>()? {
+            let path = self.path.join(&name);
             let value = entries.next_value_seed(Tree { path: path.clone(), faults: self.faults })?;
-            if section.insert(key, value).is_some() {
+            if section.insert(name, value).is_some() {
                 self.faults.borrow_mut().push(&path, "is written twice; keep one");
             }
         }

@@ -12,7 +12,7 @@ use super::Credential;
 /// Credentials by their names.
 pub type CredentialMap = BTreeMap<String, Arc<Credential>>;
 
-/// All credentials. One that the next configuration defines, too, outlives the present one.
+/// All credentials. One that the next configuration defines as well keeps its state.
 #[derive(Debug, Default)]
 pub struct Credentials {
     /// The salt of this process's fingerprints.
@@ -21,13 +21,13 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Creates it without any credential.
+    /// Creates the set without any credential.
     #[must_use]
     pub fn new(salt: Salt) -> Credentials {
         Credentials { salt: Arc::new(salt), by_name: watch::Sender::default() }
     }
 
-    /// Replaces all credentials. Those that are not given again are forgotten.
+    /// Replaces all credentials. Those that `credentials` does not contain are forgotten.
     pub fn replace(&self, credentials: CredentialMap) {
         self.by_name.send_replace(credentials);
     }

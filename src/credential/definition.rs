@@ -1,4 +1,4 @@
-//! What the configuration says of a credential.
+//! The definition of a credential in the configuration.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::secret::SecretRef;
 /// The definition of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
-    /// The place of its secret.
-    pub place: SecretRef,
-    /// How long a version stays in use that its store does not hold any more; without it, for ever.
+    /// The secret, by reference.
+    pub secret: SecretRef,
+    /// How long a version stays in use after its store no longer holds it; if absent, for ever.
     pub max_stale: Option<Duration>,
-    /// The header that carries it.
+    /// The header that carries the secret.
     pub header: HeaderName,
-    /// Whether the upstream is asked about a version as long as it has never accepted one.
+    /// Whether the upstream is probed until it has accepted a version once.
     pub verify: bool,
 }

@@ -1,4 +1,5 @@
-//! The life of a credential: its states, and what leads from one to another. Nothing here waits, reads a clock or locks.
+//! The state machine of a credential: from a state and an event to a state and effects. Nothing here waits, reads a clock or
+//! locks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +11,10 @@ use super::definition::Definition;
 use super::transition::Transition;
 use super::versions::{Probe, SecretVersion, Suspicion, Versions};
 
-/// How often the upstream is asked about a version in question while its answers tell.
+/// The wait after a probe that answered its question.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is asked while they do not tell, or refuse the version.
+/// The waits after probes that left a version in question.
 const PROBE_PACE: Pace = Pace { every: Duration::from_secs(5), longest: Duration::from_secs(60) };
 
 /// The state of a credential.
@@ -28,8 +29,9 @@ const PROBE_PACE: Pace = Pace { every: Duration::from_secs(5), longest: Duration
 ///   a version is sent:      yes                    yes                                no
 /// ```
 ///
-/// In each but `Missing` there are [`Versions`], which the answers of the upstream lead from state to state: whether it
-/// accepts the current version, and whether it is suspected of refusing every one:
+/// Every state but `Missing` has [`Versions`], which have two states of their own. One is whether the upstream accepts the
+/// current version: see [`Verification`](super::versions::Verification). The other is whether it is suspected of refusing
+/// every version:
 ///
 /// ```text
 ///          a request is refused              a probe is refused
@@ -39,56 +41,56 @@ const PROBE_PACE: Pace = Pace { every: Duration::from_secs(5), longest: Duration
 /// ```
 #[derive(Debug, Clone)]
 pub(super) enum Lifecycle {
-    /// No version was ever read: for this reason, if the store was asked.
+    /// No version was ever read. `error` is the reason, if the store was read.
     Missing { error: Option<Error> },
     /// The store holds the current version.
     Fresh(Inventory),
-    /// The store holds none at present. Those that were read stay in use.
+    /// The store holds no version at present. Those that were read stay in use.
     Stale(Inventory, Error),
-    /// The store has held none for longer than `max_stale`. None is sent any more.
+    /// The store has held no version for longer than `max_stale`. None is sent any more.
     Expired(Inventory, Error),
 }
 
-/// The versions that are held, and what the store said of them.
+/// The versions in memory, and what is known of them in the store.
 #[derive(Debug, Clone)]
 pub(super) struct Inventory {
     pub(super) versions: Versions,
     /// When the store last held the current version.
     pub(super) seen: Instant,
-    /// Why the store's previous version cannot be used, if it has one.
+    /// The reason why the store's previous version cannot be used, if it has one.
     pub(super) previous_error: Option<Error>,
 }
 
-/// Something that happens to a credential.
+/// An event in the life of a credential.
 #[derive(Debug)]
 pub(super) enum Event {
     /// The store holds this version, and perhaps a previous one, which may be unusable.
     Read { current: Arc<SecretVersion>, previous: Option<Result<Arc<SecretVersion>, Error>> },
     /// The store holds no version.
     NotRead(Error),
-    /// The store would have told of a change, and has not.
+    /// The store reports its changes, and has reported none.
     Unchanged,
     /// The upstream refused a request with every version.
     Refused,
     /// The upstream accepted a start with this version, perhaps after it refused the start with another.
     Accepted { version: Arc<SecretVersion>, refused: Option<Arc<SecretVersion>> },
-    /// The upstream was asked.
+    /// A probe has ended.
     Probed(Probe),
 }
 
-/// Something to be done because of an event.
+/// An effect of an event outside the state.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Operators are told.
+    /// Logs the transition.
     Log(Transition),
-    /// Requests that wait for a replacement look again.
+    /// Wakes the requests that wait for a replacement.
     WakeRequests,
-    /// Whether and when the upstream is to be asked is decided anew.
+    /// Computes the time of the next probe again.
     RescheduleProbe,
 }
 
 impl Lifecycle {
-    /// Returns the state that an event leads to, and what is to be done.
+    /// Returns the state after an event, and the effects of the event.
     pub(super) fn apply(self, event: Event, now: Instant, definition: &Definition) -> (Lifecycle, Vec<Effect>) {
         match event {
             Event::Read { current, previous } => self.read(current, previous, now),
@@ -171,7 +173,7 @@ impl Lifecycle {
         (state, log.into_iter().chain([Effect::WakeRequests, Effect::RescheduleProbe]).collect())
     }
 
-    /// Changes the versions. Before one was read, there is nothing that the upstream could have answered.
+    /// Changes the versions and returns the transition to log. Before a version was read, nothing changes.
     fn with_versions(mut self, note: impl FnOnce(&mut Versions)) -> (Lifecycle, Option<Transition>) {
         let Some(versions) = self.versions_mut() else { return (self, None) };
         let before = versions.clone();
@@ -224,7 +226,7 @@ impl Lifecycle {
         }
     }
 
-    /// Returns why the store holds no version at present.
+    /// Returns the reason why the store holds no version at present.
     pub(super) fn error(&self) -> Option<&Error> {
         match self {
             Lifecycle::Missing { error } => error.as_ref(),
@@ -233,7 +235,7 @@ impl Lifecycle {
         }
     }
 
-    /// Returns how long it takes until this expires, if its store stays as it is.
+    /// Returns the time until the credential expires, if its store stays as it is.
     pub(super) fn until_expiry(&self, now: Instant, definition: &Definition) -> Duration {
         match self {
             Lifecycle::Stale(inventory, _) => inventory.until_expiry(now, definition.max_stale),
@@ -241,8 +243,8 @@ impl Lifecycle {
         }
     }
 
-    /// Returns when the upstream is to be asked, if at all, after it was last asked then and did not accept a version so
-    /// many times in a row.
+    /// Returns the time of the next probe, if one is needed. `last` is the time of the last one, and `failures` is how many
+    /// in a row have left a version in question.
     pub(super) fn next_probe(
         &self,
         now: Instant,

@@ -1,11 +1,11 @@
-//! The lines of the log about the life of a credential.
+//! The log lines about the life of a credential.
 
 use crate::event;
 
 use super::status::StatusReport;
 use super::transition::Transition;
 
-/// Logs a change that has led to this status.
+/// Logs a transition, with the status after it.
 pub(super) fn log_transition(credential: &str, transition: Transition, report: &StatusReport) {
     let state = report.status.code();
     let fingerprint = report.current.map(|current| tracing::field::display(current.fingerprint));
@@ -109,7 +109,7 @@ pub(super) fn log_transition(credential: &str, transition: Transition, report: &
             fingerprint,
             before,
             reason,
-            "an API key is in question, and the upstream does not tell whether it is valid"
+            "an API key is in question, and the upstream's answer does not show whether it is valid"
         ),
         Transition::AcceptedAgain => tracing::info!(
             event = event::CREDENTIAL_ACCEPTED,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::counter::Counter;
 
-/// An episode is over after so long without such an answer.
+/// The time without such an answer that ends an episode.
 const QUIET_TIME: Duration = Duration::from_secs(60);
 
 /// The counts for one credential.
@@ -13,13 +13,13 @@ const QUIET_TIME: Duration = Duration::from_secs(60);
 pub struct Redactions {
     /// The answers in which the API key was redacted.
     pub redacted: Counter,
-    /// The answers that were content-coded, and so could not be searched.
+    /// The answers that could not be searched, because they were content-coded.
     pub content_coded: Counter,
     last: Mutex<Option<Instant>>,
 }
 
 impl Redactions {
-    /// Counts an answer in which the API key was redacted. Returns whether it begins an episode, of which operators are told.
+    /// Counts an answer in which the API key was redacted. Returns whether it begins an episode, which is logged.
     #[must_use]
     pub fn add(&self, now: Instant) -> bool {
         self.redacted.add();

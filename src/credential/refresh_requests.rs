@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// How long a request suppresses further ones.
+/// How long a granted request suppresses further ones.
 const COOLDOWN: Duration = Duration::from_secs(5);
 
-/// The requests that wait, and the numbers of the readings that the refresher has begun and finished.
+/// The requests for readings, and the numbers of the readings that the refresher has begun and finished.
 #[derive(Debug, Default)]
 pub(super) struct RefreshRequests {
     notify: Notify,
@@ -20,8 +20,8 @@ pub(super) struct RefreshRequests {
 }
 
 impl RefreshRequests {
-    /// Requests a reading that begins after now, and returns its number. However many request one, there is one in five
-    /// seconds; without a number, none is to come.
+    /// Requests a reading that begins after now, and returns its number. At most one is granted in [`COOLDOWN`]. Returns
+    /// `None` if that one is finished already.
     pub(super) fn request(&self, now: Instant) -> Option<u64> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match *last {
@@ -42,17 +42,17 @@ impl RefreshRequests {
         self.finished.load(Ordering::Acquire) >= number
     }
 
-    /// Resolves if a reading was requested since it last did.
+    /// Waits for the next request. One that came since the last call counts.
     pub(super) async fn next(&self) {
         self.notify.notified().await;
     }
 
-    /// Notes that a reading begins.
+    /// Records that a reading begins.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Notes that the reading that began last is finished.
+    /// Records that the reading that began last is finished.
     pub(super) fn finish(&self) {
         self.finished.store(self.begun.load(Ordering::Acquire), Ordering::Release);
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn however_many_request_one_there_is_one_reading_in_five_seconds() {
+    fn at_most_one_reading_is_granted_in_five_seconds() {
         let (requests, start) = (RefreshRequests::default(), Instant::now());
         let request = |millis| requests.request(start + Duration::from_millis(millis));
         requests.begin();

@@ -1,4 +1,4 @@
-//! Keeps every credential up to date: reads its store, and asks the upstream about versions in question.
+//! Keeps every credential up to date: reads its store, and probes the upstream about versions in question.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -13,7 +13,7 @@ use super::lifecycle::Event;
 use super::versions::{Probe, ProbeResult, SecretVersion};
 use super::{Credential, Credentials};
 
-/// Keeps credentials up to date, also those of later configurations.
+/// The task that keeps credentials up to date, also those of later configurations.
 #[derive(Debug)]
 pub struct Refresher(pub Arc<Credentials>);
 
@@ -30,7 +30,7 @@ impl Refresher {
             };
             // Each is polled only when it is woken, however many there are.
             let mut jobs: FuturesUnordered<_> = present.values().flat_map(|credential| jobs(&**credential)).collect();
-            // After a reload all begin anew, and so each store is read at once.
+            // A reload restarts all of them, so each store is read at once.
             tokio::select! {
                 Some(never) = jobs.next() => match never {},
                 _ = credentials.changed() => {}
@@ -50,13 +50,13 @@ impl Credential {
             self.update(content, Instant::now());
             self.refresh_requests.finish();
             self.changed.send_replace(());
-            // A store that tells of changes is not polled.
+            // A store that reports its changes is not polled.
             let wait = if failures == 0 && self.changes.is_some() { Duration::MAX } else { pace.after(failures) };
             let until_expiry = self.lifecycle.load().until_expiry(Instant::now(), &self.definition);
             tokio::select! {
                 () = sleep(wait.min(until_expiry)) => {}
                 () = self.refresh_requests.next() => {}
-                () = self.change() => {}
+                () = self.next_change() => {}
             }
             if wait == Duration::MAX {
                 self.apply(Event::Unchanged, Instant::now());
@@ -64,7 +64,7 @@ impl Credential {
         }
     }
 
-    async fn change(&self) {
+    async fn next_change(&self) {
         match &self.changes {
             Some(changes) => changes.next().await,
             None => pending().await,
@@ -93,7 +93,7 @@ impl Credential {
         }
     }
 
-    /// Asks about the current version; about the previous one, too, if both may be refused.
+    /// Probes the current version, and also the previous one if the upstream may refuse both.
     pub(super) async fn probe(&self, probe: &impl AsyncFn(&Credential, &SecretVersion) -> ProbeResult, began: Instant) {
         let lifecycle = self.lifecycle.load_full();
         let Some(versions) = lifecycle.versions() else { return };

@@ -9,18 +9,18 @@ use super::Credential;
 use super::lifecycle::Event;
 use super::versions::{SecretVersion, Versions};
 
-/// How long requests wait for another version, from the first refusal on: operators replace a secret here and at the upstream
-/// in two separate steps.
+/// How long requests wait for another version after the first refusal. Operators replace a secret here and at the upstream in
+/// two separate steps.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// How long a request waits at most for the store to be read: a mounted file system may hang.
+/// How long a request waits at most for the store to be read. A mounted file system may hang.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Credential {
-    /// Returns another version than one that the upstream refused.
+    /// Returns a version other than `refused`, which the upstream refused.
     ///
-    /// If none is held, the store is read at once. For five seconds after the first refusal the request waits for another
-    /// version, unless the upstream accepts the refused one in a read call meanwhile.
+    /// If there is none in memory, the store is read at once. For five seconds after the first refusal the request waits for
+    /// one. It stops waiting if a probe with the refused version is accepted meanwhile.
     pub async fn replacement_for(&self, refused: &Arc<SecretVersion>) -> Option<Arc<SecretVersion>> {
         let refused_at = Instant::now();
         let mut changed = self.changed.subscribe();

@@ -12,18 +12,18 @@ use super::versions::{Suspicion, Versions};
 pub enum CredentialStatus {
     /// The store holds the current version.
     Fresh,
-    /// The store holds none at present. The last one stays in use.
+    /// The store holds no version at present. The last one stays in use.
     Stale,
-    /// The upstream refuses every version that is held, also in a read call of the gateway's own.
+    /// The upstream refuses every version, also in a probe.
     Rejected,
-    /// The store has held none for longer than `max_stale`. None is sent any more.
+    /// The store has held no version for longer than `max_stale`. None is sent any more.
     Expired,
     /// No version was ever read.
     Missing,
 }
 
 impl CredentialStatus {
-    /// All of them.
+    /// All statuses.
     pub const ALL: [CredentialStatus; 5] = [
         CredentialStatus::Fresh,
         CredentialStatus::Stale,
@@ -32,7 +32,7 @@ impl CredentialStatus {
         CredentialStatus::Missing,
     ];
 
-    /// Returns its name in metrics, reports and the log.
+    /// Returns the code in metrics, reports and the log.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -45,19 +45,19 @@ impl CredentialStatus {
     }
 }
 
-/// What is wrong with a credential.
+/// A problem with a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialProblem<'a> {
-    /// The store does not hold what it should.
+    /// The store holds no current version, or no usable previous one.
     Store(&'a Error),
     /// The upstream refuses the current version.
     Refused,
-    /// A version is in question, and the upstream does not tell whether it is valid.
+    /// A version is in question, and a probe did not show whether it is valid.
     Unclear,
 }
 
 impl CredentialProblem<'_> {
-    /// Returns its name in metrics.
+    /// Returns the code in metrics.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -79,18 +79,18 @@ pub struct StatusReport {
     pub previous: Option<Fingerprint>,
     /// Whether the previous version is sent first because the upstream refuses the current one.
     pub is_current_rejected: bool,
-    /// Why a read call of the gateway's own did not tell whether a version in question is valid.
+    /// The reason why a probe did not show whether a version in question is valid.
     pub inconclusive: Option<String>,
-    /// Why the store holds no current version, or no usable previous one.
+    /// The reason why the store holds no current version, or no usable previous one.
     pub error: Option<Error>,
 }
 
-/// A version, by what may be shown of it.
+/// The part of a version that may be shown.
 #[derive(Debug, Clone, Copy)]
 pub struct VersionReport {
-    /// Its name.
+    /// The fingerprint of its secret.
     pub fingerprint: Fingerprint,
-    /// How long it has been held.
+    /// The time since it was first read.
     pub age: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of versions that are read, accepted and refused.
+//! Versions that are read, accepted and refused, through the credential's own functions.
 
 mod tables;
 
@@ -23,9 +23,9 @@ fn secret(version: &Arc<SecretVersion>) -> String {
 }
 
 fn definition(max_stale: Option<u64>) -> Definition {
-    let place = SecretRef::File { path: "/nowhere".into(), previous: None };
+    let secret = SecretRef::File { path: "/nowhere".into(), previous: None };
     let header = HeaderName::from_static("x-key");
-    Definition { place, max_stale: max_stale.map(Duration::from_secs), header, verify: false }
+    Definition { secret, max_stale: max_stale.map(Duration::from_secs), header, verify: false }
 }
 
 fn credential(max_stale: Option<u64>, before: Option<&Credential>) -> Credential {
@@ -37,7 +37,7 @@ fn content(secret: &str) -> Result<Content, Error> {
 }
 
 fn missing() -> Result<Content, Error> {
-    Err(Error { place: "/nowhere".into(), problem: Problem::NoFile })
+    Err(Error { location: "/nowhere".into(), problem: Problem::NoFile })
 }
 
 fn sent(credential: &Credential) -> String {

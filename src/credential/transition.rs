@@ -1,17 +1,17 @@
-//! The changes of a credential that operators hear of.
+//! The changes of a credential that are logged.
 
 /// A change in the life of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transition {
-    /// Another version was read, or the first.
+    /// The first version was read, or another one.
     Replaced,
-    /// The store holds no version any more, or for another reason than before.
+    /// The store no longer holds a version, or holds none for another reason than before.
     Unreadable,
     /// The store holds the same version again.
     ReadableAgain,
-    /// The store has held none for longer than `max_stale`.
+    /// The store has held no version for longer than `max_stale`.
     Expired,
-    /// The previous version that the store has cannot be used.
+    /// The store's previous version cannot be used.
     PreviousUnusable,
     /// The upstream accepts the current version, and the previous one is forgotten.
     CurrentAccepted,
@@ -19,10 +19,10 @@ pub(super) enum Transition {
     CurrentRejected,
     /// The upstream refuses every version.
     Rejected,
-    /// After that, it refuses the version that was read since, too.
+    /// The upstream refused every version, and also refuses the one that was read since.
     CurrentRejectedToo,
-    /// A probe did not tell whether a version is valid.
+    /// A probe did not show whether a version is valid.
     Inconclusive,
-    /// The upstream accepts a version again after it refused every one.
+    /// The upstream refused every version, and accepts one again.
     AcceptedAgain,
 }

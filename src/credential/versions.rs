@@ -1,4 +1,4 @@
-//! The versions of a secret that a credential holds, which of them is sent first, and what the upstream makes of them.
+//! The versions of a secret: whether the upstream accepts them, and which of them is sent first.
 
 use std::mem::{discriminant, replace};
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use super::transition::Transition;
 pub struct SecretVersion {
     /// The secret itself.
     pub secret: Secret,
-    /// Its name wherever it must not be shown.
+    /// The fingerprint of the secret, which may be shown.
     pub fingerprint: Fingerprint,
     /// When it was first read.
     pub since: Instant,
 }
 
-/// The version that the store holds at present, and perhaps one from before.
+/// The version that was last read from the store, and perhaps a previous one.
 #[derive(Debug, Clone)]
 pub(super) struct Versions {
     current: Arc<SecretVersion>,
     verification: Verification,
     suspicion: Suspicion,
-    /// Why the last probe did not tell whether a version is valid.
+    /// The reason why the last probe did not show whether a version is valid.
     inconclusive: Option<String>,
     /// When the last probe that was accepted began.
     confirmed_at: Option<Instant>,
@@ -36,7 +36,7 @@ pub(super) struct Versions {
     has_been_accepted: bool,
 }
 
-/// What the upstream makes of the current version.
+/// Whether the upstream accepts the current version.
 ///
 /// ```text
 ///              a start or a probe is accepted
@@ -50,45 +50,45 @@ pub(super) struct Versions {
 ///                              └ probe: inconclusive ─────▶ Inconclusive ─────┘
 /// ```
 ///
-/// From each of the lower three, another version leads to `Pending` with the same previous one, and the previous version,
-/// read again, to `Unverified`.
+/// From `Pending`, `Rejected` and `Inconclusive`, a third version leads to `Pending` with the same previous one. The previous
+/// version, if it is read again, leads to `Unverified`.
 #[derive(Debug, Clone)]
 pub(super) enum Verification {
-    /// The upstream was not asked: there is no other version to send.
+    /// The upstream was not asked, since there is no other version to send.
     Unverified,
-    /// It has accepted it.
+    /// The upstream has accepted the version.
     Accepted,
-    /// It is being asked. The previous version is sent first.
+    /// A probe is under way. The previous version is sent first.
     Pending { previous: Arc<SecretVersion> },
-    /// It refuses it. The previous version is sent first.
+    /// The upstream refuses the version. The previous version is sent first.
     Rejected { previous: Arc<SecretVersion> },
-    /// It was asked and did not tell. The current version is sent first.
+    /// A probe was inconclusive. The current version is sent first.
     Inconclusive { previous: Arc<SecretVersion> },
 }
 
-/// Whether the upstream refuses every version that is held.
+/// Whether the upstream refuses every version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suspicion {
-    /// There is no sign of it, or it has accepted one since.
+    /// There is no sign that it does, or it has accepted a version since.
     None,
-    /// A request was refused with each of them. That may have a reason of its own.
+    /// A request was refused with each version, perhaps for a reason of its own.
     Open { since: Instant },
-    /// A probe was refused with each of them, too.
+    /// A probe was refused with each version as well.
     Confirmed { since: Instant },
 }
 
-/// The result of one read call with one version.
+/// The result of a read call of the gateway's own with one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// The upstream answered it.
+    /// The upstream accepted the version.
     Accepted,
     /// The upstream refused the version.
     Rejected,
-    /// The upstream was not reached, or its answer proves neither: the reason.
+    /// The upstream was not reached, or its answer shows neither, for this reason.
     Inconclusive(String),
 }
 
-/// A probe of the versions that were held when it began.
+/// A probe, with the versions that there were when it began.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) began: Instant,
@@ -117,7 +117,7 @@ impl SecretVersion {
 }
 
 impl Versions {
-    /// Creates it with the first version that was read, and the previous one that the store may have.
+    /// Creates the versions from the first reading of the store, which may have a previous version as well.
     pub(super) fn new(current: Arc<SecretVersion>, stored: Option<Arc<SecretVersion>>) -> Versions {
         let mut versions = Versions {
             current: Arc::clone(&current),
@@ -154,7 +154,7 @@ impl Versions {
         }
     }
 
-    /// Returns the version to send after this one was refused: the current one if it was not that.
+    /// Returns the version to send after `refused`, preferably the current one.
     pub(super) fn other_than(&self, refused: &Arc<SecretVersion>) -> Option<&Arc<SecretVersion>> {
         self.all().find(|version| !Arc::ptr_eq(version, refused))
     }
@@ -193,7 +193,8 @@ impl Versions {
         matches!(self.verification, Verification::Rejected { .. })
     }
 
-    /// Returns whether the upstream may refuse every version. If `verify`, one that was never accepted is suspect, too.
+    /// Returns whether the upstream may refuse every version. If `verify`, a credential
+    /// of which none was ever accepted is suspect as well.
     pub(super) fn is_suspect(&self, verify: bool) -> bool {
         self.suspicion != Suspicion::None || (verify && !self.has_been_accepted)
     }
@@ -203,10 +204,10 @@ impl Versions {
         self.previous().is_some() || self.is_suspect(verify)
     }
 
-    /// Takes over what the store holds. Returns whether any version has changed.
+    /// Applies a reading of the store. Returns whether any version has changed.
     ///
-    /// A new version replaces the last one that was accepted, as far as that is known. If none is known, the store's own
-    /// previous version counts as that.
+    /// If the current version changes, the last one that was accepted becomes the previous one. If none is known to be
+    /// accepted, the store's own previous version does.
     pub(super) fn refresh(&mut self, current: Arc<SecretVersion>, stored: Option<Arc<SecretVersion>>) -> bool {
         let current = self.known(current);
         let stored = stored.map(|stored| self.known(stored)).filter(|stored| !stored.is(&current));
@@ -232,12 +233,12 @@ impl Versions {
         true
     }
 
-    /// Returns the version with the same secret that is held already, or the given one.
+    /// Returns the known version with the same secret, or else the given one.
     fn known(&self, version: Arc<SecretVersion>) -> Arc<SecretVersion> {
         self.all().find(|known| known.is(&version)).cloned().unwrap_or(version)
     }
 
-    /// Notes that a request was refused with every version.
+    /// Records that a request was refused with every version.
     pub(super) fn note_refused(&mut self, now: Instant) {
         if self.suspicion == Suspicion::None {
             self.suspicion = Suspicion::Open { since: now };
@@ -252,7 +253,7 @@ impl Versions {
         tells || self.suspicion != Suspicion::None
     }
 
-    /// Notes that a start was accepted with a version, perhaps after it was refused with another.
+    /// Records that a start was accepted with a version, perhaps after it was refused with another.
     pub(super) fn note_accepted(&mut self, accepted: &Arc<SecretVersion>, refused: Option<&Arc<SecretVersion>>) {
         if self.is_current(accepted) {
             self.verification = Verification::Accepted;
@@ -263,8 +264,8 @@ impl Versions {
         self.clear_suspicion();
     }
 
-    /// Notes the results of a probe. Those about versions that have been replaced since say nothing. Nor does one that is
-    /// inconclusive after a start has answered the question: no further probe would clear it.
+    /// Records the results of a probe, unless the current version was replaced since. An inconclusive result is not recorded
+    /// if a start has answered the question meanwhile, because no further probe would clear it.
     pub(super) fn note_probe(&mut self, probe: Probe, verify: bool) {
         if !self.is_current(&probe.version) {
             return;
@@ -308,7 +309,7 @@ impl Versions {
         Arc::ptr_eq(version, &self.current)
     }
 
-    /// Without another version, the current one is sent all the same.
+    /// Marks the current version as rejected. Without a previous version it is sent all the same.
     fn reject_current(&mut self) {
         if let Some(previous) = self.previous() {
             self.verification = Verification::Rejected { previous: Arc::clone(previous) };
@@ -325,14 +326,14 @@ impl Versions {
         self.has_been_accepted = true;
     }
 
-    /// The versions that a probe was refused with are no longer all that are held.
+    /// Reopens a confirmed suspicion: it is no longer certain of every version.
     fn weaken_suspicion(&mut self) {
         if let Suspicion::Confirmed { since } = self.suspicion {
             self.suspicion = Suspicion::Open { since };
         }
     }
 
-    /// Returns what the log says if the upstream's answer has led from `before` to this.
+    /// Returns the transition to log after an answer of the upstream has led from `before` to this state.
     pub(super) fn transition_from(&self, before: &Versions) -> Option<Transition> {
         let is_changed =
             before.previous().is_some() && discriminant(&before.verification) != discriminant(&self.verification);

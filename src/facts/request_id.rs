@@ -1,4 +1,4 @@
-//! `X-Request-Id`: what ties a caller's log, the gateway's and the upstream's together.
+//! `X-Request-Id`: the id of a request in the logs of its caller, the gateway and the upstream.
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -11,7 +11,7 @@ pub const NAME: HeaderName = HeaderName::from_static("x-request-id");
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The caller's own id where it is safe to log and to send, else a new uuid.
+    /// Returns the caller's own id if it is safe to log and to send, and else a new uuid.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> RequestId {
         let safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -29,13 +29,13 @@ impl RequestId {
         RequestId(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("none")))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// The header's value.
+    /// Returns the value of the header.
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
         self.0.clone()

@@ -1,6 +1,6 @@
-//! W3C Trace Context: `traceparent` read and written. `tracestate` is others' business and only passed on.
+//! W3C Trace Context: reads and writes `traceparent`. `tracestate` is passed on unread.
 //!
-//! Read is what <https://www.w3.org/TR/trace-context/> says of version 00, and of later versions as if they were that.
+//! A later version of <https://www.w3.org/TR/trace-context/> is read as if it were version 00.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context that a caller sent: nothing where there is none, where it is invalid and where it came more than once.
+    /// Returns the context that a caller sent; none if it is absent, invalid or came more than once.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Context> {
         let mut values = headers.get_all(PARENT).iter();
@@ -66,7 +66,7 @@ impl Context {
         valid.then_some(context)
     }
 
-    /// The first span of a new trace, sampled if `chosen` says so of the trace's random part: 56 bits.
+    /// Returns the first span of a new trace. It is sampled if `chosen` returns true for the 56 random bits of the trace's id.
     #[must_use]
     pub fn begin(chosen: impl FnOnce(u64) -> bool) -> Context {
         // The last seven bytes of a uuid are random throughout, as level 2 of the specification asks.
@@ -82,19 +82,19 @@ impl Context {
         chosen(random_part(Uuid::new_v4()))
     }
 
-    /// Another span of the same trace.
+    /// Returns a new span of the same trace.
     #[must_use]
     pub fn sibling(&self) -> Context {
         Context { span_id: SpanId::new(), ..*self }
     }
 
-    /// Whether the trace is to be recorded.
+    /// Returns whether the trace is to be recorded.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }
 
-    /// The value of `traceparent`.
+    /// Returns the value of `traceparent`.
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
         let mut value = Vec::with_capacity(LENGTH);
@@ -109,7 +109,7 @@ impl Context {
 }
 
 impl TraceId {
-    /// The id in lower-case hexadecimal, without the machinery of fmt: the hot path.
+    /// Returns the id in lower-case hexadecimal. Without `fmt`, as this is on the hot path.
     #[must_use]
     pub fn text(&self) -> [u8; 32] {
         let mut text = [0; 32];
@@ -119,7 +119,7 @@ impl TraceId {
         text
     }
 
-    /// The id as OTLP carries it.
+    /// Returns the id as OTLP carries it.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -128,12 +128,12 @@ impl TraceId {
 
 impl SpanId {
     fn new() -> SpanId {
-        // What is fixed in either half of a uuid is random in the other.
+        // The bits that are fixed in one half of a uuid are random in the other.
         let (high, low) = Uuid::new_v4().as_u64_pair();
         SpanId((high ^ low).max(1).to_be_bytes())
     }
 
-    /// The id as OTLP carries it.
+    /// Returns the id as OTLP carries it.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -158,7 +158,7 @@ impl fmt::Debug for SpanId {
     }
 }
 
-/// The last seven bytes.
+/// Returns the last seven bytes.
 fn random_part(id: Uuid) -> u64 {
     id.as_u64_pair().1 << 8 >> 8
 }
@@ -167,7 +167,7 @@ fn digits(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 15].map(|nibble| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 })
 }
 
-/// Exactly `N` bytes in lower-case hexadecimal; upper case is invalid here.
+/// Reads exactly `N` bytes in lower-case hexadecimal. Upper case is invalid here.
 fn bytes<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     if text.len() != 2 * N {
         return None;

@@ -1,7 +1,23 @@
 //! The outline of a body: the positions of the values that are read, and their tree.
 
 use super::cursor::Text;
-use super::value::{Kind, Value};
+
+/// The kind of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number of any size, as written.
+    Number,
+    /// A string.
+    String,
+    /// An object.
+    Object,
+    /// An array.
+    Array,
+}
 
 /// The parent index of the outermost value.
 pub(super) const ROOT: usize = u32::MAX as usize;
@@ -74,20 +90,6 @@ impl<'a> Outline<'a> {
     /// Creates an outline; the first of `nodes` is the outermost value.
     pub(super) fn new(text: &'a str, nodes: Vec<Node>) -> Self {
         Self { text, nodes }
-    }
-
-    /// Returns the outermost value.
-    #[must_use]
-    pub fn root(&self) -> Value<'_> {
-        Value::new(self, 0)
-    }
-
-    /// Returns every member whose name, unescaped, an earlier member of the same object has, in objects that are read.
-    ///
-    /// The time grows linearly with the number of members.
-    pub fn duplicates(&self) -> impl Iterator<Item = Value<'_>> {
-        let objects = self.nodes.iter().enumerate().filter(|(_, node)| node.kind == Kind::Object);
-        objects.flat_map(|(node, _)| Value::new(self, node).repeated())
     }
 
     pub(super) fn slice(&self, start: u32, end: u32) -> &'a str {

@@ -4,9 +4,8 @@
 
 use super::cursor::{Cursor, Text};
 use super::malformed::{Malformed, Reason};
-use super::outline::{Name, Node, Outline};
+use super::outline::{Kind, Name, Node, Outline};
 use super::skip::{enter, skip};
-use super::value::Kind;
 use super::{escape, outline};
 
 /// The parts of a value that are recorded; the rest is only checked.

@@ -4,7 +4,7 @@
 use super::cursor::Cursor;
 use super::malformed::{Malformed, Reason};
 use super::nesting::Nesting;
-use super::value::Kind;
+use super::outline::Kind;
 
 /// Skips the value that begins at `cursor` and may have `room` levels of arrays and objects, including itself.
 pub(super) fn skip(mut cursor: Cursor<'_>, mut room: usize) -> Result<(Kind, Cursor<'_>), Malformed> {

@@ -5,24 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::escape;
-use super::outline::{Node, Outline, ROOT};
-
-/// The kind of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Bool,
-    /// A number of any size, as written.
-    Number,
-    /// A string.
-    String,
-    /// An object.
-    Object,
-    /// An array.
-    Array,
-}
+use super::outline::{Kind, Node, Outline, ROOT};
 
 /// Up to this number, members are compared with each other; more are hashed.
 const FEW: usize = 8;
@@ -34,8 +17,24 @@ pub struct Value<'o> {
     node: usize,
 }
 
+impl Outline<'_> {
+    /// Returns the outermost value.
+    #[must_use]
+    pub fn root(&self) -> Value<'_> {
+        Value::new(self, 0)
+    }
+
+    /// Returns every member whose name, unescaped, an earlier member of the same object has, in objects that are read.
+    ///
+    /// The time grows linearly with the number of members.
+    pub fn duplicates(&self) -> impl Iterator<Item = Value<'_>> {
+        let objects = self.nodes.iter().enumerate().filter(|(_, node)| node.kind == Kind::Object);
+        objects.flat_map(|(node, _)| Value::new(self, node).repeated())
+    }
+}
+
 impl<'o> Value<'o> {
-    pub(super) fn new(outline: &'o Outline<'o>, node: usize) -> Self {
+    fn new(outline: &'o Outline<'o>, node: usize) -> Self {
         Self { outline, node }
     }
 
@@ -166,7 +165,7 @@ impl<'o> Value<'o> {
     }
 
     /// Returns the members of this object whose name an earlier member has.
-    pub(super) fn repeated(self) -> Vec<Value<'o>> {
+    fn repeated(self) -> Vec<Value<'o>> {
         let count = self.members().count();
         if count > FEW {
             // The standard hasher is seeded at random, so that no caller can choose names that collide.

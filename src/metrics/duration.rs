@@ -24,7 +24,7 @@ const BOUNDS: [u64; 14] = [
     10_000 * MILLISECOND,
 ];
 
-/// How long things took.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
     counts: [AtomicU64; BOUNDS.len() + 1],
@@ -62,7 +62,7 @@ impl Histogram {
     }
 }
 
-/// A table whose places come to be when they are first used: of what could happen, little ever does.
+/// A table whose entries are made when they are first used, as few of them ever are.
 #[derive(Debug)]
 pub(crate) struct Lazy<T, const N: usize>([OnceLock<Box<T>>; N]);
 
@@ -73,12 +73,12 @@ impl<T, const N: usize> Default for Lazy<T, N> {
 }
 
 impl<T: Default, const N: usize> Lazy<T, N> {
-    /// A place; beyond the table, its last one.
+    /// Returns an entry; beyond the table, its last one.
     pub(crate) fn at(&self, index: usize) -> Option<&T> {
         self.0.get(index).or(self.0.last()).map(|place| &**place.get_or_init(Box::default))
     }
 
-    /// The places that were used.
+    /// Returns the entries that were used, with their indices.
     pub(crate) fn used(&self) -> impl Iterator<Item = (usize, &T)> {
         self.0.iter().enumerate().filter_map(|(index, place)| place.get().map(|used| (index, &**used)))
     }

@@ -1,18 +1,18 @@
-//! What goes up and down.
+//! Counts that go up and down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A count of what is there now; clones count the same.
+/// A count that goes up and down. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Gauge(Arc<AtomicU64>);
 
-/// One of what is counted, for as long as it is held.
+/// A unit of a gauge. When it is dropped, the gauge counts one less.
 #[derive(Debug)]
 pub struct Open(Gauge);
 
 impl Gauge {
-    /// Counts one until it is dropped.
+    /// Counts one more until the unit is dropped.
     #[must_use]
     pub fn open(&self) -> Open {
         self.more();
@@ -27,7 +27,7 @@ impl Gauge {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How many there are.
+    /// Returns the count.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

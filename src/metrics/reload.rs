@@ -1,42 +1,42 @@
-//! How tries to take over a changed configuration ended.
+//! The counts of reloads of the configuration.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::counter::Counter;
 
-/// Counts them.
+/// The counts of reloads by result.
 #[derive(Debug, Default)]
 pub struct Reloads {
     applied: Counter,
     refused: Counter,
     restart_needed: Counter,
     failing: AtomicBool,
-    /// When the configuration that serves was loaded, in milliseconds since 1970.
+    /// When the configuration in use was loaded, in milliseconds since 1970.
     at: AtomicU64,
 }
 
 impl Reloads {
-    /// The first configuration was loaded.
+    /// Records that a configuration was loaded.
     pub fn loaded(&self, now: SystemTime) {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.at.store(u64::try_from(since.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.failing.store(false, Ordering::Relaxed);
     }
 
-    /// A changed one was taken over.
+    /// Records that a changed configuration is in use.
     pub fn applied(&self, now: SystemTime) {
         self.applied.add();
         self.loaded(now);
     }
 
-    /// It was faulty, and the old one goes on.
+    /// Records that a changed configuration was refused.
     pub fn refused(&self) {
         self.refused.add();
         self.failing.store(true, Ordering::Relaxed);
     }
 
-    /// It changes what needs a restart, and the old one goes on.
+    /// Records that a changed configuration needs a restart.
     pub fn restart_needed(&self) {
         self.restart_needed.add();
         self.failing.store(true, Ordering::Relaxed);

@@ -70,17 +70,17 @@ async fn claim_key(
     outcome: &mut Option<LookupOutcome>,
     remaining: &mut Remaining,
 ) -> Result<ClaimResult, RequestError> {
-    let Lookup { snapshot, tenant, .. } = *lookup;
-    let recovery = snapshot.idempotency.recovery;
-    let key = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: snapshot.idempotency.bounds };
+    let Lookup { generation, tenant, .. } = *lookup;
+    let recovery = generation.idempotency.recovery;
+    let key = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: generation.idempotency.bounds };
     let result = tenant.state.start_with_key(key, &tenant.limits, now, remaining).await;
     match result.map_err(|error| limit::start_error(tenant, error))? {
         StartResult::Answered(reply) => Ok(ClaimResult::Replay(reply)),
-        StartResult::Unknown(_) if !recovery => Err(idempotency::unknown(snapshot, keyed))?,
+        StartResult::Unknown(_) if !recovery => Err(idempotency::unknown(generation, keyed))?,
         // Boxed, as few starts need it and all would carry its future around.
         StartResult::Unknown(claim) => match Box::pin(recover(claim, keyed, lookup, outcome)).await? {
             Ok(reply) => Ok(ClaimResult::Recovered(reply)),
-            Err(_not_listed) => Err(idempotency::unknown(snapshot, keyed))?,
+            Err(_not_listed) => Err(idempotency::unknown(generation, keyed))?,
         },
         StartResult::New(claim, reservation) if recovery => {
             match Box::pin(recover(claim, keyed, lookup, outcome)).await {
@@ -121,7 +121,7 @@ async fn recover(
         LookupResult::None => Ok(Err(claim)),
         LookupResult::Several => {
             claim.unknown(now).await;
-            Err(idempotency::several(lookup.snapshot, keyed))
+            Err(idempotency::several(lookup.generation, keyed))
         }
     }
 }

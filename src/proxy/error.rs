@@ -1,7 +1,10 @@
-//! The errors with which the gateway itself answers a request: their texts, their [`table`] and their [`answer`].
+//! The errors with which the gateway itself answers a request: their texts, their `table` and their `answer`.
 
 mod answer;
 mod format;
+pub mod idempotency;
+pub mod limit;
+pub mod recovery;
 mod table;
 
 use std::time::Duration;
@@ -11,8 +14,6 @@ use crate::asteroid::start::Refusal;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::Misplaced;
-use crate::proxy::{idempotency, limit, recovery};
-
 use crate::transport::error::ConnectError;
 use crate::{audit, identity};
 
@@ -23,65 +24,74 @@ pub use format::ErrorFormat;
 pub enum Error {
     /// The request target is neither in origin form nor an HTTP URL.
     #[error(
-        "the request target must be a path, for example /agents/{{agentId}}/execute, or such a path behind http://HOST"
+        "the request target is not a path; send a path, for example /agents/{{agentId}}/execute, or http://HOST before such a path"
     )]
     Target,
-    /// What hyper lets through and this gateway does not; the text says what.
+    /// The request has a fault that hyper lets through. The text names it.
     #[error("{0}")]
     Malformed(&'static str),
     /// `Host` is absent, repeated or not a host.
     #[error(
-        "the request must carry exactly one valid Host: a name or an address, and after a colon a port up to 65535; over HTTP/2, :authority must say the same, if both are sent"
+        "the request must carry exactly one valid Host: a name or an address, and after a colon a port up to 65535; over HTTP/2, it \
+         must agree with :authority if both are sent"
     )]
     Host,
     /// `Host` is not one of this listener's names.
     #[error(
-        "this listener does not answer for the Host {:?}; if callers reach it by that name, add it to the listener's `hosts`", cut(.0)
+        "this listener does not answer for the Host {:?}; use a name of the listener, or have the operator of this gateway add this \
+         one to its `hosts`", cut(.0)
     )]
     Misdirected(String),
-    /// A web page asked.
+    /// A browser sent the request for a web page. Names the header that says so.
     #[error(
-        "requests of browsers are refused: this gateway needs no credential, so no web page may use it ({0} was sent)"
+        "requests of browsers are refused, as this gateway needs no credential and so no web page may use it; {0} was sent; call the \
+         gateway from a program"
     )]
     Browser(&'static str),
-    /// No operation is asked for.
+    /// The request is for no operation.
     #[error(transparent)]
     Operation(#[from] operation::Error),
-    /// No tenant could be identified.
+    /// The request names no tenant.
     #[error(transparent)]
     Tenant(#[from] identity::Error),
-    /// One of the tenant's limits.
+    /// A limit of the tenant is reached.
     #[error(transparent)]
     Limit(#[from] limit::Error),
-    /// Nothing is started without a record.
+    /// The audit has no slot for the record of the start.
     #[error(transparent)]
     Audit(#[from] audit::Error),
-    /// The body's media type; what came.
-    #[error("the body must be JSON in UTF-8, with Content-Type: application/json once; {0} came")]
+    /// The body has another media type. Names what came.
+    #[error("the body must be JSON in UTF-8; {0} came; send Content-Type: application/json once")]
     MediaType(String),
-    /// The body is coded; what came.
+    /// The body has a content coding. Names what came.
     #[error(
-        "the body must not be compressed, and its Content-Encoding is {0}; send it as it is, without Content-Encoding"
+        "the body must not be compressed, and its Content-Encoding is {0}; send it uncompressed, without Content-Encoding"
     )]
     ContentCoding(String),
     /// The body is longer than `body_limit`.
-    #[error("the body is longer than {limit} bytes, the body_limit of this gateway")]
+    #[error(
+        "the body is longer than {limit} bytes, the `body_limit` of this gateway; send a shorter one, or have the operator of this \
+         gateway raise the limit"
+    )]
     BodyTooLarge {
         /// The bound, in bytes.
         limit: usize,
     },
     /// The body did not arrive in time.
-    #[error("the body did not arrive within {}", humantime::format_duration(*.0))]
+    #[error(
+        "the body did not arrive within {}; send it faster, or have the operator of this gateway raise `timeouts.body`",
+        humantime::format_duration(*.0)
+    )]
     BodyTimeout(Duration),
     /// The request would take more memory than there is for bodies, or than its tenant's share of it.
     #[error(
-        "this gateway holds as many requests and bodies as `body_memory` allows, or as this tenant's share of it does; nothing \
-         was started, retry in a second"
+        "there is no memory for another body: the requests of this gateway use up `body_memory`, or those of this tenant their share \
+         of it; nothing was started, so retry in a second"
     )]
     BodyMemory,
     /// The body's framing is broken; the cause is for the log.
     #[error(
-        "the body could not be read: its transfer coding or length is broken, or it has trailers; send it without trailers"
+        "the body could not be read: its transfer coding or length is broken, or it has trailers; send it whole, without trailers"
     )]
     BodyBroken(String),
     /// The caller ended its connection or its stream in the middle of the body; the cause is for the log.
@@ -90,28 +100,38 @@ pub enum Error {
     /// The body is not what the operation takes.
     #[error(transparent)]
     Body(#[from] Refusal),
-    /// The start does not go out under its idempotency key.
+    /// The start is not sent under its idempotency key.
     #[error(transparent)]
     Idempotency(#[from] idempotency::Error),
     /// The changes to the body do not fit it: a fault of the gateway.
-    #[error("the gateway could not write the tags into the body; this is a fault of the gateway")]
+    #[error(
+        "the gateway could not write its tags into the body, so nothing was started; this is a fault of the gateway, so tell its \
+         operator"
+    )]
     Tagging(#[from] Misplaced),
-    /// The upstream could not be reached; it has seen nothing.
-    #[error("the upstream could not be reached: {0}")]
+    /// The upstream could not be reached. It has received nothing.
+    #[error("the upstream could not be reached: {0}; nothing was started, so retry later")]
     Unreachable(ConnectError),
-    /// There is no key to send.
+    /// There is no API key to send.
     #[error(transparent)]
     NoKey(#[from] CredentialError),
-    /// The upstream did not accept the gateway's key.
+    /// The upstream refused the API key.
     #[error(
         "the upstream refused the API key of this gateway. Retry later; if it persists, contact the operator of this gateway"
     )]
     KeyRefused,
     /// The upstream did not answer in time.
-    #[error("the upstream did not answer within {}; an execution may have been started", humantime::format_duration(*.0))]
+    #[error(
+        "the upstream did not answer within {}; an execution may have been started, so retry with the same Idempotency-Key, or look \
+         for an execution first",
+        humantime::format_duration(*.0)
+    )]
     UpstreamTimeout(Duration),
     /// The connection broke after the request was written; the cause is for the log.
-    #[error("the connection to the upstream broke before its answer was complete; an execution may have been started")]
+    #[error(
+        "the connection to the upstream broke before its answer was complete; an execution may have been started, so retry with the \
+         same Idempotency-Key, or look for an execution first"
+    )]
     UpstreamBroke(String),
 }
 
@@ -171,15 +191,15 @@ impl Error {
             Error::Limit(error) => Some(error.retry_after),
             // Others end within their time-outs, most of them at once.
             Error::BodyMemory => Some(1),
-            // A disk is not made room on in a moment.
+            // Space on a disk is not freed in a moment.
             Error::Audit(audit::Error::Full) => Some(5),
             // Most starts end at once.
             Error::Audit(audit::Error::Share) => Some(1),
-            // A file that comes is seen within a second or two.
+            // A new file is noticed within a second or two.
             Error::NoKey(_) => Some(2),
-            // When the other one ends is not known: a second is worth trying.
+            // When the other one ends is not known; a second is worth a retry.
             Error::Idempotency(InFlight) => Some(1),
-            // What fills the memory goes when its time is over.
+            // Memory is freed when answers have been kept for as long as configured.
             Error::Idempotency(Full) => Some(60),
             _ => None,
         }

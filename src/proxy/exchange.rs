@@ -6,17 +6,17 @@ use std::time::Instant;
 use hyper::{HeaderMap, Request, Response, Uri};
 
 use crate::asteroid::answer::Proof;
-use crate::asteroid::operation::Call;
 use crate::facts::{AuditDecision, Outcome};
 use crate::proxy::error::{Error, ErrorFormat};
-use crate::record::{AuditReservation, Record};
-use crate::state::{IdempotencyOutcome, Limit, Permit, ReservedStart};
+use crate::record::Record;
+use crate::state::{IdempotencyOutcome, Limit, ReservedStart};
+use crate::transport;
 
 use super::Proxy;
+use super::admission::Admission;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
-use super::generation::Snapshot;
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
 use super::overtime::{Continuation, PendingAnswer};
@@ -24,17 +24,6 @@ use super::resend_check::ResendCheck;
 use super::respond::{failed, passed_on};
 use super::settlement::{proof, settle};
 use super::start::PreparedStart;
-use crate::tenant::Tenant;
-use crate::transport;
-
-/// A request that its tenant's limits admit, with the proofs that it may be sent.
-pub(super) struct Admission<'a> {
-    pub(super) snapshot: &'a Arc<Snapshot>,
-    pub(super) tenant: &'a Arc<Tenant>,
-    pub(super) call: Call<'a>,
-    pub(super) permit: Permit,
-    pub(super) audited: AuditReservation,
-}
 
 /// A start that is ready to be sent.
 pub(super) struct Exchange {
@@ -55,15 +44,16 @@ impl Exchange {
     /// [`Error::NoKey`], if the last version of the credential has expired meanwhile.
     pub(super) fn new(
         proxy: &Proxy,
-        Admission { snapshot, tenant, call, permit, audited }: Admission<'_>,
+        Admission { generation, tenant, call, permit, audited }: Admission<'_>,
         PreparedStart { reserved, keyed, payload, now }: PreparedStart,
         target: &Uri,
         headers: HeaderMap,
         record: &mut Record,
     ) -> Result<Exchange, Error> {
         let format = ErrorFormat::of(&headers);
-        let resend_check = ResendCheck::new(snapshot, tenant, keyed, &headers, record);
-        let outgoing = Outgoing::for_call(snapshot, &call, target, headers, record.facts.request_id.clone(), payload)?;
+        let resend_check = ResendCheck::new(generation, tenant, keyed, &headers, record);
+        let outgoing =
+            Outgoing::for_call(generation, &call, target, headers, record.facts.request_id.clone(), payload)?;
         let credential = ChosenVersion::first(&tenant.credential)?;
         record.facts.fingerprint = Some(credential.fingerprint());
         record.facts.credential = Some(Arc::clone(&tenant.credential.name));
@@ -71,7 +61,7 @@ impl Exchange {
         let attempt = Attempt {
             upstream: Arc::clone(&proxy.upstream),
             outgoing,
-            timeout: snapshot.response_timeout,
+            timeout: generation.response_timeout,
             credential,
             permit,
             trace: record.trace.clone(),
@@ -80,7 +70,7 @@ impl Exchange {
             _audited: audited,
         };
         let listing_probe =
-            keyed.and_then(|keyed| ListingProbe::of(proxy, snapshot, tenant, keyed.digest, now.monotonic));
+            keyed.and_then(|keyed| ListingProbe::of(proxy, generation, tenant, keyed.digest, now.monotonic));
         Ok(Exchange { attempt, start: reserved, continuation, listing_probe, format })
     }
 

@@ -50,12 +50,12 @@ pub struct ListenerGeneration {
     /// The listener's own part.
     pub listener: Listener,
     /// The part that all listeners share.
-    pub snapshot: Arc<Snapshot>,
+    pub generation: Arc<Generation>,
 }
 
 /// The part of a generation that all listeners share.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct Generation {
     /// The `Host` that the upstream is sent.
     pub authority: HeaderValue,
     /// The organisation whose executions are looked up, if the key spans several.
@@ -126,7 +126,7 @@ pub enum Error {
     Authority(#[from] InvalidHeaderValue),
 }
 
-impl Snapshot {
+impl Generation {
     /// Builds the generations of all listeners, in their order. `keys` holds one for each credential, and `state` what outlives a
     /// generation.
     ///
@@ -180,7 +180,7 @@ impl Snapshot {
         let bounds = config.idempotency.bounds.shared_by(keyed);
         state.claims.set_bound(bounds);
         state.body_memory.resize(config.body_memory.bytes(state.available_memory, config.body_limit));
-        let snapshot = Arc::new(Snapshot {
+        let generation = Arc::new(Generation {
             authority: HeaderValue::try_from(config.upstream.endpoint.authority.as_str())?,
             organization: config.upstream.organization_id,
             base_path: config.upstream.base_path.clone(),
@@ -191,7 +191,7 @@ impl Snapshot {
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
             memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
-        let generation = |listener| ListenerGeneration { listener, snapshot: Arc::clone(&snapshot) };
-        Ok(listeners.into_iter().map(generation).collect())
+        let of_listener = |listener| ListenerGeneration { listener, generation: Arc::clone(&generation) };
+        Ok(listeners.into_iter().map(of_listener).collect())
     }
 }

@@ -6,17 +6,16 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
 use uuid::Uuid;
 
+use super::answer::AnswerBody;
+pub use super::error::idempotency::Error;
+use super::generation::Generation;
+
 use crate::asteroid::answer as asteroid_answer;
 use crate::asteroid::operation::Call;
 use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
-use crate::state::{BodyDigest, ClaimError, IdempotencyDigest, IdempotencyResult, Reply};
-
+use crate::state::{BodyDigest, IdempotencyDigest, Reply};
 use crate::tenant::Tenant;
-
-use super::answer::AnswerBody;
-use super::generation::Snapshot;
-use super::recovery;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 /// The header of an answer that an earlier start with the same key got.
@@ -24,92 +23,6 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The longest key, in characters.
 const MAX_LENGTH: usize = 255;
-
-/// The reason why a start is not sent under its key.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The tenant's starts must not carry a key.
-    #[error(
-        "this tenant's starts must not carry an Idempotency-Key, as `idempotency` is off for it and a retry could start twice; leave \
-         it out, or have the operator of this gateway set `idempotency: optional`"
-    )]
-    Off,
-    /// The tenant's starts must carry a key.
-    #[error(
-        "an Idempotency-Key is required and none was sent; send a new value with each start, and the same with its retries"
-    )]
-    Missing,
-    /// The header came more than once.
-    #[error("Idempotency-Key came more than once; send it once")]
-    Repeated,
-    /// The header is not a valid key.
-    #[error(
-        "Idempotency-Key is not valid; send 1 to 255 characters of visible ASCII without comma, quote and backslash, or a quoted \
-         string"
-    )]
-    Malformed,
-    /// See [`ClaimError::InFlight`].
-    #[error("an earlier request with this Idempotency-Key is in flight; retry later with the same key")]
-    InFlight,
-    /// See [`ClaimError::Mismatch`].
-    #[error("this Idempotency-Key was used with another body; use another key for another start")]
-    Mismatch,
-    /// See [`ClaimError::Full`].
-    #[error(
-        "there is no memory for another Idempotency-Key of this tenant, so a retry could start twice; retry later, or have the \
-         operator of this gateway raise `idempotency.memory`"
-    )]
-    Full,
-    /// The key's start may have started an execution.
-    #[error(
-        "an earlier start with this Idempotency-Key may have started an execution, so none is started now; look for an execution \
-         with the metadata {tag}: {digest}, and if there is none, start with a new key"
-    )]
-    Unknown {
-        /// The metadata key by which it can be found.
-        tag: String,
-        /// The value.
-        digest: IdempotencyDigest,
-    },
-    /// Several executions carry the key's digest, and do not show which of them the first start made.
-    #[error(
-        "several executions carry the tag of this Idempotency-Key and do not show which of them it started, so none is started or \
-         named now; look at the executions with the metadata {tag}: {digest}"
-    )]
-    Several {
-        /// The metadata key by which they can be found.
-        tag: String,
-        /// The value.
-        digest: IdempotencyDigest,
-    },
-    /// The look-up of an earlier start failed.
-    #[error("an earlier start with this Idempotency-Key could not be looked up, so none is started now: {0}")]
-    Lookup(recovery::Error),
-}
-
-impl Error {
-    /// Returns the result that the metrics count; none if there was no key to claim.
-    pub(super) fn metric(&self) -> Option<IdempotencyResult> {
-        match self {
-            Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
-            Error::InFlight => Some(IdempotencyResult::InFlight),
-            Error::Mismatch => Some(IdempotencyResult::Mismatch),
-            Error::Full => Some(IdempotencyResult::Full),
-            Error::Unknown { .. } | Error::Several { .. } => Some(IdempotencyResult::Unknown),
-            Error::Lookup(_) => Some(IdempotencyResult::LookupFailed),
-        }
-    }
-}
-
-impl From<ClaimError> for Error {
-    fn from(error: ClaimError) -> Error {
-        match error {
-            ClaimError::InFlight => Error::InFlight,
-            ClaimError::Mismatch => Error::Mismatch,
-            ClaimError::Full => Error::Full,
-        }
-    }
-}
 
 /// A start's idempotency key.
 #[derive(Debug)]
@@ -211,14 +124,14 @@ pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags>
 }
 
 /// Returns the error for a key whose start may have started an execution.
-pub(super) fn unknown(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
-    Error::Unknown { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+pub(super) fn unknown(generation: &Generation, keyed: IdempotencyDigests) -> Error {
+    Error::Unknown { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Returns the error for a key with several executions that do not show which of them it started.
 #[must_use]
-pub fn several(snapshot: &Snapshot, keyed: IdempotencyDigests) -> Error {
-    Error::Several { tag: snapshot.idempotency.tag.clone(), digest: keyed.digest }
+pub fn several(generation: &Generation, keyed: IdempotencyDigests) -> Error {
+    Error::Several { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
 /// Returns the part of a whole answer that is kept.

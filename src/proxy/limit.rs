@@ -1,45 +1,12 @@
-//! The answer to a request that a limit of its tenant refuses.
-
-use std::sync::Arc;
+//! The stage that counts a request by the limits of its tenant.
 
 use crate::facts::Facts;
 use crate::proxy::error::Error as RequestError;
-use crate::state::{AdmitError, Limit, Limits, OverLimit, Permit, StartError, Unavailable};
+use crate::state::{AdmitError, Permit, StartError};
 use crate::tenant::Tenant;
 
+use super::error::limit::Error;
 use super::idempotency;
-
-/// A limit that a request would exceed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("tenant {tenant} is at its limit of {bound}; retry after {retry_after} s")]
-pub struct Error {
-    /// The name of the tenant.
-    pub tenant: Arc<str>,
-    /// The limit.
-    pub limit: Limit,
-    /// What the limit allows.
-    pub bound: String,
-    /// After how many seconds another request may pass, at least 1.
-    pub retry_after: u64,
-}
-
-impl Error {
-    pub(super) fn new(tenant: &Tenant, over: OverLimit) -> Error {
-        let OverLimit { limit, retry_after } = over;
-        Error { tenant: Arc::clone(&tenant.name), limit, bound: bound(limit, &tenant.limits), retry_after }
-    }
-}
-
-/// Returns what a limit allows.
-fn bound(limit: Limit, limits: &Limits) -> String {
-    let bound = match limit {
-        Limit::Requests => limits.requests.map(|rate| format!("requests ({rate})")),
-        Limit::Executions => limits.executions.map(|rate| format!("executions ({rate})")),
-        Limit::InFlight => limits.in_flight.map(|max| format!("{max} requests in flight")),
-        Limit::Budget => limits.budget.map(|max| format!("{max} executions per UTC day")),
-    };
-    bound.unwrap_or_default()
-}
 
 /// Counts a request by its tenant's `requests` and `in_flight`.
 ///
@@ -59,11 +26,5 @@ pub(super) fn start_error(tenant: &Tenant, error: StartError) -> RequestError {
         StartError::Claim(error) => idempotency::Error::from(error).into(),
         StartError::OverLimit(over) => Error::new(tenant, over).into(),
         StartError::Unavailable(unavailable) => unavailable.into(),
-    }
-}
-
-impl From<Unavailable> for RequestError {
-    fn from(unavailable: Unavailable) -> RequestError {
-        match unavailable {}
     }
 }

@@ -21,7 +21,7 @@ use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use super::Proxy;
-use super::generation::Snapshot;
+use super::generation::Generation;
 use super::recovery::{Error, Lookup, LookupResult};
 
 /// The seconds before each look-up; eleven minutes in all.
@@ -31,7 +31,7 @@ const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90
 #[derive(Debug)]
 pub(super) struct ListingProbe {
     upstream: Arc<Upstream>,
-    snapshot: Arc<Snapshot>,
+    generation: Arc<Generation>,
     tenant: Arc<Tenant>,
     /// The value of its tag.
     digest: IdempotencyDigest,
@@ -42,16 +42,16 @@ impl ListingProbe {
     /// Creates the probe for the start with this digest, if a check is due.
     pub(super) fn of(
         proxy: &Proxy,
-        snapshot: &Arc<Snapshot>,
+        generation: &Arc<Generation>,
         tenant: &Arc<Tenant>,
         digest: IdempotencyDigest,
         now: Instant,
     ) -> Option<Box<ListingProbe>> {
-        let is_due = snapshot.idempotency.recovery && tenant.listing_check.is_due(now);
+        let is_due = generation.idempotency.recovery && tenant.listing_check.is_due(now);
         is_due.then(|| {
             let (upstream, tasks) = (Arc::clone(&proxy.upstream), proxy.tasks.clone());
-            let (snapshot, tenant) = (Arc::clone(snapshot), Arc::clone(tenant));
-            Box::new(ListingProbe { upstream, snapshot, tenant, digest, tasks })
+            let (generation, tenant) = (Arc::clone(generation), Arc::clone(tenant));
+            Box::new(ListingProbe { upstream, generation, tenant, digest, tasks })
         })
     }
 
@@ -99,7 +99,7 @@ impl ListingProbe {
         let (permit, request_id) = (Permit::internal(), RequestId::of(&HeaderMap::new()));
         let lookup = Lookup {
             upstream: &self.upstream,
-            snapshot: &self.snapshot,
+            generation: &self.generation,
             tenant: &self.tenant,
             permit: &permit,
             request_id: &request_id,
@@ -107,7 +107,7 @@ impl ListingProbe {
             caller: &HeaderMap::new(),
         };
         let ask = async |filter, digest: String| {
-            let found = timeout(self.snapshot.response_timeout, lookup.ask_by(filter, &digest)).await;
+            let found = timeout(self.generation.response_timeout, lookup.ask_by(filter, &digest)).await;
             found.unwrap_or(Err(Error::Timeout))
         };
         let mut last = NotFound::NotListed;

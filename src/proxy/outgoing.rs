@@ -17,7 +17,7 @@ use crate::trace::Trace;
 use crate::transport::body::Body;
 
 use super::credential::ChosenVersion;
-use super::generation::Snapshot;
+use super::generation::Generation;
 
 /// The headers of a caller that go along, beside its trace context. All others stay behind, credentials of any name among them.
 const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
@@ -27,7 +27,7 @@ const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
 pub(super) struct Outgoing {
     /// The operation that it asks for.
     pub(super) operation: Operation,
-    snapshot: Arc<Snapshot>,
+    generation: Arc<Generation>,
     path: PathAndQuery,
     /// The caller's, of which [`KEPT`] and the trace context go along.
     headers: HeaderMap,
@@ -42,7 +42,7 @@ impl Outgoing {
     ///
     /// If base and path are no path together, which those of a resolved configuration and a selected call are.
     pub(super) fn for_call(
-        snapshot: &Arc<Snapshot>,
+        generation: &Arc<Generation>,
         call: &Call<'_>,
         target: &Uri,
         headers: HeaderMap,
@@ -51,11 +51,11 @@ impl Outgoing {
     ) -> Result<Outgoing, operation::Error> {
         let path = match target.path_and_query() {
             // Shared, not parsed again.
-            Some(sent) if call.leaves_as(&snapshot.base_path, sent.as_str()) => sent.clone(),
-            _ => parsed(call.path(&snapshot.base_path))?,
+            Some(sent) if call.leaves_as(&generation.base_path, sent.as_str()) => sent.clone(),
+            _ => parsed(call.path(&generation.base_path))?,
         };
-        let (operation, snapshot) = (call.operation, Arc::clone(snapshot));
-        Ok(Outgoing { operation, snapshot, path, headers, request_id, payload })
+        let (operation, generation) = (call.operation, Arc::clone(generation));
+        Ok(Outgoing { operation, generation, path, headers, request_id, payload })
     }
 
     /// Creates the recipe for a question of the gateway's own, with a path and query below the base, and on behalf of a caller
@@ -65,24 +65,24 @@ impl Outgoing {
     ///
     /// If base and path are no path together.
     pub(super) fn for_question(
-        snapshot: &Arc<Snapshot>,
+        generation: &Arc<Generation>,
         operation: Operation,
         path: &str,
         caller: &HeaderMap,
         request_id: RequestId,
     ) -> Result<Outgoing, operation::Error> {
-        let path = parsed([&snapshot.base_path, path].concat())?;
+        let path = parsed([&generation.base_path, path].concat())?;
         let mut headers = Trace::context_of(caller);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let snapshot = Arc::clone(snapshot);
-        Ok(Outgoing { operation, snapshot, path, headers, request_id, payload: Pieces::default() })
+        let generation = Arc::clone(generation);
+        Ok(Outgoing { operation, generation, path, headers, request_id, payload: Pieces::default() })
     }
 
     /// Makes the request that is sent on behalf of an admitted one. It carries a part of the trace of its own, and the
     /// credential.
     pub(super) fn request(&self, trace: &Trace, credential: &ChosenVersion, permit: &Permit) -> Request<Body> {
         let mut headers = HeaderMap::with_capacity(12);
-        headers.insert(HOST, self.snapshot.authority.clone());
+        headers.insert(HOST, self.generation.authority.clone());
         // An answer that is not content-coded can be read, and is passed on as it came.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(request_id::NAME, self.request_id.header_value());

@@ -41,12 +41,11 @@ pub(super) struct Continuation {
 impl Continuation {
     /// Creates it for a start of a tenant. At most half of the tenant's exchanges in flight may be awaited so.
     pub(super) fn new(proxy: &Proxy, tenant: &Tenant) -> Continuation {
-        let limit = tenant.limits.in_flight.map_or(DEFAULT_LIMIT, |limit| limit.get() / 2);
         Continuation {
             tasks: proxy.tasks.clone(),
             draining: proxy.draining.clone(),
             overdue: Arc::clone(&tenant.state.overdue),
-            limit: NonZeroU32::new(limit),
+            limit: limit(tenant.limits.in_flight),
         }
     }
 
@@ -90,7 +89,7 @@ impl Continuation {
             let proof = proof(&ended);
             let key = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
             if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
-                meters.started(operation);
+                meters.count_execution(operation);
             }
             tracing::info!(
                 event = event::START_COMPLETED_LATE,
@@ -106,5 +105,21 @@ impl Continuation {
             );
         });
         IdempotencyOutcome::InFlight
+    }
+}
+
+/// Returns how many answers may be awaited so at once for a tenant with this limit of `in_flight`: half of it.
+fn limit(in_flight: Option<NonZeroU32>) -> Option<NonZeroU32> {
+    NonZeroU32::new(in_flight.map_or(DEFAULT_LIMIT, |limit| limit.get() / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_limit_of_a_tenant_32_of_its_starts_are_read_on_and_else_half() {
+        let of = |in_flight: Option<u32>| limit(in_flight.and_then(NonZeroU32::new)).map(NonZeroU32::get);
+        assert_eq!([of(None), of(Some(1)), of(Some(5)), of(Some(1000))], [Some(32), None, Some(2), Some(500)]);
     }
 }

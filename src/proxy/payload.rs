@@ -17,7 +17,7 @@ use crate::record::Record;
 use crate::state::{Hold, OverQuota};
 use crate::tenant::Tenant;
 
-use super::generation::Snapshot;
+use super::generation::Generation;
 
 /// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
@@ -45,7 +45,7 @@ const HUNG_UP: [io::ErrorKind; 4] = [
 /// Those of [`check_media_type`] and [`collect`], and [`Error::BodyMemory`].
 pub(super) async fn read<B>(
     tenant: &Tenant,
-    snapshot: &Snapshot,
+    generation: &Generation,
     head: &Parts,
     body: &mut B,
     record: &mut Record,
@@ -56,7 +56,7 @@ where
     check_media_type(&head.headers)?;
     record.memory = Some(charge(tenant, head)?);
     let (hold, read) = (hold(tenant)?, &mut record.facts.bytes_in);
-    collect(body, head.version, hold, snapshot.body_limit, snapshot.body_timeout, read).await
+    collect(body, head.version, hold, generation.body_limit, generation.body_timeout, read).await
 }
 
 /// Refuses a body that is not declared as JSON, or is declared as content-coded.
@@ -129,9 +129,9 @@ fn hold(tenant: &Tenant) -> Result<Hold, Error> {
 
 /// Returns whether there is memory for the answer to a refused request. A request of no known tenant is charged to a share that
 /// all such requests have together. An HTTP/1.1 connection has one answer at a time, which is part of what it is charged for.
-pub fn make_room(snapshot: &Snapshot, head: &Parts, record: &mut Record) -> bool {
+pub fn make_room(generation: &Generation, head: &Parts, record: &mut Record) -> bool {
     if record.memory.is_none() && head.version == Version::HTTP_2 {
-        record.memory = snapshot.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
+        record.memory = generation.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
     }
     record.memory.is_some() || head.version != Version::HTTP_2
 }
@@ -257,4 +257,42 @@ pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
     };
     // Either way the answer has been sent; what is left closes the connection.
     drop(timeout(DISCARD_TIME, reading).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body that comes in parts of 64 KiB until this many bytes have come, and then stops without an end.
+    struct Endless {
+        left: usize,
+    }
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let part = self.left.min(64 * 1024);
+            self.left -= part;
+            if part == 0 { Poll::Pending } else { Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; part]))))) }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_refused_body_at_most_4_mib_are_read_and_for_a_second() {
+        let begun = tokio::time::Instant::now();
+        let mut much = Endless { left: 1 << 30 };
+        discard(&mut much).await;
+        assert!(((1 << 30) - much.left) <= DISCARD_BYTES + 64 * 1024, "{} are left", much.left);
+        assert!(begun.elapsed().is_zero());
+        discard(&mut Endless { left: 1024 }).await;
+        assert_eq!(begun.elapsed().as_secs(), 1);
+    }
 }

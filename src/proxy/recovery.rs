@@ -11,19 +11,20 @@ use uuid::Uuid;
 use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
 use crate::asteroid::operation::Operation;
 use crate::config::resolve::BODY_TAG;
-use crate::credential::CredentialError;
 use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
-use crate::state::{BodyDigest, IdempotencyDigest, LookupFailure, Permit};
+use crate::state::{BodyDigest, IdempotencyDigest, Permit};
 use crate::tenant::Tenant;
 use crate::trace::Trace;
-use crate::transport::error::{ConnectError, FailureCode, SendError};
+use crate::transport::error::{FailureCode, SendError};
 use crate::transport::timer::ResponseTimer;
 use crate::upstream::Upstream;
 
 use super::credential::ChosenVersion;
-use super::generation::Snapshot;
+use super::generation::Generation;
 use super::outgoing::Outgoing;
+
+pub use super::error::recovery::Error;
 
 /// How many executions are asked for at first, and how many if there are more than that.
 const PAGE_SIZES: [usize; 2] = [2, 10];
@@ -67,86 +68,13 @@ pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
     }
 }
 
-/// The reason why a look-up failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no API key to ask with.
-    #[error(transparent)]
-    NoCredential(#[from] CredentialError),
-    /// The upstream could not be reached.
-    #[error("the upstream could not be reached: {0}; retry with the same key")]
-    Unreachable(ConnectError),
-    /// The connection broke before the answer's end; the cause is for the log.
-    #[error("the connection to the upstream broke before its answer was complete; retry with the same key")]
-    Broke(String),
-    /// No answer came in time.
-    #[error("the upstream did not answer in time; retry with the same key")]
-    Timeout,
-    /// The upstream does not let the key list executions.
-    #[error("the upstream answered {0}; the operator of this gateway must let its API key list executions")]
-    Denied(StatusCode),
-    /// The upstream answered with another error.
-    #[error("the upstream answered {status}; retry with the same key")]
-    Refused {
-        /// The upstream's status.
-        status: StatusCode,
-    },
-    /// The upstream refuses both filters.
-    #[error(
-        "the upstream answered 400 to both metadata filters; if the API key of this gateway spans organisations, its operator must \
-         set `upstream.organization_id`"
-    )]
-    Rejected,
-    /// The answer is no listing.
-    #[error(
-        "the upstream's answer is not a listing of executions; the operator of this gateway must check the upstream"
-    )]
-    Unreadable,
-    /// The upstream ignores both filters.
-    #[error(
-        "the upstream's listing ignores both metadata filters; the operator of this gateway must turn `idempotency.recovery` off"
-    )]
-    Unfiltered,
-    /// The upstream no longer takes the filter that is known to find executions.
-    #[error(
-        "the upstream no longer takes the filter {} by which executions were found before, so a listing without the execution \
-         proves nothing; the operator of this gateway must check whether the API has changed, and restart the gateway", .0.name()
-    )]
-    Unproven(Filter),
-}
-
-impl Error {
-    /// Returns the failure without its details.
-    #[must_use]
-    pub fn failure(&self) -> LookupFailure {
-        match self {
-            Error::NoCredential(_) => LookupFailure::NoCredential,
-            Error::Unreachable(_) => LookupFailure::Unreachable,
-            Error::Broke(_) => LookupFailure::Broke,
-            Error::Timeout => LookupFailure::Timeout,
-            Error::Refused { .. } => LookupFailure::Refused,
-            Error::Denied(_) => LookupFailure::Denied,
-            Error::Rejected => LookupFailure::Rejected,
-            Error::Unreadable => LookupFailure::Unreadable,
-            Error::Unfiltered => LookupFailure::Unfiltered,
-            Error::Unproven(_) => LookupFailure::Unproven,
-        }
-    }
-
-    /// Returns its name in spans.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        self.failure().code()
-    }
-}
-
 /// What is needed to look up a start. The look-up is a part of the admitted request, and uses the credential of its tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
     /// Where executions are listed.
     pub upstream: &'a Upstream,
     /// The configuration.
-    pub snapshot: &'a Arc<Snapshot>,
+    pub generation: &'a Arc<Generation>,
     /// The tenant of the start.
     pub tenant: &'a Arc<Tenant>,
     /// The permit of the request.
@@ -167,7 +95,7 @@ impl Lookup<'_> {
     /// [`Error`]; nothing is known then.
     pub async fn find(&self, digest: IdempotencyDigest) -> Result<LookupResult, Error> {
         let digest = digest.to_string();
-        let found = timeout(self.snapshot.response_timeout, self.ask(&digest)).await;
+        let found = timeout(self.generation.response_timeout, self.ask(&digest)).await;
         found.unwrap_or_else(|_| {
             self.trace.ended(Some(Error::Timeout.code()));
             Err(Error::Timeout)
@@ -199,9 +127,9 @@ impl Lookup<'_> {
 
     /// Asks with one filter, which a server of another era may not know.
     pub(super) async fn ask_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
-        let tag = Tag { name: &self.snapshot.idempotency.tag, value: digest };
+        let tag = Tag { name: &self.generation.idempotency.tag, value: digest };
         for size in PAGE_SIZES {
-            let path = filter.listing(tag, size, self.snapshot.organization);
+            let path = filter.listing(tag, size, self.generation.organization);
             let body = match self.get(Operation::ExecutionList, &path).await {
                 Err(Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => return Err(Error::Rejected),
                 got => got?,
@@ -229,8 +157,8 @@ impl Lookup<'_> {
     }
 
     async fn get(&self, operation: Operation, path: &str) -> Result<Bytes, Error> {
-        let Lookup { snapshot, tenant, request_id, caller, .. } = *self;
-        let outgoing = Outgoing::for_question(snapshot, operation, path, caller, request_id.clone());
+        let Lookup { generation, tenant, request_id, caller, .. } = *self;
+        let outgoing = Outgoing::for_question(generation, operation, path, caller, request_id.clone());
         let outgoing = outgoing.map_err(|_| Error::Unreadable)?;
         let mut credential = ChosenVersion::first(&tenant.credential)?;
         let mut got = self.exchange(&outgoing, &credential).await;
@@ -254,7 +182,7 @@ impl Lookup<'_> {
     }
 
     async fn ask_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
-        let timer = ResponseTimer::new(self.snapshot.response_timeout, None);
+        let timer = ResponseTimer::new(self.generation.response_timeout, None);
         let mut recipe = || outgoing.request(self.trace, credential, self.permit);
         let (response, mut upstream_timer, lease) =
             match self.upstream.send(&mut recipe, outgoing.operation, &timer).await {

@@ -14,13 +14,13 @@ use crate::trace::Trace;
 use crate::upstream::Upstream;
 
 use super::answer::AnswerBody;
-use super::generation::Snapshot;
+use super::generation::Generation;
 use super::idempotency::{self, IdempotencyDigests};
 use super::recovery::{self, Lookup, LookupResult};
 
 /// What is needed to look up a start before it is sent again.
 pub(super) struct ResendCheck {
-    snapshot: Arc<Snapshot>,
+    generation: Arc<Generation>,
     tenant: Arc<Tenant>,
     keyed: IdempotencyDigests,
     request_id: RequestId,
@@ -31,15 +31,15 @@ pub(super) struct ResendCheck {
 impl ResendCheck {
     /// Creates it for a start with an idempotency key, if the configuration has `recovery`.
     pub(super) fn new(
-        snapshot: &Arc<Snapshot>,
+        generation: &Arc<Generation>,
         tenant: &Arc<Tenant>,
         keyed: Option<IdempotencyDigests>,
         caller: &HeaderMap,
         record: &Record,
     ) -> Option<Box<ResendCheck>> {
-        let keyed = keyed.filter(|_| snapshot.idempotency.recovery)?;
+        let keyed = keyed.filter(|_| generation.idempotency.recovery)?;
         Some(Box::new(ResendCheck {
-            snapshot: Arc::clone(snapshot),
+            generation: Arc::clone(generation),
             tenant: Arc::clone(tenant),
             keyed,
             request_id: record.facts.request_id.clone(),
@@ -60,15 +60,15 @@ impl ResendCheck {
         trace: &Trace,
         outcome: &OnceLock<LookupOutcome>,
     ) -> Result<Option<Response<AnswerBody>>, Error> {
-        let ResendCheck { snapshot, tenant, keyed, request_id, context: caller } = self;
-        let found = Lookup { upstream, snapshot, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
+        let ResendCheck { generation, tenant, keyed, request_id, context: caller } = self;
+        let found = Lookup { upstream, generation, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
         // A start is looked up so only once.
         outcome.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
             Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::answer(&idempotency::recovered(id)))),
-            Ok(LookupResult::Several) => Err(idempotency::several(snapshot, *keyed).into()),
+            Ok(LookupResult::Several) => Err(idempotency::several(generation, *keyed).into()),
             Err(_) => Err(Error::KeyRefused),
         }
     }

@@ -13,8 +13,8 @@ use crate::record::Record;
 use crate::state::{Now, Reply, ReservedStart};
 
 use super::Proxy;
+use super::admission::Admission;
 use super::claim::{self, ClaimResult};
-use super::exchange::Admission;
 use super::idempotency::{self, IdempotencyDigests, IdempotencyKey};
 use super::recovery::Lookup;
 
@@ -31,6 +31,7 @@ pub(super) struct PreparedStart {
 }
 
 /// The result of the stage.
+#[expect(clippy::large_enum_variant, reason = "nearly every start is the large one: a box would cost each of them")]
 pub(super) enum StartDecision {
     /// The start may be sent.
     Send(PreparedStart),
@@ -45,7 +46,7 @@ pub(super) enum StartDecision {
 /// [`Error::Body`], those of [`claim::claim`], and [`Error::Tagging`].
 pub(super) async fn prepare(
     proxy: &Proxy,
-    Admission { snapshot, tenant, permit, .. }: &Admission<'_>,
+    Admission { generation, tenant, permit, .. }: &Admission<'_>,
     key: Option<IdempotencyKey<'_>>,
     body: &Bytes,
     caller: &HeaderMap,
@@ -54,7 +55,7 @@ pub(super) async fn prepare(
     let keyed = key.map(|key| key.with(body));
     let changes = start::validate(body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
     let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
-    let lookup = Lookup { upstream: &proxy.upstream, snapshot, tenant, permit, request_id, trace, caller };
+    let lookup = Lookup { upstream: &proxy.upstream, generation, tenant, permit, request_id, trace, caller };
     let now = Now::read();
     let reserved = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
         ClaimResult::Send(reserved) => reserved,

@@ -29,14 +29,14 @@ impl Environment {
         if let Some((_, secret)) = self.development.as_ref().filter(|(known, _)| known == name) {
             return Ok(secret.clone());
         }
-        let error = |problem| Error { place: format!("environment variable {name}"), problem };
+        let error = |problem| Error { location: format!("environment variable {name}"), problem };
         let value = std::env::var_os(name).ok_or_else(|| error(Problem::Unset))?;
         let bytes = Zeroizing::new(value.into_encoded_bytes());
         Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(Problem::Invalid(invalid)))
     }
 }
 
-/// One variable, which does not change while the process runs.
+/// The store of one variable, which does not change while the process runs.
 #[derive(Debug)]
 pub struct Store {
     name: String,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_development_variable_stands_in_front_of_the_process() {
+    fn a_development_variable_overrides_that_of_the_process() {
         let environment = Environment::with_development("CARGO_PKG_NAME", Secret::new("sk-dev-0123456789").unwrap());
         assert_eq!(read(&environment, "CARGO_PKG_NAME").unwrap().expose(), b"sk-dev-0123456789");
         let path = std::env::var("PATH").unwrap();

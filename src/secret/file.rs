@@ -11,26 +11,26 @@ use crate::files::{self, Changes};
 use super::pace::{Pace, TIMEOUT};
 use super::{Content, Error, Invalid, MAX_LENGTH, Problem, Secret, without_line_break};
 
-/// A file is read again when it changes. One that could not be read is read again at this pace, too, since the reason may lie
-/// elsewhere.
+/// A file is read again when it changes. One that could not be read is also read again at these intervals, because the cause
+/// may not be in the file.
 pub(super) const PACE: Pace = Pace { every: Duration::from_secs(5), longest: Duration::from_secs(10) };
 
-/// How long the files must stay the same before a change is believed: a file that is written in place is empty for a moment,
-/// and then holds half a secret.
+/// How long the files must stay the same before a change is accepted. A file that is written in place is empty for a moment,
+/// and then contains half a secret.
 const SETTLING_TIME: Duration = Duration::from_millis(100);
 
-/// How often they are read for that.
+/// The most readings in which the files must settle.
 const MAX_READINGS: usize = 10;
 
-/// A secret, and a line break of two characters.
+/// The most bytes of a file: the longest secret, and a line break of two characters.
 const LIMIT: usize = MAX_LENGTH + 2;
 
-/// One file, or two.
+/// The store of one file, or of two.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     previous: Option<PathBuf>,
-    /// What was last returned.
+    /// The reading that was last returned.
     known: Option<Reading>,
 }
 
@@ -41,11 +41,11 @@ impl Store {
         Store { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None }
     }
 
-    pub(super) fn place(&self) -> String {
+    pub(super) fn location(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// Begins to watch the files.
+    /// Begins to watch the files. Returns their changes.
     pub(super) fn changes(&self) -> Changes {
         Changes::of([&self.path].into_iter().chain(&self.previous).cloned(), LIMIT)
     }
@@ -64,14 +64,14 @@ impl Store {
                 self.known = None;
             }
         }
-        Err(Error { place: self.place(), problem: Problem::Unstable })
+        Err(Error { location: self.location(), problem: Problem::Unstable })
     }
 
     async fn read(&self) -> Reading {
         let current = read(&self.path).await?;
         let Some(previous) = &self.previous else { return Ok(Content { current, previous: None }) };
         let previous = Some(read(previous).await).filter(|previous| {
-            // Between two rotations there is none.
+            // Between two rotations there is no previous secret.
             let problem = previous.as_ref().err().map(|error| &error.problem);
             !matches!(problem, Some(Problem::NoFile | Problem::Invalid(Invalid::Empty)))
         });
@@ -79,7 +79,7 @@ impl Store {
     }
 }
 
-/// Returns whether two readings are the same. Two errors are: neither has a secret.
+/// Returns whether two readings are the same. Any two errors are, because neither has a secret.
 fn is_same(one: &Reading, other: &Reading) -> bool {
     let (one, other) = match (one, other) {
         (Ok(one), Ok(other)) => (one, other),
@@ -93,9 +93,9 @@ fn is_same(one: &Reading, other: &Reading) -> bool {
     is_previous_same && one.current.is(&other.current)
 }
 
-/// Reads the whole file. One line break at its end is no part of the secret.
+/// Reads the secret from a file.
 async fn read(path: &Path) -> Result<Secret, Error> {
-    let error = |problem| Error { place: path.display().to_string(), problem };
+    let error = |problem| Error { location: path.display().to_string(), problem };
     let problem = |error: &io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Problem::NoFile,
         ErrorKind::IsADirectory => Problem::Directory,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_being_written_is_taken_in_when_it_has_settled() {
+    async fn a_file_that_is_being_written_is_accepted_when_it_has_settled() {
         let (_directory, path) = file(WHOLE);
         let mut store = Store::new(&path, None);
         for (first, then) in [("", ANOTHER), ("anot", ANOTHER), ("another-01234567", ANOTHER), ("", "")] {
@@ -148,15 +148,15 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_file_that_never_holds_still_is_no_key() {
-        // The system makes another one for each reader.
+    async fn a_file_that_changes_at_every_reading_is_refused() {
+        // The system generates another UUID for each reader.
         let mut store = Store::new(Path::new("/proc/sys/kernel/random/uuid"), None);
         assert!(store.fetch().await.is_ok());
         assert_eq!(store.fetch().await.unwrap_err().problem, Problem::Unstable);
     }
 
     #[tokio::test]
-    async fn the_key_before_may_be_absent_and_what_else_is_wrong_with_it_is_said() {
+    async fn the_previous_secret_may_be_absent_and_any_other_problem_with_it_is_reported() {
         let (directory, path) = file("new-0123456789abc");
         let before = directory.path().join("before");
         let mut store = Store::new(&path, Some(&before));
@@ -165,7 +165,7 @@ mod tests {
                 write(&before, content).unwrap();
             }
             let previous = store.fetch().await.unwrap().previous;
-            previous.map(|previous| previous.map(|key| key.expose().to_vec()).map_err(|error| error.code()))
+            previous.map(|previous| previous.map(|secret| secret.expose().to_vec()).map_err(|error| error.code()))
         };
         assert_eq!(previous(None).await, None);
         assert_eq!(previous(Some("")).await, None);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_line_break_at_the_end_is_not_part_of_the_key() {
+    async fn one_line_break_at_the_end_is_not_part_of_the_secret() {
         for content in ["sk-0123456789abc", "sk-0123456789abc\n", "sk-0123456789abc\r\n"] {
             let (_directory, path) = file(content);
             assert_eq!(read(&path).await.unwrap().expose(), b"sk-0123456789abc", "{content:?}");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_holds_no_key_says_why_and_shows_nothing() {
+    async fn the_error_of_a_file_without_a_secret_says_why_and_shows_nothing() {
         for (content, expected) in [
             (String::new(), Invalid::Empty),
             ("\n".to_owned(), Invalid::Empty),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_without_a_readable_file_says_what_to_do() {
+    async fn the_error_of_a_path_without_a_readable_file_says_what_to_do() {
         let (directory, _path) = file("sk-0123456789abc");
         let at = async |path: &str| read(&directory.path().join(path)).await.unwrap_err();
         assert_eq!(at("absent").await.problem, Problem::NoFile);

@@ -1,10 +1,10 @@
-//! The name of a secret wherever it must not be shown.
+//! Fingerprints of secrets, which may be shown in their place.
 
 use std::fmt;
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 
-/// The first 32 bits of an HMAC-SHA-256 of a secret: enough to tell a handful of secrets apart, and too few to guess one by.
+/// The first 32 bits of an HMAC-SHA-256 of a secret: enough to distinguish a few secrets, and too few to guess one from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u32);
 
@@ -12,14 +12,14 @@ pub struct Fingerprint(u32);
 pub struct Salt(Key);
 
 impl Salt {
-    /// Creates it from a text, so that processes with the same text give a secret the same fingerprint: the first 8 digits of
-    /// `printf %s "$API_KEY" | openssl dgst -sha256 -hmac "$SALT"`.
+    /// Creates a salt from a text, so that processes with the same text give a secret the same fingerprint: the first 8
+    /// digits of `printf %s "$API_KEY" | openssl dgst -sha256 -hmac "$SALT"`.
     #[must_use]
     pub fn new(salt: &str) -> Salt {
         Salt(Key::new(HMAC_SHA256, salt.as_bytes()))
     }
 
-    /// Creates one at random.
+    /// Creates a random salt.
     #[must_use]
     pub fn random() -> Salt {
         Salt(Key::new(HMAC_SHA256, uuid::Uuid::new_v4().as_bytes()))

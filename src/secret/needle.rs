@@ -1,7 +1,7 @@
-//! The search for a secret in what is passed on, and its redaction.
+//! The search for a secret in bytes that are passed on, and its redaction.
 //!
-//! The searcher is made anew for each search, as long as it borrows the secret's own bytes: one that is kept would be a copy of
-//! the secret that is not zeroed. Short texts, as nearly all answers are, are searched without one.
+//! Each search makes a searcher that borrows the secret's bytes. One that is kept would be a copy of the secret that is not
+//! zeroed. Short texts, as nearly all answers are, are searched without one.
 
 use bytes::{Bytes, BytesMut};
 use hyper::header::HeaderName;
@@ -9,14 +9,14 @@ use memchr::{memchr_iter, memmem};
 
 use super::Secret;
 
-/// What each byte of the secret is overwritten with.
+/// The byte that overwrites each byte of the secret.
 const ASTERISK: u8 = b'*';
 
-/// The secret to search for. It shares the secret's bytes, and shows nothing of them.
+/// A secret to search for. It shares the secret's bytes, and shows nothing of them.
 #[derive(Debug, Clone)]
 pub struct Needle(Secret);
 
-/// Bytes that may be shown, except that the secret may begin at their end.
+/// Bytes without the secret, except that one may begin at their end.
 #[derive(Debug)]
 pub struct Redaction {
     /// The bytes, as many as before.
@@ -26,7 +26,7 @@ pub struct Redaction {
 }
 
 impl Needle {
-    /// Creates it for this secret.
+    /// Creates the needle for a secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Needle {
         Needle(secret.clone())
@@ -36,7 +36,7 @@ impl Needle {
     #[must_use]
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         let secret = self.0.expose();
-        // Most headers are shorter than a secret, and even a short search looks at the whole secret first.
+        // Most headers are shorter than a secret, and even a short search reads the whole secret first.
         bytes.len() >= secret.len() && memmem::find(bytes, secret).is_some()
     }
 
@@ -47,13 +47,13 @@ impl Needle {
         name.windows(secret.len().max(1)).any(|part| part.eq_ignore_ascii_case(secret))
     }
 
-    /// Overwrites the secret wherever it is, from the left. Without one, the bytes are not touched.
+    /// Overwrites every occurrence of the secret, from the left. Returns the bytes; if there is none, they are the same buffer.
     #[must_use]
     pub fn redact(&self, bytes: Bytes) -> Redaction {
         if !self.is_in(&bytes) {
             return Redaction { bytes, end: 0 };
         }
-        // A buffer that is shared is copied, and the other holder's is left as it is.
+        // A shared buffer is copied, because its other holders must not see a change.
         let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
         let (finder, mut end) = (memmem::Finder::new(self.0.expose()), 0);
         while let Some(at) = bytes.get(end..).and_then(|left| finder.find(left)) {

@@ -1,16 +1,16 @@
-//! How often a store is asked, and for how long.
+//! How often a store is read, and for how long.
 
 use std::time::Duration;
 
 /// How long a store may take to answer.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The intervals at which something is asked again and again.
+/// The intervals of readings or probes, with exponential backoff after failures.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// The interval after an answer.
+    /// The interval after a success.
     pub every: Duration,
-    /// The longest interval: each failure in a row doubles it.
+    /// The longest interval. Each failure in a row doubles the interval up to this.
     pub longest: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! The stores of secrets. How often one is asked and how its versions replace each other is the same for all (`credential`):
-//! another kind of store is a file here and a variant.
+//! The stores of secrets. A kind of store is a file here and a variant of [`Store`]. When a store is read, and how one version
+//! replaces another, is the same for all (`credential`).
 
 use tokio::time::timeout;
 
@@ -18,31 +18,32 @@ pub enum Store {
 }
 
 impl Store {
-    /// Creates the store for a place.
+    /// Creates the store of a secret.
     #[must_use]
-    pub fn at(place: &SecretRef, environment: &Environment) -> Store {
-        match place {
+    pub fn new(secret: &SecretRef, environment: &Environment) -> Store {
+        match secret {
             SecretRef::File { path, previous } => Self::File(file::Store::new(path, previous.as_deref())),
             SecretRef::Env(name) => Self::Env(env::Store::new(name, environment)),
         }
     }
 
-    /// Reads its content, for 5 seconds at most.
+    /// Reads the content of the store, for 5 seconds at most.
     ///
     /// # Errors
     ///
-    /// If it holds no secret at present.
+    /// If the store holds no secret at present.
     pub async fn fetch(&mut self) -> Result<Content, Error> {
         match self {
             Self::File(file) => {
                 let content = timeout(TIMEOUT, file.fetch()).await;
-                content.unwrap_or_else(|_| Err(Error { place: file.place(), problem: Problem::TimedOut(TIMEOUT) }))
+                content
+                    .unwrap_or_else(|_| Err(Error { location: file.location(), problem: Problem::TimedOut(TIMEOUT) }))
             }
             Self::Env(env) => env.fetch(),
         }
     }
 
-    /// Begins to watch it, if it can tell of changes.
+    /// Begins to watch the store, if it can report its changes.
     #[must_use]
     pub fn changes(&self) -> Option<Changes> {
         match self {
@@ -51,7 +52,7 @@ impl Store {
         }
     }
 
-    /// Returns how often it is to be read, if its content can change.
+    /// Returns how often the store is to be read, if its content can change.
     #[must_use]
     pub fn pace(&self) -> Option<Pace> {
         match self {

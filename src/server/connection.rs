@@ -29,7 +29,7 @@ pub async fn serve(
         tracing::debug!(event = event::CONNECTION_FAILED, peer = %caller.peer, %error, "the caller hung up before its connection was served");
         return;
     }
-    let stream = with_write_timeout(stream, active.load().snapshot.caller_idle);
+    let stream = with_write_timeout(stream, active.load().generation.caller_idle);
     match tls {
         None => http1::serve(stream, &caller, &activity, &active, &proxy).await,
         // Boxed, so that plain connections do not pay for its size.

@@ -9,7 +9,7 @@ use super::bounds::FIRST_HEAD_TIMEOUT;
 
 /// Resolves when the first request is late or the connection is evicted, and counts the reason.
 pub(super) async fn late_or_evicted(activity: &Activity, active: &ActiveGeneration, proxy: &Proxy) {
-    let first_head = FIRST_HEAD_TIMEOUT.min(active.load().snapshot.caller_idle);
+    let first_head = FIRST_HEAD_TIMEOUT.min(active.load().generation.caller_idle);
     let reason = tokio::select! {
         () = activity.first_request_timeout(first_head) => CloseReason::Late,
         () = activity.evicted() => CloseReason::Evicted,

@@ -60,7 +60,7 @@ pub async fn serve<S: CallerConnection>(
     // A caller may end its sending side after its request, and still waits for its answer.
     server.half_close(true);
     // This time-out runs from the end of one request to the end of the next head.
-    server.timer(TokioTimer::new()).header_read_timeout(active.load().snapshot.caller_idle);
+    server.timer(TokioTimer::new()).header_read_timeout(active.load().generation.caller_idle);
     let ended = {
         let connection =
             server.serve_connection(TokioIo::new(Monitor::new(&mut stream, Arc::clone(&deliveries))), service);
@@ -146,4 +146,21 @@ async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
     };
     // Whether it has ended or not, the connection is closed now.
     drop(timeout(DISCARD_TIME, reading).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_last_answer_at_most_4_mib_are_read_and_for_a_second() {
+        let begun = tokio::time::Instant::now();
+        let mut endless = tokio::io::repeat(b'x').take(u64::MAX);
+        discard(&mut endless).await;
+        let read = u64::MAX - endless.limit();
+        assert!(read <= 4 * 1024 * 1024 + 1024, "{read}");
+        let (mut silent, _other) = tokio::io::duplex(16);
+        discard(&mut silent).await;
+        assert_eq!(begun.elapsed().as_secs(), 1);
+    }
 }

@@ -58,7 +58,7 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let idle = activity.idle_timeout(active.load().snapshot.caller_idle);
+    let idle = activity.idle_timeout(active.load().generation.caller_idle);
     let mut draining = proxy.draining.clone();
     let mut server = http2::Builder::new(proxy.tasks.clone());
     server

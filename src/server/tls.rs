@@ -7,7 +7,7 @@ use std::{fmt, io};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 
 use crate::config::resolve::ListenerTls;
@@ -16,6 +16,9 @@ use crate::{event, pem};
 
 const CERTIFICATE_PATH: &str = "certificate_file";
 const PRIVATE_KEY_PATH: &str = "key_file";
+
+/// How many sessions of a listener's callers are remembered, so that they can be resumed: as many as rustls remembers by default.
+const MAX_SESSIONS: usize = 256;
 
 /// The name of HTTP/2 in ALPN.
 pub(super) const HTTP2: &[u8] = b"h2";
@@ -66,6 +69,7 @@ pub async fn server_config(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Wa
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::Tls)?;
     let mut config = versions.with_no_client_auth().with_cert_resolver(current);
     config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
     Ok((Arc::new(config), watch))
 }
 
@@ -141,4 +145,24 @@ async fn read(named: &ListenerTls, provider: &CryptoProvider) -> Result<Certifie
 
 fn invalid(path: &'static str, file: &Path, reason: impl Into<String>) -> Error {
     Error::Invalid { path, file: file.to_owned(), reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_the_sessions_that_callers_may_resume_few_are_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let [certificate_file, key_file] = ["cert.pem", "key.pem"].map(|name| dir.path().join(name));
+        std::fs::write(&certificate_file, own.cert.pem()).unwrap();
+        std::fs::write(&key_file, own.signing_key.serialize_pem()).unwrap();
+        let (config, _watch) = server_config(&ListenerTls { certificate_file, key_file }).await.unwrap();
+        let sessions = &config.session_storage;
+        let names = || (0..10_000_u32).map(|number| number.to_be_bytes().to_vec());
+        assert!(names().all(|name| sessions.put(name, vec![0])));
+        let remembered = names().filter(|name| sessions.get(name).is_some()).count();
+        assert!((1..=MAX_SESSIONS).contains(&remembered), "{remembered}");
+    }
 }

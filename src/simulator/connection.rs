@@ -1,10 +1,8 @@
 //! One connection, over HTTP/1.1 or HTTP/2, and how it is cut.
 
-use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,9 +11,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
+use super::cut::Cut;
 use super::fault::{Moment, Then};
 use super::{Simulator, exchange};
 
@@ -48,35 +47,6 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-/// How a connection is to be cut, once what is buffered has been written.
-#[derive(Debug, Default)]
-pub(super) struct Cut {
-    how: AtomicU8,
-    /// Wakes the connection, which does not poll the streams of HTTP/2 itself.
-    asked: Notify,
-    pub(super) http2: bool,
-}
-
-impl Cut {
-    pub(super) const CLOSE: u8 = 1;
-    pub(super) const RESET: u8 = 2;
-
-    fn now(&self) -> u8 {
-        self.how.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn ask(&self, how: u8) {
-        self.how.store(how, Ordering::Relaxed);
-        self.asked.notify_one();
-    }
-
-    /// Asks for the cut, and waits for it.
-    pub(super) async fn never(&self, how: u8) -> Infallible {
-        self.ask(how);
-        pending().await
-    }
-}
-
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
     if let Some(fault) = simulator.fault(Moment::Connected, None) {
@@ -87,7 +57,7 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
         return end(&stream, if matches!(fault.then, Then::Reset) { Cut::RESET } else { Cut::CLOSE });
     }
     let http2 = stream.speaks_http2();
-    let cut = Arc::new(Cut { http2, ..Cut::default() });
+    let cut = Arc::new(Cut::new(http2));
     // Dropped after the connection: whoever closes connections waits for that.
     let generation = &mut simulator.generation.subscribe();
     let answering = |request| {

@@ -12,10 +12,10 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
-use super::connection::Cut;
+use super::cut::Cut;
 use super::fault::{self, Fault, Moment, Then};
 use super::received::Received;
-use super::route::AuditDecision;
+use super::route::ApiAnswer;
 use super::{Simulator, control};
 
 /// The largest body that is read.
@@ -69,7 +69,7 @@ pub(super) async fn answer(
 /// What happens in the end; `told` is how it is remembered, which comes first.
 async fn respond(
     then: Then,
-    decision: &AuditDecision,
+    decision: &ApiAnswer,
     cut: &Arc<Cut>,
     told: impl Fn(String),
 ) -> Result<Response<Body>, StreamReset> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Execution;
-use super::route::Refusal;
+use super::refusal::Refusal;
 
 pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Execution, Refusal> {
     if !is_uuid(id) {

@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::route::Refusal;
+use super::refusal::Refusal;
 use super::{Execution, Simulator, execute};
 
 /// How many items a page has where nothing is said, and at most.

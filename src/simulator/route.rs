@@ -5,6 +5,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::refusal::Refusal;
 use super::{Execution, Simulator, execute};
 
 /// What all paths of the API begin with.
@@ -14,23 +15,10 @@ const BASE: &str = "/agents/v2/";
 const KEY_HEADERS: [&str; 2] = ["x-asteroid-agents-api-key", "x-api-key"];
 
 /// What a request is answered with, and the execution that it starts if it is carried out.
-pub(super) struct AuditDecision {
+pub(super) struct ApiAnswer {
     pub(super) status: StatusCode,
     pub(super) body: Value,
     pub(super) execution: Option<Execution>,
-}
-
-/// Why a request is not carried out: `{code, message}` of the specification.
-pub(super) struct Refusal(StatusCode, String);
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal(status, message.into())
-    }
-
-    pub(super) fn bad(message: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::BAD_REQUEST, message)
-    }
 }
 
 impl Simulator {
@@ -43,15 +31,15 @@ impl Simulator {
         }
     }
 
-    pub(super) fn decide(&self, head: &Parts, authenticated: bool, body: &[u8]) -> AuditDecision {
-        self.route(head, authenticated, body).unwrap_or_else(|Refusal(status, message)| AuditDecision {
+    pub(super) fn decide(&self, head: &Parts, authenticated: bool, body: &[u8]) -> ApiAnswer {
+        self.route(head, authenticated, body).unwrap_or_else(|Refusal(status, message)| ApiAnswer {
             status,
             body: json!({ "code": status.as_u16(), "message": message }),
             execution: None,
         })
     }
 
-    fn route(&self, head: &Parts, authenticated: bool, body: &[u8]) -> Result<AuditDecision, Refusal> {
+    fn route(&self, head: &Parts, authenticated: bool, body: &[u8]) -> Result<ApiAnswer, Refusal> {
         if !authenticated {
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "a valid API key is required"));
         }
@@ -59,14 +47,14 @@ impl Simulator {
             let refusal = || Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {method} is allowed"));
             if head.method == method { Ok(()) } else { Err(refusal()) }
         };
-        let shown = |body: Value| AuditDecision { status: StatusCode::OK, body, execution: None };
+        let shown = |body: Value| ApiAnswer { status: StatusCode::OK, body, execution: None };
         let segments: Vec<&str> = head.uri.path().strip_prefix(BASE).unwrap_or_default().split('/').collect();
         match *segments.as_slice() {
             [kind @ ("agents" | "workflows"), id, "execute"] => {
                 only(Method::POST)?;
                 let execution = execute::start(kind, id, &head.headers, body)?;
                 let body = json!({ "executionId": execution.id });
-                Ok(AuditDecision { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
+                Ok(ApiAnswer { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
             }
             ["executions"] => {
                 only(Method::GET)?;
@@ -74,7 +62,7 @@ impl Simulator {
             }
             ["executions", id] if head.method == Method::DELETE => {
                 self.delete(id)?;
-                Ok(AuditDecision { status: StatusCode::NO_CONTENT, body: Value::Null, execution: None })
+                Ok(ApiAnswer { status: StatusCode::NO_CONTENT, body: Value::Null, execution: None })
             }
             ["executions", id] => {
                 only(Method::GET)?;
@@ -84,7 +72,7 @@ impl Simulator {
                 only(Method::POST)?;
                 let execution = self.rerun(id)?;
                 let body = json!({ "executionId": execution.id });
-                Ok(AuditDecision { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
+                Ok(ApiAnswer { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
             }
             _ => Err(Refusal::new(StatusCode::NOT_FOUND, "no such path")),
         }

@@ -8,7 +8,7 @@ use super::{Bucket, InFlight, Limit, LimitDecision, Limits, Rate, Remaining, Ten
 /// has left by then.
 #[derive(Debug)]
 pub struct Permit {
-    /// None if the request is the gateway's own.
+    /// Absent if the request is the gateway's own.
     _in_flight: Option<InFlight>,
 }
 
@@ -57,12 +57,12 @@ impl TenantState {
             self.count_decision(Limit::InFlight, entered.is_some());
             remaining.record(Limit::InFlight, entered.as_ref().map_or(0, |(_, left)| *left), None);
         }
-        // When one of them ends is not known; a second is worth a retry.
+        // It is not known when one of them ends. A retry after a second is worthwhile.
         let (in_flight, _) = entered.ok_or(OverLimit { limit: Limit::InFlight, retry_after: 1 })?;
         Ok(Permit { _in_flight: Some(in_flight) })
     }
 
-    /// Takes one from a bucket.
+    /// Takes a token from a bucket.
     pub(super) fn take(
         &self,
         limit: Limit,
@@ -95,7 +95,7 @@ impl TenantState {
     }
 }
 
-/// Returns a time as `Retry-After` can state it: rounded up to seconds, and at least one.
+/// Returns a duration for `Retry-After`: rounded up to seconds, and at least one.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many days are remembered: the present one, and some to which a clock that was wrong may come back.
+/// How many days are remembered: the present one, and some to which a clock may be set back after it was wrong.
 const MAX_DAYS: usize = 4;
 
 /// A UTC calendar day, counted from 1970.
@@ -21,7 +21,7 @@ impl Day {
         Day(since_1970(time).as_secs() / DAY.as_secs())
     }
 
-    /// Returns how long the day of a time still lasts, rounded up to seconds.
+    /// Returns the time until the end of the day, rounded up to seconds.
     #[must_use]
     pub fn left(time: SystemTime) -> Duration {
         Duration::from_secs(DAY.as_secs() - since_1970(time).as_secs() % DAY.as_secs())
@@ -36,7 +36,7 @@ fn since_1970(time: SystemTime) -> Duration {
 ///
 /// The wall clock says which day it is, and may be wrong:
 ///
-/// - A day that is remembered continues its own count, so a clock that was ahead once locks nothing.
+/// - A day that is remembered continues its own count, so that a clock that was once ahead locks nothing.
 /// - A day later than the last one begins a new count.
 /// - An earlier day that is not remembered shares the count of the last one. The clock is wrong now or was wrong then, and
 ///   neither refills the budget.
@@ -60,7 +60,7 @@ pub struct SpentBudget(Option<DaySpend>);
 pub struct OverBudget;
 
 impl Budget {
-    /// Takes one start from a day's budget. Returns it, and how many are left of the limit.
+    /// Takes one start from a day's budget. Returns the charge, and how many starts are left of the limit.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl Budget {
 
     /// Returns the count of a day, and makes it the present one.
     fn of(&self, day: Day) -> DaySpend {
-        // The present day is the first, then come the others by how recently they were.
+        // The present day is the first. The others follow, the most recent first.
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = days.iter().position(|(known, _)| *known == day) {
             days.get_mut(..=known).unwrap_or_default().rotate_right(1);

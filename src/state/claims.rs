@@ -1,7 +1,7 @@
-//! Idempotency keys: which start each belongs to, and how that start ended.
+//! Idempotency keys: the start that each belongs to, and the outcome of that start.
 //!
-//! A key is claimed before its start may be sent. How the claim ends decides what becomes of the key. Dropping a claim leaves the
-//! safe state: as before if nothing was sent, unknown otherwise.
+//! An idempotency key is claimed before its start may be sent. The end of the claim decides the next state of the key.
+//! Dropping a claim leaves the safe state: the earlier one if nothing was sent, otherwise unknown.
 //!
 //! ```text
 //!              claim                     answered
@@ -12,6 +12,10 @@
 //!     └──────────────────────────────────────────────────────────────┘
 //! ```
 
+mod entries;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,20 +24,17 @@ use hyper::StatusCode;
 use hyper::header::HeaderValue;
 
 use super::{BodyDigest, IdempotencyDigest};
-use entries::{ClaimState, Entries, Entry, Settlement};
 
-mod entries;
-#[cfg(test)]
-mod tests;
+use entries::{ClaimState, Entries, Entry, Settlement};
 
 /// How long and how much is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// How long a start is remembered after its end.
     pub retention: Duration,
-    /// The memory of all keys, in bytes.
+    /// The memory of all idempotency keys, in bytes.
     pub memory: usize,
-    /// The part of it that each tenant has for certain, in bytes.
+    /// The part of it that each tenant is guaranteed, in bytes.
     pub share: usize,
 }
 
@@ -49,7 +50,7 @@ impl Bounds {
     }
 }
 
-/// An answer that is kept and given again.
+/// An answer that is kept and replayed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The upstream's status.
@@ -61,7 +62,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Creates it from copies. What was read from a connection is part of a much larger buffer, which would be kept with it.
+    /// Creates a reply from copies. Bytes that were read from a connection are part of a much larger buffer, which would be
+    /// kept with them.
     #[must_use]
     pub fn new(status: StatusCode, content_type: Option<&HeaderValue>, body: &[u8]) -> Reply {
         let content_type = content_type.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
@@ -73,7 +75,7 @@ impl Reply {
     }
 }
 
-/// How an idempotency key was used before.
+/// The prior use of an idempotency key, and the claim or the reply that follows from it.
 #[derive(Debug)]
 pub enum PriorUse {
     /// The key is not known, so this start may be the first.
@@ -84,7 +86,7 @@ pub enum PriorUse {
     Answered(Arc<Reply>),
 }
 
-/// The reason why a key cannot be claimed.
+/// The reason why an idempotency key cannot be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimError {
     /// Another request holds the key.
@@ -99,10 +101,10 @@ pub enum ClaimError {
 #[derive(Debug, Default)]
 pub struct Claims(Mutex<Entries>);
 
-/// What the keys take, for the metrics.
+/// The memory that idempotency keys take, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// The number of keys.
+    /// The number of idempotency keys.
     pub records: usize,
     /// Their memory, in bytes.
     pub memory: usize,
@@ -113,18 +115,18 @@ pub struct Usage {
 }
 
 impl Claims {
-    /// Returns what the keys take now.
+    /// Returns the memory that idempotency keys take now.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.lock().usage()
     }
 
-    /// Records the bound of the memory for the metrics. What is enforced comes with each claim.
+    /// Records the bound of the memory for the metrics. The bound that is enforced comes with each claim.
     pub fn set_bound(&self, bounds: Bounds) {
         self.lock().bound = bounds.memory;
     }
 
-    /// Claims a tenant's key for a start.
+    /// Claims a tenant's idempotency key for a start.
     ///
     /// # Errors
     ///
@@ -161,26 +163,27 @@ impl Claims {
     }
 }
 
-/// A claimed key, under which nothing was sent. Dropped, it leaves the key as it was.
+/// A claimed idempotency key, with which nothing was sent. Dropped, it leaves the key as it was.
 #[derive(Debug)]
 pub struct Claim(ClaimGuard);
 
-/// A claimed key whose start may have been sent. Dropped, it leaves the outcome of the key unknown, from that moment on.
+/// A claimed idempotency key whose start may have been sent. Dropped, it leaves the outcome of the key unknown, from that
+/// moment on.
 #[derive(Debug)]
 pub struct SentClaim(ClaimGuard);
 
-/// Holds a key until it settles it, at the latest when it is dropped.
+/// A guard that settles an idempotency key once, at the latest when it is dropped.
 #[derive(Debug)]
 struct ClaimGuard {
     claims: Arc<Claims>,
     digest: IdempotencyDigest,
     bounds: Bounds,
-    /// How it settles the key; none once it has.
+    /// The settlement to come; absent after it.
     end: Option<Settlement>,
 }
 
 impl ClaimGuard {
-    /// Settles the key. Returns false if there was no room for its answer, which leaves its outcome unknown.
+    /// Settles the idempotency key. Returns false if there was no room for its answer, which leaves its outcome unknown.
     fn settle(&mut self) -> bool {
         let Some(end) = self.end.take() else { return true };
         self.claims.lock().settle(self.digest, self.bounds, end)
@@ -199,26 +202,28 @@ impl Drop for ClaimGuard {
 }
 
 impl Claim {
-    /// Marks the start as sent, before it is.
+    /// Marks the start as sent. Called before it is.
     #[must_use]
     pub fn send(mut self) -> SentClaim {
         self.0.end = Some(Settlement::Unknown { now: None });
         SentClaim(self.0)
     }
 
-    /// Keeps the answer that an earlier start with the key must have got. `body` is the body of that start, if its tag says so.
+    /// Keeps the answer that an earlier start with the idempotency key must have got. `body` is that start's body, if its tag
+    /// shows it.
     pub async fn found(self, reply: Arc<Reply>, body: Option<BodyDigest>, now: Instant) {
         self.set_body(body);
         self.0.settle_as(Settlement::Answered { reply, now });
     }
 
-    /// Leaves the outcome of the key unknown, because the earlier starts that were found do not show which was the first.
+    /// Leaves the outcome of the idempotency key unknown, because it is not clear which of the starts that were found was the
+    /// first.
     pub async fn unknown(self, now: Instant) {
         self.set_body(None);
         self.send().unknown(now);
     }
 
-    /// Records the body of the earlier start. If this process did not send that start, only the upstream knows its body.
+    /// Records the body of the earlier start. If this process did not send that start, only the upstream can know its body.
     fn set_body(&self, body: Option<BodyDigest>) {
         let is_first_here = matches!(self.0.end, Some(Settlement::Free));
         if let Some(entry) = self.0.claims.lock().by_digest.get_mut(&self.0.digest)
@@ -230,18 +235,18 @@ impl Claim {
 }
 
 impl SentClaim {
-    /// Leaves the outcome of the key unknown.
+    /// Leaves the outcome of the idempotency key unknown.
     pub fn unknown(self, now: Instant) {
         self.0.settle_as(Settlement::Unknown { now: Some(now) });
     }
 
-    /// Keeps the answer. Returns false if there is no room for it, which leaves the outcome of the key unknown.
+    /// Keeps the answer. Returns false if there is no room for it, which leaves the outcome of the idempotency key unknown.
     #[must_use]
     pub fn answered(self, reply: Reply, now: Instant) -> bool {
         self.0.settle_as(Settlement::Answered { reply: Arc::new(reply), now })
     }
 
-    /// Frees the key, because nothing was started.
+    /// Frees the idempotency key, because nothing was started.
     pub fn nothing_started(self) {
         self.0.settle_as(Settlement::Free);
     }

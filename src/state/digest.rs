@@ -34,13 +34,13 @@ impl fmt::Debug for IdempotencyDigest {
     }
 }
 
-/// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it. It tells which body a key was used
-/// with. Bodies cannot be guessed by it without knowing the key.
+/// The first 64 bits of the SHA-256 of an idempotency key and the body that came with it. It distinguishes the bodies of one
+/// idempotency key. A body cannot be guessed from it without the idempotency key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BodyDigest([u8; 8]);
 
 impl BodyDigest {
-    /// Returns the digest of a key's text and a body, both as sent.
+    /// Returns the digest of an idempotency key and a body, both as sent.
     #[must_use]
     pub fn of(key: &[u8], body: &[u8]) -> BodyDigest {
         let mut context = Context::new(&SHA256);
@@ -49,7 +49,7 @@ impl BodyDigest {
         BodyDigest(first(context))
     }
 
-    /// Reads what [`fmt::Display`] writes.
+    /// Parses the digits that [`fmt::Display`] writes.
     #[must_use]
     pub fn parse(text: &str) -> Option<BodyDigest> {
         let is_written = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');

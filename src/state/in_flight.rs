@@ -13,7 +13,7 @@ pub struct InFlightCount(AtomicU32);
 pub struct InFlight(Arc<InFlightCount>);
 
 impl InFlightCount {
-    /// Counts one more and returns it with how many the limit still allows; returns nothing if the limit is reached.
+    /// Counts one more exchange. Returns it, and how many more the limit allows, or `None` if the limit is reached.
     #[must_use]
     pub fn enter(self: &Arc<Self>, limit: Option<NonZeroU32>) -> Option<(InFlight, u32)> {
         let limit = limit.map_or(u32::MAX, NonZeroU32::get);

@@ -37,7 +37,7 @@ impl Limit {
     /// All limits, in the order in which callers are told of them.
     pub const ALL: [Limit; 4] = [Limit::Requests, Limit::InFlight, Limit::Executions, Limit::Budget];
 
-    /// Returns its name in the configuration, in answers, metrics and the log.
+    /// Returns the code in the configuration, in answers, metrics and the log.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Remaining {
         }
     }
 
-    /// Records that one of a limit was given back.
+    /// Records that one was given back to a limit.
     pub fn give_back(&mut self, limit: Limit) {
         if let Some(Some(amount)) = self.0.get_mut(limit as usize) {
             amount.count += 1;

@@ -1,4 +1,4 @@
-//! Whether the upstream's listing shows what was started. Recovery relies on that.
+//! The check whether the upstream's listing shows executions that were started. Recovery relies on that.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ pub enum NotFound {
 }
 
 impl NotFound {
-    /// Returns its name in the log and in `/readyz?verbose`.
+    /// Returns the code in the log and in `/readyz?verbose`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl NotFound {
 /// The reason why a look-up at the upstream failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupFailure {
-    /// There is no API key to ask with.
+    /// There is no API key for the request.
     NoCredential,
     /// The upstream could not be reached.
     Unreachable,
@@ -88,12 +88,12 @@ pub enum LookupFailure {
     Unreadable,
     /// The upstream ignores the filters.
     Unfiltered,
-    /// The upstream no longer takes the filter that is known to find executions.
+    /// The upstream no longer accepts the filter that is known to find executions.
     Unproven,
 }
 
 impl LookupFailure {
-    /// Returns its name in spans, in the log and in `/readyz?verbose`.
+    /// Returns the code in spans, in the log and in `/readyz?verbose`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -154,7 +154,7 @@ impl ListingCheck {
         *self.lock() = ListingCheckState::Proven { filter, lag };
     }
 
-    /// Gives up. Returns the result of the last look-up.
+    /// Ends the check without success. Returns the result of the last look-up.
     pub fn fail(&self, now: Instant) -> NotFound {
         let mut state = self.lock();
         let last = if let ListingCheckState::Looking { last } = *state { last } else { None };

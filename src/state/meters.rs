@@ -1,4 +1,4 @@
-//! Counters of each tenant's requests for the metrics. They last as long as the process; each is found by an index.
+//! Counters of each tenant's requests, for the metrics. They last as long as the process, and each is found by an index.
 
 use crate::asteroid::operation::Operation;
 use crate::counter::Counter;
@@ -22,17 +22,17 @@ impl LimitDecision {
 /// The result of claiming a start's idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdempotencyResult {
-    /// It was the first start with the key.
+    /// It was the first start with the idempotency key.
     New,
-    /// The answer of an earlier start was given again.
+    /// The answer of an earlier start was replayed.
     Replayed,
     /// An earlier start was found at the upstream.
     Recovered,
-    /// Another request held the key.
+    /// Another request held the idempotency key.
     InFlight,
-    /// The key was used with another body before.
+    /// The idempotency key was used with another body before.
     Mismatch,
-    /// There was no memory for another key.
+    /// There was no memory for another idempotency key.
     Full,
     /// The outcome of an earlier start is unknown.
     Unknown,
@@ -41,7 +41,7 @@ pub enum IdempotencyResult {
 }
 
 impl IdempotencyResult {
-    /// Returns its name in the metrics.
+    /// Returns the code in the metrics.
     #[must_use]
     pub fn code(self) -> &'static str {
         IdempotencyResult::ALL.get(self as usize).map_or("", |(_, name)| *name)
@@ -74,21 +74,21 @@ pub struct Meters {
 
 impl Meters {
     /// Counts a request by its status, which is 0 if it got no answer.
-    pub fn request(&self, status: u16) {
+    pub fn count_request(&self, status: u16) {
         if let Some(count) = self.requests.get(usize::from(status / 100)).or(self.requests.first()) {
             count.add();
         }
     }
 
-    /// Counts an execution that the upstream says it started.
-    pub fn started(&self, operation: Operation) {
+    /// Counts an execution that the upstream has started, by its answer.
+    pub fn count_execution(&self, operation: Operation) {
         if let Some(count) = self.started.get(operation as usize) {
             count.add();
         }
     }
 
     /// Counts a start that was sent and whose outcome is unknown.
-    pub fn unknown(&self) {
+    pub fn count_unknown_start(&self) {
         self.unknown.add();
     }
 
@@ -159,14 +159,14 @@ mod tests {
             }
         }
         for operation in Operation::ALL {
-            meters.started(operation);
+            meters.count_execution(operation);
             assert!(meters.executions().any(|counted| counted == (operation.name(), 1)));
         }
         for (status, class) in [(0, "none"), (101, "1xx"), (202, "2xx"), (307, "3xx"), (404, "4xx"), (504, "5xx")] {
-            meters.request(status);
+            meters.count_request(status);
             assert!(meters.requests().any(|counted| counted == (class, 1)), "{class}");
         }
-        meters.request(999);
+        meters.count_request(999);
         assert!(meters.requests().any(|counted| counted == ("none", 2)), "a status that HTTP does not have");
     }
 }

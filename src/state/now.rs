@@ -2,10 +2,10 @@
 
 use std::time::{Instant, SystemTime};
 
-/// A reading of the clock that measures spans of time, and of the one that says which day it is.
+/// A reading of the monotonic clock and of the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
-    /// For rates and for what is forgotten after a while.
+    /// For rates and retention.
     pub monotonic: Instant,
     /// For budgets.
     pub wall: SystemTime,

@@ -37,7 +37,7 @@ pub struct Hold {
 pub struct OverQuota;
 
 impl Quota {
-    /// Creates a quota of which nothing is held.
+    /// Creates a quota of which nothing is held yet.
     #[must_use]
     pub fn new(max: usize) -> Quota {
         Quota { max: AtomicUsize::new(max), held: AtomicUsize::new(0), refused: Counter::default() }
@@ -68,7 +68,7 @@ impl Quota {
 }
 
 impl Share {
-    /// Creates the part of a tenant that holds nothing.
+    /// Creates the share of a tenant that holds nothing yet.
     #[must_use]
     pub fn new(quota: Arc<Quota>) -> Share {
         Share { quota, held: AtomicUsize::new(0) }
@@ -78,7 +78,7 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// [`OverQuota`]; nothing has changed then.
+    /// [`OverQuota`]; nothing was held.
     pub fn hold(self: &Arc<Self>, amount: usize, is_only: bool) -> Result<Hold, OverQuota> {
         let mut hold = Hold { share: Arc::clone(self), amount: 0, is_only };
         hold.grow(amount)?;
@@ -96,10 +96,10 @@ impl Hold {
     ///
     /// # Errors
     ///
-    /// [`OverQuota`]; what was held before is still held.
+    /// [`OverQuota`]; the earlier amount is still held.
     pub fn grow(&mut self, amount: usize) -> Result<(), OverQuota> {
         let Share { quota, held } = &*self.share;
-        // Added first and judged then. Of two requests at once, both may be refused, but never do both get the last part.
+        // Added first, then checked. Two concurrent requests may both be refused, but they never both get the last part.
         let own = held.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
         let all = quota.held.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
         let fits = quota.max().checked_sub(all).is_some_and(|free| self.is_only || own <= free);

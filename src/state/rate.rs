@@ -69,8 +69,8 @@ impl Rate {
 
 /// The token bucket of one tenant and one limit, shared by all workers. Time refills it; a change of the rate does not.
 ///
-/// It implements the generic cell rate algorithm. Crates that do so do not show how many tokens were taken, so a change of the
-/// rate would fill the bucket.
+/// It implements the generic cell rate algorithm. The crates for it do not show how many tokens were taken, so with them a
+/// change of the rate would fill the bucket.
 #[derive(Debug, Default)]
 pub struct Bucket(Mutex<Option<Level>>);
 
@@ -89,7 +89,7 @@ impl Level {
         self.full.saturating_duration_since(now)
     }
 
-    /// Returns the same for another rate: as many tokens are gone as before, or all.
+    /// Returns the same for another rate, with as many tokens gone as before, or all of them.
     fn missing_by(&self, rate: Rate, now: Instant) -> Duration {
         let missing = self.missing(now);
         if self.rate == rate {
@@ -126,7 +126,8 @@ impl Bucket {
         left
     }
 
-    /// Takes a token while there is no limit, so that a limit that is configured again later continues with what is left.
+    /// Takes a token while there is no limit. If the limit is configured again later, it continues with the tokens that are
+    /// left.
     pub fn count(&self, now: Instant) {
         if let Some(level) = self.lock().as_mut() {
             let taken = level.missing(now) + level.rate.interval();

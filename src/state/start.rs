@@ -1,13 +1,13 @@
 //! A start, from the claim of its idempotency key to the end of its exchange.
 //!
 //! ```text
-//! start ──┬─▶ Answered: an earlier start with the key was answered, and so is this one
-//!         ├─▶ Unknown: an earlier start with the key may have started an execution
+//! start ──┬─▶ Answered: an earlier start with the idempotency key was answered; its answer is replayed
+//!         ├─▶ Unknown: an earlier start with the idempotency key may have started an execution
 //!         └─▶ ReservedStart ──about_to_send──▶ StartInFlight ──▶ not_started │ answered │ unknown
 //! ```
 //!
-//! Dropping a value leaves the safe state. A [`ReservedStart`] frees its key and gives its budget back. A [`StartInFlight`]
-//! stays spent, and the outcome of its key is unknown.
+//! Dropping a value leaves the safe state. A [`ReservedStart`] frees its idempotency key and gives its budget back. A
+//! [`StartInFlight`] stays spent, and the outcome of its idempotency key is unknown.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,12 +17,12 @@ use super::{
     OverBudget, OverLimit, PriorUse, Remaining, Reply, SentClaim, SpentBudget, TenantState, Unavailable,
 };
 
-/// The idempotency key of a start and the body that came with it.
+/// The idempotency key of a start, and the body that came with it.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyedStart {
-    /// Tells the start's key from all others of the process.
+    /// The digest of the tenant and the idempotency key: unique in the process.
     pub digest: IdempotencyDigest,
-    /// Tells its body from others.
+    /// The digest of the body.
     pub body: BodyDigest,
     /// How long and how much is remembered.
     pub bounds: Bounds,
@@ -31,20 +31,20 @@ pub struct KeyedStart {
 /// The result of claiming the idempotency key of a start.
 #[derive(Debug)]
 pub enum StartResult {
-    /// The start may be the first with its key, and was counted.
+    /// The start may be the first with its idempotency key, and was counted.
     New(Claim, Reservation),
-    /// An earlier start with the key was sent, and its outcome is unknown. This one was not counted.
+    /// An earlier start with the idempotency key was sent, and its outcome is unknown. This one was not counted.
     Unknown(Claim),
-    /// An earlier start with the key was answered. This one was not counted.
+    /// An earlier start with the idempotency key was answered. This one was not counted.
     Answered(Arc<Reply>),
 }
 
 /// The reason why a start must not be sent.
 #[derive(Debug)]
 pub enum StartError {
-    /// Its key cannot be claimed.
+    /// Its idempotency key cannot be claimed.
     Claim(ClaimError),
-    /// It would exceed a limit. Its key is free.
+    /// It would exceed a limit. Its idempotency key is free.
     OverLimit(OverLimit),
     /// It could not be claimed and counted.
     Unavailable(Unavailable),
@@ -67,7 +67,7 @@ impl TenantState {
     ///
     /// # Errors
     ///
-    /// [`StartError`]; nothing was counted then.
+    /// [`StartError`]; nothing was counted.
     pub async fn start(
         &self,
         limits: &Limits,
@@ -77,11 +77,11 @@ impl TenantState {
         Ok(ReservedStart { claim: None, reservation: self.reserve(limits, now, remaining)? })
     }
 
-    /// Claims the idempotency key of a start, and counts the start by `executions` and `budget` if it may be the first with it.
+    /// Claims the idempotency key of a start. If the start may be the first with it, counts it by `executions` and `budget`.
     ///
     /// # Errors
     ///
-    /// [`StartError`]; nothing was counted then, and the key is as before.
+    /// [`StartError`]; nothing was counted, and the idempotency key is as before.
     pub async fn start_with_key(
         &self,
         KeyedStart { digest, body, bounds }: KeyedStart,
@@ -98,8 +98,8 @@ impl TenantState {
 
     fn reserve(&self, limits: &Limits, now: Now, remaining: &mut Remaining) -> Result<Reservation, OverLimit> {
         let executions = &self.executions;
-        // The rate is taken first. While it is held for a start that the budget refuses, others may be told to wait for the
-        // rate. A budget that is held for a start that the rate refuses could send others away until midnight.
+        // The rate is taken first. While it is taken for a start that the budget refuses, others may be told to wait for the
+        // rate, which is short. In the opposite order, others could be told to wait until midnight.
         if let Err(over) = self.take(Limit::Executions, limits.executions, executions, now.monotonic, remaining) {
             let Some(max) = limits.budget else { return Err(over) };
             let (left, midnight) = (self.budget.left(max, now.wall), Day::left(now.wall).as_secs());
@@ -132,17 +132,17 @@ impl TenantState {
     }
 }
 
-/// A start that may be sent: its key is claimed, if it has one, and it is counted by its tenant's limits.
+/// A start that may be sent. Its idempotency key is claimed, if it has one, and its tenant's limits count it.
 #[derive(Debug)]
 pub struct ReservedStart {
     /// The claim of its idempotency key.
     pub claim: Option<Claim>,
-    /// What it took from the limits.
+    /// The amounts that it took from the limits.
     pub reservation: Reservation,
 }
 
 impl ReservedStart {
-    /// Marks the start as sent, before a byte of it leaves. From then on it counts, unless it turns out that it started
+    /// Marks the start as sent. Called before a byte of it leaves. From then on it counts, unless it turns out that it started
     /// nothing.
     ///
     /// # Errors
@@ -153,8 +153,8 @@ impl ReservedStart {
     }
 }
 
-/// What a start took from its tenant's limits. Dropped, it gives the budget back. It does not give the rate back, which bounds
-/// how often starts are given up.
+/// The amounts that a start took from its tenant's limits. Dropped, it gives the budget back. It does not give the rate back,
+/// which so bounds how often starts are abandoned.
 #[derive(Debug)]
 pub struct Reservation {
     charge: BudgetCharge,
@@ -162,7 +162,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Gives rate and budget back, because an earlier start with the key was found.
+    /// Gives rate and budget back, because an earlier start with the idempotency key was found.
     pub async fn undo(self, remaining: &mut Remaining) {
         self.executions.give_back();
         remaining.give_back(Limit::Executions);
@@ -175,21 +175,21 @@ impl Reservation {
     }
 }
 
-/// What became of the idempotency key of a start that was sent.
+/// The outcome for the idempotency key of a start that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdempotencyOutcome {
-    /// The answer is given to the next start with the key, too.
+    /// The answer is replayed to the next start with the idempotency key.
     Answered,
-    /// The start may have started an execution. Nothing is started under the key again.
+    /// The start may have started an execution. No start with the idempotency key is sent again.
     Unknown,
-    /// Nothing was started, and the key can be used again.
+    /// Nothing was started, and the idempotency key can be used again.
     Free,
     /// The answer is still awaited, although the caller was told of the time-out.
     InFlight,
 }
 
 impl IdempotencyOutcome {
-    /// Returns its name in the log, the audit and traces.
+    /// Returns the code in the log, the audit and traces.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -209,20 +209,21 @@ pub struct StartInFlight {
 }
 
 impl StartInFlight {
-    /// Gives the budget back and frees the key, because nothing was started. Returns what became of the key.
+    /// Gives the budget back and frees the idempotency key, because nothing was started. Returns the outcome for the key, if
+    /// there is one.
     pub async fn not_started(self) -> Option<IdempotencyOutcome> {
         self.budget.give_back();
         self.claim?.nothing_started();
         Some(IdempotencyOutcome::Free)
     }
 
-    /// Keeps the answer for the next start with the key. Returns what became of the key.
+    /// Keeps the answer for the next start with the idempotency key. Returns the outcome for the key, if there is one.
     pub async fn answered(self, reply: impl FnOnce() -> Reply, now: Instant) -> Option<IdempotencyOutcome> {
         let is_kept = self.claim?.answered(reply(), now);
         Some(if is_kept { IdempotencyOutcome::Answered } else { IdempotencyOutcome::Unknown })
     }
 
-    /// Leaves the outcome of the key unknown. Returns what became of the key.
+    /// Leaves the outcome of the idempotency key unknown. Returns the outcome for the key, if there is one.
     pub async fn unknown(self, now: Instant) -> Option<IdempotencyOutcome> {
         self.claim?.unknown(now);
         Some(IdempotencyOutcome::Unknown)

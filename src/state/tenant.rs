@@ -6,8 +6,8 @@ use super::{Bucket, Budget, Claims, InFlightCount, Meters, Quota, Share};
 
 /// The counts of one tenant. Each is kept whether or not the tenant has a limit for it.
 ///
-/// What limits spending is asked for by asynchronous calls that may fail with [`Unavailable`](super::Unavailable), so that
-/// gateways can come to share it without a change to their callers. What protects this process stays local.
+/// Limits of spending are taken by asynchronous calls that may fail with [`Unavailable`](super::Unavailable). So gateways can
+/// share them later without a change to the callers. Limits that protect this process stay local.
 #[derive(Debug, Clone)]
 pub struct TenantState {
     pub(super) name: Arc<str>,
@@ -21,13 +21,13 @@ pub struct TenantState {
     pub(super) budget: Arc<Budget>,
     /// The idempotency keys of all tenants.
     pub(super) claims: Arc<Claims>,
-    /// Exchanges in flight that are read on although their callers were told of the time-out.
+    /// Exchanges in flight whose answers are still awaited, although their callers were told of the time-out.
     pub overdue: Arc<InFlightCount>,
     /// Counters of its requests, for the metrics.
     pub meters: Arc<Meters>,
     /// Its share of the memory for requests and their bodies.
     pub body_memory: Arc<Share>,
-    /// Its share of the starts that may be under way with an audit record to come.
+    /// Its share of the slots for audit records that are still to come.
     pub audited: Arc<Share>,
 }
 

@@ -1,7 +1,7 @@
-//! Spans on their way to the collector: a bounded queue that nobody waits for, and one task that sends batches.
+//! The export of spans: a bounded queue, and one task that sends batches to the collector.
 //!
-//! Whatever the collector does, it costs spans, which are counted: never a request, and no memory beyond the queue's. What
-//! OTLP lets be sent again is sent again, for as long as one batch may take.
+//! A slow or broken collector costs spans, which are counted. It costs no request, and no memory beyond the queue. A batch is sent
+//! again if OTLP allows it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,29 +22,29 @@ use crate::client::{self, Client};
 use crate::event;
 use crate::tasks::Tasks;
 
-/// Requests whose spans wait: about 3 MiB.
+/// The requests whose spans may wait: about 3 MiB.
 const QUEUE_CAPACITY: usize = 2048;
-/// Requests whose spans leave together.
+/// The requests whose spans are sent in one batch.
 const BATCH_SIZE: usize = 512;
-/// How long the first of a batch waits for the others.
+/// How long the first spans of a batch wait for others.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the collector may take for one attempt.
+/// The time-out of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a batch is sent at most.
+/// The most attempts for a batch.
 const MAX_ATTEMPTS: u32 = 5;
-/// The longest wait between two attempts, whatever `Retry-After` says.
+/// The longest pause between two attempts, whatever `Retry-After` says.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// How long the drain waits for what is left.
+/// How long the drain waits for the remaining spans.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where the spans of a request are put.
+/// The queue of spans.
 #[derive(Debug)]
 pub struct Queue {
     sender: mpsc::Sender<Vec<Bytes>>,
     counts: Arc<Counts>,
 }
 
-/// Spans since the start.
+/// The counts of spans since the process started.
 #[derive(Debug, Default)]
 struct Counts {
     /// Put into the queue, or dropped because it was full.
@@ -60,7 +60,7 @@ impl Counts {
         count.fetch_add(spans as u64, Ordering::Relaxed);
     }
 
-    /// What is neither sent nor dropped.
+    /// Returns how many spans are neither sent nor dropped.
     fn left(&self) -> u64 {
         let [made, sent, dropped] = [&self.made, &self.sent, &self.dropped].map(|count| count.load(Ordering::Relaxed));
         made.saturating_sub(sent).saturating_sub(dropped)
@@ -68,10 +68,10 @@ impl Counts {
 }
 
 impl Queue {
-    /// Never waits: what finds no place is dropped and counted.
+    /// Adds the spans of a request. If the queue is full, drops and counts them; never waits.
     pub(super) fn put(&self, spans: &[Span]) {
         let count = spans.len();
-        // As bytes they take a fraction of the room.
+        // Encoded, they take a fraction of the memory.
         let spans = spans.iter().map(|span| Bytes::from(span.encode_to_vec())).collect();
         Counts::add(&self.counts.made, count);
         if self.sender.try_send(spans).is_err() {
@@ -84,7 +84,7 @@ impl Queue {
     }
 }
 
-/// Sends what is in the queue.
+/// The task that sends the spans of the queue.
 #[derive(Debug)]
 pub struct Exporter {
     client: Client,
@@ -98,14 +98,14 @@ pub struct Exporter {
     known: u64,
 }
 
-/// A time in which spans are lost or at risk: one line when it begins, one when it is over.
+/// A period in which spans are lost or at risk: one log line when it begins, and one when it ends.
 #[derive(Debug)]
 struct Episode {
     /// Drops before it.
     before: u64,
 }
 
-/// An exporter that runs.
+/// A running exporter.
 #[derive(Debug)]
 pub struct Exporting {
     counts: Arc<Counts>,
@@ -113,7 +113,7 @@ pub struct Exporting {
     flushed: oneshot::Receiver<Infallible>,
 }
 
-/// Why the collector did not take a batch.
+/// The reason why the collector did not accept a batch.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -123,7 +123,8 @@ enum Failure {
 }
 
 impl Failure {
-    /// How long to wait before it is sent again, if OTLP lets it be: where the collector said that it is busy, or nothing.
+    /// Returns the pause before the next attempt; none if OTLP forbids another. It allows one if the collector said that it is busy,
+    /// or said nothing.
     fn wait(&self, attempt: u32) -> Option<Duration> {
         let asked = match self {
             Failure::Exchange(_) => None,
@@ -131,14 +132,14 @@ impl Failure {
             Failure::Status(..) => return None,
         };
         let doubled = Duration::from_secs(1 << attempt.min(5));
-        // Spread by half, or gateways that were refused together would come again together.
+        // Spread by half, or gateways that were refused together would retry together.
         let spread = doubled / 2 + doubled.mul_f32(f32::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0) / 2;
         Some(asked.unwrap_or(spread).min(MAX_WAIT))
     }
 }
 
 impl Exporter {
-    /// A queue, and what sends from it as this service.
+    /// Creates a queue and its exporter, which sends as this service.
     #[must_use]
     pub fn new(client: Client, target: PathAndQuery, service_name: &str) -> (Queue, Exporter) {
         let (sender, queue) = mpsc::channel(QUEUE_CAPACITY);
@@ -153,7 +154,7 @@ impl Exporter {
         (queue_end, Exporter { client, target, queue, counts, resource, batch, episode: None, known: 0 })
     }
 
-    /// Sends until it is told to flush.
+    /// Starts to send, until it is told to flush.
     #[must_use]
     pub fn begin(self, tasks: &Tasks) -> Exporting {
         let counts = Arc::clone(&self.counts);
@@ -191,7 +192,7 @@ impl Exporter {
         }
     }
 
-    /// Fills the batch. What it holds stays when this is interrupted.
+    /// Fills the batch. It keeps its spans if this is cancelled.
     async fn gather(&mut self) {
         if self.batch.is_empty() && self.queue.recv_many(&mut self.batch, BATCH_SIZE).await == 0 {
             return;
@@ -206,7 +207,7 @@ impl Exporter {
         }
     }
 
-    /// Sends the batch until it is taken or nothing speaks for another attempt; while flushing, once.
+    /// Sends the batch until it is accepted or no further attempt is allowed. While flushing, sends it once.
     async fn deliver(&mut self, told: &mut oneshot::Receiver<Infallible>, flushing: &mut bool) {
         let spans: Vec<Bytes> = self.batch.drain(..).flatten().collect();
         let count = spans.len();

@@ -1,5 +1,5 @@
-//! A request's spans, with the attributes of OpenTelemetry's conventions for HTTP and, under `asteroid_gateway.`, those of
-//! the log. No span holds a key, an idempotency key, a query of a caller's or a part of a body.
+//! The spans of a request, with the attributes of OpenTelemetry's conventions for HTTP and, under `asteroid_gateway.`, those of the
+//! log. No span holds an API key, an idempotency key, the query of a caller or a part of a body.
 
 use hyper::{Method, Version};
 
@@ -14,10 +14,10 @@ use crate::transport::endpoint::Scheme;
 /// The version of the conventions that the attributes follow.
 pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
 
-/// How much of a path is shown, in bytes: longer ones are no operation's.
+/// The longest path that is shown, in bytes. No operation has a longer one.
 const LONGEST_PATH: usize = 256;
 
-/// The span of the request, and one for each span with the upstream.
+/// Returns the span of the request, and one for each request to the upstream.
 pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &PeerAttributes) -> Vec<Span> {
     let client_spans = recording.client_spans();
     let mut spans = vec![server(facts, recording)];
@@ -34,7 +34,7 @@ fn server(facts: &Facts, recording: &Recording) -> Span {
     attributes.push(attribute("url.path", cut(recording.uri.path())));
     attributes.extend(route.map(|route| attribute("http.route", route)));
     peer(facts.peer, &mut attributes);
-    // A request that was cut off, or whose caller left before the answer, has none.
+    // A request that was cut off or whose caller left before the answer has none.
     let status = Some(facts.status).filter(|status| *status != 0);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status)));
     let cut_off = (status.is_none() && facts.outcome == Outcome::Unknown).then_some("cut-off");
@@ -56,7 +56,7 @@ fn server(facts: &Facts, recording: &Recording) -> Span {
     }
 }
 
-/// Who called. A process at a Unix socket has no address and no port.
+/// Adds the peer. A process at a Unix socket has no address and no port.
 fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
     let Peer::Tcp(address) = peer else {
         attributes.push(attribute("network.transport", "unix"));
@@ -68,7 +68,7 @@ fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
     attributes.push(attribute("network.peer.port", address.port()));
 }
 
-/// What is the gateway's own to tell, under the names of the log.
+/// Adds the gateway's own attributes, under the names of the log.
 fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     let digest = facts.idempotency.map(|digest| digest.to_string());
     let code = facts.error.map(ErrorCode::code);
@@ -118,7 +118,7 @@ fn client(span: &ClientSpan, recording: &Recording, upstream: &PeerAttributes) -
 }
 
 fn common(recording: &Recording, mut attributes: Vec<KeyValue>, error: Option<String>, is_remote: bool) -> Span {
-    // What failed is in the attribute; the conventions want no description beside it.
+    // The attribute says what failed. The conventions want no description beside it.
     let status = error.is_some().then(|| Status { code: Code::Error.into() });
     attributes.extend(error.map(|error| attribute("error.type", error)));
     let remote = if is_remote { HAS_IS_REMOTE | IS_REMOTE } else { HAS_IS_REMOTE };
@@ -146,7 +146,7 @@ fn http(method: &str, original: Option<&str>, version: Version) -> Vec<KeyValue>
     attributes
 }
 
-/// A method is a caller's to invent, and a name of spans must be one of few.
+/// Returns a known method, or `_OTHER` and the original: callers can invent methods, and a span must have one of few names.
 fn known(method: &Method) -> (&str, Option<&str>) {
     const KNOWN: [Method; 9] = [
         Method::CONNECT,

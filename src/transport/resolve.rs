@@ -212,6 +212,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn of_a_name_with_many_addresses_the_first_sixteen_are_used() {
+        let all: Vec<SocketAddr> = (1..=1000).map(|port| ([192, 0, 2, 1], port).into()).collect();
+        let answer = all.clone();
+        let resolver = Arc::new(Resolver::with_look_up("upstream.test", move || {
+            let answer = answer.clone();
+            Box::pin(async { Ok(answer) })
+        }));
+        let tasks = Tasks::new(Handle::current());
+        let found = resolver.addresses(Instant::now() + TIMEOUT, TIMEOUT, &tasks).await.unwrap();
+        assert_eq!(*found, all[..16]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_look_up_that_takes_longer_than_a_connection_may_serves_those_that_come_next() {
         let (resolver, begun) = resolver(&[(6, Some("192.0.2.1:443"))]);
         assert!(ask(&resolver).await.is_err());

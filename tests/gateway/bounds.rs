@@ -1,6 +1,7 @@
 //! Bounds of the memory, connections and audit places that callers can take, and the share of each tenant.
 
 mod memory;
+mod upstream;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};

@@ -59,7 +59,7 @@ fn a_good_configuration_passes_check_and_what_is_risky_is_said() {
     assert!(output.status.success(), "{}", printed(&output));
     let output = on("check", good.main_credential("env: ASTEROID_API_KEY"));
     assert!(output.status.success());
-    let warning = "warning: credentials.main.env: a key in the environment is for development";
+    let warning = "warning: credentials.main.env: an API key in the environment is for development";
     assert!(printed(&output).contains(warning), "{}", printed(&output));
 }
 

@@ -200,6 +200,60 @@ fn a_mount_that_hangs_costs_two_threads_and_keeps_no_other_key_from_being_read()
     assert!(pair.gateway.stop().status.success());
 }
 
+/// What a process has done since it began, by the counts of its system.
+#[derive(Debug)]
+struct Work {
+    /// System calls that read.
+    reads: u64,
+    /// How often a thread of it went to sleep.
+    sleeps: u64,
+    /// Processor time, in hundredths of a second.
+    ticks: u64,
+}
+
+impl Work {
+    fn of(program: &Program) -> Work {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", program.id())).unwrap();
+        let number = |text: &str, name: &str| -> u64 {
+            text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+        };
+        let threads = std::fs::read_dir(format!("/proc/{}/task", program.id())).unwrap();
+        let names = threads.map(|thread| thread.unwrap().file_name().into_string().unwrap());
+        let sleeps = names.map(|name| number(&read(&format!("task/{name}/status")), "voluntary_ctxt_switches:")).sum();
+        let stat = read("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks = fields[11..=12].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        Work { reads: number(&read("io"), "syscr:"), sleeps, ticks }
+    }
+}
+
+#[test]
+fn two_thousand_credentials_cost_an_idle_gateway_next_to_nothing() {
+    const COUNT: u64 = 2000;
+    const SECONDS: u64 = 6;
+    let asteroid = Asteroid::start();
+    let dir = tempfile::tempdir().unwrap();
+    let configuration = (0..COUNT).fold(asteroid.configuration(), |configuration, number| {
+        let file = dir.path().join(format!("c{number}"));
+        std::fs::write(&file, format!("ak-of-a-credential-{number:08}")).unwrap();
+        configuration.credential(&format!("c{number}"), &format!("file: '{}'", file.display()))
+    });
+    let gateway = Program::run_watched(configuration);
+    // By then the files are so old that their attributes tell whether they have changed.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let before = Work::of(&gateway);
+    std::thread::sleep(std::time::Duration::from_secs(SECONDS));
+    let after = Work::of(&gateway);
+    let [reads, sleeps, ticks] = [after.reads - before.reads, after.sleeps - before.sleeps, after.ticks - before.ticks];
+    println!(
+        "in {SECONDS} s: {reads} reads, {sleeps} sleeps of threads, {ticks} hundredths of a second of a processor"
+    );
+    // A file is read every ten seconds, until its end. Reading all of them each second would take five times as many.
+    assert!(reads <= 4 * COUNT, "{reads} reads");
+    assert!(sleeps < COUNT, "{sleeps}: no credential has a clock of its own");
+    assert!(ticks < 10 * SECONDS, "{ticks}: less than a tenth of a processor, in a program that is not optimised");
+}
+
 #[test]
 fn threads_do_not_grow_with_credentials() {
     let asteroid = Asteroid::start();

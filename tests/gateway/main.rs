@@ -52,6 +52,7 @@ mod recovery;
 mod release;
 mod reload;
 mod rolling;
+mod rooms;
 mod rotation;
 mod sdk;
 mod security;

@@ -209,6 +209,8 @@ fn failures() -> Vec<(Value, bool)> {
         status(503, true),
         (answer(json!({"status": 200, "body": "{}"})), false),
         (answer(json!({"status": 200, "body": ""})), false),
+        // Longer than what is read of it.
+        (answer(json!({"status": 200, "body": " ".repeat(9 * 1024 * 1024)})), true),
     ]
 }
 

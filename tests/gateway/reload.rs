@@ -84,7 +84,8 @@ fn a_bad_file_changes_nothing_and_says_so_until_it_is_mended() {
     let bad = of_team(&configuration, "invoices").remove("/tenants/billing/credential").billing("credental: main");
     let why = refused(&pair.gateway.reload(bad));
     assert!(
-        why.contains("tenants.billing.credental: unknown key") && why.contains("tenants.billing.credential: missing"),
+        why.contains("tenants.billing.credental: unknown setting")
+            && why.contains("tenants.billing.credential: missing"),
         "{why}"
     );
     assert_eq!((pair.execute("{}").status, metadata(&pair)["team"].clone()), (202, json!("billing")));

@@ -119,6 +119,24 @@ fn a_request_that_breaks_the_protocol_is_reset_or_refused_and_its_connection_liv
 }
 
 #[test]
+fn a_connection_is_told_its_bounds_before_its_first_request() {
+    let secure = Secure::start();
+    let mut caller = secure.frames().begin();
+    let settings = caller.next().unwrap();
+    assert_eq!((settings.kind, settings.stream), (SETTINGS, 0));
+    let of = |id: u16| {
+        let mut told = settings.payload.chunks(6).filter(|told| told[..2] == id.to_be_bytes());
+        told.next().map(|told| u32::from_be_bytes(told[2..].try_into().unwrap()))
+    };
+    // MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE and MAX_HEADER_LIST_SIZE of RFC 9113, section 6.5.2.
+    assert_eq!([of(3), of(4), of(6)], [Some(100), Some(256 * 1024), Some(16 * 1024)]);
+    let opened = std::iter::from_fn(|| caller.next()).find(|frame| frame.kind == WINDOW_UPDATE).unwrap();
+    let more = u32::from_be_bytes(opened.payload.try_into().unwrap());
+    // RFC 9113 begins with 65,535.
+    assert_eq!((opened.stream, more + 65_535), (0, 1024 * 1024));
+}
+
+#[test]
 fn a_stream_beyond_the_hundred_that_may_be_open_is_refused_and_the_others_are_served() {
     let secure = Secure::start();
     let mut caller = secure.frames().begin();

@@ -44,7 +44,7 @@ impl Address {
         }
     }
 
-    /// Returns whether both cannot be bound at the same time: an unspecified address uses its port on every interface.
+    /// Returns whether the two cannot be bound at the same time. An unspecified address uses its port on every interface.
     pub(super) fn overlaps(&self, other: &Address) -> bool {
         match (self, other) {
             (Address::Tcp(one), Address::Tcp(other)) => {
@@ -73,31 +73,31 @@ pub(super) fn resolve(
     listener: &Path,
     findings: &mut Findings,
 ) -> Option<Address> {
-    let at = listener.key("address");
-    let Some(address) = address else { return findings.missing(&at, format!("missing; it {ADDRESS}")) };
+    let at = listener.join("address");
+    let Some(address) = address else { return findings.report_missing(&at, format!("missing; it {ADDRESS}")) };
     let Some(path) = address.strip_prefix(UNIX) else {
         if mode.is_some() {
-            findings.fault::<()>(&listener.key("mode"), "is only for a Unix socket; leave it out");
+            findings.refuse::<()>(&listener.join("mode"), "is only for a Unix socket; leave it out");
         }
-        return address.parse().map(Address::Tcp).or_else(|_| findings.fault(&at, ADDRESS).ok_or(())).ok();
+        return address.parse().map(Address::Tcp).or_else(|_| findings.refuse(&at, ADDRESS).ok_or(())).ok();
     };
     let path = path_of(path, &at, findings);
     let mode = match mode {
         None => Some(DEFAULT_MODE),
-        Some(file::Number(digits)) => permissions(digits, &listener.key("mode"), findings),
+        Some(file::Number(digits)) => permissions(digits, &listener.join("mode"), findings),
     };
     Some(Address::Unix { path: path?, mode: mode? })
 }
 
 fn path_of(text: &str, at: &Path, findings: &mut Findings) -> Option<PathBuf> {
-    // So that two spellings of one path are equal.
+    // The components, so that two spellings of one path are equal.
     let path: PathBuf = std::path::Path::new(text).components().collect();
     if !text.contains('/') || text.contains(char::is_control) || path.file_name().is_none() {
-        return findings.fault(at, ADDRESS);
+        return findings.refuse(at, ADDRESS);
     }
     if path.as_os_str().len() > MAX_PATH {
         let said = format!("is too long: the system allows {MAX_PATH} bytes for the path of a Unix socket");
-        return findings.fault(at, said);
+        return findings.refuse(at, said);
     }
     Some(path)
 }
@@ -108,7 +108,7 @@ fn permissions(digits: &str, at: &Path, findings: &mut Findings) -> Option<u32> 
     let digits = digits.strip_prefix('0').unwrap_or(digits);
     let is_octal = digits.len() == 3 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| is_octal && mode & 0o600 == 0o600);
-    let Some(mode) = mode else { return findings.fault(at, MODE) };
+    let Some(mode) = mode else { return findings.refuse(at, MODE) };
     if mode & 0o002 != 0 {
         findings.warnings.push(at, "every user of this machine who can enter the socket's directory may call");
     }

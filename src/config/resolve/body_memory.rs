@@ -1,7 +1,8 @@
 //! `body_memory`: the memory that requests and their bodies may take together.
 
-use super::Section;
 use crate::config::file;
+
+use super::Section;
 
 /// The number of the largest bodies that must fit. One of several tenants may take half, in which one body must fit
 /// however it arrives.
@@ -36,21 +37,21 @@ pub(super) fn resolve(
     body_limit: Option<usize>,
     section: &mut Section<'_>,
 ) -> Option<BodyMemory> {
-    const KEY: &str = "body_memory";
+    const NAME: &str = "body_memory";
     let Some(file::Quantity(text)) = written else { return Some(BodyMemory::Auto) };
     if text.trim() == "auto" {
         return Some(BodyMemory::Auto);
     }
     if !text.contains(|character: char| character.is_ascii_digit()) {
-        let path = section.path.key(KEY);
-        return section.findings.fault(&path, "is not a size; write auto, or a number and its unit, such as 64MiB");
+        let path = section.path.join(NAME);
+        return section.findings.refuse(&path, "is not a size; write auto, or a number and its unit, such as 64MiB");
     }
-    let bytes = section.size(KEY, Some(file::Quantity(text)), 0, 1 << 20, 64 << 30)?;
+    let bytes = section.size(NAME, Some(file::Quantity(text)), 0, 1 << 20, 64 << 30)?;
     if body_limit.is_some_and(|limit| bytes < MIN_BODIES * limit) {
-        let path = section.path.key(KEY);
+        let path = section.path.join(NAME);
         return section
             .findings
-            .fault(&path, "must hold three bodies of the largest size; write at least three times `body_limit`");
+            .refuse(&path, "must hold three bodies of the largest size; write at least three times `body_limit`");
     }
     Some(BodyMemory::Bytes(bytes))
 }

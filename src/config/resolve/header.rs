@@ -28,8 +28,8 @@ pub(super) const TAKEN: [&str; 19] = [
     "x-request-id",
 ];
 
-/// Headers in which callers may send their own API keys, in any era of the API.
-const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-asteroid-agents-api-key"];
+/// Headers in which callers may send their own API keys, in any version of the API.
+const API_KEY_HEADERS: [&str; 3] = ["authorization", "x-api-key", "x-asteroid-agents-api-key"];
 
 /// Returns whether a header already has a meaning.
 pub(super) fn is_taken(name: &HeaderName) -> bool {
@@ -45,5 +45,5 @@ pub(super) fn name(text: &str) -> Option<HeaderName> {
 
 /// Returns whether a header may carry an API key.
 pub(super) fn may_carry_api_key(name: &HeaderName) -> bool {
-    KEYS.contains(&name.as_str())
+    API_KEY_HEADERS.contains(&name.as_str())
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Idempotency, IdempotencyMode, Section, Tenant, is_tenant_name};
 use crate::asteroid::start::is_alike;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, suggestion};
 use crate::state::Bounds;
+
+use super::{Idempotency, IdempotencyMode, Section, Tenant, flag, is_tenant_name};
 
 /// The default name of the digest's tag, which no service uses by chance.
 const TAG: &str = "idempotency_digest";
@@ -18,21 +19,17 @@ pub const BODY_TAG: &str = "idempotency_body";
 const DAY: u64 = 24 * 60 * 60;
 
 pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings: &mut Findings) -> Option<Idempotency> {
-    let mut section = Section { findings, path: Path::default().key("idempotency") };
+    let mut section = Section { findings, path: Path::default().join("idempotency") };
     let bounds = Duration::from_secs(60)..=Duration::from_secs(30 * DAY);
     let retention = section.duration("retention", written.retention.as_ref(), DAY, bounds);
     let memory = section.size("memory", written.memory, 64 << 20, 1 << 20, 16 << 30);
-    let recovery = match written.recovery.as_ref().map(|file::Flag(text)| text.as_str()) {
-        None | Some("false") => Some(false),
-        Some("true") => Some(true),
-        Some(_) => section.findings.fault(&section.path.key("recovery"), "must be true or false"),
-    };
+    let recovery = flag(written.recovery.as_ref(), &section.path.join("recovery"), section.findings);
     let memory = memory?;
     let bounds = Bounds { retention: retention?, memory, share: memory };
     Some(Idempotency { bounds, recovery: recovery?, tag: tag? })
 }
 
-/// The least share that a tenant should have, in bytes: about four hundred starts of unknown outcome.
+/// The smallest share that a tenant should have, in bytes: 256 starts of unknown outcome.
 const MIN_SHARE: usize = 64 * 1024;
 
 /// Warns if there are so many tenants that each has little memory.
@@ -44,7 +41,7 @@ pub(super) fn warn_of_small_shares(
     let tenants = tenants.values().filter(|tenant| tenant.idempotency != IdempotencyMode::Off).count();
     let share = idempotency.bounds.shared_by(tenants).share;
     if share < MIN_SHARE {
-        let path = Path::default().key("idempotency").key("memory");
+        let path = Path::default().join("idempotency").join("memory");
         let says = format!(
             "guarantees each of {tenants} tenants only {} KiB, which few failing starts fill; write at least 64KiB per tenant",
             share / 1024
@@ -60,7 +57,7 @@ pub(super) fn warn_of_needless_recovery(
     findings: &mut Findings,
 ) {
     if idempotency.recovery && tenants.values().all(|tenant| tenant.idempotency == IdempotencyMode::Off) {
-        let path = Path::default().key("idempotency").key("recovery");
+        let path = Path::default().join("idempotency").join("recovery");
         findings.warnings.push(&path, "has no effect: `idempotency` is off for every tenant");
     }
 }
@@ -69,14 +66,14 @@ pub(super) fn warn_of_needless_recovery(
 /// no encoding.
 pub(super) fn tag(written: &file::Tagging, findings: &mut Findings) -> Option<String> {
     let tag = written.idempotency_key.as_deref().unwrap_or(TAG);
-    let path = Path::default().key("tagging").key("idempotency_key");
+    let path = Path::default().join("tagging").join("idempotency_key");
     if is_alike(tag, BODY_TAG) {
-        return findings.fault(&path, "this tag carries the digest of the body; choose another name");
+        return findings.refuse(&path, "this tag carries the digest of the body; choose another name");
     }
     if is_tenant_name(tag) {
         return Some(tag.to_owned());
     }
-    findings.fault(&path, "must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -")
+    findings.refuse(&path, "must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -")
 }
 
 pub(super) fn mode(written: Option<&file::Mode>, path: &Path, findings: &mut Findings) -> Option<IdempotencyMode> {
@@ -86,7 +83,7 @@ pub(super) fn mode(written: Option<&file::Mode>, path: &Path, findings: &mut Fin
         Some("off" | "false") => Some(IdempotencyMode::Off),
         Some(other) => {
             let question = suggestion::question(other, ["off", "optional", "required"]);
-            findings.fault(path, format!("must be off, optional or required{question}"))
+            findings.refuse(path, format!("must be off, optional or required{question}"))
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use super::Tenant;
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::units;
+use crate::config::{file, units};
 use crate::state::{Limits, Rate};
+
+use super::Tenant;
 
 /// The largest burst, and the largest number of requests in flight.
 const MAX_COUNT: u32 = 1_000_000;
@@ -15,15 +15,15 @@ const MAX_COUNT: u32 = 1_000_000;
 /// The largest daily budget.
 const MAX_PER_DAY: u32 = 1_000_000_000;
 
-/// The longest time in which a burst may refill: a longer one is a mistake.
+/// The longest time in which a burst may refill. A longer one is a mistake.
 const MAX_REFILL_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Findings) -> Option<Limits> {
-    let executions = rate(written.executions, &path.key("executions"), findings);
-    let requests = rate(written.requests, &path.key("requests"), findings);
-    let in_flight = count(written.in_flight, &path.key("in_flight"), MAX_COUNT, findings);
+    let executions = rate(written.executions, &path.join("executions"), findings);
+    let requests = rate(written.requests, &path.join("requests"), findings);
+    let in_flight = count(written.in_flight, &path.join("in_flight"), MAX_COUNT, findings);
     let budget = match written.budget {
-        Some(written) => budget(written, &path.key("budget"), findings).map(Some),
+        Some(written) => budget(written, &path.join("budget"), findings).map(Some),
         None => Some(None),
     };
     Some(Limits { requests: requests?, executions: executions?, in_flight: in_flight?, budget: budget? })
@@ -32,38 +32,38 @@ pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Finding
 /// Returns `None` if a fault is recorded, `Some(None)` if nothing is written. The functions below do the same.
 fn rate(written: Option<file::Rate>, path: &Path, findings: &mut Findings) -> Option<Option<Rate>> {
     let Some(file::Rate { rate, burst }) = written else { return Some(None) };
-    let burst = count(burst, &path.key("burst"), MAX_COUNT, findings);
-    let at = path.key("rate");
+    let burst = count(burst, &path.join("burst"), MAX_COUNT, findings);
+    let at = path.join("rate");
     let Some(file::Quantity(text)) = rate else {
-        return findings.missing(&at, "missing; write a rate such as 30/m");
+        return findings.report_missing(&at, "missing; write a rate such as 30/m");
     };
     let (amount, per) = match units::rate(&text) {
         Ok(rate) => rate,
-        Err(message) => return findings.fault(&at, message),
+        Err(message) => return findings.refuse(&at, message),
     };
     let burst = burst?.unwrap_or(amount);
     if u64::from(burst.get()) * u64::from(per.seconds()) > u64::from(amount.get()) * MAX_REFILL_SECONDS {
-        return findings.fault(&path.key("burst"), "would take more than 366 days to refill; write a smaller one");
+        return findings.refuse(&path.join("burst"), "would take more than 366 days to refill; write a smaller one");
     }
     Some(Some(Rate { amount, per, burst }))
 }
 
 fn budget(written: file::Budget, path: &Path, findings: &mut Findings) -> Option<NonZeroU32> {
-    let executions = count(written.executions, &path.key("executions"), MAX_PER_DAY, findings);
+    let executions = count(written.executions, &path.join("executions"), MAX_PER_DAY, findings);
     if let Some(None) = executions {
-        findings.missing::<()>(&path.key("executions"), "missing; write the number of executions per day");
+        findings.report_missing::<()>(&path.join("executions"), "missing; write the number of executions per day");
     }
     let daily = match written.per.as_deref() {
         Some("day") => Some(()),
-        Some(_) => findings.fault(&path.key("per"), "must be day: the UTC calendar day"),
-        None => findings.missing(&path.key("per"), "missing; write `per: day`, the UTC calendar day"),
+        Some(_) => findings.refuse(&path.join("per"), "must be day: the UTC calendar day"),
+        None => findings.report_missing(&path.join("per"), "missing; write `per: day`, the UTC calendar day"),
     };
     match written.local.as_ref().map(|file::Flag(text)| text.as_str()) {
         None => {}
         Some("true" | "false") => {
-            findings.warnings.push(&path.key("local"), "has no effect and is no longer needed; leave it out");
+            findings.warnings.push(&path.join("local"), "has no effect and is no longer needed; leave it out");
         }
-        Some(_) => findings.faults.push(&path.key("local"), "must be true or false"),
+        Some(_) => findings.faults.push(&path.join("local"), "must be true or false"),
     }
     daily.and(executions).flatten()
 }
@@ -76,7 +76,7 @@ pub(super) fn warn_of_local_budgets(tenants: &BTreeMap<String, Tenant>, findings
         0 => String::new(),
         more => format!(" (as are {more} more)"),
     };
-    let path = Path::default().key("tenants").key(first).key("limits").key("budget");
+    let path = Path::default().join("tenants").join(first).join("limits").join("budget");
     findings.warnings.push(&path, format!("is counted by this process only and forgotten when it ends{more}"));
 }
 
@@ -89,6 +89,6 @@ fn count(
     let Some(file::Quantity(text)) = written else { return Some(None) };
     match text.trim().parse::<NonZeroU32>().ok().filter(|count| count.get() <= max) {
         Some(count) => Some(Some(count)),
-        None => findings.fault(path, format!("must be a whole number from 1 to {max}")),
+        None => findings.refuse(path, format!("must be a whole number from 1 to {max}")),
     }
 }

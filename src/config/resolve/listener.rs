@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use hyper::header::HeaderName;
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Address, Admin, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
-use crate::config::file;
 use crate::config::finding::{Findings, Path};
-use crate::config::{pasted, suggestion};
+use crate::config::{file, pasted, suggestion};
+
+use super::{Address, Admin, Listener, ListenerTls, Tenant, TenantSource, address, header, upstream};
 
 const ADMIN: &str = "127.0.0.1:9090";
 const ADMIN_ADDRESS: &str =
@@ -22,22 +22,24 @@ pub(super) fn resolve(
     credential_header: Option<&HeaderName>,
     findings: &mut Findings,
 ) -> Option<Vec<Listener>> {
-    let section = Path::default().key("listeners");
+    let section = Path::default().join("listeners");
     let Some(file::List(written)) = written else {
-        return findings.missing(&section, "missing; write at least one listener");
+        return findings.report_missing(&section, "missing; write at least one listener");
     };
     if written.is_empty() && !findings.faults.any_within(&section) {
-        return findings.missing(&section, "is empty; write at least one listener");
+        return findings.report_missing(&section, "is empty; write at least one listener");
     }
     let mut listeners = Vec::<Listener>::new();
     let mut complete = true;
     for (index, listener) in written {
         let path = section.index(index);
-        match one(listener, tenants, credential_header, &path, findings) {
+        match resolve_listener(listener, tenants, credential_header, &path, findings) {
             Some(listener) => {
                 if listeners.iter().any(|other| other.address.overlaps(&listener.address)) {
-                    findings
-                        .fault::<()>(&path.key("address"), "another listener already has this address; choose another");
+                    findings.refuse::<()>(
+                        &path.join("address"),
+                        "another listener already has this address; choose another",
+                    );
                 }
                 listeners.push(listener);
             }
@@ -47,31 +49,33 @@ pub(super) fn resolve(
     complete.then_some(listeners)
 }
 
-fn one(
+fn resolve_listener(
     written: file::Listener,
     tenants: &BTreeMap<String, file::Tenant>,
     credential_header: Option<&HeaderName>,
     path: &Path,
     findings: &mut Findings,
 ) -> Option<Listener> {
-    let at = path.key("tenant");
-    let trusted_peers = trusted_peers(written.tenant.trusted_peers, &at.key("trusted_peers"), findings);
+    let at = path.join("tenant");
+    let trusted_peers = trusted_peers(written.tenant.trusted_peers, &at.join("trusted_peers"), findings);
     let tenant = match (written.tenant.fixed, written.tenant.header) {
-        (Some(name), None) => fixed(name, tenants, &at.key("fixed"), findings),
-        (None, Some(name)) => named_by(&name, credential_header, &at.key("header"), findings),
-        (Some(_), Some(_)) => findings.fault(&at, "names both `fixed` and `header`; keep one"),
+        (Some(name), None) => fixed(name, tenants, &at.join("fixed"), findings),
+        (None, Some(name)) => named_by(&name, credential_header, &at.join("header"), findings),
+        (Some(_), Some(_)) => findings.refuse(&at, "names both `fixed` and `header`; keep one"),
         (None, None) if findings.faults.any_within(&at) => None,
-        (None, None) => findings.missing(&at, "missing; write `fixed: TENANT`, or `header: NAME` with `trusted_peers`"),
+        (None, None) => {
+            findings.report_missing(&at, "missing; write `fixed: TENANT`, or `header: NAME` with `trusted_peers`")
+        }
     };
-    let hosts = hosts(written.hosts, &path.key("hosts"), findings);
-    let tls = tls(written.tls, &path.key("tls"), findings);
+    let hosts = hosts(written.hosts, &path.join("hosts"), findings);
+    let tls = tls(written.tls, &path.join("tls"), findings);
     let address = address::resolve(written.address, written.mode.as_ref(), path, findings)?;
     let (trusted_peers, tls) = (trusted_peers?, tls?);
     let names_any = matches!(tenant, Some(TenantSource::Header(_)));
     check_peers(&address, trusted_peers.is_empty(), names_any, path, findings)?;
     if tls.is_some() && matches!(address, Address::Unix { .. }) {
         return findings
-            .fault(&path.key("tls"), "has no use at a Unix socket, which only this machine can reach; leave it out");
+            .refuse(&path.join("tls"), "has no use at a Unix socket, which only this machine can reach; leave it out");
     }
     Some(Listener { address, tenant: tenant?, trusted_peers, hosts: hosts?, tls })
 }
@@ -87,14 +91,14 @@ fn check_peers(
     let warning = match address {
         // Every peer that reaches the port would be the tenant, or any tenant.
         Address::Tcp(address) if !address.ip().is_loopback() && trusts_all => {
-            return findings.fault(
-                &path.key("address"),
+            return findings.refuse(
+                &path.join("address"),
                 "must be on loopback (127.0.0.0/8 or [::1]), or `tenant.trusted_peers` must list the networks that may call",
             );
         }
         Address::Unix { .. } if !trusts_all => {
-            return findings.fault(
-                &path.key("tenant").key("trusted_peers"),
+            return findings.refuse(
+                &path.join("tenant").join("trusted_peers"),
                 "callers at a Unix socket have no address; leave it out, and use `mode` instead",
             );
         }
@@ -102,7 +106,7 @@ fn check_peers(
         Address::Unix { .. } => "any process that may connect can name any tenant",
     };
     if trusts_all && names_any {
-        findings.warnings.push(&path.key("tenant"), warning);
+        findings.warnings.push(&path.join("tenant"), warning);
     }
     Some(())
 }
@@ -113,9 +117,9 @@ fn fixed(
     path: &Path,
     findings: &mut Findings,
 ) -> Option<TenantSource> {
-    if !tenants.contains_key(&name) && !findings.faults.cover(&Path::default().key("tenants").key(&name)) {
+    if !tenants.contains_key(&name) && !findings.faults.covers(&Path::default().join("tenants").join(&name)) {
         let question = suggestion::question(&name, tenants.keys().map(String::as_str));
-        return findings.fault(path, format!("there is no such tenant under `tenants`{question}"));
+        return findings.refuse(path, format!("there is no such tenant under `tenants`{question}"));
     }
     Some(TenantSource::Fixed(name))
 }
@@ -127,14 +131,14 @@ fn named_by(
     findings: &mut Findings,
 ) -> Option<TenantSource> {
     let Some(name) = header::name(name) else {
-        return findings.fault(path, "must be the name of a header, made of words, such as X-Tenant-Id");
+        return findings.refuse(path, "must be the name of a header, made of words, such as X-Tenant-Id");
     };
     if header::is_taken(&name) {
-        return findings.fault(path, "this header has another meaning; choose one such as X-Tenant-Id");
+        return findings.refuse(path, "this header has another meaning; choose one such as X-Tenant-Id");
     }
     // Callers' API keys would be looked up as names of tenants.
     if header::may_carry_api_key(&name) || Some(&name) == credential_header {
-        return findings.fault(path, "this header carries API keys; choose one such as X-Tenant-Id");
+        return findings.refuse(path, "this header carries API keys; choose one such as X-Tenant-Id");
     }
     Some(TenantSource::Header(name))
 }
@@ -145,12 +149,12 @@ fn trusted_peers(written: Option<file::List<String>>, path: &Path, findings: &mu
     let Some(file::List(written)) = written else { return Some(peers) };
     if written.is_empty() && !findings.faults.any_within(path) {
         return findings
-            .fault(path, "is empty, so that no caller is accepted; list networks, or leave it out on loopback");
+            .refuse(path, "is empty, so that no caller is accepted; list networks, or leave it out on loopback");
     }
     for (index, text) in written {
         let address = |ip: IpAddr| IpNet::from(ip.to_canonical());
         let Ok(peer) = text.parse::<IpNet>().or_else(|_| text.parse().map(address)) else {
-            findings.fault::<()>(&path.index(index), "must be a network such as 10.0.12.0/24, or an address");
+            findings.refuse::<()>(&path.index(index), "must be a network such as 10.0.12.0/24, or an address");
             complete = false;
             continue;
         };
@@ -183,7 +187,7 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
             (Some(_), None) => {}
             (None, _) => {
                 hosts =
-                    findings.fault(&path.index(index), "must be a DNS name or an IP address, without scheme and port");
+                    findings.refuse(&path.index(index), "must be a DNS name or an IP address, without scheme and port");
             }
         }
     }
@@ -193,13 +197,13 @@ fn hosts(written: Option<file::List<String>>, path: &Path, findings: &mut Findin
 /// Reads the certificate's files. Returns `None` if a fault is recorded.
 fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings) -> Option<Option<ListenerTls>> {
     let Some(written) = written else { return Some(None) };
-    let mut pem = |key: &str, file: Option<String>| match file {
-        Some(file) if pasted::is_not_a_path(&file) => findings.fault(
-            &path.key(key),
+    let mut pem = |name: &str, file: Option<String>| match file {
+        Some(file) if pasted::is_not_a_path(&file) => findings.refuse(
+            &path.join(name),
             "must be the path of a PEM file, such as /etc/tls/file.pem or ./file.pem, not its content",
         ),
         Some(file) => Some(PathBuf::from(file)),
-        None => findings.missing(&path.key(key), "missing; write the path of a PEM file"),
+        None => findings.report_missing(&path.join(name), "missing; write the path of a PEM file"),
     };
     let (certificate_file, key_file) =
         (pem("certificate_file", written.certificate_file), pem("key_file", written.key_file));
@@ -207,14 +211,14 @@ fn tls(written: Option<file::ListenerTls>, path: &Path, findings: &mut Findings)
 }
 
 pub(super) fn admin(written: file::Admin, listeners: &[Listener], findings: &mut Findings) -> Option<Admin> {
-    let section = Path::default().key("admin");
-    let hosts = hosts(written.hosts, &section.key("hosts"), findings);
-    let path = section.key("address");
+    let section = Path::default().join("admin");
+    let hosts = hosts(written.hosts, &section.join("hosts"), findings);
+    let path = section.join("address");
     let Ok(address) = written.address.as_deref().unwrap_or(ADMIN).parse() else {
-        return findings.fault(&path, ADMIN_ADDRESS);
+        return findings.refuse(&path, ADMIN_ADDRESS);
     };
     if listeners.iter().any(|listener| listener.address.overlaps(&Address::Tcp(address))) {
-        return findings.fault(&path, "a listener already has this address; choose another for probes");
+        return findings.refuse(&path, "a listener already has this address; choose another for probes");
     }
     Some(Admin { address, hosts: hosts? })
 }
@@ -232,8 +236,8 @@ pub(super) fn warn_of_idle_tenants(
             TenantSource::Header(_) => return,
         };
     }
-    let section = Path::default().key("tenants");
+    let section = Path::default().join("tenants");
     for name in tenants.keys().filter(|name| !fixed.contains(name)) {
-        findings.warnings.push(&section.key(name), "no listener serves this tenant");
+        findings.warnings.push(&section.join(name), "no listener serves this tenant");
     }
 }

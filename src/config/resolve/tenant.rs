@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{BODY_TAG, OnConflict, Tenant, idempotency, is_tenant_name, limits};
 use crate::asteroid::start::is_alike;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, suggestion};
 
-const TENANT_KEY: &str = "tenant";
+use super::{BODY_TAG, OnConflict, Tenant, idempotency, is_tenant_name, limits};
+
+const TENANT_TAG: &str = "tenant";
 
 /// The longest name and the longest value of a tag, in bytes. The upstream's limits are unknown; these are far longer
 /// than usual labels, and bound the growth of a request.
@@ -22,22 +23,22 @@ pub(super) fn resolve(
     findings: &mut Findings,
 ) -> Option<(BTreeMap<String, Tenant>, OnConflict)> {
     let (on_conflict, tagging) = self::tagging(tagging, digest, findings);
-    let section = Path::default().key("tenants");
+    let section = Path::default().join("tenants");
     if written.is_empty() && !findings.faults.any_within(&section) {
-        return findings.missing(&section, "missing; write at least one tenant");
+        return findings.report_missing(&section, "missing; write at least one tenant");
     }
     let mut tenants = BTreeMap::new();
     let mut complete = true;
     for (name, tenant) in written {
-        let path = section.key(&name);
+        let path = section.join(&name);
         let named = is_tenant_name(&name);
         if !named {
-            findings.fault::<()>(&path, "a tenant's name is 1 to 128 of A-Z, a-z, 0-9, ., _ and -");
+            findings.refuse::<()>(&path, "a tenant's name is 1 to 128 of A-Z, a-z, 0-9, ., _ and -");
         }
-        let credential = credential(tenant.credential, credentials, &path.key("credential"), findings);
-        let tags = tags(&name, tenant.metadata, &tagging, &path.key("metadata"), findings);
-        let limits = limits::resolve(tenant.limits, &path.key("limits"), findings);
-        let idempotency = idempotency::mode(tenant.idempotency.as_ref(), &path.key("idempotency"), findings);
+        let credential = credential(tenant.credential, credentials, &path.join("credential"), findings);
+        let tags = tags(&name, tenant.metadata, &tagging, &path.join("metadata"), findings);
+        let limits = limits::resolve(tenant.limits, &path.join("limits"), findings);
+        let idempotency = idempotency::mode(tenant.idempotency.as_ref(), &path.join("idempotency"), findings);
         match (credential, tags, limits, idempotency, named) {
             (Some(credential), Some(tags), Some(limits), Some(idempotency), true) => {
                 tenants.insert(name, Tenant { credential, tags, limits, idempotency });
@@ -50,7 +51,9 @@ pub(super) fn resolve(
 
 /// The tags of the gateway.
 struct Tagging<'a> {
-    key: String,
+    /// The name of the tag with the tenant's name.
+    tenant: String,
+    /// The prefix of the tenant's name.
     prefix: String,
     /// The name of the tag for starts with an idempotency key.
     digest: Option<&'a str>,
@@ -61,32 +64,32 @@ fn tagging<'a>(
     digest: Option<&'a str>,
     findings: &mut Findings,
 ) -> (Option<OnConflict>, Tagging<'a>) {
-    let path = Path::default().key("tagging");
+    let path = Path::default().join("tagging");
     let on_conflict = match written.on_conflict.as_deref() {
         None | Some("reject") => Some(OnConflict::Reject),
         Some("overwrite") => Some(OnConflict::Overwrite),
         Some(other) => {
             let question = suggestion::question(other, ["reject", "overwrite"]);
-            findings.fault(&path.key("on_conflict"), format!("must be reject or overwrite{question}"))
+            findings.refuse(&path.join("on_conflict"), format!("must be reject or overwrite{question}"))
         }
     };
-    let key = written.tenant_key.unwrap_or_else(|| TENANT_KEY.to_owned());
-    if let Err(message) = is_tag(&key, MAX_NAME) {
-        findings.fault::<()>(&path.key("tenant_key"), message);
+    let tenant = written.tenant_key.unwrap_or_else(|| TENANT_TAG.to_owned());
+    if let Err(message) = is_tag(&tenant, MAX_NAME) {
+        findings.refuse::<()>(&path.join("tenant_key"), message);
     }
-    if digest.is_some_and(|digest| is_alike(digest, &key)) {
-        findings.fault::<()>(&path.key("idempotency_key"), "must differ from `tenant_key`");
+    if digest.is_some_and(|digest| is_alike(digest, &tenant)) {
+        findings.refuse::<()>(&path.join("idempotency_key"), "must differ from `tenant_key`");
     }
-    if is_alike(&key, BODY_TAG) {
-        findings.fault::<()>(&path.key("tenant_key"), "this tag carries the digest of the body; choose another name");
+    if is_alike(&tenant, BODY_TAG) {
+        findings.refuse::<()>(&path.join("tenant_key"), "this tag carries the digest of the body; choose another name");
     }
     let prefix = written.tenant_prefix.unwrap_or_default();
     if !prefix.is_empty()
         && let Err(message) = is_tag(&prefix, MAX_NAME)
     {
-        findings.fault::<()>(&path.key("tenant_prefix"), message);
+        findings.refuse::<()>(&path.join("tenant_prefix"), message);
     }
-    (on_conflict, Tagging { key, prefix, digest })
+    (on_conflict, Tagging { tenant, prefix, digest })
 }
 
 fn credential(
@@ -96,51 +99,51 @@ fn credential(
     findings: &mut Findings,
 ) -> Option<String> {
     let Some(name) = written else {
-        return findings.missing(path, "missing; write the name of a credential");
+        return findings.report_missing(path, "missing; write the name of a credential");
     };
-    if !credentials.contains_key(&name) && !findings.faults.cover(&Path::default().key("credentials").key(&name)) {
+    if !credentials.contains_key(&name) && !findings.faults.covers(&Path::default().join("credentials").join(&name)) {
         // The name is not shown, since it may be a pasted API key.
-        return findings.fault(path, "there is no such credential under `credentials`");
+        return findings.refuse(path, "there is no such credential under `credentials`");
     }
     Some(name)
 }
 
 fn tags(
-    name: &str,
+    tenant: &str,
     metadata: BTreeMap<String, String>,
     tagging: &Tagging<'_>,
     path: &Path,
     findings: &mut Findings,
 ) -> Option<Vec<(String, String)>> {
-    let mut tags = vec![(tagging.key.clone(), format!("{}{name}", tagging.prefix))];
+    let mut tags = vec![(tagging.tenant.clone(), format!("{}{tenant}", tagging.prefix))];
     let mut complete = true;
-    for (key, value) in metadata {
-        let at = path.key(&key);
-        let checked = if key == tagging.key {
+    for (name, value) in metadata {
+        let at = path.join(&name);
+        let checked = if name == tagging.tenant {
             Err("this tag carries the tenant's name (`tagging.tenant_key`); choose another name".to_owned())
-        } else if Some(key.as_str()) == tagging.digest {
+        } else if Some(name.as_str()) == tagging.digest {
             Err("this tag carries idempotency digests (`tagging.idempotency_key`); choose another name".to_owned())
-        } else if key == BODY_TAG {
+        } else if name == BODY_TAG {
             Err("this tag carries the digest of a body with an idempotency key; choose another name".to_owned())
         } else if tags
             .iter()
-            .map(|(name, _)| name.as_str())
+            .map(|(other, _)| other.as_str())
             .chain(tagging.digest)
             .chain([BODY_TAG])
-            .any(|name| is_alike(name, &key))
+            .any(|other| is_alike(other, &name))
         {
             Err("this name looks like another one of this tenant or of the gateway: they differ only by case, blanks or Unicode \
                  form, and a parser may take one for the other; choose another"
                 .to_owned())
         } else {
-            is_tag(&key, MAX_NAME)
+            is_tag(&name, MAX_NAME)
                 .map_err(|message| format!("the name {message}"))
                 .and_then(|()| is_tag(&value, MAX_VALUE))
         };
         match checked {
-            Ok(()) => tags.push((key, value)),
+            Ok(()) => tags.push((name, value)),
             Err(message) => {
-                findings.fault::<()>(&at, message);
+                findings.refuse::<()>(&at, message);
                 complete = false;
             }
         }

@@ -1,9 +1,10 @@
 //! `traces`: the collector of spans, and the sampling.
 
-use super::{Collector, Traces, upstream};
 use crate::config::file;
 use crate::config::finding::{Findings, Path};
 use crate::trace::Ratio;
+
+use super::{Collector, Traces, upstream};
 
 const SERVICE_NAME: &str = "asteroid-gateway";
 
@@ -13,13 +14,13 @@ const SHAPE: &str = "must be a URL such as http://127.0.0.1:4318/v1/traces: http
 
 pub(super) fn resolve(written: Option<file::Traces>, findings: &mut Findings) -> Option<Option<Traces>> {
     let Some(written) = written else { return Some(None) };
-    let path = Path::default().key("traces");
+    let path = Path::default().join("traces");
     let collector = match written.otlp.as_deref() {
-        None => findings.fault(&path.key("otlp"), format!("is missing; it {SHAPE}")),
-        Some(url) => collector(url).or_else(|| findings.fault(&path.key("otlp"), SHAPE)),
+        None => findings.refuse(&path.join("otlp"), format!("is missing; it {SHAPE}")),
+        Some(url) => collector(url).or_else(|| findings.refuse(&path.join("otlp"), SHAPE)),
     };
     let sample = match written.sample.as_ref().map_or(Some(Ratio::ALL), |file::Number(text)| ratio(text)) {
-        None => findings.fault(&path.key("sample"), "must be a number from 0 to 1"),
+        None => findings.refuse(&path.join("sample"), "must be a number from 0 to 1"),
         sample => sample,
     };
     let service_name = written.service_name.unwrap_or_else(|| SERVICE_NAME.to_owned());
@@ -27,7 +28,7 @@ pub(super) fn resolve(written: Option<file::Traces>, findings: &mut Findings) ->
     let service_name = if is_name {
         Some(service_name)
     } else {
-        findings.fault(&path.key("service_name"), "must be 1 to 255 bytes of text without control characters")
+        findings.refuse(&path.join("service_name"), "must be 1 to 255 bytes of text without control characters")
     };
     Some(Some(Traces { collector: collector?, sample: sample?, service_name: service_name? }))
 }
@@ -49,16 +50,16 @@ mod tests {
 
     #[test]
     fn a_ratio_takes_its_part_of_the_random_numbers() {
-        let most = (1 << 56) - 1;
-        for (ratio, least) in
+        let max = (1 << 56) - 1;
+        for (ratio, min) in
             [("1", Some(0)), ("1.0", Some(0)), ("0.5", Some(1 << 55)), ("0.25", Some(3 << 54)), ("0", None)]
         {
             let read = self::ratio(ratio).unwrap();
-            match least {
-                None => assert!(!read.takes(most)),
-                Some(least) => {
-                    assert!(read.takes(least) && read.takes(most), "{ratio}");
-                    assert!(least == 0 || !read.takes(least - 1), "{ratio}");
+            match min {
+                None => assert!(!read.takes(max)),
+                Some(min) => {
+                    assert!(read.takes(min) && read.takes(max), "{ratio}");
+                    assert!(min == 0 || !read.takes(min - 1), "{ratio}");
                 }
             }
         }

@@ -9,10 +9,11 @@ use hyper::http::uri::Authority;
 use rustls::pki_types::DnsName;
 use uuid::Uuid;
 
-use super::{Upstream, header};
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, pasted};
 use crate::transport::endpoint::{Endpoint, Scheme};
+
+use super::{Upstream, header};
 
 const URL: &str = "https://odyssey.asteroid.ai/agents/v2";
 const CREDENTIAL_HEADER: &str = "X-Asteroid-Agents-Api-Key";
@@ -21,15 +22,15 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
     let header = written.credential_header.as_deref().unwrap_or(CREDENTIAL_HEADER);
     let credential_header = match credential_header(header) {
         Ok(header) => Some(header),
-        Err(message) => findings.fault(&path.key("credential_header"), message),
+        Err(message) => findings.refuse(&path.join("credential_header"), message),
     };
     let url = match parse(written.url.as_deref().unwrap_or(URL)) {
         Ok(url) => Some(url),
-        Err(message) => findings.fault(&path.key("url"), message),
+        Err(message) => findings.refuse(&path.join("url"), message),
     };
     let ca_file = match written.ca_file {
-        Some(file) if pasted::is_not_a_path(&file) => findings.fault(
-            &path.key("ca_file"),
+        Some(file) if pasted::is_not_a_path(&file) => findings.refuse(
+            &path.join("ca_file"),
             "must be the path of a PEM file, such as /etc/tls/ca.pem or ./ca.pem, not its content",
         ),
         file => Some(file.map(PathBuf::from)),
@@ -37,14 +38,14 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
     let organization_id = match written.organization_id.as_deref().map(uuid) {
         None => Some(None),
         Some(Some(id)) => Some(Some(id)),
-        Some(None) => findings.fault(&path.key("organization_id"), "must be a hyphenated 36-character uuid"),
+        Some(None) => findings.refuse(&path.join("organization_id"), "must be a hyphenated 36-character uuid"),
     };
     let (url, ca_file, organization_id) = (url?, ca_file?, organization_id?);
     if url.endpoint.scheme == Scheme::Http {
         if ca_file.is_some() {
-            findings.fault::<()>(&path.key("ca_file"), "has no use with an http:// upstream; leave it out");
+            findings.refuse::<()>(&path.join("ca_file"), "has no use with an http:// upstream; leave it out");
         }
-        findings.warnings.push(&path.key("url"), "the API key is sent in cleartext, though only on this machine");
+        findings.warnings.push(&path.join("url"), "the API key is sent in cleartext, though only on this machine");
     }
     Some(Upstream {
         endpoint: url.endpoint,
@@ -82,7 +83,7 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
         return Err("must not have a fragment (#…)");
     }
     if text.contains('?') {
-        return Err("must not have a query (?…); the key is sent in `credential_header`");
+        return Err("must not have a query (?…); the API key is sent in `credential_header`");
     }
     let uri: Uri = text.parse().map_err(|_| SHAPE)?;
     let scheme = match uri.scheme_str() {
@@ -93,7 +94,7 @@ pub(super) fn parse(text: &str) -> Result<Url, &'static str> {
     };
     let authority = uri.authority().ok_or(SHAPE)?;
     if authority.as_str().contains('@') {
-        return Err("must not have a user or a password; the key is sent in `credential_header`");
+        return Err("must not have a user or a password; the API key is sent in `credential_header`");
     }
     let host = host(authority.host()).ok_or("has no valid host: write a DNS name or an IP address")?;
     let own_port = if scheme == Scheme::Https { 443 } else { 80 };
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_has_a_header_for_itself() {
+    fn the_api_key_has_a_header_of_its_own() {
         for name in header::TAKEN.into_iter().chain([
             "Host",
             "Content-Length",

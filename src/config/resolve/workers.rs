@@ -2,10 +2,11 @@
 
 use std::num::NonZero;
 
-use super::Section;
 use crate::config::file;
 
-/// The most workers that can be configured; `auto` gives no more either.
+use super::Section;
+
+/// The most workers that can be configured, and the most that `auto` gives.
 pub const MAX_WORKERS: usize = 256;
 
 /// The number of threads that serve callers.
@@ -27,7 +28,7 @@ pub(super) fn resolve(written: Option<file::Number>, section: &mut Section<'_>) 
         Some(count) => Some(Workers::Count(count)),
         None => {
             let message = format!("must be auto or a whole number from 1 to {MAX_WORKERS}");
-            section.findings.fault(&section.path.key("workers"), message)
+            section.findings.refuse(&section.path.join("workers"), message)
         }
     }
 }

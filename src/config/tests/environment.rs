@@ -1,4 +1,4 @@
-//! Variables override the file, and a fault names the variable it came from.
+//! Variables override the file, and a fault names the variable that it comes from.
 
 use super::*;
 
@@ -49,10 +49,10 @@ fn a_fault_of_the_environment_names_the_variable() {
     )
     .unwrap_err();
     for expected in [
-        "upstream.ulr: unknown key; did you mean `url`? Known here: url, credential_header, ca_file, organization_id (set by ASTEROID_GATEWAY__UPSTREAM__ULR)",
+        "upstream.ulr: unknown setting; did you mean `url`? Known here: url, credential_header, ca_file, organization_id (set by ASTEROID_GATEWAY__UPSTREAM__ULR)",
         "timeouts.response: has no unit; write 90s for seconds or 90ms for milliseconds (set by \
          ASTEROID_GATEWAY__TIMEOUTS__RESPONSE)",
-        "listeners[0].tennant: unknown key; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls (set by ASTEROID_GATEWAY__LISTENERS)",
+        "listeners[0].tennant: unknown setting; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls (set by ASTEROID_GATEWAY__LISTENERS)",
         "tenants.billing.metadata.a: is written twice; keep one (set by ASTEROID_GATEWAY__TENANTS__BILLING__METADATA)",
         "body_limit: must be a number with its unit, not a section (set by ASTEROID_GATEWAY__BODY_LIMIT__MAX)",
     ] {

@@ -1,7 +1,8 @@
-//! Who is believed, and what tenants may do.
+//! The sources of a request's tenant, and the limits of tenants.
+
+use crate::state::{Limits, Per};
 
 use super::*;
-use crate::state::{Limits, Per};
 
 fn tenant(source: &str, address: &str) -> String {
     smallest_with("{ fixed: billing }", source).replacen("127.0.0.1:8080", address, 1)
@@ -26,7 +27,7 @@ fn a_header_names_the_tenant_on_loopback_or_from_peers_that_are_trusted() {
 }
 
 #[test]
-fn a_listener_that_would_believe_everybody_is_refused() {
+fn a_listener_that_would_trust_every_caller_is_refused() {
     for source in ["{ fixed: billing }", "{ header: X-Tenant-Id }"] {
         assert_faults(
             &tenant(source, "0.0.0.0:1"),
@@ -77,7 +78,7 @@ fn limits_are_read_and_absent_ones_are_none() {
 }
 
 #[test]
-fn a_budget_is_warned_of_once_as_local_and_what_said_so_before_is_not_needed() {
+fn one_warning_says_that_budgets_are_local_and_the_setting_that_said_so_before_is_not_needed() {
     let warnings = |text: &str| with(text, &[]).unwrap().warnings.to_string();
     let said = "tenants.billing.limits.budget: is counted by this process only and forgotten when it ends";
     assert_eq!(warnings(&limits("{ budget: { executions: 5, per: day } }")), said);
@@ -92,7 +93,7 @@ fn a_budget_is_warned_of_once_as_local_and_what_said_so_before_is_not_needed() {
 }
 
 #[test]
-fn every_fault_of_limits_is_told_at_once() {
+fn all_faults_of_limits_are_reported_at_once() {
     let file = limits(
         "{ executions: { rate: 30, burst: 0 }, requests: { burst: 1 }, in_flight: -1, budget: { per: week, local: maybe }, tokens: 1 }",
     );
@@ -113,7 +114,7 @@ fn every_fault_of_limits_is_told_at_once() {
 }
 
 #[test]
-fn a_burst_that_a_year_does_not_bring_back_is_refused() {
+fn a_burst_that_takes_more_than_a_year_to_refill_is_refused() {
     assert!(with(&limits("{ requests: { rate: 1/d, burst: 366 } }"), &[]).is_ok());
     assert_faults(
         &limits("{ requests: { rate: 1/d, burst: 367 } }"),

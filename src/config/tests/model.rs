@@ -1,4 +1,4 @@
-//! The keys of the file's model, asked of serde itself so that the list cannot drift.
+//! The config paths of the file's model. serde itself lists them, so that they cannot drift.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use serde::de::value::{Error, MapAccessDeserializer, MapDeserializer, SeqDeseria
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// In the order of the model where `known` keeps one.
-pub(super) fn keys<T: for<'de> Deserialize<'de>>(known: &mut dyn Known) {
+/// Adds the config paths of the model to `known`, in the order of the model if `known` keeps one.
+pub(super) fn add_known<T: for<'de> Deserialize<'de>>(known: &mut dyn ConfigPaths) {
     let known = std::cell::RefCell::new(known);
     T::deserialize(Walk { path: String::new(), known: &known }).expect("the model reads what it asks for");
 }
 
-/// The keys of a file, each name that the operator chose as `*`, as far as the model knows them as keys.
-pub(super) fn written(value: &Value, path: String, model: &BTreeSet<String>, found: &mut BTreeSet<String>) {
+/// Adds the config paths of a file to `found`. A name that the operator chose becomes `*`.
+pub(super) fn add_written(value: &Value, path: String, model: &BTreeSet<String>, found: &mut BTreeSet<String>) {
     match value {
         Value::Dict(_, section) => {
             for (key, value) in section {
@@ -26,10 +26,10 @@ pub(super) fn written(value: &Value, path: String, model: &BTreeSet<String>, fou
                 if !chooses {
                     found.insert(path.clone());
                 }
-                written(value, path, model, found);
+                add_written(value, path, model, found);
             }
         }
-        Value::Array(_, list) => list.iter().for_each(|value| written(value, format!("{path}[]"), model, found)),
+        Value::Array(_, list) => list.iter().for_each(|value| add_written(value, format!("{path}[]"), model, found)),
         _ => {}
     }
 }
@@ -38,21 +38,21 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// What keys are put into, each once.
-pub(super) trait Known {
-    fn put(&mut self, key: String);
+/// A collection of config paths, each once.
+pub(super) trait ConfigPaths {
+    fn add(&mut self, path: String);
 }
 
-impl Known for BTreeSet<String> {
-    fn put(&mut self, key: String) {
-        self.insert(key);
+impl ConfigPaths for BTreeSet<String> {
+    fn add(&mut self, path: String) {
+        self.insert(path);
     }
 }
 
-impl Known for Vec<String> {
-    fn put(&mut self, key: String) {
-        if !self.contains(&key) {
-            self.push(key);
+impl ConfigPaths for Vec<String> {
+    fn add(&mut self, path: String) {
+        if !self.contains(&path) {
+            self.push(path);
         }
     }
 }
@@ -60,7 +60,7 @@ impl Known for Vec<String> {
 #[derive(Clone)]
 struct Walk<'a, 'k> {
     path: String,
-    known: &'a std::cell::RefCell<&'k mut dyn Known>,
+    known: &'a std::cell::RefCell<&'k mut dyn ConfigPaths>,
 }
 
 impl<'de> IntoDeserializer<'de, Error> for Walk<'_, '_> {
@@ -100,7 +100,7 @@ impl<'de> Deserializer<'de> for Walk<'_, '_> {
     ) -> Result<V::Value, Error> {
         let fields = fields.iter().map(|field| {
             let path = join(&self.path, field);
-            self.known.borrow_mut().put(path.clone());
+            self.known.borrow_mut().add(path.clone());
             (*field, Self { path, known: self.known })
         });
         let fields: Vec<_> = fields.collect();

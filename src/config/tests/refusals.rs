@@ -1,4 +1,4 @@
-//! What each key takes and refuses, how references are checked, and what is warned of.
+//! The values that each setting accepts and refuses, the checks of references, and the warnings.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn addresses_are_checked_against_each_other() {
     }
 }
 
-/// A listener at a Unix socket, with further keys.
+/// Returns a file whose listener has this address and further settings.
 fn unix(address: &str, more: &str) -> String {
     smallest_with("127.0.0.1:8080", &format!("{address}\n    {more}"))
 }
@@ -69,7 +69,7 @@ fn a_unix_socket_has_a_path_with_a_directory_and_permissions_that_are_read_as_th
 }
 
 #[test]
-fn what_has_no_meaning_at_a_unix_socket_or_away_from_one_is_refused() {
+fn a_setting_that_has_no_meaning_at_a_unix_socket_or_at_a_port_is_refused_there() {
     assert_faults(
         &unix("127.0.0.1:8080", "mode: 0660"),
         &["listeners[0].mode: is only for a Unix socket; leave it out"],
@@ -99,7 +99,7 @@ fn what_has_no_meaning_at_a_unix_socket_or_away_from_one_is_refused() {
 }
 
 #[test]
-fn a_unix_socket_needs_no_trusted_peers_and_what_opens_it_wide_is_warned_of() {
+fn a_unix_socket_needs_no_trusted_peers_and_one_that_every_user_can_reach_is_warned_of() {
     let warnings = |text: &str| with(text, &[]).unwrap().warnings.to_string();
     assert_eq!(warnings(&unix("unix:/run/a.sock", "mode: 0660")), "");
     assert_eq!(
@@ -147,10 +147,10 @@ fn names_are_fit_for_logs_and_labels() {
 }
 
 #[test]
-fn a_credential_says_where_the_key_is_in_exactly_one_way() {
+fn a_credential_refers_to_its_api_key_in_exactly_one_way() {
     let written = "{ file: /var/run/secrets/asteroid/api-key }";
     for (place, expected) in [
-        ("", "credentials.main: does not say where the key is; write `file: PATH` or `env: VARIABLE`"),
+        ("", "credentials.main: does not say where the API key is; write `file: PATH` or `env: VARIABLE`"),
         ("{ file: /key, env: KEY }", "credentials.main: names both `file` and `env`; keep one"),
         ("{ file: 7 }", "credentials.main.file: must be text, not a number; put it in quotes"),
         ("{ file: key }", "credentials.main.file: must be a path with a directory, such as /run/secrets/key or ./key"),
@@ -173,7 +173,7 @@ fn a_credential_says_where_the_key_is_in_exactly_one_way() {
 }
 
 #[test]
-fn a_reference_to_what_was_refused_is_not_reported_again() {
+fn a_reference_to_a_section_that_was_refused_is_not_reported_again() {
     assert_faults(
         &smallest_with("{ file: /var/run/secrets/asteroid/api-key }", "7"),
         &["credentials.main: must be a section of `key: value`, not a number"],
@@ -242,7 +242,7 @@ tenants: {{ {one}, {more} }}"
 }
 
 #[test]
-fn what_is_risky_is_warned_of() {
+fn risky_settings_are_warned_of() {
     let text = "
 timeouts: { response: 90s }
 upstream: { url: 'http://localhost:9000' }
@@ -253,7 +253,7 @@ tenants: { a: { credential: main }, b: { credential: main } }
     let Loaded { warnings, .. } = with(text, &[]).unwrap();
     assert_eq!(
         warnings.to_string(),
-        "credentials.main.env: a key in the environment is for development; in production use `file`\n\
+        "credentials.main.env: an API key in the environment is for development; in production use `file`\n\
          credentials.spare: no tenant uses it\n\
          drain.timeout: is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write 1m 35s\n\
          tenants.b: no listener serves this tenant\n\
@@ -292,11 +292,11 @@ fn spans_go_to_a_collector_whose_url_is_whole_and_a_ratio_is_one() {
         let found = faults(&traces(&format!("{otlp}, service_name: {name}")));
         assert!(found.len() == 1 && found[0].starts_with("traces.service_name: must be"), "{found:?}");
     }
-    assert!(faults(&traces(&format!("{otlp}, headers: x")))[0].starts_with("traces.headers: unknown key"));
+    assert!(faults(&traces(&format!("{otlp}, headers: x")))[0].starts_with("traces.headers: unknown setting"));
 }
 
 #[test]
-fn an_organisation_is_a_uuid_and_what_was_written_is_not_shown() {
+fn an_organisation_is_a_uuid_and_another_value_is_not_shown() {
     let with_id = |id: &str| smallest_with("tenants:", &format!("upstream: {{ organization_id: {id} }}\ntenants:"));
     let id = "5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21";
     let resolved = |text: &str| with(text, &[]).unwrap().config.upstream.organization_id;

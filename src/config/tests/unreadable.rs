@@ -1,9 +1,9 @@
-//! Files that do not read: their faults say where, and never what stands there.
+//! Files that cannot be read: their faults say where, and never quote the file.
 
 use super::*;
 
 #[test]
-fn nothing_under_credentials_is_echoed_and_no_url_either() {
+fn no_error_quotes_a_value_under_credentials_or_a_url() {
     for text in [
         smallest_with("{ file: /var/run/secrets/asteroid/api-key }", "sk-CANARY"),
         smallest_with("{ file: /var/run/secrets/asteroid/api-key }", "[sk-CANARY]"),
@@ -28,7 +28,7 @@ fn nothing_under_credentials_is_echoed_and_no_url_either() {
         assert!(!format!("{all} {all:?}").contains("CANARY"), "{all:?}");
         assert!(!all.is_empty(), "{text}");
     }
-    // Shown only if it could be a misspelt key of the configuration.
+    // The name is shown only if it could be a misspelt setting.
     for (key, shown, hint) in [
         ("flie", "flie", "did you mean `file`? Known"),
         ("canarycanarycanarycanary0", "<hidden>", "known"),
@@ -37,7 +37,7 @@ fn nothing_under_credentials_is_echoed_and_no_url_either() {
         let found = faults(&smallest_with("{ file:", &format!("{{ {key}: x, file:")));
         assert_eq!(
             found,
-            [format!("credentials.main.{shown}: unknown key; {hint} here: file, previous_file, max_stale, env")]
+            [format!("credentials.main.{shown}: unknown setting; {hint} here: file, previous_file, max_stale, env")]
         );
     }
     let all = with(SMALLEST, &[("ASTEROID_GATEWAY__CREDENTIALS__MAIN", "sk-CANARY")]).unwrap_err();
@@ -116,7 +116,7 @@ fn a_file_that_cannot_be_read_says_why() {
 }
 
 #[test]
-fn a_section_with_nothing_in_it_is_its_defaults_but_a_key_needs_a_value() {
+fn an_empty_section_has_its_defaults_but_a_setting_needs_a_value() {
     assert!(with(&format!("{SMALLEST}upstream:\nadmin:\ntimeouts:\n"), &[]).is_ok());
     assert_faults(
         &format!("{SMALLEST}upstream: {{ url: }}\nbody_limit: ~\n"),

@@ -11,15 +11,14 @@ use super::*;
 
 const MISSING: Lifecycle = Lifecycle::Missing { error: None };
 
-/// What the upstream makes of the versions, by its answers. A state is a letter for the current version and a sign for the
-/// suspicion:
+/// The effects of the upstream's answers. A state is a letter for the current version and a sign for the suspicion:
 ///
 /// - `u` unverified, `a` accepted, `p` pending, `r` rejected, `i` inconclusive;
 /// - `?` open, `!` confirmed.
 ///
-/// The cells are states, and what is logged. `-` is impossible. A probe asks about the current version and, if all are suspect,
-/// about the previous one: `+` is accepted, `-` rejected, `?` inconclusive. Without a previous version, it was forgotten
-/// meanwhile.
+/// A cell is the next state, and the transition that is logged. `-` is impossible. A probe asks about the current version
+/// and, if all are suspect, about the previous one: `+` is accepted, `-` rejected, `?` inconclusive. If a state has no
+/// previous version, the one that the answer is about was forgotten meanwhile.
 const ANSWERS: &str = "
        | refused | current | previous instead | previous | probe + | probe - | probe - + | probe - - | probe - ? | probe ?
     u  | u?      | a       | u                | u        | a       | u       | -         | -         | -         | u
@@ -38,8 +37,8 @@ const ANSWERS: &str = "
     i? | i?      | a  New  | r  NotNew        | i        | a  New  | r? NotNew | r  NotNew | r! All    | r? NotNew | i?
 ";
 
-/// What a store's content makes of the versions. The current version is `two` if there is a previous one, `one`, and else
-/// `one`. The cells are the state, the version that is sent first, and the previous one.
+/// The effects of a store's content. The current version is `one`, or `two` if there is a previous version, which then is
+/// `one`. A cell is the next state, the version that is sent first, and the previous one.
 const CONTENTS: &str = "
       | same       | another        | previous | same, stored   | another, stored
     u | u one      | p one one      | -        | p stored stored | p stored stored
@@ -49,7 +48,7 @@ const CONTENTS: &str = "
     i | i two one  | p one one      | u one    | i two one      | p one one
 ";
 
-/// What a store's answers lead to, with a `max_stale` of ten seconds. An error is that of the state, or another.
+/// The effects of a store's answers, with a `max_stale` of ten seconds. `error` is that of the state, and `other error` is not.
 const READINGS: &str = "
               | read                 | another read         | read, previous unusable                   | error              | other error        | error, too long | other error, too long | unchanged
     Missing   | Fresh Replaced       | -                    | Fresh PreviousUnusable Replaced           | Missing Unreadable | Missing Unreadable | -               | -                     | Missing
@@ -59,7 +58,7 @@ const READINGS: &str = "
     Expired   | Fresh ReadableAgain  | Fresh Replaced       | Fresh PreviousUnusable ReadableAgain      | Stale Unreadable   | Stale Unreadable   | Expired         | Expired Unreadable    | Expired
 ";
 
-/// Returns the rows below the head: a state, and for each column its event and what it leads to, by single spaces.
+/// Returns the rows below the head: a state, and for each column its event and its cell, with single spaces.
 fn rows(table: &'static str) -> Vec<(String, Vec<(&'static str, String)>)> {
     let mut lines = table.lines().filter(|line| !line.trim().is_empty());
     let columns: Vec<&str> = lines.next().unwrap().split('|').map(str::trim).skip(1).collect();
@@ -79,7 +78,7 @@ fn read(current: &str, previous: Option<&str>) -> Event {
 }
 
 fn error(problem: Problem) -> Error {
-    Error { place: "/nowhere".into(), problem }
+    Error { location: "/nowhere".into(), problem }
 }
 
 /// Applies an event and returns what is logged.
@@ -94,7 +93,7 @@ fn apply(state: &mut Lifecycle, event: Event, now: Instant, definition: &Definit
 fn answer(column: &str, state: &Lifecycle, now: Instant) -> Event {
     let versions = state.versions().unwrap();
     let current = Arc::clone(versions.current());
-    // One that is held no more was sent when it still was.
+    // A version may be forgotten while a request with it is in flight.
     let previous = versions.previous().cloned().unwrap_or_else(|| version("forgotten"));
     let accepted = |version, refused| Event::Accepted { version, refused };
     let result = |sign: &str| match sign {
@@ -238,7 +237,7 @@ fn each_answer_of_a_store_leads_from_each_state_to_the_one_in_the_table() {
                 other if other.starts_with("other") => Event::NotRead(error(Problem::Directory)),
                 _ => not_read(),
             };
-            // Before that, `max_stale` is over only if it was shorter.
+            // Nine seconds are within `max_stale`.
             let now = after(if column.ends_with("too long") { 10 } else { 9 });
             let log = apply(&mut state, event, now, &definition);
             let name = format!("{state:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();

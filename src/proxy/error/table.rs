@@ -2,11 +2,10 @@
 
 use hyper::StatusCode;
 
-use super::Error;
+use super::{Error, idempotency};
 use crate::asteroid::operation;
 use crate::audit;
 use crate::facts::ErrorCode;
-use crate::proxy::idempotency;
 
 const DENIED: &str = "http_request_denied";
 const BAD: &str = "http_request_error";

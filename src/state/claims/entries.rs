@@ -1,15 +1,17 @@
 //! The entries of idempotency keys, and the memory that each tenant's entries take.
 //!
-//! Each tenant has its share for certain, and beyond it what others do not use. Keys in flight and keys of unknown outcome must
-//! not be forgotten, so they stay within their tenant's share. Answers may go beyond it, and are the first to be forgotten.
+//! Each tenant is guaranteed its share, and may take more while others do not use theirs. Entries in flight and of unknown
+//! outcome must not be forgotten, so they stay within their tenant's share. Answers may go beyond it, and are the first to be
+//! forgotten.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::event;
+
 use super::super::{BodyDigest, IdempotencyDigest};
 use super::{Bounds, Reply, Usage};
-use crate::event;
 
 /// The memory of an entry without an answer, in bytes: measured, and rounded up.
 pub(super) const ENTRY_MEMORY: usize = 256;
@@ -17,7 +19,7 @@ pub(super) const ENTRY_MEMORY: usize = 256;
 /// The memory of an answer without its body and media type, in bytes: measured, and rounded up.
 pub(super) const ANSWER_MEMORY: usize = 128;
 
-/// The memory of a key in flight, in bytes: an entry, and room for an answer of the usual length.
+/// The memory of an entry in flight, in bytes: an entry, and room for an answer of the usual length.
 pub(super) const IN_FLIGHT_MEMORY: usize = ENTRY_MEMORY + ANSWER_MEMORY + 96;
 
 /// How many outdated entries one claim removes, so that no claim waits for many.
@@ -30,13 +32,13 @@ const LOG_INTERVAL: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Timestamp(u64);
 
-/// The keys of all tenants.
+/// The entries of all tenants.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     /// The time of the first claim.
     epoch: Option<Instant>,
     pub(super) by_digest: HashMap<IdempotencyDigest, Entry>,
-    /// The settled keys, by when they are forgotten.
+    /// The settled entries, by when they are forgotten.
     pub(super) ends: BTreeSet<(Timestamp, IdempotencyDigest)>,
     pub(super) tenants: Vec<TenantUsage>,
     numbers: HashMap<Arc<str>, u32>,
@@ -54,34 +56,36 @@ pub(super) struct TenantUsage {
     name: Arc<str>,
     /// The memory of all, in bytes.
     pub(super) memory: usize,
-    /// The memory of those that must not be forgotten, in bytes.
+    /// The memory of the entries that must not be forgotten, in bytes.
     open: usize,
-    /// The answered keys, by when they are forgotten.
+    /// The answered entries, by when they are forgotten.
     pub(super) answered: BTreeSet<(Timestamp, IdempotencyDigest)>,
     /// When the log last reported each shortage.
     reported: [Option<Instant>; 3],
 }
 
-/// What there is too little memory for.
+/// A shortage of memory, by what it prevents.
 #[derive(Debug, Clone, Copy)]
 enum Shortage {
     /// Keeping answers for the whole retention.
     Retention,
     /// Keeping an answer at all.
     Answer,
-    /// A further key.
+    /// A further idempotency key.
     Key,
 }
 
+/// The entry of an idempotency key.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The number of the tenant.
     tenant: u32,
-    /// The body that the key was used with; none if only the upstream knows.
+    /// The body that came with the idempotency key; absent if only the upstream knows.
     pub(super) body: Option<BodyDigest>,
     pub(super) state: ClaimState,
 }
 
+/// The state of an entry. `until` is when it is forgotten.
 #[derive(Debug, Clone)]
 pub(super) enum ClaimState {
     InFlight,
@@ -98,7 +102,7 @@ impl ClaimState {
         }
     }
 
-    /// Returns whether an execution may run that was started with the key, so that the key must not be forgotten.
+    /// Returns whether the entry must not be forgotten, because an execution may run that was started with the idempotency key.
     fn is_open(&self) -> bool {
         !matches!(self, ClaimState::Answered { .. })
     }
@@ -111,21 +115,17 @@ impl ClaimState {
     }
 }
 
-/// The state that follows a claim.
+/// The end of a claim, which decides the next state of its entry.
 #[derive(Debug)]
 pub(super) enum Settlement {
-    /// Forgets the key.
+    /// Removes the entry.
     Free,
     /// Restores the state before the claim.
     As(ClaimState),
-    /// Begins now, or when the claim is dropped.
-    Unknown {
-        now: Option<Instant>,
-    },
-    Answered {
-        reply: Arc<Reply>,
-        now: Instant,
-    },
+    /// Leaves the outcome unknown from `now` on or, if that is absent, from when the claim is dropped.
+    Unknown { now: Option<Instant> },
+    /// Keeps the answer.
+    Answered { reply: Arc<Reply>, now: Instant },
 }
 
 impl Entries {
@@ -139,12 +139,12 @@ impl Entries {
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Returns when what ends now is forgotten, rounded up.
+    /// Returns when an entry that is settled now is forgotten, rounded up.
     fn end(&mut self, now: Instant, retention: Duration) -> Timestamp {
         self.timestamp(now + retention + Duration::from_nanos(999_999))
     }
 
-    /// Adds a key in flight. Returns false if there is no room for it.
+    /// Adds an entry in flight. Returns false if there is no room for it.
     pub(super) fn add(
         &mut self,
         tenant: &Arc<str>,
@@ -207,7 +207,7 @@ impl Entries {
         }
     }
 
-    /// Gives a key another state, or forgets it.
+    /// Gives an entry another state, or removes it.
     pub(super) fn change(&mut self, digest: IdempotencyDigest, state: Option<ClaimState>) {
         let Some(mut entry) = self.by_digest.remove(&digest) else { return };
         self.uncount(entry.tenant, &entry.state, digest);
@@ -217,7 +217,7 @@ impl Entries {
         self.by_digest.insert(digest, entry);
     }
 
-    /// Forgets this key and some others if their retention is over.
+    /// Removes this entry and some others if their retention is over.
     pub(super) fn forget_outdated(&mut self, digest: IdempotencyDigest, now: Instant) {
         let now = self.timestamp(now);
         for _ in 0..MAX_SWEEP {
@@ -229,8 +229,8 @@ impl Entries {
         }
     }
 
-    /// Makes room for some bytes of a tenant, by forgetting the oldest answers: its own if it exceeds its share, else those of
-    /// the tenant that has most. Returns false if there are none left to forget.
+    /// Makes room for some bytes of a tenant by forgetting the oldest answers: its own if it exceeds its share, otherwise
+    /// those of the tenant with the most memory. Returns false if there are none left to forget.
     fn make_room(&mut self, tenant: u32, bytes: usize, bounds: Bounds, now: Instant) -> bool {
         while self.memory + bytes > bounds.memory {
             let is_over = self.tenant_usage(tenant).is_some_and(|usage| usage.memory + bytes > bounds.share);
@@ -246,8 +246,8 @@ impl Entries {
         true
     }
 
-    /// Returns the tenant that has most, among those that have answers to forget. It exceeds its share, as another tenant is
-    /// within its own and finds no room.
+    /// Returns the tenant with the most memory among those with answers to forget. It exceeds its share, since another tenant
+    /// is within its own and finds no room.
     fn largest(&self) -> Option<u32> {
         let numbered = (0_u32..).zip(&self.tenants);
         let giving = numbered.filter(|(_, usage)| !usage.answered.is_empty());
@@ -290,19 +290,19 @@ impl Entries {
         }
     }
 
-    /// Gives a key the state that follows its claim. Returns whether there was room for the answer, if there is one.
+    /// Settles an entry at the end of its claim. Returns whether there was room for the answer, if there is one.
     pub(super) fn settle(&mut self, digest: IdempotencyDigest, bounds: Bounds, end: Settlement) -> bool {
         match end {
             Settlement::Free => self.change(digest, None),
             Settlement::As(state) => self.change(digest, Some(state)),
-            // A claim that is dropped brings no time with it.
+            // A claim that is dropped has no time at hand.
             Settlement::Unknown { now } => {
                 let until = self.end(now.unwrap_or_else(Instant::now), bounds.retention);
                 self.change(digest, Some(ClaimState::Unknown { until }));
             }
             Settlement::Answered { reply, now } => {
                 let until = self.end(now, bounds.retention);
-                // Its own memory comes back first, so that a long answer needs no more than it takes.
+                // The memory in flight is released first, so that a long answer needs no more than its own.
                 self.change(digest, Some(ClaimState::Unknown { until }));
                 let Some(tenant) = self.by_digest.get(&digest).map(|entry| entry.tenant) else { return false };
                 if self.make_room(tenant, ANSWER_MEMORY + reply.memory(), bounds, now) {

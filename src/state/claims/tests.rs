@@ -1,4 +1,4 @@
-//! Keys are remembered as long and as many as was said, and no way of losing a claim makes a second start possible.
+//! Idempotency keys are remembered within their bounds, and no way of losing a claim makes a second start possible.
 
 use super::super::ready;
 use super::entries::{ANSWER_MEMORY, ENTRY_MEMORY, IN_FLIGHT_MEMORY, MAX_SWEEP};
@@ -19,22 +19,22 @@ fn body(text: &str) -> BodyDigest {
     BodyDigest::of(b"", text.as_bytes())
 }
 
-struct Book {
+struct Fixture {
     claims: Arc<Claims>,
     bounds: Bounds,
     tenant: Arc<str>,
     begun: Instant,
 }
 
-impl Book {
-    fn new() -> Book {
+impl Fixture {
+    fn new() -> Fixture {
         let claims = Arc::<Claims>::default();
-        Book { claims, bounds: BOUNDS, tenant: "billing".into(), begun: Instant::now() }
+        Fixture { claims, bounds: BOUNDS, tenant: "billing".into(), begun: Instant::now() }
     }
 
     /// The same as another tenant sees it.
-    fn of(&self, tenant: &str) -> Book {
-        Book { claims: Arc::clone(&self.claims), tenant: tenant.into(), ..*self }
+    fn of(&self, tenant: &str) -> Fixture {
+        Fixture { claims: Arc::clone(&self.claims), tenant: tenant.into(), ..*self }
     }
 
     /// So many seconds after the beginning.
@@ -75,153 +75,155 @@ impl Book {
 
 #[test]
 fn a_key_is_one_requests_until_it_is_settled_and_its_answer_is_given_again() {
-    let book = Book::new();
-    let claim = book.new_claim("k", 0);
-    assert_eq!(book.claim("k", 0).unwrap_err(), ClaimError::InFlight);
+    let fixture = Fixture::new();
+    let claim = fixture.new_claim("k", 0);
+    assert_eq!(fixture.claim("k", 0).unwrap_err(), ClaimError::InFlight);
     let sent = claim.send();
-    assert_eq!(book.claim("k", 1000).unwrap_err(), ClaimError::InFlight, "however long it takes");
-    assert!(sent.answered(reply("one"), book.at(1000)));
-    book.assert_answered("k", "one", 1001);
-    book.assert_answered("k", "one", 1099);
-    drop(book.new_claim("other", 1001));
+    assert_eq!(fixture.claim("k", 1000).unwrap_err(), ClaimError::InFlight, "however long it takes");
+    assert!(sent.answered(reply("one"), fixture.at(1000)));
+    fixture.assert_answered("k", "one", 1001);
+    fixture.assert_answered("k", "one", 1099);
+    drop(fixture.new_claim("other", 1001));
 }
 
 #[test]
 fn a_key_that_was_used_for_another_request_is_refused_in_every_state() {
-    let book = Book::new();
-    let other = || book.claim_with("k", "another body", 1).unwrap_err();
-    let claim = book.new_claim("k", 0);
+    let fixture = Fixture::new();
+    let other = || fixture.claim_with("k", "another body", 1).unwrap_err();
+    let claim = fixture.new_claim("k", 0);
     assert_eq!(other(), ClaimError::Mismatch);
     let sent = claim.send();
     assert_eq!(other(), ClaimError::Mismatch);
     drop(sent);
     assert_eq!(other(), ClaimError::Mismatch);
-    let Ok(PriorUse::Unknown(claim)) = book.claim("k", 1) else { panic!() };
-    ready(claim.found(Arc::new(reply("one")), None, book.at(1)));
+    let Ok(PriorUse::Unknown(claim)) = fixture.claim("k", 1) else { panic!() };
+    ready(claim.found(Arc::new(reply("one")), None, fixture.at(1)));
     assert_eq!(other(), ClaimError::Mismatch);
 }
 
 #[test]
 fn what_was_never_sent_or_started_nothing_frees_the_key_also_for_another_request() {
-    let book = Book::new();
-    drop(book.new_claim("k", 0));
-    book.new_claim("k", 0).send().nothing_started();
-    assert_eq!(book.memory(), 0);
-    assert!(matches!(book.claim_with("k", "another body", 0), Ok(PriorUse::None(_))));
+    let fixture = Fixture::new();
+    drop(fixture.new_claim("k", 0));
+    fixture.new_claim("k", 0).send().nothing_started();
+    assert_eq!(fixture.memory(), 0);
+    assert!(matches!(fixture.claim_with("k", "another body", 0), Ok(PriorUse::None(_))));
 }
 
 #[test]
 fn what_was_sent_and_lost_is_unknown_until_it_is_found_and_however_often_it_is_asked_for() {
-    let book = Book::new();
-    drop(book.new_claim("k", 0).send());
+    let fixture = Fixture::new();
+    drop(fixture.new_claim("k", 0).send());
     for _ in 0..2 {
-        let Ok(PriorUse::Unknown(claim)) = book.claim("k", 50) else { panic!() };
-        assert_eq!(book.claim("k", 50).unwrap_err(), ClaimError::InFlight, "one looks it up at a time");
+        let Ok(PriorUse::Unknown(claim)) = fixture.claim("k", 50) else { panic!() };
+        assert_eq!(fixture.claim("k", 50).unwrap_err(), ClaimError::InFlight, "one looks it up at a time");
         drop(claim);
     }
-    let Ok(PriorUse::Unknown(claim)) = book.claim("k", 50) else { panic!() };
-    ready(claim.found(Arc::new(reply("found")), None, book.at(50)));
-    book.assert_answered("k", "found", 149);
+    let Ok(PriorUse::Unknown(claim)) = fixture.claim("k", 50) else { panic!() };
+    ready(claim.found(Arc::new(reply("found")), None, fixture.at(50)));
+    fixture.assert_answered("k", "found", 149);
 }
 
 #[test]
 fn a_key_of_which_several_starts_were_found_is_unknown() {
-    let book = Book::new();
-    ready(book.new_claim("k", 0).unknown(book.at(0)));
-    assert!(matches!(book.claim("k", 99), Ok(PriorUse::Unknown(_))));
+    let fixture = Fixture::new();
+    ready(fixture.new_claim("k", 0).unknown(fixture.at(0)));
+    assert!(matches!(fixture.claim("k", 99), Ok(PriorUse::Unknown(_))));
 }
 
 #[test]
 fn an_unknown_outcome_is_remembered_from_the_end_of_its_start() {
-    let book = Book::new();
-    book.new_claim("k", 0).send().unknown(book.at(90));
-    assert!(matches!(book.claim("k", 189), Ok(PriorUse::Unknown(_))));
-    drop(book.new_claim("k", 190));
+    let fixture = Fixture::new();
+    fixture.new_claim("k", 0).send().unknown(fixture.at(90));
+    assert!(matches!(fixture.claim("k", 189), Ok(PriorUse::Unknown(_))));
+    drop(fixture.new_claim("k", 190));
 }
 
 #[test]
 fn an_unknown_outcome_that_nobody_settled_is_remembered_from_when_its_claim_went_away() {
-    let book = Book::new();
-    let long_ago = book.begun.checked_sub(Duration::from_secs(1000)).unwrap();
-    let claimed = book.claims.claim(&book.tenant, key("k"), body("the body"), book.bounds, long_ago);
+    let fixture = Fixture::new();
+    let long_ago = fixture.begun.checked_sub(Duration::from_secs(1000)).unwrap();
+    let claimed = fixture.claims.claim(&fixture.tenant, key("k"), body("the body"), fixture.bounds, long_ago);
     let Ok(PriorUse::None(claim)) = claimed else { panic!() };
     drop(claim.send());
-    assert!(matches!(book.claim("k", 99), Ok(PriorUse::Unknown(_))));
+    assert!(matches!(fixture.claim("k", 99), Ok(PriorUse::Unknown(_))));
 }
 
 #[test]
 fn the_body_of_a_start_that_only_the_upstream_knows_is_compared_where_its_tag_says_it() {
-    let book = Book::new();
-    ready(book.new_claim("k", 0).found(Arc::new(reply("one")), None, book.at(0)));
-    assert!(matches!(book.claim_with("k", "another body", 1), Ok(PriorUse::Answered(_))));
-    let book = Book::new();
-    ready(book.new_claim("k", 0).found(Arc::new(reply("one")), Some(body("another body")), book.at(0)));
-    assert!(matches!(book.claim_with("k", "another body", 1), Ok(PriorUse::Answered(_))));
-    assert_eq!(book.claim("k", 1).unwrap_err(), ClaimError::Mismatch);
-    let book = Book::new();
-    ready(book.new_claim("k", 0).unknown(book.at(0)));
-    assert!(matches!(book.claim_with("k", "another body", 1), Ok(PriorUse::Unknown(_))));
+    let fixture = Fixture::new();
+    ready(fixture.new_claim("k", 0).found(Arc::new(reply("one")), None, fixture.at(0)));
+    assert!(matches!(fixture.claim_with("k", "another body", 1), Ok(PriorUse::Answered(_))));
+    let fixture = Fixture::new();
+    ready(fixture.new_claim("k", 0).found(Arc::new(reply("one")), Some(body("another body")), fixture.at(0)));
+    assert!(matches!(fixture.claim_with("k", "another body", 1), Ok(PriorUse::Answered(_))));
+    assert_eq!(fixture.claim("k", 1).unwrap_err(), ClaimError::Mismatch);
+    let fixture = Fixture::new();
+    ready(fixture.new_claim("k", 0).unknown(fixture.at(0)));
+    assert!(matches!(fixture.claim_with("k", "another body", 1), Ok(PriorUse::Unknown(_))));
 }
 
 #[test]
 fn a_settled_key_is_forgotten_when_its_time_is_over_and_not_before() {
-    let book = Book::new();
-    book.answer("answered", "one", 0);
-    drop(book.new_claim("unknown", 0).send());
-    book.assert_answered("answered", "one", 99);
-    assert!(matches!(book.claim("unknown", 99), Ok(PriorUse::Unknown(_))), "and asking does not keep it longer");
-    drop(book.new_claim("answered", 102));
-    drop(book.new_claim("unknown", 102));
-    assert_eq!(book.memory(), 0);
-    let records = book.claims.lock();
+    let fixture = Fixture::new();
+    fixture.answer("answered", "one", 0);
+    drop(fixture.new_claim("unknown", 0).send());
+    fixture.assert_answered("answered", "one", 99);
+    assert!(matches!(fixture.claim("unknown", 99), Ok(PriorUse::Unknown(_))), "and asking does not keep it longer");
+    drop(fixture.new_claim("answered", 102));
+    drop(fixture.new_claim("unknown", 102));
+    assert_eq!(fixture.memory(), 0);
+    let records = fixture.claims.lock();
     assert!(records.by_digest.is_empty() && records.ends.is_empty());
     assert!(records.tenants.iter().all(|usage| usage.answered.is_empty() && usage.memory == 0));
 }
 
 #[test]
 fn outdated_keys_go_although_nobody_asks_for_them() {
-    let book = Book::new();
+    let fixture = Fixture::new();
     for n in 0..9 {
-        book.answer(&n.to_string(), "", 0);
+        fixture.answer(&n.to_string(), "", 0);
     }
-    drop(book.new_claim("another", 102));
-    assert_eq!(book.memory(), 0);
+    drop(fixture.new_claim("another", 102));
+    assert_eq!(fixture.memory(), 0);
 }
 
 #[test]
 fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
     let bounds = Bounds { memory: 1000 * IN_FLIGHT_MEMORY, share: 1000 * IN_FLIGHT_MEMORY, ..BOUNDS };
     for answered in [false, true] {
-        let book = Book { bounds, ..Book::new() };
-        let claim = |n: usize, seconds| book.new_claim(&n.to_string(), seconds).send();
+        let fixture = Fixture { bounds, ..Fixture::new() };
+        let claim = |n: usize, seconds| fixture.new_claim(&n.to_string(), seconds).send();
         for n in 0..3 * MAX_SWEEP {
             let sent = claim(n, 0);
             if answered {
-                assert!(sent.answered(reply(""), book.at(0)));
+                assert!(sent.answered(reply(""), fixture.at(0)));
             }
         }
-        let last = *book.claims.lock().by_digest.keys().max().unwrap();
-        let claimed = book.claims.claim(&book.tenant, last, body("the body"), bounds, book.at(102));
+        let last = *fixture.claims.lock().by_digest.keys().max().unwrap();
+        let claimed = fixture.claims.claim(&fixture.tenant, last, body("the body"), bounds, fixture.at(102));
         assert!(matches!(claimed, Ok(PriorUse::None(_))));
     }
 }
 
 #[test]
 fn where_it_is_full_the_oldest_answer_goes_first_and_what_may_run_never() {
-    let book = Book::new();
-    let in_flight = book.new_claim("in flight", 0);
-    drop(book.new_claim("unknown", 0).send());
+    let fixture = Fixture::new();
+    let in_flight = fixture.new_claim("in flight", 0);
+    drop(fixture.new_claim("unknown", 0).send());
     let mut answered = 0;
-    while !book.claims.lock().by_digest.contains_key(&key("0")) || book.memory() + IN_FLIGHT_MEMORY <= BOUNDS.memory {
-        book.answer(&answered.to_string(), "", 1 + answered);
+    while !fixture.claims.lock().by_digest.contains_key(&key("0"))
+        || fixture.memory() + IN_FLIGHT_MEMORY <= BOUNDS.memory
+    {
+        fixture.answer(&answered.to_string(), "", 1 + answered);
         answered += 1;
     }
-    let more = book.new_claim("one more", 50);
-    assert!(!book.claims.lock().by_digest.contains_key(&key("0")));
-    book.assert_answered("1", "", 50);
-    book.assert_answered(&(answered - 1).to_string(), "", 50);
+    let more = fixture.new_claim("one more", 50);
+    assert!(!fixture.claims.lock().by_digest.contains_key(&key("0")));
+    fixture.assert_answered("1", "", 50);
+    fixture.assert_answered(&(answered - 1).to_string(), "", 50);
     let held: Vec<Claim> = (0..)
-        .map_while(|n| match book.claim(&format!("held {n}"), 50) {
+        .map_while(|n| match fixture.claim(&format!("held {n}"), 50) {
             Ok(PriorUse::None(claim)) => Some(claim),
             Ok(_) => None,
             Err(refused) => {
@@ -231,36 +233,36 @@ fn where_it_is_full_the_oldest_answer_goes_first_and_what_may_run_never() {
         })
         .collect();
     assert_eq!(held.len(), 7, "with one that was in flight, one more and the unknown one there is no room for another");
-    assert!(book.memory() <= BOUNDS.memory);
-    assert!(matches!(book.claim("unknown", 50), Ok(PriorUse::Unknown(_))));
+    assert!(fixture.memory() <= BOUNDS.memory);
+    assert!(matches!(fixture.claim("unknown", 50), Ok(PriorUse::Unknown(_))));
     drop((in_flight, more, held));
-    assert_eq!(book.memory(), ENTRY_MEMORY, "the unknown one is all that is left");
+    assert_eq!(fixture.memory(), ENTRY_MEMORY, "the unknown one is all that is left");
 }
 
 #[test]
 fn an_answer_that_finds_no_room_leaves_its_key_unknown() {
-    let book = Book::new();
-    book.answer("old", "", 0);
-    let (sent, other) = (book.new_claim("k", 1).send(), book.new_claim("other", 1));
-    assert!(!sent.answered(reply(&"x".repeat(BOUNDS.memory - ENTRY_MEMORY)), book.at(1)));
-    assert!(matches!(book.claim("k", 1), Ok(PriorUse::Unknown(_))));
+    let fixture = Fixture::new();
+    fixture.answer("old", "", 0);
+    let (sent, other) = (fixture.new_claim("k", 1).send(), fixture.new_claim("other", 1));
+    assert!(!sent.answered(reply(&"x".repeat(BOUNDS.memory - ENTRY_MEMORY)), fixture.at(1)));
+    assert!(matches!(fixture.claim("k", 1), Ok(PriorUse::Unknown(_))));
     drop(other);
-    drop(book.new_claim("old", 1));
-    let Ok(PriorUse::Unknown(claim)) = book.claim("k", 1) else { panic!() };
+    drop(fixture.new_claim("old", 1));
+    let Ok(PriorUse::Unknown(claim)) = fixture.claim("k", 1) else { panic!() };
     let long = "x".repeat(BOUNDS.memory - ENTRY_MEMORY - ANSWER_MEMORY - "application/json".len());
-    ready(claim.found(Arc::new(reply(&long)), None, book.at(1)));
-    book.assert_answered("k", &long, 1);
-    assert_eq!(book.memory(), BOUNDS.memory);
+    ready(claim.found(Arc::new(reply(&long)), None, fixture.at(1)));
+    fixture.assert_answered("k", &long, 1);
+    assert_eq!(fixture.memory(), BOUNDS.memory);
 }
 
 #[test]
 fn of_many_threads_with_one_key_one_sends() {
-    let book = Book::new();
+    let fixture = Fixture::new();
     let sent = std::thread::scope(|scope| {
         let claim = || {
             let first = |claimed| if let Ok(PriorUse::None(claim)) = claimed { Some(claim) } else { None };
-            let mine = (0..1000).filter_map(|_| first(book.claim("k", 0)));
-            mine.map(|claim| claim.send().answered(reply("one"), book.at(0))).filter(|is_kept| *is_kept).count()
+            let mine = (0..1000).filter_map(|_| first(fixture.claim("k", 0)));
+            mine.map(|claim| claim.send().answered(reply("one"), fixture.at(0))).filter(|is_kept| *is_kept).count()
         };
         let threads = [scope.spawn(claim), scope.spawn(claim), scope.spawn(claim)];
         threads.map(|thread| thread.join().unwrap()).iter().sum::<usize>()
@@ -279,7 +281,7 @@ fn shared(tenants: usize) -> Bounds {
 
 #[test]
 fn a_tenant_whose_outcomes_are_unknown_fills_its_own_share_and_refuses_nobody_else() {
-    let billing = Book { bounds: shared(3), ..Book::new() };
+    let billing = Fixture { bounds: shared(3), ..Fixture::new() };
     let (sales, support) = (billing.of("sales"), billing.of("support"));
     let unknown = |n: usize| {
         sales.claim(&n.to_string(), 0).map(|claimed| match claimed {
@@ -299,13 +301,13 @@ fn a_tenant_whose_outcomes_are_unknown_fills_its_own_share_and_refuses_nobody_el
 
 #[test]
 fn answers_take_what_others_do_not_use_and_give_way_to_a_tenant_within_its_share() {
-    let billing = Book { bounds: shared(3), ..Book::new() };
+    let billing = Fixture { bounds: shared(3), ..Fixture::new() };
     let sales = billing.of("sales");
     (0..8).for_each(|n| billing.answer(&format!("b{n}"), "", 0));
     (0..200).for_each(|n| sales.answer(&format!("s{n}"), "", 1));
     (0..8).for_each(|n| billing.assert_answered(&format!("b{n}"), "", 2));
-    let kept = |book: &Book, letter: char| {
-        let records = book.claims.lock();
+    let kept = |fixture: &Fixture, letter: char| {
+        let records = fixture.claims.lock();
         (0..200).filter(|n| records.by_digest.contains_key(&key(&format!("{letter}{n}")))).count()
     };
     assert!(kept(&sales, 's') > 15, "beyond its share of ten: {}", kept(&sales, 's'));
@@ -335,16 +337,16 @@ fn a_record_takes_no_more_memory_than_is_counted() {
     };
     let bounds = Bounds { memory: 1 << 30, share: 1 << 30, ..BOUNDS };
     for answered in [false, true] {
-        let (book, before) = (Book { bounds, ..Book::new() }, resident());
+        let (fixture, before) = (Fixture { bounds, ..Fixture::new() }, resident());
         let id = r#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#;
         // As many as fill their tables worst.
         for n in 0..KEYS {
-            let sent = book.new_claim(&n.to_string(), 0).send();
+            let sent = fixture.new_claim(&n.to_string(), 0).send();
             if answered {
-                assert!(sent.answered(reply(id), book.at(0)));
+                assert!(sent.answered(reply(id), fixture.at(0)));
             }
         }
-        let (taken, counted) = (resident() - before, book.memory());
+        let (taken, counted) = (resident() - before, fixture.memory());
         println!("answered: {answered}; a record takes {} bytes, counted {}", taken / KEYS, counted / KEYS);
         assert!(taken <= counted + TOLERANCE);
     }

@@ -11,7 +11,7 @@ const HEAD: &str = "# Configuration
 
 <!-- Generated from src/config/file.rs: REGENERATE=1 cargo test --lib reference -->
 
-Every setting of the configuration file, with its values and its default. An unknown key is refused.
+Every setting of the configuration file, with its values and its default. An unknown setting is refused.
 
 - Start from [config/gateway.yaml](../config/gateway.yaml). [config/gateway.full.yaml](../config/gateway.full.yaml) shows every
   setting in its place.
@@ -26,40 +26,40 @@ credentials and tags in lower case can be set. Write a list or a section as YAML
 In a path, `*` stands for a name that you choose, and `[]` for each element of a list.
 ";
 
-/// The whole document; keys are in the order of `order`.
+/// Returns the whole document, with the settings in the order of `order`.
 pub(super) fn text(reference: &Reference, order: &[String]) -> String {
     let mut text = HEAD.to_owned();
     section(&mut text, reference, order, "", &reference.schema);
     text
 }
 
-fn section(text: &mut String, reference: &Reference, order: &[String], key: &str, schema: &Json) {
-    let position = |key: &str| order.iter().position(|known| known == key);
+fn section(text: &mut String, reference: &Reference, order: &[String], path: &str, schema: &Json) {
+    let position = |path: &str| order.iter().position(|known| known == path);
     let properties = schema["properties"].as_object().into_iter().flatten();
-    let key_of = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
-    let mut properties: Vec<(String, &Json)> = properties.map(|(name, value)| (key_of(name), value)).collect();
-    properties.sort_by_key(|(key, _)| position(key));
+    let path_of = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let mut properties: Vec<(String, &Json)> = properties.map(|(name, value)| (path_of(name), value)).collect();
+    properties.sort_by_key(|(path, _)| position(path));
     let (sections, leaves): (Vec<_>, Vec<_>) = properties.into_iter().partition(|(_, value)| inside(value).is_some());
     if !leaves.is_empty() {
-        let heading = if key.is_empty() { "Top level".to_owned() } else { format!("`{key}`") };
-        let description = schema["description"].as_str().filter(|_| !key.is_empty()).unwrap_or_default();
+        let heading = if path.is_empty() { "Top level".to_owned() } else { format!("`{path}`") };
+        let description = schema["description"].as_str().filter(|_| !path.is_empty()).unwrap_or_default();
         write!(text, "\n## {heading}\n").unwrap();
         if !description.is_empty() {
             write!(text, "\n{description}\n").unwrap();
         }
-        text.push_str("\n| key | value | default | description |\n|---|---|---|---|\n");
-        leaves.iter().for_each(|(key, schema)| row(text, reference, key, schema));
+        text.push_str("\n| setting | value | default | description |\n|---|---|---|---|\n");
+        leaves.iter().for_each(|(path, schema)| row(text, reference, path, schema));
     }
-    for (key, value) in &sections {
+    for (path, value) in &sections {
         let Some((behind, inner)) = inside(value) else { continue };
         let mut inner = inner.clone();
-        // What a list or a map is for is said once, of the whole.
+        // The purpose of a list or a map is described once, for the whole.
         inner["description"] = value["description"].clone();
-        section(text, reference, order, &format!("{key}{behind}"), &inner);
+        section(text, reference, order, &format!("{path}{behind}"), &inner);
     }
 }
 
-/// The schema of what has keys of its own, and what its key ends in.
+/// Returns the schema of a section inside this one, and the end of its config path.
 fn inside(schema: &Json) -> Option<(&'static str, &Json)> {
     let has_keys = |schema: &&Json| schema["properties"].is_object();
     Some(schema)
@@ -69,12 +69,12 @@ fn inside(schema: &Json) -> Option<(&'static str, &Json)> {
         .or_else(|| schema.get("additionalProperties").filter(has_keys).map(|schema| (".*", schema)))
 }
 
-fn row(text: &mut String, reference: &Reference, key: &str, schema: &Json) {
-    let say = |key: &str| reference.keys.get(key);
-    let (takes, absence) = if let Some((takes, absence)) = say(key) {
-        (takes.clone(), absence.clone())
-    } else if let Some((takes, _)) = say(&format!("{key}[]")) {
-        (format!("a list, each {takes}"), Absence::Other)
+fn row(text: &mut String, reference: &Reference, path: &str, schema: &Json) {
+    let say = |path: &str| reference.settings.get(path);
+    let (value_type, absence) = if let Some((value_type, absence)) = say(path) {
+        (value_type.clone(), absence.clone())
+    } else if let Some((value_type, _)) = say(&format!("{path}[]")) {
+        (format!("a list, each {value_type}"), Absence::Other)
     } else {
         ("names of your choice, each with text".to_owned(), Absence::Other)
     };
@@ -86,8 +86,8 @@ fn row(text: &mut String, reference: &Reference, key: &str, schema: &Json) {
         Absence::Other => String::new(),
     };
     let description = schema["description"].as_str().unwrap_or_default();
-    // It stands in a column of its own.
-    let description = description.replace(&format!(" Takes: {takes}."), "");
-    let name = key.rsplit('.').next().unwrap();
-    writeln!(text, "| `{name}` | {takes} | {default} | {description} |").unwrap();
+    // The type has a column of its own.
+    let description = description.replace(&format!(" Takes: {value_type}."), "");
+    let name = path.rsplit('.').next().unwrap();
+    writeln!(text, "| `{name}` | {value_type} | {default} | {description} |").unwrap();
 }

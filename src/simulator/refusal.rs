@@ -1,0 +1,16 @@
+//! The refusal of a request.
+
+use hyper::StatusCode;
+
+/// The reason why a request is not carried out: `{code, message}` of the specification.
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
+        Refusal(status, message.into())
+    }
+
+    pub(super) fn bad(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, message)
+    }
+}
