@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures what docs/OPERATIONS.md states of a gateway under bad conditions, for each program that is named, side by side:
+"""Measures the numbers in docs/OPERATIONS.md about a gateway under bad conditions, side by side for each given program:
 
     sudo tests/bounds.py target/release/asteroid-gateway [ANOTHER ...]
 
-- held bodies: resident memory before and while 1,000 callers hold back the last byte of a body of 1 MiB, in a memory control
-  group of 128 MiB, as a sidecar's, and without a limit;
+- incomplete bodies: resident memory before and while 1,000 callers withhold the last byte of a body of 1 MiB, in a memory
+  control group of 128 MiB, like a sidecar's, and without a limit;
 - credentials: threads, and processor time in 10 idle seconds, with 2,000 credential files;
 - dead paths: the time until a start is answered if the upstream's first address is a dead IPv6 one, and if the first name
-  server is dead. Each runs in network and mount namespaces of its own, which end with it.
+  server is dead. Each runs in separate network and mount namespaces, which end with it.
 
 Needs Linux, root, openssl, and iproute2."""
 
@@ -27,7 +27,7 @@ AGENT = "/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute"
 CALLERS = 1_000
 BODY = 1024 * 1024
 CREDENTIALS = 2_000
-# Addresses of an interface that leads nowhere: the upstream listens at the first, and what is sent to the others is lost.
+# Addresses of an interface without a peer: the upstream listens at the first; packets to the others are lost.
 UPSTREAM, DEAD_SERVER, DEAD_V6 = "192.0.2.1", "192.0.2.9", "2001:db8::9"
 NAME = "asteroid.test"
 
@@ -74,7 +74,7 @@ class Gateway:
 
 
 class MemoryGroup:
-    """A control group with a limit of memory, of either version."""
+    """A control group of either version, with a memory limit."""
 
     def __init__(self, limit):
         root = "/sys/fs/cgroup"
@@ -122,7 +122,7 @@ def configuration(directory, **more):
 
 
 def hold_bodies(port):
-    """Has callers hold back the last byte of their bodies; returns them."""
+    """Opens connections whose callers withhold the last byte of their bodies, and returns them."""
     head = f"POST {AGENT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {BODY}\r\n\r\n"
     callers = []
     for _ in range(CALLERS):
@@ -131,7 +131,7 @@ def hold_bodies(port):
             callers.append(caller)
             caller.sendall(head.encode() + b"{" + b" " * (BODY - 2))
         except OSError:
-            pass  # It was refused, or nobody listens any more.
+            pass  # It was refused, or the gateway no longer listens.
     time.sleep(2)
     return callers
 
@@ -191,7 +191,7 @@ def credentials(program, directory):
 
 
 def answers_names(server):
-    """Answers each question for an IPv4 address with the upstream's, and each other one with nothing."""
+    """Answers each query for an IPv4 address with the upstream's, and every other query with no address."""
     while True:
         question, peer = server.recvfrom(512)
         end = question.index(b"\0", 12) + 5
@@ -207,13 +207,13 @@ def run(*command):
 
 
 def over_a_dead_path(program, directory, hosts, name_servers):
-    """The time until a start is answered. Called in namespaces of its own."""
+    """Returns the time until a start is answered. It is called in separate namespaces."""
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "dead", "type", "veth", "peer", "name", "nobody")
     run("ip", "link", "set", "nobody", "up")
     run("ip", "address", "add", f"{UPSTREAM}/24", "dev", "dead")
     run("ip", "-6", "address", "add", "2001:db8::1/64", "dev", "dead", "nodad")
-    # Without this the kernel would ask for the neighbour, and soon say that there is none.
+    # Without this, the kernel would look for the neighbour, and soon report that there is none.
     run("ip", "link", "set", "dead", "arp", "off", "up")
     for path, text in [("/etc/hosts", hosts), ("/etc/resolv.conf", name_servers)]:
         replacement = os.path.join(directory, os.path.basename(path))

@@ -1,5 +1,5 @@
-"""Reads OTLP with OpenTelemetry's own classes: on each line of standard input one ExportTraceServiceRequest in hexadecimal.
-Prints the spans of all as one JSON list. What these classes do not know, or know otherwise, fails."""
+"""Decodes OTLP with OpenTelemetry's own classes. Each line of standard input is an ExportTraceServiceRequest in hexadecimal.
+Prints all spans as one JSON list. Fields that these classes do not know, or that have another type there, are an error."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 def attributes(pairs):
     values = {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
-    assert len(values) == len(pairs), "an attribute stands twice"
+    assert len(values) == len(pairs), "an attribute is repeated"
     return values
 
 

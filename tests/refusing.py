@@ -1,4 +1,4 @@
-"""Runs a command on whose behalf the system refuses a call, as a seccomp profile can: prctl(PR_SET_DUMPABLE), or with
+"""Runs a command for which the system refuses one system call, as a seccomp profile can: prctl(PR_SET_DUMPABLE), or with
 `--event-queue FD`, epoll_wait on that descriptor."""
 
 import ctypes
@@ -13,7 +13,7 @@ ALLOW, REFUSE = 0x7FFF0000, 0x00050000  # with the error in the lower half
 EPERM, EBADF = 1, 9
 NUMBER_OF_PRCTL = {"x86_64": 157, "aarch64": 167}[os.uname().machine]
 NUMBER_OF_EPOLL_WAIT = {"x86_64": 232, "aarch64": 22}[os.uname().machine]
-NUMBER, FIRST_ARGUMENT = 0, 16  # offsets in what the filter sees, on a little-endian machine
+NUMBER, FIRST_ARGUMENT = 0, 16  # offsets in the filter's input, on a little-endian machine
 
 command = sys.argv[1:]
 call, argument, error = NUMBER_OF_PRCTL, PR_SET_DUMPABLE, EPERM

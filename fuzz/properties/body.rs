@@ -1,7 +1,7 @@
-//! The body of a start: for any bytes, reading it never panics and agrees with serde_json, and an accepted body keeps the rules.
-//! A body that is forwarded carries the tags, with every other byte as it came.
+//! The body of a start: for any bytes, reading it never panics and agrees with serde_json, and an accepted body follows the
+//! rules. A forwarded body contains the tags, and every other byte as it was received.
 
-/// The rules once more; the gateway's own tests hold it against them too.
+/// A second list of the rules for bodies. The gateway's own tests compare it with the gateway, too.
 #[path = "../../src/asteroid/start/oracle.rs"]
 mod oracle;
 
@@ -33,7 +33,7 @@ pub(crate) fn check(body: &[u8]) {
 }
 
 fn check_start(body: &[u8], start: &Start<'_>) {
-    // A Value takes no lone half of a surrogate pair, no huge exponent and less depth than the gateway.
+    // A Value accepts no lone half of a surrogate pair, no huge exponent, and less depth than the gateway.
     let original = serde_json::from_slice::<Value>(body).ok();
     assert_eq!(original.as_ref().map(oracle::pointers).unwrap_or_default(), Vec::<String>::new());
     let conflict = original.as_ref().is_some_and(conflicts);
@@ -57,7 +57,7 @@ fn conflicts(original: &Value) -> bool {
     TAGS.iter().any(|(name, value)| original["metadata"].get(name).is_some_and(|sent| sent != value))
 }
 
-/// Whether the body has a member of `metadata` that a reader may take for a tag.
+/// Returns whether the body has a member of `metadata` that could be mistaken for a tag.
 fn looks_like_a_tag(original: &Value) -> bool {
     let is_one = |name: &String| TAGS.iter().any(|(tag, _)| tag == name);
     let looks_like_one = |name: &String| TAGS.iter().any(|(tag, _)| is_alike(tag, name));
@@ -85,7 +85,7 @@ fn sent(body: &[u8], splices: Vec<Splice>, original: Option<&Value>) {
     }
 }
 
-/// What was sent with every splice replaced by what had been in its place.
+/// Returns the sent body with every splice replaced by the original bytes.
 fn taken_back(body: &[u8], sent: &[u8], splices: &[Splice]) -> Vec<u8> {
     let (mut original, mut rest, mut read) = (Vec::new(), sent, 0);
     for splice in splices {

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 const PREFIX: &str = "ASTEROID_GATEWAY__";
 
-/// An API key, pasted anywhere.
+/// An API key that may be pasted anywhere.
 const CANARY: &str = "ak-canary-5f1c9d7e3b2a4680";
 
 /// API keys that look like words or a number. Below `credentials` they are hidden as well.

@@ -1,12 +1,12 @@
-//! The head of a request, read from an input as it stands on the wire: method, target and version on the first line, a
-//! header on each further line.
+//! The head of a request, read from an input in its wire format: method, target and version on the first line, a header on
+//! each further line.
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Uri, Version};
 
-/// Returns the head, or nothing if hyper would not let it through.
+/// Returns the head; `None` if hyper would refuse it.
 pub(crate) fn parse(input: &[u8]) -> Option<Parts> {
     let mut lines = input.split(|byte| *byte == b'\n');
     let mut words = lines.next()?.split(|byte| *byte == b' ');

@@ -1,5 +1,5 @@
-//! The check before all stages: for any head, each listener decides as a second reading of RFC 3986, RFC 9112 and RFC 9113
-//! does. No malformed host is accepted.
+//! The check of the host: for any head, each listener decides like a second implementation of RFC 3986, RFC 9112 and RFC
+//! 9113. No malformed host is accepted.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ struct Listener {
     names: &'static [&'static str],
 }
 
-/// On loopback, elsewhere and at a Unix socket, each with and without names.
+/// Listeners on loopback, on another address and at a Unix socket, each with and without names.
 static LISTENERS: LazyLock<Vec<Listener>> = LazyLock::new(|| {
     let tcp = |address: &str| Address::Tcp(address.parse().expect("it is an address"));
     let unix = Address::Unix { path: "/run/gateway.sock".into(), mode: 0o660 };
@@ -37,7 +37,7 @@ enum Refusal {
     Framing,
     Target,
     Host,
-    /// The text is no host. The gateway may also answer that it is none of the listener's names.
+    /// The text is not a host. The gateway may also answer that it is not one of the listener's names.
     Unreadable,
     Misdirected(String),
     Browser,
@@ -107,8 +107,8 @@ fn expect_host(listener: &Listener, head: &Parts) -> Result<(), Refusal> {
     if answers { Ok(()) } else { Err(Refusal::Misdirected(name)) }
 }
 
-/// `host [":" port]` of RFC 3986, section 3.2.2, without percent-encoding and IPvFuture. The name is in lower case and without
-/// a final dot, an address in its shortest form.
+/// Parses `host [":" port]` of RFC 3986, section 3.2.2, without percent-encoding and IPvFuture. Returns a name in lower case
+/// and without a final dot, and an address in its shortest form.
 fn host_and_port(text: &[u8]) -> Option<(String, Option<u16>)> {
     let text = str::from_utf8(text).ok()?;
     let (host, port) = match text.rsplit_once(':') {

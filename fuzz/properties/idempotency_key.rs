@@ -1,5 +1,5 @@
-//! The value of `Idempotency-Key`: a text has one quoted spelling and, if it needs no quotes, one without. Both are read as the
-//! same text, and no other spelling is accepted.
+//! The value of `Idempotency-Key`: a text has one quoted spelling and, if it needs no quotes, one without. Both are read as
+//! the same text, and no other spelling is accepted.
 
 use asteroid_gateway::proxy::idempotency::parse_value;
 use hyper::header::HeaderValue;

@@ -1,5 +1,5 @@
-//! The operation of a request: for any method and target, `select` agrees with a second reading, which splits the templates.
-//! The path that leaves is the template with the ids as they were sent.
+//! The operation of a request: for any method and target, `select` agrees with a second implementation, which splits the
+//! templates. The outgoing path is the template with the ids as they were received.
 
 use asteroid_gateway::asteroid::operation::{Error, Operation, select};
 use hyper::{Method, Uri};

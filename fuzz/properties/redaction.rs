@@ -1,8 +1,8 @@
-//! An API key that the upstream sends back: however the body is divided into frames, the output is the whole body with the API
-//! key overwritten. The same holds for headers and the reason.
+//! An API key that the upstream sends back: however the body is divided into frames, the output is the whole body with the
+//! API key redacted. The same holds for headers and the reason phrase.
 //!
-//! The first line of an input is the API key; the second line has the lengths of the frames, a character each: `0` is empty, `1`
-//! one byte, `a` 49. The rest is the body, in which `$` stands for the API key.
+//! The first line of an input is the API key. The second line has the lengths of the frames, a character each: `0` is empty,
+//! `1` one byte, `a` 49. The rest is the body, in which `$` is replaced with the API key.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn check_body(secret: &Secret, api_key: &[u8], lengths: &[u8], body: &[u8]) {
     assert!(redactor.rest().is_empty());
     assert_eq!(passed, redacted(body, api_key));
     assert_eq!(redactor.has_redacted(), has(body, api_key));
-    // An API key with asterisks could be made of what it is overwritten with.
+    // An API key with asterisks could arise from the asterisks of the redaction.
     assert!(api_key.contains(&b'*') || !has(&passed, api_key));
 }
 
@@ -78,7 +78,7 @@ fn redactor(secret: &Secret) -> KeyRedactor {
     KeyRedactor::new(Needle::new(secret), Arc::default(), "main".into())
 }
 
-/// Cuts a body, with the lengths again from the first after the last; without any length, the whole is one frame.
+/// Divides a body into frames of these lengths, which are repeated; without any length, the whole body is one frame.
 fn frames<'b>(body: &'b [u8], lengths: &[u8]) -> Vec<&'b [u8]> {
     let lengths: Vec<usize> = lengths.iter().map(|byte| usize::from(byte.wrapping_sub(b'0'))).collect();
     let (mut frames, mut rest) = (Vec::new(), body);

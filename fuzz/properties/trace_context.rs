@@ -1,5 +1,5 @@
 //! `traceparent` and `tracestate`: a context is read as the specification says, and is the same when it is written and read
-//! again. A gateway without traces forwards the caller's headers as they came, or none.
+//! again. A gateway without traces forwards the caller's headers as they were received, or none.
 
 use asteroid_gateway::facts::trace_context::{Context, PARENT};
 use asteroid_gateway::trace::Trace;
@@ -44,10 +44,10 @@ fn parsed(context: &Context) -> Option<Context> {
     Context::of(&HeaderMap::from_iter([(PARENT, context.header_value())]))
 }
 
-/// Returns the value that the gateway writes for a `traceparent` (<https://www.w3.org/TR/trace-context-2/>, section 3.2): version 00, and
-/// of the flags the two that are known.
+/// Returns the value that the gateway writes for a `traceparent` (<https://www.w3.org/TR/trace-context-2/>, section 3.2):
+/// version 00, with only the two known flags.
 fn read_again(value: &[u8]) -> Option<String> {
-    // A later version may end in any bytes.
+    // A later version may have any further bytes.
     let value = String::from_utf8_lossy(value);
     let fields: Vec<&str> = value.split('-').collect();
     let [version, trace, span, flags, ref later @ ..] = fields[..] else { return None };

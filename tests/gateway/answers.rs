@@ -13,7 +13,7 @@ fn status_media_type_and_body_of_every_answer_are_passed_on() {
             ["content-type", "application/vnd.asteroid+json; charset=utf-8"],
             ["location", "https://elsewhere.example/x"]
         ]);
-        pair.asteroid.next(json!({"then": {"answer": {"status": status, "headers": headers, "body": body}}}));
+        pair.asteroid.fail_next(json!({"then": {"answer": {"status": status, "headers": headers, "body": body}}}));
         let answer = pair.execute("{}");
         assert_eq!(answer.status, status);
         assert_eq!(String::from_utf8(answer.body.clone()).unwrap(), body);
@@ -37,7 +37,7 @@ fn headers_that_end_at_this_hop_and_cookies_do_not_come_back() {
         ["x-request-id", "upstream's own"],
         ["x-kept", "yes"],
     ]);
-    pair.asteroid.next(json!({"then": {"answer": {"status": 202, "headers": headers, "body": "{}"}}}));
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 202, "headers": headers, "body": "{}"}}}));
     let answer = pair.execute("{}");
     for gone in ["set-cookie", "x-internal", "keep-alive"] {
         assert_eq!(answer.header(gone), None);
@@ -53,7 +53,7 @@ fn an_answer_beyond_what_is_buffered_arrives_whole_and_its_execution_is_logged()
     for (size, id_known) in [(40 * 1024, true), (200 * 1024, false), (3 * 1024 * 1024, false)] {
         let body =
             json!({"executionId": "0b5ee0cf-9a5e-4b07-8f83-0f3f6ac5d4de", "padding": "x".repeat(size)}).to_string();
-        pair.asteroid.next(json!({"then": {"answer": {"status": 202, "headers": [["content-type", "application/json"]], "body": body}}}));
+        pair.asteroid.fail_next(json!({"then": {"answer": {"status": 202, "headers": [["content-type", "application/json"]], "body": body}}}));
         let answer = pair.caller().post(EXECUTE, &[("X-Request-Id", &format!("size-{size}"))], b"{}");
         assert!(answer.body == body.as_bytes(), "{} of {} bytes", answer.body.len(), body.len());
         let line = pair.gateway.line(|line| line["request_id"] == format!("size-{size}"));

@@ -62,14 +62,14 @@ fn gives_up(gateway: &Program, before: usize) {
 fn a_caller_that_does_not_read_is_given_up_and_its_answer_is_not_held() {
     let pair = Pair::with("timeouts: { caller_idle: 1s }");
     let answer = json!({"then": {"answer": {"status": 200, "body": "x".repeat(ANSWER)}}});
-    pair.asteroid.next(answer.clone());
+    pair.asteroid.fail_next(answer.clone());
     let before = pair.gateway.memory();
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     gives_up(&pair.gateway, before);
 
     let secure = TlsPair::with("timeouts: { caller_idle: 1s }");
-    secure.asteroid.next(answer);
+    secure.asteroid.fail_next(answer);
     let before = secure.gateway.memory();
     let mut caller = secure.frames().begin();
     caller.send(&[frame(HEADERS, END_HEADERS, 1, &block(&start())), frame(DATA, END_STREAM, 1, b"{}")].concat());

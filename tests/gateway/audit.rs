@@ -202,7 +202,7 @@ fn a_replay_and_a_start_that_was_found_again_are_told_from_one_that_was_sent() {
     for name in ["idempotency_digest", "execution_id", "status", "outcome"] {
         assert_eq!(sent[name], replayed[name], "{name}");
     }
-    audited.pair.asteroid.next(json!({"method": "POST", "run": true, "then": "close"}));
+    audited.pair.asteroid.fail_next(json!({"method": "POST", "run": true, "then": "close"}));
     let lost = audited.recorded("lost", &key("lost"), b"{}");
     assert_eq!((&lost["decision"], &lost["outcome"]), (&json!("sent"), &json!("unknown")));
     assert_eq!((&lost["error"], lost.get("execution_id")), (&json!("upstream-broke"), None));
@@ -220,7 +220,7 @@ fn a_caller_who_leaves_has_a_record_of_what_was_started_or_that_nothing_was() {
     let audited = Audited::with("", "idempotency: { recovery: true }");
     let pair = &audited.pair;
     let mut caller = pair.caller();
-    pair.asteroid.next(json!({"method": "GET", "then": "stall"}));
+    pair.asteroid.fail_next(json!({"method": "GET", "then": "stall"}));
     caller.send_post(EXECUTE, &[("X-Request-Id", "early"), ("Idempotency-Key", "k")], b"{}");
     pair.asteroid.wait_for_requests(1);
     // After a close without a reset, the caller might still read.
@@ -230,11 +230,11 @@ fn a_caller_who_leaves_has_a_record_of_what_was_started_or_that_nothing_was() {
     assert_eq!((&early["delivered"], &early["status"]), (&json!(false), &json!(0)));
     pair.asteroid.clear_faults();
 
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("X-Request-Id", "late")], b"{}");
     pair.asteroid.wait_for_requests(2);
-    caller.leave();
+    caller.hang_up();
     pair.asteroid.clear_faults();
     let late = audited.record("late");
     assert_eq!((&late["decision"], &late["delivered"]), (&json!("sent"), &json!(false)));
@@ -244,10 +244,10 @@ fn a_caller_who_leaves_has_a_record_of_what_was_started_or_that_nothing_was() {
 #[test]
 fn an_upstream_that_refuses_or_cannot_be_reached_stands_in_the_record() {
     let audited = Audited::start();
-    audited.pair.asteroid.next(json!({"then": {"answer": {"status": 422, "body": "{}"}}}));
+    audited.pair.asteroid.fail_next(json!({"then": {"answer": {"status": 422, "body": "{}"}}}));
     let refused = audited.recorded("refused", &[], b"{}");
     assert_eq!((&refused["status"], &refused["outcome"]), (&json!(422), &json!("not_started")));
-    audited.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
+    audited.pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     let key = audited.recorded("key", &[], b"{}");
     assert_eq!((&key["error"], &key["outcome"]), (&json!("key-refused"), &json!("not_started")));
     assert_eq!((&key["decision"], &key["credential"]), (&json!("sent"), &json!("main")));
@@ -258,7 +258,7 @@ fn no_record_shows_the_key() {
     let audited = Audited::with("stdout: true", "idempotency: { recovery: true }\ntimeouts: { response: 300ms }");
     let asteroid = &audited.pair.asteroid;
     for (n, then) in ["close", "reset", "stall", "close_mid_answer"].into_iter().enumerate() {
-        asteroid.next(json!({"method": "POST", "run": true, "then": then}));
+        asteroid.fail_next(json!({"method": "POST", "run": true, "then": then}));
         audited.recorded(&format!("broken{n}"), &[("Idempotency-Key", then)], b"{}");
         audited.recorded(&format!("found{n}"), &[("Idempotency-Key", then)], b"{}");
     }

@@ -75,7 +75,7 @@ impl Shared {
     #[track_caller]
     fn assert_quiet_is_served(&self, during: &str) {
         let stream = connect_from(QUIET, self.address()).unwrap();
-        let mut caller = Caller::on(encrypt(stream, self.authority.client(b"http/1.1")), self.address());
+        let mut caller = Caller::over(encrypt(stream, self.authority.client(b"http/1.1")), self.address());
         let answer = caller.try_post(EXECUTE, &[("Host", "localhost"), ("X-Tenant-Id", "quiet")], &body(100 * 1024));
         let answer = answer.unwrap_or_else(|| panic!("{during}: no answer\n{}", self.gateway.output()));
         assert_eq!(answer.status, 202, "{during}: {}", String::from_utf8_lossy(&answer.body));
@@ -285,7 +285,7 @@ fn in_the_smallest_body_memory_one_of_several_tenants_sends_the_largest_body_how
 #[test]
 fn a_body_s_memory_is_held_until_its_start_is_answered() {
     let secure = TlsPair::start();
-    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    secure.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = secure.caller();
     caller.send_post(EXECUTE, &[("Host", "localhost")], &body(100 * 1024));
     secure.asteroid.wait_for_requests(1);

@@ -101,11 +101,11 @@ fn a_caller_that_leaves_in_the_middle_of_its_body_is_logged_as_such_with_the_cau
     ] {
         let mut caller = pair.caller();
         caller.send(&begun(id, framing, body));
-        caller.leave();
+        caller.hang_up();
         left(&pair.gateway, id, "");
         let mut caller = secure.caller();
         caller.send(&begun(id, framing, body));
-        caller.leave();
+        caller.hang_up();
         left(&secure.gateway, id, "");
     }
     let mut caller = pair.caller();

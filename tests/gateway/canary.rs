@@ -60,9 +60,9 @@ fn no_replay_no_look_up_and_none_that_fails_shows_the_key() {
     let keyed = |key| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}");
     let mut answers = vec![keyed("replayed"), keyed("replayed")];
     for then in ["close", "reset", "stall", "close_mid_answer"] {
-        pair.asteroid.next(json!({"method": "POST", "run": true, "then": then}));
+        pair.asteroid.fail_next(json!({"method": "POST", "run": true, "then": then}));
         answers.push(keyed(then));
-        pair.asteroid.next(json!({"method": "GET", "then": then}));
+        pair.asteroid.fail_next(json!({"method": "GET", "then": then}));
         answers.extend([keyed(then), keyed(then)]);
     }
     answers.push(keyed(""));
@@ -117,13 +117,13 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
         for command in ["check", "run"] {
             let output = crate::command_line::refused(command, &configuration);
             assert_clean(command, &output);
-            assert!(!output.to_lowercase().contains(end()), "{configuration}: {output}");
+            assert!(!output.to_lowercase().contains(last_part()), "{configuration}: {output}");
         }
     }
 }
 
 /// Returns the part of the API key that is the same in every spelling of a name.
-fn end() -> &'static str {
+fn last_part() -> &'static str {
     API_KEY.rsplit('-').next().unwrap()
 }
 
@@ -146,7 +146,7 @@ fn a_key_that_was_pasted_into_the_name_of_a_variable_is_not_repeated() {
         let printed = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{variable}: {printed}");
         assert!(printed.contains("ASTEROID_GATEWAY__"), "the variable is named: {printed}");
-        assert!(!printed.to_lowercase().contains(end()), "{variable}: {printed}");
+        assert!(!printed.to_lowercase().contains(last_part()), "{variable}: {printed}");
     }
 }
 
@@ -174,10 +174,10 @@ fn show_no_key_over_http2(format: &str) {
     let execute = || Caller::connect(address).execute("{}").status;
     assert_eq!(execute(), 202);
     for then in ["reset", "close_mid_answer"] {
-        asteroid.next(json!({"then": then}));
+        asteroid.fail_next(json!({"then": then}));
         assert_eq!(execute(), 504, "{then}");
     }
-    asteroid.replace_key("ak-other-7d3e9f1a52");
+    asteroid.replace_api_key("ak-other-7d3e9f1a52");
     assert_eq!(execute(), 502);
     assert!(asteroid.requests().iter().all(|request| request.version == "HTTP/2.0"));
     let output = gateway.stop().output;

@@ -28,7 +28,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
         (&secure.asteroid, &secure.gateway, &|| secure.caller()),
     ] {
         for version in ["1.1", "1.0"] {
-            asteroid.next(json!({"run": true, "then": "stall"}));
+            asteroid.fail_next(json!({"run": true, "then": "stall"}));
             let mut caller = caller();
             half_closed(&mut caller, &format!("half-{version}"), version);
             asteroid.wait_for_requests(if version == "1.1" { 1 } else { 2 });
@@ -57,7 +57,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
     caller.end_sending();
     caller.answer().assert_error(404, "path", "not_started");
     let long = "x".repeat(4 * 1024 * 1024);
-    pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": long}}}));
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 202, "body": long}}}));
     let mut caller = pair.caller();
     half_closed(&mut caller, "long", "1.1");
     assert_eq!(caller.answer().body.len(), long.len());
@@ -70,10 +70,10 @@ fn a_caller_that_has_closed_is_logged_as_one_that_left_and_its_start_is_finished
     for (asteroid, gateway, mut caller) in
         [(&pair.asteroid, &pair.gateway, pair.caller()), (&secure.asteroid, &secure.gateway, secure.caller())]
     {
-        asteroid.next(json!({"run": true, "then": "stall"}));
+        asteroid.fail_next(json!({"run": true, "then": "stall"}));
         caller.send_post(EXECUTE, &[("X-Request-Id", "gone")], b"{}");
         asteroid.wait_for_requests(1);
-        caller.leave();
+        caller.hang_up();
         asteroid.clear_faults();
         let line = line(gateway, "gone");
         assert_eq!((&line["status"], &line["delivered"]), (&202.into(), &false.into()), "{line}");
@@ -84,7 +84,7 @@ fn a_caller_that_has_closed_is_logged_as_one_that_left_and_its_start_is_finished
 #[test]
 fn a_caller_that_is_killed_gives_its_connection_back_at_once_and_its_start_is_finished() {
     let pair = Pair::start();
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("X-Request-Id", "killed")], b"{}");
     pair.asteroid.wait_for_requests(1);
@@ -103,7 +103,7 @@ fn a_caller_that_is_killed_gives_its_connection_back_at_once_and_its_start_is_fi
 #[test]
 fn a_drain_waits_for_the_answer_of_a_caller_that_has_ended_its_sending_side() {
     let pair = Pair::start();
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     half_closed(&mut caller, "drained", "1.1");
     pair.asteroid.wait_for_requests(1);

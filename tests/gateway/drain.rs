@@ -10,7 +10,7 @@ use crate::harness::{Caller, Configuration, EXECUTE, Pair, TlsPair};
 #[test]
 fn a_call_in_flight_is_finished_and_the_exit_is_0() {
     let pair = Pair::start();
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
@@ -28,11 +28,11 @@ fn a_call_in_flight_is_finished_and_the_exit_is_0() {
 #[test]
 fn an_exchange_whose_caller_has_left_is_waited_for() {
     let pair = Pair::start();
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
-    caller.leave();
+    caller.hang_up();
     pair.gateway.signal("TERM");
     pair.gateway.event(event::DRAIN_BEGUN);
     pair.asteroid.clear_faults();
@@ -98,7 +98,7 @@ fn a_first_head_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
 fn what_does_not_end_within_the_time_out_is_cut_off_counted_and_named() {
     let pair = Pair::with("drain: { timeout: 200ms }");
     for _ in 0..2 {
-        pair.asteroid.next(json!({"run": true, "then": "stall"}));
+        pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     }
     let mut callers = [pair.caller(), pair.caller()];
     for (caller, id) in callers.iter_mut().zip(["cut-off", "left"]) {
@@ -106,7 +106,7 @@ fn what_does_not_end_within_the_time_out_is_cut_off_counted_and_named() {
     }
     pair.asteroid.wait_for_requests(2);
     let [_held, left] = callers;
-    left.leave();
+    left.hang_up();
     let ended = pair.gateway.stop();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
     assert!(ended.events(event::DRAIN_REQUESTS_ABORTED)[0]["unsettled"] == "billing: 2", "{}", ended.output);
@@ -122,7 +122,7 @@ fn what_does_not_end_within_the_time_out_is_cut_off_counted_and_named() {
 #[test]
 fn a_second_signal_ends_it_now() {
     let pair = Pair::with("drain: { timeout: 1h }");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);

@@ -156,7 +156,7 @@ fn files_that_come_to_hang_hold_up_neither_requests_nor_probes_nor_a_new_key_nor
         assert_eq!(pair.gateway.admin(path).status, 200, "{path}");
     }
     std::fs::write(pair.gateway.dir().join("key"), "ak-new-beside-a-file-that-hangs").unwrap();
-    pair.asteroid.replace_key("ak-new-beside-a-file-that-hangs");
+    pair.asteroid.replace_api_key("ak-new-beside-a-file-that-hangs");
     assert_eq!(pair.execute("{}").status, 202);
 
     let line = pair.gateway.reloaded_by(|| drop(hung));
@@ -192,7 +192,7 @@ fn a_mount_that_hangs_costs_two_threads_and_keeps_no_other_key_from_being_read()
     metric("stale");
     assert!(threads(&pair.gateway) <= before + 2, "{} instead of {before}", threads(&pair.gateway));
     std::fs::write(pair.gateway.dir().join("key"), "ak-new-beside-a-mount-that-hangs").unwrap();
-    pair.asteroid.replace_key("ak-new-beside-a-mount-that-hangs");
+    pair.asteroid.replace_api_key("ak-new-beside-a-mount-that-hangs");
     assert_eq!(pair.execute("{}").status, 202, "the key of another directory rotates");
     drop(hung);
     metric("fresh");

@@ -159,12 +159,12 @@ fn a_secret_that_the_kubelet_swaps_serves_at_once_and_after_the_next_start() {
     let cluster = Cluster::new();
     let container = cluster.run(CENTRAL);
     assert_eq!(cluster.execute().status, 202);
-    cluster.replace_key("ak-second-7d3e9f1a52");
+    cluster.replace_api_key("ak-second-7d3e9f1a52");
     cluster.wait_for_key(&container, 2);
     assert_eq!(cluster.execute().status, 202);
     assert_eq!(container.stop().status.code(), Some(0));
 
-    cluster.replace_key("ak-third-7d3e9f1a52");
+    cluster.replace_api_key("ak-third-7d3e9f1a52");
     let container = cluster.run(CENTRAL);
     assert_eq!(cluster.execute().status, 202);
     assert_eq!(container.program.events(event::CREDENTIAL_LOADED).len(), 1);

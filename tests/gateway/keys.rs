@@ -62,18 +62,18 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
     let mut seen = vec![first];
     let mut caller = pair.caller();
     for (nth, (value, put)) in put.into_iter().enumerate() {
-        pair.asteroid.replace_key(value);
+        pair.asteroid.replace_api_key(value);
         put(value);
         let fingerprint = nth_event(&pair.gateway, event::CREDENTIAL_LOADED, nth + 2)["fingerprint"].clone();
         assert_eq!(caller.execute("{}").status, 202);
         let audited = nth_event(&pair.gateway, event::AUDIT_RECORDED, nth + 1);
         assert_eq!(audited["credential_fingerprint"], fingerprint, "{value}");
-        let shown = format!("[+]credential main: fresh, key {} for ", fingerprint.as_str().unwrap());
+        let shown = format!("[+]credential main: fresh, API key {} for ", fingerprint.as_str().unwrap());
         assert!(verbose(&pair.gateway).contains(&shown), "{}", verbose(&pair.gateway));
         assert!(!seen.contains(&fingerprint), "{value}");
         seen.push(fingerprint);
     }
-    pair.asteroid.replace_key("ak-swapped-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-swapped-7d3e9f1a52");
     mount(dir, "v2", "ak-swapped-7d3e9f1a52");
     nth_event(&pair.gateway, event::CREDENTIAL_LOADED, 6);
     assert_eq!(caller.execute("{}").status, 202);
@@ -101,7 +101,7 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         wait_for_state(&pair.gateway, "main", "stale");
         assert_eq!(pair.execute("{}").status, 202, "{why}");
         let report = verbose(&pair.gateway);
-        let line = report.lines().find(|line| line.starts_with("[!]credential main: stale, key ")).unwrap();
+        let line = report.lines().find(|line| line.starts_with("[!]credential main: stale, API key ")).unwrap();
         assert!(line.contains(why) && report.starts_with("[+]serving\n"), "{report}");
         assert_eq!(pair.gateway.admin("/readyz").status, 200, "what serves, serves");
         let lost = nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
@@ -174,10 +174,10 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
         let answer = pair.gateway.admin("/readyz");
         (answer.status, String::from_utf8(answer.body).unwrap())
     };
-    assert_eq!(ready(), (503, "a key is missing\n".to_owned()));
+    assert_eq!(ready(), (503, "an API key is missing\n".to_owned()));
     let report = verbose(&pair.gateway);
     assert!(
-        report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
+        report.starts_with("[-]an API key is missing\n") && report.contains("[-]credential late: missing; "),
         "{report}"
     );
     pair.gateway.reload(of("any"));
@@ -187,32 +187,35 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
     write(pair.gateway.dir().join("late"), API_KEY).unwrap();
     wait_for_state(&pair.gateway, "late", "fresh");
     assert_eq!(ready().0, 200);
-    pair.asteroid.replace_key("ak-another-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-another-7d3e9f1a52");
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
     assert_eq!(ready().0, 200, "that the upstream rejects a key flips nothing");
 
     let none = Program::run(Configuration::smallest().set("/credentials/main/file", "{dir}/none"));
     let answer = none.admin("/readyz");
-    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key can be used\n"[..]));
+    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no API key can be used\n"[..]));
 }
 
 #[test]
 fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_it_has_accepted_one() {
     let asteroid = Asteroid::start();
-    asteroid.replace_key("ak-another-7d3e9f1a52");
+    asteroid.replace_api_key("ak-another-7d3e9f1a52");
     let configuration = asteroid.configuration().with("readiness: { credentials: verified }");
     let pair = Pair::run(asteroid, configuration);
     wait_for_state(&pair.gateway, "main", "rejected");
     let answer = pair.gateway.admin("/readyz");
-    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key was accepted by the upstream yet\n"[..]));
+    assert_eq!(
+        (answer.status, answer.body.as_slice()),
+        (503, &b"no API key has been accepted by the upstream yet\n"[..])
+    );
     assert!(pair.asteroid.requests().iter().all(|request| request.method == "GET"), "no start tests a key");
 
     write(pair.gateway.dir().join("key"), "ak-another-7d3e9f1a52").unwrap();
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.gateway.admin("/readyz").status, 200);
     let asked = pair.asteroid.requests().len();
-    pair.asteroid.replace_key("ak-third-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-third-7d3e9f1a52");
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     wait_for_state(&pair.gateway, "main", "rejected");
     assert!(pair.asteroid.requests().len() > asked);
@@ -251,7 +254,7 @@ fn a_credential_that_moves_to_a_place_without_a_key_keeps_its_last_one_until_one
     assert_eq!(pair.execute("{}").status, 202);
     write(pair.gateway.dir().join("key"), "ak-of-a-place-that-is-left").unwrap();
     write(pair.gateway.dir().join("other"), "ak-other-7d3e9f1a52").unwrap();
-    pair.asteroid.replace_key("ak-other-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
     assert_eq!(pair.gateway.events(event::CREDENTIAL_LOADED).len(), 2, "the place that is left is not read any more");
@@ -285,7 +288,7 @@ fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
     assert_eq!((&unusable["level"], &unusable["state"]), (&json!("WARN"), &json!("fresh")));
     let report = verbose(&pair.gateway);
     assert!(
-        report.contains("[!]credential main: fresh, key ") && report.contains("/before: holds a space"),
+        report.contains("[!]credential main: fresh, API key ") && report.contains("/before: holds a space"),
         "{report}"
     );
     let labels = [("credential", "main"), ("error", "invalid")];
@@ -315,7 +318,7 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
         assert_eq!(answer.status, 202);
         assert_eq!(answer.json()["executionId"], pair.asteroid.executions()[nth].id.as_str());
         let report = verbose(&pair.gateway);
-        assert!(report.contains("[!]credential main: stale, key ") && report.contains(why), "{report}");
+        assert!(report.contains("[!]credential main: stale, API key ") && report.contains(why), "{report}");
         write(pair.gateway.dir().join("key"), API_KEY).unwrap();
         nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
     }

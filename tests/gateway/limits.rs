@@ -76,7 +76,7 @@ fn no_more_than_the_limit_are_in_flight_and_each_that_settles_makes_room_for_one
     for _round in 0..2 {
         let held = json!({"run": true, "then": "stall"});
         let before = pair.asteroid.requests().len();
-        (0..3).for_each(|_| pair.asteroid.next(held.clone()));
+        (0..3).for_each(|_| pair.asteroid.fail_next(held.clone()));
         let mut callers: Vec<Caller> = (0..3).map(|_| pair.caller()).collect();
         callers.iter_mut().for_each(|caller| caller.send_post(EXECUTE, &[], b"{}"));
         pair.asteroid.wait_for_requests(before + 3);
@@ -96,11 +96,11 @@ fn no_more_than_the_limit_are_in_flight_and_each_that_settles_makes_room_for_one
 #[test]
 fn a_caller_who_hangs_up_stays_in_flight_until_the_exchange_is_settled() {
     let pair = limited("in_flight: 1");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("X-Request-Id", "left")], b"{}");
     pair.asteroid.wait_for_requests(1);
-    caller.leave();
+    caller.hang_up();
     assert_limited(&pair.execute("{}"), "in_flight", 1..=1);
     pair.asteroid.clear_faults();
     pair.gateway.line(|line| line["request_id"] == "left");
@@ -112,7 +112,7 @@ fn a_refused_or_broken_request_leaves_nothing_in_flight() {
     let pair = limited_with("in_flight: 1", "timeouts: { response: 200ms }");
     pair.execute("[]").assert_error(400, "body", "not_started");
     for then in ["close", "reset", "close_mid_answer", "stall"] {
-        pair.asteroid.next(json!({"then": then}));
+        pair.asteroid.fail_next(json!({"then": then}));
         assert_eq!(pair.execute("{}").status, 504, "{then}");
     }
     assert_eq!(pair.execute("{}").status, 202);
@@ -127,17 +127,17 @@ fn a_budget_is_spent_by_what_may_have_started_and_given_back_by_what_did_not() {
     };
     let scripted = |status: u16| json!({"then": {"answer": {"status": status, "headers": [], "body": "{}"}}});
     for status in [400, 402, 404, 422, 429] {
-        pair.asteroid.next(scripted(status));
+        pair.asteroid.fail_next(scripted(status));
         let answer = pair.execute("{}");
         assert_eq!((answer.status, left(&answer)), (status, 4), "a refusal of the upstream's has started nothing");
     }
-    pair.asteroid.next(scripted(401));
+    pair.asteroid.fail_next(scripted(401));
     let answer = pair.execute("{}");
     assert_eq!((answer.status, left(&answer)), (502, 4), "a refused key has started nothing");
-    pair.asteroid.next(json!({"then": "close"}));
+    pair.asteroid.fail_next(json!({"then": "close"}));
     let answer = pair.execute("{}");
     assert_eq!((answer.status, left(&answer)), (504, 3), "an unknown outcome stays spent");
-    pair.asteroid.next(scripted(500));
+    pair.asteroid.fail_next(scripted(500));
     let answer = pair.execute("{}");
     assert_eq!((answer.status, left(&answer)), (500, 2), "so does an upstream's 5xx");
     assert_eq!(pair.execute("{}").status, 202);

@@ -56,7 +56,7 @@ fn each_request_is_counted_once_under_its_tenant_its_status_and_its_error() {
         (json!({"then": {"answer": {"status": 404, "body": "{}"}}}), 404),
         (json!({"then": {"answer": {"status": 401, "body": "{}"}}}), 502),
     ] {
-        pair.asteroid.next(fault);
+        pair.asteroid.fail_next(fault);
         assert_eq!(start(&pair, "billing", None, "{}").status, status);
     }
     let expected = counted(&[
@@ -97,7 +97,7 @@ fn what_each_limit_decided_is_counted() {
     let limits = "limits: { requests: { rate: 9/d }, executions: { rate: 3/d }, in_flight: 1, budget: { executions: 2, per: day } }";
     let pair = tenants(limits, "");
     assert_eq!(start(&pair, "billing", None, "{}").status, 202);
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut stalled = pair.caller();
     stalled.send_post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
     pair.asteroid.wait_for_requests(2);
@@ -131,11 +131,11 @@ fn what_each_idempotency_key_meant_is_counted_and_a_replay_starts_nothing() {
     }
     assert_eq!(start(&pair, "billing", Some("a"), "{ }").status, 422);
     assert_eq!(start(&pair, "billing", Some("a,b"), "{}").status, 400);
-    pair.asteroid.next(json!({"run": true, "then": "close"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "close"}));
     for _ in 0..2 {
         assert_eq!(start(&pair, "billing", Some("b"), "{}").status, 504);
     }
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut stalled = pair.caller();
     stalled.send_post(EXECUTE, &[("X-Tenant-Id", "billing"), ("Idempotency-Key", "c")], b"{}");
     pair.asteroid.wait_for_requests(3);
@@ -174,7 +174,7 @@ fn answers_that_are_forgotten_early_and_starts_that_find_no_room_are_counted() {
     let forgotten = pair.gateway.metrics().find("asteroid_gateway_idempotency_forgotten_early_total", &[]).unwrap();
     assert!((100.0..400.0).contains(&forgotten), "{forgotten}");
     let refused = (0..6000).any(|n| {
-        pair.asteroid.next(json!({"then": {"answer": {"status": 500}}}));
+        pair.asteroid.fail_next(json!({"then": {"answer": {"status": 500}}}));
         post(&format!("b{n}")) == 503
     });
     assert!(refused);
@@ -190,7 +190,7 @@ fn connections_requests_in_flight_and_the_pool_are_shown_as_they_are() {
         names.map(|name| metrics.find(&format!("asteroid_gateway_{name}"), &[]).unwrap())
     };
     assert_eq!(gauges(&pair.gateway.metrics()), [0.0; 4]);
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let (mut first, second) = (pair.caller(), pair.caller());
     first.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
@@ -199,13 +199,13 @@ fn connections_requests_in_flight_and_the_pool_are_shown_as_they_are() {
     assert_eq!(listener, counted(&[("127.0.0.1:0", 2)]), "by its address in the configuration");
     pair.asteroid.clear_faults();
     assert_eq!(first.answer().status, 202);
-    second.leave();
+    second.hang_up();
     pair.gateway.wait_for_metrics(gauges, &[1.0, 0.0, 1.0, 0.0]);
-    first.leave();
+    first.hang_up();
     pair.gateway.wait_for_metrics(gauges, &[0.0, 0.0, 1.0, 0.0]);
 
     let pair = Pair::tls("");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
@@ -223,7 +223,7 @@ fn callers_that_had_to_wait_for_a_place_are_counted() {
     let gateway = Program::run_limited(asteroid.configuration(), 140);
     let limit = gateway.metrics().find("asteroid_gateway_connections_limit", &[]).unwrap();
     assert_eq!(limit, 6.0);
-    asteroid.always(json!({"then": "stall"}));
+    asteroid.fail_always(json!({"then": "stall"}));
     let start = || {
         let mut caller = Caller::connect(gateway.address());
         caller.send_post(EXECUTE, &[], b"{}");

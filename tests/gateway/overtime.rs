@@ -24,7 +24,7 @@ fn keyed(pair: &Pair, key: &str) -> Answer {
 
 /// Sends a start whose answer does not arrive in time.
 fn overdue(pair: &Pair, key: &str, fault: Value) {
-    pair.asteroid.next(fault);
+    pair.asteroid.fail_next(fault);
     let answer = keyed(pair, key);
     answer.assert_error(504, "upstream-timeout", "unknown");
     assert_eq!((answer.header("execution-outcome"), answer.header("retry-after")), (Some("unknown"), None));
@@ -110,7 +110,7 @@ fn an_exchange_that_breaks_after_the_time_out_leaves_the_outcome_unknown() {
 #[test]
 fn a_caller_who_left_before_the_time_out_changes_nothing() {
     let pair = pair(false, "300ms", "in_flight: 8");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("Idempotency-Key", "k"), ("X-Request-Id", "k")], b"{}");
     pair.asteroid.wait_for_requests(1);
@@ -124,7 +124,7 @@ fn a_caller_who_left_before_the_time_out_changes_nothing() {
 #[test]
 fn a_start_without_a_key_is_given_up_at_the_time_out() {
     let pair = pair(false, "300ms", "in_flight: 2");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     pair.execute("{}").assert_error(504, "upstream-timeout", "unknown");
     pair.asteroid.wait_for_no_connection();
     assert!(pair.execute("{}").header("ratelimit").unwrap().starts_with("\"in_flight\";r=1"));
@@ -158,7 +158,7 @@ fn a_process_that_stood_still_finds_the_answer_that_came_meanwhile() {
     let timeout = Duration::from_secs(2);
     let begin = |(http2, key): (bool, Option<&str>)| {
         let pair = pair(http2, "2s", "in_flight: 8");
-        pair.asteroid.next(json!({"then": "stall"}));
+        pair.asteroid.fail_next(json!({"then": "stall"}));
         let mut caller = pair.caller();
         let headers: Vec<_> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
         caller.send_post(EXECUTE, &headers, b"{}");
@@ -191,7 +191,7 @@ fn the_drain_waits_for_no_answer_whose_caller_was_told_of_the_time_out() {
 #[test]
 fn a_start_whose_time_out_passes_in_a_drain_is_not_read_on_and_its_record_says_so() {
     let pair = pair(false, "1s", "in_flight: 8");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
     pair.asteroid.wait_for_requests(1);

@@ -60,7 +60,7 @@ fn busy() -> Pair {
         (json!({"run": true, "then": "close"}), 504),
         (json!({"then": {"answer": {"status": 503, "body": "{}"}}}), 503),
     ] {
-        pair.asteroid.next(fault);
+        pair.asteroid.fail_next(fault);
         assert_eq!(pair.execute("{}").status, status);
     }
     while pair.execute("{}").status != 429 {}

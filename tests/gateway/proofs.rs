@@ -49,7 +49,7 @@ fn logged(gateway: &Program, id: &str) -> (Value, Value) {
 
 /// Lets the next start be answered so, and run if `run` is set.
 fn answer_next(asteroid: &Asteroid, run: bool, answer: Value) {
-    asteroid.next(json!({"method": "POST", "run": run, "then": {"answer": answer}}));
+    asteroid.fail_next(json!({"method": "POST", "run": run, "then": {"answer": answer}}));
 }
 
 /// Asserts that an answer was forwarded with an unknown outcome.
@@ -185,14 +185,14 @@ fn an_answer_without_a_length_that_breaks_off_is_not_taken_for_the_whole() {
 fn an_error_of_the_gateway_s_own_says_that_the_outcome_is_unknown_and_only_then() {
     let pair = pair("timeouts: { response: 300ms }");
     for then in ["close", "reset", "stall", "close_mid_answer", "stall_mid_answer"] {
-        pair.asteroid.next(json!({"run": true, "then": then}));
+        pair.asteroid.fail_next(json!({"run": true, "then": then}));
         let answer = start(&pair.gateway, then, None);
         assert_eq!((answer.status, answer.header("execution-outcome")), (504, Some("unknown")), "{then}");
         assert_eq!(answer.header("retry-after"), None, "{then}");
     }
     let refused = pair.caller().post(EXECUTE, &[], b"[]");
     assert_eq!((refused.status, refused.header("execution-outcome")), (400, None));
-    pair.asteroid.next(json!({"then": {"answer": {"status": 401}}}));
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 401}}}));
     assert_eq!(start(&pair.gateway, "refused", None).header("execution-outcome"), None);
 }
 

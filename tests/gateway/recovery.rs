@@ -32,7 +32,7 @@ fn replaced(pair: Pair) -> Pair {
 
 /// Sends a start whose answer is lost.
 fn lose(pair: &Pair, key: &str, run: bool) {
-    pair.asteroid.next(json!({"method": "POST", "run": run, "then": "close"}));
+    pair.asteroid.fail_next(json!({"method": "POST", "run": run, "then": "close"}));
     keyed(pair, key).assert_error(504, "upstream-broke", "unknown");
 }
 
@@ -58,7 +58,7 @@ fn a_lost_answer_is_found_by_each_era_s_filter_and_then_replayed_without_asking_
             for _ in 0..3 {
                 assert_eq!(pair.execute("{}").status, 202);
             }
-            pair.asteroid.listing(json!({"filters": filters, "shows_metadata": shows_metadata}));
+            pair.asteroid.set_listing(json!({"filters": filters, "shows_metadata": shows_metadata}));
             lose(&pair, "k", true);
             let found = keyed(&pair, "k");
             assert_eq!((found.status, found.header("idempotent-replayed")), (202, Some("true")), "{filters}");
@@ -98,12 +98,12 @@ fn a_look_up_asks_with_the_key_for_the_starts_own_tag() {
 #[test]
 fn a_start_that_is_not_listed_stays_unknown_and_is_found_once_it_is() {
     let pair = Pair::with(RECOVERY);
-    pair.asteroid.listing(json!({"lags": true}));
+    pair.asteroid.set_listing(json!({"lags": true}));
     lose(&pair, "k", true);
     for _ in 0..2 {
         keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
     }
-    pair.asteroid.listing(json!({"lags": false}));
+    pair.asteroid.set_listing(json!({"lags": false}));
     assert_found(&pair, &keyed(&pair, "k"));
 }
 
@@ -136,7 +136,7 @@ fn a_start_that_was_repeated_by_hand_is_still_found_and_its_repeat_never_is() {
         let copied = json!({ "metadata": metadata }).to_string();
         let key = ("X-Api-Key", crate::harness::API_KEY);
         assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], copied.as_bytes()).status, 202);
-        pair.asteroid.listing(json!({"shows_metadata": shows_metadata}));
+        pair.asteroid.set_listing(json!({"shows_metadata": shows_metadata}));
         let pair = replaced(pair);
         let found = keyed(&pair, "k");
         assert_eq!((found.status, found.header("idempotent-replayed")), (202, Some("true")), "{found:?}");
@@ -160,7 +160,7 @@ fn a_repeat_whose_first_was_deleted_is_not_named_in_its_place_and_the_key_starts
     }
     let none = json!({"items": [], "total": 0, "page": 1, "pageSize": 2}).to_string();
     for _ in 0..2 {
-        pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}}));
+        pair.asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}}));
     }
     keyed(&pair, "k").assert_error(504, "idempotency-unknown", "unknown");
     assert_eq!(pair.asteroid.executions().len(), 1);
@@ -171,7 +171,7 @@ fn the_only_execution_there_is_is_not_taken_for_the_start_that_is_looked_for() {
     for shows_metadata in [true, false] {
         let pair = Pair::with(RECOVERY);
         assert_eq!(pair.execute("{}").status, 202);
-        pair.asteroid.listing(json!({"filters": "repeated", "shows_metadata": shows_metadata}));
+        pair.asteroid.set_listing(json!({"filters": "repeated", "shows_metadata": shows_metadata}));
         assert_eq!(keyed(&pair, "k").header("idempotent-replayed"), None);
         assert_eq!(pair.asteroid.executions().len(), 2);
     }
@@ -180,7 +180,7 @@ fn the_only_execution_there_is_is_not_taken_for_the_start_that_is_looked_for() {
 #[test]
 fn after_a_kill_a_retry_gets_the_execution_of_the_first_process() {
     let pair = Pair::with(RECOVERY);
-    pair.asteroid.next(json!({"method": "POST", "run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"method": "POST", "run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("Idempotency-Key", "k")], b"{}");
     pair.asteroid.wait_for_requests(3);
@@ -219,7 +219,7 @@ fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
     let pair = proven(RECOVERY);
     for (n, (fault, again)) in failures().into_iter().enumerate() {
         let (first, lost) = (format!("first{n}"), format!("lost{n}"));
-        pair.asteroid.next(fault.clone());
+        pair.asteroid.fail_next(fault.clone());
         let answer = keyed(&pair, &first);
         answer.assert_error(504, "idempotency-lookup", "unknown");
         assert_eq!(
@@ -233,7 +233,7 @@ fn a_look_up_that_fails_starts_nothing_and_the_next_try_looks_again() {
         assert_eq!(keyed(&pair, &first).header("idempotent-replayed"), None, "{fault}");
 
         lose(&pair, &lost, true);
-        pair.asteroid.next(fault.clone());
+        pair.asteroid.fail_next(fault.clone());
         keyed(&pair, &lost).assert_error(504, "idempotency-lookup", "unknown");
         assert_eq!(keyed(&pair, &lost).header("idempotent-replayed"), Some("true"), "{fault}");
         assert_eq!(pair.asteroid.executions().len(), 2 * n + 3);
@@ -252,7 +252,7 @@ fn the_log_says_what_a_look_up_found() {
     assert_eq!(looked_up("new", "a"), "none");
     assert_eq!(looked_up("lost", "b"), "one");
     assert_eq!(looked_up("lost", "c"), Value::Null, "a replay from memory");
-    pair.asteroid.next(json!({"method": "GET", "then": "close"}));
+    pair.asteroid.fail_next(json!({"method": "GET", "then": "close"}));
     assert_eq!(looked_up("another", "d"), "failed");
 }
 
@@ -274,11 +274,11 @@ fn a_server_that_refuses_the_older_filter_is_asked_with_the_newer_one_and_one_th
     let pair = Pair::with(RECOVERY);
     let refused = json!({"method": "GET", "then": {"answer": {"status": 400}}});
     lose(&pair, "k", true);
-    pair.asteroid.next(refused.clone());
+    pair.asteroid.fail_next(refused.clone());
     assert_found(&pair, &keyed(&pair, "k"));
 
-    pair.asteroid.next(refused.clone());
-    pair.asteroid.next(refused);
+    pair.asteroid.fail_next(refused.clone());
+    pair.asteroid.fail_next(refused);
     let answer = keyed(&pair, "another");
     answer.assert_error(504, "idempotency-lookup", "unknown");
     assert_eq!(answer.header("retry-after"), None);
@@ -286,7 +286,7 @@ fn a_server_that_refuses_the_older_filter_is_asked_with_the_newer_one_and_one_th
     let id = pair.asteroid.executions()[0].id.clone();
     let others = json!({"items": [{"id": id, "metadata": {}}], "total": 1, "page": 1, "pageSize": 2}).to_string();
     for _ in 0..2 {
-        pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 200, "body": others}}}));
+        pair.asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": 200, "body": others}}}));
     }
     keyed(&pair, "another").assert_error(504, "idempotency-lookup", "unknown");
     assert_eq!(pair.asteroid.executions().len(), 1);
@@ -301,7 +301,7 @@ fn while_one_retry_looks_another_is_409_and_a_caller_who_leaves_meanwhile_change
             lose(&pair, &key, true);
         }
         let before = pair.asteroid.requests().len();
-        pair.asteroid.next(json!({"method": "GET", "then": "stall"}));
+        pair.asteroid.fail_next(json!({"method": "GET", "then": "stall"}));
         let mut looking = pair.caller();
         let id = format!("left-{lost}");
         looking.send_post(EXECUTE, &[("Idempotency-Key", &key), ("X-Request-Id", &id)], b"{}");

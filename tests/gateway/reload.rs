@@ -131,7 +131,7 @@ fn a_reload_refills_nothing_and_forgets_nothing() {
     let (pair, configuration) = start(|smallest| smallest.billing(limits));
     let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}");
     assert_eq!(keyed("k").status, 202);
-    pair.asteroid.next(json!({"then": "stall"}));
+    pair.asteroid.fail_next(json!({"then": "stall"}));
     let mut held = pair.caller();
     held.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(2);
@@ -184,7 +184,7 @@ fn sighup_reads_the_keys_again_at_once_and_one_that_cannot_be_read_changes_nothi
     let (pair, _) = start(|smallest| smallest);
     let key = pair.gateway.dir().join("key");
     let hup = || pair.gateway.reloaded_by(|| pair.gateway.signal("HUP"));
-    pair.asteroid.replace_key("ak-second-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-second-7d3e9f1a52");
     assert_eq!(pair.execute("{}").status, 502);
     std::fs::write(&key, "ak-second-7d3e9f1a52\n").unwrap();
     assert_applied(&hup());
@@ -229,7 +229,7 @@ fn readyz_shows_that_the_upstream_fails_and_stays_ready() {
     assert!(verbose(&pair).contains("[+]upstream last answered: 2"), "{}", verbose(&pair));
     let failures = [json!("close"), json!({"answer": {"status": 503}}), json!({"answer": {"status": 401}})];
     for failure in failures {
-        pair.asteroid.next(json!({"then": failure}));
+        pair.asteroid.fail_next(json!({"then": failure}));
         assert!(pair.execute("{}").status >= 500);
         let report = verbose(&pair);
         assert!(report.contains("[!]upstream last answered: 2") && report.contains("; last failed: 2"), "{report}");

@@ -76,7 +76,7 @@ const DRAINS: [&str; 2] = ["drain: { delay: 300ms }", "drain: { delay: 0s }"];
 /// Makes the upstream slow, so that requests are always in flight.
 fn asteroid() -> Asteroid {
     let asteroid = Asteroid::start();
-    asteroid.always(json!({"run": true, "delay_ms": 20}));
+    asteroid.fail_always(json!({"run": true, "delay_ms": 20}));
     asteroid
 }
 

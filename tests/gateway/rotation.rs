@@ -64,7 +64,7 @@ fn file_changes(pair: &Pair) {
 }
 
 fn upstream_switches(pair: &Pair) {
-    pair.asteroid.replace_key(NEW);
+    pair.asteroid.replace_api_key(NEW);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_upstream_switches_first_and_the_file_changes_then() {
 fn the_upstream_takes_both_keys_for_a_while() {
     let pair = Pair::start();
     under_load(&pair, |load| {
-        pair.asteroid.accept(&[API_KEY, NEW]);
+        pair.asteroid.set_api_keys(&[API_KEY, NEW]);
         file_changes(&pair);
         wait_until_it_alone_is_held(&pair);
         load.wait_for(BETWEEN);
@@ -107,7 +107,7 @@ fn the_upstream_learns_the_new_key_long_after_the_file_and_takes_both_for_a_whil
         let before = pair.asteroid.starts().len();
         load.wait_for(BETWEEN);
         assert!(pair.asteroid.starts().len() >= before);
-        pair.asteroid.accept(&[API_KEY, NEW]);
+        pair.asteroid.set_api_keys(&[API_KEY, NEW]);
         wait_until_it_alone_is_held(&pair);
     });
 }
@@ -116,7 +116,7 @@ fn the_upstream_learns_the_new_key_long_after_the_file_and_takes_both_for_a_whil
 fn a_gateway_that_starts_in_the_middle_of_a_rotation_has_both_keys() {
     for (upstream_has, gap) in [(API_KEY, 0), (API_KEY, 300), (NEW, 0)] {
         let (asteroid, dir) = (Asteroid::start(), tempfile::tempdir().unwrap());
-        asteroid.replace_key(upstream_has);
+        asteroid.replace_api_key(upstream_has);
         let new = dir.path().join("new");
         write(&new, NEW).unwrap();
         let both = format!("file: '{}'\nprevious_file: '{{dir}}/key'", new.display());
@@ -124,7 +124,7 @@ fn a_gateway_that_starts_in_the_middle_of_a_rotation_has_both_keys() {
         let pair = Pair::run(asteroid, configuration);
         under_load(&pair, |_| {
             sleep(Duration::from_millis(gap));
-            pair.asteroid.replace_key(NEW);
+            pair.asteroid.replace_api_key(NEW);
         });
         wait_until_it_alone_is_held(&pair);
     }
@@ -138,7 +138,7 @@ fn the_upstream_changes_its_mind_and_takes_the_old_key_again() {
         upstream_switches(&pair);
         wait_until_it_alone_is_held(&pair);
         load.wait_for(BETWEEN);
-        pair.asteroid.replace_key(API_KEY);
+        pair.asteroid.replace_api_key(API_KEY);
         put(pair.gateway.dir(), API_KEY);
         load.wait_for(BETWEEN);
     });

@@ -135,7 +135,7 @@ fn the_newest_sdk_executes_a_workflow_with_every_base_url_that_people_write() {
 fn a_service_that_gives_up_and_retries_with_its_key_gets_the_execution_of_its_first_try() {
     for version in ["1.7.257", "1.9.167"] {
         let pair = Pair::start();
-        pair.asteroid.next(serde_json::json!({"run": true, "delay_ms": 1500}));
+        pair.asteroid.fail_next(serde_json::json!({"run": true, "delay_ms": 1500}));
         let lines = run(version, RETRIES, &format!("http://{}", pair.gateway.address()));
         let [execution] = pair.asteroid.executions().try_into().unwrap();
         assert_eq!(lines[0], "no answer");

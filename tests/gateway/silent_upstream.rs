@@ -61,7 +61,7 @@ impl Forgetful {
 #[test]
 fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_finishes_what_it_carries() {
     let pair = Pair::tls("timeouts: { response: 2s }");
-    let stall = || pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    let stall = || pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     assert_eq!(pair.execute("{}").status, 202);
     stall();
     let mut late = pair.caller();
@@ -124,7 +124,7 @@ fn a_connection_that_fell_silent_is_left_long_before_its_starts_run_out_of_time(
 #[test]
 fn a_connection_that_answers_pings_is_kept_however_long_its_answers_take() {
     let pair = Pair::tls("");
-    pair.asteroid.next(json!({"then": "stall"}));
+    pair.asteroid.fail_next(json!({"then": "stall"}));
     let mut slow = pair.caller();
     slow.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
@@ -144,7 +144,7 @@ fn of_connections_over_http1_that_died_while_they_were_unused_one_costs_a_start(
     );
     let mut callers: Vec<_> = (0..4).map(|_| Caller::connect(gateway.address())).collect();
     for _ in &callers {
-        asteroid.next(json!({"then": "stall"}));
+        asteroid.fail_next(json!({"then": "stall"}));
     }
     for caller in &mut callers {
         caller.send_post(EXECUTE, &[], b"{}");

@@ -141,7 +141,7 @@ fn it_is_told_to_fail_and_asked_what_arrived_over_http() {
 #[test]
 fn what_is_held_is_answered_when_the_faults_are_cleared() {
     let asteroid = Asteroid::start();
-    asteroid.next(json!({"then": "stall"}));
+    asteroid.fail_next(json!({"then": "stall"}));
     let mut held = asteroid.caller();
     held.send_post(PATH, &[("X-Api-Key", API_KEY)], b"{}");
     asteroid.wait_for_requests(1);
@@ -160,21 +160,21 @@ fn a_fault_for_one_method_waits_for_it_and_holds_up_no_other() {
     let asteroid = Asteroid::start();
     let start = || execute(&asteroid, "{}").status;
     let list = || asteroid.get("/agents/v2/executions").status;
-    asteroid.next(status(501, Some("POST"), "head"));
-    asteroid.next(status(502, None, "body"));
-    asteroid.next(status(503, Some("GET"), "body"));
-    asteroid.next(status(504, Some("POST"), "body"));
+    asteroid.fail_next(status(501, Some("POST"), "head"));
+    asteroid.fail_next(status(502, None, "body"));
+    asteroid.fail_next(status(503, Some("GET"), "body"));
+    asteroid.fail_next(status(504, Some("POST"), "body"));
     assert_eq!([list(), list(), list()], [502, 503, 200]);
     assert_eq!([start(), start(), start()], [501, 504, 202]);
 
-    asteroid.next(status(501, Some("POST"), "body"));
-    asteroid.next(json!({"when": "connected"}));
+    asteroid.fail_next(status(501, Some("POST"), "body"));
+    asteroid.fail_next(json!({"when": "connected"}));
     let mut first = asteroid.caller();
     first.send_post(PATH, &[("X-Api-Key", API_KEY)], b"{}");
     assert!(first.try_answer().is_none(), "a connection is not held up either");
     assert_eq!([start(), start()], [501, 202]);
 
-    asteroid.next(status(501, Some("GET"), "body"));
+    asteroid.fail_next(status(501, Some("GET"), "body"));
     assert_eq!(start(), 202);
     asteroid.clear_faults();
     assert_eq!(list(), 200);
@@ -184,13 +184,13 @@ fn a_fault_for_one_method_waits_for_it_and_holds_up_no_other() {
 fn a_fault_of_an_earlier_moment_does_not_overtake_one_of_a_later() {
     let asteroid = Asteroid::start();
     let start = || execute(&asteroid, "{}").status;
-    asteroid.next(status(501, None, "body"));
-    asteroid.next(status(502, None, "head"));
+    asteroid.fail_next(status(501, None, "body"));
+    asteroid.fail_next(status(502, None, "head"));
     assert_eq!([start(), start(), start()], [501, 502, 202]);
 
-    asteroid.next(status(501, Some("POST"), "body"));
-    asteroid.next(status(502, None, "head"));
-    asteroid.next(status(503, Some("POST"), "head"));
+    asteroid.fail_next(status(501, Some("POST"), "body"));
+    asteroid.fail_next(status(502, None, "head"));
+    asteroid.fail_next(status(503, Some("POST"), "head"));
     assert_eq!([start(), start(), start(), start()], [501, 502, 503, 202]);
 }
 

@@ -15,7 +15,7 @@ const LONG: usize = 24 * 1024 * 1024;
 #[test]
 fn an_answer_that_is_read_slowly_but_steadily_is_read_to_its_end() {
     let pair = Pair::with("timeouts: { caller_idle: 1s }");
-    pair.asteroid.next(json!({"then": {"answer": {"status": 202, "body": "x".repeat(LONG)}}}));
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 202, "body": "x".repeat(LONG)}}}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     for _ in 0..48 {
@@ -35,7 +35,7 @@ fn callers_beyond_the_limit_of_open_files_wait_for_those_that_wait_for_answers_a
         caller.send_post(EXECUTE, &[], b"{}");
         caller
     };
-    asteroid.always(json!({"then": "stall"}));
+    asteroid.fail_always(json!({"then": "stall"}));
     let mut callers: Vec<Caller> = (0..8).map(|_| start()).collect();
     asteroid.wait_for_requests(8);
     callers.extend((0..60).map(|_| start()));

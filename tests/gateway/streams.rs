@@ -173,7 +173,7 @@ fn a_stream_that_is_reset_before_its_body_is_whole_starts_nothing_and_after_that
     let secure = TlsPair::start();
     let mut caller = secure.frames().begin();
     caller.send(&[headers(1), frame(DATA, 0, 1, b"{"), frame(RST_STREAM, 0, 1, &CANCEL)].concat());
-    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    secure.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     caller.send(&[headers(3), body(3)].concat());
     secure.asteroid.wait_for_requests(1);
     caller.send(&frame(RST_STREAM, 0, 3, &CANCEL));
@@ -190,7 +190,7 @@ fn a_stream_that_is_reset_before_its_body_is_whole_starts_nothing_and_after_that
 #[test]
 fn a_malformed_field_ends_its_connection_and_the_starts_of_other_streams_are_finished() {
     let secure = TlsPair::start();
-    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    secure.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = secure.frames().begin();
     caller.send(&[headers(1), body(1)].concat());
     secure.asteroid.wait_for_requests(1);

@@ -76,11 +76,11 @@ fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
 #[test]
 fn what_is_in_flight_over_either_protocol_is_finished_at_the_end_and_then_closed() {
     let secure = TlsPair::start();
-    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    secure.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = secure.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     secure.asteroid.wait_for_requests(1);
-    secure.asteroid.next(json!({"run": true, "then": "stall"}));
+    secure.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut http2 = secure.http2();
     let streamed = std::thread::spawn(move || {
         let answer = http2.post(&[], "{}").unwrap();

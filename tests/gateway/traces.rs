@@ -215,24 +215,24 @@ fn what_fails_says_so_by_the_conventions() {
     assert_eq!(errors(&refused, "SERVER"), unset, "a caller's fault is none of a server's");
     assert_eq!(refused[0]["attributes"]["asteroid_gateway.error"], "body");
 
-    pair.asteroid.next(json!({"then": {"answer": {"status": 422, "headers": [], "body": "{}"}}}));
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 422, "headers": [], "body": "{}"}}}));
     assert_eq!(pair.execute("{}").status, 422);
     let refused = spans(2);
     assert_eq!((errors(&refused, "SERVER"), errors(&refused, "CLIENT")), (unset, error("422")));
 
-    pair.asteroid.next(json!({"then": {"answer": {"status": 500, "headers": [], "body": "oops"}}}));
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 500, "headers": [], "body": "oops"}}}));
     assert_eq!(pair.execute("{}").status, 500);
     let failed = spans(2);
     assert_eq!((errors(&failed, "SERVER"), errors(&failed, "CLIENT")), (error("500"), error("500")));
 
-    pair.asteroid.next(json!({"then": {"answer": {"status": 401, "headers": [], "body": "{}"}}}));
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 401, "headers": [], "body": "{}"}}}));
     assert_eq!(pair.execute("{}").status, 502);
     let refused = spans(2);
     let code = only(&refused, "SERVER")["attributes"]["asteroid_gateway.error"].as_str().unwrap();
     assert_eq!((errors(&refused, "SERVER"), errors(&refused, "CLIENT")), (error(code), error("401")));
 
     for (then, code) in [("close", "upstream-broke"), ("stall", "upstream-timeout")] {
-        pair.asteroid.next(json!({"then": then}));
+        pair.asteroid.fail_next(json!({"then": then}));
         assert_eq!(pair.execute("{}").status, 504);
         let broke = spans(2);
         assert_eq!((errors(&broke, "SERVER"), errors(&broke, "CLIENT")), (error(code), error(code)));

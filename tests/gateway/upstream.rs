@@ -78,7 +78,7 @@ fn a_connection_that_breaks_after_the_request_was_written_leaves_the_outcome_unk
         for then in ["close", "reset"] {
             for run in [true, false] {
                 let before = pair.asteroid.requests().len();
-                pair.asteroid.next(json!({"run": run, "then": then}));
+                pair.asteroid.fail_next(json!({"run": run, "then": then}));
                 pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
                 assert_eq!(pair.asteroid.requests().len(), before + 1);
             }
@@ -92,7 +92,7 @@ fn a_connection_that_breaks_after_the_request_was_written_leaves_the_outcome_unk
 fn a_connection_that_breaks_within_the_head_of_a_new_request_leaves_the_outcome_unknown() {
     let pair = Pair::start();
     for when in ["connected", "head"] {
-        pair.asteroid.next(json!({"when": when, "then": "close"}));
+        pair.asteroid.fail_next(json!({"when": when, "then": "close"}));
         pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
     }
 }
@@ -100,7 +100,7 @@ fn a_connection_that_breaks_within_the_head_of_a_new_request_leaves_the_outcome_
 #[test]
 fn an_answer_that_breaks_off_is_never_passed_on_as_whole() {
     for pair in over_both() {
-        pair.asteroid.next(json!({"run": true, "then": "close_mid_answer"}));
+        pair.asteroid.fail_next(json!({"run": true, "then": "close_mid_answer"}));
         pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
         let line = pair.gateway.request_line(504);
         assert_eq!((&line["outcome"], &line["error"]), (&json!("unknown"), &json!("upstream-broke")));
@@ -110,7 +110,7 @@ fn an_answer_that_breaks_off_is_never_passed_on_as_whole() {
 #[test]
 fn an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown() {
     let pair = Pair::with("timeouts: { response: 200ms }");
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let answer = pair.execute("{}");
     answer.assert_error(504, "upstream-timeout", "unknown");
     assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=http_response_timeout"));
@@ -133,7 +133,7 @@ fn a_kept_connection_that_the_upstream_has_closed_is_replaced_without_the_caller
 #[test]
 fn a_key_that_the_upstream_refuses_is_the_gateways_affair_and_never_the_callers_401() {
     let pair = Pair::start();
-    pair.asteroid.replace_key("ak-another-7d3e9f1a52");
+    pair.asteroid.replace_api_key("ak-another-7d3e9f1a52");
     let answer = pair.execute("{}");
     answer.assert_error(502, "key-refused", "not_started");
     assert_eq!(answer.header("www-authenticate"), None);
@@ -144,11 +144,11 @@ fn a_key_that_the_upstream_refuses_is_the_gateways_affair_and_never_the_callers_
 #[test]
 fn a_start_that_was_sent_is_finished_and_logged_although_the_caller_hung_up() {
     let pair = Pair::start();
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("X-Request-Id", "left-early")], b"{}");
     pair.asteroid.wait_for_requests(1);
-    caller.leave();
+    caller.hang_up();
     pair.asteroid.clear_faults();
     let line = pair.gateway.line(|line| line["request_id"] == "left-early");
     assert_eq!(
@@ -164,7 +164,7 @@ fn a_caller_who_hangs_up_before_the_request_was_whole_starts_nothing_and_is_logg
     let pair = Pair::start();
     let mut caller = pair.caller();
     caller.send(format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\nX-Request-Id: half\r\n\r\n{{").as_bytes());
-    caller.leave();
+    caller.hang_up();
     let line = pair.gateway.line(|line| line["request_id"] == "half");
     assert_eq!((&line["outcome"], &line["error"]), (&json!("not_started"), &json!("caller-left")));
     assert_eq!(pair.asteroid.requests().len(), 0);
@@ -227,7 +227,7 @@ fn a_ca_file_is_read_again_when_it_changes_and_a_bad_one_changes_nothing() {
 fn many_calls_at_once_share_one_connection_where_the_upstream_speaks_http2() {
     let pair = Pair::tls("");
     for _ in 0..40 {
-        pair.asteroid.next(json!({"then": "stall"}));
+        pair.asteroid.fail_next(json!({"then": "stall"}));
     }
     let mut callers: Vec<_> = (0..40).map(|_| pair.caller()).collect();
     for caller in &mut callers {
@@ -246,7 +246,7 @@ fn many_calls_at_once_share_one_connection_where_the_upstream_speaks_http2() {
 fn a_call_that_is_reset_leaves_the_others_of_its_http2_connection_alone() {
     let pair = Pair::tls("");
     assert_eq!(pair.execute("{}").status, 202);
-    pair.asteroid.next(json!({"then": "reset"}));
+    pair.asteroid.fail_next(json!({"then": "reset"}));
     pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
     assert_eq!(pair.execute("{}").status, 202);
     assert!(pair.asteroid.requests().iter().all(|request| request.connection == 0));
@@ -260,7 +260,7 @@ fn the_log_names_what_broke_a_connection() {
         (Pair::tls(""), "reset", "received RST_STREAM with INTERNAL_ERROR"),
         (Pair::tls(""), "close_mid_answer", "peer closed connection without sending TLS close_notify\""),
     ] {
-        pair.asteroid.next(json!({"then": then}));
+        pair.asteroid.fail_next(json!({"then": then}));
         pair.execute("{}").assert_error(504, "upstream-broke", "unknown");
         let detail = pair.gateway.request_line(504)["detail"].to_string();
         assert!(detail.contains(named), "{then}: {detail}");
@@ -280,7 +280,7 @@ fn what_the_upstream_says_of_its_own_limits_reaches_no_caller() {
     ];
     for pair in over_both() {
         for status in [202, 429, 500] {
-            pair.asteroid.next(json!({"then": {"answer": {"status": status, "headers": headers, "body": "{}"}}}));
+            pair.asteroid.fail_next(json!({"then": {"answer": {"status": status, "headers": headers, "body": "{}"}}}));
             let answer = pair.execute("{}");
             assert_eq!((answer.status, answer.header("x-kept")), (status, Some("yes")));
             let limits = answer.headers.iter().filter(|(name, _)| name.contains("rate"));
@@ -295,7 +295,7 @@ fn callers_who_do_not_read_hold_up_nobody_else_on_their_http2_connection() {
     let body = "x".repeat(12 * 1024 * 1024);
     let slow: Vec<_> = (0..6)
         .map(|_| {
-            pair.asteroid.next(json!({"then": {"answer": {"status": 200, "body": body}}}));
+            pair.asteroid.fail_next(json!({"then": {"answer": {"status": 200, "body": body}}}));
             let mut caller = pair.caller();
             caller.send_post(EXECUTE, &[], b"{}");
             caller

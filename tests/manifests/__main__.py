@@ -1,6 +1,6 @@
-"""The promises of deploy/kustomize and deploy/helm, each by its name: python tests/manifests PROMISE GATEWAY.
+"""Checks one promise of deploy/kustomize and deploy/helm by its name: python tests/manifests PROMISE GATEWAY.
 
-GATEWAY is the built program. Ends with 1 and says what is broken. tests/gateway/manifests.rs runs each as a test.
+GATEWAY is the built program. Prints every fault and exits with 1 if there is any. tests/gateway/manifests.rs runs each promise.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Every configuration passes `check` without a warning that could be heeded, and fits the pod that it is in."""
+"""Every configuration passes `check` without an avoidable warning, and fits its pod."""
 
 import pathlib
 import subprocess
@@ -31,7 +31,7 @@ def seconds(text):
 
 
 def files(value):
-    """Every absolute path in a configuration."""
+    """Yields every absolute path in a configuration."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -46,7 +46,7 @@ def port(address):
 
 
 def fits(config, pod):
-    """The files are mounted, the drain is within the grace period."""
+    """Checks that the files are mounted, and that the drain fits into the grace period."""
     container = gateway(pod)
     mounts = [mount["mountPath"] + "/" for mount in container["volumeMounts"]]
     for path in [*files(config), container["args"][-1]]:
@@ -58,7 +58,7 @@ def fits(config, pod):
 
 
 def ports(config, pod, rendered):
-    """A central gateway's ports are the same in the configuration, the pod, the Service and the policy."""
+    """Checks that a central gateway has the same ports in the configuration, the pod, the Service and the policy."""
     listeners = {port(each["address"]) for each in config["listeners"]} | {port(config["admin"]["address"])}
     declared = {each["name"]: each["containerPort"] for each in gateway(pod)["ports"]}
     service = next(each for each in rendered if each["kind"] == "Service")["spec"]["ports"]

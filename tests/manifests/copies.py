@@ -1,4 +1,4 @@
-"""What stands twice, because a tool reads only its own directory, is the same twice. REGENERATE=1 makes it anew."""
+"""Files that exist twice, because a tool reads only its own directory, are equal. REGENERATE=1 regenerates the copies."""
 
 import json
 import os
@@ -11,7 +11,7 @@ RULES = DEPLOY / "kustomize" / "central" / "monitoring" / "prometheusrule.yaml"
 
 
 def again(file, made):
-    """Whether a file is what it is made from."""
+    """Checks that a file equals its source, or regenerates it."""
     if os.environ.get("REGENERATE"):
         file.write_text(made)
     if file.read_text() != made:
@@ -29,7 +29,7 @@ def rules():
 
 
 def cron_job(component):
-    """pod.yaml for CronJobs."""
+    """Returns pod.yaml for CronJobs."""
     lines = (component / "pod.yaml").read_text().splitlines(keepends=True)
     lines = [line for line in lines if not line.strip().startswith("#")]
     spec = "".join(lines[lines.index("spec:\n") + 1 :])
@@ -39,7 +39,7 @@ def cron_job(component):
 
 
 def values_schema():
-    """With the sections that a configuration may have; what is in them is for the gateway's `check` to say."""
+    """Returns the schema with the sections of a configuration. The gateway's `check` validates their content."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     written = schema["properties"]["config"]["anyOf"][1]["properties"]
     known = json.loads((ROOT / "config" / "gateway.schema.json").read_text())["properties"]

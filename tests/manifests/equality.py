@@ -1,4 +1,4 @@
-"""Helm and Kustomize render the same objects, once what only one of them can know is left out."""
+"""Helm and Kustomize render the same objects, without the parts that only one of them can know."""
 
 import difflib
 import json
@@ -7,7 +7,7 @@ import yaml
 
 from rendered import ALL_VALUES, helm, kustomize, name
 
-# Helm says who installed an object; Kustomize cannot tell the versions.
+# Helm names the installer of an object; Kustomize does not know the versions.
 HELMS_LABELS = ["app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"]
 
 
@@ -17,7 +17,7 @@ def normal(each):
         each["metadata"].get("labels", {}).pop(label, None)
     template = each["spec"].get("template", {}).get("metadata", {}) if "spec" in each else {}
     annotations = template.get("annotations", {})
-    # Kustomize computes nothing: there, whoever changes what needs a restart makes it.
+    # Kustomize computes nothing, so its users must restart the pods themselves after such a change.
     annotations.pop("asteroid-gateway/restart", None)
     if not annotations:
         template.pop("annotations", None)
@@ -30,7 +30,7 @@ def normal(each):
 
 
 def unordered(value):
-    """Lists of things with names have no order for Kubernetes, and neither have ports and volumes."""
+    """Sorts lists whose order has no meaning in Kubernetes: named items, ports and volumes."""
     if isinstance(value, dict):
         return {key: unordered(member) for key, member in value.items()}
     if isinstance(value, list):

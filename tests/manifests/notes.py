@@ -1,4 +1,4 @@
-"""What the chart says after an installation: it warns where tenants are not told apart, and else not."""
+"""The chart's notes after an installation warn if tenants cannot be distinguished, and only then."""
 
 import json
 
@@ -23,14 +23,14 @@ def callers(*froms):
     return [{"name": name, "port": 8080 + at, "from": sent} for at, (name, sent) in enumerate(zip(names, froms))]
 
 
-# Values, and what the warning is about; None where there is none.
+# Values, each with a word of the warning; None if there is no warning.
 CASES = [
     ({}, None),
     ({"config": CONFIG, "callers": callers(SOMEBODY, SOMEBODY)}, None),
     ({"config": CONFIG, "callers": callers(SOMEBODY, ANYBODY)}, "be their tenants: research."),
     ({"config": CONFIG, "callers": callers(ANYBODY, ANYBODY)}, "be their tenants: billing, research."),
     ({"config": ALONE, "callers": callers(ANYBODY)}, None),
-    # What is wrong in a listener is for the gateway's check to say.
+    # The gateway's check reports the faults of a listener.
     ({"config": CONFIG | {"listeners": [{"address": "0.0.0.0:8080", "tenant": "billing"}]}, "callers": callers(ANYBODY)}, None),
     (
         {"config": CONFIG, "callers": callers(SOMEBODY, SOMEBODY), "networkPolicy": {"enabled": False}},

@@ -1,4 +1,4 @@
-"""The restricted Pod Security Standard, who sees the key, and that nothing is mounted in a way that never changes."""
+"""The pods meet the restricted Pod Security Standard, only the gateway sees its Secrets, and every mounted file can change."""
 
 import os
 import pathlib
@@ -36,7 +36,7 @@ def restricted_container(of_pod, container):
         yield "may gain privileges"
     if own.get("capabilities") != {"drop": ["ALL"]}:
         yield "has capabilities"
-    # Not of the standard: ours.
+    # Our own rule, which the standard does not have.
     if own.get("readOnlyRootFilesystem") is not True:
         yield "may write its root"
     if any("hostPort" in port for port in container.get("ports", [])):
@@ -44,7 +44,7 @@ def restricted_container(of_pod, container):
 
 
 def of_the_gateway(pod):
-    """What is asked of the pods beyond the standard."""
+    """Checks the rules for the pods that go beyond the standard."""
     own = gateway(pod)
     secrets = {volume["name"] for volume in pod["volumes"] if "secret" in volume}
     for container in containers(pod):
@@ -62,7 +62,7 @@ def of_the_gateway(pod):
     if pod.get("enableServiceLinks") is not False or pod.get("automountServiceAccountToken") is not False:
         yield "the pod gets Services as variables, or a token"
     for volume in pod["volumes"]:
-        # A file of root's is read by 65532 as a member of fsGroup, or as anybody.
+        # User 65532 can read a file of root as a member of fsGroup, or if all users can.
         group = pod.get("securityContext", {}).get("fsGroup") is not None
         needed = 0o440 if group else 0o444
         if "secret" in volume and volume["secret"].get("defaultMode", 0o644) & needed != needed:
@@ -94,7 +94,7 @@ spec: { template: { spec: { initContainers: [{ name: migrate }], containers: [{ 
 
 
 def chosen():
-    """A label keeps the sidecar out; elsewhere it comes before what the pod has of its own, so that this can call it."""
+    """Checks that a label keeps the sidecar out, and that it otherwise precedes the pod's containers, which can then call it."""
     with tempfile.TemporaryDirectory() as directory:
         here = pathlib.Path(directory)
         component = os.path.relpath(DEPLOY / "kustomize" / "sidecar", here.resolve())

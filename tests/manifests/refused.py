@@ -1,4 +1,4 @@
-"""Values that the chart refuses, each with what it says: they would fail only in the cluster, or mean something else."""
+"""The chart refuses values that would fail only in the cluster or mean something else, each with a fitting message."""
 
 import copy
 
@@ -17,7 +17,7 @@ def peer(member):
     return caller(**{"from": [member]})
 
 
-# Values that must be refused, each with a word of the refusal.
+# Values that must be refused, each with a word of the message.
 NONSENSE = [
     ({"replica": 3}, "replica"),
     ({"replicas": 0}, "replicas"),
@@ -67,21 +67,21 @@ NONSENSE = [
     ({"image": {"tag": "0.1.0", "digest": "sha256:" + "0" * 64}}, "the digest decides"),
 ]
 
-# Names of releases that Helm takes, but of which none can be a Service's.
+# Release names that Helm accepts, but that a Service cannot have.
 RELEASES = ["1a", "a.b"]
 
-# Spans of the drain, and the least grace period that is taken.
+# Durations of the drain, each with the minimum grace period that is accepted.
 DRAINS = [
     (None, 75),
     ({}, 75),
     ({"delay": "1m"}, 135),
     ({"delay": "5s", "timeout": "2m"}, 135),
-    # Other forms are for the gateway to read.
+    # The gateway reads the other forms.
     ({"delay": "5s", "timeout": "1m 30s"}, 15),
     ({"delay": "500ms"}, 75),
 ]
 
-# Addresses in a configuration that is good in itself, but not for the chart.
+# Addresses that the gateway accepts and the chart refuses.
 MISPLACED = [
     ("admin", None, "127.0.0.1:9090", "config.admin.address must be on the pod's address"),
     ("admin", None, "localhost:9090", "config.admin.address must be on the pod's address"),
@@ -112,7 +112,7 @@ def check():
 
 
 def grace():
-    """Less than the drain takes is refused, and what is enough is taken."""
+    """Checks that a grace period shorter than the drain is refused, and a sufficient one is accepted."""
     for drain, least in DRAINS:
         values = yaml.safe_load(ALL_VALUES.read_text())
         values["config"]["drain"] = drain

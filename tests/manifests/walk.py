@@ -1,4 +1,4 @@
-"""What docs/KUBERNETES.md tells to write and to run does as it says, as far as that needs no cluster."""
+"""The files and commands in docs/KUBERNETES.md work as described, as far as they need no cluster."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ import yaml
 import configuration
 from rendered import BIN, DEPLOY, ROOT, helm, objects, pod_specs, run
 
-# What is applied is rendered here.
+# Instead of being applied, the objects are only rendered.
 OFFLINE = [("kubectl apply -k ", "kubectl kustomize "), ("helm upgrade --install ", "helm template ")]
 RUN = ("kubectl kustomize ", "helm ", "asteroid-gateway check ")
 
@@ -24,7 +24,7 @@ def blocks(language):
 
 
 def rendered(program, here):
-    """The configurations that are written there pass `check`, and fit their pods."""
+    """Checks that the configurations there pass `check`, and fit their pods."""
     code, sidecar, errors = run("kubectl", "kustomize", here / "billing")
     assert code == 0, errors
     for what, made in (("a sidecar", objects(sidecar)), ("the chart", helm("--values", here / "values.yaml"))):
@@ -51,7 +51,7 @@ def check(program):
         for command in commands:
             for online, offline in OFFLINE:
                 command = command.replace(online, offline)
-            # What picks a value out of the output is not installed.
+            # The tool that extracts a value from the output is not installed.
             command = command.split(" | ")[0]
             if not command.startswith(RUN) or command.endswith(" --config gateway.yaml"):
                 continue

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_drain_writes_every_record_before_the_exit_is_0() {
     let audited = Audited::start();
-    audited.pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    audited.pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = audited.pair.caller();
     caller.send_post(EXECUTE, &[("X-Request-Id", "drained")], b"{}");
     audited.pair.asteroid.wait_for_requests(1);
@@ -22,7 +22,7 @@ fn a_drain_writes_every_record_before_the_exit_is_0() {
 #[test]
 fn what_the_drain_cuts_off_has_a_record_that_says_unknown() {
     let audited = Audited::with("", "drain: { timeout: 100ms }");
-    audited.pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    audited.pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = audited.pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     audited.pair.asteroid.wait_for_requests(1);
@@ -35,7 +35,7 @@ fn what_the_drain_cuts_off_has_a_record_that_says_unknown() {
 fn what_a_second_signal_cuts_off_is_counted_as_missing_and_the_exit_is_not_0() {
     let audited = Audited::with("", "drain: { timeout: 1h }");
     audited.recorded("written", &[], b"{}");
-    audited.pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    audited.pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = audited.pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     audited.pair.asteroid.wait_for_requests(2);

@@ -88,7 +88,7 @@ fn with_a_full_audit() -> String {
 
 fn with_a_full_memory() -> String {
     let asteroid = Asteroid::start();
-    asteroid.always(json!({"then": {"answer": {"status": 500, "body": API_KEY}}}));
+    asteroid.fail_always(json!({"then": {"answer": {"status": 500, "body": API_KEY}}}));
     let gateway = run(asteroid.configuration().with("idempotency: { memory: 1MiB }"));
     let mut caller = Caller::connect(gateway.address());
     let mut start = |n: u32| {

@@ -108,7 +108,7 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
         for headers in [&[][..], &keyed] {
             // Forces a new connection, which can fail, too.
             watched.pair.asteroid.close_connections();
-            watched.pair.asteroid.next(fault.clone());
+            watched.pair.asteroid.fail_next(fault.clone());
             watched.post(path, headers, "{}");
             watched.pair.asteroid.clear_faults();
         }
@@ -123,7 +123,7 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
             json!({"answer": answer(403, json!([["Retry-After", API_KEY]]), API_KEY)}),
             json!({"answer": answer(503, json!([["Retry-After", API_KEY]]), API_KEY)}),
         ] {
-            watched.pair.asteroid.next(json!({"method": "GET", "then": then}));
+            watched.pair.asteroid.fail_next(json!({"method": "GET", "then": then}));
             watched.post(path, &keyed, "{}");
             watched.pair.asteroid.clear_faults();
         }
@@ -132,7 +132,7 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
 }
 
 /// Sends requests that are refused before anything is sent.
-fn be_refused(watched: &mut Watched, path: &str) {
+fn send_refused_requests(watched: &mut Watched, path: &str) {
     // The operations of both eras share their idempotency keys.
     let (once, in_flight) = (format!("once{path}"), format!("held{path}"));
     for body in ["{}", "{}", "{\"inputs\":{}}"] {
@@ -166,18 +166,18 @@ fn be_refused(watched: &mut Watched, path: &str) {
     let mut leaving = watched.fixed();
     let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n";
     leaving.send(format!("POST {path} HTTP/1.1\r\n{head}\r\n{{").as_bytes());
-    leaving.leave();
+    leaving.hang_up();
     for tenant in ["nobody", "limited", "limited"] {
         let answer = watched.pair.caller().post(path, &[("X-Tenant-Id", tenant)], b"{}");
         watched.got(&answer);
     }
-    watched.pair.asteroid.next(json!({"method": "POST", "then": "stall"}));
+    watched.pair.asteroid.fail_next(json!({"method": "POST", "then": "stall"}));
     let before = watched.pair.asteroid.requests().len();
     let mut held = watched.fixed();
     held.send_post(path, &[("Idempotency-Key", &in_flight)], b"{}");
     watched.pair.asteroid.wait_for_requests(before + 1);
     watched.post(path, &[("Idempotency-Key", &in_flight)], "{}");
-    held.leave();
+    held.hang_up();
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     for operation in Operation::SERVED {
         let path = path(operation);
         watched.post(&path, &[], "{\"inputs\":{}}");
-        be_refused(&mut watched, &path);
+        send_refused_requests(&mut watched, &path);
     }
     for operation in Operation::SERVED {
         fail_at_the_upstream(&mut watched, &path(operation));
@@ -204,7 +204,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
         watched.ask_admin();
     }
     watched.pair.gateway.reload(good);
-    watched.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
+    watched.pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     // At the same time, because each waits for another API key.
     let refused = Operation::SERVED
         .into_iter()

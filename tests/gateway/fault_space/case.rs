@@ -163,7 +163,7 @@ impl Case {
         let dir = tempfile::tempdir().unwrap();
         let before = dir.path().join("before");
         std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
-        asteroid.accept(&["ak-before-7d3e9f1a52", API_KEY]);
+        asteroid.set_api_keys(&["ak-before-7d3e9f1a52", API_KEY]);
         let previous = format!("previous_file: '{}'", before.display());
         let gateway = Program::run_watched(configuration.add("/credentials/main", &previous));
         gateway.event(event::CREDENTIAL_NEW_VERSION_REJECTED);

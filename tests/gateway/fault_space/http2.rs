@@ -19,7 +19,7 @@ pub(super) fn run(case: &Case) -> Observation {
     let upstream = asteroid.configuration();
     if case.fault == Fault::RefusesKey {
         // The probe of the newest API key.
-        asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
+        asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     }
     let (mut gateway, _keys) = case.start(&asteroid, &upstream);
     let first = fail(case, &asteroid, &gateway);
@@ -34,7 +34,7 @@ pub(super) fn run(case: &Case) -> Observation {
 
 fn fail(case: &Case, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
     let run = case.step != Step::Head;
-    asteroid.next(json!({"method": "POST", "run": run, "then": then(case)}));
+    asteroid.fail_next(json!({"method": "POST", "run": run, "then": then(case)}));
     let mut caller = Caller::connect(gateway.address());
     caller.send_post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY), ("X-Request-Id", "first")], BODY.as_bytes());
     match case.fault {

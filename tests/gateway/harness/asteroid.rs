@@ -102,6 +102,13 @@ impl Asteroid {
         self.simulator.requests()
     }
 
+    /// Returns the requests, and removes them from the record.
+    pub(crate) fn take_requests(&self) -> Vec<ReceivedRequest> {
+        let requests = self.requests();
+        self.simulator.clear_requests();
+        requests
+    }
+
     /// Returns those requests that are starts.
     pub(crate) fn starts(&self) -> Vec<ReceivedRequest> {
         self.requests().into_iter().filter(|request| request.method == "POST").collect()
@@ -122,13 +129,13 @@ impl Asteroid {
     }
 
     /// Lets the next request fail. The simulator's help describes a fault.
-    pub(crate) fn next(&self, fault: Value) {
+    pub(crate) fn fail_next(&self, fault: Value) {
         let fault: Fault = serde_json::from_value(fault).unwrap();
         self.simulator.fail_next(1, fault);
     }
 
     /// Lets the listing differ from the started executions. Members that are left out have their defaults.
-    pub(crate) fn listing(&self, listing: Value) {
+    pub(crate) fn set_listing(&self, listing: Value) {
         self.simulator.set_listing(serde_json::from_value(listing).unwrap());
     }
 
@@ -142,7 +149,7 @@ impl Asteroid {
     }
 
     /// Lets every request fail from now on.
-    pub(crate) fn always(&self, fault: Value) {
+    pub(crate) fn fail_always(&self, fault: Value) {
         let fault: Fault = serde_json::from_value(fault).unwrap();
         self.simulator.fail_next(u32::MAX, fault);
     }
@@ -162,12 +169,12 @@ impl Asteroid {
         self.runtime.block_on(closed).expect("the connections are closed");
     }
 
-    pub(crate) fn replace_key(&self, key: &str) {
-        self.accept(&[key]);
+    pub(crate) fn replace_api_key(&self, key: &str) {
+        self.set_api_keys(&[key]);
     }
 
     /// Accepts only these API keys.
-    pub(crate) fn accept(&self, keys: &[&str]) {
+    pub(crate) fn set_api_keys(&self, keys: &[&str]) {
         self.simulator.set_api_keys(keys.iter().map(|key| (*key).into()).collect());
     }
 

@@ -84,7 +84,7 @@ impl Caller {
     }
 
     /// Creates a caller over HTTP/1.1 on an existing connection.
-    pub(crate) fn on(stream: impl Stream + 'static, address: SocketAddr) -> Caller {
+    pub(crate) fn over(stream: impl Stream + 'static, address: SocketAddr) -> Caller {
         Caller { stream: BufReader::new(Box::new(stream)), address }
     }
 
@@ -111,17 +111,17 @@ impl Caller {
 
     /// Does the same on a connection that may end; returns `None` if it does.
     pub(crate) fn try_post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
-        let request = self.posting(path, headers, body);
+        let request = self.post_request(path, headers, body);
         self.stream.get_mut().write_all(&request).ok()?;
         self.try_answer()
     }
 
     /// Sends the request of [`Caller::post`], without reading the answer.
     pub(crate) fn send_post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) {
-        self.send(&self.posting(path, headers, body));
+        self.send(&self.post_request(path, headers, body));
     }
 
-    fn posting(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    fn post_request(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
         let given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         let mut head = format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
         if !given("host") {
@@ -159,7 +159,7 @@ impl Caller {
     }
 
     /// Hangs up.
-    pub(crate) fn leave(self) {
+    pub(crate) fn hang_up(self) {
         drop(self);
     }
 

@@ -71,12 +71,12 @@ impl Collector {
     }
 
     /// Answers the next posts so, and the later ones with 200.
-    pub(crate) fn next(&self, replies: &[CollectorReply]) {
+    pub(crate) fn answer_next(&self, replies: &[CollectorReply]) {
         self.shared.state.lock().unwrap().replies.extend(replies.iter().cloned());
     }
 
     /// Answers every post so from now on.
-    pub(crate) fn always(&self, reply: CollectorReply) {
+    pub(crate) fn answer_always(&self, reply: CollectorReply) {
         self.shared.state.lock().unwrap().always = Some(reply);
     }
 

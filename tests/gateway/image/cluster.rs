@@ -123,8 +123,8 @@ impl Cluster {
     }
 
     /// Changes the Secret, and the API key that Asteroid accepts.
-    pub(super) fn replace_key(&self, key: &str) {
-        self.asteroid.replace_key(key);
+    pub(super) fn replace_api_key(&self, key: &str) {
+        self.asteroid.replace_api_key(key);
         self.secret.publish(&[("api-key", key)]);
     }
 
@@ -163,7 +163,7 @@ impl Cluster {
     }
 
     pub(super) fn next(&self, fault: Value) {
-        self.asteroid.next(fault);
+        self.asteroid.fail_next(fault);
     }
 
     pub(super) fn wait_for_requests(&self, count: usize) {

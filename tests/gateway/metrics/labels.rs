@@ -66,7 +66,7 @@ fn nothing_that_a_caller_or_the_upstream_makes_up_gets_into_a_label() {
         made_up.push(path);
     }
     for status in [203, 210, 211, 212, 299, 404, 450, 451, 452, 499, 500, 550, 551, 599] {
-        pair.asteroid.next(json!({"then": {"answer": {"status": status, "body": "{}"}}}));
+        pair.asteroid.fail_next(json!({"then": {"answer": {"status": status, "body": "{}"}}}));
         assert_eq!(start(&pair, "sales", None, "{}").status, status);
     }
     made_up.extend(pair.asteroid.executions().into_iter().map(|execution| execution.id));

@@ -10,10 +10,10 @@ use crate::harness::{Caller, Configuration, EXECUTE, Pair, Program};
 fn look_ups_of_the_gateway_s_own_are_told_from_starts() {
     let pair = Pair::with("idempotency: { recovery: true }\ntimeouts: { response: 500ms }");
     let keyed = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
-    pair.asteroid.listing(json!({"shows_metadata": false}));
-    pair.asteroid.next(json!({"method": "POST", "run": true, "then": "close"}));
+    pair.asteroid.set_listing(json!({"shows_metadata": false}));
+    pair.asteroid.fail_next(json!({"method": "POST", "run": true, "then": "close"}));
     assert_eq!((keyed("a"), keyed("a"), keyed("a")), (504, 202, 202));
-    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
+    pair.asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     assert_eq!(keyed("b"), 504);
     let metrics = pair.gateway.metrics();
     let asked = |template: &str, status: &str| {
@@ -47,12 +47,12 @@ fn a_request_to_the_upstream_that_fails_says_how() {
 
     let pair = Pair::with("timeouts: { response: 300ms }");
     for fault in ["stall", "reset", "stall_mid_answer"] {
-        pair.asteroid.next(json!({"run": true, "then": fault}));
+        pair.asteroid.fail_next(json!({"run": true, "then": fault}));
         assert_eq!(pair.execute("{}").status, 504);
     }
     // This one is streamed.
     let long = "x".repeat(400_000);
-    pair.asteroid.next(json!({"run": true, "then": {"answer": {"status": 202, "body": long}}}));
+    pair.asteroid.fail_next(json!({"run": true, "then": {"answer": {"status": 202, "body": long}}}));
     assert_eq!(pair.execute("{}").status, 202);
     let expected = counted(&[
         ("- connection_terminated", 1),

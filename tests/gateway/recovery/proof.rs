@@ -11,7 +11,7 @@ use crate::harness::{Asteroid, EXECUTE, Pair};
 fn an_older_filter_that_finds_nothing_hides_no_execution_from_the_newer_one() {
     for blind in ["pair", "repeated"] {
         let pair = Pair::with(RECOVERY);
-        pair.asteroid.listing(json!({"blind": blind}));
+        pair.asteroid.set_listing(json!({"blind": blind}));
         assert_eq!(keyed(&pair, "k").status, 202);
         let pair = replaced(pair);
         assert_found(&pair, &keyed(&pair, "k"));
@@ -23,7 +23,7 @@ fn the_organisation_is_named_where_the_key_spans_several_and_is_missed_where_it_
     let organization = asteroid_gateway::simulator::listing::ORGANIZATION;
     for (id, found) in [(Some(organization), true), (None, false)] {
         let asteroid = Asteroid::start();
-        asteroid.listing(json!({"needs_organization": true}));
+        asteroid.set_listing(json!({"needs_organization": true}));
         let named = id.map_or_else(String::new, |id| format!("organization_id: {id}"));
         let configuration = asteroid.configuration().upstream(&named).with(RECOVERY);
         let pair = Pair::run(asteroid, configuration);
@@ -79,11 +79,11 @@ fn recovery_is_unproven_until_a_start_was_found_and_what_was_learned_is_shown() 
     pair.gateway.event(event::RECOVERY_UNPROVEN);
     assert!(report().contains("[!]recovery with credential main: unproven until a start"), "{}", report());
     assert_eq!((gauge("proven"), gauge("listing_lag_seconds")), (Some(0.0), None));
-    pair.asteroid.listing(json!({"lag_ms": 1500, "filters": "repeated"}));
+    pair.asteroid.set_listing(json!({"lag_ms": 1500, "filters": "repeated"}));
     assert_eq!(keyed(&pair, "k").status, 202);
     assert_eq!(gauge("proven"), Some(0.0));
     assert!(
-        report().contains("[!]recovery with credential main: unproven; a start is being looked for"),
+        report().contains("[!]recovery with credential main: unproven; a start is being looked up"),
         "{}",
         report()
     );
@@ -102,10 +102,10 @@ fn recovery_is_unproven_until_a_start_was_found_and_what_was_learned_is_shown() 
 #[test]
 fn a_filter_that_is_known_to_find_something_is_the_one_whose_word_counts() {
     let pair = Pair::with(RECOVERY);
-    pair.asteroid.listing(json!({"blind": "pair"}));
+    pair.asteroid.set_listing(json!({"blind": "pair"}));
     assert_eq!(keyed(&pair, "k").status, 202);
     pair.gateway.event(event::RECOVERY_PROVEN);
-    pair.asteroid.listing(json!({"blind": "pair", "filters": "pair"}));
+    pair.asteroid.set_listing(json!({"blind": "pair", "filters": "pair"}));
     let answer = keyed(&pair, "another");
     answer.assert_error(504, "idempotency-lookup", "unknown");
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
@@ -117,7 +117,7 @@ fn a_filter_that_is_known_to_find_something_is_the_one_whose_word_counts() {
 fn what_is_left_of_a_budget_counts_no_start_that_could_not_be_looked_up() {
     let budget = "limits: { budget: { executions: 9, per: day } }";
     let pair = Pair::configured(|smallest| smallest.with(RECOVERY).billing(budget));
-    pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 403}}}));
+    pair.asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": 403}}}));
     let answer = keyed(&pair, "k");
     answer.assert_error(504, "idempotency-lookup", "unknown");
     assert!(answer.header("ratelimit").unwrap().starts_with("\"budget\";r=9;"), "{answer:?}");
@@ -126,7 +126,7 @@ fn what_is_left_of_a_budget_counts_no_start_that_could_not_be_looked_up() {
 #[test]
 fn a_drain_does_not_wait_for_a_start_that_is_not_listed() {
     let pair = Pair::with("idempotency: { recovery: true }\ndrain: { timeout: 1h }");
-    pair.asteroid.listing(json!({"lags": true}));
+    pair.asteroid.set_listing(json!({"lags": true}));
     assert_eq!(keyed(&pair, "k").status, 202);
     assert!(pair.gateway.stop().status.success());
 }

@@ -12,8 +12,8 @@ fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
     let before = dir.path().join("before");
     std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
     let asteroid = Asteroid::start();
-    asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::API_KEY]);
-    asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
+    asteroid.set_api_keys(&["ak-before-7d3e9f1a52", crate::harness::API_KEY]);
+    asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     let configuration = asteroid
         .configuration()
         .with(&format!("idempotency: {{ recovery: {recovery} }}"))
@@ -27,7 +27,7 @@ fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
 fn a_start_that_ran_although_its_key_was_refused_is_found_before_it_is_sent_with_another() {
     for run in [true, false] {
         let (pair, _dir) = with_two_keys(true);
-        pair.asteroid.next(json!({"method": "POST", "run": run, "then": {"answer": {"status": 401}}}));
+        pair.asteroid.fail_next(json!({"method": "POST", "run": run, "then": {"answer": {"status": 401}}}));
         let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k"), ("X-Request-Id", "first")], b"{}");
         let [execution] = pair.asteroid.executions().try_into().unwrap();
         assert_eq!((answer.status, &answer.json()["executionId"]), (202, &execution.id.into()), "{run}");
@@ -44,9 +44,9 @@ fn a_start_whose_key_was_refused_is_not_sent_with_another_if_it_cannot_be_looked
     let (pair, _dir) = with_two_keys(true);
     for status in [403, 500] {
         // The first look-up is for an idempotency key without a record, with both filters.
-        (0..2).for_each(|_| pair.asteroid.next(json!({"method": "GET"})));
-        pair.asteroid.next(json!({"method": "POST", "run": true, "then": {"answer": {"status": 401}}}));
-        pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": status}}}));
+        (0..2).for_each(|_| pair.asteroid.fail_next(json!({"method": "GET"})));
+        pair.asteroid.fail_next(json!({"method": "POST", "run": true, "then": {"answer": {"status": 401}}}));
+        pair.asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": status}}}));
         let key = format!("k{status}");
         let before = pair.asteroid.started();
         keyed(&pair, &key).assert_error(502, "key-refused", "not_started");
@@ -66,8 +66,8 @@ fn a_start_whose_key_was_refused_does_not_get_an_execution_with_another_body() {
     // The listing lags for the first look-up, with both filters.
     let none = json!({"items": [], "total": 0, "page": 1, "pageSize": 2}).to_string();
     let unlisted = json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}});
-    (0..2).for_each(|_| pair.asteroid.next(unlisted.clone()));
-    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
+    (0..2).for_each(|_| pair.asteroid.fail_next(unlisted.clone()));
+    pair.asteroid.fail_next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
     for _ in 0..2 {
         keyed(&pair, "k").assert_error(422, "idempotency-mismatch", "not_started");
     }
@@ -77,7 +77,7 @@ fn a_start_whose_key_was_refused_does_not_get_an_execution_with_another_body() {
 #[test]
 fn without_recovery_a_refused_key_is_believed_to_have_done_no_work() {
     let (pair, _dir) = with_two_keys(false);
-    pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
+    pair.asteroid.fail_next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
     assert_eq!(keyed(&pair, "k").status, 202);
     assert_eq!((pair.asteroid.starts().len(), pair.asteroid.started()), (2, 1));
 }

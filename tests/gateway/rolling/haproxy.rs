@@ -69,7 +69,7 @@ impl Tally {
 /// Replaces both replicas under load. Asserts that every answered start ran once, and no other, and returns a summary.
 fn replace_both(drain: &str, retries: &str) -> (Tally, String) {
     let (asteroid, haproxy, tally) = (Asteroid::start(), Haproxy::start(retries), Tally::default());
-    asteroid.always(json!({"run": true, "delay_ms": 50}));
+    asteroid.fail_always(json!({"run": true, "delay_ms": 50}));
     let configuration = asteroid.configuration().with(drain);
     let mut replicas = ["a1", "b1"].map(|name| (name, Program::run(&configuration)));
     replicas.iter().for_each(|(name, gateway)| haproxy.add(name, gateway));
@@ -133,7 +133,7 @@ fn a_balancer_that_is_told_to_send_again_what_was_answered_starts_twice() {
     for (retries, starts) in [(NEVER, 1), (UNCONNECTED, 1), ("retries 1\n    retry-on 504", 2)] {
         let (pair, haproxy) = (Pair::start(), Haproxy::start(retries));
         haproxy.add("a", &pair.gateway);
-        pair.asteroid.always(json!({"run": true, "then": "close"}));
+        pair.asteroid.fail_always(json!({"run": true, "then": "close"}));
         let answer = Caller::connect(haproxy.address()).execute("{}");
         answer.assert_error(504, "upstream-broke", "unknown");
         assert_eq!(pair.asteroid.started(), starts, "{retries}");

@@ -136,14 +136,14 @@ fn the_listing_is_filtered_by_ids_and_read_page_by_page() {
 fn while_the_listing_lags_what_is_started_is_found_by_its_id_alone() {
     let asteroid = Asteroid::start();
     let before = start(&asteroid, json!({"a": "b"}));
-    asteroid.listing(json!({"lags": true}));
+    asteroid.set_listing(json!({"lags": true}));
     let meanwhile = start(&asteroid, json!({"a": "b"}));
     assert_eq!(ids(&asteroid, "?metadata=a%3Db"), [before.as_str()]);
     assert_eq!(get(&asteroid, "").json()["total"], 1);
     assert_eq!(get(&asteroid, &format!("/{meanwhile}")).status, 200);
-    asteroid.listing(json!({"lags": true, "filters": "pair"}));
+    asteroid.set_listing(json!({"lags": true, "filters": "pair"}));
     assert_eq!(ids(&asteroid, ""), [before.as_str()], "told again, it still lags");
-    asteroid.listing(json!({"lags": false}));
+    asteroid.set_listing(json!({"lags": false}));
     let after = start(&asteroid, json!({"a": "c"}));
     assert_eq!(ids(&asteroid, ""), [after, meanwhile, before]);
 }
@@ -155,13 +155,13 @@ fn a_server_of_one_era_ignores_the_filter_of_the_other() {
     start(&asteroid, json!({"a": "c"}));
     let (pair, repeated) = ("?metadataKey=a&metadataValue=b", "?metadata=a%3Db");
     let found = |query| ids(&asteroid, query).len();
-    asteroid.listing(json!({"filters": "pair"}));
+    asteroid.set_listing(json!({"filters": "pair"}));
     assert_eq!((found(pair), found(repeated), found("?metadata=a")), (1, 2, 2));
     assert_contract(&get(&asteroid, "?metadataKey=a"), 400);
-    asteroid.listing(json!({"filters": "repeated"}));
+    asteroid.set_listing(json!({"filters": "repeated"}));
     assert_eq!((found(pair), found(repeated), found("?metadataKey=a")), (2, 1, 2));
     assert_contract(&get(&asteroid, "?metadata=a"), 400);
-    asteroid.listing(json!({}));
+    asteroid.set_listing(json!({}));
     assert_eq!((found(pair), found(repeated)), (1, 1));
 }
 
@@ -170,7 +170,7 @@ fn a_listing_that_shows_no_metadata_is_filtered_by_it_all_the_same() {
     let asteroid = Asteroid::start();
     let id = start(&asteroid, json!({"a": "b"}));
     start(&asteroid, json!({}));
-    asteroid.listing(json!({"shows_metadata": false}));
+    asteroid.set_listing(json!({"shows_metadata": false}));
     let listing = get(&asteroid, "?metadata=a%3Db").json();
     assert_eq!((&listing["items"][0]["id"], &listing["total"]), (&json!(id), &json!(1)));
     assert_eq!(listing["items"][0].get("metadata"), None);

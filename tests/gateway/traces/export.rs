@@ -32,7 +32,8 @@ fn over_https_the_collector_is_trusted_as_the_upstream_is_and_gets_no_key() {
 fn a_batch_that_a_busy_collector_refused_comes_again_once_it_may_and_is_not_lost() {
     at_once([429, 502, 503, 504], |status| {
         let collector = Collector::start();
-        collector.next(&[CollectorReply::Answer(status, "Retry-After: 0\r\n", Vec::new()), CollectorReply::Close]);
+        collector
+            .answer_next(&[CollectorReply::Answer(status, "Retry-After: 0\r\n", Vec::new()), CollectorReply::Close]);
         let pair = Pair::with(&collector.traces(""));
         assert_eq!(pair.execute("{}").status, 202);
         assert_eq!(collector.spans(2).len(), 2);
@@ -56,7 +57,7 @@ fn what_may_not_be_sent_again_is_dropped_counted_and_told_once() {
     ];
     at_once(replies, |(reply, lost)| {
         let collector = Collector::start();
-        collector.next(&[reply]);
+        collector.answer_next(&[reply]);
         let pair = Pair::with(&collector.traces(""));
         assert_eq!(pair.execute("{}").status, 202);
         collector.posts(1);
@@ -82,7 +83,7 @@ fn every_2xx_is_success_whatever_else_is_in_the_answer() {
     ];
     at_once(replies, |reply| {
         let collector = Collector::start();
-        collector.next(&[reply]);
+        collector.answer_next(&[reply]);
         let pair = Pair::with(&collector.traces(""));
         assert_eq!(pair.execute("{}").status, 202);
         collector.posts(1);
@@ -96,7 +97,7 @@ fn every_2xx_is_success_whatever_else_is_in_the_answer() {
 #[test]
 fn a_collector_that_stays_busy_is_asked_five_times() {
     let collector = Collector::start();
-    collector.always(CollectorReply::Answer(503, "Retry-After: 0\r\n", Vec::new()));
+    collector.answer_always(CollectorReply::Answer(503, "Retry-After: 0\r\n", Vec::new()));
     let pair = Pair::with(&collector.traces(""));
     assert_eq!(pair.execute("{}").status, 202);
     collector.posts(5);
@@ -112,7 +113,7 @@ fn a_collector_that_stays_busy_is_asked_five_times() {
 fn requests_go_on_whatever_the_collector_does_and_the_end_is_not_held_up() {
     let (nowhere, _held) = refused_address();
     let collector = Collector::start();
-    collector.always(CollectorReply::Hang);
+    collector.answer_always(CollectorReply::Hang);
     let away = format!("traces: {{ otlp: \"http://{nowhere}/v1/traces\" }}");
     for traces in [away, collector.traces("")] {
         let pair = Pair::with(&traces);
@@ -148,7 +149,7 @@ fn the_end_flushes_what_is_waiting() {
 fn an_exchange_that_the_drain_cuts_off_has_its_spans_all_the_same() {
     let collector = Collector::start();
     let pair = Pair::with(&format!("{}\ndrain: {{ timeout: 200ms }}", collector.traces("")));
-    pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(1);
@@ -166,7 +167,7 @@ fn neither_a_key_nor_a_body_is_in_what_is_exported() {
     let body = br#"{"inputs":{"note":"BODY-CANARY"},"metadata":{"x":"BODY-CANARY"}}"#;
     let keyed = || pair.caller().post(EXECUTE, &[("Idempotency-Key", "KEY-CANARY")], body);
     for then in ["close", "stall", "close_mid_answer"] {
-        pair.asteroid.next(json!({"method": "POST", "then": then}));
+        pair.asteroid.fail_next(json!({"method": "POST", "then": then}));
         keyed();
     }
     keyed();

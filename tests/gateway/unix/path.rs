@@ -292,7 +292,7 @@ fn a_gateway_that_does_not_get_to_serve_leaves_no_socket() {
 #[test]
 fn the_path_is_free_for_the_next_gateway_while_the_one_before_finishes_what_is_in_flight() {
     let local = Local::start();
-    local.pair.asteroid.next(json!({"run": true, "then": "stall"}));
+    local.pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = local.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     local.pair.asteroid.wait_for_requests(1);
@@ -314,7 +314,7 @@ fn the_path_is_free_for_the_next_gateway_while_the_one_before_finishes_what_is_i
 #[test]
 fn gateways_that_replace_one_another_at_one_path_lose_no_start_and_double_none() {
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
-    asteroid.always(json!({"run": true, "delay_ms": 5}));
+    asteroid.fail_always(json!({"run": true, "delay_ms": 5}));
     let socket = dir.path().join("billing.sock");
     // Other addresses than loopback have several workers, which share the backlog.
     let another = "address: 0.0.0.0:0\ntenant: { fixed: billing, trusted_peers: [127.0.0.1] }";
