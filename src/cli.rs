@@ -198,14 +198,14 @@ impl Signals {
 
 impl Simulate {
     fn run(&self) -> anyhow::Result<ExitCode> {
-        let keys: io::Result<Vec<_>> = self.key_file.iter().map(|file| simulator::read_key(file)).collect();
+        let keys: io::Result<Vec<_>> = self.key_file.iter().map(|file| simulator::read_api_key(file)).collect();
         let tls = match (&self.tls_certificate, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(simulator::tls::server(certificate, key, self.http1_only)?),
             _ => None,
         };
         let options = simulator::Options {
-            keys: keys.context("--key-file")?,
-            on_request: Some(Box::new(|received| print_line(received))),
+            api_keys: keys.context("--key-file")?,
+            observer: Some(Box::new(|received| print_line(received))),
         };
         let simulator = Simulator::new(options);
         build_runtime()?.block_on(async {

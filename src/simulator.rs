@@ -1,11 +1,14 @@
-//! The simulated Asteroid: what `dev` and `simulate` run, and the upstream of the tests.
+//! The simulated Asteroid, which `dev` and `simulate` run and the tests use as the upstream.
 //!
-//! It answers `POST /agents/v2/agents/{agentId}/execute` as the vendor's specification says the real one does, and the
-//! same of the newer era's `/workflows/{workflowId}`, lists what it started (see [`listing`]), remembers what it was sent,
-//! and fails on command (see [`fault`]). Below `/_simulator/` it is asked and told over HTTP.
+//! - It answers `POST /agents/v2/agents/{agentId}/execute`, and the newer era's `/workflows/{workflowId}/execute`, as the
+//!   vendor's specification describes.
+//! - It lists the executions that it started: see [`listing`].
+//! - It records the requests that it received: see [`received`].
+//! - It fails on command: see [`fault`].
+//! - It is controlled over HTTP below `/_simulator/`: see [`control`].
 //!
-//! A program of its own, it spawns for itself and shares no code with the gateway's own reading of requests: two readings
-//! of the specification that disagree are found by the tests.
+//! It spawns its own tasks, and shares no code with the gateway's reading of requests. So if the two read the
+//! specification differently, the tests find it.
 
 pub mod connection;
 pub mod control;
@@ -39,33 +42,33 @@ use tokio_rustls::TlsAcceptor;
 use crate::files;
 use crate::secret::MAX_LENGTH;
 
-use fault::{Fault, Faults, Moment};
-use listing::Listing;
-use received::Received;
+use fault::{Fault, FaultStage, Faults};
+use listing::ListingBehaviour;
+use received::ReceivedRequest;
 
-/// How many requests are remembered; each may hold a MiB of its body.
-const REQUESTS: usize = 100;
+/// The number of recorded requests; each may hold a MiB of its body.
+const MAX_REQUESTS: usize = 100;
 
-/// How many executions are remembered: a test starts some hundreds. A thousand with five tags each took 1.2 MiB.
-const EXECUTIONS: usize = 1000;
+/// The number of recorded executions. A test starts some hundreds; a thousand with five tags each took 1.2 MiB.
+const MAX_EXECUTIONS: usize = 1000;
 
-/// Told of each request once it is answered.
-pub type Observer = Box<dyn Fn(&Received) + Send + Sync>;
+/// A function that is called with each request once it is answered.
+pub type Observer = Box<dyn Fn(&ReceivedRequest) + Send + Sync>;
 
-/// How a simulator is set up.
+/// The options of a simulator.
 #[derive(Default)]
 pub struct Options {
-    /// The keys that are accepted; where there is none, every key is.
-    pub keys: Vec<SecretString>,
-    /// Told of each request.
-    pub on_request: Option<Observer>,
+    /// The accepted API keys; if there is none, every API key is accepted.
+    pub api_keys: Vec<SecretString>,
+    /// Called with each answered request.
+    pub observer: Option<Observer>,
 }
 
-/// One simulated Asteroid.
+/// A simulated Asteroid.
 pub struct Simulator {
     state: Mutex<State>,
     observer: Option<Observer>,
-    /// Changed with every request that was remembered.
+    /// Changed by every recorded request.
     arrived: watch::Sender<()>,
     /// Changed when the faults are cleared.
     released: watch::Sender<()>,
@@ -76,43 +79,43 @@ pub struct Simulator {
 
 #[derive(Default)]
 struct State {
-    keys: Vec<SecretString>,
+    api_keys: Vec<SecretString>,
     faults: Faults,
-    requests: VecDeque<Received>,
-    executions: VecDeque<Execution>,
+    requests: VecDeque<ReceivedRequest>,
+    executions: VecDeque<SimulatedExecution>,
     started: usize,
-    listing: Listing,
+    listing: ListingBehaviour,
 }
 
-/// An execution that was started.
+/// A started execution.
 #[derive(Debug, Clone, Serialize)]
-pub struct Execution {
+pub struct SimulatedExecution {
     /// Its id.
     pub id: String,
-    /// The agent, where one was asked for.
+    /// The agent, if the request named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
-    /// The workflow, where one was asked for.
+    /// The workflow, if the request named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
-    /// What it is found by.
+    /// The metadata, by which the listing finds it.
     pub metadata: Map<String, Value>,
-    /// When it was started, in RFC 3339.
+    /// The time of its start, in RFC 3339.
     pub created_at: String,
     /// The execution that it repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// Whether it was repeated.
+    /// Whether it was rerun.
     pub rerun: bool,
     /// Whether the listing shows it.
     pub listed: bool,
-    /// The same moment as `created_at`.
+    /// The same time as `created_at`.
     #[serde(skip)]
     pub started: Instant,
 }
 
-impl Execution {
-    /// The id of the agent or workflow.
+impl SimulatedExecution {
+    /// Returns the id of the agent or workflow.
     fn started_by(&self) -> &str {
         self.agent_id.as_deref().or(self.workflow_id.as_deref()).unwrap_or_default()
     }
@@ -125,13 +128,13 @@ impl fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// A simulator that has seen nothing.
+    /// Creates a simulator without requests and faults.
     #[must_use]
     pub fn new(options: Options) -> Arc<Simulator> {
-        let state = State { keys: options.keys, ..State::default() };
+        let state = State { api_keys: options.api_keys, ..State::default() };
         Arc::new(Simulator {
             state: Mutex::new(state),
-            observer: options.on_request,
+            observer: options.observer,
             arrived: watch::Sender::new(()),
             released: watch::Sender::new(()),
             generation: watch::Sender::new(0),
@@ -139,7 +142,7 @@ impl Simulator {
         })
     }
 
-    /// Serves until it is dropped; its connections end with it.
+    /// Serves until the future is dropped, which also closes its connections.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) -> Infallible {
         let tls = tls.map(TlsAcceptor::from);
         let mut connections = JoinSet::new();
@@ -156,7 +159,7 @@ impl Simulator {
                 match tls {
                     None => connection::serve(simulator, number, stream).await,
                     Some(tls) => {
-                        // A peer that does not trust the certificate has been told so by TLS.
+                        // TLS itself tells the peer why a handshake fails.
                         if let Ok(stream) = tls.accept(stream).await {
                             connection::serve(simulator, number, stream).await;
                         }
@@ -166,58 +169,58 @@ impl Simulator {
         }
     }
 
-    /// Replaces the keys that are accepted.
-    pub fn set_keys(&self, keys: Vec<SecretString>) {
-        self.lock().keys = keys;
+    /// Replaces the accepted API keys.
+    pub fn set_api_keys(&self, api_keys: Vec<SecretString>) {
+        self.lock().api_keys = api_keys;
     }
 
-    /// Lets the next requests fail that it is for, after those for which faults wait already.
+    /// Lets the next `times` requests that match the fault fail, after the faults that are already queued.
     pub fn fail_next(&self, times: u32, fault: Fault) {
         self.lock().faults.push(times, fault);
     }
 
-    /// Forgets the faults that wait, and lets go of requests that are held.
+    /// Removes the queued faults, and releases the requests that stall.
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
         self.released.send_replace(());
     }
 
-    /// Closes the connections that are open, and waits until they are.
+    /// Closes the open connections, and waits until they are closed.
     pub async fn close_connections(&self) {
         self.generation.send_modify(|generation| *generation += 1);
-        self.unconnected().await;
+        self.wait_until_disconnected().await;
     }
 
-    /// Resolves when no connection is open.
-    pub async fn unconnected(&self) {
+    /// Waits until no connection is open.
+    pub async fn wait_until_disconnected(&self) {
         self.generation.closed().await;
     }
 
-    /// The last requests, newest last.
+    /// Returns the recorded requests, newest last.
     #[must_use]
-    pub fn requests(&self) -> Vec<Received> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.lock().requests.iter().cloned().collect()
     }
 
-    /// The last executions that were started, newest last.
+    /// Returns the recorded executions, newest last.
     #[must_use]
-    pub fn executions(&self) -> Vec<Execution> {
+    pub fn executions(&self) -> Vec<SimulatedExecution> {
         self.lock().executions.iter().cloned().collect()
     }
 
-    /// How many executions were started in all, those that are not remembered any more included.
+    /// Returns the number of all started executions, including those that are no longer recorded.
     #[must_use]
-    pub fn started_in_all(&self) -> usize {
+    pub fn started_count(&self) -> usize {
         self.lock().started
     }
 
-    /// Forgets the requests.
+    /// Removes the recorded requests.
     pub fn clear_requests(&self) {
         self.lock().requests.clear();
     }
 
-    /// Resolves when at least `count` requests have arrived and are remembered.
-    pub async fn arrived(&self, count: usize) {
+    /// Waits until at least `count` requests are recorded.
+    pub async fn wait_for_requests(&self, count: usize) {
         let mut arrived = self.arrived.subscribe();
         while self.lock().requests.len() < count {
             // The sender lives as long as this simulator.
@@ -229,14 +232,14 @@ impl Simulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fault(&self, moment: Moment, method: Option<&Method>) -> Option<Fault> {
+    fn take_fault(&self, moment: FaultStage, method: Option<&Method>) -> Option<Fault> {
         self.lock().faults.take(moment, method)
     }
 
-    /// A request has arrived; its answer is told to [`Simulator::answered`].
-    fn remember(&self, received: Received) {
+    /// Records a request that has arrived. [`Simulator::record_answer`] adds its answer.
+    fn record_request(&self, received: ReceivedRequest) {
         let mut state = self.lock();
-        if state.requests.len() == REQUESTS {
+        if state.requests.len() == MAX_REQUESTS {
             state.requests.pop_front();
         }
         state.requests.push_back(received);
@@ -244,7 +247,7 @@ impl Simulator {
         self.arrived.send_replace(());
     }
 
-    fn answered(&self, number: u64, answer: String, execution: Option<&Execution>) {
+    fn record_answer(&self, number: u64, answer: String, execution: Option<&SimulatedExecution>) {
         let mut state = self.lock();
         let Some(received) = state.requests.iter_mut().rev().find(|received| received.number == number) else { return };
         received.answer = Some(answer);
@@ -256,11 +259,11 @@ impl Simulator {
         }
     }
 
-    fn started(&self, mut execution: Execution) {
+    fn record_execution(&self, mut execution: SimulatedExecution) {
         let mut state = self.lock();
         execution.listed = !state.listing.lags;
         state.started += 1;
-        if state.executions.len() == EXECUTIONS {
+        if state.executions.len() == MAX_EXECUTIONS {
             state.executions.pop_front();
         }
         state.executions.push_back(execution);
@@ -268,19 +271,19 @@ impl Simulator {
 
     fn accepts(&self, key: &[u8]) -> bool {
         let state = self.lock();
-        state.keys.is_empty() || state.keys.iter().any(|known| known.expose_secret().as_bytes() == key)
+        state.api_keys.is_empty() || state.api_keys.iter().any(|known| known.expose_secret().as_bytes() == key)
     }
 }
 
-/// Reads a key that is to be accepted; white space around it is dropped.
+/// Reads an API key to accept, without the white space around it.
 ///
 /// # Errors
 ///
-/// Where the file cannot be read as text.
-pub fn read_key(file: &Path) -> io::Result<SecretString> {
+/// If the file cannot be read, or is not UTF-8.
+pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
     let bytes = files::read_whole(file, MAX_LENGTH + 2).map_err(named)?;
     let text =
-        str::from_utf8(&bytes).map_err(|_| named(io::Error::new(io::ErrorKind::InvalidData, "it is not text")))?;
+        str::from_utf8(&bytes).map_err(|_| named(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))?;
     Ok(text.trim().to_owned().into())
 }

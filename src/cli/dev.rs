@@ -54,8 +54,8 @@ impl Dev {
             let api_key = uuid::Uuid::new_v4().simple().to_string();
             let environment = Environment::with_development(DEVELOPMENT_API_KEY, Secret::new(api_key.clone())?);
             let options = Options {
-                keys: vec![SecretString::from(api_key)],
-                on_request: Some(Box::new(|request| print_line(request))),
+                api_keys: vec![SecretString::from(api_key)],
+                observer: Some(Box::new(|request| print_line(request))),
             };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;

@@ -2,13 +2,13 @@
 
 use super::{Malformed, Reason, Shape, scan};
 
-/// A shape that reads every case below: its elements, and the members of objects among them.
+/// A shape that reads every case below, its elements, and the members of the objects among them.
 static READ: Shape = Shape::Elements(&Shape::Object(&[("a", Shape::Elements(&Shape::Object(&[])))]));
 
 const DEPTH: usize = 64;
 
-/// Returns the result for a body, which must be the same if it is the only element of an array that is read.
-fn outcome(body: &[u8]) -> Result<(), Malformed> {
+/// Returns the result for a body. It must be the same if the body is the only element of an array, read or opaque.
+fn scan_result(body: &[u8]) -> Result<(), Malformed> {
     let bare = scan(body, &Shape::Opaque, DEPTH).map(|_| ());
     let element = [b"[", body, b"]"].concat();
     let read = scan(&element, &READ, DEPTH).map(|_| ());
@@ -21,23 +21,23 @@ fn outcome(body: &[u8]) -> Result<(), Malformed> {
     bare
 }
 
-fn accepted(cases: &[&[u8]]) {
+fn assert_accepted(cases: &[&[u8]]) {
     for body in cases {
-        assert_eq!(outcome(body), Ok(()), "{}", body.escape_ascii());
+        assert_eq!(scan_result(body), Ok(()), "{}", body.escape_ascii());
     }
 }
 
-/// Cases with the offset and the reason of their faults.
-fn refused(cases: &[(&[u8], usize, Reason)]) {
+/// Asserts that each case is refused with this offset and reason.
+fn assert_refused(cases: &[(&[u8], usize, Reason)]) {
     for (body, offset, reason) in cases {
-        let fault = outcome(body).expect_err(&body.escape_ascii().to_string());
+        let fault = scan_result(body).expect_err(&body.escape_ascii().to_string());
         assert_eq!((fault.offset(), fault.reason()), (*offset, *reason), "{}", body.escape_ascii());
     }
 }
 
 #[test]
 fn containers_and_words_of_the_grammar_are_accepted() {
-    accepted(&[
+    assert_accepted(&[
         b"[]",
         b"[[]]",
         b"[[],[]]",
@@ -63,7 +63,7 @@ fn containers_and_words_of_the_grammar_are_accepted() {
 
 #[test]
 fn white_space_of_the_grammar_is_accepted_everywhere_between_tokens() {
-    accepted(&[
+    assert_accepted(&[
         b" []",
         b"[] ",
         b"\t\r\n []\t\r\n ",
@@ -79,7 +79,7 @@ fn white_space_of_the_grammar_is_accepted_everywhere_between_tokens() {
 
 #[test]
 fn numbers_of_the_grammar_are_accepted_whatever_their_size() {
-    accepted(&[
+    assert_accepted(&[
         b"0",
         b"-0",
         b"1",
@@ -110,7 +110,7 @@ fn numbers_of_the_grammar_are_accepted_whatever_their_size() {
 
 #[test]
 fn strings_of_the_grammar_are_accepted() {
-    accepted(&[
+    assert_accepted(&[
         b"\"\"",
         b"\" \"",
         b"\"a\"",
@@ -131,10 +131,10 @@ fn strings_of_the_grammar_are_accepted() {
     ]);
 }
 
-/// Cases that the grammar leaves to the reader. Nothing is decoded here, so they pass.
+/// Cases that the grammar allows and parsers read differently. Nothing is decoded here, so they pass.
 #[test]
 fn what_readers_may_disagree_on_passes_where_it_is_not_read() {
-    accepted(&[
+    assert_accepted(&[
         b"\"\\ud800\"",
         b"\"\\udc00\"",
         b"\"\\ud800\\ud800\"",
@@ -151,7 +151,7 @@ fn what_readers_may_disagree_on_passes_where_it_is_not_read() {
 
 #[test]
 fn what_is_no_value_is_refused() {
-    refused(&[
+    assert_refused(&[
         (b"", 0, Reason::Value),
         (b" ", 1, Reason::Value),
         (b"\n\n", 2, Reason::Value),
@@ -198,7 +198,7 @@ fn what_is_no_value_is_refused() {
 
 #[test]
 fn what_may_not_follow_is_refused() {
-    refused(&[
+    assert_refused(&[
         (b"1 2", 2, Reason::Trailing),
         (b"{}}", 2, Reason::Trailing),
         (b"[]]", 2, Reason::Trailing),
@@ -234,7 +234,7 @@ fn what_may_not_follow_is_refused() {
 
 #[test]
 fn what_is_no_member_is_refused() {
-    refused(&[
+    assert_refused(&[
         (b"{", 1, Reason::NameOrBrace),
         (b"{]", 1, Reason::NameOrBrace),
         (b"{,}", 1, Reason::NameOrBrace),
@@ -260,7 +260,7 @@ fn what_is_no_member_is_refused() {
 
 #[test]
 fn numbers_outside_the_grammar_are_refused() {
-    refused(&[
+    assert_refused(&[
         (b"01", 1, Reason::LeadingZero),
         (b"-01", 2, Reason::LeadingZero),
         (b"00", 1, Reason::LeadingZero),
@@ -286,7 +286,7 @@ fn numbers_outside_the_grammar_are_refused() {
 
 #[test]
 fn strings_outside_the_grammar_are_refused() {
-    refused(&[
+    assert_refused(&[
         (b"\"", 1, Reason::Quote),
         (b"\"a", 2, Reason::Quote),
         (b"\"a\\\"", 4, Reason::Quote),
@@ -312,7 +312,7 @@ fn strings_outside_the_grammar_are_refused() {
 
 #[test]
 fn bytes_that_are_not_utf_8_are_refused_wherever_they_stand() {
-    refused(&[
+    assert_refused(&[
         (b"\"\xff\"", 1, Reason::Utf8),
         (b"\"\xe9\"", 1, Reason::Utf8),
         (b"\"\x80\"", 1, Reason::Utf8),

@@ -1,8 +1,7 @@
-//! Moves over the bytes of a body: white space, names, strings, numbers, words, which are the leaves of the grammar
-//! (RFC 8259).
+//! Moves over the leaves of the grammar (RFC 8259): white space, names, strings, numbers, words.
 //!
-//! A cursor is a value that the loops of the callers keep in registers: rare paths take and return it by value, and the
-//! others are inlined.
+//! The loops of the callers keep a cursor in registers. So rare paths take and return it by value, and the others are
+//! inlined.
 
 use super::malformed::{Malformed, Reason};
 use super::run;
@@ -33,7 +32,7 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// Returns the next byte; NUL at the end, which no rule allows outside strings, so that every rule fails there.
+    /// Returns the next byte; NUL at the end of the body. No rule allows NUL outside strings, so every rule fails there.
     #[inline(always)]
     pub(super) fn peek(self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
@@ -88,7 +87,7 @@ impl<'a> Cursor<'a> {
         Ok(name)
     }
 
-    /// Skips a comma and the white space behind it, or else `end`; returns whether it was a comma.
+    /// Skips a comma and the white space after it, or else `end`; returns whether it was a comma.
     #[inline(always)]
     pub(super) fn comma(&mut self, end: u8, expected: Reason) -> Result<bool, Malformed> {
         if self.take(b',') {

@@ -18,7 +18,8 @@ pub(super) fn means(raw: &str, text: &str) -> bool {
     if raw.contains('\\') { exact(raw).is_some_and(|meant| meant == text) } else { raw == text }
 }
 
-/// Decodes with `lone` in place of a lone half of a surrogate pair.
+/// Decodes a string with `lone` in place of every lone half of a surrogate pair. Without `lone`, returns `None` if there is
+/// one.
 fn unescape(raw: &str, lone: Option<char>) -> Option<Cow<'_, str>> {
     let Some((plain, mut rest)) = raw.split_once('\\') else { return Some(Cow::Borrowed(raw)) };
     let mut text = String::with_capacity(raw.len());
@@ -50,7 +51,7 @@ fn unescape(raw: &str, lone: Option<char>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Returns the code unit after a `\u`, with the one that completes the pair, if any, and the rest.
+/// Returns the UTF-16 code unit after a `\u`, the one that completes its pair, if any, and the rest.
 fn units(rest: &str) -> (impl Iterator<Item = u16>, &str) {
     let (first, behind) = unit(rest);
     let mut units = [Some(first), None];

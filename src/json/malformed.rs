@@ -1,4 +1,4 @@
-//! The reason why a body is not JSON, and the position.
+//! The error of a body that is not JSON, with its reason and its position.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! Which of the open containers are objects: one bit each, so that depth costs no stack.
+//! The open arrays and objects as one bit each, so that deep nesting needs no stack.
 
 const BITS: usize = u64::BITS as usize;
 
-/// The open containers, outermost first. Levels beyond 64 are on the heap, 8 bytes for each 64.
+/// The open arrays and objects, outermost first. Levels beyond 64 are on the heap, 8 bytes for each 64.
 #[derive(Default)]
 pub(super) struct Nesting {
     /// The innermost container is the lowest bit, which is set for an object.

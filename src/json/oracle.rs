@@ -16,7 +16,7 @@ fn is_json(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-fn agree(body: &[u8]) {
+fn assert_same_verdict(body: &[u8]) {
     let opaque = scan(body, &Shape::Opaque, usize::MAX).map(|_| ());
     assert_eq!(opaque.is_ok(), is_json(body), "{opaque:?}: {}", body.escape_ascii());
     let read = scan(body, &READ, usize::MAX);
@@ -27,13 +27,13 @@ fn agree(body: &[u8]) {
     if let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) {
         let outline = read.expect("a Value has no lone half of a surrogate pair");
         if outline.duplicates().next().is_none() {
-            same(outline.root(), &json);
+            assert_same_values(outline.root(), &json);
         }
     }
 }
 
 /// Asserts that the recorded values are those that serde_json read, as far as the shape lists them.
-fn same(value: Value<'_>, json: &serde_json::Value) {
+fn assert_same_values(value: Value<'_>, json: &serde_json::Value) {
     assert_eq!(&serde_json::from_str::<serde_json::Value>(value.raw()).unwrap(), json);
     let kind = match json {
         serde_json::Value::Null => Kind::Null,
@@ -48,12 +48,12 @@ fn same(value: Value<'_>, json: &serde_json::Value) {
     // For serde_json, -0 is a float.
     assert_eq!(value.as_i64().filter(|_| value.raw() != "-0"), json.as_i64());
     for (index, element) in value.elements().enumerate() {
-        same(element, &json[index]);
+        assert_same_values(element, &json[index]);
     }
     for member in value.members() {
         let name = member.name().unwrap();
         assert_eq!(value.get(&name).unwrap().span(), member.span());
-        same(member, &json[&*name]);
+        assert_same_values(member, &json[&*name]);
     }
     if value.members().next().is_some() {
         assert_eq!(value.members().count(), json.as_object().unwrap().len());
@@ -64,7 +64,7 @@ fn blank() -> impl Strategy<Value = String> {
     prop_oneof![4 => Just(String::new()), 1 => "[ \n\r\t]{1,3}"]
 }
 
-/// A string as written: ordinary characters, every escape, halves of surrogate pairs.
+/// Generates a string as written: ordinary characters, every escape, halves of surrogate pairs.
 fn string() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         8 => "[ !#-\\[\\]-~]{1,40}",
@@ -137,15 +137,15 @@ fn change() -> impl Strategy<Value = (prop::sample::Index, Change)> {
     (any::<prop::sample::Index>(), change)
 }
 
-fn spoiled(document: &str, changes: &[(prop::sample::Index, Change)]) -> Vec<u8> {
+fn corrupt(document: &str, changes: &[(prop::sample::Index, Change)]) -> Vec<u8> {
     let mut body = document.as_bytes().to_vec();
-    for (place, change) in changes {
-        let place = place.index(body.len() + 1);
+    for (offset, change) in changes {
+        let offset = offset.index(body.len() + 1);
         match change {
-            Change::Insert(byte) => body.insert(place, *byte),
-            Change::Cut => body.truncate(place),
-            Change::Replace(byte) if place < body.len() => body[place] = *byte,
-            Change::Remove if place < body.len() => drop(body.remove(place)),
+            Change::Insert(byte) => body.insert(offset, *byte),
+            Change::Cut => body.truncate(offset),
+            Change::Replace(byte) if offset < body.len() => body[offset] = *byte,
+            Change::Remove if offset < body.len() => drop(body.remove(offset)),
             Change::Replace(_) | Change::Remove => {}
         }
     }
@@ -158,7 +158,7 @@ proptest! {
     #[test]
     fn every_document_is_accepted(document in document()) {
         prop_assert!(is_json(document.as_bytes()), "{}", document);
-        agree(document.as_bytes());
+        assert_same_verdict(document.as_bytes());
     }
 
     #[test]
@@ -166,7 +166,7 @@ proptest! {
         document in document(),
         changes in prop::collection::vec(change(), 1..4),
     ) {
-        agree(&spoiled(&document, &changes));
+        assert_same_verdict(&corrupt(&document, &changes));
     }
 
     #[test]
@@ -175,6 +175,6 @@ proptest! {
             "{", "}", "[", "]", ":", ",", "\"a\"", "\"c\"", "1", "0", "-", ".", "e", " ", "null", "\"", "\\", "\\u00",
         ]), 0..8),
     ) {
-        agree(tokens.concat().as_bytes());
+        assert_same_verdict(tokens.concat().as_bytes());
     }
 }

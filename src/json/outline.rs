@@ -22,7 +22,7 @@ pub enum Kind {
 /// The parent index of the outermost value.
 pub(super) const ROOT: usize = u32::MAX as usize;
 
-/// The key of a value in its container.
+/// The name or index of a value in its container.
 pub(super) enum Name {
     /// A member's name.
     Text(Text),
@@ -30,8 +30,8 @@ pub(super) enum Name {
     Nth(usize),
 }
 
-/// A value's position. Offsets have 32 bits because a hostile body may consist mostly of members; the body's length was
-/// checked.
+/// A value's position. Offsets have 32 bits to save memory, because a hostile body may consist mostly of members. The
+/// body's length was checked.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) kind: Kind,
@@ -47,7 +47,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// A node whose end is not known yet.
+    /// Creates a node whose end is not known yet.
     #[inline]
     pub(super) fn open(parent: usize, name: Name, start: usize) -> Self {
         let start = short(start);

@@ -1,5 +1,5 @@
-//! Finds the end of a run of ordinary string bytes. Most bytes of a body are in strings, so a large body takes most
-//! time here.
+//! Finds the end of a run of ordinary string bytes. Most bytes of a large body are in strings, so most of its time is
+//! spent here.
 
 use wide::u8x16;
 
@@ -70,13 +70,13 @@ mod tests {
     #[test]
     fn every_special_byte_ends_a_run_wherever_it_stands() {
         for length in [1, 15, 16, 17, 31, 64, 79, 80, 81, 200] {
-            for place in 0..length {
+            for offset in 0..length {
                 for special in (0..0x20).chain([b'"', b'\\']) {
                     let mut bytes = vec![b'a'; length];
-                    bytes[place] = special;
-                    assert_eq!(end(&bytes, 0), place, "{special:#x} at {place} of {length}");
-                    assert_eq!(end(&bytes, place), place);
-                    assert_eq!(end(&bytes, place + 1), length);
+                    bytes[offset] = special;
+                    assert_eq!(end(&bytes, 0), offset, "{special:#x} at {offset} of {length}");
+                    assert_eq!(end(&bytes, offset), offset);
+                    assert_eq!(end(&bytes, offset + 1), length);
                 }
             }
         }

@@ -67,22 +67,22 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Records the value that begins here and may contain `room` levels of arrays and objects.
+    /// Records the value that begins here and may have `max_depth` levels of arrays and objects, including itself.
     fn value(
         &mut self,
         cursor: Cursor<'a>,
         shape: &'static Shape,
         parent: usize,
         name: Name,
-        room: usize,
+        max_depth: usize,
     ) -> Result<Cursor<'a>, Malformed> {
         let start = cursor.at();
         let node = self.nodes.len();
         self.nodes.push(Node::open(parent, name, start));
         let (kind, cursor) = match (cursor.peek(), shape) {
-            (b'{', Shape::Object(members)) => (Kind::Object, self.object(cursor, members, node, room)?),
-            (b'[', Shape::Elements(shape)) => (Kind::Array, self.array(cursor, shape, node, room)?),
-            _ => skip(cursor, room)?,
+            (b'{', Shape::Object(members)) => (Kind::Object, self.object(cursor, members, node, max_depth)?),
+            (b'[', Shape::Elements(shape)) => (Kind::Array, self.array(cursor, shape, node, max_depth)?),
+            _ => skip(cursor, max_depth)?,
         };
         let next = self.nodes.len();
         if let Some(node) = self.nodes.get_mut(node) {
@@ -96,15 +96,15 @@ impl<'a> Scan<'a> {
         mut cursor: Cursor<'a>,
         members: Members,
         node: usize,
-        room: usize,
+        max_depth: usize,
     ) -> Result<Cursor<'a>, Malformed> {
-        enter(&mut cursor, room)?;
+        enter(&mut cursor, max_depth)?;
         let mut closed = cursor.take(b'}');
         let mut expected = Reason::NameOrBrace;
         while !closed {
             let name = cursor.name(expected)?;
             let shape = self.shape_of(name, members)?;
-            cursor = self.value(cursor, shape, node, Name::Text(name), room - 1)?;
+            cursor = self.value(cursor, shape, node, Name::Text(name), max_depth - 1)?;
             cursor.blank();
             closed = !cursor.comma(b'}', Reason::CommaOrBrace)?;
             expected = Reason::Name;
@@ -117,13 +117,13 @@ impl<'a> Scan<'a> {
         mut cursor: Cursor<'a>,
         shape: &'static Shape,
         node: usize,
-        room: usize,
+        max_depth: usize,
     ) -> Result<Cursor<'a>, Malformed> {
-        enter(&mut cursor, room)?;
+        enter(&mut cursor, max_depth)?;
         let mut closed = cursor.take(b']');
         let mut before = 0;
         while !closed {
-            cursor = self.value(cursor, shape, node, Name::Nth(before), room - 1)?;
+            cursor = self.value(cursor, shape, node, Name::Nth(before), max_depth - 1)?;
             cursor.blank();
             closed = !cursor.comma(b']', Reason::CommaOrBracket)?;
             before += 1;

@@ -6,31 +6,32 @@ use super::malformed::{Malformed, Reason};
 use super::nesting::Nesting;
 use super::outline::Kind;
 
-/// Skips the value that begins at `cursor` and may have `room` levels of arrays and objects, including itself.
-pub(super) fn skip(mut cursor: Cursor<'_>, mut room: usize) -> Result<(Kind, Cursor<'_>), Malformed> {
+/// Skips the value that begins at `cursor` and may have `max_depth` levels of arrays and objects, including itself.
+pub(super) fn skip(mut cursor: Cursor<'_>, max_depth: usize) -> Result<(Kind, Cursor<'_>), Malformed> {
     let kind = match cursor.peek() {
         b'{' => Kind::Object,
         b'[' => Kind::Array,
         _ => return scalar(&mut cursor).map(|kind| (kind, cursor)),
     };
+    let mut remaining_depth = max_depth;
     let mut nesting = Nesting::default();
     loop {
         // A value begins here.
         match cursor.peek() {
             b'{' => {
-                enter(&mut cursor, room)?;
+                enter(&mut cursor, remaining_depth)?;
                 if !cursor.take(b'}') {
                     nesting.open(true);
-                    room -= 1;
+                    remaining_depth -= 1;
                     cursor.name(Reason::NameOrBrace)?;
                     continue;
                 }
             }
             b'[' => {
-                enter(&mut cursor, room)?;
+                enter(&mut cursor, remaining_depth)?;
                 if !cursor.take(b']') {
                     nesting.open(false);
-                    room -= 1;
+                    remaining_depth -= 1;
                     continue;
                 }
             }
@@ -38,7 +39,7 @@ pub(super) fn skip(mut cursor: Cursor<'_>, mut room: usize) -> Result<(Kind, Cur
                 scalar(&mut cursor)?;
             }
         }
-        // A value ends here, and perhaps its containers.
+        // A value ends here, and perhaps its containers with it.
         loop {
             if nesting.is_empty() {
                 return Ok((kind, cursor));
@@ -53,15 +54,15 @@ pub(super) fn skip(mut cursor: Cursor<'_>, mut room: usize) -> Result<(Kind, Cur
                 break;
             }
             nesting.close();
-            room += 1;
+            remaining_depth += 1;
         }
     }
 }
 
 /// Skips the opening bracket or brace of a container, and the white space after it.
 #[inline(always)]
-pub(super) fn enter(cursor: &mut Cursor<'_>, room: usize) -> Result<(), Malformed> {
-    if room == 0 {
+pub(super) fn enter(cursor: &mut Cursor<'_>, max_depth: usize) -> Result<(), Malformed> {
+    if max_depth == 0 {
         return Err(cursor.fault(Reason::Depth));
     }
     cursor.skip();

@@ -25,11 +25,12 @@ pub struct Pieces {
     len: u64,
 }
 
-/// Applies `splices` to `body`. They are in the order of the body; several may be at the same position.
+/// Applies `splices` to `body` and returns the result. They must be in the order of the body; several may be at the same
+/// position.
 ///
 /// # Errors
 ///
-/// [`Misplaced`] if they are not in order.
+/// If the splices overlap, are out of order or lie outside the body.
 pub fn splice(body: &Bytes, splices: Vec<Splice>) -> Result<Pieces, Misplaced> {
     let mut pieces = Pieces { pieces: Vec::with_capacity(2 * splices.len() + 1), len: 0 };
     let mut sent = 0;
@@ -70,7 +71,7 @@ impl Pieces {
         self.pieces.iter()
     }
 
-    /// Returns a copy of all pieces as one, for printing.
+    /// Returns a copy of all pieces in one vector, for printing.
     #[must_use]
     pub fn concat(&self) -> Vec<u8> {
         self.pieces.concat()
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::reversed_empty_ranges, reason = "it is what is to be refused")]
+    #[expect(clippy::reversed_empty_ranges, reason = "a reversed range must be refused")]
     fn splices_out_of_order_or_outside_are_refused() {
         let body = Bytes::from_static(b"0123456789");
         for misplaced in [

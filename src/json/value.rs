@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::escape;
 use super::outline::{Kind, Node, Outline, ROOT};
 
-/// Up to this number, members are compared with each other; more are hashed.
+/// The number of members up to which they are compared with each other; more are hashed.
 const FEW: usize = 8;
 
 /// A recorded value.
@@ -24,7 +24,7 @@ impl Outline<'_> {
         Value::new(self, 0)
     }
 
-    /// Returns every member whose name, unescaped, an earlier member of the same object has, in objects that are read.
+    /// Returns, in the objects that are read, every member with the unescaped name of an earlier member of the object.
     ///
     /// The time grows linearly with the number of members.
     pub fn duplicates(&self) -> impl Iterator<Item = Value<'_>> {
@@ -142,7 +142,7 @@ impl<'o> Value<'o> {
         self.kind() == Kind::Number && !self.raw().contains(['.', 'e', 'E'])
     }
 
-    /// Returns it as an integer (see [`is_integer`](Self::is_integer)), if it fits into 64 bits with sign.
+    /// Returns it as an integer (see [`is_integer`](Self::is_integer)), if it fits into a signed 64-bit number.
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
         if self.is_integer() { self.raw().parse().ok() } else { None }
@@ -164,7 +164,7 @@ impl<'o> Value<'o> {
         pointer
     }
 
-    /// Returns the members of this object whose name an earlier member has.
+    /// Returns the members of this object that have the name of an earlier member.
     fn repeated(self) -> Vec<Value<'o>> {
         let count = self.members().count();
         if count > FEW {
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_members_are_not_compared_each_with_each() {
-        // That takes a quarter of an hour, and the runner ends the test long before.
+        // Comparing each with each takes a quarter of an hour, and the runner ends the test long before.
         let members: Vec<String> = (0..100_000).map(|n| format!(r#""{}":0"#, n / 2)).collect();
         let body = format!("{{{}}}", members.join(","));
         assert_eq!(read(&body).duplicates().count(), 50_000);

@@ -1,4 +1,4 @@
-//! One connection, over HTTP/1.1 or HTTP/2, and how it is cut.
+//! One connection over HTTP/1.1 or HTTP/2, which may be closed or reset on command.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -14,16 +14,16 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
-use super::cut::Cut;
-use super::fault::{Moment, Then};
+use super::cut::ConnectionCut;
+use super::fault::{FaultAction, FaultStage};
 use super::{Simulator, exchange};
 
 /// A stream that can be reset instead of closed.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// The connection below.
+    /// Returns the TCP connection below.
     fn tcp(&self) -> &TcpStream;
 
-    /// Whether HTTP/2 was chosen.
+    /// Returns whether HTTP/2 was negotiated.
     fn speaks_http2(&self) -> bool;
 }
 
@@ -49,16 +49,19 @@ impl Stream for TlsStream<TcpStream> {
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
-    if let Some(fault) = simulator.fault(Moment::Connected, None) {
+    if let Some(fault) = simulator.take_fault(FaultStage::Connected, None) {
         let mut first = [0];
-        // Whether a byte comes or the peer leaves first, the connection goes.
+        // The connection ends in any case, whether a byte arrives or the peer hangs up.
         drop(stream.read(&mut first).await);
         tokio::time::sleep(fault.delay()).await;
-        return end(&stream, if matches!(fault.then, Then::Reset) { Cut::RESET } else { Cut::CLOSE });
+        return end(
+            &stream,
+            if matches!(fault.then, FaultAction::Reset) { ConnectionCut::RESET } else { ConnectionCut::CLOSE },
+        );
     }
     let http2 = stream.speaks_http2();
-    let cut = Arc::new(Cut::new(http2));
-    // Dropped after the connection: whoever closes connections waits for that.
+    let cut = Arc::new(ConnectionCut::new(http2));
+    // Dropped after the connection, because `close_connections` waits until no receiver is left.
     let generation = &mut simulator.generation.subscribe();
     let answering = |request| {
         let (simulator, cut) = (Arc::clone(&simulator), Arc::clone(&cut));
@@ -73,24 +76,24 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
     server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
     let mut connection = server.serve_connection(stream, service_fn(answering));
     until_over(Pin::new(&mut connection), &cut, generation).await;
-    end(&connection.into_parts().io.into_inner(), cut.now());
+    end(&connection.into_parts().io.into_inner(), cut.mode());
 }
 
-/// Polls a connection until it ends, is to be cut, or is of an older generation.
-async fn until_over(mut connection: Pin<&mut impl Future>, cut: &Cut, generation: &mut watch::Receiver<u64>) {
-    let (mut superseded, mut asked) = (pin!(generation.changed()), pin!(cut.asked.notified()));
+/// Polls a connection until it ends, must be cut, or belongs to an older generation.
+async fn until_over(mut connection: Pin<&mut impl Future>, cut: &ConnectionCut, generation: &mut watch::Receiver<u64>) {
+    let (mut superseded, mut requested) = (pin!(generation.changed()), pin!(cut.requested.notified()));
     poll_fn(|context| {
         let ended = connection.as_mut().poll(context).is_ready();
         // Pending means that everything buffered so far was flushed.
-        let cut = asked.as_mut().poll(context).is_ready() || cut.now() != 0;
+        let cut = requested.as_mut().poll(context).is_ready() || cut.mode() != 0;
         if ended || cut || superseded.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
 
 fn end(stream: &impl Stream, cut: u8) {
-    if cut == Cut::RESET {
-        // Unsupported or not, the stream is closed when it is dropped.
+    if cut == ConnectionCut::RESET {
+        // If the system does not support this, dropping the stream closes it without a reset.
         drop(stream.tcp().set_zero_linger());
     }
 }

@@ -1,4 +1,4 @@
-//! `/_simulator/`: what the simulator has seen, and what it is told to do. Needs no key.
+//! `/_simulator/`: shows what the simulator received, and controls its behaviour. It needs no API key.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -10,46 +10,46 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Simulator;
-use super::fault::{Fault, Moment};
+use super::fault::{Fault, FaultStage};
 
-/// What all its paths begin with.
+/// The prefix of all control paths.
 pub const PREFIX: &str = "/_simulator/";
 
 const HELP: &str = r#"The simulated Asteroid.
 
-GET    /_simulator/requests     what arrived, the last 100, newest last
-DELETE /_simulator/requests     forget it
-GET    /_simulator/executions   what was started, the last 1,000, newest last
-GET    /_simulator/listing      how GET /agents/v2/executions differs from that
-PUT    /_simulator/listing      let it differ: LISTING
-POST   /_simulator/faults       let the next requests fail: {"times": 1, "fault": FAULT}
-DELETE /_simulator/faults       let nothing fail any more, and let go of what is held
+GET    /_simulator/requests     returns the last 100 requests, newest last
+DELETE /_simulator/requests     removes them
+GET    /_simulator/executions   returns the last 1,000 started executions, newest last
+GET    /_simulator/listing      returns the behaviour of GET /agents/v2/executions, as LISTING
+PUT    /_simulator/listing      changes it: LISTING
+POST   /_simulator/faults       lets the next requests fail: {"times": 1, "fault": FAULT}
+DELETE /_simulator/faults       removes all faults, and releases the requests that stall
 
-Faults are taken in their order, one by a request; what is for another method is passed over.
+Faults apply in their order, one to each request. A request skips the faults for another method.
 
-FAULT, whose members may all be left out:
-  "method"    "GET" or "POST": waits for the next request with this method and holds up no other; not with "connected"
-  "when"      "connected" (nothing is read), "head" or "body" (the default: the request is read to its end)
-  "delay_ms"  how long it then waits
-  "run"       whether the execution is started all the same: true or false (the default)
-  "then"      "proceed" (the default), "close", "reset" (over HTTP/2: the stream), "stall" (until the faults are
-              cleared), "close_mid_answer", "stall_mid_answer", or
+FAULT, with optional members:
+  "method"    "GET" or "POST": applies to the next request with this method; not together with "connected"
+  "when"      "connected" (nothing is read), "head", or "body" (default: the request is read to its end)
+  "delay_ms"  a delay before "then", in milliseconds (default: 0)
+  "run"       whether the execution is started nevertheless: true or false (default)
+  "then"      "proceed" (default), "close", "reset" (over HTTP/2: the stream), "stall" (until the faults are
+              removed), "close_mid_answer", "stall_mid_answer", or
               {"answer": {"status": 503, "headers": [["retry-after", "1"]], "body": "…"}}
 
-LISTING, whose members may all be left out, and are then what they are at first:
-  "lags"            whether what is started from now on is not listed: true, or false (at first), which lists everything
-  "lag_ms"          how long after its start an execution is listed (at first: 0)
-  "filters"         the filters by metadata that are known: "both" (at first), "pair" (metadataKey and metadataValue),
-                    or "repeated" (metadata=key=value); another parameter is ignored
-  "blind"           the filters among them that find nothing: "both", "pair", "repeated", or null (at first)
+LISTING, with optional members:
+  "lags"            whether new executions are not listed: true, or false (default), which also lists the earlier ones
+  "lag_ms"          the time from the start of an execution until it is listed, in milliseconds (default: 0)
+  "filters"         the known filters by metadata: "both" (default), "pair" (metadataKey and metadataValue),
+                    or "repeated" (metadata=key=value); others are ignored
+  "blind"           those filters that find nothing: "both", "pair", "repeated", or null (default)
   "needs_organization"
-                    whether organizationId is required: true, or false (at first)
-  "shows_metadata"  whether the items carry their metadata: true (at first) or false
+                    whether organizationId is required: true or false (default)
+  "shows_metadata"  whether the items contain their metadata: true (default) or false
 "#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct FaultRequest {
     #[serde(default = "once")]
     times: u32,
     fault: Fault,
@@ -67,36 +67,38 @@ pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) 
         (&Method::GET, "executions") => json(&simulator.executions()),
         (&Method::DELETE, "requests") => {
             simulator.clear_requests();
-            text(StatusCode::OK, "forgotten\n".to_owned())
+            text(StatusCode::OK, "the recorded requests are removed\n".to_owned())
         }
         (&Method::DELETE, "faults") => {
             simulator.clear_faults();
-            text(StatusCode::OK, "cleared\n".to_owned())
+            text(StatusCode::OK, "all faults are removed\n".to_owned())
         }
         (&Method::GET, "listing") => json(&simulator.listing()),
         (&Method::PUT, "listing") => {
             let order = |listing| {
                 simulator.set_listing(listing);
-                Ok("told\n".to_owned())
+                Ok("the listing is changed\n".to_owned())
             };
-            told(body, order).await
+            apply(body, order).await
         }
         (&Method::POST, "faults") => {
-            let order = |Order { times, fault }| {
-                if fault.when == Moment::Connected && fault.method.is_some() {
-                    return Err("a connection has no method".to_owned());
+            let order = |FaultRequest { times, fault }| {
+                if fault.when == FaultStage::Connected && fault.method.is_some() {
+                    return Err(
+                        "\"method\" and \"connected\" exclude each other: a connection has no method".to_owned()
+                    );
                 }
                 simulator.fail_next(times, fault);
-                Ok(format!("{times} requests will fail\n"))
+                Ok(format!("requests that will fail: {times}\n"))
             };
-            told(body, order).await
+            apply(body, order).await
         }
         _ => text(StatusCode::NOT_FOUND, HELP.to_owned()),
     }
 }
 
-/// Carries out what a body says, or says what is accepted.
-async fn told<T: DeserializeOwned>(
+/// Applies the JSON of a body with `carry_out`. If that fails, answers with the error and the help.
+async fn apply<T: DeserializeOwned>(
     body: Incoming,
     carry_out: impl FnOnce(T) -> Result<String, String>,
 ) -> Response<Bytes> {

@@ -1,4 +1,4 @@
-//! How a connection is cut.
+//! The requests to close or reset a connection.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -6,36 +6,36 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// How a connection is to be cut, once what is buffered has been written.
+/// A request to close or reset a connection once its buffered bytes are written.
 #[derive(Debug, Default)]
-pub(super) struct Cut {
-    how: AtomicU8,
+pub(super) struct ConnectionCut {
+    mode: AtomicU8,
     /// Wakes the connection, which does not poll the streams of HTTP/2 itself.
-    pub(super) asked: Notify,
+    pub(super) requested: Notify,
     pub(super) http2: bool,
 }
 
-impl Cut {
+impl ConnectionCut {
     pub(super) const CLOSE: u8 = 1;
     pub(super) const RESET: u8 = 2;
 
-    /// Creates the cut of a connection that is to go on.
-    pub(super) fn new(http2: bool) -> Cut {
-        Cut { http2, ..Cut::default() }
+    /// Creates it for a connection that stays open until the request.
+    pub(super) fn new(http2: bool) -> ConnectionCut {
+        ConnectionCut { http2, ..ConnectionCut::default() }
     }
 
-    pub(super) fn now(&self) -> u8 {
-        self.how.load(Ordering::Relaxed)
+    pub(super) fn mode(&self) -> u8 {
+        self.mode.load(Ordering::Relaxed)
     }
 
-    pub(super) fn ask(&self, how: u8) {
-        self.how.store(how, Ordering::Relaxed);
-        self.asked.notify_one();
+    pub(super) fn request(&self, mode: u8) {
+        self.mode.store(mode, Ordering::Relaxed);
+        self.requested.notify_one();
     }
 
-    /// Asks for the cut, and waits for it.
-    pub(super) async fn never(&self, how: u8) -> Infallible {
-        self.ask(how);
+    /// Requests the cut, and waits until the connection is dropped with this future.
+    pub(super) async fn request_and_wait(&self, mode: u8) -> Infallible {
+        self.request(mode);
         pending().await
     }
 }

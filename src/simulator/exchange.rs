@@ -1,4 +1,4 @@
-//! One request and its answer, and the faults between them.
+//! One request and its answer, with the faults between them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,19 +12,19 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
-use super::cut::Cut;
-use super::fault::{self, Fault, Moment, Then};
-use super::received::Received;
+use super::cut::ConnectionCut;
+use super::fault::{Fault, FaultAction, FaultStage, ScriptedAnswer};
+use super::received::ReceivedRequest;
 use super::route::ApiAnswer;
 use super::{Simulator, control};
 
 /// The largest body that is read.
-const BODY_LIMIT: usize = 32 * 1024 * 1024;
+const MAX_BODY: usize = 32 * 1024 * 1024;
 
 /// Numbers the requests of this process.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
-/// The request is answered by resetting its stream, without the others of the connection.
+/// The error that makes hyper reset the stream of a request, and not its connection.
 #[derive(Debug, thiserror::Error)]
 #[error("reset on command")]
 pub(super) struct StreamReset;
@@ -32,76 +32,76 @@ pub(super) struct StreamReset;
 pub(super) async fn answer(
     simulator: &Simulator,
     connection: u64,
-    cut: &Arc<Cut>,
+    cut: &Arc<ConnectionCut>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, StreamReset> {
     let (head, body) = request.into_parts();
     if head.uri.path().starts_with(control::PREFIX) {
         return Ok(control::answer(simulator, &head, body).await.map(Body::whole));
     }
-    // From before the request is seen to have arrived, so that no release is missed.
+    // Subscribed before the request is recorded, so that no release is missed.
     let mut released = simulator.released.subscribe();
-    let authenticated = simulator.authenticates(&head.headers);
+    let authenticated = simulator.is_authenticated(&head.headers);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
-    let (body, fault) = match simulator.fault(Moment::Head, Some(&head.method)) {
+    let (body, fault) = match simulator.take_fault(FaultStage::Head, Some(&head.method)) {
         Some(fault) => (Bytes::new(), Some(fault)),
-        None => match Limited::new(body, BODY_LIMIT).collect().await {
-            Ok(body) => (body.to_bytes(), simulator.fault(Moment::Body, Some(&head.method))),
+        None => match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => (body.to_bytes(), simulator.take_fault(FaultStage::Body, Some(&head.method))),
             Err(_) => return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB")),
         },
     };
-    simulator.remember(Received::new(number, connection, &head, authenticated, &body));
+    simulator.record_request(ReceivedRequest::new(number, connection, &head, authenticated, &body));
     let fault = fault.unwrap_or(Fault { run: true, ..Fault::default() });
     let mut decision = simulator.decide(&head, authenticated, &body);
-    let is_carried_out = fault.run || matches!(fault.then, Then::Proceed | Then::Stall);
+    let is_carried_out = fault.run || matches!(fault.then, FaultAction::Proceed | FaultAction::Stall);
     let execution = decision.execution.take().filter(|_| is_carried_out);
     if let Some(execution) = &execution {
-        simulator.started(execution.clone());
+        simulator.record_execution(execution.clone());
     }
     tokio::time::sleep(fault.delay()).await;
-    if matches!(fault.then, Then::Stall) {
+    if matches!(fault.then, FaultAction::Stall) {
         drop(released.changed().await);
     }
-    let told = |answer: String| simulator.answered(number, answer, execution.as_ref());
-    respond(fault.then, &decision, cut, told).await
+    let record = |answer: String| simulator.record_answer(number, answer, execution.as_ref());
+    respond(fault.then, &decision, cut, record).await
 }
 
-/// What happens in the end; `told` is how it is remembered, which comes first.
+/// Answers, or fails, as `then` says. `record` is called with a description of the answer before.
 async fn respond(
-    then: Then,
+    then: FaultAction,
     decision: &ApiAnswer,
-    cut: &Arc<Cut>,
-    told: impl Fn(String),
+    cut: &Arc<ConnectionCut>,
+    record: impl Fn(String),
 ) -> Result<Response<Body>, StreamReset> {
     let status = decision.status;
     let ordinary = serde_json::to_vec(&decision.body).unwrap_or_default();
     match then {
-        Then::Proceed | Then::Stall => {
-            told(status.as_u16().to_string());
+        FaultAction::Proceed | FaultAction::Stall => {
+            record(status.as_u16().to_string());
             Ok(json(status, Body::whole(ordinary.into())))
         }
-        Then::Close => {
-            told("by closing the connection".to_owned());
-            match cut.never(Cut::CLOSE).await {}
+        FaultAction::Close => {
+            record("by a close of the connection".to_owned());
+            match cut.request_and_wait(ConnectionCut::CLOSE).await {}
         }
-        Then::Reset if cut.http2 => {
-            told("by resetting the stream".to_owned());
+        FaultAction::Reset if cut.http2 => {
+            record("by a reset of the stream".to_owned());
             Err(StreamReset)
         }
-        Then::Reset => {
-            told("by resetting the connection".to_owned());
-            match cut.never(Cut::RESET).await {}
+        FaultAction::Reset => {
+            record("by a reset of the connection".to_owned());
+            match cut.request_and_wait(ConnectionCut::RESET).await {}
         }
-        Then::CloseMidAnswer => {
-            told(format!("half of {}, then closed", status.as_u16()));
+        FaultAction::CloseMidAnswer => {
+            record(format!("half of {}, then a close", status.as_u16()));
             Ok(json(status, Body::half(ordinary, Some(Arc::clone(cut)))))
         }
-        Then::StallMidAnswer => {
-            told(format!("half of {}, and nothing more", status.as_u16()));
+        FaultAction::StallMidAnswer => {
+            record(format!("half of {}, then nothing", status.as_u16()));
             Ok(json(status, Body::half(ordinary, None)))
         }
-        Then::Answer(scripted) => {
-            told(scripted.status.to_string());
+        FaultAction::Answer(scripted) => {
+            record(scripted.status.to_string());
             Ok(script(&scripted))
         }
     }
@@ -119,15 +119,15 @@ fn refuse(status: StatusCode, message: &str) -> Response<Body> {
     json(status, Body::whole(body.into()))
 }
 
-fn script(answer: &fault::Answer) -> Response<Body> {
+fn script(answer: &ScriptedAnswer) -> Response<Body> {
     let Ok(status) = StatusCode::from_u16(answer.status) else {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the scripted status is none");
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the scripted status is not an HTTP status");
     };
     let mut response = Response::new(Body::whole(answer.body.clone().into()));
     *response.status_mut() = status;
     for (name, value) in &answer.headers {
         let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-            return refuse(StatusCode::INTERNAL_SERVER_ERROR, "a scripted header is none");
+            return refuse(StatusCode::INTERNAL_SERVER_ERROR, "a scripted header is not a valid HTTP header");
         };
         response.headers_mut().append(name, value);
     }
@@ -138,8 +138,8 @@ fn script(answer: &fault::Answer) -> Response<Body> {
 pub(super) struct Body {
     bytes: Option<Bytes>,
     length: u64,
-    /// What comes after the bytes, where they are not all.
-    then: Option<Option<Arc<Cut>>>,
+    /// If the bytes are only a part of the body: the cut that follows them, or `Some(None)` if nothing follows.
+    then: Option<Option<Arc<ConnectionCut>>>,
 }
 
 impl Body {
@@ -147,7 +147,7 @@ impl Body {
         Body { length: bytes.len() as u64, bytes: Some(bytes), then: None }
     }
 
-    fn half(mut bytes: Vec<u8>, cut: Option<Arc<Cut>>) -> Body {
+    fn half(mut bytes: Vec<u8>, cut: Option<Arc<ConnectionCut>>) -> Body {
         let length = bytes.len() as u64;
         bytes.truncate(bytes.len() / 2);
         Body { bytes: Some(bytes.into()), length, then: Some(cut) }
@@ -164,7 +164,7 @@ impl hyper::body::Body for Body {
             (None, None) => Poll::Ready(None),
             (None, Some(cut)) => {
                 if let Some(cut) = cut {
-                    cut.ask(Cut::CLOSE);
+                    cut.request(ConnectionCut::CLOSE);
                 }
                 Poll::Pending
             }

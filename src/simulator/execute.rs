@@ -1,5 +1,5 @@
 //! `POST /agents/{agentId}/execute` as the specification describes it, and `POST /workflows/{workflowId}/execute` as the
-//! newer SDK does: the id, the body, and the execution that they start.
+//! newer SDK describes it. Checks the id and the body, and makes the execution that they start.
 
 use std::time::{Instant, SystemTime};
 
@@ -8,10 +8,10 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Execution;
+use super::SimulatedExecution;
 use super::refusal::Refusal;
 
-pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Execution, Refusal> {
+pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<SimulatedExecution, Refusal> {
     if !is_uuid(id) {
         return Err(Refusal::bad("the id in the path must be a uuid"));
     }
@@ -24,7 +24,7 @@ pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> R
     check(&body).map_err(Refusal::bad)?;
     let metadata = member(&body, "metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     let of = |asked: &str| (kind == asked).then(|| id.to_owned());
-    Ok(Execution {
+    Ok(SimulatedExecution {
         id: Uuid::new_v4().to_string(),
         agent_id: of("agents"),
         workflow_id: of("workflows"),
@@ -37,10 +37,10 @@ pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> R
     })
 }
 
-/// Returns an execution that repeats the first, as the newer SDK describes `POST /executions/{executionId}/rerun`: metadata is
-/// copied, and the tags in it, too.
-pub(super) fn rerun(first: &Execution) -> Execution {
-    Execution {
+/// Returns an execution that repeats the first, as the newer SDK describes `POST /executions/{executionId}/rerun`. Its
+/// metadata is copied, including the tags.
+pub(super) fn rerun(first: &SimulatedExecution) -> SimulatedExecution {
+    SimulatedExecution {
         id: Uuid::new_v4().to_string(),
         created_at: created_at(),
         parent: Some(first.id.clone()),
@@ -54,7 +54,7 @@ fn created_at() -> String {
     humantime::format_rfc3339_micros(SystemTime::now()).to_string()
 }
 
-/// `ExecuteAgentRequest` of both eras, the rules that are only prose in it included.
+/// Checks a body against `ExecuteAgentRequest` of both eras, including the rules that are only in its prose.
 fn check(body: &Map<String, Value>) -> Result<(), String> {
     let rule = |holds: bool, says: &str| if holds { Ok(()) } else { Err(says.to_owned()) };
     let all = |name: &str, fits: fn(&Value) -> bool| member(body, name).is_none_or(fits);
@@ -90,7 +90,7 @@ fn check(body: &Map<String, Value>) -> Result<(), String> {
     rule(minutes, "executionOptions.softTimeoutMins must be an integer of at least 1")
 }
 
-/// A member that is there; `null` counts as absent.
+/// Returns a member that is present; `null` counts as absent.
 fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.get(name).filter(|value| !value.is_null())
 }

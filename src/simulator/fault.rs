@@ -1,30 +1,29 @@
-//! How a request can be made to fail.
+//! Faults: the ways in which a request can be made to fail.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// What happens to a request instead of the ordinary answer.
+/// A fault, which replaces the ordinary answer to a request.
 ///
-/// As JSON: `{"method": "POST", "when": "body", "delay_ms": 0, "run": false, "then": "close"}`; all members may be left
-/// out.
+/// As JSON: `{"method": "POST", "when": "body", "delay_ms": 0, "run": false, "then": "close"}`; all members are optional.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
-    /// The method of the request that it waits for; where there is none, it takes the next.
+    /// The method of the requests to which it applies; without one, it applies to all.
     pub method: Option<Method>,
-    /// How far the request is read before anything happens.
-    pub when: Moment,
-    /// How long it then waits, in milliseconds.
+    /// How far the request is read before the fault happens.
+    pub when: FaultStage,
+    /// The delay before `then`, in milliseconds.
     pub delay_ms: u64,
-    /// Whether the execution is started all the same.
+    /// Whether the execution is started nevertheless.
     pub run: bool,
-    /// What happens then.
-    pub then: Then,
+    /// The action that replaces the ordinary answer.
+    pub then: FaultAction,
 }
 
-/// The methods that are answered.
+/// The methods that a fault can select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
@@ -34,47 +33,47 @@ pub enum Method {
     Post,
 }
 
-/// How far a request is read.
+/// The point in a request at which a fault happens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Moment {
-    /// A new connection has brought its first bytes, which stay unread. Nothing is remembered.
+pub enum FaultStage {
+    /// A new connection has received its first bytes, which stay unread. No request is recorded.
     Connected,
-    /// The head was read, the body was not.
+    /// The head was read, but not the body.
     Head,
     /// The request was read to its end.
     #[default]
     Body,
 }
 
-/// What happens to a request.
+/// The action of a fault.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Then {
-    /// The ordinary answer; with a delay, a slow one.
+pub enum FaultAction {
+    /// The ordinary answer is sent; after a delay, it is a slow one.
     #[default]
     Proceed,
     /// The connection is closed.
     Close,
     /// The connection is reset; over HTTP/2, the stream.
     Reset,
-    /// Nothing, until the faults are cleared; then the ordinary answer.
+    /// Nothing is sent until the faults are removed; then the ordinary answer is.
     Stall,
-    /// The head and half of the body of the ordinary answer, then the connection is closed.
+    /// The head and half of the body of the ordinary answer are sent, then the connection is closed.
     CloseMidAnswer,
-    /// The head and half of the body, and nothing more.
+    /// The head and half of the body are sent, and nothing more.
     StallMidAnswer,
-    /// Another answer.
-    Answer(Answer),
+    /// Another answer is sent.
+    Answer(ScriptedAnswer),
 }
 
-/// An answer as it is to be sent.
+/// An answer that is sent as it is.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct ScriptedAnswer {
     /// The status.
     pub status: u16,
-    /// The headers, besides the framing.
+    /// The headers, without those of the framing.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     /// The body.
@@ -87,7 +86,7 @@ impl Fault {
         Duration::from_millis(self.delay_ms)
     }
 
-    /// Whether it is for a request with this method; a new connection has none.
+    /// Returns whether it applies to a request with this method; a new connection has none.
     fn is_for(&self, method: Option<&hyper::Method>) -> bool {
         match self.method {
             None => true,
@@ -97,7 +96,7 @@ impl Fault {
     }
 }
 
-/// The faults that wait, and how often each is still to be taken.
+/// The queued faults, each with the number of requests to which it still applies.
 #[derive(Debug, Default)]
 pub(super) struct Faults(VecDeque<(u32, Fault)>);
 
@@ -112,11 +111,11 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Takes the fault that waits for such a request, if it applies at this moment.
+    /// Takes the first fault for such a request, if it happens at this stage.
     ///
-    /// What waits for another method is passed over. What waits for a later moment of this request is not, or a fault
-    /// behind it would overtake it.
-    pub(super) fn take(&mut self, moment: Moment, method: Option<&hyper::Method>) -> Option<Fault> {
+    /// Faults for another method are skipped. A fault at a later stage of this request is not, because a fault after it
+    /// would overtake it.
+    pub(super) fn take(&mut self, moment: FaultStage, method: Option<&hyper::Method>) -> Option<Fault> {
         let position = self.0.iter().position(|(_, fault)| fault.is_for(method))?;
         let (times, fault) = self.0.get_mut(position).filter(|(_, fault)| fault.when == moment)?;
         let fault = fault.clone();

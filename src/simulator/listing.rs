@@ -1,7 +1,7 @@
 //! `GET /executions` and `GET /executions/{executionId}`, as the SDKs of both eras read them.
 //!
-//! What the real one does with a parameter that it does not know is unknown; here it is ignored. Of a parameter that is
-//! to come once, the last counts.
+//! It is not known how the real Asteroid treats an unknown parameter; here it is ignored. If a parameter that should
+//! appear once is repeated, its last value counts.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -11,39 +11,39 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::{Execution, Simulator, execute};
+use super::{SimulatedExecution, Simulator, execute};
 
-/// How many items a page has where nothing is said, and at most.
-const PAGE_SIZE: usize = 20;
-const LARGEST_PAGE: usize = 100;
+/// The number of items of a page if the query does not say it, and the largest that it may say.
+const DEFAULT_PAGE_SIZE: usize = 20;
+const MAX_PAGE_SIZE: usize = 100;
 
-/// The organisation of all executions; it stands for every other id, too, that nothing here depends on.
+/// The organisation of all executions. It is also used for ids on which nothing here depends.
 pub const ORGANIZATION: &str = "5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21";
 
-/// How the listing differs from what was started.
+/// The ways in which the listing differs from the started executions.
 ///
 /// As JSON: `{"lags": false, "lag_ms": 0, "filters": "both", "blind": null, "shows_metadata": true, "needs_organization":
-/// false}`; all members may be left out.
+/// false}`; all members are optional.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Listing {
-    /// Whether what is started from now on is not listed, until this is told to be `false`.
+pub struct ListingBehaviour {
+    /// Whether new executions are not listed until this is set to `false`.
     pub lags: bool,
-    /// How long after its start an execution is listed, in milliseconds.
+    /// The time from the start of an execution until it is listed, in milliseconds.
     pub lag_ms: u64,
-    /// The filters by metadata that are known; another is ignored like every unknown parameter.
+    /// The known filters by metadata; others are ignored like every unknown parameter.
     pub filters: Filters,
-    /// The filters among them that find nothing.
+    /// Those filters that find nothing.
     pub blind: Option<Filters>,
-    /// Whether the items carry their metadata.
+    /// Whether the items contain their metadata.
     pub shows_metadata: bool,
-    /// Whether `organizationId` is required, as where a key spans organisations.
+    /// Whether `organizationId` is required, as for an API key that spans organisations.
     pub needs_organization: bool,
 }
 
-impl Default for Listing {
-    fn default() -> Listing {
-        Listing {
+impl Default for ListingBehaviour {
+    fn default() -> ListingBehaviour {
+        ListingBehaviour {
             lags: false,
             lag_ms: 0,
             filters: Filters::Both,
@@ -62,7 +62,7 @@ pub enum Filters {
     Both,
     /// `metadataKey` and `metadataValue`, of the specification's era.
     Pair,
-    /// `metadata=key=value`, as often as is liked, of the newer era.
+    /// `metadata=key=value`, which may be repeated, of the newer era.
     Repeated,
 }
 
@@ -72,14 +72,14 @@ impl Filters {
     }
 }
 
-/// What is asked for.
+/// The query of a request for the listing.
 #[derive(Debug, Default)]
 struct Query<'a> {
     key: Option<Cow<'a, str>>,
     value: Option<Cow<'a, str>>,
-    /// All of them must match.
+    /// The metadata, all of which must match.
     metadata: Vec<(String, String)>,
-    /// Whether one of them is a filter that finds nothing.
+    /// Whether a filter by metadata is one that finds nothing.
     is_blind: bool,
     organization: Option<Cow<'a, str>>,
     /// In lower case.
@@ -91,7 +91,7 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    fn read<'q>(query: &'q str, listing: &Listing) -> Result<Query<'q>, Refusal> {
+    fn read<'q>(query: &'q str, listing: &ListingBehaviour) -> Result<Query<'q>, Refusal> {
         let (filters, is_blind) =
             (listing.filters, |filter| matches!(listing.blind, Some(blind) if blind.includes(filter)));
         let mut read = Query::default();
@@ -110,7 +110,7 @@ impl Query<'_> {
                 "workflowId" => read.workflow_id = Some(value),
                 "page" => read.page = Some(number(&value, usize::MAX, "page must be an integer of at least 1")?),
                 "pageSize" => {
-                    read.page_size = Some(number(&value, LARGEST_PAGE, "pageSize must be an integer from 1 to 100")?);
+                    read.page_size = Some(number(&value, MAX_PAGE_SIZE, "pageSize must be an integer from 1 to 100")?);
                 }
                 _ => {}
             }
@@ -124,12 +124,12 @@ impl Query<'_> {
             _ => return Err(Refusal::bad("metadataKey and metadataValue must be used together")),
         }
         if listing.needs_organization && read.organization.is_none() {
-            return Err(Refusal::bad("organizationId is required: the key spans organisations"));
+            return Err(Refusal::bad("organizationId is required: the API key spans organisations"));
         }
         Ok(read)
     }
 
-    fn matches(&self, execution: &Execution) -> bool {
+    fn matches(&self, execution: &SimulatedExecution) -> bool {
         let has = |(key, value): &(String, String)| execution.metadata.get(key).is_some_and(|has| has == value);
         !self.is_blind
             && self.organization.as_ref().is_none_or(|id| id == ORGANIZATION)
@@ -139,19 +139,19 @@ impl Query<'_> {
     }
 }
 
-fn number(value: &str, most: usize, rule: &str) -> Result<usize, Refusal> {
-    value.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(|| Refusal::bad(rule))
+fn number(value: &str, max: usize, rule: &str) -> Result<usize, Refusal> {
+    value.parse().ok().filter(|number| (1..=max).contains(number)).ok_or_else(|| Refusal::bad(rule))
 }
 
 impl Simulator {
-    /// How the listing differs from what was started.
+    /// Returns the ways in which the listing differs from the started executions.
     #[must_use]
-    pub fn listing(&self) -> Listing {
+    pub fn listing(&self) -> ListingBehaviour {
         self.lock().listing
     }
 
-    /// Lets the listing differ from what was started.
-    pub fn set_listing(&self, listing: Listing) {
+    /// Changes the ways in which the listing differs from the started executions.
+    pub fn set_listing(&self, listing: ListingBehaviour) {
         let mut state = self.lock();
         state.listing = listing;
         if !listing.lags {
@@ -162,9 +162,10 @@ impl Simulator {
     pub(super) fn list(&self, query: &str) -> Result<Value, Refusal> {
         let state = self.lock();
         let query = Query::read(query, &state.listing)?;
-        let (page, size) = (query.page.unwrap_or(1), query.page_size.unwrap_or(PAGE_SIZE));
+        let (page, size) = (query.page.unwrap_or(1), query.page_size.unwrap_or(DEFAULT_PAGE_SIZE));
         let (lag, now) = (Duration::from_millis(state.listing.lag_ms), Instant::now());
-        let is_listed = |execution: &Execution| execution.listed && now.duration_since(execution.started) >= lag;
+        let is_listed =
+            |execution: &SimulatedExecution| execution.listed && now.duration_since(execution.started) >= lag;
         let found =
             || state.executions.iter().rev().filter(|execution| is_listed(execution) && query.matches(execution));
         let items = found().skip((page - 1).saturating_mul(size)).take(size).map(|execution| {
@@ -177,39 +178,39 @@ impl Simulator {
         Ok(json!({ "items": items.collect::<Vec<_>>(), "page": page, "pageSize": size, "total": found().count() }))
     }
 
-    /// By its id, an execution is seen at once.
+    /// Returns the execution with this id, even if the listing does not show it yet.
     pub(super) fn find(&self, id: &str) -> Result<Value, Refusal> {
         let state = self.lock();
         let found = state.executions.iter().find(|execution| execution.id == id);
-        found.map(item).ok_or_else(no_such)
+        found.map(item).ok_or_else(not_found)
     }
 
-    /// Takes one out of the list.
+    /// Deletes the execution with this id.
     pub(super) fn delete(&self, id: &str) -> Result<(), Refusal> {
         let mut state = self.lock();
-        let found = state.executions.iter().position(|execution| execution.id == id).ok_or_else(no_such)?;
+        let found = state.executions.iter().position(|execution| execution.id == id).ok_or_else(not_found)?;
         state.executions.remove(found);
         Ok(())
     }
 
-    /// Returns an execution that repeats this one, which is marked as repeated even if the rerun is not carried out.
-    pub(super) fn rerun(&self, id: &str) -> Result<Execution, Refusal> {
+    /// Returns an execution that repeats this one, which is marked as rerun even if a fault prevents the rerun.
+    pub(super) fn rerun(&self, id: &str) -> Result<SimulatedExecution, Refusal> {
         let mut state = self.lock();
-        let found = state.executions.iter_mut().find(|execution| execution.id == id).ok_or_else(no_such)?;
+        let found = state.executions.iter_mut().find(|execution| execution.id == id).ok_or_else(not_found)?;
         found.rerun = true;
         Ok(execute::rerun(found))
     }
 }
 
-fn no_such() -> Refusal {
+fn not_found() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "no such execution")
 }
 
-/// `AgentsExecutionListItem`: what either era requires, and the metadata.
-fn item(execution: &Execution) -> Value {
+/// Returns an `AgentsExecutionListItem` with the members that either era requires, and the metadata.
+fn item(execution: &SimulatedExecution) -> Value {
     json!({
         "id": execution.id,
-        // One id names both: the newer SDK describes its agentId filter as "Filter by workflow ID".
+        // The same id names both: the newer SDK describes its agentId filter as "Filter by workflow ID".
         "agentId": execution.started_by(),
         "agentName": "A simulated agent",
         "workflowId": execution.started_by(),

@@ -1,4 +1,4 @@
-//! A request as it arrived, without its key.
+//! A request as it arrived, without its API key.
 
 use std::fmt;
 
@@ -8,51 +8,52 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How much of a body is remembered.
-const REMEMBERED: usize = 1024 * 1024;
+/// The number of recorded bytes of a body.
+const MAX_RECORDED_BODY: usize = 1024 * 1024;
 
-/// Headers whose values are keys.
-const SECRET: [&str; 4] = ["x-asteroid-agents-api-key", "x-api-key", "authorization", "proxy-authorization"];
+/// The headers whose values are credentials.
+const CREDENTIAL_HEADERS: [&str; 4] =
+    ["x-asteroid-agents-api-key", "x-api-key", "authorization", "proxy-authorization"];
 
-/// A request that was received.
+/// A received request.
 #[derive(Debug, Clone, Serialize)]
-pub struct Received {
-    /// Counted from 0 over all connections.
+pub struct ReceivedRequest {
+    /// Its number, counted from 0 over all connections.
     #[serde(skip)]
     pub number: u64,
-    /// The connection it came on, counted from 0.
+    /// The number of its connection, counted from 0.
     pub connection: u64,
     /// Its method.
     pub method: String,
-    /// `HTTP/1.1`, or `HTTP/2.0` where the client chose that.
+    /// `HTTP/1.1` or `HTTP/2.0`.
     pub version: String,
-    /// Its target, as on the wire; over HTTP/2 its path.
+    /// Its target, as on the wire; over HTTP/2, its path.
     pub target: String,
-    /// Its headers in their order; the values of those that carry keys are left out.
+    /// Its headers, in their order; the values of credentials are left out.
     #[serde(serialize_with = "as_lines")]
     pub headers: Vec<(String, String)>,
-    /// Whether the right key came, once.
+    /// Whether it had exactly one API key, and that is valid.
     pub authenticated: bool,
     /// The first MiB of its body.
     #[serde(serialize_with = "json_or_text")]
     pub body: Vec<u8>,
-    /// What was answered; nothing yet where the request is held.
+    /// A description of its answer; `None` until it is answered.
     pub answer: Option<String>,
     /// The execution that it started.
     pub execution_id: Option<String>,
 }
 
-impl Received {
-    pub(super) fn new(number: u64, connection: u64, head: &Parts, authenticated: bool, body: &[u8]) -> Received {
+impl ReceivedRequest {
+    pub(super) fn new(number: u64, connection: u64, head: &Parts, authenticated: bool, body: &[u8]) -> ReceivedRequest {
         let headers = head.headers.iter().map(|(name, value)| {
-            let value = match (SECRET.contains(&name.as_str()), authenticated) {
+            let value = match (CREDENTIAL_HEADERS.contains(&name.as_str()), authenticated) {
                 (false, _) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                (true, true) => "(the right key)".to_owned(),
-                (true, false) => "(not a right key)".to_owned(),
+                (true, true) => "(a valid API key)".to_owned(),
+                (true, false) => "(no valid API key)".to_owned(),
             };
             (name.to_string(), value)
         });
-        Received {
+        ReceivedRequest {
             number,
             connection,
             method: head.method.to_string(),
@@ -63,26 +64,26 @@ impl Received {
             },
             headers: headers.collect(),
             authenticated,
-            body: body.get(..REMEMBERED).unwrap_or(body).to_vec(),
+            body: body.get(..MAX_RECORDED_BODY).unwrap_or(body).to_vec(),
             answer: None,
             execution_id: None,
         }
     }
 
-    /// The only header of this name; nothing where it is absent or repeated.
+    /// Returns the only header with this name; `None` if it is absent or repeated.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Its body as text; what is not UTF-8 is replaced.
+    /// Returns its body as text, with U+FFFD in place of bytes that are not UTF-8.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Its body as JSON; `null` where it is none.
+    /// Returns its body as JSON; `null` if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -93,7 +94,7 @@ fn as_lines<S: Serializer>(headers: &[(String, String)], serializer: S) -> Resul
     serializer.collect_seq(headers.iter().map(|(name, value)| format!("{name}: {value}")))
 }
 
-/// JSON stays as it was written: the order of members and the digits of numbers are what people look for.
+/// Writes JSON as it was received, because people look for the order of members and the digits of numbers.
 fn json_or_text<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     match serde_json::from_slice::<&RawValue>(body) {
         Ok(json) => json.serialize(serializer),
@@ -102,17 +103,17 @@ fn json_or_text<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::E
 }
 
 #[derive(Deserialize)]
-struct Sent<'a> {
+struct StartBody<'a> {
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
 }
 
-impl fmt::Display for Received {
+impl fmt::Display for ReceivedRequest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = if self.authenticated { "the right key" } else { "no right key" };
+        let credential = if self.authenticated { "with a valid API key" } else { "without a valid API key" };
         let answer = self.answer.as_deref().unwrap_or("nothing yet");
-        write!(out, "simulated Asteroid: {} {} with {key}", self.method, self.target)?;
-        if let Ok(Sent { metadata: Some(metadata) }) = serde_json::from_slice(&self.body) {
+        write!(out, "simulated Asteroid: {} {} {credential}", self.method, self.target)?;
+        if let Ok(StartBody { metadata: Some(metadata) }) = serde_json::from_slice(&self.body) {
             write!(out, ", metadata {metadata}")?;
         }
         write!(out, "; answered {answer}")?;

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-/// The reason why a request is not carried out: `{code, message}` of the specification.
+/// The reason why a request is not carried out, as `{code, message}` of the specification.
 pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
 
 impl Refusal {

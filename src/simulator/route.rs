@@ -1,4 +1,4 @@
-//! Which request asks for what: the key, the path, the method.
+//! Routes a request by its API key, path and method, and decides its ordinary answer.
 
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
@@ -6,24 +6,24 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::{Execution, Simulator, execute};
+use super::{SimulatedExecution, Simulator, execute};
 
-/// What all paths of the API begin with.
+/// The prefix of all paths of the API.
 const BASE: &str = "/agents/v2/";
 
-/// The headers that carry a key, in the two eras of the API.
+/// The headers that contain an API key, in the two eras of the API.
 const KEY_HEADERS: [&str; 2] = ["x-asteroid-agents-api-key", "x-api-key"];
 
-/// What a request is answered with, and the execution that it starts if it is carried out.
+/// The answer to a request without a fault, and the execution that the request starts if it is carried out.
 pub(super) struct ApiAnswer {
     pub(super) status: StatusCode,
     pub(super) body: Value,
-    pub(super) execution: Option<Execution>,
+    pub(super) execution: Option<SimulatedExecution>,
 }
 
 impl Simulator {
-    /// Whether a known key came, and only one.
-    pub(super) fn authenticates(&self, headers: &HeaderMap) -> bool {
+    /// Returns whether the headers have exactly one API key, and that is accepted.
+    pub(super) fn is_authenticated(&self, headers: &HeaderMap) -> bool {
         let mut keys = KEY_HEADERS.iter().flat_map(|name| headers.get_all(*name));
         match (keys.next(), keys.next()) {
             (Some(key), None) => self.accepts(key.as_bytes()),

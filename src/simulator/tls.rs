@@ -8,12 +8,12 @@ use rustls::ServerConfig;
 
 use crate::{files, pem};
 
-/// Reads a certificate chain and its key, in PEM form; the client chooses between HTTP/2 and HTTP/1.1, unless it is to be
-/// `http1_only`.
+/// Reads a certificate chain and its private key, in PEM form, and returns a configuration that offers HTTP/2 and
+/// HTTP/1.1, or HTTP/1.1 only.
 ///
 /// # Errors
 ///
-/// Where a file is missing or holds something else, or the two do not belong together.
+/// If a file is missing or has other content, or if the two do not belong together.
 pub fn server(certificate: &Path, key: &Path, http1_only: bool) -> anyhow::Result<Arc<ServerConfig>> {
     let shown = |file: &Path| file.display().to_string();
     let chain = files::read_whole(certificate, files::PEM_LIMIT).with_context(|| shown(certificate))?;

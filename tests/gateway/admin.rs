@@ -1,8 +1,8 @@
-//! The admin listener answers probes however many others are connected, and answers no web page.
+//! The admin listener answers probes no matter how many clients are connected, and answers no web page.
 
 use crate::harness::{Caller, Pair, Program};
 
-/// More than are served at a time, several times over.
+/// Several times the number of connections that are served at a time.
 const MANY: usize = 256;
 
 #[test]
@@ -10,7 +10,7 @@ fn a_probe_is_answered_however_many_connections_are_silent_or_in_the_middle_of_a
     let pair = Pair::start();
     let mut silent: Vec<Caller> = (0..MANY).map(|_| pair.gateway.probe()).collect();
     for caller in silent.iter_mut().skip(MANY / 2) {
-        // It may have been closed for one that came later.
+        // It may have been closed in favour of a later one.
         caller.try_send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-");
     }
     for path in ["/livez", "/readyz", "/metrics"] {

@@ -1,4 +1,4 @@
-//! What comes back: the upstream's own answer, unchanged but for what ends at this hop.
+//! Callers get the upstream's answer unchanged, except for headers that apply to a single hop.
 
 use serde_json::json;
 

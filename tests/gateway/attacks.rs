@@ -1,17 +1,17 @@
-//! Tools that attackers and auditors use, and callers that never read.
+//! The tools of attackers and auditors, and callers that never read.
 
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, block, frame, start};
-use crate::harness::{EXECUTE, Pair, Program, Secure};
+use crate::harness::{EXECUTE, Pair, Program, TlsPair};
 
-/// What a caller that never reads is sent, and how much of it the gateway may hold.
+/// The size of an answer to a caller that never reads, and how much of it the gateway may buffer.
 const ANSWER: usize = 64 * 1024 * 1024;
 const HELD: usize = 16 * 1024 * 1024;
 
-/// Runs the tool with 100 connections until none is left or the seconds are over.
+/// Runs the tool with 100 connections until all are closed or the time has passed.
 fn slowhttptest(pair: &Pair, seconds: &str, mode: &[&str]) -> String {
     let url = format!("http://{}{EXECUTE}", pair.gateway.address());
     let mut tool = Command::new("slowhttptest");
@@ -28,14 +28,14 @@ fn slowhttptest_with_slow_heads_and_bodies_is_cut_off_and_with_slow_reads_distur
         let output = slowhttptest(&pair, "10", mode);
         assert!(output.contains("No open connections left"), "{mode:?}: {output}");
     }
-    // The gateway's own answers fit into the kernel's buffers, which it does not wait for.
+    // The gateway's own answers fit into the kernel's buffers, so the gateway does not wait.
     slowhttptest(&pair, "3", &["-X", "-k", "10", "-w", "10", "-y", "20", "-n", "1", "-z", "10"]);
     assert_eq!(pair.asteroid.requests().len(), 3, "only the fresh callers' starts reached the upstream");
 }
 
 #[test]
 fn sslyze_finds_what_mozilla_calls_intermediate() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let python = std::env::var("ASTEROID_SSLYZE_PYTHON").expect("ASTEROID_SSLYZE_PYTHON; tests/run sets it");
     let ca_file = secure.certificates().join("ca.pem");
     std::fs::write(&ca_file, &secure.authority.pem).unwrap();
@@ -50,7 +50,7 @@ fn sslyze_finds_what_mozilla_calls_intermediate() {
     assert!(tool.status.success() && output.contains("OK - Compliant"), "{output}");
 }
 
-/// Waits until the gateway has given up, and checks what it held until then.
+/// Waits until the gateway has given up, and checks how much it buffered until then.
 fn gives_up(gateway: &Program, before: usize) {
     let line = gateway.request_line(200);
     assert_eq!((&line["delivered"], &line["outcome"]), (&false.into(), &"unknown".into()), "{line}");
@@ -68,7 +68,7 @@ fn a_caller_that_does_not_read_is_given_up_and_its_answer_is_not_held() {
     caller.send_post(EXECUTE, &[], b"{}");
     gives_up(&pair.gateway, before);
 
-    let secure = Secure::with("timeouts: { caller_idle: 1s }");
+    let secure = TlsPair::with("timeouts: { caller_idle: 1s }");
     secure.asteroid.next(answer);
     let before = secure.gateway.memory();
     let mut caller = secure.frames().begin();

@@ -1,4 +1,4 @@
-//! A record of every start, whatever becomes of it and of the place where records are kept.
+//! Every start has an audit record, whatever happens to the start and to the file of the records.
 
 mod disk;
 mod end;
@@ -13,13 +13,13 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::caller::PATIENCE;
-use crate::harness::{AGENT, Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program};
+use crate::harness::caller::TIMEOUT;
+use crate::harness::{AGENT, API_KEY, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
-/// How many records can be on their way, as docs/AUDIT.md says.
-const PLACES: usize = 8192;
+/// The number of records that can wait to be written, as docs/AUDIT.md says.
+const MAX_PENDING_RECORDS: usize = 8192;
 
-/// A gateway with an audit.
+/// A gateway with an audit file.
 struct Audited {
     pair: Pair,
     file: PathBuf,
@@ -31,19 +31,19 @@ impl Audited {
         Audited::with("", "")
     }
 
-    /// With further members of `audit`, and further sections.
+    /// Starts it with further members of `audit`, and further sections.
     fn with(audit: &str, sections: &str) -> Audited {
         Audited::configured(audit, |configuration| configuration.with(sections))
     }
 
-    /// With further members of `audit`, and what becomes of the configuration.
+    /// Starts it with further members of `audit`, and a change of the configuration.
     fn configured(audit: &str, change: impl FnOnce(Configuration) -> Configuration) -> Audited {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("audit.jsonl");
         Audited { pair: Pair::configured(|smallest| change(smallest.with(&to(&file, audit)))), file, _dir: dir }
     }
 
-    /// The records so far.
+    /// Returns the records so far.
     fn records(&self) -> Vec<Value> {
         records_so_far(&self.file)
     }
@@ -53,26 +53,26 @@ impl Audited {
         wait_until(|| self.records().into_iter().find(|record| record["request_id"] == request_id))
     }
 
-    /// A start under this request id and with these headers, and its record.
+    /// Sends a start with this request id and these headers, and returns its record.
     fn recorded(&self, id: &str, headers: &[(&str, &str)], body: &[u8]) -> Value {
         self.pair.caller().post(EXECUTE, &[headers, &[("X-Request-Id", id)]].concat(), body);
         self.record(id)
     }
 }
 
-/// The section of a configuration that keeps records in this file.
+/// Returns the configuration section that writes records to this file.
 fn to(file: &Path, more: &str) -> String {
     format!("audit: {{ file: \"{}\", {more} }}", file.display())
 }
 
-/// The records of a file that is not written any more. Each line is whole.
+/// Returns the records of a file that is no longer written. Every line must be complete.
 fn records(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     assert!(text.is_empty() || text.ends_with('\n'), "a line has no end: {text}");
     parse(&text)
 }
 
-/// The records of a file that is being written, the end of which may not be there yet.
+/// Returns the records of a file that is being written. Its last line may be incomplete.
 fn records_so_far(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     parse(text.rsplit_once('\n').map_or("", |(lines, _)| lines))
@@ -82,9 +82,9 @@ fn parse(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// Looks again and again until there is something.
+/// Polls until `find` returns something.
 fn wait_until<T>(look: impl Fn() -> Option<T>) -> T {
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = std::time::Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = look() {
             return found;
@@ -94,22 +94,22 @@ fn wait_until<T>(look: impl Fn() -> Option<T>) -> T {
     }
 }
 
-/// A start that is refused for its body: it costs nothing but a record.
+/// Sends a start that is refused for its body, and so only costs a record.
 fn refused_start(id: usize) -> Vec<u8> {
     let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 2";
     format!("POST {EXECUTE} HTTP/1.1\r\n{head}\r\nX-Request-Id: n{id}\r\n\r\n[]").into_bytes()
 }
 
-/// Sends refused starts until there is room for none; how many were recorded.
+/// Sends refused starts until no audit slot is left, and returns how many were recorded.
 pub(crate) fn fill(mut caller: Caller) -> usize {
     const AT_ONCE: usize = 64;
-    for n in (0..3 * PLACES).step_by(AT_ONCE) {
+    for n in (0..3 * MAX_PENDING_RECORDS).step_by(AT_ONCE) {
         let starts: Vec<u8> = (n..n + AT_ONCE).flat_map(refused_start).collect();
         caller.send(&starts);
         for n in n..n + AT_ONCE {
             let answer = caller.answer();
             if answer.status != 400 {
-                // Its body was not read, so it is the connection's last.
+                // Its body was not read, so it is the last request of its connection.
                 answer.assert_error(503, "audit-full", "not_started");
                 return n;
             }
@@ -131,7 +131,7 @@ fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_i
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let record = audited.recorded("all", &[("traceparent", trace), ("Idempotency-Key", "k")], b"{ }");
     let execution = &audited.pair.asteroid.executions()[0];
-    let sign = format!("printf %s '{KEY}' | openssl dgst -sha256 -hmac pepper -r | cut -c1-8");
+    let sign = format!("printf %s '{API_KEY}' | openssl dgst -sha256 -hmac pepper -r | cut -c1-8");
     let fingerprint = Command::new("sh").arg("-c").arg(sign).output();
     let expected = json!({
         "level": "INFO", "message": "audit", "event": "audit.recorded", "request_id": "all", "trace_id": "0af7651916cd43dd8448eb211c80319c",
@@ -223,7 +223,7 @@ fn a_caller_who_leaves_has_a_record_of_what_was_started_or_that_nothing_was() {
     pair.asteroid.next(json!({"method": "GET", "then": "stall"}));
     caller.send_post(EXECUTE, &[("X-Request-Id", "early"), ("Idempotency-Key", "k")], b"{}");
     pair.asteroid.wait_for_requests(1);
-    // Closed without a reset, it might still read.
+    // After a close without a reset, the caller might still read.
     caller.reset();
     let early = audited.record("early");
     assert_eq!((&early["decision"], &early["outcome"]), (&json!("left"), &json!("not_started")));
@@ -262,8 +262,8 @@ fn no_record_shows_the_key() {
         audited.recorded(&format!("broken{n}"), &[("Idempotency-Key", then)], b"{}");
         audited.recorded(&format!("found{n}"), &[("Idempotency-Key", then)], b"{}");
     }
-    audited.recorded("own", &[("X-Api-Key", KEY), ("Authorization", KEY), ("Idempotency-Key", KEY)], b"{}");
-    audited.recorded("refused", &[("Idempotency-Key", KEY)], format!("\"{KEY}\"").as_bytes());
+    audited.recorded("own", &[("X-Api-Key", API_KEY), ("Authorization", API_KEY), ("Idempotency-Key", API_KEY)], b"{}");
+    audited.recorded("refused", &[("Idempotency-Key", API_KEY)], format!("\"{API_KEY}\"").as_bytes());
     let text = std::fs::read_to_string(&audited.file).unwrap();
     assert_eq!(text.lines().count(), 10);
     crate::canary::assert_clean("the audit", &text);

@@ -1,4 +1,4 @@
-//! What a body must be, and that only its metadata changes.
+//! The rules for bodies, of which only the metadata changes.
 
 use serde_json::json;
 
@@ -103,9 +103,9 @@ fn a_byte_order_mark_and_a_body_that_nests_too_deep_are_called_by_their_names() 
         let message = answer.json()["message"].as_str().unwrap().to_owned();
         assert!(message.contains("byte order mark") && !message.contains("not JSON"), "{message}");
     }
-    // Two levels more: the body and its inputs.
+    // The body and its inputs are two further levels.
     let nested = |levels| format!("{{\"inputs\":{{\"a\":{}{}}}}}", "[".repeat(levels), "]".repeat(levels));
-    // The simulator's own reader takes one level less.
+    // The simulator's parser accepts one level less.
     assert_eq!(pair.execute(&nested(126)).header("proxy-status"), None);
     assert_eq!(pair.asteroid.requests().len(), 1);
     let answer = pair.execute(&nested(127));
@@ -158,7 +158,7 @@ fn a_name_that_only_looks_like_one_that_the_gateway_reads_or_writes_is_refused()
         pair.execute(body).assert_error(400, "body", "not_started");
     }
     assert_eq!(pair.asteroid.requests().len(), 0);
-    // Others pass, and so does anything where nothing is read.
+    // Other names are accepted, and so is any name in a part that is not read.
     let body =
         r#"{"metadata":{"tenants":"x","tènant":"y","te-am":"z"},"inputs":{"Tenant":1,"metadata ":{}},"later":1}"#;
     assert_eq!(pair.execute(body).status, 202);
@@ -337,7 +337,7 @@ fn a_body_at_the_limit_is_taken_and_one_byte_more_is_refused_before_it_is_read_o
 fn a_caller_who_writes_a_refused_body_before_reading_still_gets_the_answer() {
     let pair = Pair::with("body_limit: 1KiB");
     let mut caller = pair.caller();
-    // More than the sockets' buffers hold: without somebody who reads on, writing would fail with a reset.
+    // More than the sockets' buffers hold: if the gateway did not read on, writing would fail with a reset.
     caller.send_post(EXECUTE, &[], &vec![b' '; 3 * 1024 * 1024]);
     caller.answer().assert_error(413, "body-too-large", "not_started");
 }

@@ -1,4 +1,4 @@
-//! Bounds of the memory, connections and audit places that callers can take, and the share of each tenant.
+//! Bounds of the memory, connections and audit slots that callers can take, and the share of each tenant.
 
 mod memory;
 mod upstream;
@@ -21,25 +21,27 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::caller::{PATIENCE, connect_from, encrypt};
+use crate::harness::caller::{TIMEOUT, connect_from, encrypt};
 use crate::harness::certificates::Authority;
-use crate::harness::frames::{CONTINUATION, END_HEADERS, END_STREAM, Frames, HEADERS, SETTINGS, block, frame, start};
+use crate::harness::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, FrameConnection, HEADERS, SETTINGS, block, frame, start,
+};
 use crate::harness::metrics::Metrics;
-use crate::harness::{Asteroid, Caller, EXECUTE, KEY, Pair, Program, Secure};
+use crate::harness::{API_KEY, Asteroid, Caller, EXECUTE, Pair, Program, TlsPair};
 
-/// Where the two tenants call from; the listener trusts nobody else.
+/// The addresses of the two tenants' callers, which are the only trusted peers.
 const GREEDY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 const QUIET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
 const OUTSIDER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 4));
 
 const MIB: usize = 1024 * 1024;
 
-/// So many MiB as a metric has them.
+/// Returns a number of MiB as the value of a metric.
 fn in_mib(count: u32) -> f64 {
     f64::from(count) * 1024.0 * 1024.0
 }
 
-/// A gateway over TLS that two tenants share, with an audit.
+/// A gateway over TLS for two tenants, with an audit file.
 struct Shared {
     asteroid: Asteroid,
     authority: Authority,
@@ -48,7 +50,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// With further sections, in a process that was prepared by these commands of the shell.
+    /// Starts it with further sections, in a process after these shell commands.
     fn start(sections: &str, preparation: &str) -> Shared {
         let (authority, dir, asteroid) = (Authority::new(), tempfile::tempdir().unwrap(), Asteroid::start());
         authority.write("localhost", dir.path());
@@ -69,7 +71,7 @@ impl Shared {
         self.gateway.address()
     }
 
-    /// A start of the quiet tenant on a connection of its own.
+    /// Sends a start of the quiet tenant on a new connection.
     #[track_caller]
     fn assert_quiet_is_served(&self, during: &str) {
         let stream = connect_from(QUIET, self.address()).unwrap();
@@ -79,10 +81,10 @@ impl Shared {
         assert_eq!(answer.status, 202, "{during}: {}", String::from_utf8_lossy(&answer.body));
     }
 
-    /// Begins a connection of the greedy tenant over HTTP/2 and sends these frames.
-    fn greedy_frames(&self, bytes: &[u8]) -> Option<Frames<impl std::io::Read + std::io::Write + use<>>> {
+    /// Opens a connection of the greedy tenant over HTTP/2, and sends these frames.
+    fn greedy_frames(&self, bytes: &[u8]) -> Option<FrameConnection<impl std::io::Read + std::io::Write + use<>>> {
         let stream = connect_from(GREEDY, self.address()).ok()?;
-        let mut frames = Frames::new(encrypt(stream, self.authority.client(b"h2"))).begin();
+        let mut frames = FrameConnection::new(encrypt(stream, self.authority.client(b"h2"))).begin();
         frames.send(bytes);
         Some(frames)
     }
@@ -92,24 +94,24 @@ impl Shared {
     }
 }
 
-/// A start's body of about this size.
+/// Returns a start's body of about this size.
 fn body(size: usize) -> Vec<u8> {
     serde_json::to_vec(&json!({"inputs": {"text": "x".repeat(size)}})).unwrap()
 }
 
-/// The head of a start of the greedy tenant, whose body does not come.
+/// Returns the head of a start of the greedy tenant, whose body is never sent.
 fn greedy_head(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(&[start(), vec![("x-tenant-id", "greedy")]].concat()))
 }
 
-/// A header block that does not end.
+/// Returns a header block that does not end.
 fn endless_head() -> Vec<u8> {
     let filler = ("x-filler", "0123456789012345678901234567890123456789012345678901234567890123456789");
     [frame(HEADERS, 0, 1, &block(&[start(), vec![filler; 100]].concat())), frame(CONTINUATION, 0, 1, &block(&[filler]))]
         .concat()
 }
 
-/// A body that announces its length and holds its last byte back.
+/// A body that announces its length and never sends its last byte.
 struct HeldBack {
     length: usize,
     sent: usize,
@@ -133,7 +135,7 @@ impl Body for HeldBack {
     }
 }
 
-/// Bodies of the greedy tenant that are held back, over HTTP/2, until it is dropped.
+/// Requests of the greedy tenant over HTTP/2, whose bodies stay incomplete until this is dropped.
 struct Holding {
     answers: mpsc::Receiver<Option<u16>>,
     stop: Option<oneshot::Sender<Infallible>>,
@@ -160,7 +162,7 @@ impl Holding {
 
     /// Waits for this many answers.
     fn answers(&mut self, count: usize) -> Vec<Option<u16>> {
-        (0..count).map(|_| self.answers.recv_timeout(PATIENCE).expect("the answers come")).collect()
+        (0..count).map(|_| self.answers.recv_timeout(TIMEOUT).expect("the answers come")).collect()
     }
 }
 
@@ -171,7 +173,7 @@ impl Drop for Holding {
     }
 }
 
-/// Begins a connection of the greedy tenant and as many starts on it.
+/// Opens a connection of the greedy tenant, and begins this many starts on it.
 async fn hold(
     address: SocketAddr,
     config: Arc<ClientConfig>,
@@ -184,7 +186,7 @@ async fn hold(
     let stream = socket.connect(address).await.unwrap();
     let stream = TlsConnector::from(config).connect("localhost".try_into().unwrap(), stream).await.unwrap();
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    // Ends with the gateway's side.
+    // Ends when the gateway closes the connection.
     tokio::spawn(async move { drop(connection.await) });
     for _ in 0..streams {
         let request = Request::post(format!("https://localhost{EXECUTE}"))
@@ -195,7 +197,7 @@ async fn hold(
         let (mut sender, answered) = (sender.clone(), answered.clone());
         tokio::spawn(async move {
             let status = sender.send_request(request).await.ok().map(|answer| answer.status().as_u16());
-            // Nobody may want to know any more.
+            // The receiver may have been dropped.
             answered.send(status).ok();
         });
     }
@@ -227,7 +229,7 @@ fn bodies_that_are_held_back_take_a_tenant_s_share_of_memory_and_no_other_tenant
 
 #[test]
 fn a_body_that_finds_no_memory_is_refused_with_what_to_do_and_the_next_one_is_taken() {
-    let secure = Secure::with("body_memory: 3MiB\nidempotency: { memory: 1MiB }");
+    let secure = TlsPair::with("body_memory: 3MiB\nidempotency: { memory: 1MiB }");
     let mut held: Vec<Caller> = (0..3)
         .map(|_| {
             let mut caller = secure.caller();
@@ -258,7 +260,7 @@ fn a_body_that_finds_no_memory_is_refused_with_what_to_do_and_the_next_one_is_ta
     assert_eq!(line["outcome"], "not_started");
     assert_eq!(secure.caller().execute("{}").status, 202);
     secure.gateway.wait_for_metrics(body_memory, &Some(0.0));
-    assert!(!secure.gateway.output().contains(KEY));
+    assert!(!secure.gateway.output().contains(API_KEY));
 }
 
 #[test]
@@ -282,7 +284,7 @@ fn in_the_smallest_body_memory_one_of_several_tenants_sends_the_largest_body_how
 
 #[test]
 fn a_body_s_memory_is_held_until_its_start_is_answered() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     secure.asteroid.next(json!({"run": true, "then": "stall"}));
     let mut caller = secure.caller();
     caller.send_post(EXECUTE, &[("Host", "localhost")], &body(100 * 1024));
@@ -296,7 +298,7 @@ fn a_body_s_memory_is_held_until_its_start_is_answered() {
 
 #[test]
 fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_other_tenant_s() {
-    // More heads than there are slots for records.
+    // More heads than there are audit slots.
     const CONNECTIONS: usize = 84;
     let shared = Shared::start("body_memory: 1024MiB", "true");
     let heads: Vec<u8> = (0..100).flat_map(|n| greedy_head(2 * n + 1)).collect();
@@ -308,13 +310,13 @@ fn starts_whose_bodies_do_not_come_take_a_tenant_s_share_of_the_audit_and_no_oth
     assert_eq!(shared.counted("audit_refused_total"), 0.0, "the audit itself is well");
     drop(held);
     shared.gateway.wait_for_metrics(waiting, &Some(0.0));
-    assert!(!shared.gateway.output().contains(KEY));
+    assert!(!shared.gateway.output().contains(API_KEY));
 }
 
 #[test]
 fn a_connection_that_brings_no_whole_first_head_is_closed_soon_over_tls_and_http2_too() {
-    // Longer than a test waits, so that connections are closed only because of their first head.
-    let secure = Secure::with("timeouts: { idle: 10m }");
+    // Longer than a test waits, so that only the limit for the first head closes connections.
+    let secure = TlsPair::with("timeouts: { idle: 10m }");
     let address = secure.gateway.address();
     let mut silent = Caller::connect(address);
     let mut in_handshake = Caller::connect(address);

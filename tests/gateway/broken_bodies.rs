@@ -1,15 +1,15 @@
-//! Bodies of callers that do not end as a body ends: nothing of them is taken for a whole body, or for another request.
+//! Callers' bodies without a proper end: no part of one is taken for a complete body or for another request.
 
 use crate::harness::frames::{
-    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Outcome, RST_STREAM, block, frame, start,
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, StreamEnd, block, frame, start,
 };
-use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, Secure};
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, TlsPair};
 
-/// Codes of RST_STREAM and GOAWAY.
+/// Error codes of RST_STREAM and GOAWAY.
 const NO_ERROR: [u8; 4] = [0; 4];
 const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 
-/// A gateway that believes a header, for two tenants.
+/// Starts a gateway that takes the tenant from a header, for two tenants.
 fn two_tenants() -> (Asteroid, Program) {
     let Pair { asteroid, gateway } = Pair::configured(|smallest| smallest.by_header().tenant("sales"));
     (asteroid, gateway)
@@ -42,7 +42,7 @@ fn a_body_that_ends_with_a_bare_line_feed_cannot_have_the_next_requests_body_run
 
 #[test]
 fn a_stream_that_is_closed_without_an_error_before_its_end_starts_nothing() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let goaway = frame(GOAWAY, 0, 0, &[[0; 4], NO_ERROR].concat());
     let reset = frame(RST_STREAM, 0, 1, &NO_ERROR);
     for (end, data) in [(&reset, "{}"), (&goaway, "{}"), (&reset, "")] {
@@ -52,7 +52,7 @@ fn a_stream_that_is_closed_without_an_error_before_its_end_starts_nothing() {
             let lines: Vec<_> = start().into_iter().chain([("x-request-id", id.as_str())]).chain(length).collect();
             let mut caller = secure.frames().begin();
             caller.send(&[frame(HEADERS, END_HEADERS, 1, &block(&lines)), frame(DATA, 0, 1, data.as_bytes())].concat());
-            // A stream that is reset before it is looked at is no request.
+            // A stream that is reset before it is processed is no request.
             while secure.gateway.metrics().find("asteroid_gateway_requests_in_flight", &[]) != Some(1.0) {
                 std::thread::yield_now();
             }
@@ -69,20 +69,20 @@ fn a_stream_that_is_closed_without_an_error_before_its_end_starts_nothing() {
 
 #[test]
 fn a_body_over_http2_with_trailers_is_refused_and_others_on_its_connection_are_served() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let mut caller = secure.frames().begin();
     let headers = |stream| frame(HEADERS, END_HEADERS, stream, &block(&start()));
     let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&[("x", "y")]));
     caller.send(&[headers(1), frame(DATA, 0, 1, b"{}"), trailers].concat());
-    assert_eq!(caller.outcome(1), Outcome::Answered(0x8c));
+    assert_eq!(caller.outcome(1), StreamEnd::Answered(0x8c));
     caller.send(&[headers(3), frame(DATA, END_STREAM, 3, b"{}")].concat());
-    assert!(matches!(caller.outcome(3), Outcome::Answered(_)));
+    assert!(matches!(caller.outcome(3), StreamEnd::Answered(_)));
     assert_eq!(secure.asteroid.requests().len(), 1);
 }
 
 #[test]
 fn a_caller_that_leaves_in_the_middle_of_its_body_is_logged_as_such_with_the_cause_and_without_a_status() {
-    let (pair, secure) = (Pair::start(), Secure::start());
+    let (pair, secure) = (Pair::start(), TlsPair::start());
     let left = |gateway: &Program, id: &str, cause: &str| {
         let line = gateway.line(|line| line["request_id"] == id);
         assert_eq!((&line["error"], &line["status"]), (&"caller-left".into(), &0.into()), "{line}");

@@ -1,10 +1,10 @@
-//! An HTTP/1.1 upstream that breaks the rules: its answer is passed on whole or not at all, no caller gets another's, and
-//! its connection carries nothing more.
+//! An HTTP/1.1 upstream that breaks the rules: its answer is forwarded whole or not at all, no caller gets another's
+//! answer, and its connection is not used again.
 
-use crate::harness::raw::{First, Raw, Then};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Answer, Caller, Configuration, EXECUTE, Program};
 
-/// What the caller sees.
+/// The answer that the caller gets.
 enum Sees {
     /// This answer, whole.
     Answer(u16, &'static str),
@@ -12,15 +12,15 @@ enum Sees {
     Error(&'static str),
 }
 
-/// What carries the next call.
+/// The connection that the next call uses.
 #[derive(PartialEq)]
 enum Next {
     Same,
     Fresh,
 }
 
-fn start(first: First, more: &str) -> (Raw, Program) {
-    let upstream = Raw::start(first);
+fn start(first: FirstExchange, more: &str) -> (RawUpstream, Program) {
+    let upstream = RawUpstream::start(first);
     let gateway = Program::run(Configuration::for_address(upstream.address).with(more));
     (upstream, gateway)
 }
@@ -29,8 +29,8 @@ fn execute(gateway: &Program, id: &str, body: &[u8]) -> Answer {
     Caller::connect(gateway.address()).post(EXECUTE, &[("X-Request-Id", id)], body)
 }
 
-/// Other calls get their own answers; `connections` were made in the end.
-fn assert_others_are_right(upstream: &Raw, gateway: &Program, connections: usize, case: &str) {
+/// Asserts that further calls get their own answers, and that then this many connections were made.
+fn assert_others_are_right(upstream: &RawUpstream, gateway: &Program, connections: usize, case: &str) {
     for id in ["second", "third"] {
         let answer = execute(gateway, id, b"{}");
         assert_eq!((answer.status, String::from_utf8_lossy(&answer.body).as_ref()), (202, id), "after {case}");
@@ -40,16 +40,16 @@ fn assert_others_are_right(upstream: &Raw, gateway: &Program, connections: usize
 
 #[test]
 fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller_its_own() {
+    use AfterAnswer::{Close, Keep, Reset};
     use Next::{Fresh, Same};
     use Sees::{Answer, Error};
-    use Then::{Close, Keep, Reset};
     const BROKE: Sees = Error("upstream-broke");
     const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
     let accepted = |rest: &str| format!("HTTP/1.1 202 Accepted\r\n{rest}");
     let chunked = |rest: &str| accepted(&format!("Transfer-Encoding: chunked\r\n\r\n{rest}"));
     let whole = accepted("Content-Length: 2\r\n\r\n{}");
     let cases = [
-        // Allowed, if odd.
+        // Unusual, but allowed.
         ("no reason", "HTTP/1.1 202\r\nContent-Length: 2\r\n\r\n{}".to_owned(), Keep, Answer(202, "{}"), Same),
         ("bare line feeds", "HTTP/1.1 202 Accepted\nContent-Length: 2\n\n{}".to_owned(), Keep, Answer(202, "{}"), Same),
         (
@@ -73,7 +73,7 @@ fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller
         ("HTTP/1.0", "HTTP/1.0 202 Accepted\r\nContent-Length: 2\r\n\r\n{}".to_owned(), Keep, Answer(202, "{}"), Fresh),
         ("HTTP/1.0 without a length", "HTTP/1.0 202 Accepted\r\n\r\n{}".to_owned(), Close, Answer(202, "{}"), Fresh),
         ("a coded body", accepted("Content-Encoding: x\r\nContent-Length: 2\r\n\r\n{}"), Keep, Answer(202, "{}"), Same),
-        // Bytes that nobody asked for.
+        // Bytes without a request.
         ("a second answer", format!("{whole}{SECOND}"), Keep, Answer(202, "{}"), Fresh),
         (
             "a second answer after chunks",
@@ -110,7 +110,7 @@ fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller
             Answer(202, "{}"),
             Fresh,
         ),
-        // Not an answer, or not all of it.
+        // No answer, or an incomplete one.
         ("nothing", String::new(), Close, BROKE, Fresh),
         ("a reset", String::new(), Reset, BROKE, Fresh),
         ("half a head", accepted("Content-Le"), Close, BROKE, Fresh),
@@ -204,15 +204,15 @@ fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller
         ("chunks that end in the trailers", chunked("2\r\n{}\r\n0\r\nX-Trailer: 1\r\n"), Close, BROKE, Fresh),
     ];
     for (case, answer, then, sees, next) in cases {
-        let (upstream, gateway) = start(First { answer: answer.into_bytes(), then, early: false }, "");
+        let (upstream, gateway) = start(FirstExchange { answer: answer.into_bytes(), then, early: false }, "");
         let answer = execute(&gateway, "first", b"{}");
         match sees {
             Answer(status, body) => {
                 assert_eq!((answer.status, String::from_utf8_lossy(&answer.body).as_ref()), (status, body), "{case}");
             }
-            Error(slug) => {
+            Error(code) => {
                 assert_eq!(answer.status, 504, "{case}");
-                answer.assert_error(504, slug, "unknown");
+                answer.assert_error(504, code, "unknown");
             }
         }
         assert_others_are_right(&upstream, &gateway, if next == Same { 1 } else { 2 }, case);
@@ -223,7 +223,7 @@ fn whatever_comes_back_the_caller_gets_all_of_it_or_an_error_and_the_next_caller
 fn an_answer_that_nobody_asked_for_on_a_waiting_connection_reaches_nobody() {
     for forged in ["HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", "HTTP/1.1 100 Continue\r\n\r\n", "\r\n"] {
         let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}".to_vec();
-        let (upstream, gateway) = start(First { answer, ..First::default() }, "");
+        let (upstream, gateway) = start(FirstExchange { answer, ..FirstExchange::default() }, "");
         assert_eq!(execute(&gateway, "first", b"{}").body, b"{}");
         upstream.write(forged.as_bytes());
         assert_others_are_right(&upstream, &gateway, 2, forged);
@@ -233,7 +233,7 @@ fn an_answer_that_nobody_asked_for_on_a_waiting_connection_reaches_nobody() {
 #[test]
 fn an_answer_that_drips_is_given_up_at_the_deadline() {
     for answer in ["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 202 Accepted\r\nContent-Length: 999\r\n\r\n"] {
-        let first = First { answer: answer.into(), then: Then::Drip, early: false };
+        let first = FirstExchange { answer: answer.into(), then: AfterAnswer::Drip, early: false };
         let (upstream, gateway) = start(first, "timeouts: { response: 300ms }");
         execute(&gateway, "first", b"{}").assert_error(504, "upstream-timeout", "unknown");
         assert_others_are_right(&upstream, &gateway, 2, answer);
@@ -243,8 +243,9 @@ fn an_answer_that_drips_is_given_up_at_the_deadline() {
 #[test]
 fn an_answer_before_the_request_was_read_is_passed_on_and_its_connection_is_closed() {
     let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large".to_vec();
-    let (upstream, gateway) = start(First { answer, early: true, then: Then::Keep }, "body_limit: 32MiB");
-    // More than sockets hold.
+    let (upstream, gateway) =
+        start(FirstExchange { answer, early: true, then: AfterAnswer::Keep }, "body_limit: 32MiB");
+    // More than the sockets' buffers hold.
     let body = format!("{{\"inputs\": {{\"padding\": \"{}\"}}}}", "x".repeat(20 * 1024 * 1024));
     let answer = execute(&gateway, "first", body.as_bytes());
     assert_eq!((answer.status, &*answer.body), (413, &b"too large"[..]));
@@ -256,18 +257,18 @@ fn an_answer_before_the_request_was_read_is_passed_on_and_its_connection_is_clos
 fn a_long_answer_that_breaks_off_is_cut_for_the_caller_too_and_recorded_as_unknown() {
     let part = "x".repeat(100_000);
     for (framing, then) in [
-        ("Content-Length: 200000\r\n\r\n".to_owned(), Then::Close),
-        ("Transfer-Encoding: chunked\r\n\r\n186a0\r\n".to_owned(), Then::Close),
-        ("Transfer-Encoding: chunked\r\n\r\n186a0\r\n".to_owned(), Then::Keep),
+        ("Content-Length: 200000\r\n\r\n".to_owned(), AfterAnswer::Close),
+        ("Transfer-Encoding: chunked\r\n\r\n186a0\r\n".to_owned(), AfterAnswer::Close),
+        ("Transfer-Encoding: chunked\r\n\r\n186a0\r\n".to_owned(), AfterAnswer::Keep),
     ] {
         let answer = format!("HTTP/1.1 202 Accepted\r\n{framing}{part}").into_bytes();
-        let first = First { answer, then, early: false };
+        let first = FirstExchange { answer, then, early: false };
         let (upstream, gateway) = start(first, "timeouts: { response: 500ms }");
         let mut caller = Caller::connect(gateway.address());
         caller.send_post(EXECUTE, &[("X-Request-Id", "first")], b"{}");
         assert!(caller.try_answer().is_none(), "{framing}: a part is not taken for the whole");
         let line = gateway.line(|line| line["request_id"] == "first");
-        let error = if matches!(then, Then::Keep) { "upstream-timeout" } else { "upstream-broke" };
+        let error = if matches!(then, AfterAnswer::Keep) { "upstream-timeout" } else { "upstream-broke" };
         assert_eq!((&line["status"], &line["outcome"]), (&202.into(), &"unknown".into()), "{line}");
         assert_eq!((&line["delivered"], &line["error"]), (&false.into(), &error.into()), "{line}");
         assert_others_are_right(&upstream, &gateway, 2, &framing);

@@ -1,6 +1,6 @@
-//! Who may call, what for, and what of a caller's request never reaches the upstream.
+//! The callers and operations that are allowed, and the parts of a request that never reach the upstream.
 
-use crate::harness::{AGENT, EXECUTE, KEY, Pair};
+use crate::harness::{AGENT, API_KEY, EXECUTE, Pair};
 
 #[test]
 fn a_web_page_cannot_use_the_gateway() {
@@ -181,7 +181,7 @@ fn only_the_allowed_headers_of_a_caller_reach_the_upstream() {
     assert_eq!(sent.header("accept-encoding"), Some("identity"));
     assert_eq!(sent.header("x-request-id"), Some("caller-1"));
     assert!(!format!("{:?}", sent.headers).contains("forged"));
-    assert!(!format!("{:?}", sent.headers).contains(KEY));
+    assert!(!format!("{:?}", sent.headers).contains(API_KEY));
 }
 
 #[test]

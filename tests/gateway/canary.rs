@@ -1,4 +1,4 @@
-//! The key is in the header that is injected, and in no output of any kind.
+//! The API key is in the injected header, and in no output of any kind.
 
 mod commands;
 mod echoes;
@@ -14,15 +14,15 @@ use serde_json::json;
 pub(crate) use forms::assert_clean;
 
 use crate::harness::configuration::directory;
-use crate::harness::unruly::{Act, Frames};
-use crate::harness::{AGENT, Answer, Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program, binary};
+use crate::harness::unruly::{Behaviour, UnrulyUpstream};
+use crate::harness::{AGENT, API_KEY, Answer, Asteroid, Caller, Configuration, EXECUTE, Pair, Program, binary};
 
 #[track_caller]
 fn assert_answer_clean(answer: &Answer) {
     assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
 }
 
-/// Where an operation is called.
+/// Returns the path of an operation.
 fn path(operation: Operation) -> String {
     operation.target(AGENT).unwrap().to_string()
 }
@@ -82,35 +82,37 @@ fn no_replay_no_look_up_and_none_that_fails_shows_the_key() {
 #[test]
 fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
     for configuration in [
-        format!("credentials: {{ main: {KEY} }}"),
-        format!("credentials: {{ {KEY}: {{ file: x }} }}"),
-        format!("credentials: {{ main: {{ {KEY}: x }} }}"),
-        format!("credentials: {{ main: {{ file: [{KEY}] }} }}"),
-        format!("credentials: {{ main: {{ key: {KEY} }} }}"),
-        format!("upstream: {{ url: \"https://{KEY}@odyssey.asteroid.ai\" }}"),
-        format!("upstream: {{ url: \"https://x:{KEY}@odyssey.asteroid.ai\" }}"),
-        format!("credentials: {{ main: {{ file: \"{KEY}"),
-        // Where a name belongs: of a key of the configuration, a tenant, a tag, a header, a variable, a file.
-        format!("{KEY}: x"),
-        format!("upstream: {{ {KEY}: x }}"),
-        format!("tenants: {{ {KEY}: {{ credental: main }} }}"),
-        format!("tenants: {{ {KEY}: {{ credential: main, metadata: {{ {KEY}: 7 }} }} }}"),
-        format!("tenants: {{ billing: {{ credential: {KEY} }} }}"),
+        format!("credentials: {{ main: {API_KEY} }}"),
+        format!("credentials: {{ {API_KEY}: {{ file: x }} }}"),
+        format!("credentials: {{ main: {{ {API_KEY}: x }} }}"),
+        format!("credentials: {{ main: {{ file: [{API_KEY}] }} }}"),
+        format!("credentials: {{ main: {{ key: {API_KEY} }} }}"),
+        format!("upstream: {{ url: \"https://{API_KEY}@odyssey.asteroid.ai\" }}"),
+        format!("upstream: {{ url: \"https://x:{API_KEY}@odyssey.asteroid.ai\" }}"),
+        format!("credentials: {{ main: {{ file: \"{API_KEY}"),
+        // In place of a name: of a setting, a tenant, a tag, a header, a variable, a file.
+        format!("{API_KEY}: x"),
+        format!("upstream: {{ {API_KEY}: x }}"),
+        format!("tenants: {{ {API_KEY}: {{ credental: main }} }}"),
+        format!("tenants: {{ {API_KEY}: {{ credential: main, metadata: {{ {API_KEY}: 7 }} }} }}"),
+        format!("tenants: {{ billing: {{ credential: {API_KEY} }} }}"),
         format!(
-            "tenants: {{ {KEY}: {{ credential: main }} }}\nlisteners: [{{ address: x, tenant: {{ fixed: x{KEY} }} }}]"
+            "tenants: {{ {API_KEY}: {{ credential: main }} }}\nlisteners: [{{ address: x, tenant: {{ fixed: x{API_KEY} }} }}]"
         ),
-        format!("upstream: {{ credential_header: {KEY} }}"),
-        format!("listeners: [{{ address: '127.0.0.1:0', tenant: {{ header: {KEY} }} }}]"),
-        format!("listeners: [{{ address: '{KEY}', tenant: {{ {KEY}: x }}, hosts: ['{KEY}:1'] }}]"),
-        format!("listeners: [{{ tls: {{ certificate_file: {KEY}, key_file: '-----BEGIN PRIVATE KEY----- {KEY}' }} }}]"),
-        format!("upstream: {{ ca_file: {KEY} }}"),
-        format!("upstream: {{ url: 'https://odyssey.asteroid.ai:{KEY}' }}"),
-        format!("upstream: {{ url: '{KEY}' }}\ntraces: {{ otlp: '{KEY}', sample: '{KEY}' }}"),
-        format!("credentials: {{ main: {{ env: {} }} }}", KEY.replace('-', "_")),
-        format!("credentials: {{ main: {{ file: {KEY}/x, max_stale: {KEY} }} }}"),
-        format!("audit: {{ file: {KEY}/x, when_full: {KEY} }}\nreadiness: {{ credentials: {KEY} }}"),
-        format!("tagging: {{ tenant_key: ' {KEY}', on_conflict: {KEY}, idempotency_key: '{KEY} ' }}"),
-        format!("body_limit: {KEY}\ntimeouts: {{ connect: {KEY} }}\nidempotency: {{ memory: {KEY} }}"),
+        format!("upstream: {{ credential_header: {API_KEY} }}"),
+        format!("listeners: [{{ address: '127.0.0.1:0', tenant: {{ header: {API_KEY} }} }}]"),
+        format!("listeners: [{{ address: '{API_KEY}', tenant: {{ {API_KEY}: x }}, hosts: ['{API_KEY}:1'] }}]"),
+        format!(
+            "listeners: [{{ tls: {{ certificate_file: {API_KEY}, key_file: '-----BEGIN PRIVATE KEY----- {API_KEY}' }} }}]"
+        ),
+        format!("upstream: {{ ca_file: {API_KEY} }}"),
+        format!("upstream: {{ url: 'https://odyssey.asteroid.ai:{API_KEY}' }}"),
+        format!("upstream: {{ url: '{API_KEY}' }}\ntraces: {{ otlp: '{API_KEY}', sample: '{API_KEY}' }}"),
+        format!("credentials: {{ main: {{ env: {} }} }}", API_KEY.replace('-', "_")),
+        format!("credentials: {{ main: {{ file: {API_KEY}/x, max_stale: {API_KEY} }} }}"),
+        format!("audit: {{ file: {API_KEY}/x, when_full: {API_KEY} }}\nreadiness: {{ credentials: {API_KEY} }}"),
+        format!("tagging: {{ tenant_key: ' {API_KEY}', on_conflict: {API_KEY}, idempotency_key: '{API_KEY} ' }}"),
+        format!("body_limit: {API_KEY}\ntimeouts: {{ connect: {API_KEY} }}\nidempotency: {{ memory: {API_KEY} }}"),
     ] {
         for command in ["check", "run"] {
             let output = crate::command_line::refused(command, &configuration);
@@ -120,22 +122,22 @@ fn a_key_that_was_pasted_into_the_configuration_is_not_repeated() {
     }
 }
 
-/// The part of the key that is the same in every spelling of a name.
+/// Returns the part of the API key that is the same in every spelling of a name.
 fn end() -> &'static str {
-    KEY.rsplit('-').next().unwrap()
+    API_KEY.rsplit('-').next().unwrap()
 }
 
 #[test]
 fn a_key_that_was_pasted_into_the_name_of_a_variable_is_not_repeated() {
     let dir = directory(Configuration::smallest());
-    let name = KEY.to_uppercase();
+    let name = API_KEY.to_uppercase();
     for (variable, value) in [
         (format!("ASTEROID_GATEWAY__{name}"), "x"),
         (format!("ASTEROID_GATEWAY__CREDENTIALS__{name}__FILE"), "x"),
         (format!("ASTEROID_GATEWAY__TENANTS__{name}__CREDENTIAL"), "x"),
         (format!("ASTEROID_GATEWAY__TENANTS____{name}"), "x"),
         (format!("ASTEROID_GATEWAY__UPSTREAM__{name}"), "x"),
-        ("ASTEROID_GATEWAY__UPSTREAM".to_owned(), KEY),
+        ("ASTEROID_GATEWAY__UPSTREAM".to_owned(), API_KEY),
     ] {
         let mut check = binary();
         let output =
@@ -150,14 +152,14 @@ fn a_key_that_was_pasted_into_the_name_of_a_variable_is_not_repeated() {
 
 #[test]
 fn over_http2_and_in_lines_for_people_no_level_shows_the_key_either() {
-    // At once: a key that is refused is waited for.
+    // At the same time, because each case waits until its API key is refused.
     let each = ["json", "text"].map(|format| std::thread::spawn(move || show_no_key_over_http2(format)));
     for thread in each {
         thread.join().unwrap();
     }
 }
 
-/// A gateway that logs everything in this format.
+/// Starts a gateway that logs everything in this format.
 fn run_in_format(format: &str, configuration: Configuration) -> Program {
     let dir = directory(configuration);
     let mut run = binary();
@@ -186,8 +188,9 @@ fn show_no_key_over_http2(format: &str) {
 #[test]
 fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
     for format in ["json", "text"] {
-        let said: &str = Box::leak(format!("go away with {KEY}").into_boxed_str());
-        let upstream = Frames::start(Some(&[]), Vec::leak(vec![Act::GoAwaySaying(said), Act::Answer]));
+        let said: &str = Box::leak(format!("go away with {API_KEY}").into_boxed_str());
+        let upstream =
+            UnrulyUpstream::start(Some(&[]), Vec::leak(vec![Behaviour::GoAwaySaying(said), Behaviour::Answer]));
         let gateway = run_in_format(format, upstream.configuration());
         let address = gateway.wait_for(address_of_the_listener);
         let answer = Caller::connect(address).execute("{}");
@@ -197,12 +200,12 @@ fn a_key_in_what_http2_calls_debug_data_is_in_no_log() {
         let output = gateway.stop().output;
         assert!(!output.contains("stream_id"), "the log has lines of h2: {output}");
         assert_clean("the log", &output);
-        let end: Vec<String> = KEY.bytes().skip(KEY.len() - 8).map(|byte| byte.to_string()).collect();
+        let end: Vec<String> = API_KEY.bytes().skip(API_KEY.len() - 8).map(|byte| byte.to_string()).collect();
         assert!(!output.contains(&end.join(", ")), "the end of the key came in a PING: {output}");
     }
 }
 
-/// Of the line that says so, however lines look.
+/// Returns the address in the line about the listener, in either format.
 fn address_of_the_listener(output: &str) -> Option<SocketAddr> {
     let (listening, _) = output.lines().find(|line| line.contains("listening"))?.split_once("scheme")?;
     let (_, address) = listening.split_once("address")?;

@@ -1,4 +1,4 @@
-//! An upstream that wants a certificate of its clients. The gateway has none, so its handshake is refused.
+//! An upstream that requires a client certificate. The gateway has none, so its handshake is refused.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::harness::asteroid::certificates;
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::{Caller, Configuration, EXECUTE, Program};
 
-/// TLS in this version that requires a certificate.
+/// Returns a configuration of this TLS version that requires a client certificate.
 fn strict(dir: &Path, version: &'static SupportedProtocolVersion, protocol: &[u8]) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
@@ -33,7 +33,7 @@ fn strict(dir: &Path, version: &'static SupportedProtocolVersion, protocol: &[u8
     Arc::new(config)
 }
 
-/// Listens, and counts the connections whose handshake failed.
+/// Serves, and counts the connections whose handshake failed.
 fn listen(config: Arc<ServerConfig>) -> (SocketAddr, Arc<AtomicUsize>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -70,7 +70,7 @@ fn a_handshake_that_the_upstream_refused_is_named_has_started_nothing_and_leaves
             assert!(answer.json()["detail"].as_str().unwrap().contains(alert), "{answer:?}");
             assert_eq!(answer.header("proxy-status"), Some("asteroid-gateway; error=tls_protocol_error"));
             // The gateway may read the alert before the upstream has counted it.
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + TIMEOUT;
             while refused.load(Ordering::SeqCst) < tries {
                 assert!(Instant::now() < until, "each try is a handshake of its own");
                 std::thread::yield_now();

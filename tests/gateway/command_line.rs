@@ -1,4 +1,4 @@
-//! The commands as a person meets them.
+//! The commands and their output.
 
 use std::fmt::Display;
 use std::process::Output;
@@ -7,9 +7,9 @@ use asteroid_gateway::event;
 
 use crate::harness::configuration::directory;
 use crate::harness::program::binary;
-use crate::harness::{Configuration, KEY, Program};
+use crate::harness::{API_KEY, Configuration, Program};
 
-/// Runs a command on a configuration that it must refuse; what it printed.
+/// Runs a command on a configuration that it must refuse, and returns its output.
 pub(crate) fn refused(command: &str, configuration: impl Display) -> String {
     let output = on(command, configuration);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -104,7 +104,11 @@ fn environment_variables_override_the_file() {
     let gateway = Program::run_with(
         Configuration::smallest().main_credential("env: THE_KEY"),
         &[],
-        &[("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"), ("THE_KEY", KEY), ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1")],
+        &[
+            ("ASTEROID_GATEWAY__BODY_LIMIT", "2KiB"),
+            ("THE_KEY", API_KEY),
+            ("ASTEROID_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ],
     );
     let mut caller = crate::harness::Caller::connect(gateway.address());
     let answer = caller.execute(&" ".repeat(2049));

@@ -33,7 +33,7 @@ const TARGETS: [(&str, Property); 7] = [
     ("trace_context", trace_context::check),
 ];
 
-/// What is in a directory of `fuzz`, in order.
+/// Returns the entries of a directory of `fuzz`, in order.
 fn listed(directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(directory);
     let mut entries: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,19 +1,19 @@
-//! Answers on their last hop: which caller still gets one, and what the log says of it.
+//! The delivery of answers to callers: which callers still get one, and what the log says about it.
 
 use std::process::Command;
 
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::raw::{First, Raw};
-use crate::harness::{Caller, Configuration, EXECUTE, Pair, Program, Secure};
+use crate::harness::raw::{FirstExchange, RawUpstream};
+use crate::harness::{Caller, Configuration, EXECUTE, Pair, Program, TlsPair};
 
-/// The line of the request with this id.
+/// Waits for the log line of the request with this id.
 fn line(gateway: &Program, id: &str) -> Value {
     gateway.line(|line| line["event"] == event::REQUEST_COMPLETED && line["request_id"] == id)
 }
 
-/// Sends a start and ends the sending side before the answer comes.
+/// Sends a start, and ends the sending side before the answer arrives.
 fn half_closed(caller: &mut Caller, id: &str, version: &str) {
     let head = format!("Host: localhost\r\nContent-Type: application/json\r\nX-Request-Id: {id}\r\n");
     caller.send(format!("POST {EXECUTE} HTTP/{version}\r\n{head}Content-Length: 2\r\n\r\n{{}}").as_bytes());
@@ -22,7 +22,7 @@ fn half_closed(caller: &mut Caller, id: &str, version: &str) {
 
 #[test]
 fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served() {
-    let (pair, secure) = (Pair::start(), Secure::start());
+    let (pair, secure) = (Pair::start(), TlsPair::start());
     for (asteroid, gateway, caller) in [
         (&pair.asteroid, &pair.gateway, &(|| pair.caller()) as &dyn Fn() -> Caller),
         (&secure.asteroid, &secure.gateway, &|| secure.caller()),
@@ -42,7 +42,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
     probe.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
     probe.end_sending();
     assert_eq!(probe.answer().body, b"ok\n");
-    // Two requests that were sent one behind the other.
+    // Two pipelined requests.
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[("X-Request-Id", "first")], b"{}");
     half_closed(&mut caller, "second", "1.1");
@@ -51,7 +51,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
     for id in ["first", "second"] {
         assert_eq!(line(&pair.gateway, id)["delivered"], true);
     }
-    // A refusal, too, and an answer that is streamed.
+    // The same for a refusal and for a streamed answer.
     let mut caller = pair.caller();
     caller.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     caller.end_sending();
@@ -66,7 +66,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
 
 #[test]
 fn a_caller_that_has_closed_is_logged_as_one_that_left_and_its_start_is_finished() {
-    let (pair, secure) = (Pair::start(), Secure::start());
+    let (pair, secure) = (Pair::start(), TlsPair::start());
     for (asteroid, gateway, mut caller) in
         [(&pair.asteroid, &pair.gateway, pair.caller()), (&secure.asteroid, &secure.gateway, secure.caller())]
     {
@@ -123,7 +123,7 @@ fn an_answer_without_content_is_delivered_when_its_head_is() {
         b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
     ];
     for answer in answers {
-        let upstream = Raw::start(First { answer: answer.to_vec(), ..First::default() });
+        let upstream = RawUpstream::start(FirstExchange { answer: answer.to_vec(), ..FirstExchange::default() });
         let url = format!("http://{}/agents/v2", upstream.address);
         let dir = tempfile::tempdir().unwrap();
         let audit = dir.path().join("audit.jsonl");
@@ -143,7 +143,7 @@ fn an_answer_without_content_is_delivered_when_its_head_is() {
 
 #[test]
 fn head_gets_the_head_of_the_answer_over_either_protocol_and_counts_as_delivered() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let ca_file = secure.certificates().join("ca.pem");
     std::fs::write(&ca_file, &secure.authority.pem).unwrap();
     let url = format!("https://localhost:{}", secure.gateway.address().port());
@@ -177,7 +177,7 @@ fn an_answer_of_unknown_length_over_http_1_0_says_that_its_connection_ends_and_s
         "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n{}\r\n0\r\n\r\n",
         "x".repeat(70_000)
     );
-    let upstream = Raw::start(First { answer: answer.into_bytes(), ..First::default() });
+    let upstream = RawUpstream::start(FirstExchange { answer: answer.into_bytes(), ..FirstExchange::default() });
     let gateway = Program::run(Configuration::for_upstream(&format!("http://{}/agents/v2", upstream.address)));
     let mut caller = Caller::connect(gateway.address());
     kept(&mut caller, "{}");

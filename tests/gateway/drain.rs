@@ -1,11 +1,11 @@
-//! SIGTERM: what is in flight is finished, what is new goes elsewhere, and the end is bounded.
+//! SIGTERM: requests in flight are finished, new ones go elsewhere, and the time to the end is bounded.
 
 use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::configuration::directory;
 use crate::harness::frames::{HEADERS, block, frame, start};
-use crate::harness::{Caller, Configuration, EXECUTE, Pair, Secure};
+use crate::harness::{Caller, Configuration, EXECUTE, Pair, TlsPair};
 
 #[test]
 fn a_call_in_flight_is_finished_and_the_exit_is_0() {
@@ -62,7 +62,7 @@ fn a_request_that_crosses_the_end_of_accepting_on_a_kept_connection_is_answered(
     let mut kept = pair.caller();
     assert_eq!(kept.execute("{}").header("connection"), None);
     pair.gateway.signal("TERM");
-    // With no delay, it has stopped to accept by now; no answer has told this caller to leave.
+    // Without a delay, it no longer accepts connections by now; no answer has told this caller to leave.
     pair.gateway.event(event::DRAIN_BEGUN);
     let answer = kept.execute("{}");
     assert_eq!((answer.status, answer.header("connection")), (202, Some("close")));
@@ -82,7 +82,7 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 #[test]
 fn a_first_head_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
     const HALF: &[u8] = b"POST / HTTP/1.1\r\nHost: loc";
-    let (pair, secure) = (Pair::with("drain: { timeout: 5s }"), Secure::with("drain: { timeout: 5s }"));
+    let (pair, secure) = (Pair::with("drain: { timeout: 5s }"), TlsPair::with("drain: { timeout: 5s }"));
     let (mut plain, mut encrypted, mut frames) = (pair.caller(), secure.caller(), secure.frames().begin());
     plain.send(HALF);
     encrypted.send(HALF);

@@ -1,4 +1,4 @@
-//! Whoever is not root cannot look into a running gateway, and a gateway that crashes leaves nothing to look into.
+//! Only root can inspect the memory of a running gateway, and a gateway that crashes leaves no dump.
 
 use std::fmt::Display;
 use std::fs::{Permissions, set_permissions};
@@ -11,9 +11,9 @@ use asteroid_gateway::event;
 
 use crate::harness::configuration::configure;
 use crate::harness::program::{is_root, unprotected};
-use crate::harness::{Asteroid, Configuration, KEY, Pair, Program, binary};
+use crate::harness::{API_KEY, Asteroid, Configuration, Pair, Program, binary};
 
-/// A user that is not root, as which tests that run as root run what they start.
+/// A user other than root, as which tests that run as root start programs.
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -26,7 +26,7 @@ fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
             assert!(!is_readable(gateway, part), "{part} of {command}");
         }
     }
-    // Which is the gateway's doing, and not the system's.
+    // The gateway causes this, not the system.
     let simulator = unprivileged("simulate", "");
     simulator.wait_for(|text| text.find("simulated Asteroid on"));
     for part in ["environ", "maps", "fd/"] {
@@ -70,11 +70,11 @@ fn a_system_that_refuses_the_protection_is_told_of_once_and_the_gateway_serves()
     );
 }
 
-/// A command of the program, as somebody who is not root; `run` with this configuration.
+/// Returns a command that runs the program as another user than root: `run` with this configuration.
 pub(crate) fn unprivileged(command: &str, configuration: impl Display) -> Program {
     let dir = tempfile::tempdir().unwrap();
     readable(dir.path());
-    // Where the program was built may be closed to others; one that cannot be read cannot be dumped either.
+    // Other users may have no access to the build directory; and a program that cannot be read cannot be dumped either.
     let program = dir.path().join("program");
     std::fs::copy(binary().get_program(), &program).unwrap();
     let mut arguments = binary();
@@ -82,7 +82,7 @@ pub(crate) fn unprivileged(command: &str, configuration: impl Display) -> Progra
     match command {
         "run" => {
             let (key, config) = (dir.path().join("key"), configure(dir.path(), configuration));
-            std::fs::write(&key, KEY).unwrap();
+            std::fs::write(&key, API_KEY).unwrap();
             readable(&key);
             readable(&config);
             arguments.arg("--config").arg(config);
@@ -100,17 +100,17 @@ fn readable(path: &Path) {
     set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }
 
-/// As the test's own user, who is not root, where it runs so.
+/// Runs a command as a user other than root: as the test's own user, if that is not root.
 pub(crate) fn as_nobody(command: &mut Command) {
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
 }
 
-/// Whether the same user can read this of a program.
+/// Returns whether the same user can open this file of a program's process.
 fn is_readable(program: &Program, part: &str) -> bool {
     let path = format!("/proc/{}/{part}", program.id());
-    // Opened, not read: the first page of memory is never there.
+    // Opened, not read: the first page of memory is never mapped.
     let mut open = Command::new("sh");
     match part.ends_with('/') {
         true => open.args(["-c", "ls -- \"$1\"", "sh"]),

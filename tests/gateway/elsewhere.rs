@@ -1,12 +1,12 @@
-//! The key goes to the upstream and nowhere else, whatever callers and surroundings say.
+//! The API key is sent to the upstream and nowhere else, whatever callers and the environment say.
 
 use crate::canary::assert_clean;
-use crate::harness::raw::{First, Raw};
-use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, KEY, Pair, Program};
+use crate::harness::raw::{FirstExchange, RawUpstream};
+use crate::harness::{API_KEY, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
-/// A server that nothing may be sent to.
-fn elsewhere() -> Raw {
-    Raw::start(First::default())
+/// Starts a server to which nothing may be sent.
+fn elsewhere() -> RawUpstream {
+    RawUpstream::start(FirstExchange::default())
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn no_caller_turns_a_request_or_the_key_to_another_host() {
         caller.send(format!("{target} HTTP/1.1\r\n{head}\r\n\r\n{{}}").as_bytes());
         caller.answer().status
     };
-    // In absolute form the authority counts as Host does: a loopback address is one of the listener's own.
+    // In the absolute form, the authority counts like Host: a loopback address is one of the listener's own names.
     for target in [format!("POST http://{there}{EXECUTE}"), format!("POST HTTP://{authority}{EXECUTE}")] {
         assert_eq!(send(&target), 202, "{target}");
     }
@@ -81,7 +81,7 @@ fn nothing_in_the_environment_turns_the_key_elsewhere_trusts_anybody_or_has_tls_
     for (configuration, status) in [
         (asteroid.configuration(), 202),
         (plain.configuration(), 202),
-        // Signed by the authority that the environment says is to be trusted.
+        // Signed by the CA that the environment says to trust.
         (asteroid.configuration().remove("/upstream/ca_file"), 502),
     ] {
         let gateway = Program::run_with(&configuration, &["--log-level", "debug"], &environment);
@@ -108,7 +108,7 @@ fn a_cleartext_url_that_only_looks_like_this_machine_is_refused_by_every_command
         "http://[::]:9100",
         "http://ip6-localhost",
     ] {
-        let text = Configuration::for_upstream(&format!("{url}/{KEY}"));
+        let text = Configuration::for_upstream(&format!("{url}/{API_KEY}"));
         for command in ["check", "run"] {
             let printed = crate::command_line::refused(command, &text);
             assert!(printed.contains("upstream.url: "), "{url}: {printed}");

@@ -1,4 +1,4 @@
-//! What README and `config/` show works as shown.
+//! The examples in README and `config/` work as shown.
 
 use std::path::Path;
 
@@ -6,20 +6,20 @@ use serde_json::json;
 
 use crate::harness::configuration::replace_once;
 use crate::harness::program::binary;
-use crate::harness::{AGENT, Caller, KEY, Pair, Program};
+use crate::harness::{AGENT, API_KEY, Caller, Pair, Program};
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
-/// The fenced blocks of a language in a Markdown file.
+/// Returns the fenced blocks with this language in a Markdown file.
 fn blocks(file: &str, language: &str) -> Vec<String> {
     let text = read(file);
     let fenced = text.split("```").skip(1).step_by(2);
     fenced.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n').map(str::to_owned)).collect()
 }
 
-/// A configuration for anywhere, with the tests' key and upstream.
+/// Returns an example configuration with the tests' API key and upstream.
 fn run_here(configuration: &str) -> Pair {
     let here = replace_once(configuration, "/var/run/secrets/asteroid/api-key", "{dir}/key");
     let asteroid = crate::harness::Asteroid::start();
@@ -78,7 +78,7 @@ fn every_configuration_in_the_repository_passes_check() {
     }
 }
 
-/// The README's two requests are in full: the one that comes is sent, the one that leaves is compared.
+/// The README shows two complete requests: the incoming one is sent, and the outgoing one is compared.
 #[test]
 fn the_request_leaves_as_the_readme_shows() {
     let pair = Pair::start();
@@ -99,9 +99,9 @@ fn the_request_leaves_as_the_readme_shows() {
         let (name, value) = line.split_once(": ").unwrap();
         let arrived = sent.header(&name.to_ascii_lowercase()).unwrap_or_else(|| panic!("{name} did not arrive"));
         match name {
-            // The upstream of a test has another name, and no test shows a key.
+            // A test's upstream has another name, and shows no API key.
             "Host" => assert_eq!(value, "odyssey.asteroid.ai"),
-            "X-Asteroid-Agents-Api-Key" => assert!(sent.authenticated && !value.contains(KEY)),
+            "X-Asteroid-Agents-Api-Key" => assert!(sent.authenticated && !value.contains(API_KEY)),
             "X-Request-Id" => assert_eq!(arrived.len(), value.len()),
             "Content-Length" => assert_eq!(arrived, body.trim_end().len().to_string()),
             _ => assert_eq!(arrived, value, "{name}"),

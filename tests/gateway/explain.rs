@@ -1,4 +1,4 @@
-//! `explain` says what the gateway would do, reads no key and sends nothing.
+//! `explain` says what the gateway would do, reads no API key and sends nothing.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
 use crate::harness::configuration::directory;
-use crate::harness::{AGENT, Configuration, EXECUTE, KEY, Pair, binary};
+use crate::harness::{AGENT, API_KEY, Configuration, EXECUTE, Pair, binary};
 
 /// Runs the command for the tenant `billing`.
 fn explain(configuration: impl Display, arguments: &[&str], body: &[u8]) -> Output {
@@ -14,9 +14,15 @@ fn explain(configuration: impl Display, arguments: &[&str], body: &[u8]) -> Outp
     let file = dir.path().join("gateway.yaml");
     std::fs::remove_file(dir.path().join("key")).unwrap();
     let mut command = binary();
-    command.arg("explain").arg("--config").arg(&file).args(["--tenant", "billing"]).args(arguments).env("THE_KEY", KEY);
+    command
+        .arg("explain")
+        .arg("--config")
+        .arg(&file)
+        .args(["--tenant", "billing"])
+        .args(arguments)
+        .env("THE_KEY", API_KEY);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that is refused for its arguments does not read it.
+    // A command that is refused for its arguments does not read its input.
     drop(child.stdin.take().unwrap().write_all(body));
     child.wait_with_output().unwrap()
 }
@@ -29,7 +35,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The request's head and body, by the lengths that the output names.
+/// Returns the head and the body of the request, by the lengths in the output.
 fn request(output: &Output) -> (String, Vec<u8>) {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -69,8 +75,8 @@ fn what_is_explained_is_what_is_sent() {
     let mut lines = head.split("\r\n");
     assert_eq!(lines.next(), Some(format!("POST {} HTTP/1.1", sent.target).as_str()));
     let mut arrived: Vec<String> = sent.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    let mut shown: Vec<String> = lines.map(|line| line.replace("<redacted>", "(the right key)")).collect();
-    // The caller of the test does not send its headers in the order of the arguments.
+    let mut shown: Vec<String> = lines.map(|line| line.replace("<redacted>", "(a valid API key)")).collect();
+    // The test's caller sends its headers in another order than that of the arguments.
     arrived.sort();
     shown.sort();
     assert_eq!(shown, arrived);
@@ -101,7 +107,7 @@ fn no_key_is_read_and_no_connection_made_also_where_starts_are_looked_up() {
         let output = explain(configuration, &arguments, b"{}");
         assert!(request(&output).0.contains("x-asteroid-agents-api-key: <redacted>"));
         let shown = text(&output.stdout) + &text(&output.stderr);
-        assert!(!shown.contains(KEY), "{shown}");
+        assert!(!shown.contains(API_KEY), "{shown}");
         assert!(shown.contains("looked up at the upstream before it is sent"), "{shown}");
         assert_eq!(upstream.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }

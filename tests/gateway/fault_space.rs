@@ -1,4 +1,4 @@
-//! A start with an `Idempotency-Key` is made to fail at every step and in every way that there is.
+//! A start with an `Idempotency-Key` is made to fail at every step and in every possible way.
 
 mod case;
 mod fault;
@@ -11,17 +11,17 @@ use std::sync::{Barrier, Mutex};
 
 use serde_json::Value;
 
-use crate::harness::gate::{Gate, Point, Verdict};
+use crate::harness::gate::{Gate, HoldPoint, Verdict};
 use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Program};
 
 use case::Case;
 use fault::Fault;
 use model::{NOTHING, STEPS, Step, impossible, is_possible_over_http2};
 
-/// What a tenant may start in a day.
+/// The number of starts that a tenant may send in a day.
 const BUDGET: u32 = 20;
 
-const KEY: &str = "key";
+const IDEMPOTENCY_KEY: &str = "key";
 
 const BODY: &str = r#"{"inputs": {"invoice": 4711}}"#;
 
@@ -46,7 +46,7 @@ fn for_one_key_there_is_never_a_second_run_whatever_fails_at_whatever_step() {
     assert!(faults.is_empty(), "{} faults in {} cases:\n{}", faults.len(), cases.len(), faults.join("\n"));
 }
 
-/// Every case that can exist.
+/// Returns every case that can exist.
 fn cases() -> Vec<Case> {
     let faults = STEPS.into_iter().flat_map(|step| Fault::all().map(move |fault| (step, fault)));
     let plain =
@@ -72,7 +72,7 @@ fn of_many_retries_at_once_one_starts_and_all_that_are_accepted_name_its_run() {
         for round in 0..3 {
             let case = format!("recovery: {recovery}, a call that broke before: {broke_before}, round {round}");
             let asteroid = Asteroid::start();
-            let mut gate = Gate::before(&asteroid, broke_before.then_some(Point::Body));
+            let mut gate = Gate::before(&asteroid, broke_before.then_some(HoldPoint::Body));
             let gateway = Program::run_watched(limited(gate.configuration(), recovery, ""));
             if broke_before {
                 break_one(&mut gate, &gateway);
@@ -84,18 +84,18 @@ fn of_many_retries_at_once_one_starts_and_all_that_are_accepted_name_its_run() {
             assert!(!accepted.is_empty(), "{case}");
             accepted.iter().for_each(|answer| assert_eq!(answer.json()["executionId"], ids[0], "{case}"));
             refused.iter().for_each(|answer| answer.assert_error(409, "idempotency-in-flight", "not_started"));
-            assert_eq!(start(&gateway, KEY).json()["executionId"], ids[0], "{case}");
+            assert_eq!(start(&gateway, IDEMPOTENCY_KEY).json()["executionId"], ids[0], "{case}");
         }
     }
 }
 
-/// As many starts with the key at the same moment.
+/// Sends this many starts with the idempotency key at the same time.
 fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
     let barrier = Barrier::new(count);
     let retry = || {
         let mut caller = Caller::connect(gateway.address());
         barrier.wait();
-        caller.post(EXECUTE, &[("Idempotency-Key", KEY)], BODY.as_bytes())
+        caller.post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes())
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..count).map(|_| scope.spawn(retry)).collect();
@@ -103,41 +103,41 @@ fn at_once(count: usize, gateway: &Program) -> Vec<Answer> {
     })
 }
 
-/// With limits that show what was counted.
+/// Adds limits whose headers show what was counted.
 fn limited(configuration: Configuration, recovery: bool, sections: &str) -> Configuration {
     let recovery = if recovery { "idempotency: { recovery: true }" } else { "" };
     let limits = format!("limits: {{ in_flight: 8, budget: {{ executions: {BUDGET}, per: day }} }}");
     configuration.with(recovery).with(sections).billing(&limits)
 }
 
-/// Starts with this key.
+/// Sends a start with this idempotency key.
 fn start(gateway: &Program, key: &str) -> Answer {
     Caller::connect(gateway.address()).post(EXECUTE, &[("Idempotency-Key", key)], BODY.as_bytes())
 }
 
-/// A start with the key that the gate cuts off, so that the gateway does not know what became of it.
+/// Sends a start with the idempotency key that the gate interrupts, so that the gateway does not know its outcome.
 fn break_one(gate: &mut Gate, gateway: &Program) {
     let mut caller = Caller::connect(gateway.address());
-    caller.send_post(EXECUTE, &[("Idempotency-Key", KEY)], BODY.as_bytes());
+    caller.send_post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes());
     gate.wait_until_held();
     gate.decide(Verdict::Close);
     caller.answer().assert_error(504, "upstream-broke", "unknown");
 }
 
-/// The ids of the tenant's executions, in the order in which they were started.
+/// Returns the ids of the tenant's executions, in the order of their starts.
 fn runs(asteroid: &Asteroid) -> Vec<String> {
     let executions = asteroid.executions();
     executions.into_iter().filter(|run| run.metadata["tenant"] == "billing").map(|run| run.id).collect()
 }
 
-/// An answer as the model writes it.
+/// Describes an answer in the form of the model.
 fn said(answer: Option<&Answer>) -> String {
     let Some(answer) = answer else { return NOTHING.to_owned() };
-    // An answer that is passed on may be anything.
+    // A forwarded answer may have any body.
     let problem = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-    let slug = problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:asteroid-gateway:error:"));
-    match (slug, answer.header("idempotent-replayed")) {
-        (Some(slug), _) => format!("{} {slug}", answer.status),
+    let code = problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:asteroid-gateway:error:"));
+    match (code, answer.header("idempotent-replayed")) {
+        (Some(code), _) => format!("{} {code}", answer.status),
         (None, Some("true")) => format!("{}, replayed", answer.status),
         (None, _) => answer.status.to_string(),
     }

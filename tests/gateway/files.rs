@@ -1,4 +1,4 @@
-//! Files that an operator names can be pipes, have no end, or lie on a mount that hangs: nothing but what they hold waits for them.
+//! A configured file can be a pipe, have no end, or be on a mount that hangs. Only the parts that need its content wait.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use asteroid_gateway::event;
 use crate::harness::configuration::{directory, replace_once};
 use crate::harness::{Asteroid, Configuration, Pair, Program, binary};
 
-/// Takes a lease on a file, so that whoever opens it waits.
+/// A script that takes a lease on a file, so that every process that opens it waits.
 const LEASE: &str = r#"
 import fcntl, os, signal, sys
 
@@ -21,7 +21,7 @@ print("held", flush=True)
 signal.pause()
 "#;
 
-/// Files that hang for whoever opens them, as on a mount whose server is away, until this is dropped.
+/// Files that hang when they are opened, as on a mount with an unreachable server, until this is dropped.
 struct Hung(Child);
 
 impl Hung {
@@ -34,7 +34,7 @@ impl Hung {
         Hung(child)
     }
 
-    /// Puts files that hang in the place of others.
+    /// Replaces files with ones that hang.
     fn replace(paths: &[impl AsRef<Path>], content: &[u8]) -> Hung {
         let new: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().with_extension("new")).collect();
         new.iter().for_each(|new| std::fs::write(new, content).unwrap());
@@ -60,7 +60,7 @@ fn hanging(program: &Program, file: &str) {
     program.line(|line| line["event"] == event::FILE_READING_HUNG && line["file"].as_str().unwrap().ends_with(file));
 }
 
-/// A directory with a configuration that names a CA, a certificate and its private key, and with these files.
+/// Makes a directory with a configuration that names a CA, a certificate and its private key, and with these files.
 fn prepared() -> tempfile::TempDir {
     let configuration = Configuration::for_upstream("https://localhost:1/").upstream("ca_file: '{dir}/ca.pem'");
     let dir = directory(configuration.tls(Path::new("{dir}")));
@@ -69,7 +69,7 @@ fn prepared() -> tempfile::TempDir {
     dir
 }
 
-/// The output of a command that ends with 1.
+/// Returns the output of a command, which must exit with 1.
 fn refused(command: &str, config: &Path) -> String {
     let output = binary().arg(command).arg("--config").arg(config).output().unwrap();
     let printed = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat();
@@ -77,11 +77,11 @@ fn refused(command: &str, config: &Path) -> String {
     printed
 }
 
-/// Things that can stand in the place of a file, and the words for each.
+/// Returns what can be in place of a file, each with its part of the error.
 fn impostors(dir: &Path) -> [(PathBuf, &'static str); 4] {
     let [pipe, huge] = ["pipe", "huge"].map(|name| dir.join(name));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // It has no blocks: writing so much would take a while.
+    // A sparse file, because writing that much would take long.
     std::fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
     let directory = dir.join("directory");
     std::fs::create_dir(&directory).unwrap();
@@ -174,11 +174,11 @@ fn a_mount_that_hangs_costs_two_threads_and_keeps_no_other_key_from_being_read()
         configuration.credential(name, &format!("file: '{}'", file.display()))
     });
     for file in &files {
-        std::fs::write(file, crate::harness::KEY).unwrap();
+        std::fs::write(file, crate::harness::API_KEY).unwrap();
     }
     let pair = Pair::run(asteroid, configuration);
     let before = threads(&pair.gateway);
-    // Renamed into the place of the files that were read, so that each is opened again.
+    // Renamed over the files that were read, so that each is opened again.
     let hung = Hung::replace(&files, b"ak-another-0123456789");
     let metric = |state: &'static str| {
         let found = |metrics: &crate::harness::metrics::Metrics| {

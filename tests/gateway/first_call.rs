@@ -1,11 +1,11 @@
-//! A newcomer's first minute: `dev`, the line it prints, and what arrives.
+//! A newcomer's first minute: `dev`, the command that it prints, and the request that arrives.
 
 use std::process::Command;
 
 use crate::harness::program::binary;
-use crate::harness::{KEY, Pair, Program, json};
+use crate::harness::{API_KEY, Pair, Program, json};
 
-/// Runs a line that was printed for people to paste, as they would.
+/// Runs a printed command, like a person who pastes it.
 fn paste(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
@@ -30,7 +30,7 @@ fn dev_prints_a_curl_line_that_starts_an_execution_and_shows_what_arrived() {
     let execution = body["executionId"].as_str().unwrap().to_owned();
 
     let arrived = dev.wait_for(|text| text.contains("\"tenant\":\"billing\"").then(|| text.to_owned()));
-    assert!(arrived.contains(&execution) && arrived.contains("the right key"), "{arrived}");
+    assert!(arrived.contains(&execution) && arrived.contains("with a valid API key"), "{arrived}");
 
     let shown = json(paste(&dev.wait_for(curl("/_simulator/requests"))).as_bytes());
     assert_eq!(shown[0]["body"]["metadata"]["tenant"], "billing", "{shown}");
@@ -73,7 +73,7 @@ fn run_takes_the_key_from_a_file_and_answers_with_the_upstreams_execution() {
 fn run_takes_the_key_from_an_environment_variable() {
     let asteroid = crate::harness::Asteroid::start();
     let configuration = asteroid.configuration().main_credential("env: THE_KEY");
-    let gateway = Program::run_with(configuration, &[], &[("THE_KEY", KEY)]);
+    let gateway = Program::run_with(configuration, &[], &[("THE_KEY", API_KEY)]);
     let pair = Pair { asteroid, gateway };
     assert_eq!(pair.execute("{}").status, 202);
 }

@@ -1,4 +1,4 @@
-//! What every test starts: the gateway as a process of its own, an upstream, and a caller that says exactly what it sends.
+//! The parts of every test: the gateway as a separate process, an upstream, and a caller that controls every byte it sends.
 
 pub(crate) mod asteroid;
 pub(crate) mod balancer;
@@ -29,7 +29,7 @@ pub(crate) use caller::{Answer, Caller};
 pub(crate) use collector::Collector;
 pub(crate) use configuration::Configuration;
 pub(crate) use program::{Program, binary};
-pub(crate) use secure::Secure;
+pub(crate) use secure::TlsPair;
 
 /// An agent's id.
 pub(crate) const AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
@@ -37,10 +37,10 @@ pub(crate) const AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 /// The path that starts an execution of [`AGENT`].
 pub(crate) const EXECUTE: &str = "/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute";
 
-/// The gateway's key, which no output may show.
-pub(crate) const KEY: &str = "ak-canary-5f1c9d7e3b2a4680";
+/// The gateway's API key, which no output may show.
+pub(crate) const API_KEY: &str = "ak-canary-5f1c9d7e3b2a4680";
 
-/// A gateway in front of a simulated Asteroid that knows its key.
+/// A gateway in front of a simulated Asteroid that accepts its API key.
 pub(crate) struct Pair {
     pub(crate) asteroid: Asteroid,
     pub(crate) gateway: Program,
@@ -57,19 +57,19 @@ impl Pair {
         Pair::configured(|smallest| smallest.with(sections))
     }
 
-    /// Starts a gateway whose listener has further members.
+    /// Starts a gateway with further members in its listener.
     pub(crate) fn with_listener(members: &str) -> Pair {
         Pair::configured(|smallest| smallest.listener(members))
     }
 
-    /// Starts a gateway with the configuration that a change makes of the smallest one.
+    /// Starts a gateway with the smallest configuration after this change.
     pub(crate) fn configured(change: impl FnOnce(Configuration) -> Configuration) -> Pair {
         let asteroid = Asteroid::start();
         let configuration = change(asteroid.configuration());
         Pair::run(asteroid, configuration)
     }
 
-    /// Starts a gateway with further sections, in front of a simulator over TLS, which then speaks HTTP/2.
+    /// Starts a gateway with further sections, in front of a simulator over TLS and HTTP/2.
     pub(crate) fn tls(sections: &str) -> Pair {
         Pair::before(Asteroid::start_tls("localhost"), sections)
     }
@@ -95,7 +95,7 @@ impl Pair {
     }
 }
 
-/// Checks all cases at the same time: for cases that mostly wait.
+/// Checks all cases at the same time, for cases that mostly wait.
 pub(crate) fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
     let check = &check;
     std::thread::scope(|scope| cases.into_iter().for_each(|case| drop(scope.spawn(move || check(case)))));

@@ -1,15 +1,15 @@
-//! Which host a request asks for, wherever it says so, and whose address it is logged under.
+//! The host that a request names, in each of its forms, and the address under which it is logged.
 
 use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, block, frame, start};
-use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, Secure};
+use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, StreamEnd, block, frame, start};
+use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program, TlsPair};
 
-/// The first bytes of answers in HPACK's static table.
+/// The first header bytes of answers, from HPACK's static table.
 const BAD_REQUEST: u8 = 0x8c;
 
-/// A start as bytes, with these lines in its head.
+/// Returns the bytes of a start with these lines in its head.
 fn request(target: &str, version: &str, lines: &str) -> Vec<u8> {
     let fixed = "Content-Type: application/json\r\nContent-Length: 2\r\n";
     format!("POST {target} HTTP/{version}\r\n{lines}{fixed}\r\n{{}}").into_bytes()
@@ -84,7 +84,7 @@ fn a_target_in_absolute_form_is_taken_and_its_authority_judged_in_place_of_host(
         (format!("{base}/agents/v2{EXECUTE}"), "localhost"),
         (format!("HTTP://LOCALHOST{EXECUTE}"), "localhost"),
         (format!("https://gateway.internal.:8080{EXECUTE}"), "localhost"),
-        // As a forward proxy may leave it; the target counts.
+        // A forward proxy may leave this Host; the target counts.
         (format!("{base}{EXECUTE}"), "evil.example"),
     ] {
         let mut caller = pair.caller();
@@ -100,7 +100,7 @@ fn a_target_in_absolute_form_is_taken_and_its_authority_judged_in_place_of_host(
     let authority = pair.asteroid.authority();
     assert!(before.iter().all(|request| request.header("host") == Some(authority.as_str())));
     let localhost = "Host: localhost\r\n";
-    for (target, lines, status, slug) in [
+    for (target, lines, status, code) in [
         (format!("http://evil.example{EXECUTE}"), localhost, 421, "misdirected"),
         (format!("http://10.0.0.1{EXECUTE}"), localhost, 421, "misdirected"),
         (format!("http://user@localhost{EXECUTE}"), localhost, 400, "host"),
@@ -112,14 +112,14 @@ fn a_target_in_absolute_form_is_taken_and_its_authority_judged_in_place_of_host(
     ] {
         let mut caller = pair.caller();
         caller.send(&request(&target, "1.1", lines));
-        caller.answer().assert_error(status, slug, "not_started");
+        caller.answer().assert_error(status, code, "not_started");
     }
     assert_eq!(pair.asteroid.requests().len(), before.len());
 }
 
 #[test]
 fn over_http2_host_counts_where_no_authority_is_sent() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let mut caller = secure.frames().begin();
     let without = || start().into_iter().filter(|(name, _)| *name != ":authority");
     let cases: [(Option<&str>, &[&str], bool); 8] = [
@@ -139,11 +139,11 @@ fn over_http2_host_counts_where_no_authority_is_sent() {
         let block = block(&pseudo.into_iter().chain(without()).chain(hosts).collect::<Vec<_>>());
         caller.send(&[frame(HEADERS, END_HEADERS, stream, &block), frame(DATA, END_STREAM, stream, b"{}")].concat());
         let outcome = caller.outcome(stream);
-        assert_eq!(outcome != Outcome::Answered(BAD_REQUEST), taken, "{authority:?}, {n}: {outcome:?}");
+        assert_eq!(outcome != StreamEnd::Answered(BAD_REQUEST), taken, "{authority:?}, {n}: {outcome:?}");
     }
     let misdirected = without().chain([("host", "evil.example")]).collect::<Vec<_>>();
     caller.send(&[frame(HEADERS, END_HEADERS, 99, &block(&misdirected)), frame(DATA, END_STREAM, 99, b"{}")].concat());
-    assert!(matches!(caller.outcome(99), Outcome::Answered(_)));
+    assert!(matches!(caller.outcome(99), StreamEnd::Answered(_)));
     assert_eq!(secure.asteroid.requests().len(), 3);
 }
 

@@ -1,11 +1,11 @@
-//! `Idempotency-Key`: a start that comes again is not started again.
+//! `Idempotency-Key`: a repeated start does not start a second execution.
 
 use asteroid_gateway::event;
 use serde_json::json;
 
 use crate::harness::{AGENT, Answer, Asteroid, Configuration, EXECUTE, Pair};
 
-/// With further members of the tenant.
+/// Starts a gateway with further members in the tenant.
 fn tenant(members: &str) -> Pair {
     Pair::configured(|smallest| smallest.billing(members))
 }
@@ -14,7 +14,7 @@ fn keyed(pair: &Pair, key: &str, body: &str) -> Answer {
     pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], body.as_bytes())
 }
 
-/// The value of the tag that the upstream got.
+/// Returns the value of the tag that the upstream received.
 fn digest(pair: &Pair) -> String {
     let executions = pair.asteroid.executions();
     executions.last().unwrap().metadata["idempotency_digest"].as_str().unwrap().to_owned()
@@ -169,7 +169,7 @@ fn a_key_is_free_again_where_nothing_was_started() {
     assert_eq!(keyed(&pair, "k", r#"{"version": 1}"#).status, 202, "also for another body");
     assert_eq!(pair.asteroid.executions().len(), 1);
 
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let unreachable = Pair::run(Asteroid::start(), Configuration::for_address(address));
     for body in ["{}", "{ }"] {
         keyed(&unreachable, "k", body).assert_error(502, "unreachable", "not_started");

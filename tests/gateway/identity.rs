@@ -1,11 +1,11 @@
-//! Who is charged: the tenant that a trusted peer names, and nobody else.
+//! The tenant of a request: the one that a trusted peer names, and no other.
 
 use asteroid_gateway::event;
 
 use crate::harness::metrics::Metrics;
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
 
-/// A gateway whose listener takes the tenant from `X-Tenant-Id`; `more` stands beside it in `tenant`.
+/// Starts a gateway whose listener takes the tenant from `X-Tenant-Id`, with further members in `tenant`.
 fn by_header(more: &str) -> Pair {
     Pair::configured(|smallest| smallest.by_header().add("/listeners/0/tenant", more).tenant("sales"))
 }

@@ -1,5 +1,5 @@
-//! The image, as its containers run on Kubernetes: alone in their namespaces, as nobody in particular, with nothing that can be
-//! written and no way to more. It finds Asteroid by its own name, through a name server and over TLS.
+//! The image, run as on Kubernetes: in its own namespaces, as an unprivileged user, on a read-only file system. It finds
+//! Asteroid by its real name, through a name server and over TLS.
 
 mod cluster;
 
@@ -14,9 +14,9 @@ use cluster::{CENTRAL, Cluster, POD, SIDECAR, read};
 
 use crate::harness::configuration::replace_once;
 use crate::harness::container::{USER, built, unpack};
-use crate::harness::{EXECUTE, KEY};
+use crate::harness::{API_KEY, EXECUTE};
 
-/// What the kubelet tells containers of names; without `/etc/hosts` and `nsswitch.conf`.
+/// The search list that the kubelet writes for containers; there is no `/etc/hosts` and no `nsswitch.conf`.
 const SEARCH: &str = "search shop.svc.cluster.local svc.cluster.local cluster.local\n";
 
 #[test]
@@ -70,7 +70,7 @@ fn the_roots_that_browsers_trust_are_in_the_binary() {
         let key = memchr::memmem::find(&binary, &root.subject_public_key_info);
         assert!(key.is_some(), "{:?} is missing", String::from_utf8_lossy(&root.subject));
     }
-    // And are not asked for in a file system in which there are none.
+    // They are used although the image's file system has no certificate store.
     let cluster = Cluster::without_its_authority();
     let container = cluster.run(SIDECAR);
     let refused = cluster.execute_beside(&container);
@@ -106,7 +106,7 @@ fn beside_a_service_the_image_serves_the_sdks_of_both_eras_and_can_do_nothing_el
     }
     let ended = container.stop();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
-    assert!(!ended.output.contains(KEY) && !ended.output.contains("WARN"), "{}", ended.output);
+    assert!(!ended.output.contains(API_KEY) && !ended.output.contains("WARN"), "{}", ended.output);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_name_is_found_as_kubernetes_writes_the_search_without_hosts_or_nsswitch() {
     assert_eq!(cluster.asked(), domains.map(|domain| format!("odyssey.asteroid.ai{domain}")));
     container.stop();
 
-    // With the final dot that spares the others, nobody else is asked.
+    // With `ndots:1`, only the name itself is looked up.
     let container = cluster
         .run_with(SIDECAR, &[("/etc/resolv.conf", &format!("{SEARCH}nameserver 10.77.0.53\noptions ndots:1\n"))]);
     assert_eq!(cluster.execute_beside(&container).status, 202);
@@ -146,7 +146,7 @@ fn a_name_is_found_as_kubernetes_writes_the_search_without_hosts_or_nsswitch() {
 #[test]
 fn a_name_that_nobody_knows_is_said_and_does_not_hold_up_the_end() {
     let cluster = Cluster::new();
-    // Nobody answers there: each question would take five seconds, and is asked again.
+    // No name server answers there: each query would take five seconds, and is repeated.
     let container = cluster.run_with(SIDECAR, &[("/etc/resolv.conf", "nameserver 10.77.0.99\n")]);
     cluster.execute_beside(&container).assert_error(502, "unreachable", "not_started");
     let ended = container.stop();

@@ -1,4 +1,4 @@
-//! Keys are files that change under the gateway: every new one serves, and what is none changes nothing.
+//! API keys in files that change while the gateway runs: every new API key is used, and other content changes nothing.
 
 mod refused;
 
@@ -10,7 +10,7 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::configuration::directory;
-use crate::harness::{Asteroid, Configuration, EXECUTE, KEY, Pair, Program};
+use crate::harness::{API_KEY, Asteroid, Configuration, EXECUTE, Pair, Program};
 
 /// Waits for the `nth` event with this code, from 1.
 fn nth_event(gateway: &Program, code: &str, nth: usize) -> Value {
@@ -20,7 +20,7 @@ fn nth_event(gateway: &Program, code: &str, nth: usize) -> Value {
     })
 }
 
-/// A key, and how its file comes to hold it.
+/// An API key, and a way to write it to its file.
 type Put<'a> = (&'a str, &'a dyn Fn(&str));
 
 fn wait_for_state(gateway: &Program, credential: &str, state: &str) {
@@ -32,7 +32,7 @@ fn verbose(gateway: &Program) -> String {
     String::from_utf8(gateway.admin("/readyz?verbose").body).unwrap()
 }
 
-/// Puts a key where the kubelet would: behind a link that is swapped.
+/// Writes an API key as the kubelet does: behind a link that is replaced.
 fn mount(dir: &Path, version: &str, key: &str) {
     create_dir(dir.join(version)).unwrap();
     write(dir.join(version).join("key"), key).unwrap();
@@ -89,7 +89,7 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
     let gone = || remove_file(&key).unwrap();
     let cases: [(&str, &dyn Fn()); 4] = [
         ("is empty", &|| write(&key, "").unwrap()),
-        ("a space or a line break", &|| write(&key, format!("{KEY} {KEY}")).unwrap()),
+        ("a space or a line break", &|| write(&key, format!("{API_KEY} {API_KEY}")).unwrap()),
         ("there is no such file", &gone),
         ("this is a directory", &|| {
             gone();
@@ -114,7 +114,7 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         if key.is_dir() {
             remove_dir(&key).unwrap();
         }
-        write(&key, KEY).unwrap();
+        write(&key, API_KEY).unwrap();
         wait_for_state(&pair.gateway, "main", "fresh");
         nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
         assert!(!verbose(&pair.gateway).contains("[!]"), "{}", verbose(&pair.gateway));
@@ -127,10 +127,10 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         (4, 1),
         "each change is said once"
     );
-    assert!(!pair.gateway.stop().output.contains(KEY));
+    assert!(!pair.gateway.stop().output.contains(API_KEY));
 }
 
-/// With a tenant `sales` whose key is to come.
+/// Starts a gateway with a tenant `sales` whose API key does not exist yet.
 fn with_a_late_key(configuration: Configuration) -> Configuration {
     configuration.credential("late", "file: '{dir}/late'").add("/tenants", "sales: { credential: late }")
 }
@@ -158,7 +158,7 @@ fn a_gateway_without_a_first_key_starts_says_so_and_serves_when_the_key_comes() 
     let billing = pair.caller().post(EXECUTE, &[("X-Tenant-Id", "billing")], b"{}");
     assert_eq!(billing.status, 202, "another credential serves");
 
-    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    write(pair.gateway.dir().join("late"), API_KEY).unwrap();
     wait_for_state(&pair.gateway, "late", "fresh");
     assert_eq!(pair.gateway.admin("/readyz").status, 200);
     assert_eq!(sales().status, 202, "the refused start took neither the key nor the budget");
@@ -184,7 +184,7 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
     assert_eq!(ready().0, 200);
     pair.gateway.reload(of("all"));
     assert_eq!(ready().0, 503);
-    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    write(pair.gateway.dir().join("late"), API_KEY).unwrap();
     wait_for_state(&pair.gateway, "late", "fresh");
     assert_eq!(ready().0, 200);
     pair.asteroid.replace_key("ak-another-7d3e9f1a52");
@@ -232,12 +232,12 @@ fn a_reload_that_names_a_late_key_is_taken_over_and_others_are_served() {
     start("sales").assert_error(503, "no-key", "not_started");
     assert_eq!((start("billing").status, pair.gateway.admin("/readyz").status), (202, 200));
     wait_for_state(&pair.gateway, "late", "missing");
-    write(pair.gateway.dir().join("late"), KEY).unwrap();
+    write(pair.gateway.dir().join("late"), API_KEY).unwrap();
     wait_for_state(&pair.gateway, "late", "fresh");
     assert_eq!(start("sales").status, 202);
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_config_last_reload_successful", &[]), Some(1.0));
 
-    // A variable never comes.
+    // An environment variable cannot appear later.
     let unset = configuration.main_credential("env: NO_SUCH_VARIABLE");
     let refused = pair.gateway.reload(unset)["reason"].as_str().unwrap().to_owned();
     assert!(refused.contains("NO_SUCH_VARIABLE: is not set"), "{refused}");
@@ -274,7 +274,7 @@ fn a_key_that_cannot_be_read_for_longer_than_max_stale_is_sent_no_more_until_it_
     assert_eq!(pair.asteroid.started(), 1, "closed");
     let expired = nth_event(&pair.gateway, event::CREDENTIAL_EXPIRED, 1);
     assert!(expired["reason"].as_str().unwrap().contains("there is no such file"), "{expired}");
-    write(&key, KEY).unwrap();
+    write(&key, API_KEY).unwrap();
     wait_for_state(&pair.gateway, "main", "fresh");
     assert_eq!(pair.execute("{}").status, 202);
 }
@@ -310,7 +310,7 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
     let previous = configuration.clone().add("/credentials/main", "previous_file: '{dir}/before'");
     let pair = Pair::run(asteroid, previous);
     let why = "holds fewer than 16 bytes";
-    // As part of an answer, it would be overwritten there.
+    // So short an API key would be redacted wherever an answer contains the same characters.
     for (nth, short) in ["1", "execution\n", "ak-0123456789ab"].into_iter().enumerate() {
         write(pair.gateway.dir().join("key"), short).unwrap();
         nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
@@ -319,7 +319,7 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
         assert_eq!(answer.json()["executionId"], pair.asteroid.executions()[nth].id.as_str());
         let report = verbose(&pair.gateway);
         assert!(report.contains("[!]credential main: stale, API key ") && report.contains(why), "{report}");
-        write(pair.gateway.dir().join("key"), KEY).unwrap();
+        write(pair.gateway.dir().join("key"), API_KEY).unwrap();
         nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
     }
     write(pair.gateway.dir().join("before"), "short").unwrap();
@@ -361,7 +361,7 @@ fn a_reload_that_is_refused_for_one_key_takes_in_no_other() {
     let pair = Pair::run(asteroid, &configuration);
     let dir = pair.gateway.dir();
     write(dir.join("other"), "ak-other-7d3e9f1a52").unwrap();
-    // Read after the one that moved.
+    // This credential is read after the one with another file.
     let unset = configuration.credential("z", "env: NO_SUCH_VARIABLE");
     let moved = unset.set("/credentials/main/file", "{dir}/other");
     assert!(pair.gateway.reload(moved)["reason"].as_str().unwrap().contains("NO_SUCH_VARIABLE: is not set"));

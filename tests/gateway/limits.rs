@@ -1,4 +1,4 @@
-//! What a tenant may do, and that no count is lost or refilled by anything but time and settlement.
+//! The limits of a tenant: no count is lost, and only time and settlement refill it.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn limited_with(limits: &str, sections: &str) -> Pair {
     Pair::configured(|smallest| smallest.with(sections).billing(&format!("limits: {{ {limits} }}")))
 }
 
-/// Checks that a limit refused, and says which and for how long.
+/// Asserts that a limit refused the request, with its name and the time to wait.
 fn assert_limited(answer: &Answer, limit: &str, seconds: std::ops::RangeInclusive<u64>) {
     answer.assert_error(429, "limit", "not_started");
     assert_eq!(answer.json()["limit"], limit);
@@ -149,7 +149,7 @@ fn a_budget_is_spent_by_what_may_have_started_and_given_back_by_what_did_not() {
 
 #[test]
 fn a_start_that_was_never_sent_spends_no_budget() {
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let budget = "limits: { budget: { executions: 1, per: day } }";
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).billing(budget));
     for _ in 0..3 {

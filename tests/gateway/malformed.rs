@@ -1,11 +1,11 @@
-//! What is not sound HTTP/1.1, or is at its edges: raw bytes, and what must happen to each. Nothing of it is passed on:
-//! it is refused, or leaves in the one form in which the gateway writes every request.
+//! Malformed and unusual HTTP/1.1, as raw bytes with the expected result. Nothing is forwarded as it came: the request is
+//! refused, or sent in the normal form in which the gateway writes every request.
 
 use asteroid_gateway::event;
 
 use crate::harness::{AGENT, Caller, EXECUTE, Pair};
 
-/// What must happen.
+/// An expected result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Must {
     /// It is sent to the upstream in the normal form, and the connection is kept.
@@ -23,26 +23,26 @@ enum Must {
 }
 use Must::{BeClosed, BeRefused, BeSent, BeSentAndClosed, Fail, FailAndBeKept};
 
-/// A row: what it is, its bytes, what must happen.
+/// A case: its description, its bytes, and the expected result.
 type Row = (&'static str, Vec<u8>, Must);
 
-/// A start with these lines in its head and this behind its head.
+/// Returns a start with these lines in its head, and these bytes after its head.
 fn start(lines: &str, body: &str) -> Vec<u8> {
     let fixed = "Host: localhost\r\nContent-Type: application/json\r\n";
     format!("POST {EXECUTE} HTTP/1.1\r\n{fixed}{lines}\r\n{body}").into_bytes()
 }
 
-/// A sound start but for these lines.
+/// Returns a valid start, except for these lines in its head.
 fn lines(lines: &str) -> Vec<u8> {
     start(&format!("{lines}Content-Length: 2\r\n"), "{}")
 }
 
-/// A start whose body is in these chunks.
+/// Returns a start with these chunks as its body.
 fn chunks(chunks: &str) -> Vec<u8> {
     start("Transfer-Encoding: chunked\r\n", chunks)
 }
 
-/// A sound start but for its first line.
+/// Returns a valid start, except for its first line.
 fn line(line: &str) -> Vec<u8> {
     let rest = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     format!("{line}\r\n{rest}").into_bytes()
@@ -267,7 +267,7 @@ fn each_chunk() {
 #[test]
 fn a_caller_who_goes_on_writing_gets_to_read_why_it_was_refused() {
     let pair = Pair::start();
-    // More than the sockets' buffers hold: without somebody who reads on, the answer would be lost in a reset.
+    // More than the sockets' buffers hold: if the gateway did not read on, a reset would destroy the answer.
     let more = vec![b'x'; 3 * 1024 * 1024];
     let rows = [protocols(), methods_and_targets(), heads(), lengths(), codings(), chunked()].concat();
     let refused = rows.into_iter().filter(|row| matches!(row.2, BeRefused(_) | Fail(..)));
@@ -362,14 +362,14 @@ fn check(rows: &[Row]) {
     }
 }
 
-/// Reads the answer, and sees that the connection is closed without a reset or carries another request.
+/// Reads the answer, and asserts that the connection is closed without a reset, or carries another request.
 fn expect(caller: &mut Caller, what: &str, must: Must) {
     let answer = (must != BeClosed).then(|| caller.try_answer().unwrap_or_else(|| panic!("{what}: no answer")));
     if let Some(answer) = &answer {
         let told = (answer.header("connection"), answer.status);
         match must {
             BeSent | BeSentAndClosed => assert_eq!(answer.status, 202, "{what}: {answer:?}"),
-            Fail(status, slug) | FailAndBeKept(status, slug) => answer.assert_error(status, slug, "not_started"),
+            Fail(status, code) | FailAndBeKept(status, code) => answer.assert_error(status, code, "not_started"),
             BeRefused(status) => assert_eq!((told, answer.body.len()), ((Some("close"), status), 0), "{what}"),
             BeClosed => {}
         }

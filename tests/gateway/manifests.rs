@@ -1,5 +1,5 @@
-//! What `deploy/kustomize` and `deploy/helm` render, judged by others: kustomize, Helm, Kubernetes' schemas, checkov, and the
-//! gateway itself. The promises are in `tests/manifests`, in Python, since so are the judges.
+//! The manifests of `deploy/kustomize` and `deploy/helm`, checked by kustomize, Helm, Kubernetes' schemas, checkov, and the
+//! gateway itself. The checks are in `tests/manifests`, in Python, like most of these tools.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ fn manifests(promise: &str) {
         std::env::var("ASTEROID_MANIFESTS_PYTHON").expect("tests/run installs what is needed and names its Python");
     let mut command = Command::new(python);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/manifests")).arg(promise).arg(binary().get_program());
-    // Bytecode would land in the sources.
+    // Otherwise Python would write bytecode into the source tree.
     let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));

@@ -1,4 +1,4 @@
-//! `/metrics` and `/version`: what is shown is what happened, and no caller can make it grow.
+//! `/metrics` and `/version`: the values are right, and no caller can add series.
 
 mod labels;
 mod upstream;
@@ -12,8 +12,8 @@ const SERVER: &str = "http_server_request_duration_seconds_count";
 const CLIENT: &str = "http_client_request_duration_seconds_count";
 const ROUTE: &str = "/agents/{agentId}/execute";
 
-/// A gateway whose callers name one of the tenants `billing` and `sales`; with further members of `billing`, and further
-/// sections.
+/// Starts a gateway whose callers name one of the tenants `billing` and `sales`, with further members of `billing` and
+/// further sections.
 fn tenants(billing: &str, sections: &str) -> Pair {
     Pair::configured(|smallest| smallest.with(sections).by_header().tenant("sales").billing(billing))
 }
@@ -24,7 +24,7 @@ fn start(pair: &Pair, tenant: &str, key: Option<&str>, body: &str) -> Answer {
     pair.caller().post(EXECUTE, &headers, body.as_bytes())
 }
 
-/// The status and the error of every kind of request, and how many there were.
+/// Returns the status and the error of every kind of request, with their number.
 fn ended(metrics: &Metrics, name: &str) -> Vec<(String, f64)> {
     let of_name = metrics.samples().iter().filter(|sample| sample.name == name);
     let mut ended: Vec<_> = of_name
@@ -85,7 +85,7 @@ fn each_request_is_counted_once_under_its_tenant_its_status_and_its_error() {
     assert_eq!(metrics.all("asteroid_gateway_requests_total"), expected);
     let started = counted(&[("billing AgentExecutePost", 3), ("sales AgentExecutePost", 2)]);
     assert_eq!(metrics.all("asteroid_gateway_executions_started_total"), started);
-    // The one that broke off, and the 500, which says neither.
+    // The answer that broke off, and the 500, which proves nothing.
     let unknown = counted(&[("billing", 2), ("other", 0), ("sales", 0)]);
     assert_eq!(metrics.all("asteroid_gateway_executions_unknown_total"), unknown);
     assert_eq!(metrics.find("asteroid_gateway_upstream_auth_failures_total", &[("credential", "main")]), Some(1.0));
@@ -253,7 +253,7 @@ fn metrics_come_in_the_format_that_is_asked_for_and_head_says_the_same_without_t
     let plain = String::from_utf8(plain.body).unwrap();
     assert!(plain.contains("\n# TYPE asteroid_gateway_requests_total counter\n"), "{plain}");
     assert!(!plain.contains("# EOF"));
-    // What Prometheus 2.42 sends.
+    // The `Accept` header of Prometheus 2.42.
     let accept = "Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n";
     let open = ask("GET", accept).answer();
     assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));

@@ -1,5 +1,5 @@
-//! An answer that comes after the time-out: its caller has been told that the outcome is unknown, and a key still gets to
-//! know it.
+//! An answer that arrives after the time-out: its caller was told that the outcome is unknown, but a retry with the
+//! idempotency key gets the answer.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Asteroid, EXECUTE, Pair, Program};
 
-/// A gateway with this time-out and these limits of its tenant, in front of an upstream over HTTP/1.1 or HTTP/2.
+/// Starts a gateway with this time-out and these limits of its tenant, in front of an upstream over HTTP/1.1 or HTTP/2.
 fn pair(http2: bool, timeout: &str, limits: &str) -> Pair {
     let asteroid = if http2 { Asteroid::start_tls("localhost") } else { Asteroid::start() };
     let configuration = asteroid
@@ -22,7 +22,7 @@ fn keyed(pair: &Pair, key: &str) -> Answer {
     pair.caller().post(EXECUTE, &[("Idempotency-Key", key), ("X-Request-Id", key)], b"{}")
 }
 
-/// A start whose answer does not come in time.
+/// Sends a start whose answer does not arrive in time.
 fn overdue(pair: &Pair, key: &str, fault: Value) {
     pair.asteroid.next(fault);
     let answer = keyed(pair, key);
@@ -30,7 +30,7 @@ fn overdue(pair: &Pair, key: &str, fault: Value) {
     assert_eq!((answer.header("execution-outcome"), answer.header("retry-after")), (Some("unknown"), None));
 }
 
-/// The log line of a start once it has ended.
+/// Waits for the end of a start, and returns its log line.
 fn ended(gateway: &Program, key: &str) -> Value {
     gateway.line(|line| line["event"] == event::START_COMPLETED_LATE && line["request_id"] == key)
 }
@@ -168,7 +168,7 @@ fn a_process_that_stood_still_finds_the_answer_that_came_meanwhile() {
         (format!("HTTP/2: {http2}, {key:?}"), pair, caller)
     };
     let stopped = [(false, None), (false, Some("k")), (true, None), (true, Some("k"))].map(begin);
-    // The time-out passes while none of the processes runs.
+    // The time-out passes while both processes are stopped.
     std::thread::sleep(timeout + Duration::from_millis(200));
     for (case, pair, mut caller) in stopped {
         pair.gateway.signal("CONT");

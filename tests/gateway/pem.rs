@@ -1,4 +1,4 @@
-//! Files that may hold a private key: whatever is wrong with one, no output repeats a byte of it.
+//! Files that may hold a private key: no error repeats a byte of one.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ use crate::harness::certificates::Authority;
 use crate::harness::configuration::directory;
 use crate::harness::{Asteroid, Configuration, Pair, binary};
 
-/// A private key and a certificate in one file, as HAProxy has them, and what can become of it.
+/// A private key and a certificate in one file, as for HAProxy, and its damaged forms.
 struct Combined {
     dir: tempfile::TempDir,
     private_key: String,
@@ -40,7 +40,7 @@ fn body(pem: &str) -> String {
     pem.lines().filter(|line| !line.starts_with("-----")).collect()
 }
 
-/// Neither as text, nor as a list of numbers, nor in hexadecimal, is any part of 12 bytes there.
+/// Asserts that no 12 bytes of it are in an output, neither as text, nor as a list of numbers, nor in hexadecimal.
 #[track_caller]
 fn assert_shows_nothing(output: &str, private_key: &str, way: &str) {
     let joined: String = output.split(char::is_whitespace).collect();
@@ -58,7 +58,7 @@ fn printed(output: &Output) -> String {
     [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat()
 }
 
-/// The output of a `run` that does not start.
+/// Returns the output of a `run` that does not start.
 fn refused(configuration: &Configuration) -> String {
     let dir = directory(configuration);
     let mut run = binary();
@@ -83,7 +83,7 @@ fn a_file_with_a_private_key_that_cannot_be_read_keeps_it_from_starting_and_is_n
             assert!(said.contains(name) && said.contains("combined.pem"), "{way}: {said}");
             assert_shows_nothing(&said, &private_key, way);
         }
-        // Some of them still hold a private key that can be read, and then a certificate that goes with it.
+        // Some still contain a readable private key, followed by its certificate.
         std::fs::write(&file, content.replace("PRIVATE KEY", "PRIVATE KEYS")).unwrap();
         let said = refused(&as_key);
         assert!(said.contains("tls.key_file"), "{way}: {said}");

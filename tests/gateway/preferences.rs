@@ -1,4 +1,4 @@
-//! Media types: what callers and collectors accept, and what a body may be said to be.
+//! Media types: those that callers and collectors accept, and those that a body may have.
 
 use crate::harness::{EXECUTE, Pair};
 

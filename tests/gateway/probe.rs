@@ -1,4 +1,4 @@
-//! `probe` exits with 0 where a URL answers with a 2xx, and nowhere else.
+//! `probe` exits with 0 if a URL answers with a 2xx, and only then.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -6,13 +6,13 @@ use std::thread;
 
 use crate::harness::{Pair, binary};
 
-/// The exit code and what was printed.
+/// Runs `probe`, and returns its exit code and its output.
 fn probe(url: &str) -> (Option<i32>, String) {
     let output = binary().args(["probe", "--url", url]).output().unwrap();
     (output.status.code(), [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat())
 }
 
-/// The URL of a server that reads one request and answers so; it holds the connection until the other side closes.
+/// Returns the URL of a server that reads one request, answers so, and keeps the connection until the other side closes.
 fn answering(answer: &'static str, holds: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/readyz", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! A real Prometheus reads the gateway, runs the alert rules, and finds data for everything that the dashboard asks.
+//! A real Prometheus scrapes the gateway, evaluates the alert rules, and finds data for every query of the dashboard.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::{Caller, EXECUTE, Pair, Program};
 
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yaml");
@@ -16,7 +16,7 @@ const ALERTS_TEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheu
 const DASHBOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/grafana/dashboard.json");
 const OPERATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md");
 
-/// What the installation of the tests brings; absent, it is named.
+/// Returns a command for a program that `tests/run` installs; if it is absent, the test fails with its name.
 fn command(name: &str) -> Command {
     let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(found.is_ok_and(|status| status.success()), "{name} is needed: Debian's package prometheus, or tests/run");
@@ -37,19 +37,19 @@ fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&read(path)).unwrap()
 }
 
-/// The alert rules.
+/// Returns the alert rules.
 fn rules() -> Vec<Value> {
     yaml(ALERTS)["groups"][0]["rules"].as_array().unwrap().clone()
 }
 
-/// The names of the gateway's series in a query.
+/// Returns the names of the gateway's series in a query.
 fn series(query: &str) -> BTreeSet<String> {
     let words = query.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     let named = ["asteroid_gateway_", "http_server_request_duration", "http_client_request_duration"];
     words.filter(|word| named.iter().any(|prefix| word.starts_with(prefix))).map(str::to_owned).collect()
 }
 
-/// A gateway on which something of every kind has happened.
+/// Starts a gateway and causes every kind of event.
 fn busy() -> Pair {
     let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day } }";
     let pair = Pair::configured(|smallest| smallest.billing(limits));
@@ -67,7 +67,7 @@ fn busy() -> Pair {
     pair
 }
 
-/// A Prometheus of its own that reads one gateway and runs the alert rules.
+/// A Prometheus that scrapes one gateway and evaluates the alert rules.
 struct Prometheus {
     address: SocketAddr,
     program: Program,
@@ -105,18 +105,18 @@ scrape_configs: [{{ job_name: asteroid-gateway, static_configs: [{{ targets: [\"
         json["data"].clone()
     }
 
-    /// What a query finds now.
+    /// Returns the current result of a query.
     fn query(&self, query: &str) -> Vec<Value> {
         let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
         self.get(&format!("/api/v1/query?query={query}"))["result"].as_array().unwrap().clone()
     }
 
-    /// Waits until a query finds something.
+    /// Waits until a query has a result.
     #[track_caller]
     fn wait_for(&self, query: &str) {
         let begun = Instant::now();
         while self.query(query).is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "{query} finds nothing\n{}", self.program.output());
+            assert!(begun.elapsed() < TIMEOUT, "{query} finds nothing\n{}", self.program.output());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -1,22 +1,22 @@
-//! What an answer proves: whether a start's budget and key are used up, and what its caller is told of that.
+//! The proof in an answer: whether a start has spent its budget and its idempotency key, and what its caller is told.
 
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::raw::{First, Raw, Then};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
-/// The statuses that prove that nothing was started, but for 401, which is about the gateway's own key.
+/// The statuses that prove that nothing was started, except 401, which is about the gateway's API key.
 const REFUSED: [u16; 19] =
     [400, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 422, 426, 428, 429, 431, 451];
 
-/// Some of those that prove nothing.
+/// Some statuses that prove nothing.
 const OPEN: [u16; 22] =
     [300, 301, 303, 304, 307, 407, 408, 409, 412, 416, 418, 423, 424, 425, 460, 499, 500, 501, 502, 503, 504, 599];
 
 const BUDGET: u32 = 1000;
 
-/// A gateway whose tenant is told what is left of its budget.
+/// Starts a gateway that tells the tenant its remaining budget.
 fn pair(more: &str) -> Pair {
     let asteroid = Asteroid::start();
     let gateway = gateway(&asteroid.url(), more);
@@ -28,31 +28,31 @@ fn gateway(url: &str, sections: &str) -> Program {
     Program::run(Configuration::for_upstream(url).with(sections).billing(&budget))
 }
 
-/// A start with this id of its request, and with this key if there is one.
-fn start(gateway: &Program, id: &str, key: Option<&str>) -> Answer {
+/// Sends a start with this request id and this idempotency key, if any.
+fn start(gateway: &Program, id: &str, idempotency_key: Option<&str>) -> Answer {
     let mut headers = vec![("X-Request-Id", id)];
-    headers.extend(key.map(|key| ("Idempotency-Key", key)));
+    headers.extend(idempotency_key.map(|key| ("Idempotency-Key", key)));
     Caller::connect(gateway.address()).post(EXECUTE, &headers, b"{}")
 }
 
-/// How many starts the tenant has spent, as the answer says.
+/// Returns the number of starts that the tenant has spent, from the headers of an answer.
 fn spent(answer: &Answer) -> u32 {
     let left = answer.header("ratelimit").unwrap().strip_prefix("\"budget\";r=").unwrap();
     BUDGET - left.split(';').next().unwrap().parse::<u32>().unwrap()
 }
 
-/// What the log says of a request: what may have been spent, and what became of its key.
+/// Waits for the log line of a request, and returns its outcome and its idempotency outcome.
 fn logged(gateway: &Program, id: &str) -> (Value, Value) {
     let line = gateway.line(|line| line["event"] == event::REQUEST_COMPLETED && line["request_id"] == id);
     (line["outcome"].clone(), line["idempotency_outcome"].clone())
 }
 
-/// Lets the next start run and be answered so.
+/// Lets the next start be answered so, and run if `run` is set.
 fn answer_next(asteroid: &Asteroid, run: bool, answer: Value) {
     asteroid.next(json!({"method": "POST", "run": run, "then": {"answer": answer}}));
 }
 
-/// Checks that an answer was passed on as one that leaves open whether something runs.
+/// Asserts that an answer was forwarded with an unknown outcome.
 #[track_caller]
 fn assert_open(answer: &Answer, what: &str) {
     let told = (answer.header("execution-outcome"), answer.header("retry-after"), answer.header("proxy-status"));
@@ -110,7 +110,7 @@ fn a_status_that_proves_that_nothing_was_started_gives_budget_and_key_back() {
     assert_eq!(metrics.find("asteroid_gateway_executions_unknown_total", &[("tenant", "billing")]), Some(0.0));
 }
 
-/// Answers with a 2xx that names no execution.
+/// Returns answers with a 2xx that name no execution.
 fn useless() -> Vec<Value> {
     let json = json!([["content-type", "application/json"]]);
     let named = json!({"executionId": "8d0f7a52-1c5e-4b8e-9f59-000000000001"}).to_string();
@@ -165,8 +165,9 @@ fn an_answer_without_a_length_that_breaks_off_is_not_taken_for_the_whole() {
     let body = r#"{"executionId": "8d0f7a52-1c5e-4b8e-9f59-000000000001"}"#;
     for (sent, is_whole) in [(body.split_at(30).0, false), (body, true)] {
         let head = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n\r\n";
-        let first = First { answer: [head, sent].concat().into_bytes(), then: Then::Close, early: false };
-        let upstream = Raw::start(first);
+        let first =
+            FirstExchange { answer: [head, sent].concat().into_bytes(), then: AfterAnswer::Close, early: false };
+        let upstream = RawUpstream::start(first);
         let gateway = gateway(&format!("http://{}", upstream.address), "");
         let first = start(&gateway, "first", Some("k"));
         assert_eq!((first.status, first.header("execution-outcome").is_none()), (202, is_whole), "{sent}");

@@ -1,4 +1,4 @@
-//! `idempotency: { recovery: true }`: what became of a start is looked up at the upstream before another is sent.
+//! `idempotency: { recovery: true }`: the gateway looks up a lost start at the upstream before it sends another.
 
 mod proof;
 mod refused_key;
@@ -14,7 +14,7 @@ fn keyed(pair: &Pair, key: &str) -> Answer {
     pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}")
 }
 
-/// A gateway whose positive control has passed, so that no look-up of its own comes between.
+/// Starts a gateway, and waits until its positive control has passed, so that it sends no further look-up of its own.
 fn proven(more: &str) -> Pair {
     let pair = Pair::with(more);
     assert_eq!(keyed(&pair, "control").status, 202);
@@ -22,7 +22,7 @@ fn proven(more: &str) -> Pair {
     pair
 }
 
-/// Another process with the same configuration, in front of the same upstream.
+/// Starts another process with the same configuration, in front of the same upstream.
 fn replaced(pair: Pair) -> Pair {
     let Pair { asteroid, gateway } = pair;
     gateway.signal("KILL");
@@ -30,7 +30,7 @@ fn replaced(pair: Pair) -> Pair {
     Pair::before(asteroid, RECOVERY)
 }
 
-/// A start whose answer is lost.
+/// Sends a start whose answer is lost.
 fn lose(pair: &Pair, key: &str, run: bool) {
     pair.asteroid.next(json!({"method": "POST", "run": run, "then": "close"}));
     keyed(pair, key).assert_error(504, "upstream-broke", "unknown");
@@ -44,7 +44,7 @@ fn assert_found(pair: &Pair, answer: &Answer) {
     assert_eq!(answer.json(), json!({"executionId": execution.id}));
 }
 
-/// The look-ups and starts that the upstream got.
+/// Returns the look-ups and starts that the upstream received.
 fn asked(pair: &Pair) -> Vec<String> {
     pair.asteroid.requests().iter().map(|request| format!("{} {}", request.method, request.target)).collect()
 }
@@ -54,7 +54,7 @@ fn a_lost_answer_is_found_by_each_era_s_filter_and_then_replayed_without_asking_
     for filters in ["both", "pair", "repeated"] {
         for shows_metadata in [true, false] {
             let pair = Pair::with(RECOVERY);
-            // Others that a server would list that does not understand the filter.
+            // Executions that a server would list if it ignored the filter.
             for _ in 0..3 {
                 assert_eq!(pair.execute("{}").status, 202);
             }
@@ -117,10 +117,10 @@ fn a_start_that_never_ran_stays_unknown_and_its_key_never_starts() {
     assert_eq!(pair.asteroid.executions().len(), 0);
 }
 
-/// Repeats an execution by hand, by the API's own operation.
+/// Reruns an execution with the operation of the API.
 fn rerun(pair: &Pair, id: &str) -> Answer {
     let path = format!("/agents/v2/executions/{id}/rerun");
-    pair.asteroid.caller().post(&path, &[("X-Api-Key", crate::harness::KEY)], b"")
+    pair.asteroid.caller().post(&path, &[("X-Api-Key", crate::harness::API_KEY)], b"")
 }
 
 #[test]
@@ -131,10 +131,10 @@ fn a_start_that_was_repeated_by_hand_is_still_found_and_its_repeat_never_is() {
         let first = pair.asteroid.executions()[0].id.clone();
         assert_eq!(rerun(&pair, &first).status, 202);
         assert_eq!(rerun(&pair, &first).status, 202);
-        // One that carries the tag and is not marked as a repeat.
+        // An execution that has the tag and is not marked as a rerun.
         let metadata = Value::Object(pair.asteroid.executions()[0].metadata.clone());
         let copied = json!({ "metadata": metadata }).to_string();
-        let key = ("X-Api-Key", crate::harness::KEY);
+        let key = ("X-Api-Key", crate::harness::API_KEY);
         assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], copied.as_bytes()).status, 202);
         pair.asteroid.listing(json!({"shows_metadata": shows_metadata}));
         let pair = replaced(pair);
@@ -189,7 +189,7 @@ fn after_a_kill_a_retry_gets_the_execution_of_the_first_process() {
     assert_found(&pair, &keyed(&pair, "k"));
 }
 
-/// How a look-up fails, and whether the caller is told to try again.
+/// Returns ways in which a look-up fails, each with whether the caller is told to retry.
 fn failures() -> Vec<(Value, bool)> {
     let answer = |answer: Value| json!({"method": "GET", "then": {"answer": answer}});
     let then = |then: &str| (json!({"method": "GET", "then": then}), true);
@@ -318,7 +318,7 @@ fn while_one_retry_looks_another_is_409_and_a_caller_who_leaves_meanwhile_change
 
 #[test]
 fn an_upstream_that_cannot_be_reached_leaves_the_key_as_it_was() {
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).with(RECOVERY));
     for body in ["{}", "{ }"] {
         let answer = pair.caller().post(EXECUTE, &[("Idempotency-Key", "k")], body.as_bytes());

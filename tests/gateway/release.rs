@@ -1,4 +1,4 @@
-//! The steps of a release that need no other machine: what is published is whole, the same twice, and under one version.
+//! The steps of a release that need no other machine: the published files are complete, reproducible, and of one version.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ const WORKFLOW: &str = ".github/workflows/release.yaml";
 /// Runs a step of the release in a tree.
 fn step(tree: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(tree.join("deploy/release"));
-    // Some minute of the past, so that nothing is of now.
+    // A fixed time in the past, so that no time stamp is the current time.
     command.args(arguments).env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap()
 }
 
-/// The same, of the tree that is tested; what it says.
+/// Runs a step of the release in the tested tree, and returns its output.
 #[track_caller]
 fn done(arguments: &[&str]) -> String {
     let output = step(Path::new(ROOT), arguments);
@@ -32,7 +32,7 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
 }
 
-/// A tree with what `check` reads, ready to be released.
+/// Makes a tree with the files that `check` reads, ready for a release.
 fn ready() -> TempDir {
     let tree = tempfile::tempdir().unwrap();
     for directory in ["deploy/helm/asteroid-gateway", "fuzz"] {
@@ -83,7 +83,7 @@ fn an_archive_is_the_same_twice_and_what_was_changed_after_the_checksums_is_foun
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     for directory in ["first", "second"] {
-        // At another time and from another place. A real one takes ten seconds to compress.
+        // Packed at another time and from another directory. The real binary would take ten seconds to compress.
         std::fs::write(at(&format!("{directory}-binary")), "#!/bin/sh\necho runs\n").unwrap();
         done(&["pack", &at(&format!("{directory}-binary")), &at(directory)]);
     }
@@ -122,14 +122,14 @@ fn the_image_of_a_release_is_one_index_of_both_architectures_and_names_version_a
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     for arch in ["x86_64", "aarch64"] {
-        // The image holds whatever is in the archive: that of the other architecture cannot be built here.
+        // The image contains any binary of the archive, because that of the other architecture cannot be built here.
         let name = format!("asteroid-gateway-{VERSION}-linux-{arch}");
         std::fs::create_dir_all(dir.path().join(&name)).unwrap();
         std::fs::write(dir.path().join(&name).join("asteroid-gateway"), arch).unwrap();
         let archive = at(&format!("{name}.tar.gz"));
         assert!(Command::new("tar").args(["czf", &archive, "-C", &at(""), &name]).status().unwrap().success());
     }
-    // Storage of its own, which needs no overlay file system.
+    // A separate storage that needs no overlay file system.
     let storage =
         format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n", at("storage"), at("run"));
     std::fs::write(at("storage.conf"), storage).unwrap();
@@ -160,7 +160,7 @@ fn the_image_of_a_release_is_one_index_of_both_architectures_and_names_version_a
     }
 }
 
-/// The crates that are linked into the binary of this machine's kind, as `name version`.
+/// Returns the crates that are linked into the binary for this architecture, as `name version`.
 fn linked() -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));
     tree.args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"]).current_dir(ROOT);

@@ -1,10 +1,10 @@
-//! A changed configuration is taken over between two requests, or changes nothing.
+//! A changed configuration is applied between two requests, or not at all.
 
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
 use crate::harness::configuration::configure;
-use crate::harness::{Asteroid, Configuration, EXECUTE, KEY, Pair};
+use crate::harness::{API_KEY, Asteroid, Configuration, EXECUTE, Pair};
 
 fn start(change: impl Fn(Configuration) -> Configuration) -> (Pair, Configuration) {
     let asteroid = Asteroid::start();
@@ -12,7 +12,7 @@ fn start(change: impl Fn(Configuration) -> Configuration) -> (Pair, Configuratio
     (Pair::run(asteroid, &configuration), configuration)
 }
 
-/// The same configuration with another tag.
+/// Returns the same configuration with another tag.
 fn of_team(configuration: &Configuration, team: &str) -> Configuration {
     configuration.clone().set("/tenants/billing/metadata/team", team)
 }
@@ -22,7 +22,7 @@ fn assert_applied(line: &Value) {
     assert_eq!((&line["event"], &line["level"]), (&json!(event::CONFIG_RELOADED), &json!("INFO")), "{line}");
 }
 
-/// Checks that nothing was taken over, and returns why.
+/// Asserts that the configuration was refused as a whole, and returns the reason.
 #[track_caller]
 fn refused(line: &Value) -> String {
     assert_eq!((&line["event"], &line["level"]), (&json!(event::CONFIG_REFUSED), &json!("ERROR")), "{line}");
@@ -40,7 +40,7 @@ fn verbose(pair: &Pair) -> String {
 #[test]
 fn tags_tenants_and_policy_change_between_two_requests_of_one_connection() {
     let (pair, configuration) = start(Configuration::by_header);
-    // A refusal ends its connection, so what is refused goes over another.
+    // A refusal closes its connection, so refused requests use other connections.
     let mut kept = pair.caller();
     let mut post = |body: &str| kept.post(EXECUTE, &[("X-Tenant-Id", "billing")], body.as_bytes()).status;
     let sales = || pair.caller().post(EXECUTE, &[("X-Tenant-Id", "sales")], b"{}").status;
@@ -68,7 +68,7 @@ fn a_request_keeps_to_the_configuration_that_it_began_with() {
     let head = format!(
         "POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
     );
-    // The gateway has begun to read it once it asks for the body.
+    // The gateway has begun the request when it asks for the body.
     caller.send(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes());
     assert_eq!(caller.bytes(25).unwrap(), b"HTTP/1.1 100 Continue\r\n\r\n");
     assert_applied(&pair.gateway.reload(of_team(&configuration, "invoices")));
@@ -193,7 +193,7 @@ fn sighup_reads_the_keys_again_at_once_and_one_that_cannot_be_read_changes_nothi
     std::fs::write(&key, "").unwrap();
     assert_applied(&hup());
     assert_eq!(pair.execute("{}").status, 202, "the key before goes on");
-    assert!(!pair.gateway.stop().output.contains(KEY));
+    assert!(!pair.gateway.stop().output.contains(API_KEY));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Processes that replace one another behind one address, under load: no start is lost and none is doubled.
+//! Gateways replace one another behind a load balancer, under load: no start is lost, and none runs twice.
 
 mod haproxy;
 
@@ -13,20 +13,20 @@ use serde_json::json;
 
 use crate::harness::balancer::Balancer;
 use crate::harness::certificates::Authority;
-use crate::harness::load::{End, Load, http1};
+use crate::harness::load::{Load, StopGuard, http1};
 use crate::harness::secure::Http2;
 use crate::harness::{Asteroid, Caller, Program};
 
-/// How many processes take each other's place.
+/// The number of replacements.
 const GENERATIONS: usize = 4;
 
-/// Callers at once.
+/// The number of concurrent callers.
 const CALLERS: usize = 6;
 
-/// How many starts are answered between two replacements, at least.
+/// The minimum number of answered starts between two replacements.
 const BETWEEN: usize = 60;
 
-/// Over HTTP/2: a connection is kept until it takes no further request.
+/// Returns a call over HTTP/2. It keeps its connection until that accepts no further request.
 fn http2(address: SocketAddr, config: Arc<ClientConfig>) -> impl FnMut() + Send {
     let mut kept: Option<Http2> = None;
     move || loop {
@@ -36,21 +36,21 @@ fn http2(address: SocketAddr, config: Arc<ClientConfig>) -> impl FnMut() + Send 
                 assert_eq!(answer.unwrap().status(), 202);
                 return;
             }
-            // Not sent: the gateway had said goodbye.
+            // Not sent, because the gateway had sent GOAWAY.
             None => kept = None,
         }
     }
 }
 
-/// Replaces processes under load and compares what callers got with what ran.
+/// Replaces gateways under load, and asserts that every answered start ran, and no other.
 fn replace(start: impl Fn() -> Program, asteroid: &Asteroid, call: impl Fn(SocketAddr) -> Box<dyn FnMut() + Send>) {
     let balancer = Balancer::start();
     let mut serving = start();
     balancer.add(&serving);
     let load = Arc::new(Load::default());
     std::thread::scope(|scope| {
-        let _end = End(&load);
-        let callers: Vec<_> = (0..CALLERS).map(|_| load.of(scope, call(balancer.address()))).collect();
+        let _end = StopGuard(&load);
+        let callers: Vec<_> = (0..CALLERS).map(|_| load.spawn(scope, call(balancer.address()))).collect();
         for _ in 1..GENERATIONS {
             load.wait_for(BETWEEN);
             let next = start();
@@ -70,10 +70,10 @@ fn replace(start: impl Fn() -> Program, asteroid: &Asteroid, call: impl Fn(Socke
     );
 }
 
-/// A drain that gives load balancers time, and one that does not: then requests are in flight at its end.
+/// The drain with and without a delay for load balancers. Without one, requests are in flight when the listener closes.
 const DRAINS: [&str; 2] = ["drain: { delay: 300ms }", "drain: { delay: 0s }"];
 
-/// An upstream that takes a while, so that there is always something in flight.
+/// Makes the upstream slow, so that requests are always in flight.
 fn asteroid() -> Asteroid {
     let asteroid = Asteroid::start();
     asteroid.always(json!({"run": true, "delay_ms": 20}));

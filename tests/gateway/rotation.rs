@@ -1,4 +1,4 @@
-//! A key is replaced here and at the upstream, in whichever order, under load: no start fails, and none runs twice.
+//! An API key is replaced at the gateway and at the upstream, in either order, under load: no start fails or runs twice.
 
 use std::fs::{rename, write};
 use std::path::Path;
@@ -9,23 +9,23 @@ use std::time::Duration;
 
 use asteroid_gateway::event;
 
-use crate::harness::load::{End, Load, http1};
-use crate::harness::{Asteroid, KEY, Pair};
+use crate::harness::load::{Load, StopGuard, http1};
+use crate::harness::{API_KEY, Asteroid, Pair};
 
 const NEW: &str = "ak-new-7d3e9f1a52";
 
-/// Callers at once.
+/// The number of concurrent callers.
 const CALLERS: usize = 6;
 
-/// How many starts are answered between two steps, at least.
+/// The minimum number of answered starts between two steps.
 const BETWEEN: usize = 40;
 
-/// Lets callers start agents through a gateway while `steps` are taken, and checks that all were served, each once.
+/// Lets callers start agents through a gateway during `steps`, and asserts that each start ran exactly once.
 fn under_load(pair: &Pair, steps: impl FnOnce(&Load)) {
     let load = Arc::new(Load::default());
     let callers = std::thread::scope(|scope| {
-        let _end = End(&load);
-        let callers: Vec<_> = (0..CALLERS).map(|_| load.of(scope, http1(pair.gateway.address()))).collect();
+        let _end = StopGuard(&load);
+        let callers: Vec<_> = (0..CALLERS).map(|_| load.spawn(scope, http1(pair.gateway.address()))).collect();
         load.wait_for(BETWEEN);
         steps(&load);
         load.wait_for(BETWEEN);
@@ -36,7 +36,7 @@ fn under_load(pair: &Pair, steps: impl FnOnce(&Load)) {
     assert_eq!(pair.asteroid.started(), load.answered.load(Ordering::Relaxed));
 }
 
-/// As the kubelet does: never half a key.
+/// Replaces an API key in one step, as the kubelet does, so that no part of it is ever read.
 fn put(dir: &Path, key: &str) {
     write(dir.join("next"), key).unwrap();
     rename(dir.join("next"), dir.join("key")).unwrap();
@@ -46,7 +46,7 @@ fn wait_until_it_alone_is_held(pair: &Pair) {
     pair.gateway.event(event::CREDENTIAL_ROTATED);
 }
 
-/// Both sides change their key, the second one so many milliseconds after the first.
+/// Changes the API key on both sides, on the second one after this many milliseconds.
 fn in_turn(gap: u64, first: impl Fn(&Pair), second: impl Fn(&Pair)) {
     let pair = Pair::start();
     under_load(&pair, |_| {
@@ -85,7 +85,7 @@ fn the_upstream_switches_first_and_the_file_changes_then() {
 fn the_upstream_takes_both_keys_for_a_while() {
     let pair = Pair::start();
     under_load(&pair, |load| {
-        pair.asteroid.accept(&[KEY, NEW]);
+        pair.asteroid.accept(&[API_KEY, NEW]);
         file_changes(&pair);
         wait_until_it_alone_is_held(&pair);
         load.wait_for(BETWEEN);
@@ -107,14 +107,14 @@ fn the_upstream_learns_the_new_key_long_after_the_file_and_takes_both_for_a_whil
         let before = pair.asteroid.starts().len();
         load.wait_for(BETWEEN);
         assert!(pair.asteroid.starts().len() >= before);
-        pair.asteroid.accept(&[KEY, NEW]);
+        pair.asteroid.accept(&[API_KEY, NEW]);
         wait_until_it_alone_is_held(&pair);
     });
 }
 
 #[test]
 fn a_gateway_that_starts_in_the_middle_of_a_rotation_has_both_keys() {
-    for (upstream_has, gap) in [(KEY, 0), (KEY, 300), (NEW, 0)] {
+    for (upstream_has, gap) in [(API_KEY, 0), (API_KEY, 300), (NEW, 0)] {
         let (asteroid, dir) = (Asteroid::start(), tempfile::tempdir().unwrap());
         asteroid.replace_key(upstream_has);
         let new = dir.path().join("new");
@@ -138,8 +138,8 @@ fn the_upstream_changes_its_mind_and_takes_the_old_key_again() {
         upstream_switches(&pair);
         wait_until_it_alone_is_held(&pair);
         load.wait_for(BETWEEN);
-        pair.asteroid.replace_key(KEY);
-        put(pair.gateway.dir(), KEY);
+        pair.asteroid.replace_key(API_KEY);
+        put(pair.gateway.dir(), API_KEY);
         load.wait_for(BETWEEN);
     });
 }

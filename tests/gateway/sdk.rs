@@ -1,16 +1,16 @@
-//! The unmodified Python SDKs of both eras, their host set to the gateway and without a key. What the simulator lists is
-//! read by them too, without the gateway between.
+//! The unmodified Python SDKs of both eras, with the gateway as their host and without an API key. They also read the
+//! simulator's listing, without the gateway.
 
 use std::process::Command;
 
-use asteroid_gateway::simulator::Execution;
+use asteroid_gateway::simulator::SimulatedExecution;
 
-use crate::harness::{AGENT, Asteroid, KEY, Pair};
+use crate::harness::{AGENT, API_KEY, Asteroid, Pair};
 
-/// What people write as the base URL, behind the gateway's address.
+/// The paths of base URLs that users write after the gateway's address.
 const BASES: [&str; 4] = ["", "/", "/agents/v2", "/agents/v2/"];
 
-/// Prints the ids of two executions, then what the user sees of a forged tag and of a body with several faults.
+/// A script that prints the ids of two executions, then the errors for a forged tag and for a body with several faults.
 const AGENTS: &str = r#"
 import sys
 import asteroid_odyssey as sdk
@@ -29,8 +29,8 @@ with sdk.ApiClient(sdk.Configuration(host=host)) as client:
             print(error.status, error.body)
 "#;
 
-/// A service with a time-out and a retry loop, as most are. Prints each failure's kind, then the execution and whether it
-/// was replayed.
+/// A script with a time-out and a retry loop, like most services. It prints the type of each failure, then the execution
+/// and whether its answer was replayed.
 const RETRIES: &str = r#"
 import sys
 import time
@@ -54,7 +54,7 @@ with sdk.ApiClient(sdk.Configuration(host=host)) as client:
             break
 "#;
 
-/// Asks the simulated Asteroid itself for what was started for a ticket, and prints what the user reads of it.
+/// A script that lists the executions for a ticket directly at the simulated Asteroid, and prints them.
 const LISTING: &str = r#"
 import sys
 import asteroid_odyssey as sdk
@@ -69,7 +69,7 @@ with sdk.ApiClient(sdk.Configuration(host=host, api_key={"ApiKeyAuth": "KEY"})) 
     print(ExecutionApi(client).execution_get(item.id) == item)
 "#;
 
-/// The same of the newer era's workflows.
+/// Returns the same script for the newer era's workflows.
 fn workflows() -> String {
     AGENTS
         .replace("agents_api import AgentsApi", "workflows_api import WorkflowsApi")
@@ -87,8 +87,8 @@ fn run(sdk: &str, script: &str, host: &str) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Runs a script for every base URL; all that it does must come out right. `faults` is where its last body is wrong.
-fn assert_executes(sdk: &str, script: &str, faults: &[&str], is_of_id: fn(&Execution) -> bool) {
+/// Runs a script for every base URL, and asserts its results. `faults` are the faults of its last body.
+fn assert_executes(sdk: &str, script: &str, faults: &[&str], is_of_id: fn(&SimulatedExecution) -> bool) {
     let pair = Pair::start();
     for base in BASES {
         let lines = run(sdk, script, &format!("http://{}{base}", pair.gateway.address()));
@@ -105,7 +105,7 @@ fn assert_executes(sdk: &str, script: &str, faults: &[&str], is_of_id: fn(&Execu
     assert!(pair.asteroid.requests().iter().all(|request| request.authenticated));
 }
 
-/// Where the SDK's user is told that a body is wrong.
+/// Returns the positions of a body's faults, as the user of the SDK sees them.
 fn pointers(line: &str) -> Vec<String> {
     let body = line.strip_prefix("400 ").unwrap_or_else(|| panic!("{line}"));
     let problem = crate::harness::json(body.as_bytes());
@@ -153,9 +153,9 @@ fn the_sdks_of_both_eras_read_the_simulators_listing_each_by_its_own_filter() {
         let path = format!("/agents/v2/agents/{AGENT}/execute");
         for ticket in ["T=1 & 2", "T=1"] {
             let body = serde_json::json!({ "metadata": { "ticket": ticket, "team": "a" } }).to_string();
-            assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", KEY)], body.as_bytes()).status, 202);
+            assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", API_KEY)], body.as_bytes()).status, 202);
         }
-        let script = LISTING.replace("KEY", KEY).replace("FILTER", filter);
+        let script = LISTING.replace("KEY", API_KEY).replace("FILTER", filter);
         let lines = run(sdk, &script, &format!("http://{}{base}", asteroid.authority()));
         let item = format!("{} T=1 & 2 {AGENT} running UTC", asteroid.executions()[0].id);
         assert_eq!(lines, ["1 2", item.as_str(), "True"], "{sdk} {filter}");

@@ -1,9 +1,9 @@
-//! Each promise of the threat model, and each bound of the architecture, is shown by tests that there are.
+//! Each promise of the threat model, and each bound of the architecture, names tests that exist.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The names of all tests below a directory.
+/// Returns the names of all tests below a directory.
 fn tests_in(directory: &Path, tests: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

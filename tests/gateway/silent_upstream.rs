@@ -1,4 +1,5 @@
-//! A connection to the upstream that is open and brings no answers: one start finds out, and the next ones go elsewhere.
+//! An open connection to the upstream that brings no answers: one start finds out, and the next ones use another
+//! connection.
 
 use std::io::{Read, Write, copy};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use asteroid_gateway::event;
 use serde_json::json;
 
-use crate::harness::unruly::{Act, Frames};
+use crate::harness::unruly::{Behaviour, UnrulyUpstream};
 use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, Pair, Program};
 
 /// SETTINGS without a value.
@@ -17,11 +18,11 @@ const ANY: Option<&[u8]> = Some(&[]);
 /// SETTINGS_INITIAL_WINDOW_SIZE: 0
 const NO_WINDOW: Option<&[u8]> = Some(&[0, 4, 0, 0, 0, 0]);
 
-/// A relay that can drop the bytes of all its present connections, as a firewall does after it has forgotten them.
+/// A relay that can drop the bytes of all its current connections, like a firewall that has lost its state.
 struct Forgetful {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
-    /// Connections below this number are forgotten.
+    /// The bytes of connections below this number are dropped.
     forgotten: Arc<AtomicUsize>,
 }
 
@@ -66,7 +67,7 @@ fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_f
     let mut late = pair.caller();
     late.send_post(EXECUTE, &[], b"{}");
     pair.asteroid.wait_for_requests(2);
-    // Its time is over well after that of the other.
+    // Its time-out ends well after that of the other.
     std::thread::sleep(Duration::from_secs(1));
     stall();
     let mut carried = pair.caller();
@@ -82,7 +83,7 @@ fn after_an_answer_that_did_not_come_in_time_a_connection_gets_nothing_new_and_f
 
 #[test]
 fn a_rest_of_an_answer_that_did_not_come_in_time_takes_its_connection_out_of_use() {
-    let upstream = Frames::start(ANY, &[Act::OpenThenSilence, Act::Answer]);
+    let upstream = UnrulyUpstream::start(ANY, &[Behaviour::OpenThenSilence, Behaviour::Answer]);
     let gateway = Program::run(upstream.configuration().with("timeouts: { response: 500ms }"));
     let execute = || Caller::connect(gateway.address()).execute("{}");
     execute().assert_error(504, "upstream-timeout", "unknown");
@@ -92,7 +93,7 @@ fn a_rest_of_an_answer_that_did_not_come_in_time_takes_its_connection_out_of_use
 
 #[test]
 fn a_connection_whose_window_stays_closed_costs_one_start() {
-    let upstream = Frames::start(NO_WINDOW, &[]);
+    let upstream = UnrulyUpstream::start(NO_WINDOW, &[]);
     let gateway = Program::run(upstream.configuration().with("timeouts: { response: 300ms }"));
     for connections in 1..=2 {
         Caller::connect(gateway.address()).execute("{}").assert_error(504, "upstream-timeout", "unknown");
@@ -102,7 +103,7 @@ fn a_connection_whose_window_stays_closed_costs_one_start() {
 
 #[test]
 fn a_connection_that_fell_silent_is_left_long_before_its_starts_run_out_of_time() {
-    let upstream = Frames::start(ANY, &[Act::Deaf]);
+    let upstream = UnrulyUpstream::start(ANY, &[Behaviour::Deaf]);
     let gateway = Program::run(upstream.configuration());
     let mut callers = Vec::new();
     for _ in 0..100 {

@@ -1,19 +1,19 @@
-//! The simulated Asteroid behaves as the specification says the real one does, and fails when it is told to.
+//! The simulated Asteroid behaves as the specification describes, and fails on command.
 
 mod listing;
 
 use serde_json::{Value, json};
 
 use crate::harness::program::binary;
-use crate::harness::{AGENT, Answer, Asteroid, Caller, KEY, Program};
+use crate::harness::{AGENT, API_KEY, Answer, Asteroid, Caller, Program};
 
 const PATH: &str = "/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute";
 
 fn execute(asteroid: &Asteroid, body: &str) -> Answer {
-    asteroid.caller().post(PATH, &[("X-Api-Key", KEY)], body.as_bytes())
+    asteroid.caller().post(PATH, &[("X-Api-Key", API_KEY)], body.as_bytes())
 }
 
-/// Asks and tells it below `/_simulator/`.
+/// Sends a control request below `/_simulator/`.
 fn control(asteroid: &Asteroid, method: &str, path: &str, body: &str) -> Answer {
     let mut caller = asteroid.caller();
     let length = body.len();
@@ -23,7 +23,7 @@ fn control(asteroid: &Asteroid, method: &str, path: &str, body: &str) -> Answer 
     caller.answer()
 }
 
-/// `{code, message}`, as the contract has it.
+/// Asserts that an answer is `{code, message}`, as the specification describes.
 fn assert_contract(answer: &Answer, status: u16) {
     let error = answer.json();
     assert_eq!((answer.status, &error["code"]), (status, &status.into()), "{error}");
@@ -42,7 +42,7 @@ fn each_start_with_the_key_gets_an_execution_of_its_own() {
     assert_eq!(executions[1].metadata["a"], "b");
 
     let path = PATH.replace("v2/agents", "v2/workflows");
-    assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", KEY)], b"{}").status, 202);
+    assert_eq!(asteroid.caller().post(&path, &[("X-Api-Key", API_KEY)], b"{}").status, 202);
     let last = asteroid.executions().pop().unwrap();
     assert_eq!((last.agent_id, last.workflow_id.as_deref()), (None, Some(AGENT)));
 }
@@ -50,8 +50,8 @@ fn each_start_with_the_key_gets_an_execution_of_its_own() {
 #[test]
 fn a_key_that_is_missing_wrong_or_repeated_is_401_and_starts_nothing() {
     let asteroid = Asteroid::start();
-    let twice = [("X-Api-Key", KEY), ("X-Asteroid-Agents-Api-Key", KEY)];
-    for headers in [&[] as &[_], &[("X-Api-Key", "wrong")], &[("Authorization", KEY)], &twice] {
+    let twice = [("X-Api-Key", API_KEY), ("X-Asteroid-Agents-Api-Key", API_KEY)];
+    for headers in [&[] as &[_], &[("X-Api-Key", "wrong")], &[("Authorization", API_KEY)], &twice] {
         assert_contract(&asteroid.caller().post(PATH, headers, b"{}"), 401);
         assert_contract(&asteroid.caller().post("/agents/v2/agents", headers, b"{}"), 401);
     }
@@ -99,13 +99,13 @@ fn bodies_that_break_a_rule_of_the_specification_are_400() {
 #[test]
 fn other_paths_methods_ids_and_media_types_are_refused_as_the_contract_has_it() {
     let asteroid = Asteroid::start();
-    let key = ("X-Api-Key", KEY);
+    let key = ("X-Api-Key", API_KEY);
     assert_contract(&asteroid.caller().post("/agents/v2/agents", &[key], b"{}"), 404);
     assert_contract(&asteroid.caller().post(&PATH.replace("v2/agents", "v2/flows"), &[key], b"{}"), 404);
     assert_contract(&asteroid.caller().post(&PATH.replace(AGENT, "x"), &[key], b"{}"), 400);
     assert_contract(&asteroid.caller().post(PATH, &[key, ("Content-Type", "text/plain")], b"{}"), 415);
     let mut caller = asteroid.caller();
-    caller.send(format!("GET {PATH} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {KEY}\r\n\r\n").as_bytes());
+    caller.send(format!("GET {PATH} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {API_KEY}\r\n\r\n").as_bytes());
     assert_contract(&caller.answer(), 405);
 }
 
@@ -130,7 +130,7 @@ fn it_is_told_to_fail_and_asked_what_arrived_over_http() {
     assert!(String::from_utf8(refused.body).unwrap().contains("close_mid_answer"), "it says what is accepted");
 
     let shown = String::from_utf8(control("GET", "requests", "").body).unwrap();
-    assert!(shown.contains("10000000000000000000000") && shown.contains("x-api-key: (the right key)"), "{shown}");
+    assert!(shown.contains("10000000000000000000000") && shown.contains("x-api-key: (a valid API key)"), "{shown}");
     assert_eq!(control("GET", "executions", "").json().as_array().unwrap().len(), 1);
     assert_eq!(control("DELETE", "requests", "").status, 200);
     assert_eq!(control("GET", "requests", "").json(), json!([]));
@@ -143,14 +143,14 @@ fn what_is_held_is_answered_when_the_faults_are_cleared() {
     let asteroid = Asteroid::start();
     asteroid.next(json!({"then": "stall"}));
     let mut held = asteroid.caller();
-    held.send_post(PATH, &[("X-Api-Key", KEY)], b"{}");
+    held.send_post(PATH, &[("X-Api-Key", API_KEY)], b"{}");
     asteroid.wait_for_requests(1);
     assert_eq!(execute(&asteroid, "{}").status, 202, "others are served meanwhile");
     asteroid.clear_faults();
     assert_eq!(held.answer().status, 202);
 }
 
-/// A fault that is seen by its status.
+/// Returns a fault that answers with this status.
 fn status(status: u16, method: Option<&str>, when: &str) -> Value {
     json!({ "method": method, "when": when, "then": { "answer": { "status": status } } })
 }
@@ -170,7 +170,7 @@ fn a_fault_for_one_method_waits_for_it_and_holds_up_no_other() {
     asteroid.next(status(501, Some("POST"), "body"));
     asteroid.next(json!({"when": "connected"}));
     let mut first = asteroid.caller();
-    first.send_post(PATH, &[("X-Api-Key", KEY)], b"{}");
+    first.send_post(PATH, &[("X-Api-Key", API_KEY)], b"{}");
     assert!(first.try_answer().is_none(), "a connection is not held up either");
     assert_eq!([start(), start()], [501, 202]);
 
@@ -211,7 +211,7 @@ fn a_fault_that_no_request_could_take_is_refused() {
 fn simulate_accepts_the_keys_of_its_files_and_prints_each_request_without_them() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key");
-    std::fs::write(&file, format!("{KEY}\n")).unwrap();
+    std::fs::write(&file, format!("{API_KEY}\n")).unwrap();
     let mut command = binary();
     command.args(["simulate", "--listen", "127.0.0.1:0", "--key-file"]).arg(&file);
     let simulator = Program::start(command, dir);
@@ -219,10 +219,10 @@ fn simulate_accepts_the_keys_of_its_files_and_prints_each_request_without_them()
         let url = text.split_once("http://")?.1;
         url.split_once("/agents/v2")?.0.parse().ok()
     });
-    assert_eq!(Caller::connect(address).post(PATH, &[("X-Api-Key", KEY)], b"{}").status, 202);
+    assert_eq!(Caller::connect(address).post(PATH, &[("X-Api-Key", API_KEY)], b"{}").status, 202);
     assert_eq!(Caller::connect(address).post(PATH, &[("X-Api-Key", "other")], b"{}").status, 401);
-    simulator.wait_for(|text| text.contains("no right key").then_some(()));
+    simulator.wait_for(|text| text.contains("without a valid API key").then_some(()));
     let ended = simulator.stop();
     assert!(ended.status.success());
-    assert!(ended.output.contains("with the right key") && !ended.output.contains(KEY), "{}", ended.output);
+    assert!(ended.output.contains("with a valid API key") && !ended.output.contains(API_KEY), "{}", ended.output);
 }

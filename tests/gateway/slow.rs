@@ -1,4 +1,4 @@
-//! Callers who are slow, or many: what they hold is bounded, and others are served meanwhile.
+//! Slow or many callers: what they can take is bounded, and others are served meanwhile.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn an_answer_that_is_read_slowly_but_steadily_is_read_to_its_end() {
     let mut caller = pair.caller();
     caller.send_post(EXECUTE, &[], b"{}");
     for _ in 0..48 {
-        // Longer in all than the time-out, and each part shorter.
+        // The whole takes longer than the time-out, but each part is shorter.
         std::thread::sleep(Duration::from_millis(50));
         caller.bytes(LONG / 48).unwrap();
     }
@@ -28,7 +28,7 @@ fn an_answer_that_is_read_slowly_but_steadily_is_read_to_its_end() {
 #[test]
 fn callers_beyond_the_limit_of_open_files_wait_for_those_that_wait_for_answers_and_are_served_then() {
     let asteroid = Asteroid::start();
-    // 128 are kept for other things, and half of the rest are for callers.
+    // The gateway keeps 128 descriptors for itself, and half of the rest are for callers.
     let gateway = Program::run_limited(asteroid.configuration(), 144);
     let start = || {
         let mut caller = Caller::connect(gateway.address());
@@ -55,7 +55,7 @@ fn a_caller_that_finds_no_place_gets_that_of_the_connection_that_has_been_silent
     let asteroid = Asteroid::start();
     let gateway = Program::run_limited(asteroid.configuration(), 144);
     let connect = || Caller::connect(gateway.address());
-    // Connected and silent, in the middle of a head, in the middle of a body, and unused since an answer.
+    // Callers that are silent, within a head, within a body, and idle after an answer.
     let mut silent: Vec<Caller> = (0..8).map(|_| connect()).collect();
     silent[1].send(b"POST / HTTP/1.1\r\nHost: loc");
     silent[2].send(format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n").as_bytes());
@@ -85,7 +85,7 @@ fn a_caller_that_finds_no_place_gets_that_of_the_connection_that_has_been_silent
 fn listeners_do_not_keep_places_from_each_other() {
     let asteroid = Asteroid::start();
     let two = asteroid.configuration().another_listener("address: 127.0.0.1:0\ntenant: { fixed: billing }");
-    // Too low for more than one place.
+    // Too low for more than one connection.
     let gateway = Program::run_limited(two, 64);
     for listener in [0, 0, 1, 1] {
         assert_eq!(Caller::connect(gateway.addresses()[listener]).execute("{}").status, 202);

@@ -1,12 +1,12 @@
-//! HTTP/2 as attackers speak it, frame by frame; and what a reset stream costs.
+//! HTTP/2 of attackers, frame by frame, and the cost of a reset stream.
 
 use serde_json::json;
 
 use crate::harness::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, Outcome, PING, PREFACE, RST_STREAM, SETTINGS,
-    WINDOW_UPDATE, block, frame, start,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, FrameConnection, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
+    StreamEnd, WINDOW_UPDATE, block, frame, start,
 };
-use crate::harness::{Pair, Secure};
+use crate::harness::{Pair, TlsPair};
 
 const PROTOCOL_ERROR: u32 = 1;
 const FLOW_CONTROL_ERROR: u32 = 3;
@@ -14,10 +14,10 @@ const FRAME_SIZE_ERROR: u32 = 6;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// Codes of RST_STREAM.
+/// Error codes of RST_STREAM.
 const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 
-/// A start whose headers are whole, on this stream, without its body.
+/// Returns a start with complete headers on this stream, without its body.
 fn headers(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block(&start()))
 }
@@ -28,7 +28,7 @@ fn body(stream: u32) -> Vec<u8> {
 
 #[test]
 fn a_connection_that_breaks_the_protocol_is_ended_with_the_reason_and_the_next_one_is_served() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let named = |name| frame(HEADERS, END_HEADERS, 1, &block(&[vec![(name, "1")], start()].concat()));
     let flood = |kind: u8, payload: &[u8]| frame(kind, 0, 0, payload).repeat(20_000);
     let cases: Vec<(&str, Vec<u8>, &[u32])> = vec![
@@ -65,7 +65,7 @@ fn a_connection_that_breaks_the_protocol_is_ended_with_the_reason_and_the_next_o
         assert!(code.is_some_and(|code| expected.contains(&code)), "{what}: {code:?}");
         assert_eq!(secure.caller().execute("{}").status, 202, "{what}");
     }
-    // Floods that are no error are answered, or end the connection; either way others are served meanwhile.
+    // Floods that are no error are answered or end the connection. In both cases others are served meanwhile.
     for (what, bytes) in [("SETTINGS", flood(SETTINGS, &[])), ("PING", flood(PING, &[0; 8]))] {
         let before = secure.gateway.memory();
         let mut caller = secure.frames().begin();
@@ -81,10 +81,10 @@ fn a_connection_that_breaks_the_protocol_is_ended_with_the_reason_and_the_next_o
 
 #[test]
 fn a_request_that_breaks_the_protocol_is_reset_or_refused_and_its_connection_lives() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let without = |name: &str| start().into_iter().filter(|(given, _)| *given != name).collect::<Vec<_>>();
     let with = |name, value| [start(), vec![(name, value)]].concat();
-    let reset = Outcome::Reset(PROTOCOL_ERROR);
+    let reset = StreamEnd::Reset(PROTOCOL_ERROR);
     let mut caller = secure.frames().begin();
     let mut stream = 1;
     let oversized: Vec<_> =
@@ -103,24 +103,24 @@ fn a_request_that_breaks_the_protocol_is_reset_or_refused_and_its_connection_liv
         ("a length that is none", with("content-length", "+2"), &reset),
         ("a length that differs", with("content-length", "3"), &reset),
         // 400 in HPACK's static table.
-        ("no authority", without(":authority"), &Outcome::Answered(0x8c)),
-        ("another host", with("host", "127.0.0.1"), &Outcome::Answered(0x8c)),
+        ("no authority", without(":authority"), &StreamEnd::Answered(0x8c)),
+        ("another host", with("host", "127.0.0.1"), &StreamEnd::Answered(0x8c)),
     ] {
         caller.send(&[frame(HEADERS, END_HEADERS, stream, &block(&headers)), body(stream)].concat());
         assert_eq!(&caller.outcome(stream), expected, "{what}");
         stream += 2;
     }
     caller.send(&[frame(HEADERS, END_HEADERS, stream, &block(&oversized)), body(stream)].concat());
-    assert!(matches!(caller.outcome(stream), Outcome::Answered(_) | Outcome::Reset(_)));
+    assert!(matches!(caller.outcome(stream), StreamEnd::Answered(_) | StreamEnd::Reset(_)));
     assert_eq!(secure.asteroid.requests().len(), 0);
     caller.send(&[self::headers(stream + 2), body(stream + 2)].concat());
-    assert!(matches!(caller.outcome(stream + 2), Outcome::Answered(_)));
+    assert!(matches!(caller.outcome(stream + 2), StreamEnd::Answered(_)));
     assert_eq!(secure.asteroid.requests().len(), 1);
 }
 
 #[test]
 fn a_connection_is_told_its_bounds_before_its_first_request() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let mut caller = secure.frames().begin();
     let settings = caller.next().unwrap();
     assert_eq!((settings.kind, settings.stream), (SETTINGS, 0));
@@ -138,12 +138,12 @@ fn a_connection_is_told_its_bounds_before_its_first_request() {
 
 #[test]
 fn a_stream_beyond_the_hundred_that_may_be_open_is_refused_and_the_others_are_served() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let mut caller = secure.frames().begin();
     caller.send(&(0..=100).flat_map(|n| headers(2 * n + 1)).collect::<Vec<_>>());
-    assert_eq!(caller.outcome(201), Outcome::Reset(REFUSED_STREAM));
+    assert_eq!(caller.outcome(201), StreamEnd::Reset(REFUSED_STREAM));
     caller.send(&body(1));
-    assert!(matches!(caller.outcome(1), Outcome::Answered(_)));
+    assert!(matches!(caller.outcome(1), StreamEnd::Answered(_)));
     assert_eq!(secure.asteroid.requests().len(), 1);
 }
 
@@ -153,13 +153,13 @@ fn rapid_reset(streams: u32) -> Vec<u8> {
 
 #[test]
 fn a_flood_of_resets_ends_the_connection_starts_nothing_and_grows_nothing() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     assert_eq!(secure.caller().execute("{}").status, 202);
     let before = secure.gateway.memory();
     for _ in 0..20 {
         let mut caller = secure.frames().begin();
         caller.send(&rapid_reset(5_000));
-        // Whoever still writes when the other side has closed may lose the reason to the reset of the connection.
+        // A caller that still writes after the close may get a reset, and never read the reason.
         assert!(caller.goaway().is_none_or(|code| code == ENHANCE_YOUR_CALM));
     }
     let grown = secure.gateway.memory().saturating_sub(before);
@@ -170,16 +170,16 @@ fn a_flood_of_resets_ends_the_connection_starts_nothing_and_grows_nothing() {
 
 #[test]
 fn a_stream_that_is_reset_before_its_body_is_whole_starts_nothing_and_after_that_is_finished() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let mut caller = secure.frames().begin();
     caller.send(&[headers(1), frame(DATA, 0, 1, b"{"), frame(RST_STREAM, 0, 1, &CANCEL)].concat());
     secure.asteroid.next(json!({"run": true, "then": "stall"}));
     caller.send(&[headers(3), body(3)].concat());
     secure.asteroid.wait_for_requests(1);
     caller.send(&frame(RST_STREAM, 0, 3, &CANCEL));
-    // The reset has been read when what was sent after it is answered.
+    // The gateway has read the reset when it answers a request that was sent after it.
     caller.send(&[headers(5), frame(DATA, END_STREAM, 5, b"[]")].concat());
-    assert_eq!(caller.outcome(5), Outcome::Answered(0x8c));
+    assert_eq!(caller.outcome(5), StreamEnd::Answered(0x8c));
     secure.asteroid.clear_faults();
     let line = secure.gateway.line(|line| line["execution_id"].is_string());
     assert_eq!(line["execution_id"], secure.asteroid.executions()[0].id.to_string());
@@ -189,13 +189,13 @@ fn a_stream_that_is_reset_before_its_body_is_whole_starts_nothing_and_after_that
 
 #[test]
 fn a_malformed_field_ends_its_connection_and_the_starts_of_other_streams_are_finished() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     secure.asteroid.next(json!({"run": true, "then": "stall"}));
     let mut caller = secure.frames().begin();
     caller.send(&[headers(1), body(1)].concat());
     secure.asteroid.wait_for_requests(1);
     caller.send(&frame(HEADERS, END_HEADERS, 3, &block(&[start(), vec![("X-Upper", "1")]].concat())));
-    // A stream error would do, but h2 cannot tell it from a fault of compression.
+    // A stream error would be enough, but h2 cannot tell this from a fault of compression.
     assert_eq!(caller.goaway(), Some(PROTOCOL_ERROR));
     secure.asteroid.clear_faults();
     let line = secure.gateway.line(|line| line["execution_id"].is_string());
@@ -206,7 +206,7 @@ fn a_malformed_field_ends_its_connection_and_the_starts_of_other_streams_are_fin
 #[test]
 fn http2_without_tls_is_not_spoken() {
     let pair = Pair::start();
-    let mut caller = Frames::new(crate::harness::caller::connect(pair.gateway.address()));
+    let mut caller = FrameConnection::new(crate::harness::caller::connect(pair.gateway.address()));
     caller.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &headers(1), &body(1)].concat());
     assert!(caller.next().is_none());
     assert_eq!(pair.asteroid.requests().len(), 0);

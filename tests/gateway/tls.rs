@@ -1,4 +1,4 @@
-//! Listeners that speak TLS: both protocols, and certificates that change.
+//! Listeners with TLS: HTTP/1.1 and HTTP/2, and certificates that change.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::harness::caller::{connect, encrypt};
 use crate::harness::configuration::directory;
-use crate::harness::{Caller, Configuration, EXECUTE, Secure, binary};
+use crate::harness::{Caller, Configuration, EXECUTE, TlsPair, binary};
 
 #[test]
 fn a_start_is_the_same_over_either_protocol() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     assert_eq!(secure.caller().execute("{}").status, 202);
     let answer = secure.http2().post(&[("x-request-id", "second")], "{}").unwrap();
     assert_eq!(answer.status(), 202);
@@ -24,7 +24,7 @@ fn a_start_is_the_same_over_either_protocol() {
 
 #[test]
 fn an_authority_of_http2_is_checked_as_a_host_is_and_a_host_beside_it_must_say_the_same() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let mut caller = secure.http2();
     assert_eq!(caller.post(&[("host", "localhost")], "{}").unwrap().status(), 202);
     assert_eq!(caller.post(&[("host", "127.0.0.1")], "{}").unwrap().status(), 400);
@@ -35,7 +35,7 @@ fn an_authority_of_http2_is_checked_as_a_host_is_and_a_host_beside_it_must_say_t
 
 #[test]
 fn a_new_certificate_is_shown_to_new_connections_and_half_of_one_is_not() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let mut kept = secure.caller();
     assert_eq!(kept.execute("{}").status, 202);
     let old = secure.shown_certificate();
@@ -75,7 +75,7 @@ fn files_that_are_no_certificate_and_key_keep_it_from_starting_and_are_named() {
 
 #[test]
 fn what_is_in_flight_over_either_protocol_is_finished_at_the_end_and_then_closed() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     secure.asteroid.next(json!({"run": true, "then": "stall"}));
     let mut caller = secure.caller();
     caller.send_post(EXECUTE, &[], b"{}");
@@ -100,9 +100,9 @@ fn what_is_in_flight_over_either_protocol_is_finished_at_the_end_and_then_closed
 
 #[test]
 fn callers_that_bring_no_handshake_no_preface_or_no_request_do_not_hold_up_a_drain() {
-    let secure = Secure::start();
+    let secure = TlsPair::start();
     let _silent = Caller::connect(secure.gateway.address());
-    // Shakes hands, so that TLS is done when the drain begins.
+    // Completes the handshake before the drain begins.
     let mut without_preface = encrypt(connect(secure.gateway.address()), secure.authority.client(b"h2"));
     without_preface.conn.complete_io(&mut without_preface.sock).unwrap();
     let mut unused = secure.frames().begin();
@@ -115,7 +115,7 @@ fn callers_that_bring_no_handshake_no_preface_or_no_request_do_not_hold_up_a_dra
 
 #[test]
 fn a_handshake_that_does_not_begin_or_a_connection_that_brings_no_request_is_cut_off() {
-    let secure = Secure::with("timeouts: { caller_idle: 1s }");
+    let secure = TlsPair::with("timeouts: { caller_idle: 1s }");
     let mut silent = Caller::connect(secure.gateway.address());
     let mut used = secure.http2();
     assert_eq!(used.post(&[], "{}").unwrap().status(), 202);

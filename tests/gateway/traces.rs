@@ -1,11 +1,11 @@
-//! Traces: who decides what is sampled, what spans say, and where the trace goes on.
+//! Traces: the decision to sample, the content of spans, and the context that is forwarded.
 
 mod export;
 
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::{AGENT, Collector, EXECUTE, Pair, Secure};
+use crate::harness::{AGENT, Collector, EXECUTE, Pair, TlsPair};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -14,15 +14,15 @@ fn parent(flags: &str) -> String {
     format!("00-{TRACE}-{PARENT}-{flags}")
 }
 
-/// The only span of this kind.
+/// Returns the only span of this kind.
 fn only<'a>(spans: &'a [Value], kind: &str) -> &'a Value {
     let of_kind: Vec<&Value> = spans.iter().filter(|span| span["kind"] == format!("SPAN_KIND_{kind}")).collect();
     assert_eq!(of_kind.len(), 1, "{spans:#?}");
     of_kind[0]
 }
 
-/// Trace, span and flags of the `traceparent` that the upstream got.
-fn sent(request: &asteroid_gateway::simulator::received::Received) -> (String, String, String) {
+/// Returns the trace, span and flags of the `traceparent` that the upstream received.
+fn sent(request: &asteroid_gateway::simulator::received::ReceivedRequest) -> (String, String, String) {
     let value = request.header("traceparent").expect("one traceparent");
     let [version, trace, span, flags] = value.split('-').collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(version, "00");
@@ -35,7 +35,7 @@ fn traced(pair: &Pair, traceparent: &str) {
     assert_eq!(pair.caller().post(EXECUTE, &headers, b"{}").status, 202);
 }
 
-fn states(request: &asteroid_gateway::simulator::received::Received) -> Vec<&str> {
+fn states(request: &asteroid_gateway::simulator::received::ReceivedRequest) -> Vec<&str> {
     let states = request.headers.iter().filter(|(name, _)| name == "tracestate");
     states.map(|(_, value)| value.as_str()).collect()
 }
@@ -105,7 +105,7 @@ fn the_ratio_decides_about_new_traces_and_those_that_a_caller_sampled_and_no_oth
         traced(&pair, &parent("00"));
         traced(&pair, &parent("01"));
         assert_eq!(pair.execute("{}").status, 202);
-        // The last to leave is flushed by the end, so nothing more can come.
+        // The end of the gateway flushes the last spans, so no more can arrive.
         let Pair { asteroid, gateway } = pair;
         let ended = gateway.stop();
         let seen = if is_recorded { collector.spans(4) } else { Vec::new() };
@@ -228,14 +228,14 @@ fn what_fails_says_so_by_the_conventions() {
     pair.asteroid.next(json!({"then": {"answer": {"status": 401, "headers": [], "body": "{}"}}}));
     assert_eq!(pair.execute("{}").status, 502);
     let refused = spans(2);
-    let slug = only(&refused, "SERVER")["attributes"]["asteroid_gateway.error"].as_str().unwrap();
-    assert_eq!((errors(&refused, "SERVER"), errors(&refused, "CLIENT")), (error(slug), error("401")));
+    let code = only(&refused, "SERVER")["attributes"]["asteroid_gateway.error"].as_str().unwrap();
+    assert_eq!((errors(&refused, "SERVER"), errors(&refused, "CLIENT")), (error(code), error("401")));
 
-    for (then, slug) in [("close", "upstream-broke"), ("stall", "upstream-timeout")] {
+    for (then, code) in [("close", "upstream-broke"), ("stall", "upstream-timeout")] {
         pair.asteroid.next(json!({"then": then}));
         assert_eq!(pair.execute("{}").status, 504);
         let broke = spans(2);
-        assert_eq!((errors(&broke, "SERVER"), errors(&broke, "CLIENT")), (error(slug), error(slug)));
+        assert_eq!((errors(&broke, "SERVER"), errors(&broke, "CLIENT")), (error(code), error(code)));
         assert_eq!(only(&broke, "SERVER")["attributes"]["asteroid_gateway.outcome"], "unknown");
     }
 
@@ -258,7 +258,7 @@ fn each_look_up_has_a_span_and_goes_on_with_the_trace() {
     let pair = Pair::with(&format!("{}\nidempotency: {{ recovery: true }}", collector.traces("")));
     let headers = [("Idempotency-Key", "k"), ("traceparent", &parent("01")), ("tracestate", "a=1")];
     assert_eq!(pair.caller().post(EXECUTE, &headers, b"{}").status, 202);
-    // Both forms of the filter are asked.
+    // There is one look-up for each form of the filter.
     let spans = collector.spans(4);
     assert_eq!(spans.len(), 4);
     let clients: Vec<&Value> = spans.iter().filter(|span| span["kind"] == "SPAN_KIND_CLIENT").collect();
@@ -277,7 +277,7 @@ fn each_look_up_has_a_span_and_goes_on_with_the_trace() {
 #[test]
 fn the_spans_of_https_and_http2_say_so() {
     let collector = Collector::start();
-    let secure = Secure::with(&collector.traces(""));
+    let secure = TlsPair::with(&collector.traces(""));
     assert_eq!(secure.http2().post(&[], "{}").unwrap().status(), 202);
     let spans = collector.spans(2);
     let server = &only(&spans, "SERVER")["attributes"];

@@ -1,4 +1,4 @@
-//! Listeners at a Unix socket: who may connect, what becomes of the path, and what callers and operators meet there.
+//! Listeners at a Unix socket: the users that may connect, the socket's path, and the view of callers and operators.
 
 mod path;
 
@@ -10,13 +10,13 @@ use asteroid_gateway::event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{AGENT, Asteroid, Caller, Collector, Configuration, EXECUTE, KEY, Pair, Program};
+use crate::harness::{AGENT, API_KEY, Asteroid, Caller, Collector, Configuration, EXECUTE, Pair, Program};
 
-/// A gateway that listens at a Unix socket.
+/// A gateway with a listener at a Unix socket.
 struct Local {
     pair: Pair,
     socket: PathBuf,
-    /// Where the socket is.
+    /// The directory of the socket.
     dir: TempDir,
 }
 
@@ -25,7 +25,7 @@ impl Local {
         Local::configured(|at_the_socket| at_the_socket)
     }
 
-    /// With what becomes of such a configuration.
+    /// Starts it with a change of the configuration.
     fn configured(change: impl FnOnce(Configuration) -> Configuration) -> Local {
         let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
         let socket = dir.path().join("billing.sock");
@@ -38,12 +38,12 @@ impl Local {
     }
 }
 
-/// The configuration of a gateway at this socket.
+/// Returns the configuration of a gateway at this socket.
 fn at(asteroid: &Asteroid, socket: &Path) -> Configuration {
     asteroid.configuration().set("/listeners/0/address", format!("unix:{}", socket.display()))
 }
 
-/// A client over `AF_UNIX` as people write it; two starts on one connection. Prints the status and body of each.
+/// A typical client over `AF_UNIX`. It sends two starts on one connection, and prints the status and body of each answer.
 const HTTP_CLIENT: &str = r#"
 import http.client, socket, sys
 
@@ -180,5 +180,5 @@ fn dev_prints_a_curl_line_for_a_unix_socket_too() {
     let dev = Program::start(command, dir);
     let line = dev.wait_for(|text| text.lines().find(|line| line.contains("curl --unix")).map(str::to_owned));
     let answer = printed(Command::new("sh").arg("-c").arg(line));
-    assert!(answer.starts_with("HTTP/1.1 202") && !answer.contains(KEY), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 202") && !answer.contains(API_KEY), "{answer}");
 }

@@ -1,4 +1,4 @@
-//! An upstream that is away, slow or broken: what the caller is told of the money, and that nothing is sent twice.
+//! An upstream that is unreachable, slow or broken: the outcome that the caller is told is true, and nothing is sent twice.
 
 use std::net::{Ipv4Addr, UdpSocket};
 
@@ -9,7 +9,7 @@ use crate::harness::asteroid::certificates;
 use crate::harness::program::is_root;
 use crate::harness::{Asteroid, Configuration, EXECUTE, Pair, Program};
 
-/// [`EXECUTE`] at the upstream.
+/// The path of [`EXECUTE`] at the upstream.
 const UPSTREAM_EXECUTE: &str = "/agents/v2/agents/8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11/execute";
 
 /// Upstreams over HTTP/1.1 and over HTTP/2.
@@ -19,7 +19,7 @@ fn over_both() -> [Pair; 2] {
 
 #[test]
 fn an_upstream_that_cannot_be_reached_has_started_nothing() {
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address));
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
@@ -35,8 +35,8 @@ fn a_name_that_does_not_resolve_has_started_nothing() {
 
 #[test]
 fn an_upstream_that_never_accepts_is_given_up_after_the_connect_time_out() {
-    // A listener whose queue is full drops what comes after: nobody answers the next connection.
-    let (address, _held) = crate::harness::asteroid::unreachable();
+    // A listener with a full backlog drops further connection attempts.
+    let (address, _held) = crate::harness::asteroid::unreachable_address();
     let pair = Pair::run(Asteroid::start(), Configuration::for_address(address).with("timeouts: { connect: 200ms }"));
     let answer = pair.execute("{}");
     answer.assert_error(502, "unreachable", "not_started");
@@ -45,8 +45,8 @@ fn an_upstream_that_never_accepts_is_given_up_after_the_connect_time_out() {
 
 #[test]
 fn an_address_that_is_silent_does_not_keep_the_next_one_from_being_tried() {
-    let (address, _held) = crate::harness::asteroid::unreachable();
-    // The other address of the same name.
+    let (address, _held) = crate::harness::asteroid::unreachable_address();
+    // The other address of the same name is tried next.
     let asteroid = Asteroid::start_tls_at(&format!("[::1]:{}", address.port()), "localhost");
     let pair = Pair::before(asteroid, "timeouts: { connect: 1h }");
     assert_eq!(pair.execute("{}").status, 202);
@@ -55,7 +55,7 @@ fn an_address_that_is_silent_does_not_keep_the_next_one_from_being_tried() {
 #[test]
 fn a_name_server_that_does_not_answer_is_named_and_has_started_nothing() {
     assert!(is_root(), "another resolv.conf is mounted by root alone: run the tests as root");
-    // Of all addresses of loopback, one of the test's own.
+    // A loopback address that only this test uses.
     let address = Ipv4Addr::from_bits(0x7f50_0000 | (std::process::id() & 0xffff));
     let _silent = UdpSocket::bind((address, 53)).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -216,7 +216,7 @@ fn a_ca_file_is_read_again_when_it_changes_and_a_bad_one_changes_nothing() {
     write(b"no certificate");
     pair.gateway.nth_event(event::UPSTREAM_CA_REFUSED, 1);
     assert_eq!(pair.execute("{}").status, 202);
-    // The connection that was made under the old CA is open, and carries nothing new.
+    // The connection from the time of the old CA is still open, but carries no new request.
     std::fs::copy(other.path().join("ca.pem"), pair.asteroid.ca_file()).unwrap();
     pair.gateway.nth_event(event::UPSTREAM_CA_REPLACED, 2);
     pair.execute("{}").assert_error(502, "unreachable", "not_started");

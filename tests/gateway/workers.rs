@@ -1,4 +1,4 @@
-//! The threads that serve callers: how many there are, and what follows if one ends.
+//! The threads that serve callers: their number, and the result if one ends.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
 use crate::harness::{Configuration, Pair, Program};
 
-/// How many callers may come one after another before another worker accepts one of them.
+/// The number of consecutive callers before another worker must have accepted one.
 const CALLERS: usize = 1000;
 
 #[test]
@@ -19,7 +19,7 @@ fn as_many_workers_serve_callers_as_the_configuration_says() {
     let workers: BTreeSet<&str> =
         threads.iter().map(String::as_str).filter(|name| name.starts_with("worker-")).collect();
     assert_eq!(workers, ["worker-0", "worker-1", "worker-2"].into());
-    // Each has connections of its own to the upstream, and a single one would go on with its first.
+    // Each worker has its own connections to the upstream; a single worker would reuse its first one.
     for _ in 0..CALLERS {
         assert_eq!(pair.execute("{}").status, 202);
         if pair.asteroid.requests().iter().any(|request| request.connection > 0) {
@@ -35,7 +35,7 @@ fn on_loopback_one_worker_is_enough_unless_the_configuration_says_otherwise() {
     assert_eq!(gateway.line(|line| line["message"] == "ready")["workers"], 1);
 }
 
-/// Descriptors by which the runtimes of a gateway wait for events, in the order in which they were made.
+/// Returns the descriptors of the event queues of a gateway's runtimes, in the order of their creation.
 fn event_queues(gateway: &Program) -> Vec<u32> {
     let entries = std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).unwrap();
     let queue = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -50,7 +50,7 @@ fn event_queues(gateway: &Program) -> Vec<u32> {
 
 #[test]
 fn a_worker_that_panics_ends_the_process_loudly() {
-    // Only root may look into a gateway.
+    // Only root may inspect a gateway's descriptors.
     if !is_root() {
         return;
     }
@@ -58,7 +58,7 @@ fn a_worker_that_panics_ends_the_process_loudly() {
         format!("set -- python3 \"{}/tests/refusing.py\" --event-queue {queue} \"$@\"", env!("CARGO_MANIFEST_DIR"))
     };
     let well = Program::run_under(Configuration::smallest().with("workers: 1"), &refusing(9999));
-    // Each runtime has a queue and another handle of it; the main one comes first, then the worker's.
+    // Each runtime has an event queue and a second handle to it. The main runtime comes first, then the worker's.
     let queues = event_queues(&well);
     assert_eq!(queues.len(), 4, "{queues:?}");
     assert!(well.stop().status.success());

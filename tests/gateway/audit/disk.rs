@@ -1,11 +1,11 @@
-//! While records cannot be written none is lost, and no start goes out without one.
+//! While records cannot be written, none is lost, and no start is sent without one.
 
 use super::*;
 
-/// Lets no file grow beyond [`LIMIT`]; it can be raised again.
+/// The shell commands that limit the size of files to [`LIMIT`]. The limit can be raised later.
 const LIMITED: &str = "trap '' XFSZ && ulimit -S -f 200";
 
-/// In bytes, of which `ulimit` counts 512 as one. It nearly always falls into a record.
+/// The limit in bytes; `ulimit` counts in units of 512. It nearly always falls within a record.
 const LIMIT: u64 = 200 * 512;
 
 fn start_until_full(pair: &Pair, caller: &mut Caller) {
@@ -26,7 +26,7 @@ fn assert_each_once(records: &[Value], asteroid: &Asteroid) {
     assert_eq!(written, executions);
 }
 
-/// A gateway whose records go to this path.
+/// Starts a gateway that writes its records to this path.
 fn audited_to(file: &Path, when_full: &str, prepare: &str) -> Pair {
     let asteroid = Asteroid::start();
     let configuration = asteroid.configuration().with(&to(file, &format!("when_full: {when_full}")));
@@ -36,7 +36,7 @@ fn audited_to(file: &Path, when_full: &str, prepare: &str) -> Pair {
 #[test]
 fn on_a_full_disk_starts_are_refused_once_no_more_records_can_wait_and_the_end_says_how_many_are_missing() {
     let pair = audited_to(Path::new("/dev/full"), "refuse", "true");
-    assert_eq!(fill(pair.caller()), PLACES);
+    assert_eq!(fill(pair.caller()), MAX_PENDING_RECORDS);
     assert!(
         pair.gateway.metrics().find("asteroid_gateway_audit_refused_total", &[]).is_some_and(|refused| refused >= 1.0)
     );
@@ -51,7 +51,7 @@ fn on_a_full_disk_starts_are_refused_once_no_more_records_can_wait_and_the_end_s
     assert!(failures()[0]["reason"].as_str().unwrap().contains("No space left on device"));
     let ended = pair.gateway.stop();
     assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(ended.events(event::AUDIT_RECORDS_LOST)[0]["records"], PLACES);
+    assert_eq!(ended.events(event::AUDIT_RECORDS_LOST)[0]["records"], MAX_PENDING_RECORDS);
 }
 
 #[test]
@@ -59,22 +59,22 @@ fn a_start_that_may_wait_goes_out_once_there_is_room_and_is_answered_where_there
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("audit.jsonl");
     let pair = audited_to(&file, "wait", LIMITED);
-    // The last of them has waited in vain.
+    // The last one has waited, and was refused.
     let recorded = fill(pair.caller());
-    assert!(recorded > PLACES);
+    assert!(recorded > MAX_PENDING_RECORDS);
     let report = String::from_utf8(pair.gateway.admin("/readyz?verbose").body).unwrap();
     assert!(report.contains("[!]audit: 8192 of 8192 slots for records are taken\n"), "{report}");
     assert_eq!(pair.gateway.metrics().find("asteroid_gateway_audit_records_waiting", &[]), Some(8192.0));
     let mut left = pair.caller();
     left.send_post(EXECUTE, &[("X-Request-Id", "left")], b"{}");
-    // A caller who is gone before anybody has looked at its request has made none.
+    // A caller that leaves before its request is processed has made none.
     wait_until(|| {
         let metrics = String::from_utf8(pair.gateway.admin("/metrics").body).unwrap();
         metrics.contains("asteroid_gateway_requests_in_flight 1\n").then_some(())
     });
     let mut waiting = pair.caller();
     waiting.send_post(EXECUTE, &[], b"{}");
-    // Closed without a reset, it might still read.
+    // After a close without a reset, the caller might still read.
     left.reset();
     pair.gateway.line(|line| line["request_id"] == "left");
     assert_eq!(pair.asteroid.requests().len(), 0);

@@ -1,4 +1,4 @@
-//! What the end of the gateway does to records.
+//! Records at the end of the gateway.
 
 use super::*;
 

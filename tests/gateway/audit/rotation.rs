@@ -1,20 +1,20 @@
-//! A file that is moved away is followed, and no record is lost or torn over it.
+//! Rotation of the audit file: a moved file is reopened, and no record is lost or divided.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::harness::configuration::replace_once;
 
-/// Ends the callers, also where the test fails.
-struct Done<'a>(&'a AtomicBool);
+/// Stops the callers when it is dropped, even if the test fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Done<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Starts from several callers while `rotate` moves the file away, again and again.
+/// Sends starts from several callers while `rotate` moves the file away repeatedly.
 fn under_load(rotate: impl Fn(&Audited, &Path)) {
     const ROTATIONS: usize = 8;
     let audited = Audited::start();
@@ -34,7 +34,7 @@ fn under_load(rotate: impl Fn(&Audited, &Path)) {
                 })
             })
             .collect();
-        let rotated = Done(&done);
+        let rotated = StopOnDrop(&done);
         for moved in &moved {
             wait_until(|| (audited.records().len() > 5).then_some(()));
             rotate(&audited, moved);
@@ -80,7 +80,7 @@ fn the_documented_logrotate_moves_the_file_away_and_records_go_on_in_the_next() 
     let at = |name: &str| audited.file.with_file_name(name);
     std::fs::write(at("logrotate"), here).unwrap();
     audited.recorded("before", &[], b"{}");
-    // Debian has it where only root's shell looks.
+    // On Debian, its directory is only in root's PATH.
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
     let mut logrotate = Command::new("env");
     logrotate

@@ -1,4 +1,4 @@
-//! Records on standard output, whose reader may stall: the log loses lines then, the audit none.
+//! Records on standard output, whose reader may stall: then the log loses lines, but the audit loses none.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
@@ -7,18 +7,18 @@ use super::*;
 use crate::harness::configuration::directory;
 use crate::harness::program::binary;
 
-/// A process that goes away with the test.
+/// A process that is killed with the test.
 struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-/// Reads on until an event with this code.
+/// Reads lines up to an event with this code.
 fn read_until(output: &mut BufReader<ChildStdout>, code: &str) -> Value {
     loop {
         let mut line = String::new();
@@ -44,10 +44,10 @@ fn a_reader_that_stalls_costs_no_record_and_tears_no_line() {
     read_until(&mut output, event::GATEWAY_READY);
 
     let recorded = fill(Caller::connect(address));
-    assert!(recorded >= PLACES, "what is in the pipe is written: {recorded}");
+    assert!(recorded >= MAX_PENDING_RECORDS, "what is in the pipe is written: {recorded}");
     Caller::connect(address).execute("{}").assert_error(503, "audit-full", "not_started");
     assert_eq!(asteroid.requests().len(), 0);
-    // The file gets them all the same.
+    // The file gets them nevertheless.
     wait_until(|| (records_so_far(&beside).len() == recorded).then_some(()));
 
     let reading = std::thread::spawn(move || output.lines().map(Result::unwrap).collect::<Vec<_>>());

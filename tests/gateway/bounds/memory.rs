@@ -1,31 +1,31 @@
-//! In a control group with little memory, nobody outside can have the process killed or another tenant's start refused.
+//! In a control group with little memory, no attacker can get the process killed or another tenant's start refused.
 
 use super::*;
 use crate::harness::cgroup::MemoryGroup;
 
-/// The connections that attackers keep open.
+/// The connections that an attack keeps open.
 type Held = Vec<Box<dyn std::any::Any>>;
 
-/// Connections from outside `trusted_peers`, silent; the gateway may close them at once.
+/// Opens silent connections from outside `trusted_peers`, which the gateway may close immediately.
 fn outsiders(shared: &Shared, count: u32) -> Held {
     let connected = (0..count).filter_map(|_| connect_from(OUTSIDER, shared.address()).ok());
     connected.map(|stream| Box::new(stream) as Box<dyn std::any::Any>).collect()
 }
 
-/// Connections of a tenant over TLS and HTTP/2, each in the middle of a header block.
+/// Opens connections of a tenant over TLS and HTTP/2, each with an incomplete header block.
 fn endless_heads(shared: &Shared, count: u32) -> Held {
     let frames = (0..count).filter_map(|_| shared.greedy_frames(&endless_head()));
     frames.map(|frames| Box::new(frames) as Box<dyn std::any::Any>).collect()
 }
 
-/// Connections of a tenant, each with as many starts as it may have, of which the heads alone have come.
+/// Opens connections of a tenant, each with as many starts as it may have, and sends only their heads.
 fn heads_alone(shared: &Shared, count: u32) -> Held {
     let heads: Vec<u8> = (0..100).flat_map(|n| greedy_head(2 * n + 1)).collect();
     let frames = (0..count).filter_map(|_| shared.greedy_frames(&heads));
     frames.map(|frames| Box::new(frames) as Box<dyn std::any::Any>).collect()
 }
 
-/// Connections over TLS and HTTP/2, each with as many requests as it may have, whose answers nobody takes.
+/// Opens connections over TLS and HTTP/2, each with as many requests as it may have, and reads no answer.
 fn unread_answers(shared: &Shared, count: u32) -> Held {
     let no_window = [0, 4, 0, 0, 0, 0];
     let head = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&start()));
@@ -36,9 +36,9 @@ fn unread_answers(shared: &Shared, count: u32) -> Held {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what is measured")]
-/// Replays the attacks one after the other; each goes on while another tenant starts an agent.
+/// Runs the attacks one after another; during each, another tenant starts an agent.
 fn assert_nobody_is_harmed(mib: u32, connections: u32) {
-    // The attackers' own.
+    // The attackers' own descriptors.
     rlimit::increase_nofile_limit(16 * 1024).unwrap();
     let group = MemoryGroup::new(mib as usize * MIB);
     let shared = Shared::start("idempotency: { memory: 8MiB }", &group.preparation());
@@ -58,7 +58,7 @@ fn assert_nobody_is_harmed(mib: u32, connections: u32) {
     drop(held);
     let after_heads = group.peak();
 
-    // Six connections of a hundred bodies killed a gateway once.
+    // Six connections with a hundred bodies each once got a gateway killed.
     let mut held = Holding::begin(&shared, 6, 100, MIB);
     let refused = held.answers(400);
     assert!(refused.iter().all(|status| *status == Some(503)), "{refused:?}");

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::configuration::Configuration;
 use crate::harness::metrics::Metrics;
 use crate::harness::program::unprotected;
-use crate::harness::raw::{First, Raw, Then};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
 
 #[test]
@@ -34,7 +34,8 @@ fn a_head_of_an_answer_that_is_too_long_is_a_broken_answer() {
     let answer = format!("HTTP/1.1 202 Accepted\r\n{}Content-Length: 2\r\n\r\n{{}}", filler.repeat(99));
     let longer = answer.replace(&"x".repeat(1000), &"x".repeat(2000));
     for (answer, is_taken) in [(answer, true), (longer, false)] {
-        let upstream = Raw::start(First { answer: answer.into_bytes(), early: false, then: Then::Keep });
+        let upstream =
+            RawUpstream::start(FirstExchange { answer: answer.into_bytes(), early: false, then: AfterAnswer::Keep });
         let gateway = Program::run(Configuration::for_address(upstream.address));
         let answer = Caller::connect(gateway.address()).execute("{}");
         if is_taken {

@@ -1,4 +1,4 @@
-//! The commands, keys that cannot be used, and a panic.
+//! The output of the commands, of unusable API keys, and of a panic.
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -7,13 +7,19 @@ use asteroid_gateway::event;
 
 use super::assert_clean;
 use crate::dump::{as_nobody, unprivileged};
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::configuration::{configure, directory};
-use crate::harness::{AGENT, Caller, Configuration, EXECUTE, KEY, Pair, Program, binary};
+use crate::harness::{AGENT, API_KEY, Caller, Configuration, EXECUTE, Pair, Program, binary};
 
-/// What a key's file may hold and no header can carry.
+/// Returns contents of an API key's file that no header can contain.
 fn unusable() -> [String; 5] {
-    [format!("{KEY} {KEY}"), format!("{KEY}\n\n"), format!("{KEY}\u{e9}"), format!("\u{feff}{KEY}"), KEY.repeat(400)]
+    [
+        format!("{API_KEY} {API_KEY}"),
+        format!("{API_KEY}\n\n"),
+        format!("{API_KEY}\u{e9}"),
+        format!("\u{feff}{API_KEY}"),
+        API_KEY.repeat(400),
+    ]
 }
 
 fn printed(output: &Output) -> String {
@@ -64,14 +70,14 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
         let file = configured.path().join("gateway.yaml");
         for arguments in [&["check"][..], &["explain", "--tenant", "billing", "--agent", AGENT]] {
             let mut command = binary();
-            command.args(arguments).arg("--config").arg(&file).env("THE_KEY", KEY);
+            command.args(arguments).arg("--config").arg(&file).env("THE_KEY", API_KEY);
             let output = command.stdin(std::fs::File::open(&body).unwrap()).output().unwrap();
             assert!(output.status.success(), "{}", printed(&output));
             assert_clean(arguments[0], &printed(&output));
         }
     }
     let ready = format!("http://{}/readyz?verbose", pair.gateway.admin_address());
-    let output = binary().args(["probe", "--url", &ready]).env("THE_KEY", KEY).output().unwrap();
+    let output = binary().args(["probe", "--url", &ready]).env("THE_KEY", API_KEY).output().unwrap();
     assert!(output.status.success());
     assert_clean("probe", &printed(&output));
 }
@@ -90,9 +96,9 @@ fn the_development_mode_does_not_print_the_key_that_it_makes() {
     let simulator = Caller::connect(address("simulated Asteroid  http://", '/')).request("GET", "/_simulator/requests");
     let shown = String::from_utf8(simulator.body).unwrap();
     assert!(shown.contains(AGENT), "{shown}");
-    dev.wait_for(|text| text.find("the right key"));
+    dev.wait_for(|text| text.find("with a valid API key"));
     for output in [shown, dev.stop().output] {
-        // It is 32 hexadecimal digits, which nothing else there is.
+        // The API key is 32 hexadecimal digits, unlike anything else in the output.
         let mut words = output.split(|character: char| !character.is_ascii_hexdigit());
         assert!(!words.any(|word| word.len() == 32), "{output}");
     }
@@ -105,10 +111,10 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     gateway.event(event::GATEWAY_READY);
     let address = listening["address"].as_str().unwrap().parse().unwrap();
     let start = || Caller::connect(address).post(EXECUTE, &[], b"{}").assert_error(502, "unreachable", "not_started");
-    // Looking up a name takes a thread, and the runtime panics if the system gives it none. It keeps the one of the first
+    // A name look-up needs a thread, and the runtime panics if the system refuses one. It keeps the thread of the first
     // look-up for some seconds.
     start();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while gateway.threads().iter().any(|name| name == "tokio-rt-worker") {
         assert!(Instant::now() < until, "the runtime keeps its thread");
         std::thread::sleep(Duration::from_millis(50));

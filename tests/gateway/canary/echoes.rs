@@ -1,39 +1,41 @@
-//! An upstream that says the key back, in every place of an answer and in answers that are none.
+//! An upstream that sends the API key back, in every part of an answer and in invalid answers.
 
 use asteroid_gateway::asteroid::operation::Operation;
 
 use super::{assert_clean, path};
-use crate::harness::raw::{First, Raw, Then};
-use crate::harness::{Caller, Configuration, KEY, Program};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
+use crate::harness::{API_KEY, Caller, Configuration, Program};
 
-/// What it answers, and the status that the caller gets.
+/// Returns the upstream's answers, each with the status that the caller gets.
 fn answers() -> Vec<(u16, String)> {
-    let (begin, end) = KEY.split_at(9);
+    let (begin, end) = API_KEY.split_at(9);
     let echoed = |status: u16, more: &str| {
-        let head = format!("HTTP/1.1 {status} {KEY}\r\nX-Echo: {KEY}, Bearer {KEY}\r\nSet-Cookie: k={KEY}\r\n{more}");
+        let head = format!(
+            "HTTP/1.1 {status} {API_KEY}\r\nX-Echo: {API_KEY}, Bearer {API_KEY}\r\nSet-Cookie: k={API_KEY}\r\n{more}"
+        );
         let chunks =
             format!("{:x}\r\n{{\"executionId\":\"{begin}\r\n{:x}\r\n{end}\"}}\r\n0\r\n", 16 + 9, end.len() + 2);
-        format!("{head}Transfer-Encoding: chunked\r\nTrailer: x-end\r\n\r\n{chunks}x-end: {KEY}\r\n\r\n")
+        format!("{head}Transfer-Encoding: chunked\r\nTrailer: x-end\r\n\r\n{chunks}x-end: {API_KEY}\r\n\r\n")
     };
-    let location = format!("Location: https://elsewhere.example/agents?key={KEY}#{KEY}\r\n");
+    let location = format!("Location: https://elsewhere.example/agents?key={API_KEY}#{API_KEY}\r\n");
     let broken = |bytes: String| (504, bytes);
     let mut answers = vec![
         (202, echoed(202, "")),
         (202, echoed(202, "Content-Encoding: gzip\r\n")),
         (307, echoed(307, &location)),
-        (302, echoed(302, &format!("{location}Refresh: 0; url=/{KEY}\r\nLink: </{KEY}>; rel=next\r\n"))),
-        (404, echoed(404, &format!("WWW-Authenticate: Basic realm=\"{KEY}\"\r\n"))),
-        (500, echoed(500, &format!("{KEY}: a name\r\n"))),
+        (302, echoed(302, &format!("{location}Refresh: 0; url=/{API_KEY}\r\nLink: </{API_KEY}>; rel=next\r\n"))),
+        (404, echoed(404, &format!("WWW-Authenticate: Basic realm=\"{API_KEY}\"\r\n"))),
+        (500, echoed(500, &format!("{API_KEY}: a name\r\n"))),
         (502, echoed(401, &location)),
-        broken(format!("HTTP/1.1 101 {KEY}\r\nUpgrade: {KEY}\r\nConnection: Upgrade\r\n\r\n{KEY}")),
-        broken(format!("{KEY}\r\n\r\n")),
-        broken(format!("HTTP/1.1 {KEY}\r\n\r\n")),
-        broken(format!("HTTP/1.1 202 OK\r\nX {KEY}: {KEY}\r\n\r\n")),
-        broken(format!("HTTP/1.1 202 OK\r\nContent-Length: {KEY}\r\n\r\n")),
-        broken(format!("HTTP/1.1 202 OK\r\nTransfer-Encoding: {KEY}\r\nContent-Length: 1\r\n\r\n{KEY}")),
-        broken(format!("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n")),
+        broken(format!("HTTP/1.1 101 {API_KEY}\r\nUpgrade: {API_KEY}\r\nConnection: Upgrade\r\n\r\n{API_KEY}")),
+        broken(format!("{API_KEY}\r\n\r\n")),
+        broken(format!("HTTP/1.1 {API_KEY}\r\n\r\n")),
+        broken(format!("HTTP/1.1 202 OK\r\nX {API_KEY}: {API_KEY}\r\n\r\n")),
+        broken(format!("HTTP/1.1 202 OK\r\nContent-Length: {API_KEY}\r\n\r\n")),
+        broken(format!("HTTP/1.1 202 OK\r\nTransfer-Encoding: {API_KEY}\r\nContent-Length: 1\r\n\r\n{API_KEY}")),
+        broken(format!("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n{API_KEY}\r\n")),
     ];
-    answers.push((202, format!("HTTP/1.1 103 {KEY}\r\nLink: <{KEY}>\r\n\r\n{}", echoed(202, ""))));
+    answers.push((202, format!("HTTP/1.1 103 {API_KEY}\r\nLink: <{API_KEY}>\r\n\r\n{}", echoed(202, ""))));
     answers
 }
 
@@ -41,8 +43,12 @@ fn answers() -> Vec<(u16, String)> {
 fn no_place_of_an_answer_in_which_an_upstream_says_the_key_back_shows_it_to_anybody() {
     for operation in Operation::SERVED {
         for (status, answer) in answers() {
-            let first = First { answer: answer.clone().into_bytes(), then: Then::Close, ..First::default() };
-            let upstream = Raw::start(first);
+            let first = FirstExchange {
+                answer: answer.clone().into_bytes(),
+                then: AfterAnswer::Close,
+                ..FirstExchange::default()
+            };
+            let upstream = RawUpstream::start(first);
             let configuration = Configuration::for_address(upstream.address).with("audit: { stdout: true }");
             let gateway = Program::run_with(configuration, &["--log-level", "debug"], &[]);
             let mut caller = Caller::connect(gateway.address());

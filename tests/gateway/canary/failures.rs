@@ -1,4 +1,4 @@
-//! Every error of the table: brought about with every output searched, or with the reason why it cannot be.
+//! Every error of the table: the tests cause it and search every output, or give the reason why they do not.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use asteroid_gateway::facts::ErrorCode;
 use serde_json::{Value, json};
 
 use super::{assert_answer_clean, assert_clean, path};
-use crate::harness::{Asteroid, Caller, Configuration, KEY, Program};
+use crate::harness::{API_KEY, Asteroid, Caller, Configuration, Program};
 
-/// Errors that are not brought about here, and why.
+/// The errors that are not caused here, with the reasons.
 const NOT_DRIVEN: [(ErrorCode, &str); 3] = [
     (
         ErrorCode::Tagging,
@@ -25,7 +25,7 @@ const NOT_DRIVEN: [(ErrorCode, &str); 3] = [
     ),
 ];
 
-/// Checks that each error of the table is among these lines of logs.
+/// Asserts that each error of the table is in this log, or has a reason not to be.
 pub(super) fn assert_all_driven(output: &str) {
     let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let seen: BTreeSet<String> = lines.filter_map(|line| line["error"].as_str().map(str::to_owned)).collect();
@@ -35,20 +35,24 @@ pub(super) fn assert_all_driven(output: &str) {
     }
 }
 
-/// Those failures that take a gateway of their own; what each has logged.
-pub(super) fn apart() -> String {
-    [without_a_key(), unreachable(), with_a_full_audit(), with_a_full_memory()].concat()
+/// Causes the failures that need a separate gateway, and returns their logs.
+pub(super) fn run_failures_of_separate_gateways() -> String {
+    [without_a_key(), with_an_unreachable_upstream(), with_a_full_audit(), with_a_full_memory()].concat()
 }
 
 fn run(configuration: Configuration) -> Program {
     Program::run_with(configuration, &["--log-level", "debug"], &[])
 }
 
-/// Sends each operation under this idempotency key, which must fail so; searches what everybody is told.
-fn fail(gateway: Program, key: &str, error: &str) -> String {
+/// Sends each operation with this idempotency key, which must fail with this error. Searches every output, and returns the
+/// log.
+fn fail(gateway: Program, idempotency_key: &str, error: &str) -> String {
     for operation in Operation::SERVED {
-        let answer =
-            Caller::connect(gateway.address()).post(&path(operation), &[("Idempotency-Key", key)], b"{\"inputs\":{}}");
+        let answer = Caller::connect(gateway.address()).post(
+            &path(operation),
+            &[("Idempotency-Key", idempotency_key)],
+            b"{\"inputs\":{}}",
+        );
         assert_eq!(answer.json()["type"], format!("urn:asteroid-gateway:error:{error}"));
         assert_answer_clean(&answer);
     }
@@ -60,17 +64,17 @@ fn fail(gateway: Program, key: &str, error: &str) -> String {
     output
 }
 
-/// The file holds what cannot be a key, and the key in it.
+/// Starts a gateway whose file contains an API key, but is not a valid one.
 fn without_a_key() -> String {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), format!("{KEY} {KEY}")).unwrap();
+    std::fs::write(dir.path().join("key"), format!("{API_KEY} {API_KEY}")).unwrap();
     let file = dir.path().join("key");
     fail(run(Configuration::smallest().set("/credentials/main/file", file.to_str().unwrap())), "k", "no-key")
 }
 
-/// Nothing listens there; and who listens there has a certificate that does not verify.
-fn unreachable() -> String {
-    let (refusing, _held) = crate::harness::asteroid::refusing();
+/// Tries an upstream whose port is closed, and one whose certificate is not trusted.
+fn with_an_unreachable_upstream() -> String {
+    let (refusing, _held) = crate::harness::asteroid::refused_address();
     let untrusted = Asteroid::start_tls("localhost");
     let each = [Configuration::for_address(refusing), untrusted.configuration().remove("/upstream/ca_file")];
     each.map(|configuration| fail(run(configuration), "k", "unreachable")).concat()
@@ -84,7 +88,7 @@ fn with_a_full_audit() -> String {
 
 fn with_a_full_memory() -> String {
     let asteroid = Asteroid::start();
-    asteroid.always(json!({"then": {"answer": {"status": 500, "body": KEY}}}));
+    asteroid.always(json!({"then": {"answer": {"status": 500, "body": API_KEY}}}));
     let gateway = run(asteroid.configuration().with("idempotency: { memory: 1MiB }"));
     let mut caller = Caller::connect(gateway.address());
     let mut start = |n: u32| {

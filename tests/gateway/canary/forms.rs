@@ -1,15 +1,15 @@
-//! The key in every form in which it could leak unnoticed.
+//! The API key in every encoding in which it could leak unnoticed.
 
 use std::sync::LazyLock;
 
-use crate::harness::KEY;
+use crate::harness::API_KEY;
 
 const STANDARD: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const FOR_URLS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static FORMS: LazyLock<Vec<String>> = LazyLock::new(forms);
 
-/// Checks that the key is in no form in what somebody can read.
+/// Asserts that an output contains the API key in no encoding.
 #[track_caller]
 pub(crate) fn assert_clean(what: &str, output: &str) {
     for form in &*FORMS {
@@ -18,12 +18,12 @@ pub(crate) fn assert_clean(what: &str, output: &str) {
 }
 
 fn forms() -> Vec<String> {
-    let each = |form: &dyn Fn(u8) -> String| KEY.bytes().map(form).collect::<String>();
-    let unusual = |escape: &str| KEY.replace('-', escape);
-    let list = format!("{:?}", KEY.as_bytes());
+    let each = |form: &dyn Fn(u8) -> String| API_KEY.bytes().map(form).collect::<String>();
+    let unusual = |escape: &str| API_KEY.replace('-', escape);
+    let list = format!("{:?}", API_KEY.as_bytes());
     let mut forms = vec![
-        KEY.to_owned(),
-        KEY.to_uppercase(),
+        API_KEY.to_owned(),
+        API_KEY.to_uppercase(),
         list.trim_matches(['[', ']']).to_owned(),
         list.trim_matches(['[', ']']).replace(' ', ""),
         each(&|byte| format!("{byte:02x}")),
@@ -38,12 +38,12 @@ fn forms() -> Vec<String> {
     ];
     forms.extend(["%2D", "%2d", "\\u002d", "\\u002D", "\\-", "&#45;", "&#x2d;"].map(unusual));
     for before in 0..3 {
-        forms.extend([STANDARD, FOR_URLS].map(|digits| base64(KEY.as_bytes(), before, digits)));
+        forms.extend([STANDARD, FOR_URLS].map(|digits| base64(API_KEY.as_bytes(), before, digits)));
     }
     forms
 }
 
-/// What base64 makes of a text behind `before` other bytes, without the ends that depend on what is around it.
+/// Returns the base64 of a text after `before` other bytes, without the ends that depend on the bytes around it.
 fn base64(text: &[u8], before: usize, digits: &str) -> String {
     let triples = text[(3 - before) % 3..].chunks_exact(3);
     let encoded = triples.flat_map(|triple| {
@@ -55,13 +55,13 @@ fn base64(text: &[u8], before: usize, digits: &str) -> String {
 
 #[test]
 fn the_search_knows_what_others_make_of_the_key() {
-    // By `base64`, wherever it stands in what is encoded.
+    // Output of the program `base64`, for each position of the API key in the input.
     for (encoded, before) in [
         ("YWstY2FuYXJ5LTVmMWM5ZDdlM2IyYTQ2ODA=", ""),
         ("eGFrLWNhbmFyeS01ZjFjOWQ3ZTNiMmE0Njgw", "x"),
         ("eHlhay1jYW5hcnktNWYxYzlkN2UzYjJhNDY4MA==", "xy"),
     ] {
-        assert!(FORMS.iter().any(|form| encoded.contains(form)), "{encoded} is {before}{KEY}");
+        assert!(FORMS.iter().any(|form| encoded.contains(form)), "{encoded} is {before}{API_KEY}");
     }
     for shown in [
         "{\"key\":\"ak-canary-5f1c9d7e3b2a4680\"}",

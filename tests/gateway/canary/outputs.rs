@@ -1,4 +1,4 @@
-//! One gateway with every output there is, driven through every operation and every failure.
+//! One gateway with all outputs enabled, driven through every operation and every failure.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::{assert_clean, failures, path};
 use crate::harness::configuration::replace_once;
-use crate::harness::{Answer, Asteroid, Caller, Collector, Configuration, KEY, Pair, Program};
+use crate::harness::{API_KEY, Answer, Asteroid, Caller, Collector, Configuration, Pair, Program};
 
-/// What dependencies of programs like this read, and this one does not: none of it makes it say more.
+/// Environment variables that libraries of similar programs read. The gateway reads none of them, so none adds output.
 const ENVIRONMENT: [(&str, &str); 4] =
     [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full"), ("RUST_LIB_BACKTRACE", "full"), ("H2_LOG", "trace")];
 
-/// A gateway, and everything that it has said to anybody.
+/// A gateway, and all its output.
 struct Watched {
     pair: Pair,
     collector: Collector,
@@ -48,7 +48,7 @@ body_limit: 4KiB",
         Watched { pair: Pair { asteroid, gateway }, collector, audit, _dir: dir, configuration, answers: String::new() }
     }
 
-    /// Keeps an answer for the search.
+    /// Records an answer for the search.
     fn got(&mut self, answer: &Answer) {
         writeln!(self.answers, "{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)).unwrap();
     }
@@ -84,11 +84,12 @@ body_limit: 4KiB",
     }
 }
 
-/// Each way to fail at the upstream, with and without a key under which the start is looked up.
+/// Causes each failure at the upstream, with and without an idempotency key for which the start is looked up.
 fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
     let answer = |status: u16, headers: Value, body: &str| json!({"status": status, "headers": headers, "body": body});
-    let echo = json!([["Location", format!("http://127.0.0.1:1/?{KEY}")], ["Content-Type", KEY], ["X-Echo", KEY]]);
-    let executed = format!("{{\"executionId\":\"{KEY}\",\"id\":\"{KEY}\"}}");
+    let echo =
+        json!([["Location", format!("http://127.0.0.1:1/?{API_KEY}")], ["Content-Type", API_KEY], ["X-Echo", API_KEY]]);
+    let executed = format!("{{\"executionId\":\"{API_KEY}\",\"id\":\"{API_KEY}\"}}");
     let faults = [
         json!({"method": "POST", "then": "close"}),
         json!({"method": "POST", "then": "reset"}),
@@ -98,28 +99,29 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
         json!({"method": "POST", "then": {"answer": {"status": 500, "headers": [], "body": "oops"}}}),
         json!({"method": "POST", "then": {"answer": {"status": 307, "headers": [["Location", "http://127.0.0.1:1/"]], "body": ""}}}),
         json!({"method": "POST", "then": {"answer": answer(202, echo.clone(), &executed)}}),
-        json!({"method": "POST", "then": {"answer": answer(307, echo.clone(), KEY)}}),
-        json!({"method": "POST", "then": {"answer": answer(500, echo.clone(), KEY)}}),
+        json!({"method": "POST", "then": {"answer": answer(307, echo.clone(), API_KEY)}}),
+        json!({"method": "POST", "then": {"answer": answer(500, echo.clone(), API_KEY)}}),
     ];
     for (n, fault) in faults.into_iter().enumerate() {
         let key = format!("{path}{n}");
         let keyed = [("Idempotency-Key", key.as_str())];
         for headers in [&[][..], &keyed] {
-            // A connection that is made anew can fail, too.
+            // Forces a new connection, which can fail, too.
             watched.pair.asteroid.close_connections();
             watched.pair.asteroid.next(fault.clone());
             watched.post(path, headers, "{}");
             watched.pair.asteroid.clear_faults();
         }
         let listing =
-            json!({"items": [{"id": KEY, "metadata": {"idempotency_digest": [KEY]}}], "total": KEY}).to_string();
+            json!({"items": [{"id": API_KEY, "metadata": {"idempotency_digest": [API_KEY]}}], "total": API_KEY})
+                .to_string();
         for then in [
             json!("close"),
             json!({"answer": answer(200, echo.clone(), &listing)}),
-            json!({"answer": answer(200, echo.clone(), KEY)}),
-            json!({"answer": answer(301, echo.clone(), KEY)}),
-            json!({"answer": answer(403, json!([["Retry-After", KEY]]), KEY)}),
-            json!({"answer": answer(503, json!([["Retry-After", KEY]]), KEY)}),
+            json!({"answer": answer(200, echo.clone(), API_KEY)}),
+            json!({"answer": answer(301, echo.clone(), API_KEY)}),
+            json!({"answer": answer(403, json!([["Retry-After", API_KEY]]), API_KEY)}),
+            json!({"answer": answer(503, json!([["Retry-After", API_KEY]]), API_KEY)}),
         ] {
             watched.pair.asteroid.next(json!({"method": "GET", "then": then}));
             watched.post(path, &keyed, "{}");
@@ -129,9 +131,9 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
     }
 }
 
-/// What is refused before anything is sent.
+/// Sends requests that are refused before anything is sent.
 fn be_refused(watched: &mut Watched, path: &str) {
-    // The operations of both eras share their keys.
+    // The operations of both eras share their idempotency keys.
     let (once, in_flight) = (format!("once{path}"), format!("held{path}"));
     for body in ["{}", "{}", "{\"inputs\":{}}"] {
         watched.post(path, &[("Idempotency-Key", &once)], body);
@@ -180,7 +182,7 @@ fn be_refused(watched: &mut Watched, path: &str) {
 
 #[test]
 fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
-    let apart = std::thread::spawn(failures::apart);
+    let apart = std::thread::spawn(failures::run_failures_of_separate_gateways);
     let mut watched = Watched::start();
     for operation in Operation::SERVED {
         let path = path(operation);
@@ -194,16 +196,16 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     let good = watched.configuration.clone();
     for bad in [
         replace_once(&good.to_string(), r#""team":"#, r#""team": ["#),
-        good.clone().main_credential(&format!("{KEY}:")).to_string(),
-        good.clone().credential(KEY, &format!("file: [{KEY}]")).to_string(),
-        good.clone().set("/credentials/main/file", format!("{KEY} {KEY}")).to_string(),
+        good.clone().main_credential(&format!("{API_KEY}:")).to_string(),
+        good.clone().credential(API_KEY, &format!("file: [{API_KEY}]")).to_string(),
+        good.clone().set("/credentials/main/file", format!("{API_KEY} {API_KEY}")).to_string(),
     ] {
         watched.pair.gateway.reload(bad);
         watched.ask_admin();
     }
     watched.pair.gateway.reload(good);
     watched.pair.asteroid.replace_key("ak-other-7d3e9f1a52");
-    // All at once: each waits for another key.
+    // At the same time, because each waits for another API key.
     let refused = Operation::SERVED
         .into_iter()
         .flat_map(|operation| [(operation, &[][..]), (operation, &[("Idempotency-Key", "k")])]);

@@ -6,66 +6,71 @@ use std::time::Instant;
 use asteroid_gateway::event;
 use tempfile::TempDir;
 
-use crate::harness::caller::PATIENCE;
-use crate::harness::gate::{Gate, Point, Substitute, Verdict};
-use crate::harness::{Answer, Asteroid, Caller, Configuration, EXECUTE, KEY as API_KEY, Program};
+use crate::harness::caller::TIMEOUT;
+use crate::harness::gate::{Gate, HoldPoint, Substitute, Verdict};
+use crate::harness::{API_KEY, Answer, Asteroid, Caller, Configuration, EXECUTE, Program};
 
 use super::fault::Fault;
 use super::model::{NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
-use super::{BODY, BUDGET, KEY, break_one, http2, limited, runs, said, start};
+use super::{BODY, BUDGET, IDEMPOTENCY_KEY, break_one, http2, limited, runs, said, start};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What fails, how far a call has come then, and whether lost ones are looked up.
+/// A case: the step at which a call fails, the fault, and whether lost starts are looked up.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) step: Step,
     pub(super) fault: Fault,
     pub(super) recovery: bool,
-    /// The status of an interim answer that comes before.
+    /// The status of an interim answer before the fault, if any.
     pub(super) interim: Option<u16>,
     /// Whether the upstream speaks HTTP/2.
     pub(super) http2: bool,
 }
 
-/// What there was to see.
-pub(super) struct Seen {
+/// The observed result of a case.
+pub(super) struct Observation {
     /// The answer of the call that failed.
     first: Option<Answer>,
-    /// The executions when it was over.
+    /// The executions after that call.
     begun: Vec<String>,
     retry: Answer,
-    /// The answer of the same once more.
+    /// The answer of a second retry.
     again: Answer,
-    /// How many requests that cost.
+    /// The number of requests that the second retry caused.
     asked: usize,
     /// The executions after that.
     runs: Vec<String>,
-    /// The answer of a start with another key, which tells what is left of the limits.
+    /// The answer of a start with another idempotency key, whose headers show the remaining limits.
     last: Answer,
 }
 
-impl Seen {
-    /// Retries until nothing is in flight, and looks at what there is then.
-    pub(super) fn after(first: Option<Answer>, begun: Vec<String>, asteroid: &Asteroid, gateway: &Program) -> Seen {
+impl Observation {
+    /// Retries until nothing is in flight, and observes the result.
+    pub(super) fn after(
+        first: Option<Answer>,
+        begun: Vec<String>,
+        asteroid: &Asteroid,
+        gateway: &Program,
+    ) -> Observation {
         let retry = retry(gateway);
-        let again = start(gateway, KEY);
-        // Its own: the gateway may be looking for the first start, to see whether it can be found.
+        let again = start(gateway, IDEMPOTENCY_KEY);
+        // Only the requests of this retry: the gateway itself may be looking up the first start as a positive control.
         let id = again.header("x-request-id").map(str::to_owned);
         let asked =
             asteroid.requests().iter().filter(|request| request.header("x-request-id") == id.as_deref()).count();
         let runs = runs(asteroid);
-        Seen { first, begun, retry, again, asked, runs, last: start(gateway, "another") }
+        Observation { first, begun, retry, again, asked, runs, last: start(gateway, "another") }
     }
 }
 
 impl Case {
-    /// What is not as it is promised.
+    /// Runs the case, and returns the differences from the promise.
     pub(super) fn faults(&self) -> Vec<String> {
         let seen = if self.http2 { http2::run(self) } else { self.run() };
         let mut differences = Differences(Vec::new());
-        self.note_what_is_paid(&seen, &mut differences);
-        let Seen { first, begun, retry, again, asked, runs, last } = seen;
+        self.note_uncounted_executions(&seen, &mut differences);
+        let Observation { first, begun, retry, again, asked, runs, last } = seen;
         let promised = expected(self.step, self.fault, self.recovery);
         let said_first = said(first.as_ref());
         if promised.first != NOTHING_OR_202 || !["202", NOTHING].contains(&said_first.as_str()) {
@@ -109,8 +114,8 @@ impl Case {
         differences.0
     }
 
-    /// Whatever happened: what a process started, it has counted.
-    fn note_what_is_paid(&self, seen: &Seen, differences: &mut Differences) {
+    /// Notes if a process started more executions than its budget has counted. No case may do that.
+    fn note_uncounted_executions(&self, seen: &Observation, differences: &mut Differences) {
         let of_another_process = if self.fault.ends_the_process() { seen.begun.len() } else { 0 };
         let runs = seen.runs.len() + usize::from(seen.last.status == 202) - of_another_process;
         let left = seen.last.header("ratelimit").and_then(|told| told.split("\"budget\";r=").nth(1)?.split(';').next());
@@ -120,11 +125,11 @@ impl Case {
         }
     }
 
-    fn run(&self) -> Seen {
+    fn run(&self) -> Observation {
         let asteroid = Asteroid::start();
         let before = match self.step {
-            Step::LookUpAgain => Some(Point::Body),
-            Step::LookUpInVain => Some(Point::MidBody),
+            Step::LookUpAgain => Some(HoldPoint::Body),
+            Step::LookUpInVain => Some(HoldPoint::MidBody),
             _ => None,
         };
         let mut gate = Gate::before(&asteroid, before.or(self.point()));
@@ -138,7 +143,7 @@ impl Case {
         let (mut gateway, _keys) = self.start(&asteroid, &upstream);
         if before.is_some() {
             break_one(&mut gate, &gateway);
-            gate.arm(Point::LookUp);
+            gate.arm(HoldPoint::LookUp);
         }
         let first = self.fail(&mut gate, &gateway);
         let begun = runs(&asteroid);
@@ -146,10 +151,10 @@ impl Case {
             gateway.end();
             gateway = self.start(&asteroid, &upstream).0;
         }
-        Seen::after(first, begun, &asteroid, &gateway)
+        Observation::after(first, begun, &asteroid, &gateway)
     }
 
-    /// A gateway; with another key, which the upstream takes, too, where one is to be refused.
+    /// Starts a gateway. If its API key is to be refused, it gets a second one, which the upstream accepts, too.
     pub(super) fn start(&self, asteroid: &Asteroid, upstream: &Configuration) -> (Program, Option<TempDir>) {
         let configuration = limited(upstream.clone(), self.recovery, self.timeouts());
         if self.fault != Fault::RefusesKey {
@@ -165,7 +170,7 @@ impl Case {
         (gateway, Some(dir))
     }
 
-    /// Brings a call to its step and lets the fault happen; returns what the caller got to read.
+    /// Brings a call to its step and causes the fault. Returns the answer that the caller read.
     fn fail(&self, gate: &mut Gate, gateway: &Program) -> Option<Answer> {
         let (mut caller, _other) = self.begin(gate, gateway);
         let settled = (self.step == Step::Settled).then(|| caller.answer());
@@ -189,16 +194,16 @@ impl Case {
             Fault::Dies => {
                 gateway.signal("KILL");
                 let first = settled.or_else(|| caller.try_answer());
-                // The connection has ended with the process, and what that had not written does not arrive.
+                // The connection ended with the process, and the unwritten part of the answer is lost.
                 gate.decide(if self.is_half_sent() { Verdict::Close } else { Verdict::Proceed });
                 return first;
             }
-            // Until the verdict, nobody can connect, or nothing comes.
+            // Until the verdict, no connection can be made, or no answer comes.
             Fault::Refuses | Fault::Stalls | Fault::Late => {}
             Fault::Closes | Fault::Resets => {
                 let files = gateway.open_files();
                 gate.decide(if self.fault == Fault::Closes { Verdict::Close } else { Verdict::Reset });
-                // What is written to a connection before its end is seen is lost, too, and would be another case.
+                // Bytes that are written to a connection whose end is not seen yet are lost, too. That is another case.
                 wait_for_fewer_files(gateway, files);
             }
             Fault::Answers(status) => gate.decide(Verdict::Answer(of_status(status))),
@@ -207,7 +212,7 @@ impl Case {
         }
         let first = settled.or_else(|| caller.try_answer());
         match self.point() {
-            Some(Point::Refused { .. } | Point::Connecting { .. }) => gate.decide(Verdict::Proceed),
+            Some(HoldPoint::Refused { .. } | HoldPoint::Connecting { .. }) => gate.decide(Verdict::Proceed),
             _ if self.fault == Fault::Stalls => gate.decide(Verdict::Close),
             _ if self.fault == Fault::Late => gate.decide(Verdict::Proceed),
             _ => {}
@@ -215,24 +220,24 @@ impl Case {
         first
     }
 
-    /// Brings a call to its step. Another one with its key, meanwhile, is refused; its connection is kept, so that the
-    /// next descriptor that the gateway closes is the first one's.
+    /// Brings a call to its step. Meanwhile, another call with its idempotency key is refused. That call's connection is
+    /// kept, so that the next descriptor that the gateway closes is that of the first call.
     fn begin(&self, gate: &Gate, gateway: &Program) -> (Caller, Option<Caller>) {
         let mut caller = Caller::connect(gateway.address());
-        let headers = [("Idempotency-Key", KEY), ("X-Request-Id", "first")];
+        let headers = [("Idempotency-Key", IDEMPOTENCY_KEY), ("X-Request-Id", "first")];
         if self.step == Step::BodyRead {
             let length = BODY.len();
             let head = format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n");
             let fields = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
             let rest = "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n";
             caller.send([head.as_str(), &fields, rest].concat().as_bytes());
-            // Sent when the gateway begins to read the body.
+            // The gateway sends it when it begins to read the body.
             assert_eq!(caller.bytes(CONTINUE.len()).unwrap(), CONTINUE);
             caller.send(&BODY.as_bytes()[..length / 2]);
             return (caller, None);
         }
         caller.send_post(EXECUTE, &headers, BODY.as_bytes());
-        // Where a time-out is to pass, it passes meanwhile.
+        // If the fault is a time-out, it passes meanwhile.
         if self.fault.takes_time() {
             return (caller, None);
         }
@@ -240,40 +245,40 @@ impl Case {
         let is_in_flight = !matches!(self.step, Step::Answered | Step::Settled);
         let other = is_in_flight.then(|| {
             let mut other = Caller::connect(gateway.address());
-            let answer = other.post(EXECUTE, &[("Idempotency-Key", KEY)], BODY.as_bytes());
+            let answer = other.post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes());
             answer.assert_error(409, "idempotency-in-flight", "not_started");
             other
         });
         (caller, other)
     }
 
-    /// Where the gate holds the call.
-    fn point(&self) -> Option<Point> {
+    /// Returns the point at which the gate holds the call.
+    fn point(&self) -> Option<HoldPoint> {
         let connecting = |after| match self.fault {
-            Fault::Refuses => Point::Refused { after },
-            _ => Point::Connecting { after },
+            Fault::Refuses => HoldPoint::Refused { after },
+            _ => HoldPoint::Connecting { after },
         };
         match self.step {
             Step::BodyRead => None,
             Step::LookUpConnecting => Some(connecting(0)),
-            Step::LookUp | Step::LookUpAgain | Step::LookUpInVain => Some(Point::LookUp),
-            Step::LookUpMidAnswer => Some(Point::LookUpMidAnswer),
-            // The first connections are then the look-up's: one for each filter.
+            Step::LookUp | Step::LookUpAgain | Step::LookUpInVain => Some(HoldPoint::LookUp),
+            Step::LookUpMidAnswer => Some(HoldPoint::LookUpMidAnswer),
+            // The first connections are those of the look-up: one for each filter.
             Step::Connecting => Some(connecting(if self.recovery { 2 } else { 0 })),
-            Step::Head => Some(Point::Head),
-            Step::MidBody => Some(Point::MidBody),
-            Step::Started => Some(Point::Body),
-            Step::MidAnswer => Some(Point::MidAnswer),
-            Step::Answered | Step::Settled => Some(Point::Answer),
+            Step::Head => Some(HoldPoint::Head),
+            Step::MidBody => Some(HoldPoint::MidBody),
+            Step::Started => Some(HoldPoint::Body),
+            Step::MidAnswer => Some(HoldPoint::MidAnswer),
+            Step::Answered | Step::Settled => Some(HoldPoint::Answer),
         }
     }
 
-    /// Whether a connection carries a part of a start, and the gate holds what comes after it.
+    /// Returns whether a part of a start was forwarded, and the gate holds the rest.
     fn is_half_sent(&self) -> bool {
         matches!(self.step, Step::Head | Step::MidBody)
     }
 
-    /// Short where they are to pass, and else longer than anything takes.
+    /// Returns time-outs that are short if one must pass, and otherwise longer than the case takes.
     fn timeouts(&self) -> &'static str {
         match (self.step, self.fault) {
             (Step::LookUpConnecting | Step::Connecting, Fault::Stalls) => "timeouts: { connect: 1s, response: 15s }",
@@ -283,12 +288,12 @@ impl Case {
     }
 }
 
-/// An answer with this status.
+/// Returns an answer with this status.
 fn of_status(status: u16) -> Substitute {
     Substitute { status, fields: "Content-Type: application/json\r\nRetry-After: 1\r\n", body: "{}", has_length: true }
 }
 
-/// What is not as it is promised.
+/// The differences from the promise.
 struct Differences(Vec<String>);
 
 impl Differences {
@@ -300,11 +305,11 @@ impl Differences {
     }
 }
 
-/// Starts with the key until no call with it is in flight any more.
+/// Retries with the idempotency key until no call with it is in flight.
 fn retry(gateway: &Program) -> Answer {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
-        let answer = start(gateway, KEY);
+        let answer = start(gateway, IDEMPOTENCY_KEY);
         if answer.status != 409 {
             return answer;
         }
@@ -316,7 +321,7 @@ fn retry(gateway: &Program) -> Answer {
 
 /// Waits until the gateway has closed a descriptor.
 pub(super) fn wait_for_fewer_files(gateway: &Program, files: usize) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while gateway.open_files() >= files {
         assert!(Instant::now() < until, "the gateway does not see that a connection has ended");
         std::thread::yield_now();

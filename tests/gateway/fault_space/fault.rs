@@ -12,23 +12,23 @@ pub(super) enum Fault {
     Closes,
     /// The upstream resets the connection, or its stream.
     Resets,
-    /// Nothing more comes from the upstream until the time-out has passed; then the connection ends.
+    /// The upstream sends nothing more until the time-out has passed; then the connection ends.
     Stalls,
-    /// What is missing comes when the time-out has passed.
+    /// The upstream sends the rest after the time-out has passed.
     Late,
     /// The upstream answers with this status.
     Answers(u16),
     /// The upstream answers with a 2xx that names no execution.
     Useless(Substitute),
-    /// The upstream refuses the key, and the gateway has another one that it takes.
+    /// The upstream refuses the API key, and the gateway has another one that the upstream accepts.
     RefusesKey,
-    /// The process is told to end, and finishes what it does. The retry meets another.
+    /// The process gets SIGTERM, and finishes its requests. Another process receives the retry.
     Drains,
-    /// The process is killed. The retry meets another.
+    /// The process is killed. Another process receives the retry.
     Dies,
 }
 
-/// Those that have no variants.
+/// The faults without parameters.
 const PLAIN: [Fault; 9] = [
     Fault::CallerLeaves,
     Fault::Refuses,
@@ -45,10 +45,10 @@ const PLAIN: [Fault; 9] = [
 const REFUSALS: [u16; 20] =
     [400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 422, 426, 428, 429, 431, 451];
 
-/// Those with which it says nothing.
+/// The statuses that prove nothing.
 const OTHERS: [u16; 14] = [303, 307, 407, 408, 409, 412, 423, 424, 425, 460, 499, 500, 502, 503];
 
-/// Answers of something in front of the upstream, or of an upstream that has forgotten what it promised.
+/// Answers of an intermediary in front of the upstream, or of an upstream that breaks its specification.
 const USELESS: [Substitute; 6] = [
     Substitute { status: 202, fields: "", body: "", has_length: true },
     Substitute { status: 204, fields: "", body: "", has_length: false },
@@ -63,7 +63,7 @@ const USELESS: [Substitute; 6] = [
     CUT,
 ];
 
-/// It ends with its connection, which is too early.
+/// An answer that ends with its connection, which is too early.
 const CUT: Substitute = Substitute {
     status: 202,
     fields: "Content-Type: application/json\r\n",
@@ -72,21 +72,21 @@ const CUT: Substitute = Substitute {
 };
 
 impl Fault {
-    /// What only HTTP/1.1 can do.
+    /// A fault that only HTTP/1.1 allows.
     pub(super) const CUT: Fault = Fault::Useless(CUT);
 
-    /// Every fault.
+    /// Returns every fault.
     pub(super) fn all() -> impl Iterator<Item = Fault> {
         let answers = REFUSALS.into_iter().chain(OTHERS).map(Fault::Answers);
         PLAIN.into_iter().chain(answers).chain(USELESS.map(Fault::Useless))
     }
 
-    /// Whether a time-out is to pass.
+    /// Returns whether it needs a time-out to pass.
     pub(super) fn takes_time(self) -> bool {
         matches!(self, Fault::Refuses | Fault::Stalls | Fault::Late)
     }
 
-    /// Whether the retry meets another process.
+    /// Returns whether another process receives the retry.
     pub(super) fn ends_the_process(self) -> bool {
         matches!(self, Fault::Drains | Fault::Dies)
     }

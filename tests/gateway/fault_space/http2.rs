@@ -1,24 +1,24 @@
-//! The cases over HTTP/2: the simulated Asteroid fails by itself, as far as it knows how to.
+//! The cases over HTTP/2, as far as the faults of the simulated Asteroid can show them.
 
 use std::time::Instant;
 
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::gate::Substitute;
 use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Program};
 
-use super::case::{Case, Seen, wait_for_fewer_files};
+use super::case::{Case, Observation, wait_for_fewer_files};
 use super::fault::Fault;
 use super::model::Step;
-use super::{BODY, KEY, runs};
+use super::{BODY, IDEMPOTENCY_KEY, runs};
 
-pub(super) fn run(case: &Case) -> Seen {
+pub(super) fn run(case: &Case) -> Observation {
     let asteroid = Asteroid::start_tls("localhost");
     let upstream = asteroid.configuration();
     if case.fault == Fault::RefusesKey {
-        // The question about the newest key.
+        // The probe of the newest API key.
         asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     }
     let (mut gateway, _keys) = case.start(&asteroid, &upstream);
@@ -29,14 +29,14 @@ pub(super) fn run(case: &Case) -> Seen {
         asteroid.clear_faults();
         gateway = case.start(&asteroid, &upstream).0;
     }
-    Seen::after(first, begun, &asteroid, &gateway)
+    Observation::after(first, begun, &asteroid, &gateway)
 }
 
 fn fail(case: &Case, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
     let run = case.step != Step::Head;
     asteroid.next(json!({"method": "POST", "run": run, "then": then(case)}));
     let mut caller = Caller::connect(gateway.address());
-    caller.send_post(EXECUTE, &[("Idempotency-Key", KEY), ("X-Request-Id", "first")], BODY.as_bytes());
+    caller.send_post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY), ("X-Request-Id", "first")], BODY.as_bytes());
     match case.fault {
         Fault::CallerLeaves => {
             wait_for_start(asteroid);
@@ -73,7 +73,7 @@ fn fail(case: &Case, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
     }
 }
 
-/// What the simulator does.
+/// Returns the action of the simulator.
 fn then(case: &Case) -> Value {
     let answer = |status: u16, headers: Value, body: &str| json!({"answer": {"status": status, "headers": headers, "body": body}});
     match case.fault {
@@ -94,7 +94,7 @@ fn then(case: &Case) -> Value {
 }
 
 fn wait_for_start(asteroid: &Asteroid) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while asteroid.starts().is_empty() {
         assert!(Instant::now() < until, "no start comes");
         std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! What is promised of a start with an `Idempotency-Key` whatever fails while it is on its way.
+//! The model: the promised result of a start with an `Idempotency-Key` for every failure.
 
 use super::fault::Fault::{
     self, Answers, CallerLeaves, Closes, Dies, Drains, Late, Refuses, RefusesKey, Resets, Stalls, Useless,
@@ -9,14 +9,14 @@ use Step::{
     MidAnswer, MidBody, Settled, Started,
 };
 
-/// How far a call has come when the fault happens, in the order of its life.
+/// The step of a call at which the fault happens, in the order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
-    /// Half of the caller's body was read; the key is not claimed yet.
+    /// Half of the caller's body was read; the idempotency key is not claimed yet.
     BodyRead,
-    /// The key is claimed, and the gateway connects to look whether it was used before.
+    /// The idempotency key is claimed, and the gateway connects to look up an earlier start with it.
     LookUpConnecting,
-    /// The look-up was written.
+    /// The look-up was sent.
     LookUp,
     /// Half of the look-up's answer was written: there is no such execution.
     LookUpMidAnswer,
@@ -30,13 +30,13 @@ pub(super) enum Step {
     Started,
     /// Half of the answer was written.
     MidAnswer,
-    /// The answer was written, and nobody has waited for the gateway to store it.
+    /// The answer was written, and the gateway may not have stored it yet.
     Answered,
-    /// The caller has got the answer.
+    /// The caller has received the answer.
     Settled,
-    /// The answer of a call was lost, and the look-up of the next one with the same key was written.
+    /// The answer of a call was lost, and the look-up of the next call with the same idempotency key was sent.
     LookUpAgain,
-    /// The same where the start had been lost, too: there is no execution.
+    /// The same, but the start was lost, too: there is no execution.
     LookUpInVain,
 }
 
@@ -56,7 +56,7 @@ pub(super) const STEPS: [Step; 13] = [
     LookUpInVain,
 ];
 
-/// Why there is no such case.
+/// Returns the reason why there is no such case; `None` if there is one.
 pub(super) fn impossible(step: Step, fault: Fault, recovery: bool) -> Option<&'static str> {
     let of_upstream = !matches!(fault, CallerLeaves | Drains | Dies);
     match (step, fault) {
@@ -90,10 +90,10 @@ pub(super) fn impossible(step: Step, fault: Fault, recovery: bool) -> Option<&'s
     }
 }
 
-/// Whether an upstream over HTTP/2 that fails as a whole can show the case.
+/// Returns whether the simulator can show the case over HTTP/2.
 pub(super) fn is_possible_over_http2(step: Step, fault: Fault) -> bool {
     match step {
-        // It has read the whole start, and does not run it.
+        // The simulator reads the whole start, and does not run it.
         Head => matches!(fault, Closes | Resets | Answers(_) | Useless(_) | RefusesKey) && fault != Fault::CUT,
         Started => !matches!(fault, Refuses) && fault != Fault::CUT,
         MidAnswer => matches!(fault, Closes | Stalls),
@@ -101,31 +101,31 @@ pub(super) fn is_possible_over_http2(step: Step, fault: Fault) -> bool {
     }
 }
 
-/// What is promised.
+/// The promised result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Expectation {
-    /// What the caller reads whose call meets the fault: a status, with the gateway's name for what it made itself.
+    /// The answer to the call with the fault: a status, with the error code if the gateway made it.
     pub(super) first: String,
-    /// Whether that says that the outcome is unknown.
+    /// Whether that answer says that the outcome is unknown.
     pub(super) is_open: bool,
-    /// What the retry reads once nothing is in flight any more.
+    /// The answer to the retry, once nothing is in flight.
     pub(super) retry: &'static str,
-    /// How many executions there are then.
+    /// The number of executions after the retry.
     pub(super) runs: usize,
-    /// How much of the budget was spent by the process that has answered the retry.
+    /// The part of the budget that the process that answered the retry has spent.
     pub(super) spent: u32,
 }
 
-/// What a process knows of the key when the retry comes.
+/// The state of the idempotency key in the process that receives the retry.
 #[derive(PartialEq)]
 enum Key {
-    /// Nothing was started with it.
+    /// It was released: nothing was started with it.
     Unused,
-    /// Its answer.
+    /// Its answer is stored.
     Stored,
-    /// That something may have been started.
+    /// Its outcome is unknown: something may have been started.
     Unknown,
-    /// Nothing: this process was not there.
+    /// It is not known, because another process received the first call.
     Forgotten,
 }
 
@@ -141,7 +141,7 @@ pub(super) fn expected(step: Step, fault: Fault, recovery: bool) -> Expectation 
         Key::Unknown if ran && recovery => (REPLAY, 1, 1),
         Key::Unknown => (UNKNOWN, runs, 1),
         Key::Forgotten if ran && recovery => (REPLAY, 1, 0),
-        // Without recovery a key lives no longer than its process, which is documented: the only second execution.
+        // Without recovery, an idempotency key ends with its process. This documented case is the only second execution.
         Key::Forgotten => ("202", runs + 1, 1),
     };
     let first = first(step, fault);
@@ -149,12 +149,12 @@ pub(super) fn expected(step: Step, fault: Fault, recovery: bool) -> Expectation 
     Expectation { first, is_open, retry, runs, spent }
 }
 
-/// Whether there is an execution when the retry comes.
+/// Returns whether there is an execution when the retry arrives.
 fn is_started(step: Step, fault: Fault) -> bool {
     match (step, fault) {
         (LookUpAgain, _) => true,
         (LookUpInVain, _) => false,
-        // What was begun is finished, whether its caller stays or not.
+        // The gateway finishes a start that it has begun, whether its caller stays or not.
         (_, CallerLeaves) => step >= Connecting,
         (_, Drains | Late | RefusesKey) => true,
         (_, Refuses | Closes | Resets | Stalls | Answers(_) | Useless(_) | Dies) => step >= Started,

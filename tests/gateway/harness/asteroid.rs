@@ -1,4 +1,4 @@
-//! The simulated Asteroid, in this process, on a runtime of its own.
+//! The simulated Asteroid, in the test's process, on a separate runtime.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,27 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asteroid_gateway::simulator::fault::Fault;
-use asteroid_gateway::simulator::received::Received;
-use asteroid_gateway::simulator::{Execution, Options, Simulator, tls};
+use asteroid_gateway::simulator::received::ReceivedRequest;
+use asteroid_gateway::simulator::{Options, SimulatedExecution, Simulator, tls};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 use super::certificates::Authority;
-use super::{Answer, Caller, Configuration, KEY};
+use super::{API_KEY, Answer, Caller, Configuration};
 
-/// A port of the system's choice.
+/// An address whose port the system chooses.
 const LOOPBACK: &str = "127.0.0.1:0";
 
-/// A running simulator that accepts [`KEY`].
+/// A running simulator that accepts [`API_KEY`].
 pub(crate) struct Asteroid {
     simulator: Arc<Simulator>,
     address: SocketAddr,
     certificates: Option<(String, TempDir)>,
     runtime: Handle,
-    /// Dropped with this, it ends the simulator.
+    /// Ends the simulator when it is dropped.
     _stop: oneshot::Sender<Infallible>,
 }
 
@@ -35,17 +35,17 @@ impl Asteroid {
         Asteroid::serve(LOOPBACK, None, false)
     }
 
-    /// Starts one with a certificate for this name from a CA of its own; it speaks HTTP/2.
+    /// Starts one over TLS and HTTP/2, with a certificate for this name from a new CA.
     pub(crate) fn start_tls(name: &str) -> Asteroid {
         Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), false)
     }
 
-    /// Starts one at this address, with a certificate for the name by which it is called.
+    /// Starts one over TLS and HTTP/2 at this address, with a certificate for this name, which its URL contains.
     pub(crate) fn start_tls_at(address: &str, name: &str) -> Asteroid {
         Asteroid::serve(address, Some((name.to_owned(), certificates(name))), false)
     }
 
-    /// Starts one with a certificate that speaks HTTP/1.1 alone.
+    /// Starts one over TLS that speaks only HTTP/1.1, with a certificate for this name.
     pub(crate) fn start_tls_http1(name: &str) -> Asteroid {
         Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), true)
     }
@@ -55,7 +55,7 @@ impl Asteroid {
             tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem"), http1_only).unwrap()
         });
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let simulator = Simulator::new(Options { keys: vec![KEY.into()], on_request: None });
+        let simulator = Simulator::new(Options { api_keys: vec![API_KEY.into()], observer: None });
         let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<Infallible>();
@@ -89,7 +89,7 @@ impl Asteroid {
         }
     }
 
-    /// Returns its address, as `Host` has it.
+    /// Returns its address, in the form of `Host`.
     pub(crate) fn authority(&self) -> String {
         self.address.to_string()
     }
@@ -98,46 +98,46 @@ impl Asteroid {
         self.certificates.as_ref().unwrap().1.path().join("ca.pem").to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn requests(&self) -> Vec<Received> {
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
         self.simulator.requests()
     }
 
-    /// Returns the starts among the requests.
-    pub(crate) fn starts(&self) -> Vec<Received> {
+    /// Returns those requests that are starts.
+    pub(crate) fn starts(&self) -> Vec<ReceivedRequest> {
         self.requests().into_iter().filter(|request| request.method == "POST").collect()
     }
 
-    pub(crate) fn only_request(&self) -> Received {
+    pub(crate) fn only_request(&self) -> ReceivedRequest {
         let [request] = self.requests().try_into().expect("one request");
         request
     }
 
-    /// Returns how many executions were started in all.
+    /// Returns the number of all started executions.
     pub(crate) fn started(&self) -> usize {
-        self.simulator.started_in_all()
+        self.simulator.started_count()
     }
 
-    pub(crate) fn executions(&self) -> Vec<Execution> {
+    pub(crate) fn executions(&self) -> Vec<SimulatedExecution> {
         self.simulator.executions()
     }
 
-    /// Lets the next request fail; the simulator's own help says what a fault is.
+    /// Lets the next request fail. The simulator's help describes a fault.
     pub(crate) fn next(&self, fault: Value) {
         let fault: Fault = serde_json::from_value(fault).unwrap();
         self.simulator.fail_next(1, fault);
     }
 
-    /// Lets the listing of executions differ from them; what is left out is as at first.
+    /// Lets the listing differ from the started executions. Members that are left out have their defaults.
     pub(crate) fn listing(&self, listing: Value) {
         self.simulator.set_listing(serde_json::from_value(listing).unwrap());
     }
 
-    /// Deletes an execution by the API, as people do who tidy up.
+    /// Deletes an execution with the API, as an operator may do.
     pub(crate) fn delete(&self, id: &str) {
         let mut caller = self.caller();
         let path = format!("/agents/v2/executions/{id}");
         let host = self.address;
-        caller.send(format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {KEY}\r\n\r\n").as_bytes());
+        caller.send(format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {API_KEY}\r\n\r\n").as_bytes());
         assert_eq!(caller.answer().status, 204);
     }
 
@@ -151,14 +151,14 @@ impl Asteroid {
         self.simulator.clear_faults();
     }
 
-    /// Closes the connections and waits until they are.
+    /// Closes the connections, and waits until they are closed.
     pub(crate) fn close_connections(&self) {
         self.runtime.block_on(self.simulator.close_connections());
     }
 
     /// Waits until the other side has closed every connection.
     pub(crate) fn wait_for_no_connection(&self) {
-        let closed = async { tokio::time::timeout(PATIENCE, self.simulator.unconnected()).await };
+        let closed = async { tokio::time::timeout(TIMEOUT, self.simulator.wait_until_disconnected()).await };
         self.runtime.block_on(closed).expect("the connections are closed");
     }
 
@@ -166,30 +166,31 @@ impl Asteroid {
         self.accept(&[key]);
     }
 
-    /// Accepts these keys, and no other.
+    /// Accepts only these API keys.
     pub(crate) fn accept(&self, keys: &[&str]) {
-        self.simulator.set_keys(keys.iter().map(|key| (*key).into()).collect());
+        self.simulator.set_api_keys(keys.iter().map(|key| (*key).into()).collect());
     }
 
     /// Waits until this many requests have arrived.
     pub(crate) fn wait_for_requests(&self, count: usize) {
-        let arrived = async { tokio::time::timeout(PATIENCE, self.simulator.arrived(count)).await };
+        let arrived = async { tokio::time::timeout(TIMEOUT, self.simulator.wait_for_requests(count)).await };
         self.runtime.block_on(arrived).expect("the requests arrive");
     }
 
-    /// Connects a caller to it, without the gateway between.
+    /// Connects a caller directly to it, without the gateway.
     pub(crate) fn caller(&self) -> Caller {
         Caller::connect(self.address)
     }
 
-    /// Reads something of the API with its key, without the gateway between.
+    /// Sends a GET with its API key directly to it, without the gateway.
     pub(crate) fn get(&self, path: &str) -> Answer {
         let mut caller = self.caller();
-        caller.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nX-Api-Key: {KEY}\r\n\r\n", self.address).as_bytes());
+        caller
+            .send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nX-Api-Key: {API_KEY}\r\n\r\n", self.address).as_bytes());
         caller.answer()
     }
 
-    /// Returns what it shows of the requests over HTTP.
+    /// Returns the requests as it shows them over HTTP.
     pub(crate) fn shown(&self) -> String {
         let answer = self.caller().request("GET", "/_simulator/requests");
         assert_eq!(answer.status, 200);
@@ -197,7 +198,7 @@ impl Asteroid {
     }
 }
 
-/// Makes a directory with `ca.pem`, and with `cert.pem` and `key.pem` for this name.
+/// Makes a directory with `ca.pem`, and a certificate for this name in `cert.pem` and `key.pem`.
 pub(crate) fn certificates(name: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -206,16 +207,16 @@ pub(crate) fn certificates(name: &str) -> TempDir {
     dir
 }
 
-/// Returns an address at which every connection is refused. No other process gets its port while the socket is held: a port that
-/// was only free a moment ago can be the next test's upstream.
-pub(crate) fn refusing() -> (SocketAddr, tokio::net::TcpSocket) {
+/// Returns an address at which every connection is refused. While the socket is open, no other process gets its port.
+/// Otherwise the port could become the upstream of another test.
+pub(crate) fn refused_address() -> (SocketAddr, tokio::net::TcpSocket) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     (socket.local_addr().unwrap(), socket)
 }
 
-/// Returns an address whose connections are never answered while the values beside it are held.
-pub(crate) fn unreachable() -> (SocketAddr, Vec<Box<dyn Send>>) {
+/// Returns an address at which connection attempts get no answer until the other values are dropped.
+pub(crate) fn unreachable_address() -> (SocketAddr, Vec<Box<dyn Send>>) {
     let runtime = Builder::new_current_thread().enable_io().build().unwrap();
     let listener: TcpListener = runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
@@ -224,7 +225,7 @@ pub(crate) fn unreachable() -> (SocketAddr, Vec<Box<dyn Send>>) {
     });
     let address = listener.local_addr().unwrap();
     let mut held: Vec<Box<dyn Send>> = vec![Box::new(listener)];
-    // The queue is full as soon as a connection is not made.
+    // The backlog is full as soon as a connection attempt times out.
     while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
         held.push(Box::new(stream));
         assert!(held.len() < 100, "the queue has no end");

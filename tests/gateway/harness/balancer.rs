@@ -1,5 +1,5 @@
-//! One address before several processes, as a Kubernetes Service is: a new connection goes to one that is ready, and a
-//! connection that was made stays where it is.
+//! A load balancer in front of several gateways, which works as a Kubernetes Service does. It sends a new connection to a
+//! ready gateway, and leaves an existing connection at its gateway.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::{Caller, Program};
 
-/// How often readiness is asked.
-const EVERY: Duration = Duration::from_millis(50);
+/// The interval between two probes of readiness.
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Ends with the test's process.
+/// A running load balancer, which ends with the test's process.
 pub(crate) struct Balancer {
     address: SocketAddr,
     backends: Arc<Mutex<Vec<Backend>>>,
@@ -32,14 +32,14 @@ impl Balancer {
         std::thread::spawn(move || {
             loop {
                 probe(&probed);
-                std::thread::sleep(EVERY);
+                std::thread::sleep(PROBE_INTERVAL);
             }
         });
         std::thread::spawn(move || {
             for caller in listener.incoming() {
                 let backend =
                     routed.lock().unwrap().iter().find(|backend| backend.ready).map(|backend| backend.address);
-                // Where nobody is ready the caller is let go, and the test fails.
+                // If no gateway is ready, the connection is closed, and the test fails.
                 let Some(backend) = backend else { continue };
                 relay(caller.unwrap(), TcpStream::connect(backend).unwrap());
             }
@@ -47,7 +47,7 @@ impl Balancer {
         Balancer { address, backends }
     }
 
-    /// Adds a gateway; it gets connections once it says that it is ready. The newest ready one gets them.
+    /// Adds a gateway. New connections go to the newest gateway that is ready.
     pub(crate) fn add(&self, gateway: &Program) {
         let backend = Backend { address: gateway.address(), admin: gateway.admin_address(), ready: false };
         self.backends.lock().unwrap().insert(0, backend);
@@ -69,7 +69,7 @@ fn probe(backends: &Mutex<Vec<Backend>>) {
     }
 }
 
-/// Both ways, until both have ended.
+/// Relays bytes in both directions, until both have ended.
 fn relay(caller: TcpStream, backend: TcpStream) {
     for (mut from, mut to) in [(caller.try_clone().unwrap(), backend.try_clone().unwrap()), (backend, caller)] {
         std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! A caller that writes the bytes it is told to, and reads one answer at a time.
+//! A caller that writes the given bytes, and reads one answer at a time.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::{EXECUTE, json};
 
-/// How long a test waits for anything before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The time for which a test waits for anything before it fails.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One connection.
 pub(crate) struct Caller {
@@ -26,7 +26,7 @@ pub(crate) trait Stream: Read + Write + Send {
     /// Ends the sending side.
     fn end_sending(&mut self) -> std::io::Result<()>;
 
-    /// Has the connection reset where it is closed.
+    /// Makes the system reset the connection when it is closed.
     fn reset_at_close(&self) -> std::io::Result<()>;
 }
 
@@ -50,7 +50,7 @@ impl Stream for UnixStream {
     }
 }
 
-/// A close_notify alone: the sockets below stay open.
+/// Ends the sending side with close_notify only: the TCP connection below stays open.
 impl Stream for StreamOwned<ClientConnection, TcpStream> {
     fn end_sending(&mut self) -> std::io::Result<()> {
         self.conn.send_close_notify();
@@ -75,25 +75,25 @@ impl Caller {
         Caller { stream: BufReader::new(Box::new(connect(address))), address }
     }
 
-    /// At a Unix socket, if somebody listens there. Its `Host` is a made-up address.
+    /// Connects to a Unix socket. Its `Host` is an arbitrary address.
     pub(crate) fn connect_unix(path: &Path) -> std::io::Result<Caller> {
         let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         Ok(Caller { stream: BufReader::new(Box::new(stream)), address: (Ipv4Addr::LOCALHOST, 80).into() })
     }
 
-    /// HTTP/1.1 on a connection that is there.
+    /// Creates a caller over HTTP/1.1 on an existing connection.
     pub(crate) fn on(stream: impl Stream + 'static, address: SocketAddr) -> Caller {
         Caller { stream: BufReader::new(Box::new(stream)), address }
     }
 
-    /// HTTP/1.1 over TLS, with a server that is `localhost`.
+    /// Connects over TLS and HTTP/1.1 to a server whose name is `localhost`.
     pub(crate) fn connect_tls(address: SocketAddr, config: Arc<ClientConfig>) -> Caller {
         Caller { stream: BufReader::new(Box::new(encrypt(connect(address), config))), address }
     }
 
-    /// Who is called.
+    /// Returns the address of the server.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -103,20 +103,20 @@ impl Caller {
         self.post(EXECUTE, &[], body.as_bytes())
     }
 
-    /// Posts JSON with a length, and these headers beside it.
+    /// Posts JSON with a Content-Length and these further headers.
     pub(crate) fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.send_post(path, headers, body);
         self.answer()
     }
 
-    /// The same, where the connection may be about to end.
+    /// Does the same on a connection that may end; returns `None` if it does.
     pub(crate) fn try_post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
         let request = self.posting(path, headers, body);
         self.stream.get_mut().write_all(&request).ok()?;
         self.try_answer()
     }
 
-    /// The first half of [`Caller::post`].
+    /// Sends the request of [`Caller::post`], without reading the answer.
     pub(crate) fn send_post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         self.send(&self.posting(path, headers, body));
     }
@@ -141,7 +141,7 @@ impl Caller {
         self.try_request(method, path).expect("an answer")
     }
 
-    /// The same, of a server that may be about to end.
+    /// Does the same on a connection that may end; returns `None` if it does.
     pub(crate) fn try_request(&mut self, method: &str, path: &str) -> Option<Answer> {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
         self.stream.get_mut().write_all(request.as_bytes()).ok()?;
@@ -153,7 +153,7 @@ impl Caller {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
-    /// The same, if the other side may have closed.
+    /// Writes bytes as they are, and ignores a failure, because the other side may have closed.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) {
         drop(self.stream.get_mut().write_all(bytes));
     }
@@ -163,12 +163,12 @@ impl Caller {
         drop(self);
     }
 
-    /// Hangs up as a process that is killed with unread bytes does.
+    /// Resets the connection, like a process that is killed while bytes are unread.
     pub(crate) fn reset(self) {
         self.stream.get_ref().reset_at_close().unwrap();
     }
 
-    /// Says that nothing more is sent.
+    /// Ends the sending side.
     pub(crate) fn end_sending(&mut self) {
         self.stream.get_mut().end_sending().unwrap();
     }
@@ -178,7 +178,7 @@ impl Caller {
         self.try_answer().expect("an answer")
     }
 
-    /// Reads an answer, or nothing where the connection ends first, also within it.
+    /// Reads a whole answer; returns `None` if the connection ends before its end.
     pub(crate) fn try_answer(&mut self) -> Option<Answer> {
         let status: u16 = self.line()?.split(' ').nth(1)?.parse().ok()?;
         let mut headers = Vec::new();
@@ -205,7 +205,7 @@ impl Caller {
         Some(answer)
     }
 
-    /// Whether the other side has closed, and sent nothing more before it did.
+    /// Waits until the other side closes, and returns whether it sent nothing more before.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
@@ -220,7 +220,7 @@ impl Caller {
         self.stream.read_exact(&mut bytes).map(|()| bytes)
     }
 
-    /// What is sent until the other side closes; a reset is an error.
+    /// Reads until the other side closes; a reset is an error.
     pub(crate) fn rest(&mut self) -> std::io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).map(|_| rest)
@@ -236,12 +236,12 @@ impl Caller {
 /// Connects with time-outs.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
-/// The same from an address of this machine.
+/// Connects with time-outs, from this address of this machine.
 pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> std::io::Result<TcpStream> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let stream = runtime.block_on(async {
@@ -250,18 +250,18 @@ pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> std::io::Resu
         socket.connect(address).await?.into_std()
     })?;
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
-/// TLS with `localhost`.
+/// Speaks TLS with a server whose name is `localhost`.
 pub(crate) fn encrypt(stream: TcpStream, config: Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
     StreamOwned::new(ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap(), stream)
 }
 
 impl Answer {
-    /// The only header of this name.
+    /// Returns the only header with this name; a repeated one fails the test.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str());
         let value = values.next();
@@ -273,11 +273,11 @@ impl Answer {
         json(&self.body)
     }
 
-    /// Checks that the gateway made this error, that it is whole, and that it says this of the money.
-    pub(crate) fn assert_error(&self, status: u16, slug: &str, outcome: &str) {
+    /// Asserts that this is a complete error of the gateway with this code and outcome.
+    pub(crate) fn assert_error(&self, status: u16, code: &str, outcome: &str) {
         let problem = self.json();
         assert_eq!(self.status, status, "{problem}");
-        assert_eq!(problem["type"], format!("urn:asteroid-gateway:error:{slug}"), "{problem}");
+        assert_eq!(problem["type"], format!("urn:asteroid-gateway:error:{code}"), "{problem}");
         assert_eq!(problem["outcome"], outcome, "{problem}");
         assert_eq!((&problem["code"], &problem["status"]), (&status.into(), &status.into()), "{problem}");
         assert_eq!(problem["message"], problem["detail"], "{problem}");

@@ -1,4 +1,4 @@
-//! A certificate authority of the tests' own.
+//! A certificate authority for tests.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Signs certificates and is trusted by the tests' callers.
+/// A certificate authority that the tests' callers trust.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) pem: String,
@@ -28,11 +28,11 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Writes `cert.pem` and `key.pem` for a name, each at once.
+    /// Writes a new certificate for a name to `cert.pem` and `key.pem`, each in one step.
     pub(crate) fn write(&self, name: &str, dir: &Path) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        // Scanners look at how long a certificate is valid and what it is for.
+        // Scanners check the validity period and the purpose of a certificate.
         let year = 1970 + i32::try_from(now() / (366 * 24 * 3600)).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(year, 1, 1), date_time_ymd(year + 1, 1, 1));
         params.use_authority_key_identifier_extension = true;
@@ -44,7 +44,7 @@ impl Authority {
         }
     }
 
-    /// A client that trusts this authority alone.
+    /// Returns the configuration of a client that trusts only this authority.
     pub(crate) fn client(&self, protocol: &[u8]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();

@@ -1,18 +1,18 @@
-//! Control groups of the tests' own, in which a gateway has little memory.
+//! Control groups for tests, in which a gateway has little memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
-/// Where both versions of the hierarchy are mounted.
+/// The mount point of both versions of the hierarchy.
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// Groups that were made by this process, so that each has a name of its own.
-static MADE: AtomicU32 = AtomicU32::new(0);
+/// The number of groups that this process made, so that each has a unique name.
+static GROUP_COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A group with a limit of memory. Dropped after its processes have ended, it is removed.
+/// A group with a memory limit. It must be dropped after its processes have ended, and is then removed.
 #[derive(Debug)]
 pub(crate) struct MemoryGroup {
     directory: PathBuf,
@@ -20,15 +20,15 @@ pub(crate) struct MemoryGroup {
 }
 
 impl MemoryGroup {
-    /// Makes a group whose processes may have so many bytes; fails the test if the machine does not let it.
+    /// Makes a group with this memory limit in bytes. If the machine does not allow that, the test fails.
     pub(crate) fn new(limit: usize) -> MemoryGroup {
         let first = Path::new(ROOT).join("memory");
         let is_second = !first.join("memory.limit_in_bytes").exists();
         let parent = if is_second { PathBuf::from(ROOT) } else { first };
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let number = GROUP_COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = parent.join(format!("asteroid-gateway-test-{}-{number}", std::process::id()));
         let group = MemoryGroup { directory, is_second };
-        let reason = "this test needs to make control groups: run it as root where their hierarchy can be written to";
+        let reason = "this test makes control groups: run it as root, with a writable /sys/fs/cgroup";
         if is_second {
             group.write_to(&parent.join("cgroup.subtree_control"), "+memory").expect(reason);
         }
@@ -38,23 +38,23 @@ impl MemoryGroup {
         group
     }
 
-    /// The commands of the shell by which it enters the group.
+    /// Returns the shell commands with which a process enters the group.
     pub(crate) fn preparation(&self) -> String {
         format!("echo $$ > '{}'", self.directory.join("cgroup.procs").display())
     }
 
-    /// The most memory that its processes have had, in bytes.
+    /// Returns the peak memory of its processes, in bytes.
     pub(crate) fn peak(&self) -> u64 {
         let file = if self.is_second { "memory.peak" } else { "memory.max_usage_in_bytes" };
         self.read(file).trim().parse().unwrap()
     }
 
-    /// How many processes the kernel has killed in it for want of memory.
+    /// Returns the number of its processes that the kernel killed because memory was used up.
     pub(crate) fn killed(&self) -> u64 {
         let file = if self.is_second { "memory.events" } else { "memory.oom_control" };
         let text = self.read(file);
         let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        count.unwrap_or_else(|| panic!("{file} does not say it: {text}")).parse().unwrap()
+        count.unwrap_or_else(|| panic!("{file} has no oom_kill: {text}")).parse().unwrap()
     }
 
     fn read(&self, file: &str) -> String {
@@ -68,8 +68,8 @@ impl MemoryGroup {
 
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
-        // A process that has just been killed is in it for a moment more.
-        let until = Instant::now() + PATIENCE;
+        // A killed process stays in the group for a moment.
+        let until = Instant::now() + TIMEOUT;
         while std::fs::remove_dir(&self.directory).is_err() && self.directory.exists() && Instant::now() < until {
             std::thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! A collector of spans on a real socket that answers as it is told. What it got is read by OpenTelemetry's own classes.
+//! A collector of spans on a real socket, with scripted answers. OpenTelemetry's own classes decode what it receives.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::Value;
 
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
 /// A running collector; its threads end with the test.
 pub(crate) struct Collector {
@@ -25,29 +25,29 @@ struct Shared {
 #[derive(Default)]
 struct State {
     posts: Vec<Post>,
-    replies: VecDeque<Reply>,
-    always: Option<Reply>,
+    replies: VecDeque<CollectorReply>,
+    always: Option<CollectorReply>,
 }
 
-/// What was posted.
+/// A request that was posted.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
     /// Whether it was answered with 200.
-    taken: bool,
+    accepted: bool,
 }
 
-/// What a collector does.
+/// A scripted answer.
 #[derive(Clone)]
-pub(crate) enum Reply {
-    /// This status, further header lines, this body.
+pub(crate) enum CollectorReply {
+    /// This status, these further header lines, and this body.
     Answer(u16, &'static str, Vec<u8>),
-    /// This status, half of a body, and the end.
+    /// This status, half of a body, and then a close.
     Cut(u16),
     /// No answer, as long as the test runs.
     Hang,
-    /// It hangs up.
+    /// A close without an answer.
     Close,
 }
 
@@ -65,37 +65,37 @@ impl Collector {
         collector
     }
 
-    /// The configuration that names it, with further keys.
+    /// Returns the `traces` section that exports to it, with further members.
     pub(crate) fn traces(&self, more: &str) -> String {
         format!("traces: {{ otlp: \"http://{}/v1/traces\"{more} }}", self.address)
     }
 
-    /// What it does with the next posts, before it takes them again.
-    pub(crate) fn next(&self, replies: &[Reply]) {
+    /// Answers the next posts so, and the later ones with 200.
+    pub(crate) fn next(&self, replies: &[CollectorReply]) {
         self.shared.state.lock().unwrap().replies.extend(replies.iter().cloned());
     }
 
-    /// What it does with every post from now on.
-    pub(crate) fn always(&self, reply: Reply) {
+    /// Answers every post so from now on.
+    pub(crate) fn always(&self, reply: CollectorReply) {
         self.shared.state.lock().unwrap().always = Some(reply);
     }
 
-    /// Waits for this many posts.
+    /// Waits for this many posts, and returns all.
     pub(crate) fn posts(&self, count: usize) -> Vec<Post> {
         let state = self.shared.state.lock().unwrap();
-        let waited = self.shared.changed.wait_timeout_while(state, PATIENCE, |state| state.posts.len() < count);
+        let waited = self.shared.changed.wait_timeout_while(state, TIMEOUT, |state| state.posts.len() < count);
         let posts = waited.unwrap().0.posts.clone();
         assert!(posts.len() >= count, "{} posts of {count} came", posts.len());
         posts
     }
 
-    /// Waits until it has taken this many spans, and returns all.
+    /// Waits until it has accepted this many spans, and returns all that it accepted.
     pub(crate) fn spans(&self, count: usize) -> Vec<Value> {
         let mut seen = 1;
         loop {
             let posts = self.posts(seen);
-            let taken = posts.iter().filter(|post| post.taken);
-            let spans = decode(taken.map(|post| post.body.as_slice()));
+            let accepted = posts.iter().filter(|post| post.accepted);
+            let spans = decode(accepted.map(|post| post.body.as_slice()));
             if spans.len() >= count {
                 return spans;
             }
@@ -119,27 +119,27 @@ fn serve(mut stream: &TcpStream, shared: &Shared) -> Option<()> {
     let reply = {
         let mut state = shared.state.lock().unwrap();
         let reply = state.replies.pop_front().or_else(|| state.always.clone());
-        let reply = reply.unwrap_or(Reply::Answer(200, "", Vec::new()));
-        state.posts.push(Post { head, body, taken: matches!(reply, Reply::Answer(200, ..)) });
+        let reply = reply.unwrap_or(CollectorReply::Answer(200, "", Vec::new()));
+        state.posts.push(Post { head, body, accepted: matches!(reply, CollectorReply::Answer(200, ..)) });
         shared.changed.notify_all();
         reply
     };
     match reply {
-        Reply::Answer(status, headers, body) => {
+        CollectorReply::Answer(status, headers, body) => {
             let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
             stream.write_all(&[head.as_bytes(), &body].concat()).ok()
         }
-        Reply::Cut(status) => {
+        CollectorReply::Cut(status) => {
             let cut = format!("HTTP/1.1 {status} Said\r\nContent-Length: 10\r\n\r\nhalf");
             stream.write_all(cut.as_bytes()).ok()?;
             None
         }
-        Reply::Hang => stream.read(&mut [0]).ok().filter(|read| *read > 0).map(drop),
-        Reply::Close => None,
+        CollectorReply::Hang => stream.read(&mut [0]).ok().filter(|read| *read > 0).map(drop),
+        CollectorReply::Close => None,
     }
 }
 
-/// The spans of all posts' bodies, as `tests/otlp.py` prints them.
+/// Returns the spans of all bodies, as `tests/otlp.py` prints them.
 pub(crate) fn decode<'a>(bodies: impl IntoIterator<Item = &'a [u8]>) -> Vec<Value> {
     let python =
         std::env::var("ASTEROID_OTLP_PYTHON").expect("tests/run installs opentelemetry-proto and names its Python");

@@ -1,4 +1,4 @@
-//! A gateway's configuration, changed member by member.
+//! A gateway's configuration, which tests change member by member.
 
 use std::fmt::{Display, Formatter};
 use std::net::SocketAddr;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::{KEY, json as parse};
+use super::{API_KEY, json as parse};
 
 /// A configuration before a gateway reads it.
 ///
-/// A change that does not apply fails the test: what is set or removed must be there, what is added must not. A path is a
-/// JSON pointer. Members are written as a mapping in YAML, a line for each: `"in_flight: 2"`. In every text, `{dir}` stands
-/// for the directory of the gateway.
+/// A change that does not apply fails the test: a member that is set or removed must exist, and one that is added must
+/// not. A path is a JSON pointer. Members are written as a YAML mapping, one a line: `"in_flight: 2"`. In every text,
+/// `{dir}` is replaced with the gateway's directory.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Configuration(Value);
 
@@ -23,7 +23,8 @@ impl Configuration {
         Configuration::for_upstream("http://127.0.0.1:1")
     }
 
-    /// Creates the smallest configuration: one listener of the tenant `billing`, whose credential `main` is the file `key`.
+    /// Creates the smallest configuration: one listener for the tenant `billing`, whose credential `main` is read from the
+    /// file `key`.
     pub(crate) fn for_upstream(url: &str) -> Configuration {
         Configuration(json!({
             "upstream": { "url": url },
@@ -34,7 +35,7 @@ impl Configuration {
         }))
     }
 
-    /// Creates the smallest configuration for an upstream in cleartext whose base URL has no path.
+    /// Creates the smallest configuration for an upstream without TLS whose base URL has no path.
     pub(crate) fn for_address(upstream: SocketAddr) -> Configuration {
         Configuration::for_upstream(&format!("http://{upstream}"))
     }
@@ -60,12 +61,12 @@ impl Configuration {
         self
     }
 
-    /// Puts another value in the place of the one at this path.
+    /// Replaces the value at this path.
     #[track_caller]
     pub(crate) fn set(mut self, path: &str, value: impl Into<Value>) -> Configuration {
-        let (place, value) = (self.at(path), value.into());
-        assert_ne!(*place, value, "{path} is so already");
-        *place = value;
+        let (current, value) = (self.at(path), value.into());
+        assert_ne!(*current, value, "{path} has this value already");
+        *current = value;
         self
     }
 
@@ -90,7 +91,7 @@ impl Configuration {
         self.add("/listeners/0", members)
     }
 
-    /// Adds a listener behind the others.
+    /// Adds a listener after the others.
     #[track_caller]
     pub(crate) fn another_listener(mut self, members: &str) -> Configuration {
         let Value::Array(listeners) = self.at("/listeners") else { panic!("/listeners is no list") };
@@ -104,7 +105,7 @@ impl Configuration {
         self.set("/listeners/0/tenant", json!({ "header": "X-Tenant-Id" }))
     }
 
-    /// Gives the first listener the certificate in `cert.pem` and `key.pem` of this directory.
+    /// Lets the first listener speak TLS, with `cert.pem` and `key.pem` in this directory.
     #[track_caller]
     pub(crate) fn tls(self, certificates: &Path) -> Configuration {
         let file = |name: &str| certificates.join(name).display().to_string();
@@ -117,7 +118,7 @@ impl Configuration {
         self.insert("/credentials", Map::from_iter([(name.to_owned(), mapping(members).into())]))
     }
 
-    /// Puts another credential in the place of `main`.
+    /// Replaces the credential `main`.
     #[track_caller]
     pub(crate) fn main_credential(self, members: &str) -> Configuration {
         self.set("/credentials/main", mapping(members))
@@ -141,8 +142,8 @@ impl Configuration {
     }
 }
 
-/// JSON, which is YAML. A configuration that names no number of workers gets the one that `ASTEROID_TEST_WORKERS` says, if that is
-/// set: by default, a gateway on loopback has one.
+/// Writes JSON, which is also YAML. A configuration without `workers` gets the number in `ASTEROID_TEST_WORKERS`, if that
+/// is set: by default, a gateway on loopback has one worker.
 impl Display for Configuration {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         let mut written = self.0.clone();
@@ -153,7 +154,7 @@ impl Display for Configuration {
     }
 }
 
-/// Reads a mapping; an empty text is an empty one.
+/// Reads a mapping; an empty text is an empty mapping.
 #[track_caller]
 fn mapping(text: &str) -> Map<String, Value> {
     match serde_saphyr::from_str(text) {
@@ -163,7 +164,7 @@ fn mapping(text: &str) -> Map<String, Value> {
     }
 }
 
-/// Writes a configuration into this directory as `gateway.yaml`, in one step, so that a reload does not find a half of it.
+/// Writes a configuration into this directory as `gateway.yaml`, in one step, so that a reload never reads a part of it.
 pub(crate) fn configure(dir: &Path, configuration: impl Display) -> PathBuf {
     let [new, file] = ["gateway.yaml.new", "gateway.yaml"].map(|name| dir.join(name));
     std::fs::write(&new, configuration.to_string().replace("{dir}", dir.to_str().unwrap())).unwrap();
@@ -174,19 +175,19 @@ pub(crate) fn configure(dir: &Path, configuration: impl Display) -> PathBuf {
 /// Makes a directory with a configuration as `gateway.yaml` and the API key as `key`.
 pub(crate) fn directory(configuration: impl Display) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), format!("{KEY}\n")).unwrap();
+    std::fs::write(dir.path().join("key"), format!("{API_KEY}\n")).unwrap();
     configure(dir.path(), configuration);
     dir
 }
 
-/// Replaces the only occurrence of a text, in a file or an example that is itself under test.
+/// Replaces the only occurrence of `from`, in a file or an example that is itself under test.
 #[track_caller]
 pub(crate) fn replace_once(text: &str, from: &str, to: &str) -> String {
     assert_eq!(text.matches(from).count(), 1, "{from:?} is not there once:\n{text}");
     text.replacen(from, to, 1)
 }
 
-/// Checks that a change fails the test, and what it says.
+/// Asserts that a change fails the test with this message.
 #[track_caller]
 fn assert_fails(change: impl FnOnce(Configuration) -> Configuration + std::panic::UnwindSafe, says: &str) {
     let failed = std::panic::catch_unwind(|| change(Configuration::smallest())).unwrap_err();
@@ -209,7 +210,10 @@ fn an_addition_of_what_is_there_and_a_change_to_what_it_was_fail_the_test() {
     assert_fails(|of| of.tenant("billing"), "/tenants/billing is there already");
     assert_fails(|of| of.billing("metadata: {}"), "/tenants/billing/metadata is there already");
     assert_fails(|of| of.upstream("url: x"), "/upstream/url is there already");
-    assert_fails(|of| of.set("/tenants/billing/credential", "main"), "/tenants/billing/credential is so already");
+    assert_fails(
+        |of| of.set("/tenants/billing/credential", "main"),
+        "/tenants/billing/credential has this value already",
+    );
 }
 
 #[test]
@@ -252,7 +256,7 @@ fn a_configuration_is_written_for_its_directory() {
     let key = dir.path().join("key");
     let written = std::fs::read_to_string(dir.path().join("gateway.yaml")).unwrap();
     assert_eq!(parse(written.as_bytes())["credentials"]["main"]["file"], key.to_str().unwrap());
-    assert_eq!(std::fs::read_to_string(key).unwrap().trim(), KEY);
+    assert_eq!(std::fs::read_to_string(key).unwrap().trim(), API_KEY);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The image of `tests/image`, run by an OCI runtime as a kubelet has it run.
+//! The image of `tests/image`, run by an OCI runtime in the same way as by a kubelet.
 
 use std::fs::{create_dir, create_dir_all, read, write};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::network::Network;
-use super::program::{Ended, Program};
+use super::program::{ExitedProgram, Program};
 
-/// As whom the image runs.
+/// The user as which the image runs.
 pub(crate) const USER: u32 = 65532;
 
-/// Where `tests/image` puts what it builds.
+/// Returns the path of a file that `tests/image` built.
 pub(crate) fn built(file: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/image").join(file);
     assert!(path.exists(), "there is no {}: tests/image builds the image", path.display());
     path
 }
 
-/// Unpacks the image into a bundle; its `rootfs` and its `config.json` are below it.
+/// Unpacks the image into a bundle, which contains `rootfs` and `config.json`.
 pub(crate) fn unpack(bundle: &Path) {
     let image = format!("{}:gateway", built("layout").display());
     let output = Command::new("umoci").args(["unpack", "--image", &image]).arg(bundle).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A directory whose files change all at once, as those of a mounted Secret or ConfigMap do.
+/// A directory whose files change all at once, like those of a mounted Secret or ConfigMap.
 #[derive(Debug)]
 pub(crate) struct Volume {
     dir: TempDir,
@@ -37,7 +37,7 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    /// With these files, as name and content.
+    /// Creates a volume with these files, each a name and its content.
     pub(crate) fn new(files: &[(&str, &str)]) -> Volume {
         let volume = Volume { dir: tempfile::tempdir().unwrap(), versions: AtomicU32::new(0) };
         allow(volume.dir.path(), 0o755);
@@ -48,7 +48,7 @@ impl Volume {
         volume
     }
 
-    /// Puts other files in their place: they are the group's of the image's user, and nobody else's.
+    /// Replaces the files. Only root and the group of the image's user can read them.
     pub(crate) fn publish(&self, files: &[(&str, &str)]) {
         let root = self.dir.path();
         let version = format!("..version_{}", self.versions.fetch_add(1, Ordering::Relaxed));
@@ -73,21 +73,21 @@ fn allow(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// What a container is given beside the image.
+/// The settings of a container that are not in the image.
 pub(crate) struct Pod<'a> {
-    /// As arguments of a container are.
+    /// The arguments, which follow the image's entry point.
     pub(crate) arguments: &'a [&'a str],
     pub(crate) environment: &'a [(&'a str, &'a str)],
-    /// Where each volume is mounted, for reading.
+    /// The volumes with their mount points, read-only.
     pub(crate) volumes: &'a [(&'a str, &'a Volume)],
-    /// Files as a kubelet writes them for a pod, such as `/etc/resolv.conf`.
+    /// The files that a kubelet writes for a pod, such as `/etc/resolv.conf`.
     pub(crate) files: &'a [(&'a str, &'a str)],
 }
 
 /// A running container.
 pub(crate) struct Container<'a> {
     network: &'a Network,
-    /// What it prints; signals go to [`Container::signal`].
+    /// The program, whose output can be read. To send it a signal, use [`Container::signal`].
     pub(crate) program: Program,
     state: PathBuf,
 }
@@ -108,7 +108,7 @@ impl Pod<'_> {
         Container { network, program: Program::start(command, dir), state }
     }
 
-    /// What the restricted Pod Security Standard asks for, and `readOnlyRootFilesystem`; the rest is as the image says.
+    /// Sets what the restricted Pod Security Standard requires, and `readOnlyRootFilesystem`; the image decides the rest.
     fn configure(&self, configuration: &mut Value, dir: &Path) {
         let process = &mut configuration["process"];
         process["terminal"] = false.into();
@@ -119,7 +119,7 @@ impl Pod<'_> {
         let environment = self.environment.iter().map(|(name, value)| json!(format!("{name}={value}")));
         process["env"].as_array_mut().unwrap().extend(environment);
         configuration["root"]["readonly"] = true.into();
-        // Of the network's namespace, this one was made before.
+        // The network namespace exists already: the runtime is started in it.
         configuration["linux"]["namespaces"].as_array_mut().unwrap().retain(|kind| kind["type"] != "network");
         let mounts = configuration["mounts"].as_array_mut().unwrap();
         mounts.retain(|mount| mount["type"] != "cgroup");
@@ -135,7 +135,7 @@ impl Pod<'_> {
 }
 
 impl Container<'_> {
-    /// Runs a program inside, as an exec probe is run.
+    /// Runs a program inside the container, like an exec probe.
     pub(crate) fn execute(&self, arguments: &[&str]) -> Output {
         let mut command = runtime(self.network, &self.state);
         command.args(["exec", "gateway"]).args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -147,13 +147,13 @@ impl Container<'_> {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// SIGTERM, and what there is to see of the end.
-    pub(crate) fn stop(self) -> Ended {
+    /// Sends SIGTERM, waits for the end, and returns its status and output.
+    pub(crate) fn stop(self) -> ExitedProgram {
         self.signal("TERM");
         self.program.end()
     }
 
-    /// A file below `/proc` of its first process, as root sees it.
+    /// Returns a file in `/proc` of its first process, as root sees it.
     pub(crate) fn process(&self, file: &str) -> String {
         let state = runtime(self.network, &self.state).args(["state", "gateway"]).output().unwrap();
         let id = super::json(&state.stdout)["pid"].to_string();

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, as no client library lets itself be told to speak it.
+//! HTTP/2 frame by frame, in ways that no client library allows.
 
 use std::io::{Read, Write};
 
@@ -18,10 +18,10 @@ pub(crate) const END_HEADERS: u8 = 4;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// One connection.
-pub(crate) struct Frames<S>(S);
+/// An HTTP/2 connection.
+pub(crate) struct FrameConnection<S>(S);
 
-/// A frame that came.
+/// A received frame.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -29,7 +29,7 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// A frame's bytes.
+/// Returns the bytes of a frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
@@ -38,7 +38,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     bytes
 }
 
-/// A header block in which nothing is indexed or compressed.
+/// Returns a header block in which nothing is indexed or compressed.
 pub(crate) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
@@ -51,7 +51,7 @@ pub(crate) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// The headers of a start.
+/// Returns the headers of a start.
 pub(crate) fn start() -> Vec<(&'static str, &'static str)> {
     vec![
         (":method", "POST"),
@@ -62,13 +62,13 @@ pub(crate) fn start() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-impl<S: Read + Write> Frames<S> {
-    pub(crate) fn new(stream: S) -> Frames<S> {
-        Frames(stream)
+impl<S: Read + Write> FrameConnection<S> {
+    pub(crate) fn new(stream: S) -> FrameConnection<S> {
+        FrameConnection(stream)
     }
 
     /// Sends the preface and empty settings.
-    pub(crate) fn begin(mut self) -> Frames<S> {
+    pub(crate) fn begin(mut self) -> FrameConnection<S> {
         self.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
         self
     }
@@ -78,7 +78,7 @@ impl<S: Read + Write> Frames<S> {
         drop(self.0.write_all(bytes).and_then(|()| self.0.flush()));
     }
 
-    /// The next frame, or nothing where the connection has ended.
+    /// Reads the next frame; returns `None` if the connection has ended.
     pub(crate) fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).ok()?;
@@ -87,34 +87,34 @@ impl<S: Read + Write> Frames<S> {
         Some(Frame { kind: head[3], stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload })
     }
 
-    /// The code of the GOAWAY that ends the connection, if one comes before it does.
+    /// Reads until a GOAWAY, and returns its code; `None` if the connection ends without one.
     pub(crate) fn goaway(&mut self) -> Option<u32> {
         let frame = std::iter::from_fn(|| self.next()).find(|frame| frame.kind == GOAWAY)?;
         Some(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap()))
     }
 
-    /// How a stream ends: the code of its reset, or that it is answered.
-    pub(crate) fn outcome(&mut self, stream: u32) -> Outcome {
+    /// Reads until a stream is answered or ends, and returns which.
+    pub(crate) fn outcome(&mut self, stream: u32) -> StreamEnd {
         while let Some(frame) = self.next() {
             match frame.kind {
                 RST_STREAM if frame.stream == stream => {
-                    return Outcome::Reset(u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
+                    return StreamEnd::Reset(u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
                 }
-                GOAWAY => return Outcome::Goaway(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap())),
-                HEADERS if frame.stream == stream => return Outcome::Answered(frame.payload[0]),
+                GOAWAY => return StreamEnd::Goaway(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap())),
+                HEADERS if frame.stream == stream => return StreamEnd::Answered(frame.payload[0]),
                 _ => {}
             }
         }
-        Outcome::Closed
+        StreamEnd::Closed
     }
 }
 
-/// How a stream ended.
+/// The end of a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum StreamEnd {
     Reset(u32),
     Goaway(u32),
-    /// With the first byte of its headers, which is the index of a common status.
+    /// An answer, with the first byte of its headers, which is the index of a common status.
     Answered(u8),
     Closed,
 }

@@ -1,4 +1,4 @@
-//! A relay between the gateway and its upstream that holds one exchange, or one connection, where a test wants it.
+//! A relay between the gateway and its upstream. It holds one exchange or one connection at a point that the test chooses.
 
 mod relay;
 
@@ -9,70 +9,70 @@ use std::time::Instant;
 use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
 
-use super::caller::{PATIENCE, connect};
+use super::caller::{TIMEOUT, connect};
 use super::{Asteroid, Configuration};
 
-/// How many connections may wait to be accepted.
-const PLACES: u32 = 64;
+/// The number of connections that may wait to be accepted.
+const BACKLOG: u32 = 64;
 
-/// Where something is held.
+/// The point at which an exchange or a connection is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Point {
-    /// Nobody listens before the verdict: connections are refused, and nothing is held.
+pub(crate) enum HoldPoint {
+    /// The port is closed until the verdict: connections are refused, and nothing is held.
     Refused {
-        /// How many connections are made before.
+        /// The number of connections that are accepted before.
         after: usize,
     },
-    /// A connection is not made before the verdict: the queue of those that wait to be accepted is full, so the system
-    /// drops what asks for a place in it, and is asked again after a second.
+    /// A connection is not made until the verdict. The backlog is full, so the system drops the SYN, and the gateway's
+    /// side sends it again after a second.
     Connecting {
-        /// How many connections are made before.
+        /// The number of connections that are accepted before.
         after: usize,
     },
-    /// A look-up has come, and was not passed on.
+    /// A look-up has arrived, and was not forwarded.
     LookUp,
-    /// Half of a look-up's answer was passed back.
+    /// Half of a look-up's answer was forwarded.
     LookUpMidAnswer,
-    /// The head of a start has come, and was not passed on. What follows it is not read.
+    /// The head of a start has arrived, and was not forwarded. Its body is not read.
     Head,
-    /// Half of a start's body was passed on.
+    /// Half of a start's body was forwarded.
     MidBody,
-    /// A start was passed on and answered; the answer was not passed back.
+    /// A start was forwarded and answered; the answer was not forwarded.
     Body,
-    /// Half of a start's answer was passed back.
+    /// Half of a start's answer was forwarded.
     MidAnswer,
-    /// A start's answer was passed back.
+    /// A start's answer was forwarded.
     Answer,
 }
 
-/// What becomes of what is held.
+/// The continuation of the exchange or connection that is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It goes on as if it had not been held.
+    /// It continues as if it had not been held.
     Proceed,
     /// Its connections are closed.
     Close,
     /// The gateway's connection is reset.
     Reset,
-    /// This answer, in the upstream's stead.
+    /// This answer replaces the upstream's.
     Answer(Substitute),
 }
 
-/// An answer of the gate's own.
+/// An answer that the gate sends instead of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Substitute {
     pub(crate) status: u16,
-    /// Its header fields beside the framing, each with the end of its line.
+    /// Its header fields without those of the framing, each with its line end.
     pub(crate) fields: &'static str,
     pub(crate) body: &'static str,
-    /// Whether it says how long its body is; else that ends with the connection.
+    /// Whether it has a Content-Length; otherwise the end of the connection ends its body.
     pub(crate) has_length: bool,
 }
 
 /// A running gate.
 pub(crate) struct Gate {
     shared: Arc<Shared>,
-    /// What is listened on from the verdict on, where connections are refused before.
+    /// The socket that listens after the verdict, if connections are refused before.
     later: Option<TcpSocket>,
 }
 
@@ -85,65 +85,65 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    point: Option<Point>,
-    /// Whether the exchange that is to be held has begun; all others pass.
+    point: Option<HoldPoint>,
+    /// Whether the exchange to hold has begun; all others pass.
     begun: bool,
     held: bool,
     verdict: Option<Verdict>,
     /// Whether the gateway's connection was closed or reset.
     closed: bool,
-    /// Whether the queue of connections has room again.
+    /// Whether the backlog accepts connections again.
     opened: bool,
-    /// Whether the gate is gone.
+    /// Whether the gate was dropped.
     ended: bool,
-    /// The status of an interim answer that is given where something is held.
+    /// The status of an interim answer that is sent before an exchange is held.
     interim: Option<u16>,
-    /// Whether the gateway is told that its newest key is refused, whenever it asks about that.
+    /// Whether probes of the newest API key are answered with 401.
     refuses_newest: bool,
-    /// Fills the queue of connections that wait to be accepted.
+    /// A connection that fills the backlog.
     filler: Option<TcpStream>,
 }
 
 impl Gate {
-    /// A gate that holds the first exchange or connection that comes to this point.
-    pub(crate) fn before(asteroid: &Asteroid, point: Option<Point>) -> Gate {
+    /// Starts a gate that holds the first exchange or connection that reaches this point.
+    pub(crate) fn before(asteroid: &Asteroid, point: Option<HoldPoint>) -> Gate {
         let now = bind(None);
         let address = now.local_addr().unwrap();
         let upstream = asteroid.authority().parse().unwrap();
         let state = Mutex::new(State { point, ..State::default() });
         let shared = Arc::new(Shared { address, upstream, state, changed: Condvar::new() });
         let later = match point {
-            Some(Point::Refused { after: 0 }) => Some(now),
-            Some(Point::Refused { .. }) => {
-                // Bound before the other is listened on, so that the port stays when that one is closed.
+            Some(HoldPoint::Refused { after: 0 }) => Some(now),
+            Some(HoldPoint::Refused { .. }) => {
+                // Bound before the other one listens, so that the port stays reserved when that one is closed.
                 let later = bind(Some(address));
-                shared.listen(now, PLACES);
+                shared.listen(now, BACKLOG);
                 Some(later)
             }
-            Some(Point::Connecting { .. }) => {
-                // The queue has room for one more than it is said to.
+            Some(HoldPoint::Connecting { .. }) => {
+                // The system's backlog takes one connection more than this number.
                 shared.listen(now, 0);
                 None
             }
             _ => {
-                shared.listen(now, PLACES);
+                shared.listen(now, BACKLOG);
                 None
             }
         };
         Gate { shared, later }
     }
 
-    /// Holds another exchange, now that there is a verdict on the one before.
-    pub(crate) fn arm(&self, point: Point) {
+    /// Holds another exchange, after the verdict on the previous one.
+    pub(crate) fn arm(&self, point: HoldPoint) {
         *self.shared.lock() = State { point: Some(point), ..State::default() };
     }
 
-    /// Lets an interim answer come before what is held.
+    /// Sends an interim answer before the exchange is held.
     pub(crate) fn answer_in_the_interim(&self, status: u16) {
         self.shared.tell(|state| state.interim = Some(status));
     }
 
-    /// Answers 401 to each question about the newest key.
+    /// Answers every probe of the newest API key with 401.
     pub(crate) fn refuse_newest(&self) {
         self.shared.tell(|state| state.refuses_newest = true);
     }
@@ -153,28 +153,28 @@ impl Gate {
         Configuration::for_upstream(&format!("http://{}/agents/v2", self.shared.address))
     }
 
-    /// Waits until something is held, where something is to be.
+    /// Waits until an exchange or a connection is held, if the point holds any.
     pub(crate) fn wait_until_held(&self) {
         let point = self.shared.lock().point;
         match point {
-            None | Some(Point::Refused { .. }) => {}
-            Some(Point::Connecting { .. }) => wait_for_unanswered_connection(self.shared.address),
-            Some(_) => assert!(self.shared.wait_until(|state| state.held).held, "nothing came to be held"),
+            None | Some(HoldPoint::Refused { .. }) => {}
+            Some(HoldPoint::Connecting { .. }) => wait_for_unanswered_connection(self.shared.address),
+            Some(_) => assert!(self.shared.wait_until(|state| state.held).held, "no exchange reached the point"),
         }
     }
 
-    /// Says what becomes of what is held; waits until the connection is closed or reset where it is to be, and until
-    /// connections are made again where they were not.
+    /// Gives the verdict. Waits until the connection is closed or reset, if that is the verdict, and until connections
+    /// are accepted again, if they were not.
     pub(crate) fn decide(&mut self, verdict: Verdict) {
         self.shared.tell(|state| state.verdict = Some(verdict));
         if matches!(verdict, Verdict::Close | Verdict::Reset) {
             assert!(self.shared.wait_until(|state| state.closed).closed, "nothing was held");
         }
         if self.shared.lock().filler.is_some() {
-            assert!(self.shared.wait_until(|state| state.opened).opened, "the queue is not read");
+            assert!(self.shared.wait_until(|state| state.opened).opened, "the backlog is not read");
         }
         if let Some(socket) = self.later.take() {
-            self.shared.listen(socket, PLACES);
+            self.shared.listen(socket, BACKLOG);
         }
     }
 }
@@ -182,7 +182,7 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         self.shared.tell(|state| state.ended = true);
-        // Wakes who accepts.
+        // Wakes the thread that accepts connections.
         drop(TcpStream::connect(self.shared.address));
     }
 }
@@ -197,9 +197,9 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for this, or until it has taken too long.
+    /// Waits until the state is so, at most for [`TIMEOUT`].
     fn wait_until(&self, reached: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        self.changed.wait_timeout_while(self.lock(), PATIENCE, |state| !reached(state)).unwrap().0
+        self.changed.wait_timeout_while(self.lock(), TIMEOUT, |state| !reached(state)).unwrap().0
     }
 
     /// Waits for the verdict, or for the end of the gate.
@@ -207,29 +207,29 @@ impl Shared {
         self.wait_until(|state| state.verdict.is_some() || state.ended).verdict
     }
 
-    fn listen(self: &Arc<Self>, socket: TcpSocket, places: u32) {
+    fn listen(self: &Arc<Self>, socket: TcpSocket, backlog: u32) {
         let runtime = Builder::new_current_thread().enable_io().build().unwrap();
-        let listener = runtime.block_on(async { socket.listen(places).unwrap().into_std().unwrap() });
+        let listener = runtime.block_on(async { socket.listen(backlog).unwrap().into_std().unwrap() });
         listener.set_nonblocking(false).unwrap();
         let point = self.lock().point;
-        if point == Some(Point::Connecting { after: 0 }) {
+        if point == Some(HoldPoint::Connecting { after: 0 }) {
             self.fill();
         }
         let shared = Arc::clone(self);
         std::thread::spawn(move || accept(listener, &shared));
     }
 
-    /// Fills the queue of connections that wait to be accepted.
+    /// Fills the backlog with a connection.
     fn fill(&self) {
         let filler = connect(self.address);
         self.lock().filler = Some(filler);
     }
 
-    /// After how many connections the next one meets something else; nothing where there is a verdict already.
+    /// Returns the number of connections before the one that is held or refused; `None` after the verdict.
     fn held_after(&self) -> Option<usize> {
         let state = self.lock();
         match state.point.filter(|_| state.verdict.is_none())? {
-            Point::Refused { after } | Point::Connecting { after } => Some(after),
+            HoldPoint::Refused { after } | HoldPoint::Connecting { after } => Some(after),
             _ => None,
         }
     }
@@ -254,19 +254,19 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
         let relaying = relay::task(shared, stream, closes);
         let point = shared.lock().point;
         match point {
-            Some(Point::Refused { .. }) if last => {
+            Some(HoldPoint::Refused { .. }) if last => {
                 drop(listener);
                 std::thread::spawn(relaying);
                 return;
             }
-            Some(Point::Connecting { .. }) if last => shared.fill(),
+            Some(HoldPoint::Connecting { .. }) if last => shared.fill(),
             _ => {}
         }
         std::thread::spawn(relaying);
     }
 }
 
-/// A bound socket, which shares its port with others as long as none of them is listened on.
+/// Returns a bound socket. It can share its port with others until one of them listens.
 fn bind(address: Option<SocketAddr>) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -274,13 +274,13 @@ fn bind(address: Option<SocketAddr>) -> TcpSocket {
     socket
 }
 
-/// Waits until somebody connects to this address and is not answered, as the system's own table shows it.
+/// Waits until the system's table shows an unanswered connection attempt to this address.
 fn wait_for_unanswered_connection(address: SocketAddr) {
-    // The remote address as 127.0.0.1 is written there, and the state SYN_SENT.
+    // The remote address, with 127.0.0.1 as the table writes it, and the state SYN_SENT.
     let asking = format!(" 0100007F:{:04X} 02 ", address.port());
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&asking) {
-        assert!(Instant::now() < until, "nobody connects");
+        assert!(Instant::now() < until, "there is no connection attempt");
         std::thread::yield_now();
     }
 }

@@ -1,4 +1,4 @@
-//! A real load balancer, which asks gateways whether they are ready and is told of new ones while it runs.
+//! A real load balancer, which probes the readiness of gateways, and gets new gateways while it runs.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,35 +13,36 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::Program;
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
-/// A gateway gets nothing more after two checks that fail: after [`BLIND`] at most, if the machine has the time.
+/// The checks of a gateway. Two failed checks take it out of service, after at most [`DETECTION_TIME`] if the machine is
+/// not busy.
 const CHECK: &str = "inter 100ms fall 2 rise 1";
 
-/// How long it may go on sending to a gateway that is not ready.
-pub(crate) const BLIND: Duration = Duration::from_millis(200);
+/// The time for which it may still send to a gateway that is not ready.
+pub(crate) const DETECTION_TIME: Duration = Duration::from_millis(200);
 
 /// A running haproxy, ended when it is dropped.
 pub(crate) struct Haproxy {
     address: SocketAddr,
     child: Child,
-    /// Its command line.
+    /// The socket of its runtime commands.
     control: PathBuf,
     _dir: TempDir,
 }
 
-/// A line of `show stat`, by the names of its columns.
+/// A line of `show stat`, by column name.
 pub(crate) type Row = HashMap<String, String>;
 
 impl Haproxy {
-    /// With these lines about retries; what is sent again is theirs to say.
+    /// Starts one with these configuration lines about retries.
     pub(crate) fn start(retries: &str) -> Haproxy {
         let dir = tempfile::tempdir().unwrap();
         let control = dir.path().join("control");
         let [file, log] = ["haproxy.cfg", "log"].map(|name| dir.path().join(name));
         std::fs::write(&file, configuration(&control, retries)).unwrap();
-        // It is handed a socket that listens: a port that was only free a moment ago can be somebody else's. With -q it would
-        // close its standard input, which is that socket.
+        // It inherits a listening socket as its standard input, because another process could take a port that was only
+        // found free. With -q, it would close its standard input.
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let child = Command::new("haproxy")
@@ -54,7 +55,7 @@ impl Haproxy {
         let haproxy = Haproxy { address, child, control, _dir: dir };
         let begun = Instant::now();
         while UnixStream::connect(&haproxy.control).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "haproxy does not start: {}", std::fs::read_to_string(&log).unwrap());
+            assert!(begun.elapsed() < TIMEOUT, "haproxy does not start: {}", std::fs::read_to_string(&log).unwrap());
             std::thread::sleep(Duration::from_millis(10));
         }
         haproxy
@@ -64,7 +65,7 @@ impl Haproxy {
         self.address
     }
 
-    /// Adds a gateway under a name, and waits until it was found ready.
+    /// Adds a gateway under a name, and waits until a check finds it ready.
     pub(crate) fn add(&self, name: &str, gateway: &Program) {
         let (address, admin) = (gateway.address(), gateway.admin_address().port());
         let said = self.command(&format!("add server gateways/{name} {address} check port {admin} {CHECK}"));
@@ -85,12 +86,12 @@ impl Haproxy {
             if state(&row) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{row:?}");
+            assert!(begun.elapsed() < TIMEOUT, "{row:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// What it counted of a gateway, or of `BACKEND`, all of them.
+    /// Returns its statistics of a gateway, or of all gateways as `BACKEND`.
     pub(crate) fn row(&self, name: &str) -> Row {
         let stat = self.command("show stat");
         let mut lines = stat.trim_start_matches("# ").lines().map(|line| line.split(',').map(str::to_owned));
@@ -102,7 +103,7 @@ impl Haproxy {
 
     fn command(&self, line: &str) -> String {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(format!("{line}\n").as_bytes()).unwrap();
         let mut said = String::new();
         stream.read_to_string(&mut said).unwrap();
@@ -117,7 +118,7 @@ impl Drop for Haproxy {
     }
 }
 
-/// As an operator would write it, but for the socket and for checks that are quicker than usual.
+/// Returns a configuration as an operator would write it, except for the inherited socket and faster checks.
 fn configuration(control: &std::path::Path, retries: &str) -> String {
     format!(
         "global

@@ -1,4 +1,4 @@
-//! Callers that start agents one after the other while a test does something else.
+//! Load: callers that start agents one after another while a test does something else.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Caller;
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
-/// Counts what callers got, and tells them to go on.
+/// The state of a load: the number of answers, and whether the callers must stop.
 #[derive(Default)]
 pub(crate) struct Load {
     pub(crate) answered: AtomicUsize,
@@ -17,26 +17,27 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Waits until this many further calls are answered.
     pub(crate) fn wait_for(&self, more: usize) {
         let until = self.answered.load(Ordering::Relaxed) + more;
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.answered.load(Ordering::Relaxed) < until {
-            // Callers that failed answer nothing more.
-            assert!(Instant::now() < patience, "the callers are not answered any more");
+            // Callers that failed make no further calls.
+            assert!(Instant::now() < deadline, "the callers are not answered any more");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Calls again and again; what fails ends the test.
-    pub(crate) fn of<'scope>(
+    /// Spawns a caller that calls again and again; a failure ends the test.
+    pub(crate) fn spawn<'scope>(
         self: &Arc<Self>,
         scope: &'scope Scope<'scope, '_>,
         mut call: impl FnMut() + Send + 'scope,
     ) -> ScopedJoinHandle<'scope, ()> {
         let load = Arc::clone(self);
         scope.spawn(move || {
-            // Where one fails, the others end too.
-            let _end = End(&load);
+            // If one caller fails, the others stop, too.
+            let _end = StopGuard(&load);
             while !load.enough.load(Ordering::Relaxed) {
                 call();
                 load.answered.fetch_add(1, Ordering::Relaxed);
@@ -45,16 +46,16 @@ impl Load {
     }
 }
 
-/// Tells everybody that it is enough.
-pub(crate) struct End<'a>(pub(crate) &'a Load);
+/// Stops the callers when it is dropped.
+pub(crate) struct StopGuard<'a>(pub(crate) &'a Load);
 
-impl Drop for End<'_> {
+impl Drop for StopGuard<'_> {
     fn drop(&mut self) {
         self.0.enough.store(true, Ordering::Relaxed);
     }
 }
 
-/// Over HTTP/1.1: a connection is kept until an answer says that it closes.
+/// Returns a call over HTTP/1.1. It keeps its connection until an answer closes it.
 pub(crate) fn http1(address: SocketAddr) -> impl FnMut() + Send {
     let mut kept: Option<Caller> = None;
     move || {

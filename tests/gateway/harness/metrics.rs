@@ -1,12 +1,12 @@
-//! What the gateway shows at `/metrics`, read as Prometheus's text format.
+//! The gateway's `/metrics`, parsed as Prometheus's text format.
 
 use std::fmt::Debug;
 use std::time::Instant;
 
 use super::Program;
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 
-/// Every sample of one look.
+/// All samples of one scrape.
 #[derive(Debug)]
 pub(crate) struct Metrics(Vec<Sample>);
 
@@ -18,7 +18,7 @@ pub(crate) struct Sample {
 }
 
 impl Metrics {
-    /// The only sample with this name and these labels, whatever other labels it has; nothing where there is none.
+    /// Returns the only sample with this name and these labels, among others; `None` if there is none.
     #[track_caller]
     pub(crate) fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let has = |sample: &Sample| labels.iter().all(|(name, value)| sample.label(name) == Some(value));
@@ -32,7 +32,7 @@ impl Metrics {
         &self.0
     }
 
-    /// Every sample of a name, as labels and value.
+    /// Returns every sample with this name, as its label values and its value.
     pub(crate) fn all(&self, name: &str) -> Vec<(String, f64)> {
         let of_name = self.0.iter().filter(|sample| sample.name == name);
         of_name
@@ -50,7 +50,7 @@ impl Sample {
 }
 
 impl Program {
-    /// What is shown now.
+    /// Scrapes the metrics.
     pub(crate) fn metrics(&self) -> Metrics {
         let answer = self.admin("/metrics");
         assert_eq!(answer.status, 200);
@@ -58,7 +58,7 @@ impl Program {
         Metrics(text.lines().filter(|line| !line.starts_with('#')).map(sample).collect())
     }
 
-    /// Waits until something that is read of the metrics is this.
+    /// Waits until `read` returns this value for the metrics.
     #[track_caller]
     pub(crate) fn wait_for_metrics<T: PartialEq + Debug>(&self, read: impl Fn(&Metrics) -> T, expected: &T) {
         let begun = Instant::now();
@@ -67,12 +67,12 @@ impl Program {
             if seen == *expected {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{seen:?} did not become {expected:?}");
+            assert!(begun.elapsed() < TIMEOUT, "{seen:?} did not become {expected:?}");
         }
     }
 }
 
-/// A line of the format; no label's value of these tests holds a quote, a comma or a brace at its end.
+/// Parses a line of the format. In these tests, no label value contains a quote, or a comma or brace at its end.
 fn sample(line: &str) -> Sample {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));

@@ -1,4 +1,4 @@
-//! Networks of the tests' own: a namespace each, which goes away with whoever holds it, also where a test is killed.
+//! Networks for tests. Each is a namespace, which disappears with the process that holds it, even if a test is killed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -9,29 +9,30 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::program::is_root;
 
-/// Holds the namespaces until its standard input ends, which it does with the test. It is the first process of its process
-/// namespace: whatever was started there ends with it, and what nobody waits for is not kept, since it ignores CHLD. Of
-/// cgroups, crun understands the second version alone.
-const HOLD: &str = "ip link set lo up && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && echo held \
+/// The script of the process that holds the namespaces until its standard input ends, which happens with the test.
+///
+/// It is the first process of its process namespace. So the processes that are started there end with it. It ignores CHLD,
+/// so that they leave no zombies. crun supports only the second version of cgroups.
+const HOLDER_SCRIPT: &str = "ip link set lo up && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && echo held \
                     && exec env --ignore-signal=CHLD cat";
 
-/// How long a program may run, in seconds.
-const LONGEST: &str = "120";
+/// The time after which a program is killed, in seconds.
+const MAX_RUN_SECONDS: &str = "120";
 
 /// Network, process and mount namespaces.
 #[derive(Debug)]
 pub(crate) struct Network {
     holder: Child,
-    /// The process in them that holds them.
+    /// The id of the process that holds them.
     first: u32,
 }
 
 impl Network {
-    /// A network in which there is nothing but loopback.
+    /// Makes a network with only the loopback interface.
     pub(crate) fn new() -> Network {
-        assert!(is_root(), "containers and their networks are made by root alone: run the tests as root");
+        assert!(is_root(), "only root can make containers and their networks: run the tests as root");
         let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLD])
+            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLDER_SCRIPT])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -44,7 +45,7 @@ impl Network {
         Network { holder, first: children.trim().parse().unwrap() }
     }
 
-    /// Joins two networks: this one gets the first address, the other one the second, both with their prefix.
+    /// Joins two networks. This one gets the first address, the other one the second, each with its prefix length.
     pub(crate) fn join(&self, address: &str, other: &Network, address_there: &str) {
         let peer = other.first.to_string();
         ip(self, &["link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", &peer]);
@@ -54,8 +55,8 @@ impl Network {
         }
     }
 
-    /// Does something in this network: sockets that are made meanwhile, and processes, stay there.
-    pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    /// Runs a function in this network. The sockets and processes that it creates stay there.
+    pub(crate) fn run_inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let namespace = File::open(format!("/proc/{}/ns/net", self.first)).unwrap();
@@ -66,11 +67,11 @@ impl Network {
         })
     }
 
-    /// A program in all of the namespaces, which is killed where it takes too long.
+    /// Returns a command that runs a program in all of the namespaces, and kills it if it takes too long.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--net", "--mount", "--pid", "--target"]).arg(self.first.to_string());
-        command.args(["timeout", "--signal=KILL", LONGEST, program]);
+        command.args(["timeout", "--signal=KILL", MAX_RUN_SECONDS, program]);
         command
     }
 }
@@ -83,7 +84,7 @@ impl Drop for Network {
 }
 
 fn ip(network: &Network, arguments: &[&str]) {
-    // Only the network is entered: processes are named by their ids out here.
-    let output = network.within(|| Command::new("ip").args(arguments).output().unwrap());
+    // Only the network namespace is entered, because `ip` needs the process ids of the outer namespace.
+    let output = network.run_inside(|| Command::new("ip").args(arguments).output().unwrap());
     assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,4 +1,4 @@
-//! The built program, run as a user runs it.
+//! The built program, which tests run as a user does.
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
@@ -12,14 +12,14 @@ use asteroid_gateway::event;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::caller::PATIENCE;
+use super::caller::TIMEOUT;
 use super::configuration::{configure, directory};
 use super::{Answer, Caller};
 
 /// Returns a command that runs the binary under test.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_asteroid-gateway"));
-    // What the tests' own surroundings set must not configure the gateway.
+    // The environment of the tests must not configure the gateway.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ASTEROID_")) {
         command.env_remove(name);
     }
@@ -33,19 +33,19 @@ pub(crate) struct Program {
     readers: Vec<JoinHandle<()>>,
     addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
-    /// Holds the configuration and the key; goes away with the program.
+    /// The directory of the configuration and the API key, which is removed with the program.
     dir: TempDir,
 }
 
-/// What a program has printed so far.
+/// The output of a program so far.
 #[derive(Default)]
 struct Lines {
     text: Mutex<String>,
     more: Condvar,
 }
 
-/// A program that has ended.
-pub(crate) struct Ended {
+/// The status and output of a program that has ended.
+pub(crate) struct ExitedProgram {
     pub(crate) status: ExitStatus,
     /// Standard output and standard error.
     pub(crate) output: String,
@@ -64,17 +64,17 @@ impl Program {
         Program::configured(command, configuration)
     }
 
-    /// Runs it in a process whose open files the test can count, even if the test is not root.
+    /// Runs it so that the test can count its open files, even if the test is not root.
     pub(crate) fn run_watched(configuration: impl Display) -> Program {
         if is_root() { Program::run(configuration) } else { Program::run_under(configuration, &unprotected()) }
     }
 
-    /// Runs it in a process that may have this many files open.
+    /// Runs it in a process with this limit of open files.
     pub(crate) fn run_limited(configuration: impl Display, open_files: usize) -> Program {
         Program::run_under(configuration, &format!("ulimit -n {open_files}"))
     }
 
-    /// Runs it in a process that was prepared by these commands of the shell.
+    /// Runs it in a process after these shell commands.
     pub(crate) fn run_under(configuration: impl Display, preparation: &str) -> Program {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{preparation} && exec \"$@\"")).arg("sh");
@@ -92,7 +92,7 @@ impl Program {
         program
     }
 
-    /// Runs `run` without waiting for it: it may not get to listen.
+    /// Runs `run` without waiting until it has started, because it may fail to start.
     pub(crate) fn try_run(configuration: impl Display) -> Program {
         let dir = directory(configuration);
         let mut command = binary();
@@ -116,7 +116,7 @@ impl Program {
         self.addresses[0]
     }
 
-    /// Returns how many bytes of memory it has.
+    /// Returns its resident memory, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
@@ -147,7 +147,7 @@ impl Program {
         self.probe().request("GET", path)
     }
 
-    /// Returns how many descriptors it has open, for a program that was started by [`Program::run_watched`].
+    /// Returns the number of its open descriptors. It must have been started by [`Program::run_watched`].
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
@@ -165,14 +165,14 @@ impl Program {
         self.lines.text.lock().unwrap().clone()
     }
 
-    /// Waits until something is printed in which `find` finds something.
+    /// Waits until `find` finds something in the output, and returns that.
     pub(crate) fn wait_for<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let text = self.lines.text.lock().unwrap();
-        let waited = self.lines.more.wait_timeout_while(text, PATIENCE, |text| find(text).is_none()).unwrap();
-        find(&waited.0).unwrap_or_else(|| panic!("what was waited for was not printed:\n{}", *waited.0))
+        let waited = self.lines.more.wait_timeout_while(text, TIMEOUT, |text| find(text).is_none()).unwrap();
+        find(&waited.0).unwrap_or_else(|| panic!("the expected output was not printed:\n{}", *waited.0))
     }
 
-    /// Waits for a line of the log.
+    /// Waits for the first line of the log that matches.
     pub(crate) fn line(&self, matches: impl Fn(&Value) -> bool) -> Value {
         self.wait_for(|text| parse(text).into_iter().find(|line| matches(line)))
     }
@@ -187,12 +187,12 @@ impl Program {
         self.line(|line| line["event"] == code)
     }
 
-    /// Waits for the event that is the `nth` with this code, from 1.
+    /// Waits for the `nth` event with this code, counted from 1.
     pub(crate) fn nth_event(&self, code: &str, nth: usize) -> Value {
         self.wait_for(|text| events(text, &[code]).into_iter().nth(nth - 1))
     }
 
-    /// The events with this code so far.
+    /// Returns the events with this code so far.
     pub(crate) fn events(&self, code: &str) -> Vec<Value> {
         events(&self.output(), &[code])
     }
@@ -207,16 +207,16 @@ impl Program {
         configure(self.dir(), configuration);
     }
 
-    /// Replaces its configuration file, and returns the line of the log that says how the reload ended.
+    /// Replaces its configuration file, waits for the reload, and returns the event of its result.
     pub(crate) fn reload(&self, configuration: impl Display) -> Value {
         self.reloaded_by(|| self.rewrite(configuration))
     }
 
-    /// Does something that leads to a reload, and returns the line of the log that says how the reload ended.
-    pub(crate) fn reloaded_by(&self, something: impl FnOnce()) -> Value {
+    /// Calls a function that causes a reload, waits for the reload, and returns the event of its result.
+    pub(crate) fn reloaded_by(&self, cause: impl FnOnce()) -> Value {
         let reloads = |text: &str| events(text, &[event::CONFIG_RELOADED, event::CONFIG_REFUSED]);
         let before = reloads(&self.output()).len();
-        something();
+        cause();
         self.wait_for(|text| reloads(text).get(before).cloned())
     }
 
@@ -226,29 +226,29 @@ impl Program {
         assert!(killed.unwrap().success());
     }
 
-    /// Sends SIGTERM, and waits for the end.
-    pub(crate) fn stop(self) -> Ended {
+    /// Sends SIGTERM, waits for the end, and returns its status and output.
+    pub(crate) fn stop(self) -> ExitedProgram {
         self.signal("TERM");
         self.end()
     }
 
-    /// Waits for the end. If it does not come, the runner ends the test: `.config/nextest.toml` says when.
-    pub(crate) fn end(mut self) -> Ended {
+    /// Waits for the end, and returns its status and output. The test runner limits the wait: see `.config/nextest.toml`.
+    pub(crate) fn end(mut self) -> ExitedProgram {
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
-        Ended { status, output: self.output() }
+        ExitedProgram { status, output: self.output() }
     }
 }
 
-impl Ended {
-    /// The events with this code.
+impl ExitedProgram {
+    /// Returns the events with this code.
     pub(crate) fn events(&self, code: &str) -> Vec<Value> {
         events(&self.output, &[code])
     }
 
-    /// Whether there was an event with this code.
+    /// Returns whether there was an event with this code.
     pub(crate) fn logged(&self, code: &str) -> bool {
         !self.events(code).is_empty()
     }
@@ -256,7 +256,7 @@ impl Ended {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -267,7 +267,7 @@ pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Returns commands of the shell after which the system refuses to protect a gateway, so that a test can look into it.
+/// Returns shell commands after which the system refuses to protect a gateway, so that a test can inspect the process.
 pub(crate) fn unprotected() -> String {
     format!("set -- python3 \"{}/tests/refusing.py\" \"$@\"", env!("CARGO_MANIFEST_DIR"))
 }
@@ -298,7 +298,7 @@ fn address(line: &Value) -> SocketAddr {
     tcp(line).unwrap()
 }
 
-/// Unix sockets have paths that the test knows.
+/// Returns the TCP address in an event; `None` for a Unix socket, whose path the test knows.
 fn tcp(line: &Value) -> Option<SocketAddr> {
     line["address"].as_str().unwrap().parse().ok()
 }

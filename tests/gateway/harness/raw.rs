@@ -1,4 +1,4 @@
-//! An upstream over plain TCP that answers with the bytes it is told.
+//! An upstream over plain TCP that answers with given bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,61 +6,61 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What its first request meets. Every other is answered with its own id, on whichever connection it comes.
+/// The treatment of its first request. Every other request, on any connection, is answered with its own id.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct First {
-    /// The body is left unread.
+pub(crate) struct FirstExchange {
+    /// Whether it answers without reading the body.
     pub(crate) early: bool,
     pub(crate) answer: Vec<u8>,
-    pub(crate) then: Then,
+    pub(crate) then: AfterAnswer,
 }
 
-/// What follows the first answer.
+/// The action after the first answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) enum Then {
+pub(crate) enum AfterAnswer {
     /// The next request is read.
     #[default]
     Keep,
     Close,
     Reset,
-    /// The same answer again and again, a byte at a time.
+    /// The same answer is repeated, a byte at a time.
     Drip,
 }
 
 /// A running upstream.
-pub(crate) struct Raw {
+pub(crate) struct RawUpstream {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     first: Arc<Mutex<Option<TcpStream>>>,
 }
 
-impl Raw {
-    pub(crate) fn start(first: First) -> Raw {
+impl RawUpstream {
+    pub(crate) fn start(first: FirstExchange) -> RawUpstream {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        // So that a body which is not read is not swallowed by the system either.
+        // A small buffer, so that the system does not take the whole of a body that is not read.
         socket.set_recv_buffer_size(64 * 1024).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let listener = runtime.block_on(async { socket.listen(64).unwrap().into_std().unwrap() });
         listener.set_nonblocking(false).unwrap();
         let address = listener.local_addr().unwrap();
-        let raw = Raw { address, connections: Arc::default(), first: Arc::default() };
+        let raw = RawUpstream { address, connections: Arc::default(), first: Arc::default() };
         let (connections, kept) = (Arc::clone(&raw.connections), Arc::clone(&raw.first));
         std::thread::spawn(move || accept(&listener, &first, &connections, &kept));
         raw
     }
 
-    /// How many connections were made to it.
+    /// Returns the number of connections that were made to it.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Writes on the first connection, unasked.
+    /// Writes to the first connection, without a request.
     pub(crate) fn write(&self, bytes: &[u8]) {
         self.first.lock().unwrap().as_mut().unwrap().write_all(bytes).unwrap();
     }
 
-    /// Reads the first connection to its end; returns how much was still to come.
+    /// Reads the first connection to its end, and returns the number of the bytes.
     pub(crate) fn rest(&self) -> usize {
         let mut rest = Vec::new();
         // A reset is an end too.
@@ -69,20 +69,20 @@ impl Raw {
     }
 }
 
-fn accept(listener: &TcpListener, first: &First, connections: &AtomicUsize, kept: &Mutex<Option<TcpStream>>) {
+fn accept(listener: &TcpListener, first: &FirstExchange, connections: &AtomicUsize, kept: &Mutex<Option<TcpStream>>) {
     for stream in listener.incoming() {
         let stream = stream.unwrap();
         let first = (connections.fetch_add(1, Ordering::SeqCst) == 0).then(|| first.clone());
-        // A further handle on a socket would keep it from being closed.
-        if first.as_ref().is_some_and(|first| matches!(first.then, Then::Keep)) {
+        // A further handle to a socket would keep it open.
+        if first.as_ref().is_some_and(|first| matches!(first.then, AfterAnswer::Keep)) {
             *kept.lock().unwrap() = Some(stream.try_clone().unwrap());
         }
-        // The other side may end a connection when it likes.
+        // The other side may end a connection at any time.
         std::thread::spawn(move || drop(serve(&stream, first)));
     }
 }
 
-fn serve(stream: &TcpStream, mut first: Option<First>) -> std::io::Result<()> {
+fn serve(stream: &TcpStream, mut first: Option<FirstExchange>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     loop {
@@ -104,31 +104,31 @@ fn serve(stream: &TcpStream, mut first: Option<First>) -> std::io::Result<()> {
                 _ => {}
             }
         }
-        let First { early, answer, then } =
-            first.take().unwrap_or_else(|| First { answer: own(&id), ..First::default() });
+        let FirstExchange { early, answer, then } =
+            first.take().unwrap_or_else(|| FirstExchange { answer: own(&id), ..FirstExchange::default() });
         if !early {
             reader.read_exact(&mut vec![0; length])?;
         }
         match then {
-            Then::Drip => {
+            AfterAnswer::Drip => {
                 for byte in answer.iter().cycle() {
                     writer.write_all(&[*byte])?;
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            Then::Keep | Then::Close | Then::Reset => writer.write_all(&answer)?,
+            AfterAnswer::Keep | AfterAnswer::Close | AfterAnswer::Reset => writer.write_all(&answer)?,
         }
         match then {
-            Then::Close => return stream.shutdown(std::net::Shutdown::Both),
-            Then::Reset => return reset(stream),
-            // Nothing is read before the test ends.
-            Then::Keep if early => std::thread::sleep(super::caller::PATIENCE),
-            Then::Keep | Then::Drip => {}
+            AfterAnswer::Close => return stream.shutdown(std::net::Shutdown::Both),
+            AfterAnswer::Reset => return reset(stream),
+            // The rest of the body stays unread.
+            AfterAnswer::Keep if early => std::thread::sleep(super::caller::TIMEOUT),
+            AfterAnswer::Keep | AfterAnswer::Drip => {}
         }
     }
 }
 
-/// Closes with a reset, which needs a socket that a runtime knows.
+/// Makes the system reset a connection when it is closed. This needs a socket that is registered with a runtime.
 pub(super) fn reset(stream: &TcpStream) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _inside = runtime.enter();

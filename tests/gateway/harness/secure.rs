@@ -1,4 +1,4 @@
-//! A gateway whose listener speaks TLS, and callers of both protocols.
+//! A gateway with a TLS listener, and callers over HTTP/1.1 and HTTP/2.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -17,29 +17,29 @@ use tokio_rustls::TlsConnector;
 
 use super::caller::{connect, encrypt};
 use super::certificates::Authority;
-use super::frames::Frames;
+use super::frames::FrameConnection;
 use super::{Asteroid, Caller, EXECUTE, Program};
 
-/// A gateway as `localhost` over TLS, in front of a simulated Asteroid.
-pub(crate) struct Secure {
+/// A gateway with a certificate for `localhost`, in front of a simulated Asteroid.
+pub(crate) struct TlsPair {
     pub(crate) asteroid: Asteroid,
     pub(crate) gateway: Program,
     pub(crate) authority: Authority,
     certificates: TempDir,
 }
 
-impl Secure {
-    pub(crate) fn start() -> Secure {
-        Secure::with("")
+impl TlsPair {
+    pub(crate) fn start() -> TlsPair {
+        TlsPair::with("")
     }
 
     /// Starts a gateway with further sections of the configuration.
-    pub(crate) fn with(sections: &str) -> Secure {
+    pub(crate) fn with(sections: &str) -> TlsPair {
         let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
         authority.write("localhost", certificates.path());
         let asteroid = Asteroid::start();
         let gateway = Program::run(asteroid.configuration().with(sections).tls(certificates.path()));
-        Secure { asteroid, gateway, authority, certificates }
+        TlsPair { asteroid, gateway, authority, certificates }
     }
 
     /// Returns the directory of `cert.pem` and `key.pem`.
@@ -53,24 +53,24 @@ impl Secure {
     }
 
     /// Connects a caller that speaks HTTP/2 frame by frame.
-    pub(crate) fn frames(&self) -> Frames<StreamOwned<ClientConnection, TcpStream>> {
-        Frames::new(encrypt(connect(self.gateway.address()), self.authority.client(b"h2")))
+    pub(crate) fn frames(&self) -> FrameConnection<StreamOwned<ClientConnection, TcpStream>> {
+        FrameConnection::new(encrypt(connect(self.gateway.address()), self.authority.client(b"h2")))
     }
 
-    /// Returns the certificate that a new connection gets.
+    /// Returns the certificate that the gateway presents to a new connection.
     pub(crate) fn shown_certificate(&self) -> Vec<u8> {
         let mut stream = encrypt(connect(self.gateway.address()), self.authority.client(b"h2"));
         stream.conn.complete_io(&mut stream.sock).unwrap();
         stream.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
-    /// Connects a caller over HTTP/2, as hyper speaks it.
+    /// Connects a caller over HTTP/2 that uses hyper.
     pub(crate) fn http2(&self) -> Http2 {
         Http2::connect(self.gateway.address(), self.authority.client(b"h2"))
     }
 }
 
-/// One connection.
+/// A connection over HTTP/2 that uses hyper.
 pub(crate) struct Http2 {
     sender: SendRequest<Full<Bytes>>,
     runtime: Runtime,
@@ -90,13 +90,13 @@ impl Http2 {
         Http2 { sender, runtime }
     }
 
-    /// Posts JSON to [`EXECUTE`], with these headers beside it.
+    /// Posts JSON to [`EXECUTE`], with these further headers.
     pub(crate) fn post(&mut self, headers: &[(&str, &str)], body: &str) -> hyper::Result<Response<Bytes>> {
         let request = self::post(headers, body);
         self.runtime.block_on(async { whole(self.sender.send_request(request).await?).await })
     }
 
-    /// Posts JSON, or returns nothing if the connection takes no further request, so that this one was not sent.
+    /// Posts JSON; returns `None` if the connection accepts no further request, so that this one was not sent.
     pub(crate) fn try_post(&mut self, body: &str) -> Option<hyper::Result<Response<Bytes>>> {
         let request = self::post(&[], body);
         self.runtime.block_on(async {
@@ -117,7 +117,7 @@ impl Http2 {
                 tokio::task::yield_now().await
             }
         };
-        self.runtime.block_on(async { tokio::time::timeout(super::caller::PATIENCE, closed).await }).unwrap();
+        self.runtime.block_on(async { tokio::time::timeout(super::caller::TIMEOUT, closed).await }).unwrap();
     }
 }
 
@@ -129,7 +129,7 @@ fn post(headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap()
 }
 
-/// Reads an answer to its end, with its trailers as an extension.
+/// Reads an answer to its end, and adds its trailers as an extension.
 async fn whole(response: Response<Incoming>) -> hyper::Result<Response<Bytes>> {
     let (mut head, body) = response.into_parts();
     let body = body.collect().await?;

@@ -1,4 +1,4 @@
-//! An upstream that speaks HTTP/2 frame by frame, and misbehaves as it is told.
+//! An upstream that speaks HTTP/2 frame by frame, and misbehaves on command.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,29 +31,29 @@ pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What happens to a request once it was read to its end.
+/// The behaviour of the upstream after it has read a request to its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Act {
+pub(crate) enum Behaviour {
     /// 202.
     Answer,
     /// 103 and 202.
     AnswerTwice,
-    /// 202 when as many requests have come as there are acts.
+    /// 202, once there is a request for every behaviour of the list.
     AnswerTogether,
     Reset(u32),
     /// An interim answer with this status, and RST_STREAM with this code.
     InterimThenReset(&'static str, u32),
     /// An interim answer with this status, and GOAWAY whose last stream is the one before.
     InterimThenGoAwayBelow(&'static str),
-    /// GOAWAY whose last stream is the one before; what came before is still served.
+    /// GOAWAY whose last stream is the one before; earlier requests are still served.
     GoAwayBelow(u32),
     /// GOAWAY whose last stream is this one, and 202.
     GoAwayAndAnswer,
-    /// GOAWAY whose last stream is this one, and 202 when as many requests have come as there are acts.
+    /// GOAWAY whose last stream is this one, and 202, once there is a request for every behaviour of the list.
     GoAwayAndAnswerTogether,
-    /// GOAWAY whose last stream is this one, and the end.
+    /// GOAWAY whose last stream is this one, and the end of the connection.
     GoAwayAndClose,
-    /// The same with an error and this text, which HTTP/2 calls debug data; a PING before it has the text's end.
+    /// The same with an error and this text as debug data. A PING before it contains the end of the text.
     GoAwaySaying(&'static str),
     Close,
     /// The head of a 202, and RST_STREAM or, without a code, the end of the connection.
@@ -62,55 +62,56 @@ pub(crate) enum Act {
     HalfThen(u32),
     /// The head, half of the body, and END_STREAM.
     Half,
-    /// The head of a 202 without a length, these parts of a body, a frame each, and END_STREAM.
+    /// The head of a 202 without a length, these parts of a body in a frame each, and END_STREAM.
     Parts(&'static [Vec<u8>]),
     /// The head of a 202 without a length, a whole object, and RST_STREAM in place of END_STREAM.
     OpenThen(u32),
-    /// The same and nothing more.
+    /// The same, but nothing in place of END_STREAM.
     OpenThenSilence,
-    /// The same with GOAWAY below it in place of RST_STREAM.
+    /// The same, but in place of END_STREAM a GOAWAY whose last stream is the one before.
     OpenThenGoAway,
     /// The head of a 202 without a length, more than the gateway keeps of an answer, and RST_STREAM.
     LongThen(u32),
     /// 202 to its end, and RST_STREAM.
     AnswerThenReset(u32),
-    /// 103 without end.
+    /// 103 again and again.
     Interim,
-    /// A frame that may not come.
+    /// A frame that HTTP/2 forbids.
     Garbage,
-    /// Nothing for this request.
+    /// No answer to this request.
     Silence,
-    /// Nothing any more, also to what comes later and to PING.
+    /// No answer any more, not to later requests and PING either.
     Deaf,
 }
 
-impl Act {
-    /// Whether HTTP/2 says that the request was not looked at.
+impl Behaviour {
+    /// Returns whether it says, by the rules of HTTP/2, that the request was not processed.
     fn is_refusal(self) -> bool {
-        matches!(self, Act::Reset(REFUSED_STREAM) | Act::GoAwayBelow(_))
+        matches!(self, Behaviour::Reset(REFUSED_STREAM) | Behaviour::GoAwayBelow(_))
     }
 }
 
 /// A running upstream.
-pub(crate) struct Frames {
+pub(crate) struct UnrulyUpstream {
     address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<UpstreamCounts>>,
     certificates: TempDir,
     _stop: oneshot::Sender<Infallible>,
 }
 
-/// What has come so far.
+/// The numbers of received connections and requests.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct UpstreamCounts {
     pub(crate) connections: usize,
     pub(crate) requests: usize,
-    /// Requests that were looked at: executions may have been started.
+    /// The processed requests, which may have started executions.
     pub(crate) starts: usize,
 }
 
-impl Frames {
-    /// Does the acts one after another, then answers; `settings` are sent first, or nothing at all.
-    pub(crate) fn start(settings: Option<&'static [u8]>, acts: &'static [Act]) -> Frames {
+impl UnrulyUpstream {
+    /// Starts an upstream with one behaviour for each request, and then ordinary answers. It sends `settings` first;
+    /// without them, it sends nothing at all.
+    pub(crate) fn start(settings: Option<&'static [u8]>, behaviours: &'static [Behaviour]) -> UnrulyUpstream {
         let certificates = certificates("localhost");
         let at = |name: &str| certificates.path().join(name);
         let acceptor = TlsAcceptor::from(tls::server(&at("cert.pem"), &at("key.pem"), false).unwrap());
@@ -118,8 +119,8 @@ impl Frames {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<Infallible>();
-        let seen = Arc::<Mutex<Seen>>::default();
-        let serving = serve(listener, acceptor, settings, acts, Arc::clone(&seen));
+        let seen = Arc::<Mutex<UpstreamCounts>>::default();
+        let serving = serve(listener, acceptor, settings, behaviours, Arc::clone(&seen));
         std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -128,7 +129,7 @@ impl Frames {
                 }
             });
         });
-        Frames { address, seen, certificates, _stop: stop }
+        UnrulyUpstream { address, seen, certificates, _stop: stop }
     }
 
     /// Returns the smallest configuration of a gateway in front of it.
@@ -138,7 +139,7 @@ impl Frames {
             .upstream(&format!("ca_file: '{}'", ca.display()))
     }
 
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> UpstreamCounts {
         *self.seen.lock().unwrap()
     }
 }
@@ -147,25 +148,25 @@ async fn serve(
     listener: TcpListener,
     acceptor: TlsAcceptor,
     settings: Option<&'static [u8]>,
-    acts: &'static [Act],
-    seen: Arc<Mutex<Seen>>,
+    behaviours: &'static [Behaviour],
+    seen: Arc<Mutex<UpstreamCounts>>,
 ) -> Infallible {
-    let together = Arc::new(Barrier::new(acts.len().max(1)));
+    let together = Arc::new(Barrier::new(behaviours.len().max(1)));
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         seen.lock().unwrap().connections += 1;
         let (acceptor, seen, together) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&together));
         tokio::spawn(async move {
             let mut peer = Peer { stream: acceptor.accept(stream).await.unwrap(), last: u32::MAX };
-            // Ends with the connection, from either side.
-            drop(peer.converse(settings, acts, &seen, &together).await);
+            // Ends when either side ends the connection.
+            drop(peer.converse(settings, behaviours, &seen, &together).await);
         });
     }
 }
 
 struct Peer {
     stream: TlsStream<TcpStream>,
-    /// The last stream that is served, once a GOAWAY has said which.
+    /// The last stream that is served, after a GOAWAY.
     last: u32,
 }
 
@@ -173,8 +174,8 @@ impl Peer {
     async fn converse(
         &mut self,
         settings: Option<&[u8]>,
-        acts: &[Act],
-        seen: &Mutex<Seen>,
+        behaviours: &[Behaviour],
+        seen: &Mutex<UpstreamCounts>,
         together: &Barrier,
     ) -> std::io::Result<()> {
         let mut preface = [0; 24];
@@ -186,111 +187,111 @@ impl Peer {
         loop {
             let (kind, flags, stream) = self.read().await?;
             if kind == SETTINGS && flags & ACK == 0 {
-                // The windows that the gateway opens hold from then on.
+                // The gateway's windows apply from this acknowledgement.
                 self.frame(SETTINGS, ACK, 0, &[]).await?;
             }
-            // What was sent before the GOAWAY had arrived is sent again elsewhere.
+            // A request that crossed the GOAWAY is sent again on another connection.
             if !matches!(kind, DATA | HEADERS) || flags & END_STREAM == 0 || stream > self.last {
                 continue;
             }
-            let act = {
+            let behaviour = {
                 let mut seen = seen.lock().unwrap();
-                let act = acts.get(seen.requests).copied().unwrap_or(Act::Answer);
+                let behaviour = behaviours.get(seen.requests).copied().unwrap_or(Behaviour::Answer);
                 seen.requests += 1;
-                seen.starts += usize::from(!act.is_refusal());
-                act
+                seen.starts += usize::from(!behaviour.is_refusal());
+                behaviour
             };
-            match act {
-                Act::Answer => self.answer(stream).await?,
-                Act::AnswerTwice => {
+            match behaviour {
+                Behaviour::Answer => self.answer(stream).await?,
+                Behaviour::AnswerTwice => {
                     self.interim(stream, "103").await?;
                     self.answer(stream).await?;
                 }
-                Act::GoAwayAndAnswerTogether => {
+                Behaviour::GoAwayAndAnswerTogether => {
                     self.go_away(stream, NO_ERROR).await?;
                     together.wait().await;
                     self.answer(stream).await?;
                 }
-                Act::AnswerTogether => {
+                Behaviour::AnswerTogether => {
                     together.wait().await;
                     self.answer(stream).await?;
                 }
-                Act::Reset(code) => self.reset(stream, code).await?,
-                Act::InterimThenReset(status, code) => {
+                Behaviour::Reset(code) => self.reset(stream, code).await?,
+                Behaviour::InterimThenReset(status, code) => {
                     self.interim(stream, status).await?;
                     self.reset(stream, code).await?;
                 }
-                Act::InterimThenGoAwayBelow(status) => {
+                Behaviour::InterimThenGoAwayBelow(status) => {
                     self.interim(stream, status).await?;
                     self.go_away(stream.saturating_sub(2), NO_ERROR).await?;
                 }
-                Act::GoAwayBelow(code) => self.go_away(stream.saturating_sub(2), code).await?,
-                Act::GoAwayAndAnswer => {
+                Behaviour::GoAwayBelow(code) => self.go_away(stream.saturating_sub(2), code).await?,
+                Behaviour::GoAwayAndAnswer => {
                     self.go_away(stream, NO_ERROR).await?;
                     self.answer(stream).await?;
                 }
-                Act::GoAwayAndClose => return self.go_away(stream, NO_ERROR).await,
-                Act::GoAwaySaying(text) => return self.say(stream, text.as_bytes()).await,
-                Act::Close => return Ok(()),
-                Act::HeadThen(code) => {
+                Behaviour::GoAwayAndClose => return self.go_away(stream, NO_ERROR).await,
+                Behaviour::GoAwaySaying(text) => return self.say(stream, text.as_bytes()).await,
+                Behaviour::Close => return Ok(()),
+                Behaviour::HeadThen(code) => {
                     self.head(stream).await?;
                     match code {
                         Some(code) => self.reset(stream, code).await?,
                         None => return Ok(()),
                     }
                 }
-                Act::HalfThen(code) => {
+                Behaviour::HalfThen(code) => {
                     self.head(stream).await?;
                     self.frame(DATA, 0, stream, b"{").await?;
                     self.reset(stream, code).await?;
                 }
-                Act::Half => {
+                Behaviour::Half => {
                     self.head(stream).await?;
                     self.frame(DATA, END_STREAM, stream, b"{").await?;
                 }
-                Act::Parts(parts) => {
+                Behaviour::Parts(parts) => {
                     self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202").await?;
                     for part in parts {
                         self.frame(DATA, 0, stream, part).await?;
                     }
                     self.frame(DATA, END_STREAM, stream, b"").await?;
                 }
-                Act::OpenThen(code) => {
+                Behaviour::OpenThen(code) => {
                     self.open(stream).await?;
                     self.reset(stream, code).await?;
                 }
-                Act::OpenThenSilence => self.open(stream).await?,
-                Act::OpenThenGoAway => {
+                Behaviour::OpenThenSilence => self.open(stream).await?,
+                Behaviour::OpenThenGoAway => {
                     self.open(stream).await?;
                     self.go_away(stream.saturating_sub(2), NO_ERROR).await?;
                 }
-                Act::LongThen(code) => {
+                Behaviour::LongThen(code) => {
                     self.open(stream).await?;
                     for _ in 0..6 {
                         self.frame(DATA, 0, stream, &[b' '; 16_000]).await?;
                     }
                     self.reset(stream, code).await?;
                 }
-                Act::AnswerThenReset(code) => {
+                Behaviour::AnswerThenReset(code) => {
                     self.answer(stream).await?;
                     self.reset(stream, code).await?;
                 }
-                Act::Interim => loop {
+                Behaviour::Interim => loop {
                     self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03103").await?;
                 },
-                Act::Deaf => std::future::pending().await,
-                Act::Garbage => self.frame(DATA, 0, 0, b"garbage").await?,
-                Act::Silence => {}
+                Behaviour::Deaf => std::future::pending().await,
+                Behaviour::Garbage => self.frame(DATA, 0, 0, b"garbage").await?,
+                Behaviour::Silence => {}
             }
         }
     }
 
-    /// `:status: 202` and `content-length: 2`, as literals.
+    /// Sends `:status: 202` and `content-length: 2`, as literals.
     async fn head(&mut self, stream: u32) -> std::io::Result<()> {
         self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202\x0f\x0d\x012").await
     }
 
-    /// An answer that seems whole but is not ended.
+    /// Sends an answer that seems complete but has no END_STREAM.
     async fn open(&mut self, stream: u32) -> std::io::Result<()> {
         self.frame(HEADERS, END_HEADERS, stream, b"\x08\x03202").await?;
         self.frame(DATA, 0, stream, b"{}").await

@@ -1,4 +1,4 @@
-//! What is around the image's containers: a pod's network, the world that it is joined to, and the volumes of a pod.
+//! The environment of the image's containers: a pod's network, the network to which it is joined, and a pod's volumes.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
@@ -7,17 +7,17 @@ use std::process::Command;
 use asteroid_gateway::event;
 use serde_json::Value;
 
-use asteroid_gateway::simulator::Execution;
+use asteroid_gateway::simulator::SimulatedExecution;
 
 use crate::harness::container::{Container, Pod, Volume};
-use crate::harness::names::Names;
+use crate::harness::names::NameServer;
 use crate::harness::network::Network;
-use crate::harness::{AGENT, Answer, Asteroid, Caller, EXECUTE, KEY};
+use crate::harness::{AGENT, API_KEY, Answer, Asteroid, Caller, EXECUTE};
 
-/// What the manifests configure beside one service.
+/// The configuration of the sidecar manifests.
 pub(super) const SIDECAR: &str = "deploy/kustomize/examples/sidecar/gateway.yaml";
 
-/// What they configure in front of many.
+/// The configuration of the manifests for a central gateway.
 pub(super) const CENTRAL: &str = "deploy/kustomize/central/gateway.yaml";
 
 /// The tenant of both.
@@ -26,13 +26,13 @@ const TENANT: &str = "billing";
 /// The pod's address.
 pub(super) const POD: &str = "10.77.0.2";
 
-/// Asteroid's own name, by which both configurations call it.
+/// Asteroid's real name, which both configurations use.
 const NAME: &str = "odyssey.asteroid.ai";
 
-/// What a container that is not told anything else knows of names.
+/// The default `/etc/resolv.conf` of a container.
 const RESOLVER: (&str, &str) = ("/etc/resolv.conf", "nameserver 10.77.0.53\n");
 
-/// Executes an agent for the tenant that is named, and prints the execution's id.
+/// A script that executes an agent as a tenant, and prints the execution's id.
 const SDK: &str = r#"
 import sys
 import asteroid_odyssey as sdk
@@ -45,15 +45,15 @@ with sdk.ApiClient(sdk.Configuration(host=host)) as client:
     print(AgentsApi(client).agent_execute_post(id, Request(inputs={"invoice": 4711})).execution_id)
 "#;
 
-/// The network of a pod, a network with Asteroid and a name server in it, and what is mounted into the pod.
+/// The network of a pod, a network with Asteroid and a name server, and the pod's volumes.
 pub(super) struct Cluster {
     pod: Network,
     world: Network,
-    names: Names,
+    names: NameServer,
     asteroid: Asteroid,
     configuration: Volume,
     secret: Volume,
-    /// Who may sign Asteroid's certificate; without it, only those who may sign it everywhere.
+    /// The CA of Asteroid's certificate, if the pod trusts it; without it, only the built-in roots are trusted.
     authority: Option<Volume>,
 }
 
@@ -68,19 +68,19 @@ impl Cluster {
     pub(super) fn without_its_authority() -> Cluster {
         let (pod, world) = (Network::new(), Network::new());
         pod.join("10.77.0.2/24", &world, "10.77.0.1/24");
-        let (asteroid, socket) = world.within(|| {
+        let (asteroid, socket) = world.run_inside(|| {
             let ip = world.command("ip").args(["address", "add", "10.77.0.53/24", "dev", "eth0"]).status().unwrap();
             assert!(ip.success());
             (Asteroid::start_tls_at("10.77.0.1:443", NAME), UdpSocket::bind("10.77.0.53:53").unwrap())
         });
-        let names = Names::serve(socket, NAME, Ipv4Addr::new(10, 77, 0, 1));
+        let names = NameServer::serve(socket, NAME, Ipv4Addr::new(10, 77, 0, 1));
         Cluster {
             pod,
             world,
             names,
             asteroid,
             configuration: Volume::new(&[("gateway.yaml", "")]),
-            secret: Volume::new(&[("api-key", KEY)]),
+            secret: Volume::new(&[("api-key", API_KEY)]),
             authority: None,
         }
     }
@@ -93,17 +93,17 @@ impl Cluster {
         &self.world
     }
 
-    /// A container with the configuration of this file, once it is ready.
+    /// Starts a container with the configuration in this file, and waits until it is ready.
     pub(super) fn run(&self, file: &str) -> Container<'_> {
         self.run_with(file, &[RESOLVER])
     }
 
-    /// The same with other files in its `/etc`.
+    /// Does the same with other files in its `/etc`.
     pub(super) fn run_with(&self, file: &str, files: &[(&str, &str)]) -> Container<'_> {
         self.configure(&read(file));
         let mut volumes =
             vec![("/etc/asteroid-gateway", &self.configuration), ("/var/run/secrets/asteroid", &self.secret)];
-        // No load balancer has to learn of the end.
+        // No load balancer needs time to see the end.
         let mut environment = vec![("ASTEROID_GATEWAY__DRAIN__DELAY", "0s")];
         if let Some(authority) = &self.authority {
             volumes.push(("/etc/authority", authority));
@@ -122,43 +122,43 @@ impl Cluster {
         self.configuration.publish(&[("gateway.yaml", configuration)]);
     }
 
-    /// Changes the Secret, and the key that Asteroid accepts.
+    /// Changes the Secret, and the API key that Asteroid accepts.
     pub(super) fn replace_key(&self, key: &str) {
         self.asteroid.replace_key(key);
         self.secret.publish(&[("api-key", key)]);
     }
 
-    /// Waits until so many keys were read, from 1.
+    /// Waits until this many API keys were read, counted from 1.
     pub(super) fn wait_for_key(&self, container: &Container<'_>, count: usize) {
         container.program.wait_for(|text| (text.matches(event::CREDENTIAL_LOADED).count() >= count).then_some(()));
     }
 
-    /// A start, from outside the pod.
+    /// Sends a start from outside the pod.
     pub(super) fn execute(&self) -> Answer {
         self.caller(8080).post(EXECUTE, &[("X-Tenant-Id", TENANT)], b"{}")
     }
 
-    /// A start, from another container of the pod.
+    /// Sends a start from another container of the pod.
     pub(super) fn execute_beside(&self, _running: &Container<'_>) -> Answer {
-        self.pod.within(|| Caller::connect("127.0.0.1:8080".parse().unwrap())).execute("{}")
+        self.pod.run_inside(|| Caller::connect("127.0.0.1:8080".parse().unwrap())).execute("{}")
     }
 
-    /// A caller outside the pod.
+    /// Connects a caller from outside the pod.
     pub(super) fn caller(&self, port: u16) -> Caller {
-        self.world.within(|| Caller::connect(format!("{POD}:{port}").parse().unwrap()))
+        self.world.run_inside(|| Caller::connect(format!("{POD}:{port}").parse().unwrap()))
     }
 
-    /// What the admin listener says to a kubelet or to Prometheus.
+    /// Sends a GET to the admin listener, as a kubelet or Prometheus does.
     pub(super) fn get(&self, path: &str) -> Answer {
         self.caller(9090).request("GET", path)
     }
 
-    /// The names that were asked for since the last time.
+    /// Returns the names that were looked up since the last call.
     pub(super) fn asked(&self) -> Vec<String> {
         self.names.asked()
     }
 
-    pub(super) fn executions(&self) -> Vec<Execution> {
+    pub(super) fn executions(&self) -> Vec<SimulatedExecution> {
         self.asteroid.executions()
     }
 
@@ -176,7 +176,7 @@ impl Cluster {
         for version in ["1.7.257", "1.9.167"] {
             let mut command = Command::new(format!("{sdks}/sdk-{version}/bin/python"));
             command.args(["-c", SDK, &format!("http://{host}:8080"), AGENT, TENANT]);
-            let output = from.within(|| command.output().unwrap());
+            let output = from.run_inside(|| command.output().unwrap());
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             let execution = self.asteroid.executions().pop().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), execution.id, "{version}");
@@ -186,7 +186,7 @@ impl Cluster {
     }
 }
 
-/// A file of the repository.
+/// Reads a file of the repository.
 pub(super) fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Keys that the upstream refuses, or may not know yet: what a start is sent with, and what is said of the key.
+//! API keys that the upstream refuses, or may not know yet: the one with which a start is sent, and its reported state.
 
 use std::fs::write;
 
@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{nth_event, verbose, wait_for_state};
 use crate::canary::assert_clean;
-use crate::harness::{Asteroid, EXECUTE, KEY, Pair, Program};
+use crate::harness::{API_KEY, Asteroid, EXECUTE, Pair, Program};
 
-/// The statuses of many starts at once.
+/// Sends this many starts at the same time, and returns their statuses.
 fn starts(pair: &Pair, count: usize) -> Vec<u16> {
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..count).map(|_| scope.spawn(|| pair.execute("{}").status)).collect();
@@ -22,7 +22,7 @@ fn starts_whose_key_was_just_replaced_on_both_sides_are_sent_again_with_the_new_
     let pair = Pair::with("audit: { stdout: true }");
     assert_eq!(pair.execute("{}").status, 202);
     pair.asteroid.replace_key("ak-second-7d3e9f1a52");
-    // A new key is in use 100 ms after it was seen at the earliest, so that these are refused first.
+    // A new API key is used at the earliest 100 ms after it was seen, so these starts are refused first.
     write(pair.gateway.dir().join("key"), "ak-second-7d3e9f1a52").unwrap();
     assert_eq!(starts(&pair, 16), [202; 16]);
     assert_eq!(pair.asteroid.started(), 17);
@@ -100,7 +100,7 @@ fn the_key_before_serves_until_the_new_one_was_accepted_once_and_is_then_forgott
     assert_eq!(keyed("after"), 202);
     assert_eq!(pair.asteroid.started(), 20);
     let before = pair.asteroid.starts().len();
-    pair.asteroid.replace_key(KEY);
+    pair.asteroid.replace_key(API_KEY);
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     assert_eq!(pair.asteroid.starts().len(), before + 1, "the key before is forgotten");
 }
@@ -140,8 +140,8 @@ fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_
     assert!(verbose(&pair.gateway).contains("\n[!]credential main: rejected, API key "), "{}", verbose(&pair.gateway));
     assert_eq!(pair.gateway.admin("/readyz").status, 200, "other tenants may be served");
 
-    pair.asteroid.replace_key(KEY);
-    // Without any traffic.
+    pair.asteroid.replace_key(API_KEY);
+    // This needs no traffic.
     wait_for_state(&pair.gateway, "main", "fresh");
     nth_event(&pair.gateway, event::CREDENTIAL_ACCEPTED, 1);
     assert_eq!(pair.execute("{}").status, 202);
@@ -181,7 +181,7 @@ fn where_a_read_call_does_not_tell_whether_the_key_is_refused_it_is_said_what_ca
     let gateway = Program::run_with(asteroid.configuration(), &["--log-level", "debug"], &[]);
     let pair = Pair { asteroid, gateway };
     pair.asteroid.next(json!({"method": "POST", "then": {"answer": {"status": 401}}}));
-    let echo = json!({"answer": {"status": 403, "headers": [["x-echo", KEY]], "body": KEY}});
+    let echo = json!({"answer": {"status": 403, "headers": [["x-echo", API_KEY]], "body": API_KEY}});
     pair.asteroid.next(json!({"method": "GET", "then": echo}));
     pair.execute("{}").assert_error(502, "key-refused", "not_started");
     let unclear = "GET /executions?pageSize=1 was answered with 403 Forbidden";

@@ -1,4 +1,4 @@
-//! The labels: OpenTelemetry's, and none that a caller or the upstream makes up.
+//! The labels: OpenTelemetry's values, and none that a caller or the upstream invents.
 
 use serde_json::json;
 
@@ -95,7 +95,7 @@ fn thousands_of_tenants_cost_two_lines_each_until_they_call_and_no_histogram() {
         assert_eq!(start(&pair, &format!("t{n}"), Some("k"), "{}").status, 202);
     }
     let after = pair.gateway.metrics();
-    // Requests, starts and new keys of each; one histogram on each side.
+    // Requests, starts and new idempotency keys of each; one histogram on each side.
     assert_eq!(after.samples().len(), before + 3 * 100 + 2 * 17);
     let histograms = after.samples().iter().filter(|sample| sample.name.starts_with("http_"));
     assert!(histograms.into_iter().all(|sample| sample.label("tenant").is_none()));

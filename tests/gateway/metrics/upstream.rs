@@ -1,9 +1,9 @@
-//! What is sent to the upstream, and what became of it.
+//! The metrics of requests to the upstream, and of their results.
 
 use serde_json::json;
 
 use super::{CLIENT, ROUTE, SERVER, counted, ended};
-use crate::harness::raw::{First, Raw, Then};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Caller, Configuration, EXECUTE, Pair, Program};
 
 #[test]
@@ -38,7 +38,7 @@ fn look_ups_of_the_gateway_s_own_are_told_from_starts() {
 
 #[test]
 fn a_request_to_the_upstream_that_fails_says_how() {
-    let (address, _held) = crate::harness::asteroid::refusing();
+    let (address, _held) = crate::harness::asteroid::refused_address();
     let refused = Program::run(Configuration::for_address(address));
     let mut caller = Caller::connect(refused.address());
     assert_eq!(caller.execute("{}").status, 502);
@@ -66,12 +66,12 @@ fn a_request_to_the_upstream_that_fails_says_how() {
 #[test]
 fn an_answer_that_is_cut_off_after_its_beginning_was_passed_on_counts_as_one_that_failed() {
     for (then, failure, error) in [
-        (Then::Close, "connection_terminated", "upstream-broke"),
-        (Then::Keep, "http_response_timeout", "upstream-timeout"),
+        (AfterAnswer::Close, "connection_terminated", "upstream-broke"),
+        (AfterAnswer::Keep, "http_response_timeout", "upstream-timeout"),
     ] {
         let head = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 300000\r\n\r\n";
         let answer = (head.to_owned() + &"x".repeat(200_000)).into_bytes();
-        let upstream = Raw::start(First { answer, then, early: false });
+        let upstream = RawUpstream::start(FirstExchange { answer, then, early: false });
         let gateway = Program::run(Configuration::for_address(upstream.address).with("timeouts: { response: 500ms }"));
         let mut caller = Caller::connect(gateway.address());
         caller.send_post(EXECUTE, &[], b"{}");

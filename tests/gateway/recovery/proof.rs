@@ -1,4 +1,5 @@
-//! The worth of a look-up that finds nothing: both filters, the organisation, the limits before it, and the positive control.
+//! The proof by a look-up that finds nothing: both filters, the organisation, the limits before it, and the positive
+//! control.
 
 use asteroid_gateway::event;
 use serde_json::json;
@@ -150,7 +151,7 @@ fn the_body_of_a_start_without_its_tag_is_not_compared() {
     let digest = started["idempotency_digest"].clone();
     pair.asteroid.delete(&pair.asteroid.executions()[0].id);
     let older = json!({"metadata": {"idempotency_digest": digest}}).to_string();
-    let key = ("X-Api-Key", crate::harness::KEY);
+    let key = ("X-Api-Key", crate::harness::API_KEY);
     assert_eq!(pair.asteroid.caller().post(&format!("/agents/v2{EXECUTE}"), &[key], older.as_bytes()).status, 202);
     let pair = replaced(pair);
     for body in ["{ }", "{}"] {

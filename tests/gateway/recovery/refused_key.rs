@@ -1,4 +1,4 @@
-//! A start whose key the upstream refused: whether it is sent again with another key.
+//! A start whose API key the upstream refused: whether it is sent again with another one.
 
 use asteroid_gateway::event;
 use serde_json::json;
@@ -6,13 +6,13 @@ use serde_json::json;
 use super::keyed;
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
 
-/// A gateway that holds two keys, of which the upstream takes the older one and seems not to take the newer one yet.
+/// Starts a gateway with two API keys. The upstream accepts the older one, and seems not to accept the newer one yet.
 fn with_two_keys(recovery: bool) -> (Pair, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let before = dir.path().join("before");
     std::fs::write(&before, "ak-before-7d3e9f1a52").unwrap();
     let asteroid = Asteroid::start();
-    asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::KEY]);
+    asteroid.accept(&["ak-before-7d3e9f1a52", crate::harness::API_KEY]);
     asteroid.next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     let configuration = asteroid
         .configuration()
@@ -43,7 +43,7 @@ fn a_start_that_ran_although_its_key_was_refused_is_found_before_it_is_sent_with
 fn a_start_whose_key_was_refused_is_not_sent_with_another_if_it_cannot_be_looked_up() {
     let (pair, _dir) = with_two_keys(true);
     for status in [403, 500] {
-        // The first look-up is that of a key which is not remembered, by both filters.
+        // The first look-up is for an idempotency key without a record, with both filters.
         (0..2).for_each(|_| pair.asteroid.next(json!({"method": "GET"})));
         pair.asteroid.next(json!({"method": "POST", "run": true, "then": {"answer": {"status": 401}}}));
         pair.asteroid.next(json!({"method": "GET", "then": {"answer": {"status": status}}}));
@@ -61,7 +61,7 @@ fn a_start_whose_key_was_refused_does_not_get_an_execution_with_another_body() {
     let elsewhere = Program::run(pair.asteroid.configuration());
     let other = Caller::connect(elsewhere.address()).post(EXECUTE, &[("Idempotency-Key", "k")], b"{ }");
     assert_eq!(other.status, 202);
-    // The listing lags for the first look-up, by both filters.
+    // The listing lags for the first look-up, with both filters.
     let none = json!({"items": [], "total": 0, "page": 1, "pageSize": 2}).to_string();
     let unlisted = json!({"method": "GET", "then": {"answer": {"status": 200, "body": none}}});
     (0..2).for_each(|_| pair.asteroid.next(unlisted.clone()));

@@ -1,38 +1,38 @@
-//! The same behind a real haproxy, two replicas at a time, as a Deployment with `maxUnavailable: 0` and `maxSurge: 1`.
+//! The same behind a real haproxy with two replicas, like a Deployment with `maxUnavailable: 0` and `maxSurge: 1`.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::harness::haproxy::{BLIND, Haproxy};
+use crate::harness::haproxy::{DETECTION_TIME, Haproxy};
 use crate::harness::{Answer, EXECUTE, Pair};
 
-/// More starts than this are never made.
+/// The maximum number of starts.
 const STARTS: usize = 20_000;
 
-/// A connection is given up after so many starts, so that some are always new.
+/// The number of starts after which a caller closes its connection, so that some connections are always new.
 const KEPT: usize = 20;
 
-/// Nothing is sent again, also where no connection was made.
+/// The retry settings with which haproxy sends nothing again, even if no connection was made.
 const NEVER: &str = "retries 0";
 
-/// What is sent again is what no gateway can have seen: its connection was not made.
+/// The retry settings with which haproxy sends a request again only if its connection was not made.
 const UNCONNECTED: &str = "retries 3\n    option redispatch 1\n    retry-on conn-failure";
 
-/// A drain that is longer than haproxy is blind, by what a busy machine may need.
+/// Returns a drain whose delay is much longer than haproxy's detection time, because the machine may be busy.
 fn with_delay() -> String {
-    format!("drain: {{ delay: {}ms }}", (BLIND * 10).as_millis())
+    format!("drain: {{ delay: {}ms }}", (DETECTION_TIME * 10).as_millis())
 }
 
 const WITHOUT_DELAY: &str = "drain: { delay: 0s }";
 
-/// What callers met.
+/// The results of all callers.
 #[derive(Default)]
 struct Tally {
-    /// The executions that they were told of.
+    /// The executions in the answers.
     executions: Mutex<HashSet<String>>,
-    /// What they got instead of a 202, if anything.
+    /// The statuses other than 202; `None` if there was no answer.
     failures: Mutex<Vec<Option<u16>>>,
     starts: AtomicUsize,
 }
@@ -48,7 +48,7 @@ impl Tally {
         }
     }
 
-    /// Calls again and again on kept connections; every second caller sends an idempotency key with each start.
+    /// Returns a call that keeps its connection; every second caller sends an idempotency key with each start.
     fn caller(&self, number: usize, address: SocketAddr) -> impl FnMut() + Send {
         let (mut kept, mut count) = (None::<Caller>, 0);
         move || {
@@ -66,8 +66,7 @@ impl Tally {
     }
 }
 
-/// Replaces both of two replicas under load. Every start that was answered ran once, and no other ran; what there is to
-/// say of it.
+/// Replaces both replicas under load. Asserts that every answered start ran once, and no other, and returns a summary.
 fn replace_both(drain: &str, retries: &str) -> (Tally, String) {
     let (asteroid, haproxy, tally) = (Asteroid::start(), Haproxy::start(retries), Tally::default());
     asteroid.always(json!({"run": true, "delay_ms": 50}));
@@ -76,9 +75,9 @@ fn replace_both(drain: &str, retries: &str) -> (Tally, String) {
     replicas.iter().for_each(|(name, gateway)| haproxy.add(name, gateway));
     let (load, mut took) = (Arc::new(Load::default()), Vec::new());
     std::thread::scope(|scope| {
-        let _end = End(&load);
+        let _end = StopGuard(&load);
         let callers: Vec<_> =
-            (0..CALLERS).map(|number| load.of(scope, tally.caller(number, haproxy.address()))).collect();
+            (0..CALLERS).map(|number| load.spawn(scope, tally.caller(number, haproxy.address()))).collect();
         for (replica, name) in replicas.iter_mut().zip(["a2", "b2"]) {
             load.wait_for(BETWEEN);
             let begun = Instant::now();

@@ -1,24 +1,24 @@
-//! The listing of executions, as the SDKs of both eras ask for it.
+//! The listing of executions, as the SDKs of both eras request it.
 
 use serde_json::{Value, json};
 
 use super::{assert_contract, control, execute};
-use crate::harness::{AGENT, Answer, Asteroid, KEY};
+use crate::harness::{AGENT, API_KEY, Answer, Asteroid};
 
 const OTHER: &str = "0b0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 
-/// Starts an execution with this metadata; its id.
+/// Starts an execution with this metadata, and returns its id.
 fn start(asteroid: &Asteroid, metadata: Value) -> String {
     let answer = execute(asteroid, &json!({ "metadata": metadata }).to_string());
     answer.json()["executionId"].as_str().unwrap().to_owned()
 }
 
-/// Asks for the listing.
+/// Requests the listing.
 fn get(asteroid: &Asteroid, query: &str) -> Answer {
     asteroid.get(&format!("/agents/v2/executions{query}"))
 }
 
-/// Asks for the listing; the ids of the items.
+/// Requests the listing, and returns the ids of the items.
 fn ids(asteroid: &Asteroid, query: &str) -> Vec<String> {
     let answer = get(asteroid, query);
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{query}");
@@ -63,7 +63,7 @@ fn the_listing_needs_the_key_and_is_only_read() {
     let id = start(&asteroid, json!({}));
     for path in ["/agents/v2/executions".to_owned(), format!("/agents/v2/executions/{id}")] {
         assert_contract(&asteroid.caller().request("GET", &path), 401);
-        assert_contract(&asteroid.caller().post(&path, &[("X-Api-Key", KEY)], b"{}"), 405);
+        assert_contract(&asteroid.caller().post(&path, &[("X-Api-Key", API_KEY)], b"{}"), 405);
     }
 }
 
@@ -117,7 +117,7 @@ fn the_listing_is_filtered_by_ids_and_read_page_by_page() {
     let asteroid = Asteroid::start();
     let mut started: Vec<_> = (0..5).map(|_| start(&asteroid, json!({}))).collect();
     let workflow = format!("/agents/v2/workflows/{OTHER}/execute");
-    let other = asteroid.caller().post(&workflow, &[("X-Api-Key", KEY)], b"{}").json()["executionId"].clone();
+    let other = asteroid.caller().post(&workflow, &[("X-Api-Key", API_KEY)], b"{}").json()["executionId"].clone();
     assert_eq!(ids(&asteroid, &format!("?workflowId={OTHER}")), [other.as_str().unwrap()]);
     started.reverse();
     assert_eq!(ids(&asteroid, &format!("?agentId={AGENT}")), started);
@@ -207,7 +207,7 @@ fn the_last_thousand_executions_are_remembered() {
     let asteroid = Asteroid::start();
     let mut caller = asteroid.caller();
     let mut start = || {
-        let answer = caller.post(super::PATH, &[("X-Api-Key", KEY)], b"{}");
+        let answer = caller.post(super::PATH, &[("X-Api-Key", API_KEY)], b"{}");
         answer.json()["executionId"].as_str().unwrap().to_owned()
     };
     let oldest = start();

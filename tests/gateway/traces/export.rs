@@ -1,12 +1,12 @@
-//! Spans on their way: no collector costs a request, what it does not take is counted, and no secret is in what it gets.
+//! The export of spans: no collector makes a request fail, spans that it refuses are counted, and no span has a secret.
 
 use asteroid_gateway::event;
 use serde_json::json;
 
-use crate::harness::asteroid::refusing;
-use crate::harness::collector::{Reply, decode};
+use crate::harness::asteroid::refused_address;
+use crate::harness::collector::{CollectorReply, decode};
 use crate::harness::configuration::replace_once;
-use crate::harness::{Asteroid, Collector, EXECUTE, KEY, Pair, at_once};
+use crate::harness::{API_KEY, Asteroid, Collector, EXECUTE, Pair, at_once};
 
 #[test]
 fn over_https_the_collector_is_trusted_as_the_upstream_is_and_gets_no_key() {
@@ -32,7 +32,7 @@ fn over_https_the_collector_is_trusted_as_the_upstream_is_and_gets_no_key() {
 fn a_batch_that_a_busy_collector_refused_comes_again_once_it_may_and_is_not_lost() {
     at_once([429, 502, 503, 504], |status| {
         let collector = Collector::start();
-        collector.next(&[Reply::Answer(status, "Retry-After: 0\r\n", Vec::new()), Reply::Close]);
+        collector.next(&[CollectorReply::Answer(status, "Retry-After: 0\r\n", Vec::new()), CollectorReply::Close]);
         let pair = Pair::with(&collector.traces(""));
         assert_eq!(pair.execute("{}").status, 202);
         assert_eq!(collector.spans(2).len(), 2);
@@ -49,10 +49,10 @@ fn a_batch_that_a_busy_collector_refused_comes_again_once_it_may_and_is_not_lost
 fn what_may_not_be_sent_again_is_dropped_counted_and_told_once() {
     let rejected = vec![0x0a, 0x02, 0x08, 0x01];
     let replies = [
-        (Reply::Answer(400, "", Vec::new()), 2),
-        (Reply::Answer(500, "", Vec::new()), 2),
-        (Reply::Answer(301, "Location: /\r\n", Vec::new()), 2),
-        (Reply::Answer(200, "", rejected), 1),
+        (CollectorReply::Answer(400, "", Vec::new()), 2),
+        (CollectorReply::Answer(500, "", Vec::new()), 2),
+        (CollectorReply::Answer(301, "Location: /\r\n", Vec::new()), 2),
+        (CollectorReply::Answer(200, "", rejected), 1),
     ];
     at_once(replies, |(reply, lost)| {
         let collector = Collector::start();
@@ -72,13 +72,13 @@ fn what_may_not_be_sent_again_is_dropped_counted_and_told_once() {
 #[test]
 fn every_2xx_is_success_whatever_else_is_in_the_answer() {
     let replies = [
-        Reply::Answer(200, "Content-Type: application/json\r\n", b"{\"partialSuccess\":{}}".to_vec()),
-        Reply::Answer(200, "", b"<html>It works!</html>".to_vec()),
-        Reply::Answer(200, "", vec![b'x'; 100_000]),
-        Reply::Answer(201, "", Vec::new()),
-        Reply::Answer(202, "", b"accepted".to_vec()),
-        Reply::Answer(204, "", Vec::new()),
-        Reply::Cut(200),
+        CollectorReply::Answer(200, "Content-Type: application/json\r\n", b"{\"partialSuccess\":{}}".to_vec()),
+        CollectorReply::Answer(200, "", b"<html>It works!</html>".to_vec()),
+        CollectorReply::Answer(200, "", vec![b'x'; 100_000]),
+        CollectorReply::Answer(201, "", Vec::new()),
+        CollectorReply::Answer(202, "", b"accepted".to_vec()),
+        CollectorReply::Answer(204, "", Vec::new()),
+        CollectorReply::Cut(200),
     ];
     at_once(replies, |reply| {
         let collector = Collector::start();
@@ -96,7 +96,7 @@ fn every_2xx_is_success_whatever_else_is_in_the_answer() {
 #[test]
 fn a_collector_that_stays_busy_is_asked_five_times() {
     let collector = Collector::start();
-    collector.always(Reply::Answer(503, "Retry-After: 0\r\n", Vec::new()));
+    collector.always(CollectorReply::Answer(503, "Retry-After: 0\r\n", Vec::new()));
     let pair = Pair::with(&collector.traces(""));
     assert_eq!(pair.execute("{}").status, 202);
     collector.posts(5);
@@ -110,9 +110,9 @@ fn a_collector_that_stays_busy_is_asked_five_times() {
 
 #[test]
 fn requests_go_on_whatever_the_collector_does_and_the_end_is_not_held_up() {
-    let (nowhere, _held) = refusing();
+    let (nowhere, _held) = refused_address();
     let collector = Collector::start();
-    collector.always(Reply::Hang);
+    collector.always(CollectorReply::Hang);
     let away = format!("traces: {{ otlp: \"http://{nowhere}/v1/traces\" }}");
     for traces in [away, collector.traces("")] {
         let pair = Pair::with(&traces);
@@ -178,7 +178,7 @@ fn neither_a_key_nor_a_body_is_in_what_is_exported() {
     let bytes: Vec<u8> = posts.iter().flat_map(|post| [post.head.as_bytes(), &post.body].concat()).collect();
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.contains("asteroid_gateway.tenant"));
-    for canary in [KEY, "KEY-CANARY", "BODY-CANARY"] {
+    for canary in [API_KEY, "KEY-CANARY", "BODY-CANARY"] {
         assert!(!text.contains(canary), "{canary}: {text}");
     }
 }

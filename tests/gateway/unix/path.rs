@@ -1,4 +1,4 @@
-//! The socket's path: made, taken over, left alone and removed.
+//! The socket's path: it is created, taken over, left alone, and removed.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -12,12 +12,12 @@ use asteroid_gateway::event;
 use serde_json::json;
 
 use super::{Local, at};
-use crate::harness::caller::PATIENCE;
+use crate::harness::caller::TIMEOUT;
 use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
 use crate::harness::{Asteroid, Caller, Configuration, EXECUTE, Program};
 
-/// Prints what comes to be in a directory, and how, until `billing.sock` is there.
+/// A script that prints the files that are created in a directory, and how, until `billing.sock` exists.
 const WATCH: &str = r#"
 import ctypes, os, struct, sys
 
@@ -37,9 +37,9 @@ while name != "billing.sock":
 "#;
 
 fn wait_until(done: impl Fn() -> bool) {
-    let patience = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !done() {
-        assert!(Instant::now() < patience, "it does not come to pass");
+        assert!(Instant::now() < deadline, "it does not come to pass");
         std::thread::yield_now();
     }
 }
@@ -53,12 +53,12 @@ fn permissions(path: &Path) -> u32 {
     std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// What a gateway says that does not start with this configuration.
+/// Returns the output of a gateway that does not start with this configuration.
 fn refusal(configuration: Configuration) -> String {
     said_at_refusal(Program::try_run(configuration))
 }
 
-/// What a program says that ends because it cannot start.
+/// Waits for the end of a program that cannot start, and returns its output.
 fn said_at_refusal(program: Program) -> String {
     let ended = program.end();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
@@ -120,7 +120,7 @@ fn the_socket_gets_the_group_of_a_directory_that_hands_its_group_on() {
 
 #[test]
 fn who_the_mode_does_not_allow_cannot_connect() {
-    // Only root can become somebody else.
+    // Only root can become another user.
     if !is_root() {
         return;
     }
@@ -157,7 +157,7 @@ fn a_path_at_which_another_process_listens_is_refused_and_that_one_goes_on() {
     assert!(said.contains(&expected), "{said}");
     assert_eq!(local.caller().execute("{}").status, 202);
 
-    // One that accepts nothing, and whose queue is full.
+    // A listener that accepts nothing, and whose backlog is full.
     let socket = local.dir.path().join("full.sock");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let _full = runtime.block_on(async {
@@ -190,7 +190,7 @@ fn a_user_who_may_only_read_the_directory_does_not_keep_a_gateway_from_starting(
     let socket = dir.path().join("billing.sock");
     let directory = std::fs::File::open(dir.path()).unwrap();
     directory.lock().unwrap();
-    // Every file that another user can open there is locked, too.
+    // Every file there that another user can open is locked, too.
     let other = std::fs::File::create(dir.path().join("other")).unwrap();
     other.lock().unwrap();
     let gateway = Program::run(at(&asteroid, &socket));
@@ -213,7 +213,7 @@ fn a_lock_file_that_a_crash_left_behind_is_taken_over_and_what_else_is_there_in_
     let other = tempfile::tempdir().unwrap();
     let pipe = other.path().join(".asteroid-gateway.lock");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Each waits as long as a start may take.
+    // Each gateway waits as long as a start may take.
     let begun = [&socket, &other.path().join("billing.sock")].map(|socket| Program::try_run(at(&asteroid, socket)));
     for (program, lock) in begun.into_iter().zip([lock, pipe]) {
         let said = said_at_refusal(program);
@@ -257,7 +257,7 @@ fn a_directory_that_is_missing_or_cannot_be_written_to_is_named() {
     let closed = dir.path().join("closed");
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o555)).unwrap();
-    // Root without its capabilities is kept out as others are.
+    // Root without its capabilities is refused like other users.
     let configured = directory(at(&asteroid, &closed.join("a.sock")));
     let config = configured.path().join("gateway.yaml");
     let mut command = Command::new("setpriv");
@@ -316,7 +316,7 @@ fn gateways_that_replace_one_another_at_one_path_lose_no_start_and_double_none()
     let (dir, asteroid) = (tempfile::tempdir().unwrap(), Asteroid::start());
     asteroid.always(json!({"run": true, "delay_ms": 5}));
     let socket = dir.path().join("billing.sock");
-    // Off loopback there are several workers, which share the queue.
+    // Other addresses than loopback have several workers, which share the backlog.
     let another = "address: 0.0.0.0:0\ntenant: { fixed: billing, trusted_peers: [127.0.0.1] }";
     let configuration = at(&asteroid, &socket).another_listener(another);
     let (answered, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -325,7 +325,7 @@ fn gateways_that_replace_one_another_at_one_path_lose_no_start_and_double_none()
         for _ in 0..4 {
             scope.spawn(|| {
                 while !enough.load(Ordering::Relaxed) {
-                    // Nobody is there for a moment between two of them.
+                    // For a moment between two gateways, no socket is there.
                     let Ok(mut caller) = Caller::connect_unix(&socket) else { continue };
                     assert_eq!(caller.execute("{}").status, 202);
                     answered.fetch_add(1, Ordering::Relaxed);

@@ -1,40 +1,40 @@
-//! One connection from the gateway, and its own to the upstream: HTTP/1.1, whole messages with a Content-Length.
+//! Relays one connection of the gateway to the upstream: HTTP/1.1, with whole messages that have a Content-Length.
 //!
-//! What is held waits in its thread, which ends with the gate; other threads end with their connection.
+//! An exchange is held by its thread, which ends with the gate; other threads end with their connection.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write, copy, sink};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use super::super::caller::{PATIENCE, connect};
+use super::super::caller::{TIMEOUT, connect};
 use super::super::raw::reset;
-use super::{Point, Shared, Substitute, Verdict};
+use super::{HoldPoint, Shared, Substitute, Verdict};
 
-/// Why a connection carries nothing more.
-enum Stop {
+/// The reason why a connection is no longer relayed.
+enum RelayEnd {
     Verdict(Verdict),
     Broke,
 }
 
-impl From<Error> for Stop {
-    fn from(_: Error) -> Stop {
-        Stop::Broke
+impl From<Error> for RelayEnd {
+    fn from(_: Error) -> RelayEnd {
+        RelayEnd::Broke
     }
 }
 
-/// Passes messages on and back until either side ends the connection, or a verdict does.
+/// Returns a task that relays messages until either side, or a verdict, ends the connection.
 pub(super) fn task(shared: &Arc<Shared>, gateway: TcpStream, last: bool) -> impl FnOnce() + Send + use<> {
     let shared = Arc::clone(shared);
     move || {
-        if let Err(Stop::Verdict(verdict)) = relay(&shared, &gateway, last) {
-            // The gateway may have ended it meanwhile.
+        if let Err(RelayEnd::Verdict(verdict)) = relay(&shared, &gateway, last) {
+            // The gateway may have closed it meanwhile.
             drop(end(&shared, gateway, verdict));
         }
     }
 }
 
-fn relay(shared: &Shared, gateway: &TcpStream, last: bool) -> Result<(), Stop> {
-    gateway.set_read_timeout(Some(PATIENCE))?;
+fn relay(shared: &Shared, gateway: &TcpStream, last: bool) -> Result<(), RelayEnd> {
+    gateway.set_read_timeout(Some(TIMEOUT))?;
     gateway.set_nodelay(true)?;
     let mut gateway = BufReader::new(gateway);
     let mut upstream = BufReader::new(connect(shared.upstream));
@@ -45,61 +45,68 @@ fn relay(shared: &Shared, gateway: &TcpStream, last: bool) -> Result<(), Stop> {
             continue;
         }
         let held = shared.begin(&head);
-        shared.pause(held, Point::LookUp)?;
-        shared.answer_in_the_interim(held, Point::Head, gateway.get_mut())?;
-        shared.pause(held, Point::Head)?;
+        shared.pause(held, HoldPoint::LookUp)?;
+        shared.answer_in_the_interim(held, HoldPoint::Head, gateway.get_mut())?;
+        shared.pause(held, HoldPoint::Head)?;
         let body = body(&mut gateway, &head)?;
-        let (first, second) = parts(&body, held == Some(Point::MidBody));
+        let (first, second) = parts(&body, held == Some(HoldPoint::MidBody));
         upstream.get_mut().write_all(&[head.as_bytes(), first].concat())?;
-        shared.pause(held, Point::MidBody)?;
+        shared.pause(held, HoldPoint::MidBody)?;
         upstream.get_mut().write_all(second)?;
         let answer = answer(&mut upstream, last)?;
-        shared.answer_in_the_interim(held, Point::Body, gateway.get_mut())?;
-        shared.pause(held, Point::Body)?;
-        let (first, second) = parts(&answer, matches!(held, Some(Point::MidAnswer | Point::LookUpMidAnswer)));
+        shared.answer_in_the_interim(held, HoldPoint::Body, gateway.get_mut())?;
+        shared.pause(held, HoldPoint::Body)?;
+        let (first, second) = parts(&answer, matches!(held, Some(HoldPoint::MidAnswer | HoldPoint::LookUpMidAnswer)));
         gateway.get_mut().write_all(first)?;
-        shared.pause(held, Point::MidAnswer)?;
-        shared.pause(held, Point::LookUpMidAnswer)?;
+        shared.pause(held, HoldPoint::MidAnswer)?;
+        shared.pause(held, HoldPoint::LookUpMidAnswer)?;
         gateway.get_mut().write_all(second)?;
-        shared.pause(held, Point::Answer)?;
+        shared.pause(held, HoldPoint::Answer)?;
         if last {
-            return Err(Stop::Verdict(Verdict::Close));
+            return Err(RelayEnd::Verdict(Verdict::Close));
         }
     }
     Ok(())
 }
 
 impl Shared {
-    /// Where an exchange that begins with this head is held, if it is the one.
-    fn begin(&self, head: &str) -> Option<Point> {
+    /// Returns the point at which the exchange with this head is held, if it is the one to hold.
+    fn begin(&self, head: &str) -> Option<HoldPoint> {
         let mut state = self.lock();
         let is_the_one = match state.point? {
-            Point::Refused { .. } | Point::Connecting { .. } => false,
-            Point::LookUp | Point::LookUpMidAnswer => head.starts_with("GET ") && head.contains("/executions?"),
-            Point::Head | Point::MidBody | Point::Body | Point::MidAnswer | Point::Answer => head.starts_with("POST "),
+            HoldPoint::Refused { .. } | HoldPoint::Connecting { .. } => false,
+            HoldPoint::LookUp | HoldPoint::LookUpMidAnswer => head.starts_with("GET ") && head.contains("/executions?"),
+            HoldPoint::Head | HoldPoint::MidBody | HoldPoint::Body | HoldPoint::MidAnswer | HoldPoint::Answer => {
+                head.starts_with("POST ")
+            }
         };
         let begins = is_the_one && !state.begun;
         state.begun |= is_the_one;
         state.point.filter(|_| begins)
     }
 
-    /// Writes an interim answer, if there is to be one and the exchange has come to where it is held.
-    fn answer_in_the_interim(&self, held: Option<Point>, here: Point, mut gateway: &TcpStream) -> std::io::Result<()> {
+    /// Writes an interim answer, if one is set and the exchange is held here.
+    fn answer_in_the_interim(
+        &self,
+        held: Option<HoldPoint>,
+        here: HoldPoint,
+        mut gateway: &TcpStream,
+    ) -> std::io::Result<()> {
         match self.lock().interim.filter(|_| held == Some(here)) {
             Some(status) => gateway.write_all(format!("HTTP/1.1 {status} Interim\r\n\r\n").as_bytes()),
             None => Ok(()),
         }
     }
 
-    /// Waits for the verdict, if the exchange has come to where it is held.
-    fn pause(&self, held: Option<Point>, here: Point) -> Result<(), Stop> {
+    /// Waits for the verdict, if the exchange is held here.
+    fn pause(&self, held: Option<HoldPoint>, here: HoldPoint) -> Result<(), RelayEnd> {
         if held != Some(here) {
             return Ok(());
         }
         self.tell(|state| state.held = true);
         match self.verdict() {
             Some(Verdict::Proceed) => Ok(()),
-            verdict => Err(Stop::Verdict(verdict.unwrap_or(Verdict::Close))),
+            verdict => Err(RelayEnd::Verdict(verdict.unwrap_or(Verdict::Close))),
         }
     }
 }
@@ -119,14 +126,14 @@ fn end(shared: &Shared, mut gateway: TcpStream, verdict: Verdict) -> std::io::Re
         }
         Verdict::Close | Verdict::Proceed => {}
     }
-    // A socket that is closed with unread bytes resets its connection, so what still comes is read.
+    // Closing a socket with unread bytes resets its connection, so the rest is read first.
     let closed = gateway.shutdown(Shutdown::Write);
     shared.tell(|state| state.closed = true);
     closed?;
     copy(&mut gateway, &mut sink()).map(drop)
 }
 
-/// A head with the empty line that ends it, or nothing where the connection ends first.
+/// Reads a head with the empty line at its end; returns `None` if the connection ends first.
 fn head(from: &mut impl BufRead) -> std::io::Result<Option<String>> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -137,7 +144,7 @@ fn head(from: &mut impl BufRead) -> std::io::Result<Option<String>> {
     Ok(Some(head))
 }
 
-/// What follows a head.
+/// Reads the body that follows a head.
 fn body(from: &mut impl Read, head: &str) -> std::io::Result<Vec<u8>> {
     let mut fields = head.lines().filter_map(|line| line.split_once(": "));
     let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
@@ -145,9 +152,9 @@ fn body(from: &mut impl Read, head: &str) -> std::io::Result<Vec<u8>> {
     from.read_exact(&mut body).map(|()| body)
 }
 
-/// A whole answer, which announces the end of its connection where it is the last.
-fn answer(upstream: &mut BufReader<TcpStream>, last: bool) -> Result<Vec<u8>, Stop> {
-    let Some(mut head) = head(upstream)? else { return Err(Stop::Verdict(Verdict::Close)) };
+/// Reads a whole answer. If it is the last, adds `Connection: close`.
+fn answer(upstream: &mut BufReader<TcpStream>, last: bool) -> Result<Vec<u8>, RelayEnd> {
+    let Some(mut head) = head(upstream)? else { return Err(RelayEnd::Verdict(Verdict::Close)) };
     let body = body(upstream, &head)?;
     if last {
         head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
@@ -155,7 +162,7 @@ fn answer(upstream: &mut BufReader<TcpStream>, last: bool) -> Result<Vec<u8>, St
     Ok([head.as_bytes(), &body].concat())
 }
 
-/// Both halves of a message where it is to be parted, or all of it and nothing.
+/// Returns both halves of a message, or the whole of it and nothing.
 fn parts(message: &[u8], in_halves: bool) -> (&[u8], &[u8]) {
     message.split_at(if in_halves { message.len() / 2 } else { message.len() })
 }
