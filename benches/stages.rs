@@ -1,9 +1,9 @@
-//! What the stages of a request cost, in instructions, which do not depend on the machine's mood. A stage that comes to
-//! need more than its limit fails the run: raise a limit only with its reason in the commit.
+//! The cost of each stage of a request, in instructions, which do not vary with the machine's load. A stage that needs more
+//! than its limit fails the run. Raise a limit only with its reason in the commit.
 //!
 //! `tests/run` runs it; alone: `cargo bench --bench stages` (needs valgrind and gungraun-runner).
 #![expect(missing_docs, reason = "the macros make public modules")]
-#![expect(clippy::exit, reason = "the runner's own main ends so")]
+#![expect(clippy::exit, reason = "the main of the runner exits by it")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends by panicking")]
 
 use std::hint::black_box;
@@ -30,27 +30,27 @@ use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
-/// At most this many instructions.
+/// Returns the configuration of a benchmark that may need at most this many instructions.
 fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
     let mut config = LibraryBenchmarkConfig::default();
     config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions)]).clone());
     config
 }
 
-/// A body of the size that most starts have.
+/// Returns a body of the size that most starts have.
 fn small() -> (Bytes, Tags) {
     body(
         json!({ "url": "https://example.test/start", "note": "caf\u{e9} \"quoted\" \\ tab\t", "n": 12.5, "list": [1, { "deep": null }] }),
     )
 }
 
-/// 64 KiB, a quarter of it structure.
+/// Returns a body of 64 KiB, a quarter of it structure.
 fn rows() -> (Bytes, Tags) {
     let row = |id: u32| json!({ "id": id, "name": format!("customer number {id}"), "email": format!("person{id}@example.test"), "open": id.is_multiple_of(3), "note": "line one\nline \"two\" \u{fc}" });
     body(json!({ "rows": (0..540).map(row).collect::<Vec<Value>>() }))
 }
 
-/// 64 KiB of text.
+/// Returns a body of 64 KiB of text.
 fn prose() -> (Bytes, Tags) {
     let sentence = "The agent opens the page, reads the table below the second heading and writes down what it finds. ";
     body(json!({ "instructions": vec![sentence.repeat(44); 15] }))
@@ -83,14 +83,14 @@ fn select(target: Uri) -> Uri {
     target
 }
 
-/// A book of ten thousand answers, and what a start with a key brings to it.
-fn book() -> (Arc<Claims>, Bytes, Tags, Instant) {
+/// Returns the claims of ten thousand answered starts, and the body and tags of another start with an idempotency key.
+fn filled_claims() -> (Arc<Claims>, Bytes, Tags, Instant) {
     let (body, tags) = small();
     let (claims, now) = (Arc::<Claims>::default(), Instant::now());
     for n in 0..10_000_u32 {
         answer(&claims, IdempotencyDigest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
     }
-    (claims, body, tags.reserving(&["idempotency_digest", "idempotency_body"]), now)
+    (claims, body, tags.reserve(&["idempotency_digest", "idempotency_body"]), now)
 }
 
 fn answer(claims: &Arc<Claims>, key: IdempotencyDigest, request: BodyDigest, now: Instant) {
@@ -105,7 +105,7 @@ fn answer(claims: &Arc<Claims>, key: IdempotencyDigest, request: BodyDigest, now
 // What an idempotency key adds to a small start: digests, the tag, the claim, the kept answer. More than half is SHA-256,
 // which valgrind runs without the processor's own instructions for it.
 #[library_benchmark]
-#[bench::small(args = (book()), config = at_most(40_000))]
+#[bench::small(args = (filled_claims()), config = at_most(40_000))]
 fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<Claims>, Bytes, Tags) {
     let of = |tenant: &[u8]| {
         let id = b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
@@ -117,7 +117,7 @@ fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<C
     (claims, body, tags)
 }
 
-/// The record of a start that was answered, and where it is counted; another like it was counted before.
+/// Returns the record of a start that was answered, and the sinks that count it. They have counted another like it before.
 fn record() -> (Box<Record>, Arc<Meters>, Arc<Sinks>) {
     let (sinks, meters) = (Arc::<Sinks>::default(), Arc::<Meters>::default());
     let record = || {
@@ -139,8 +139,8 @@ fn exchange(sinks: &Arc<Sinks>) {
     sinks.metrics.client.begin(Operation::AgentExecute).answered(StatusCode::ACCEPTED);
 }
 
-// What metrics add to a small start with a key and every limit: its four decisions, its key, the request to the upstream, and
-// the end of its record, without its line in the log.
+// What metrics add to a small start with an idempotency key and every limit: four decisions, the idempotency key, the request to
+// the upstream, and the end of its record, without its line in the log.
 #[library_benchmark]
 #[bench::counted(args = (record()), config = at_most(850))]
 fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Arc<Meters>, Arc<Sinks>) {
@@ -153,7 +153,7 @@ fn close((record, meters, sinks): (Box<Record>, Arc<Meters>, Arc<Sinks>)) -> (Ar
     (meters, sinks)
 }
 
-/// Returns what redacts a key of usual length, and an answer without it, which is whole or to be continued.
+/// Returns the redactor of an API key of usual length, and an answer without it, of which more may follow.
 fn answer_of(body: Bytes, more: bool) -> (KeyRedactor, Bytes, bool) {
     let secret = Secret::new("ak_live_0c1f6b7e5d3a4928b1e07f66a5d4c3b2").unwrap();
     (KeyRedactor::new(Needle::new(&secret), Arc::default(), "main".into()), body, more)

@@ -1,12 +1,12 @@
-//! Asteroid's Agents API. Only this module knows it.
-
-/// An agent id for examples; no agent has it.
-pub const EXAMPLE_AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
+//! Asteroid's Agents API. No other module knows it.
 
 pub mod answer;
 pub mod execution;
 pub mod operation;
 pub mod start;
+
+/// An agent id for examples. No agent has it.
+pub const EXAMPLE_AGENT: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 
 /// Returns whether a text is a hyphenated 36-character uuid, in any case.
 fn is_uuid(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The caller of a connection: what is known of it before it sends a request.
+//! The caller of a connection, as it is known before it sends a request.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use crate::transport::endpoint::Scheme;
 pub struct Caller {
     /// The other end of the connection.
     pub peer: Peer,
-    /// Whether the caller speaks TLS.
+    /// The scheme of the connection: with or without TLS.
     pub scheme: Scheme,
 }
 
@@ -19,7 +19,7 @@ pub struct Caller {
 pub enum Peer {
     /// An address, as [`Peer::at`] returns it. Behind a proxy, it is the proxy's.
     Tcp(SocketAddr),
-    /// A process on this machine, which has no address, and the user as which it connected.
+    /// A process on this machine, which has no address, and the id of its user, if that is known.
     Unix(Option<u32>),
 }
 

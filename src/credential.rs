@@ -27,9 +27,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::counter::Counter;
 use crate::files::Changes;
-use crate::secret::{Content, Environment, Error, Pace, Salt, Secret, SecretRef, Store};
+use crate::secret::{Environment, Error, Pace, Salt, Secret, SecretRef, Store, StoreContent};
 
-use lifecycle::{Effect, Event, Inventory, Lifecycle};
+use lifecycle::{Event, Inventory, Lifecycle, SideEffect};
 use refresh_requests::RefreshRequests;
 use versions::Versions;
 
@@ -167,15 +167,15 @@ impl Credential {
     /// # Errors
     ///
     /// If the store holds no secret at present.
-    pub async fn fetch(&self) -> Result<Content, Error> {
+    pub async fn fetch(&self) -> Result<StoreContent, Error> {
         self.store.lock().await.fetch().await
     }
 
     /// Applies a reading of the store.
-    pub fn update(&self, content: Result<Content, Error>, now: Instant) {
+    pub fn update(&self, content: Result<StoreContent, Error>, now: Instant) {
         let version = |secret| SecretVersion::new(secret, &self.salt, now);
         let event = match content {
-            Ok(Content { current, previous }) => {
+            Ok(StoreContent { current, previous }) => {
                 Event::Read { current: version(current), previous: previous.map(|previous| previous.map(version)) }
             }
             Err(error) => Event::NotRead(error),
@@ -208,11 +208,11 @@ impl Credential {
         self.lifecycle.store(Arc::clone(&after));
         for effect in effects {
             match effect {
-                Effect::Log(transition) => log::log_transition(&self.name, transition, &after.report(now)),
-                Effect::WakeRequests => {
+                SideEffect::Log(transition) => log::log_transition(&self.name, transition, &after.report(now)),
+                SideEffect::WakeRequests => {
                     self.changed.send_replace(());
                 }
-                Effect::RescheduleProbe => self.probe_schedule.notify_one(),
+                SideEffect::RescheduleProbe => self.probe_schedule.notify_one(),
             }
         }
         after

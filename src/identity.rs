@@ -1,4 +1,4 @@
-//! Identifies the tenant of a request, for each request of a connection anew.
+//! Identifies the tenant of a request, anew for each request of a connection.
 
 mod fixed;
 mod header;

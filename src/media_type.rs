@@ -1,4 +1,4 @@
-//! The media type that a client prefers, by its `Accept` headers (RFC 9110, sections 12.4.2 and 12.5.1).
+//! Chooses the media type that a client prefers by its `Accept` headers (RFC 9110, sections 12.4.2 and 12.5.1).
 
 use hyper::HeaderMap;
 use hyper::header::ACCEPT;
@@ -19,7 +19,7 @@ struct Range<'h> {
     weight: f32,
 }
 
-/// Returns whether a client names `special`, and wants it at least as much as `ordinary`.
+/// Returns whether a client names `special`, and gives it at least the weight of `ordinary`.
 #[must_use]
 pub fn prefers(headers: &HeaderMap, special: Offer, ordinary: Offer) -> bool {
     let weight = named(headers, special);
@@ -67,7 +67,7 @@ fn range(text: &str) -> Option<Range<'_>> {
     Some(range)
 }
 
-/// Splits a text where the separator stands outside quotes.
+/// Splits a text at each separator outside quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |character| {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_special_type_is_sent_where_it_is_named_and_no_less_wanted() {
+    fn the_special_type_is_sent_if_it_is_named_and_no_less_wanted() {
         for accept in [
             "application/special",
             "Application/SPECIAL ; Q=0.2, */*;q=0.1",

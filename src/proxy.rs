@@ -1,7 +1,8 @@
 //! The life of a request: read this first.
 //!
-//! `handle` always answers. `prepare` is everything that can still be refused for nothing, and may fail with `?`.
-//! `settle` is what may cost money: once begun it is finished, whether the caller stays or not.
+//! - `handle` always answers.
+//! - `prepare` runs every stage that can refuse a request at no cost.
+//! - `settle` sends a start, which may cost money. Once begun, it runs to its end even if the caller leaves.
 
 mod admission;
 pub mod answer;
@@ -15,10 +16,10 @@ mod exchange;
 pub mod generation;
 pub mod guard;
 pub mod idempotency;
+mod late_answer;
 pub mod limit;
 mod listing_check;
 mod outgoing;
-mod overtime;
 pub mod payload;
 mod rate_limit_headers;
 pub mod recovery;
@@ -60,11 +61,11 @@ use start::StartDecision;
 pub struct Proxy {
     /// This worker's connections to the upstream.
     pub upstream: Arc<Upstream>,
-    /// Where an exchange goes whose caller has left.
+    /// Runs an exchange to its end if its caller leaves.
     pub tasks: Tasks,
-    /// Whether callers are to go elsewhere.
+    /// Whether the process drains. Callers are then told to close their connections.
     pub draining: DrainSignal,
-    /// Where records go.
+    /// The sinks that records are written to.
     pub sinks: Arc<Sinks>,
 }
 
@@ -77,7 +78,7 @@ impl Proxy {
         request: Request<B>,
     ) -> Response<AnswerBody>
     where
-        B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Send + Unpin + 'static,
+        B: hyper::body::Body<Data = Bytes, Error: Into<payload::ReadError>> + Send + Unpin + 'static,
     {
         let current = active.load();
         let (mut head, mut body) = request.into_parts();
@@ -88,7 +89,7 @@ impl Proxy {
             Ok(Decision::Forward(exchange)) => {
                 self.tasks.run_to_completion(TaskKind::Detached, exchange.settle(record)).await
             }
-            Ok(Decision::Replay(reply, decision)) => respond::replayed(&reply, decision, record),
+            Ok(Decision::Replay(reply, decision)) => respond::replay(&reply, decision, record),
             Err(error) => self.refuse(&error, &current.generation, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
@@ -98,6 +99,7 @@ impl Proxy {
         response
     }
 
+    /// Runs every stage before a request is sent, and returns the decision about it. Nothing has been sent then.
     async fn prepare<B>(
         &self,
         ListenerGeneration { listener, generation }: &ListenerGeneration,
@@ -107,7 +109,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Decision, Error>
     where
-        B: hyper::body::Body<Data = Bytes, Error: Into<payload::Failure>> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<payload::ReadError>> + Unpin,
     {
         guard::check(&listener.hosts, head)?;
         let tenant = listener.identify(caller, &head.headers)?;
@@ -119,11 +121,11 @@ impl Proxy {
         // A request for an unknown operation counts against the limits, too.
         let (permit, call) = (admitted?, call?);
         tenant.credential.check_usable()?;
-        let key = idempotency::key(tenant, &call, &head.headers)?;
-        record.facts.idempotency = key.as_ref().map(|key| key.digest);
+        let idempotency_key = idempotency::read_header(tenant, &call, &head.headers)?;
+        record.facts.idempotency = idempotency_key.as_ref().map(|key| key.digest);
         let body = payload::read(tenant, generation, head, body, record).await?;
         let admission = Admission { generation, tenant, call, permit, audited };
-        match start::prepare(self, &admission, key, &body, &head.headers, record).await? {
+        match start::prepare(self, &admission, idempotency_key, &body, &head.headers, record).await? {
             StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
             StartDecision::Send(start) => {
                 let headers = mem::take(&mut head.headers);
@@ -132,7 +134,7 @@ impl Proxy {
         }
     }
 
-    /// Answers with an error before anything was sent; what is left of the body is read in the background.
+    /// Answers with an error before anything was sent. The rest of the body is read in the background.
     fn refuse<B>(
         &self,
         error: &Error,
@@ -146,14 +148,14 @@ impl Proxy {
     {
         record.facts.decision = AuditDecision::Refused;
         let has_rest = payload::has_rest(&body);
-        // Who waits for 100 Continue has not sent the body, and reading it would ask for it.
+        // A caller waiting for `100 Continue` has not sent its body, and reading it would ask for it.
         if has_rest && !head.headers.contains_key(EXPECT) {
             self.tasks.spawn(TaskKind::Discard, payload::discard(body));
         }
-        let has_room = payload::make_room(generation, head, &mut record);
+        let has_memory = payload::charge_refusal(generation, head, &mut record);
         let response =
-            respond::failed(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
-        if has_room { response } else { response.map(AnswerBody::without_content) }
+            respond::fail(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
+        if has_memory { response } else { response.map(AnswerBody::without_content) }
     }
 }
 
@@ -162,6 +164,6 @@ impl Proxy {
 enum Decision {
     /// It is sent to the upstream.
     Forward(Exchange),
-    /// It is answered as an earlier one with the same key was.
+    /// It is answered as an earlier one with the same idempotency key was.
     Replay(Arc<Reply>, AuditDecision),
 }

@@ -1,7 +1,7 @@
 //! Secrets: bytes that are sent as an API key and shown nowhere.
 //!
 //! The bytes lie in one allocation that is zeroed when its last holder goes: a header value made from a secret shares
-//! it and makes no copy. What was sent leaves copies in the connection's write buffer, which the kernel gets anyway.
+//! it and makes no copy. A request that was sent leaves copies in the connection's write buffer, which the kernel gets anyway.
 
 mod env;
 mod file;
@@ -52,7 +52,7 @@ pub enum SecretRef {
 
 /// The content of a store.
 #[derive(Debug, Clone)]
-pub struct Content {
+pub struct StoreContent {
     /// The secret.
     pub current: Secret,
     /// The previous secret, if the store has one, or the reason why it cannot be used.
@@ -66,12 +66,12 @@ pub struct Error {
     /// The location that was read.
     pub location: String,
     /// The problem.
-    pub problem: Problem,
+    pub problem: StoreProblem,
 }
 
 /// A problem of a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum StoreProblem {
     /// There is no such file.
     #[error("there is no such file; put the API key there or correct the path")]
     NoFile,
@@ -92,12 +92,12 @@ pub enum Problem {
     Unset,
     /// The content cannot be a secret.
     #[error("{0}")]
-    Invalid(Invalid),
+    Invalid(InvalidSecret),
 }
 
 /// The reason why bytes cannot be a secret. A header carries a secret, so it must be visible ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidSecret {
     /// There are no bytes.
     #[error("is empty; write the API key into it")]
     Empty,
@@ -120,11 +120,11 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self.problem {
-            Problem::NoFile | Problem::Unset => "missing",
-            Problem::Directory | Problem::Unreadable(_) => "unreadable",
-            Problem::Unstable => "restless",
-            Problem::TimedOut(_) => "slow",
-            Problem::Invalid(_) => "invalid",
+            StoreProblem::NoFile | StoreProblem::Unset => "missing",
+            StoreProblem::Directory | StoreProblem::Unreadable(_) => "unreadable",
+            StoreProblem::Unstable => "restless",
+            StoreProblem::TimedOut(_) => "slow",
+            StoreProblem::Invalid(_) => "invalid",
         }
     }
 }
@@ -144,7 +144,7 @@ impl Secret {
     /// # Errors
     ///
     /// If the bytes cannot be a secret.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Invalid> {
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, InvalidSecret> {
         let bytes = Zeroizing::new(bytes.into());
         Self::from_slice(&bytes)
     }
@@ -154,31 +154,31 @@ impl Secret {
     /// # Errors
     ///
     /// If a header cannot carry the bytes.
-    pub fn placeholder(bytes: &str) -> Result<Self, Invalid> {
+    pub fn placeholder(bytes: &str) -> Result<Self, InvalidSecret> {
         Self::of_any_length(bytes.as_bytes())
     }
 
-    fn from_slice(bytes: &[u8]) -> Result<Self, Invalid> {
+    fn from_slice(bytes: &[u8]) -> Result<Self, InvalidSecret> {
         let secret = Self::of_any_length(bytes)?;
-        if bytes.len() < MIN_LENGTH { Err(Invalid::TooShort) } else { Ok(secret) }
+        if bytes.len() < MIN_LENGTH { Err(InvalidSecret::TooShort) } else { Ok(secret) }
     }
 
-    fn of_any_length(bytes: &[u8]) -> Result<Self, Invalid> {
+    fn of_any_length(bytes: &[u8]) -> Result<Self, InvalidSecret> {
         if bytes.is_empty() {
-            return Err(Invalid::Empty);
+            return Err(InvalidSecret::Empty);
         }
         if bytes.len() > MAX_LENGTH {
-            return Err(Invalid::TooLong);
+            return Err(InvalidSecret::TooLong);
         }
         if bytes.iter().any(u8::is_ascii_whitespace) {
-            return Err(Invalid::Space);
+            return Err(InvalidSecret::Space);
         }
         if !bytes.iter().all(u8::is_ascii_graphic) {
-            return Err(Invalid::NotVisible);
+            return Err(InvalidSecret::NotVisible);
         }
         // `to_vec` allocates exactly what it needs, so that no reallocation leaves a copy behind.
         let shared = Bytes::from_owner(Owner(SecretSlice::from(bytes.to_vec())));
-        let mut value = HeaderValue::from_maybe_shared(shared).map_err(|_| Invalid::NotVisible)?;
+        let mut value = HeaderValue::from_maybe_shared(shared).map_err(|_| InvalidSecret::NotVisible)?;
         value.set_sensitive(true);
         Ok(Self(value))
     }
@@ -256,17 +256,17 @@ mod tests {
     #[test]
     fn bytes_that_a_header_cannot_carry_are_no_secret() {
         for (bytes, invalid) in [
-            (&b""[..], Invalid::Empty),
-            (b"two words", Invalid::Space),
-            (b" leading", Invalid::Space),
-            (b"trailing\t", Invalid::Space),
-            (b"two\nlines", Invalid::Space),
-            ("schl\u{fc}ssel".as_bytes(), Invalid::NotVisible),
-            (b"nul\0", Invalid::NotVisible),
-            (b"del\x7f", Invalid::NotVisible),
-            (&[b'k'; MAX_LENGTH + 1], Invalid::TooLong),
-            (b"1", Invalid::TooShort),
-            (&[b'k'; MIN_LENGTH - 1], Invalid::TooShort),
+            (&b""[..], InvalidSecret::Empty),
+            (b"two words", InvalidSecret::Space),
+            (b" leading", InvalidSecret::Space),
+            (b"trailing\t", InvalidSecret::Space),
+            (b"two\nlines", InvalidSecret::Space),
+            ("schl\u{fc}ssel".as_bytes(), InvalidSecret::NotVisible),
+            (b"nul\0", InvalidSecret::NotVisible),
+            (b"del\x7f", InvalidSecret::NotVisible),
+            (&[b'k'; MAX_LENGTH + 1], InvalidSecret::TooLong),
+            (b"1", InvalidSecret::TooShort),
+            (&[b'k'; MIN_LENGTH - 1], InvalidSecret::TooShort),
         ] {
             assert_eq!(Secret::new(bytes).unwrap_err(), invalid);
         }

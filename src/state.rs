@@ -1,5 +1,5 @@
-//! Counts and claims that outlive a [`Generation`](crate::proxy::generation::Generation). They are kept by tenant, so that a new
-//! configuration loses no count and refills no bucket. Limits are arguments, so each count continues when they change.
+//! Counts and claims that outlive a [`Generation`](crate::proxy::generation::Generation). They are kept by tenant, so that a
+//! new configuration loses no count and refills no bucket. Limits are arguments, so each count continues when they change.
 
 mod admission;
 mod budget;

@@ -1,18 +1,18 @@
 //! The value of `Idempotency-Key`: a text has one quoted spelling and, if it needs no quotes, one without. Both are read as
 //! the same text, and no other spelling is accepted.
 
-use asteroid_gateway::proxy::idempotency::parse;
+use asteroid_gateway::proxy::idempotency::parse_value;
 use hyper::header::HeaderValue;
 
 pub(crate) fn check(input: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(input) else { return };
-    let parsed = parse(value.as_bytes());
+    let parsed = parse_value(value.as_bytes());
     assert_eq!(parsed.as_deref(), expected(value.as_bytes()).as_deref());
     let Some(text) = parsed else { return };
     assert!((1..=255).contains(&text.len()) && text.iter().all(|byte| matches!(byte, b' '..=b'~')));
-    assert_eq!(parse(&quoted(&text)), Some(text.clone()));
+    assert_eq!(parse_value(&quoted(&text)), Some(text.clone()));
     if needs_no_quotes(&text) {
-        assert_eq!(parse(&text), Some(text.clone()));
+        assert_eq!(parse_value(&text), Some(text.clone()));
     }
 }
 

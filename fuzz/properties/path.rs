@@ -20,7 +20,7 @@ pub(crate) fn check(input: &[u8]) {
             for base in ["", "/base"] {
                 let sent = format!("{base}{}", filled(operation.template(), &ids));
                 assert_eq!(call.path(base), sent);
-                assert_eq!(call.leaves_as(base, uri.path()), sent == uri.path());
+                assert_eq!(call.matches_target(base, uri.path()), sent == uri.path());
             }
             let again = call.path("").parse().expect("a path of words and uuids is one");
             assert_eq!(select(method, &again).expect("what leaves is a call").operation, operation);

@@ -35,7 +35,7 @@ impl CredentialProbe {
         let (connect_timeout, idle_timeout) = (config.timeouts.connect, config.timeouts.idle);
         let tasks = Tasks::new(Handle::current());
         let client = Client::new(&upstream.endpoint, tls, connect_timeout, idle_timeout, tasks)?;
-        let path = execution::any(upstream.organization_id);
+        let path = execution::smallest_listing(upstream.organization_id);
         let target = PathAndQuery::try_from(upstream.base_path.clone() + &path).map_err(|_| Error::BasePath)?;
         Ok(CredentialProbe { client, target, path })
     }

@@ -1,4 +1,4 @@
-//! What the gateway reads in the upstream's answers, and what an answer to a start proves.
+//! Reads the upstream's answers, and judges what an answer to a start proves.
 
 use hyper::header::CONTENT_ENCODING;
 use hyper::{HeaderMap, StatusCode};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// The statuses that prove that nothing was started: they say that the request was not acceptable as it is.
 ///
-/// Every other 4xx proves nothing. A balancer answers 408, 460 or 499 when it gave up on a request that it had forwarded. A
+/// Every other 4xx proves nothing. A load balancer answers 408, 460 or 499 if it gave up on a request that it had forwarded. A
 /// 409, 423, 424 or 425 may be about the execution that this very start began.
 const NOTHING_STARTED: [u16; 20] =
     [400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 422, 426, 428, 429, 431, 451];
@@ -19,15 +19,15 @@ pub enum Proof {
     Started(Uuid),
     /// Nothing was started.
     NotStarted,
-    /// Neither: an execution may run.
+    /// Neither is proven: an execution may run.
     Inconclusive,
 }
 
 impl Proof {
     /// Judges an answer to a start. `body` is the whole body, or nothing if it was not read to its end.
     ///
-    /// A 2xx proves a start only if its body is one JSON object that names the execution. A front answers 200 with HTML of its
-    /// own; a body without a length that breaks off is no JSON; a content-coded body cannot be read.
+    /// A 2xx proves a start only if its body is one JSON object that names the execution. A proxy may answer 200 with HTML of its
+    /// own; a body without a length that breaks off is not JSON; a content-coded body cannot be read.
     #[must_use]
     pub fn of(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Proof {
         if NOTHING_STARTED.contains(&status.as_u16()) {
@@ -65,14 +65,14 @@ pub fn execution_id(body: &[u8]) -> Option<Uuid> {
     Some(answer.execution_id).filter(|id| !id.is_nil())
 }
 
-/// The answer to a start that began this execution: `ExecuteAgentResponse` of the specification, with its status and media
+/// Returns the answer to a start that began this execution: `ExecuteAgentResponse` of the specification, with its status and media
 /// type.
 #[must_use]
-pub fn executed(id: Uuid) -> (StatusCode, &'static str, String) {
+pub fn start_response(id: Uuid) -> (StatusCode, &'static str, String) {
     (StatusCode::ACCEPTED, "application/json", format!("{{\"executionId\":\"{id}\"}}"))
 }
 
-/// Returns whether the upstream says that it did not accept the key. That it did no work then is an assumption of this
+/// Returns whether the upstream says that it did not accept the API key. That it did no work then is an assumption of this
 /// gateway.
 #[must_use]
 pub fn refuses_key(status: StatusCode) -> bool {

@@ -1,8 +1,8 @@
-//! How executions are found again: by the metadata that they carry.
+//! Finds executions again by the metadata that they carry.
 //!
 //! Sources: the listing of both eras of the SDK. The specification's era filters by one pair of `metadataKey` and
 //! `metadataValue`, the newer one by `metadata=key=value`. How soon an execution is listed is unknown, and so is what a
-//! server does with a filter of the other era; one that ignored it would list executions of anybody.
+//! server does with a filter of the other era; one that ignored it would list the executions of others, too.
 
 use std::time::SystemTime;
 
@@ -13,14 +13,14 @@ use uuid::Uuid;
 /// The path of a listing, as the specification writes it.
 const LISTING: &str = "/executions";
 
-/// Returns path and query, below the base, of the smallest listing of both eras: whoever may ask for it has a valid key.
+/// Returns path and query, below the base, of the smallest listing of both eras. An API key that may list it is valid.
 #[must_use]
-pub fn any(organization: Option<Uuid>) -> String {
-    format!("{LISTING}?pageSize=1{}", of(organization))
+pub fn smallest_listing(organization: Option<Uuid>) -> String {
+    format!("{LISTING}?pageSize=1{}", organization_parameter(organization))
 }
 
-/// The parameter that a listing needs where the key spans organisations.
-fn of(organization: Option<Uuid>) -> String {
+/// Returns the parameter that a listing needs if the API key spans organisations.
+fn organization_parameter(organization: Option<Uuid>) -> String {
     organization.map(|id| format!("&organizationId={id}")).unwrap_or_default()
 }
 
@@ -33,7 +33,7 @@ pub struct Tag<'a> {
     pub value: &'a str,
 }
 
-/// How a listing is asked for executions with a tag.
+/// The parameters that filter a listing by a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     /// `metadataKey` and `metadataValue`.
@@ -43,20 +43,20 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// The specification's own first.
+    /// Both filters, that of the specification first.
     pub const ALL: [Filter; 2] = [Filter::Pair, Filter::Joined];
 
-    /// Returns path and query, below the base, of a listing of so many executions.
+    /// Returns path and query, below the base, of a listing of at most `size` executions with a tag.
     #[must_use]
     pub fn listing(self, Tag { name, value }: Tag<'_>, size: usize, organization: Option<Uuid>) -> String {
         let filter = match self {
             Filter::Pair => format!("metadataKey={name}&metadataValue={value}"),
             Filter::Joined => format!("metadata={name}%3D{value}"),
         };
-        format!("{LISTING}?{filter}&pageSize={size}{}", of(organization))
+        format!("{LISTING}?{filter}&pageSize={size}{}", organization_parameter(organization))
     }
 
-    /// Returns what the log and the metrics call it.
+    /// Returns its name in the log and the metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,22 +66,22 @@ impl Filter {
     }
 }
 
-/// The path, below the base, of one execution.
+/// Returns the path, below the base, of one execution.
 #[must_use]
 pub fn path(id: Uuid) -> String {
     format!("/executions/{id}")
 }
 
-/// What a listing that was asked for a tag shows.
+/// The page of a listing that was filtered by a tag.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Listed {
-    /// All executions that carry the tag; none, if it is empty.
+pub enum ListingPage {
+    /// All executions that carry the tag. If it is empty, there are none.
     All(Vec<Execution>),
-    /// All, of which it does not show the metadata.
-    Bare(Vec<Uuid>),
-    /// A part of those that may carry it: the page is too short.
-    More,
-    /// Others: the filter was not understood.
+    /// All executions that may carry the tag, without their metadata.
+    WithoutMetadata(Vec<Uuid>),
+    /// A part of the executions that may carry the tag: the page is too short.
+    Truncated,
+    /// Executions without the tag: the filter was not understood.
     Unfiltered,
 }
 
@@ -103,7 +103,7 @@ struct Listing {
 }
 
 impl Execution {
-    /// Returns the value of a tag, if it is one.
+    /// Returns the value of a tag, if the execution has it.
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<&str> {
         self.metadata.as_ref()?.get(name)?.as_str()
@@ -113,7 +113,7 @@ impl Execution {
         self.tag(tag.name) == Some(tag.value)
     }
 
-    /// When it was created; nothing if that is not written in UTC, as both eras do, with a colon in the offset or without.
+    /// Returns the time of its creation, if that is written in UTC. Both eras do so, with or without a colon in the offset.
     fn created(&self) -> Option<SystemTime> {
         let written = self.created_at.as_deref()?;
         let time = ["Z", "+00:00", "+0000"].into_iter().find_map(|utc| written.strip_suffix(utc))?;
@@ -121,8 +121,8 @@ impl Execution {
     }
 }
 
-/// Returns the one that was started first, of executions with the same tag. One that was repeated by hand has the tag of
-/// the first and names its parent.
+/// Returns the execution that was started first, of several with the same tag, if they show which it is. An execution that was
+/// repeated by hand has the tag of the first, and names that as its parent.
 #[must_use]
 pub fn first(executions: &[Execution]) -> Option<&Execution> {
     let mut own = executions.iter().filter(|execution| execution.parent_execution_id.is_none());
@@ -137,30 +137,30 @@ pub fn first(executions: &[Execution]) -> Option<&Execution> {
     Some(first)
 }
 
-/// Reads a listing.
+/// Parses a listing that was filtered by a tag.
 ///
 /// # Errors
 ///
-/// If it is none.
-pub fn listed(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Listed> {
+/// If the body is not a listing.
+pub fn parse_listing(body: &[u8], tag: Tag<'_>) -> serde_json::Result<ListingPage> {
     let Listing { items, total } = serde_json::from_slice(body)?;
     let is_bare = !items.is_empty() && items.iter().all(|item| item.metadata.is_none());
     if !is_bare && !items.iter().all(|item| item.carries(tag)) || items.is_empty() && total > 0 {
-        return Ok(Listed::Unfiltered);
+        return Ok(ListingPage::Unfiltered);
     }
     Ok(match u64::try_from(items.len()) {
-        Ok(shown) if shown < total => Listed::More,
-        _ if is_bare => Listed::Bare(items.iter().map(|item| item.id).collect()),
-        _ => Listed::All(items),
+        Ok(shown) if shown < total => ListingPage::Truncated,
+        _ if is_bare => ListingPage::WithoutMetadata(items.iter().map(|item| item.id).collect()),
+        _ => ListingPage::All(items),
     })
 }
 
-/// Reads one execution; nothing if it does not carry the tag.
+/// Parses one execution. Returns `None` if it does not carry the tag.
 ///
 /// # Errors
 ///
-/// If the body is none.
-pub fn carrying(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Option<Execution>> {
+/// If the body is not an execution.
+pub fn parse_execution(body: &[u8], tag: Tag<'_>) -> serde_json::Result<Option<Execution>> {
     Ok(Some(serde_json::from_slice::<Execution>(body)?).filter(|execution| execution.carries(tag)))
 }
 
@@ -176,26 +176,27 @@ mod tests {
         Uuid::from_u128(n)
     }
 
-    fn shown(items: Value, total: u64) -> Listed {
-        listed(json!({ "items": items, "total": total, "page": 1, "pageSize": 2 }).to_string().as_bytes(), TAG).unwrap()
+    fn shown(items: Value, total: u64) -> ListingPage {
+        parse_listing(json!({ "items": items, "total": total, "page": 1, "pageSize": 2 }).to_string().as_bytes(), TAG)
+            .unwrap()
     }
 
-    fn ids(listed: Listed) -> Vec<Uuid> {
-        let Listed::All(executions) = listed else { panic!("{listed:?}") };
+    fn ids(listed: ListingPage) -> Vec<Uuid> {
+        let ListingPage::All(executions) = listed else { panic!("{listed:?}") };
         executions.iter().map(|execution| execution.id).collect()
     }
 
     #[test]
-    fn executions_are_found_where_the_listing_shows_that_it_understood_and_that_there_are_no_more() {
+    fn executions_are_found_if_the_listing_shows_that_it_understood_and_that_there_are_no_more() {
         let own = |n| json!({ "id": id(n), "metadata": { "digest": "d1", "team": "b" }, "status": "failed" });
         let other = json!({ "id": id(9), "metadata": { "digest": "d2" } });
         let bare = |n| json!({ "id": id(n) });
-        assert_eq!(shown(json!([]), 0), Listed::All(Vec::new()));
+        assert_eq!(shown(json!([]), 0), ListingPage::All(Vec::new()));
         assert_eq!(ids(shown(json!([own(1)]), 1)), [id(1)]);
         assert_eq!(ids(shown(json!([own(1), own(2)]), 2)), [id(1), id(2)]);
-        assert_eq!(shown(json!([own(1)]), 2), Listed::More, "a page that is shorter than what there is");
-        assert_eq!(shown(json!([bare(1)]), 1), Listed::Bare(vec![id(1)]));
-        assert_eq!(shown(json!([bare(1), bare(2)]), 7), Listed::More);
+        assert_eq!(shown(json!([own(1)]), 2), ListingPage::Truncated, "a page that is shorter than what there is");
+        assert_eq!(shown(json!([bare(1)]), 1), ListingPage::WithoutMetadata(vec![id(1)]));
+        assert_eq!(shown(json!([bare(1), bare(2)]), 7), ListingPage::Truncated);
         for (unfiltered, total) in [
             (json!([other]), 1),
             (json!([own(1), other]), 2),
@@ -205,7 +206,7 @@ mod tests {
             (json!([{ "id": id(1), "metadata": { "digest": 1 } }]), 1),
             (json!([]), 3),
         ] {
-            assert_eq!(shown(unfiltered.clone(), total), Listed::Unfiltered, "{unfiltered}");
+            assert_eq!(shown(unfiltered.clone(), total), ListingPage::Unfiltered, "{unfiltered}");
         }
     }
 
@@ -217,7 +218,7 @@ mod tests {
                 json!({ "id": id(*n), "metadata": { "digest": "d1" }, "createdAt": created, "parentExecutionId": parent })
             };
             let items: Vec<Value> = items.iter().map(item).collect();
-            let Listed::All(all) = shown(json!(items), items.len() as u64) else { panic!() };
+            let ListingPage::All(all) = shown(json!(items), items.len() as u64) else { panic!() };
             first(&all).map(|execution| execution.id)
         };
         let (early, late) = (Some("2026-11-01T00:00:00Z"), Some("2026-11-01T00:00:00.001+0000"));
@@ -245,14 +246,14 @@ mod tests {
         for body in
             ["", "{}", "[]", r#"{"items":[]}"#, r#"{"items":null,"total":0}"#, r#"{"items":[{"id":"x"}],"total":1}"#]
         {
-            assert!(listed(body.as_bytes(), TAG).is_err(), "{body}");
+            assert!(parse_listing(body.as_bytes(), TAG).is_err(), "{body}");
         }
     }
 
     #[test]
     fn one_execution_is_told_from_others_by_its_own_metadata() {
         let carries = |metadata: Value| {
-            carrying(json!({ "id": id(1), "metadata": metadata }).to_string().as_bytes(), TAG).unwrap().is_some()
+            parse_execution(json!({ "id": id(1), "metadata": metadata }).to_string().as_bytes(), TAG).unwrap().is_some()
         };
         assert!(carries(json!({ "digest": "d1" })));
         assert!(!carries(json!({ "digest": "d2" })));
@@ -260,13 +261,13 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_the_filter_are_asked_with_and_the_organisation_where_it_is_known() {
+    fn both_forms_of_the_filter_are_sent_and_the_organisation_if_it_is_known() {
         let asked = |organization| Filter::ALL.map(|filter| filter.listing(TAG, 2, organization));
         let pair = "/executions?metadataKey=digest&metadataValue=d1&pageSize=2";
         let joined = "/executions?metadata=digest%3Dd1&pageSize=2";
         assert_eq!(asked(None), [pair, joined]);
         let organization = format!("&organizationId={}", id(7));
         assert_eq!(asked(Some(id(7))), [pair, joined].map(|asked| asked.to_owned() + &organization));
-        assert_eq!(any(Some(id(7))), format!("/executions?pageSize=1{organization}"));
+        assert_eq!(smallest_listing(Some(id(7))), format!("/executions?pageSize=1{organization}"));
     }
 }

@@ -7,7 +7,7 @@ use hyper::{Method, Uri};
 
 use super::is_uuid;
 
-/// The reason why a request asks for no operation.
+/// The reason why a request is not for an operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No operation has this path.
@@ -19,7 +19,7 @@ pub enum Error {
     /// The path is an operation's, and the method is not.
     #[error("the method is not that of this operation; send {allow}")]
     Method {
-        /// What `Allow` says.
+        /// The value of `Allow`.
         allow: String,
     },
     /// The operation takes no query, and the request has one.
@@ -34,19 +34,19 @@ pub enum Operation {
     AgentExecute,
     /// Starts an execution of a workflow, as the newer era calls an agent.
     WorkflowExecute,
-    /// Lists executions; asked by the gateway alone.
+    /// Lists executions. Only the gateway itself uses it.
     ExecutionList,
-    /// Returns one execution; asked by the gateway alone.
+    /// Returns one execution. Only the gateway itself uses it.
     ExecutionGet,
 }
 
-/// What an operation does at the upstream.
+/// The effect of an operation at the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// It changes nothing.
     Read,
-    /// It starts an execution, which costs money. So it is budgeted, recorded in the audit, run to its end when its caller
-    /// leaves, and told from one that may have been started.
+    /// It starts an execution, which costs money. So it counts against the budget, is recorded in the audit, runs to its end
+    /// if its caller leaves, and has an outcome that may be unknown.
     Start,
 }
 
@@ -61,7 +61,7 @@ impl Effect {
     }
 }
 
-/// One row of the table: everything that tells an operation from the others.
+/// One row of the table: everything that distinguishes an operation from the others.
 #[derive(Debug)]
 pub struct Rules {
     /// The method.
@@ -70,7 +70,7 @@ pub struct Rules {
     pub template: &'static str,
     /// The `operationId` of the specification; if that has no such operation, a name in its style.
     pub name: &'static str,
-    /// What it does at the upstream.
+    /// Its effect at the upstream.
     pub effect: Effect,
     /// How many bytes of its answer are read before it is passed on or judged.
     pub answer_head: usize,
@@ -137,7 +137,7 @@ impl Operation {
     pub const ALL: [Operation; 4] =
         [Operation::AgentExecute, Operation::WorkflowExecute, Operation::ExecutionList, Operation::ExecutionGet];
 
-    /// The operations that callers may ask for.
+    /// The operations that callers may use.
     pub const SERVED: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
 
     /// Returns the row of the table.
@@ -164,7 +164,7 @@ impl Operation {
     }
 
     /// Returns the name of the operation that idempotency keys belong to. The two eras call the same thing an agent and a
-    /// workflow, so a retry by the other path is a retry.
+    /// workflow, so a retry with the other path is a retry.
     #[must_use]
     pub fn idempotency_name(self) -> &'static str {
         if self == Operation::WorkflowExecute { Operation::AgentExecute.name() } else { self.name() }
@@ -206,9 +206,9 @@ impl Call<'_> {
         self.operation.rules()
     }
 
-    /// Returns whether the path below the upstream's base is the caller's own, byte by byte.
+    /// Returns whether the path of this call below `base` is the target that was sent, byte by byte.
     #[must_use]
-    pub fn leaves_as(&self, base: &str, sent: &str) -> bool {
+    pub fn matches_target(&self, base: &str, sent: &str) -> bool {
         sent.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')) == Some(self.path)
     }
 
@@ -219,7 +219,7 @@ impl Call<'_> {
     }
 }
 
-/// Finds the operation that a request asks for.
+/// Returns the call that a request makes.
 ///
 /// # Errors
 ///
@@ -245,7 +245,7 @@ fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Error> {
     if is_uuid(id) { Ok(Call { operation, id_name, id, path }) } else { Err(Error::Id(id_name)) }
 }
 
-/// Returns the operations that are served, for callers that asked for another.
+/// Returns a text of the operations that are served, for callers that used another path.
 fn served() -> String {
     let one = |operation: Operation| format!("{} {}", operation.rules().method, operation.template());
     Operation::SERVED.map(one).join(" and ")
@@ -253,7 +253,7 @@ fn served() -> String {
 
 /// Returns the path below `/` or `/agents/v2/`, the bases of the two eras of the SDK.
 ///
-/// Either may be followed by a second slash: the SDK of the specification's era makes one where its base URL ends in one.
+/// Either may be followed by a second slash: the SDK of the specification's era adds one if its base URL ends in one.
 fn below_mount(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/agents/v2").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     let path = path.strip_prefix('/')?;

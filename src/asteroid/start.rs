@@ -29,7 +29,7 @@ pub use tags::{OnConflict, Tags};
 
 /// The most nested arrays and objects: more than any agent's inputs have, and few enough for every JSON parser behind
 /// the gateway.
-pub const DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 128;
 
 const METADATA: &str = "metadata";
 
@@ -58,7 +58,7 @@ pub struct Fault {
 /// The refusal of a body; displayed as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// All its faults, at least one; of very many, the first [`Refusal::LISTED`].
+    /// All its faults, at least one; of very many, the first [`Refusal::MAX_FAULTS`].
     pub faults: Vec<Fault>,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Start<'a> {
     }
 
     fn read(body: &'a [u8]) -> Result<(Self, Vec<Fault>), Refusal> {
-        let outline = json::scan(body, &SHAPE, DEPTH).map_err(|malformed| Refusal::malformed(malformed, body))?;
+        let outline = json::scan(body, &SHAPE, MAX_DEPTH).map_err(|malformed| Refusal::malformed(malformed, body))?;
         let faults = rules::faults(&outline);
         Ok((Self { outline }, faults))
     }
@@ -97,13 +97,13 @@ pub fn validate(body: &[u8], tags: &Tags, on_conflict: OnConflict) -> Result<Vec
         Ok(_) => {}
         Err(conflicts) => faults.extend(conflicts),
     }
-    faults.truncate(Refusal::LISTED);
+    faults.truncate(Refusal::MAX_FAULTS);
     Err(Refusal { faults })
 }
 
 impl Refusal {
     /// The most faults that are listed, so that a small body cannot cause a huge answer.
-    pub const LISTED: usize = 100;
+    pub const MAX_FAULTS: usize = 100;
 
     fn malformed(malformed: Malformed, body: &[u8]) -> Self {
         let (line, column) = malformed.line_and_column(body);
@@ -115,7 +115,7 @@ impl Refusal {
             }
             Reason::Depth => {
                 format!(
-                    "has more than {DEPTH} nested arrays and objects, at byte {} ({place}); nest less",
+                    "has more than {MAX_DEPTH} nested arrays and objects, at byte {} ({place}); nest less",
                     malformed.offset()
                 )
             }
@@ -148,12 +148,12 @@ impl fmt::Display for Fault {
 
 impl Fault {
     /// The longest pointer that is shown, in bytes: the caller chooses the names, which may be most of a body.
-    const POINTER: usize = 256;
+    const MAX_POINTER: usize = 256;
 
     fn of(value: Value<'_>, detail: impl Into<String>) -> Self {
         let mut pointer = value.pointer();
-        if pointer.len() > Self::POINTER {
-            pointer.truncate(pointer.floor_char_boundary(Self::POINTER));
+        if pointer.len() > Self::MAX_POINTER {
+            pointer.truncate(pointer.floor_char_boundary(Self::MAX_POINTER));
             pointer.push('…');
         }
         Self { pointer, detail: detail.into() }
@@ -161,7 +161,7 @@ impl Fault {
 }
 
 /// Returns the name of a kind for callers.
-fn called(kind: Kind) -> &'static str {
+fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Null => "null",
         Kind::Bool => "a boolean",

@@ -24,11 +24,11 @@ pub(super) fn extract<T: DeserializeOwned + Default>(tree: &Dict, variables: &Va
     let tree = Value::from(tree.clone());
     let mut refused = BTreeSet::new();
     loop {
-        let mismatch = match T::deserialize(Node { value: &tree, path: Path::default(), refused: &refused, variables })
-        {
-            Ok(model) => return model,
-            Err(mismatch) => mismatch.at(&Path::default()),
-        };
+        let mismatch =
+            match T::deserialize(ValueNode { value: &tree, path: Path::default(), refused: &refused, variables }) {
+                Ok(model) => return model,
+                Err(mismatch) => mismatch.at(&Path::default()),
+            };
         if refused.len() == MAX_MISMATCHES {
             faults.push(&Path::default(), "more faults of this kind exist than are listed; correct these first");
             return T::default();
@@ -101,14 +101,14 @@ impl std::error::Error for Mismatch {}
 
 /// One value of the tree and its path.
 #[derive(Clone)]
-struct Node<'a> {
+struct ValueNode<'a> {
     value: &'a Value,
     path: Path,
     refused: &'a BTreeSet<Path>,
     variables: &'a Variables,
 }
 
-impl<'a> Node<'a> {
+impl<'a> ValueNode<'a> {
     fn visit<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.value {
             Value::String(_, text) => visitor.visit_str(text),
@@ -120,18 +120,20 @@ impl<'a> Node<'a> {
                 _ => visitor.visit_f64(number.to_f64().unwrap_or(f64::NAN)),
             },
             Value::Empty(..) => visitor.visit_unit(),
-            Value::Dict(_, section) => visitor.visit_map(Entries { node: self, left: section.iter(), value: None }),
-            Value::Array(_, list) => visitor.visit_seq(Elements { node: self, left: list.iter().enumerate() }),
+            Value::Dict(_, section) => {
+                visitor.visit_map(SectionAccess { node: self, left: section.iter(), value: None })
+            }
+            Value::Array(_, list) => visitor.visit_seq(ListAccess { node: self, left: list.iter().enumerate() }),
         }
     }
 
     /// Calls `then` with this node, which is parsed as YAML if it is the text of a variable.
-    fn structured<T>(&self, then: impl FnOnce(&Node<'_>) -> Result<T, Mismatch>) -> Result<T, Mismatch> {
+    fn structured<T>(&self, then: impl FnOnce(&ValueNode<'_>) -> Result<T, Mismatch>) -> Result<T, Mismatch> {
         let result = match self.value {
             Value::String(_, text) if self.variables.set(&self.path) => {
                 let mut faults = Faults::default();
                 match yaml::parse(text, &self.path, &mut faults).filter(|_| faults.is_empty()) {
-                    Some(value) => then(&Node { value: &value, ..self.clone() }),
+                    Some(value) => then(&ValueNode { value: &value, ..self.clone() }),
                     None => Err(Mismatch { refused: Some(self.path.clone()), faults, ..Mismatch::default() }),
                 }
             }
@@ -155,7 +157,7 @@ impl<'a> Node<'a> {
     }
 }
 
-impl<'de> Deserializer<'de> for Node<'_> {
+impl<'de> Deserializer<'de> for ValueNode<'_> {
     type Error = Mismatch;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
@@ -176,7 +178,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.structured(|node| match node.value {
             Value::Array(..) => node.visit(visitor),
-            Value::Empty(..) => visitor.visit_seq(Elements { node, left: [].iter().enumerate() }),
+            Value::Empty(..) => visitor.visit_seq(ListAccess { node, left: [].iter().enumerate() }),
             _ => Err(node.must_be("a list")),
         })
     }
@@ -185,7 +187,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         self.structured(|node| match node.value {
             Value::Dict(..) => node.visit(visitor),
             // A section whose settings are all commented out.
-            Value::Empty(..) => visitor.visit_map(Entries { node, left: Dict::new().iter(), value: None }),
+            Value::Empty(..) => visitor.visit_map(SectionAccess { node, left: Dict::new().iter(), value: None }),
             _ => Err(node.must_be("a section of `key: value`")),
         })
     }
@@ -215,13 +217,13 @@ impl<'de> Deserializer<'de> for Node<'_> {
 }
 
 /// The entries of a section that were not refused.
-struct Entries<'n, 'a> {
-    node: &'n Node<'a>,
+struct SectionAccess<'n, 'a> {
+    node: &'n ValueNode<'a>,
     left: std::collections::btree_map::Iter<'n, String, Value>,
     value: Option<(&'n String, &'n Value)>,
 }
 
-impl<'de> MapAccess<'de> for Entries<'_, '_> {
+impl<'de> MapAccess<'de> for SectionAccess<'_, '_> {
     type Error = Mismatch;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mismatch> {
@@ -233,21 +235,21 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mismatch> {
         let Some((name, value)) = self.value.take() else { return Err(Mismatch::default()) };
-        seed.deserialize(Node { value, path: self.node.path.join(name), ..*self.node })
+        seed.deserialize(ValueNode { value, path: self.node.path.join(name), ..*self.node })
     }
 }
 
 /// The elements of a list.
-struct Elements<'n, 'a> {
-    node: &'n Node<'a>,
+struct ListAccess<'n, 'a> {
+    node: &'n ValueNode<'a>,
     left: std::iter::Enumerate<std::slice::Iter<'n, Value>>,
 }
 
-impl<'de> SeqAccess<'de> for Elements<'_, '_> {
+impl<'de> SeqAccess<'de> for ListAccess<'_, '_> {
     type Error = Mismatch;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mismatch> {
         let Some((index, value)) = self.left.next() else { return Ok(None) };
-        seed.deserialize(Node { value, path: self.node.path.index(index), ..*self.node }).map(Some)
+        seed.deserialize(ValueNode { value, path: self.node.path.index(index), ..*self.node }).map(Some)
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused() {
+    fn a_text_that_is_no_quantity_is_refused() {
         for text in ["", "soon", "-5s", "5 parsecs", "s", "1.5", "NaNs"] {
             assert!(duration(text, MILLI, HOUR).is_err(), "{text}");
             assert!(size(text, 1, 1 << 26).is_err(), "{text}");

@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str, root: &Path, faults: &mut Faults) -> Option<Valu
         reject_unsupported_tags: true,
     };
     let faults = RefCell::new(faults);
-    let seed = Tree { path: root.clone(), faults: &faults };
+    let seed = TreeVisitor { path: root.clone(), faults: &faults };
     match serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| seed.deserialize(yaml)) {
         Ok(value) => Some(value),
         Err(error) => {
@@ -58,12 +58,12 @@ fn describe(error: &serde_saphyr::Error) -> String {
 }
 
 /// Builds the value tree at one path.
-struct Tree<'a> {
+struct TreeVisitor<'a> {
     path: Path,
     faults: &'a RefCell<&'a mut Faults>,
 }
 
-impl<'de> DeserializeSeed<'de> for Tree<'_> {
+impl<'de> DeserializeSeed<'de> for TreeVisitor<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -71,7 +71,7 @@ impl<'de> DeserializeSeed<'de> for Tree<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Tree<'_> {
+impl<'de> Visitor<'de> for TreeVisitor<'_> {
     type Value = Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,7 +121,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut list = Vec::<Value>::new();
         while let Some(element) =
-            elements.next_element_seed(Tree { path: self.path.index(list.len()), faults: self.faults })?
+            elements.next_element_seed(TreeVisitor { path: self.path.index(list.len()), faults: self.faults })?
         {
             list.push(element);
         }
@@ -132,7 +132,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let mut section = Dict::new();
         while let Some(name) = entries.next_key::<String>()? {
             let path = self.path.join(&name);
-            let value = entries.next_value_seed(Tree { path: path.clone(), faults: self.faults })?;
+            let value = entries.next_value_seed(TreeVisitor { path: path.clone(), faults: self.faults })?;
             if section.insert(name, value).is_some() {
                 self.faults.borrow_mut().push(&path, "is written twice; keep one");
             }

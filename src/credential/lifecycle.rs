@@ -51,7 +51,7 @@ pub(super) enum Lifecycle {
     Expired(Inventory, Error),
 }
 
-/// The versions in memory, and what is known of them in the store.
+/// The versions in memory, and the last reading of the store.
 #[derive(Debug, Clone)]
 pub(super) struct Inventory {
     pub(super) versions: Versions,
@@ -78,9 +78,9 @@ pub(super) enum Event {
     Probed(Probe),
 }
 
-/// An effect of an event outside the state.
+/// An effect of an event besides the next state.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum SideEffect {
     /// Logs the transition.
     Log(Transition),
     /// Wakes the requests that wait for a replacement.
@@ -91,13 +91,13 @@ pub(super) enum Effect {
 
 impl Lifecycle {
     /// Returns the state after an event, and the effects of the event.
-    pub(super) fn apply(self, event: Event, now: Instant, definition: &Definition) -> (Lifecycle, Vec<Effect>) {
+    pub(super) fn apply(self, event: Event, now: Instant, definition: &Definition) -> (Lifecycle, Vec<SideEffect>) {
         match event {
             Event::Read { current, previous } => self.read(current, previous, now),
             Event::NotRead(error) => self.not_read(error, now, definition.max_stale),
             Event::Unchanged => (self.unchanged(now), Vec::new()),
             Event::Refused => {
-                (self.with_versions(|versions| versions.note_refused(now)).0, vec![Effect::RescheduleProbe])
+                (self.with_versions(|versions| versions.note_refused(now)).0, vec![SideEffect::RescheduleProbe])
             }
             Event::Accepted { version, refused } => {
                 self.answered(|versions| versions.note_accepted(&version, refused.as_ref()))
@@ -111,7 +111,7 @@ impl Lifecycle {
         current: Arc<SecretVersion>,
         previous: Option<Result<Arc<SecretVersion>, Error>>,
         now: Instant,
-    ) -> (Lifecycle, Vec<Effect>) {
+    ) -> (Lifecycle, Vec<SideEffect>) {
         let (stored, previous_error) = match previous {
             Some(Ok(stored)) => (Some(stored), None),
             Some(Err(error)) => (None, Some(error)),
@@ -131,20 +131,20 @@ impl Lifecycle {
         };
         let mut effects = Vec::new();
         if previous_error.is_some() && !had_previous_error {
-            effects.push(Effect::Log(Transition::PreviousUnusable));
+            effects.push(SideEffect::Log(Transition::PreviousUnusable));
         }
         if is_replaced {
-            effects.push(Effect::Log(Transition::Replaced));
+            effects.push(SideEffect::Log(Transition::Replaced));
         } else if is_back {
-            effects.push(Effect::Log(Transition::ReadableAgain));
+            effects.push(SideEffect::Log(Transition::ReadableAgain));
         }
         if is_changed {
-            effects.extend([Effect::WakeRequests, Effect::RescheduleProbe]);
+            effects.extend([SideEffect::WakeRequests, SideEffect::RescheduleProbe]);
         }
         (Lifecycle::Fresh(Inventory { versions, seen: now, previous_error }), effects)
     }
 
-    fn not_read(self, error: Error, now: Instant, max_stale: Option<Duration>) -> (Lifecycle, Vec<Effect>) {
+    fn not_read(self, error: Error, now: Instant, max_stale: Option<Duration>) -> (Lifecycle, Vec<SideEffect>) {
         let is_news = self.error().is_none_or(|before| before.code() != error.code());
         let was_expired = matches!(self, Lifecycle::Expired(..));
         let state = match self.into_inventory() {
@@ -157,7 +157,7 @@ impl Lifecycle {
             (true, false) => Some(Transition::Unreadable),
             _ => is_news.then_some(Transition::Unreadable),
         };
-        (state, transition.map(Effect::Log).into_iter().collect())
+        (state, transition.map(SideEffect::Log).into_iter().collect())
     }
 
     fn unchanged(self, now: Instant) -> Lifecycle {
@@ -167,10 +167,10 @@ impl Lifecycle {
         }
     }
 
-    fn answered(self, note: impl FnOnce(&mut Versions)) -> (Lifecycle, Vec<Effect>) {
+    fn answered(self, note: impl FnOnce(&mut Versions)) -> (Lifecycle, Vec<SideEffect>) {
         let (state, transition) = self.with_versions(note);
-        let log = transition.map(Effect::Log);
-        (state, log.into_iter().chain([Effect::WakeRequests, Effect::RescheduleProbe]).collect())
+        let log = transition.map(SideEffect::Log);
+        (state, log.into_iter().chain([SideEffect::WakeRequests, SideEffect::RescheduleProbe]).collect())
     }
 
     /// Changes the versions and returns the transition to log. Before a version was read, nothing changes.

@@ -28,7 +28,7 @@ impl Refresher {
             let jobs = |credential| -> [Job<'_>; 2] {
                 [Box::pin(Credential::keep_fresh(credential)), Box::pin(Credential::keep_verified(credential, &probe))]
             };
-            // Each is polled only when it is woken, however many there are.
+            // Each is polled only when it is woken, so that many credentials cost little.
             let mut jobs: FuturesUnordered<_> = present.values().flat_map(|credential| jobs(&**credential)).collect();
             // A reload restarts all of them, so each store is read at once.
             tokio::select! {

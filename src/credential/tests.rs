@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::secret::{Content, Environment, Error, Problem, Salt, Secret, SecretRef};
+use crate::secret::{Environment, Error, Salt, Secret, SecretRef, StoreContent, StoreProblem};
 
 use super::*;
 
@@ -32,12 +32,12 @@ fn credential(max_stale: Option<u64>, before: Option<&Credential>) -> Credential
     Credential::new("main", definition(max_stale), &Environment::process(), &Arc::default(), before)
 }
 
-fn content(secret: &str) -> Result<Content, Error> {
-    Ok(Content { current: Secret::placeholder(secret).unwrap(), previous: None })
+fn content(secret: &str) -> Result<StoreContent, Error> {
+    Ok(StoreContent { current: Secret::placeholder(secret).unwrap(), previous: None })
 }
 
-fn missing() -> Result<Content, Error> {
-    Err(Error { location: "/nowhere".into(), problem: Problem::NoFile })
+fn missing() -> Result<StoreContent, Error> {
+    Err(Error { location: "/nowhere".into(), problem: StoreProblem::NoFile })
 }
 
 fn sent(credential: &Credential) -> String {

@@ -1,6 +1,6 @@
 //! `tenant: { fixed: NAME }`: every caller of the listener is this tenant.
 //!
-//! The configuration allows it only if reaching the listener proves enough: on this machine, or for `trusted_peers`.
+//! The configuration allows it only if all callers of the listener are on this machine or in `trusted_peers`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The answer on its way back: headers that are the caller's business, and a body that ends the record with it.
+//! The answer to the caller: its end-to-end headers, and a body whose end writes the record.
 
 pub mod outcome;
 
@@ -33,10 +33,10 @@ use super::delivery::Deliveries;
 use super::redact::KeyRedactor;
 
 /// The longest answer that is kept for replays, in bytes.
-const MAX_REPLAYED: usize = 64 * 1024;
+const MAX_REPLAY_BODY: usize = 64 * 1024;
 
-/// Headers that end at this hop, or that no service has a use for.
-const DROPPED: [HeaderName; 10] = [
+/// Headers that are removed from an answer: they concern one connection only, or no service has a use for them.
+const REMOVED_HEADERS: [HeaderName; 10] = [
     CONNECTION,
     CONTENT_LENGTH,
     HeaderName::from_static("keep-alive"),
@@ -49,25 +49,26 @@ const DROPPED: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// Removes what ends at this hop; the framing is made anew from the body.
-pub fn end_to_end(headers: &mut HeaderMap) {
+/// Removes the headers that concern only the upstream's connection, and those about its rate limits. hyper adds the framing of
+/// the caller's connection.
+pub fn strip_hop_headers(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> =
-        headers.get_all(CONNECTION).iter().flat_map(|value| listed(value.as_bytes())).collect();
-    for name in DROPPED.iter().chain(&named) {
+        headers.get_all(CONNECTION).iter().flat_map(|value| parse_names(value.as_bytes())).collect();
+    for name in REMOVED_HEADERS.iter().chain(&named) {
         headers.remove(name);
     }
-    let of_limits: Vec<HeaderName> = headers.keys().filter(|name| tells_of_limits(name)).cloned().collect();
-    for name in &of_limits {
+    let rate_limits: Vec<HeaderName> = headers.keys().filter(|name| is_rate_limit_header(name)).cloned().collect();
+    for name in &rate_limits {
         headers.remove(name);
     }
 }
 
-/// Returns whether a field tells of the upstream's own limits: they show a caller how others use the shared key.
-fn tells_of_limits(name: &HeaderName) -> bool {
+/// Returns whether a field is about the upstream's own limits. They would show a caller how others use the shared API key.
+fn is_rate_limit_header(name: &HeaderName) -> bool {
     ["ratelimit", "x-ratelimit", "x-rate-limit"].iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// Ends an answer with its head if HTTP gives it no content, as for HEAD, 204 and 304, or if its body is empty.
+/// Ends an answer after its head if HTTP allows it no content, as for HEAD, 204 and 304, or if its body is empty.
 pub fn omit_content(method: &Method, response: &mut Response<AnswerBody>) {
     let length = response.body().size_hint().exact();
     let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -78,49 +79,49 @@ pub fn omit_content(method: &Method, response: &mut Response<AnswerBody>) {
     }
 }
 
-fn listed(value: &[u8]) -> impl Iterator<Item = HeaderName> {
+fn parse_names(value: &[u8]) -> impl Iterator<Item = HeaderName> {
     value.split(|byte| *byte == b',').filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
 }
 
-/// What is read and what is still to come of an answer's body.
+/// The body of an answer: the part that was read, and the part that is still to come.
 #[derive(Debug)]
 pub struct AnswerBody {
     buffered: Option<Bytes>,
-    rest: Option<Box<Rest>>,
+    rest: Option<Box<BodyStream>>,
     record: Option<Box<Record>>,
     /// The charge for the request, until its caller has taken the answer. The record may end before.
     memory: Option<Hold>,
-    /// Whether the key was in what was read of it.
+    /// Whether the API key was redacted in the part that was read.
     redacted: bool,
     /// Whether the answer ends with its head.
     head_only: bool,
-    /// Where its fate is told; without that, an answer whose last byte was taken counts as delivered.
+    /// Records whether the answer arrives. Without it, an answer counts as delivered once hyper has taken its last byte.
     deliveries: Option<Arc<Deliveries>>,
 }
 
-/// The part of an answer that is streamed. The exchange is not settled before it ends.
+/// The part of an answer that is streamed. Its tenant's permit is held until it ends.
 #[derive(Debug)]
-struct Rest {
+struct BodyStream {
     incoming: ResponseBody,
     redactor: KeyRedactor,
-    /// What comes behind bytes that were held back.
+    /// The trailers, which follow bytes that were withheld.
     trailers: Option<HeaderMap>,
     ended: bool,
     upstream_timer: UpstreamTimer,
     lease: Option<Lease>,
     _permit: Permit,
-    patience: Duration,
-    stalled: Pin<Box<Sleep>>,
+    timeout: Duration,
+    stall_timer: Pin<Box<Sleep>>,
 }
 
 impl AnswerBody {
-    /// A body that is complete.
+    /// Creates a body that is complete.
     #[must_use]
     pub fn whole(body: Bytes) -> AnswerBody {
         AnswerBody::new(body, None, false)
     }
 
-    fn new(buffered: Bytes, rest: Option<Box<Rest>>, redacted: bool) -> AnswerBody {
+    fn new(buffered: Bytes, rest: Option<Box<BodyStream>>, redacted: bool) -> AnswerBody {
         AnswerBody {
             buffered: Some(buffered),
             rest,
@@ -132,8 +133,8 @@ impl AnswerBody {
         }
     }
 
-    /// Reads `head` bytes of an answer, as long as the timer allows. What does not fit is streamed, unless a part of it takes
-    /// longer than the time-out.
+    /// Reads the first `head` bytes of an answer, as long as the timer allows. The rest is streamed, and breaks off if nothing
+    /// comes within the time-out.
     ///
     /// # Errors
     ///
@@ -147,9 +148,9 @@ impl AnswerBody {
         permit: Permit,
         timer: &ResponseTimer,
     ) -> Result<AnswerBody, Error> {
-        let patience = timer.timeout();
+        let timeout = timer.timeout();
         let reading = timer.run(read_head(&mut incoming, head), || lease.retire()).await;
-        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(patience))).inspect_err(|error| {
+        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(timeout))).inspect_err(|error| {
             upstream_timer.failed(if let Error::UpstreamTimeout(_) = error {
                 FailureCode::ResponseTimeout
             } else {
@@ -161,9 +162,9 @@ impl AnswerBody {
             lease.release();
             return Ok(AnswerBody::new(buffered, None, redacted));
         }
-        let stalled = Box::pin(tokio::time::sleep(patience));
+        let stall_timer = Box::pin(tokio::time::sleep(timeout));
         let lease = Some(lease);
-        let rest = Rest {
+        let rest = BodyStream {
             incoming,
             redactor,
             trailers: None,
@@ -171,48 +172,49 @@ impl AnswerBody {
             upstream_timer,
             lease,
             _permit: permit,
-            patience,
-            stalled,
+            timeout,
+            stall_timer,
         };
         Ok(AnswerBody::new(buffered, Some(Box::new(rest)), redacted))
     }
 
-    /// What was read of it before it is passed on.
+    /// Returns the part that was read before the answer is passed on.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
         self.buffered.as_deref().unwrap_or_default()
     }
 
-    /// Returns all of it, if it is complete and not longer than what is kept of an answer.
+    /// Returns the whole body, if it is complete and short enough to be kept for replays.
     #[must_use]
     pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAYED)
+        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAY_BODY)
     }
 
-    /// Leaves out the content, so that nothing is held until the caller takes it.
+    /// Removes the content, so that no memory is held until the caller takes it.
     #[must_use]
     pub fn without_content(mut self) -> AnswerBody {
         self.buffered = Some(Bytes::new());
         self
     }
 
-    /// Ties the record to the end of this body.
+    /// Lets the record be written when this body ends.
     #[must_use]
-    pub fn closing(mut self, mut record: Box<Record>) -> AnswerBody {
+    pub fn with_record(mut self, mut record: Box<Record>) -> AnswerBody {
         record.facts.key_echoed = self.redacted;
         self.memory = record.memory.take();
         self.record = Some(record);
         self
     }
 
-    /// Lets the caller's connection tell whether it took the answer.
+    /// Lets the caller's connection record whether it delivered the answer.
     #[must_use]
-    pub fn reporting_to(mut self, deliveries: Arc<Deliveries>) -> AnswerBody {
+    pub fn with_deliveries(mut self, deliveries: Arc<Deliveries>) -> AnswerBody {
         self.deliveries = Some(deliveries);
         self
     }
 
-    fn delivered(&mut self) {
+    /// Records that the answer was delivered, or leaves that to [`Deliveries`].
+    fn record_delivery(&mut self) {
         let Some(mut record) = self.record.take() else { return };
         match &self.deliveries {
             Some(deliveries) => deliveries.push(record),
@@ -220,12 +222,12 @@ impl AnswerBody {
         }
     }
 
-    /// No complete answer came, although its beginning was passed on: nobody knows what the rest would have said.
-    fn broke(&mut self, broken: &Broken) {
+    /// Records that the answer broke off after its beginning was passed on, which leaves its outcome unknown.
+    fn record_failure(&mut self, error: &StreamError) {
         let Some(record) = &mut self.record else { return };
-        let error = match broken {
-            Broken::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
-            Broken::Stalled(patience) => Error::UpstreamTimeout(*patience),
+        let error = match error {
+            StreamError::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
+            StreamError::Stalled(timeout) => Error::UpstreamTimeout(*timeout),
         };
         // A head that proves that nothing was started proves it without its body.
         if record.facts.outcome != Outcome::NotStarted {
@@ -236,7 +238,7 @@ impl AnswerBody {
     }
 }
 
-/// Reads so many bytes of an answer, or a little more; returns them, and whether they are all of it.
+/// Reads `head` bytes of an answer, or a little more. Returns them, and whether they are the whole answer.
 async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
     while !incoming.is_end_stream() && whole.len() < head {
@@ -252,12 +254,15 @@ async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, b
 
 impl hyper::body::Body for AnswerBody {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = StreamError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         if let Some(bytes) = self.buffered.take() {
             if self.rest.is_none() {
-                self.delivered();
+                self.record_delivery();
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
@@ -266,16 +271,16 @@ impl hyper::body::Body for AnswerBody {
         if let (true, Some(record)) = (rest.redactor.has_redacted(), record) {
             record.facts.key_echoed = true;
         }
-        // Whoever knows the length does not ask again after the last frame.
+        // hyper does not poll again after the last frame if it knows the length.
         if rest.is_over() {
             if let Some(lease) = rest.lease.take() {
                 lease.release();
             }
             self.rest = None;
-            self.delivered();
+            self.record_delivery();
         }
         if let Some(Err(broken)) = &frame {
-            self.broke(broken);
+            self.record_failure(broken);
         }
         Poll::Ready(frame)
     }
@@ -293,22 +298,23 @@ impl hyper::body::Body for AnswerBody {
 }
 
 impl Drop for AnswerBody {
-    /// hyper does not poll a body that it does not send.
+    /// Records the delivery of an answer without content, as hyper does not poll a body that it does not send.
     fn drop(&mut self) {
         if self.head_only {
-            self.delivered();
+            self.record_delivery();
         }
     }
 }
 
-impl Rest {
-    /// Whether nothing comes any more.
+impl BodyStream {
+    /// Returns whether nothing more comes.
     fn is_over(&self) -> bool {
         self.trailers.is_none() && (self.ended || self.incoming.is_end_stream())
     }
 
-    /// What comes next, without the key. A part of an answer that breaks off stays held back: it may be most of the key.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// Returns the next frame, in which the API key is redacted. If the answer breaks off, bytes that are withheld are not
+    /// returned: they may be most of the API key.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         loop {
             if let Some(trailers) = self.trailers.take() {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
@@ -319,7 +325,7 @@ impl Rest {
             let bytes = match ready!(self.receive(context)).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(bytes))) => self.redactor.redact(bytes, !self.incoming.is_end_stream()),
                 Some(Ok(Err(frame))) => {
-                    // Nothing comes behind trailers, and nobody asks.
+                    // Nothing follows trailers, and hyper does not poll for it.
                     self.ended = true;
                     self.trailers = frame.into_trailers().ok();
                     if let Some(trailers) = &mut self.trailers {
@@ -339,31 +345,32 @@ impl Rest {
         }
     }
 
-    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// Receives the next frame from the upstream, within the time-out.
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
-            ready!(self.stalled.as_mut().poll(context));
+            ready!(self.stall_timer.as_mut().poll(context));
             if let Some(lease) = &self.lease {
                 lease.retire();
             }
             self.upstream_timer.failed(FailureCode::ResponseTimeout);
-            return Poll::Ready(Some(Err(Broken::Stalled(self.patience))));
+            return Poll::Ready(Some(Err(StreamError::Stalled(self.timeout))));
         };
-        self.stalled.as_mut().reset(Instant::now() + self.patience);
+        self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
         if let Some(Err(_)) = frame {
             self.upstream_timer.failed(FailureCode::ConnectionTerminated);
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Upstream)))
+        Poll::Ready(frame.map(|frame| frame.map_err(StreamError::Upstream)))
     }
 }
 
-/// Why an answer that was begun is cut off: the caller's connection is closed before the answer's end, so that nobody
-/// takes a part for the whole.
+/// The reason why an answer broke off. The caller's connection is closed before the answer's end, so that no caller takes a part
+/// for the whole.
 #[derive(Debug, thiserror::Error)]
-pub enum Broken {
+pub enum StreamError {
     /// The upstream's connection broke.
     #[error("the upstream broke off its answer: {0}")]
     Upstream(Cause),
-    /// Nothing came.
+    /// Nothing came within the time-out.
     #[error("the upstream sent nothing for {}", humantime::format_duration(*.0))]
     Stalled(Duration),
 }

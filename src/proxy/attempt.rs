@@ -1,4 +1,4 @@
-//! Sends a start: once, and once more if the upstream refused its credential and another version is at hand.
+//! Sends a start, and sends it a second time if the upstream refused its credential and another version is available.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,11 +22,11 @@ use crate::upstream::Upstream;
 
 use super::answer::AnswerBody;
 use super::credential::ChosenVersion;
+use super::late_answer;
 use super::outgoing::Outgoing;
-use super::overtime;
 use super::resend_check::ResendCheck;
 
-/// A request that is sent, and the proofs that it may be.
+/// A request to send, with the proofs that it may be sent.
 pub(super) struct Attempt {
     pub(super) upstream: Arc<Upstream>,
     pub(super) outgoing: Outgoing,
@@ -40,25 +40,25 @@ pub(super) struct Attempt {
     pub(super) _audited: AuditReservation,
 }
 
-/// The progress of an attempt, as others see it.
+/// The progress of an attempt, which its exchange reads while the attempt runs.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The time after the time-out in which its answer is still read.
     pub(super) grace_period: Option<Arc<GracePeriod>>,
-    /// The version that was sent after the first was refused.
+    /// The fingerprint of the version that was sent after the first one was refused.
     pub(super) second_version: OnceLock<Fingerprint>,
-    /// The outcome of a look-up between the two.
+    /// The outcome of the look-up before the second send.
     pub(super) lookup: OnceLock<LookupOutcome>,
 }
 
 impl Progress {
-    /// Creates the progress of a request that was not sent yet.
+    /// Creates the progress of a request that has not been sent yet.
     pub(super) fn new(has_grace_period: bool) -> Arc<Progress> {
-        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(overtime::MAX_OVERTIME)));
+        let grace_period = has_grace_period.then(|| Arc::new(GracePeriod::new(late_answer::GRACE_PERIOD)));
         Arc::new(Progress { grace_period, ..Progress::default() })
     }
 
-    /// Resolves when the time-out has passed although the answer is still read: the caller is told of it then.
+    /// Resolves when the time-out passes and the answer is still awaited. The caller is told of the time-out then.
     pub(super) async fn overdue(&self) {
         match &self.grace_period {
             Some(grace_period) => grace_period.begun().await,
@@ -66,14 +66,14 @@ impl Progress {
         }
     }
 
-    /// Returns whether the caller was told of the time-out. Then nothing is sent any more.
+    /// Returns whether the caller was told of the time-out. If so, nothing more is sent.
     fn is_overdue(&self) -> bool {
         self.grace_period.as_ref().is_some_and(|grace_period| grace_period.has_begun())
     }
 }
 
-/// The head of the upstream's answer, and what its body is read with.
-struct Answered {
+/// The head of the upstream's answer, and the means to read its body.
+struct UpstreamResponse {
     response: Response<ResponseBody>,
     upstream_timer: UpstreamTimer,
     lease: Lease,
@@ -81,32 +81,33 @@ struct Answered {
 }
 
 impl Attempt {
-    /// Sends the request and returns its answer, without the credential if that came back.
+    /// Sends the request and returns its answer, in which a credential that came back is redacted.
     ///
-    /// A refused credential did no work (`asteroid::answer`), so the request is sent a second time if another version is at
-    /// hand. If the start can be looked up, that comes before.
+    /// A request whose credential was refused did no work (`asteroid::answer`). So it is sent a second time if another version
+    /// is available. If the start can be looked up, it is looked up before that.
     pub(super) async fn send(mut self) -> Result<Response<AnswerBody>, Error> {
-        let mut answered = self.exchange().await;
-        // Boxed, as few requests need it and all would carry its future around.
+        let mut answered = self.send_traced().await;
+        // Boxed, as few requests need it and its future would make every request larger.
         if let Err(Error::KeyRefused) = answered
             && !self.progress.is_overdue()
             && Box::pin(self.credential.replace_refused()).await
         {
             if let Some(check) = &self.resend_check
                 && let Some(answer) =
-                    Box::pin(check.answer(&self.upstream, &self.permit, &self.trace, &self.progress.lookup)).await?
+                    Box::pin(check.find_answer(&self.upstream, &self.permit, &self.trace, &self.progress.lookup))
+                        .await?
             {
                 return Ok(answer);
             }
-            // Set once, as there is no third.
+            // Not set before, as there is no third send.
             self.progress.second_version.set(self.credential.fingerprint()).ok();
-            answered = self.exchange().await;
+            answered = self.send_traced().await;
         }
         if let Err(Error::KeyRefused) = answered {
             self.credential.note_refused();
         }
-        let Answered { response, upstream_timer, lease, timer } = answered?;
-        // Others may come from something in front of the API that looks at no credential.
+        let UpstreamResponse { response, upstream_timer, lease, timer } = answered?;
+        // Another status may come from a proxy in front of the API, which checks no credential.
         if response.status().is_success() {
             self.credential.note_accepted();
         }
@@ -119,20 +120,22 @@ impl Attempt {
         Ok(Response::from_parts(head, body?))
     }
 
-    /// Makes the request that is sent.
+    /// Returns the request to send.
     pub(super) fn request(&self) -> Request<transport::body::Body> {
         self.outgoing.request(&self.trace, &self.credential, &self.permit)
     }
 
-    async fn exchange(&self) -> Result<Answered, Error> {
-        let answered = self.ask().await;
+    /// Sends the request once. Records the end of a failed try in the trace.
+    async fn send_traced(&self) -> Result<UpstreamResponse, Error> {
+        let answered = self.send_once().await;
         if let Err(error) = &answered {
             self.trace.ended(Some(error.code().code()));
         }
         answered
     }
 
-    async fn ask(&self) -> Result<Answered, Error> {
+    /// Sends the request once and returns the head of its answer.
+    async fn send_once(&self) -> Result<UpstreamResponse, Error> {
         let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone());
         let (response, upstream_timer, lease) =
             match self.upstream.send(&mut || self.request(), self.outgoing.operation, &timer).await {
@@ -143,11 +146,11 @@ impl Attempt {
             };
         self.trace.answered(response.status(), response.version());
         if response.status().is_informational() {
-            return Err(Error::UpstreamBroke(format!("it switched protocols unasked: {}", response.status())));
+            return Err(Error::UpstreamBroke(format!("it answered {}, which was not asked for", response.status())));
         }
         if refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }
-        Ok(Answered { response, upstream_timer, lease, timer })
+        Ok(UpstreamResponse { response, upstream_timer, lease, timer })
     }
 }

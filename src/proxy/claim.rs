@@ -11,14 +11,14 @@ use super::idempotency::{self, Error, IdempotencyDigests};
 use super::limit;
 use super::recovery::{self, Lookup, LookupResult};
 
-/// The decision about a start.
+/// The result of the stage.
 #[derive(Debug)]
 pub(super) enum ClaimResult {
-    /// It may be sent: it is the first with its key, or has none.
+    /// The start may be sent: it is the first with its idempotency key, or has none.
     Send(ReservedStart),
-    /// An earlier start with its key got this answer.
+    /// An earlier start with the same idempotency key got this answer.
     Replay(Arc<Reply>),
-    /// An earlier start with its key was found at the upstream, and must have got this answer.
+    /// An earlier start with the same idempotency key was found at the upstream, and must have got this answer.
     Recovered(Arc<Reply>),
 }
 
@@ -32,14 +32,16 @@ impl ClaimResult {
     }
 }
 
-/// Claims the key of a start, if it has one, and counts the start by its tenant's limits, if it may be the first with its key.
-/// With `recovery`, an unknown key is looked up at the upstream. That comes after the limits, so that a start that they refuse
-/// costs the upstream nothing.
+/// Claims the idempotency key of a start, if it has one. Counts the start by its tenant's limits, if it may be the first with
+/// that key.
+///
+/// With `recovery`, an unknown idempotency key is looked up at the upstream. That comes after the limits, so that a start that
+/// they refuse costs the upstream nothing.
 ///
 /// # Errors
 ///
 /// [`Error::InFlight`], [`Error::Mismatch`], [`Error::Full`], [`Error::Unknown`], [`Error::Several`], [`Error::Lookup`], and a
-/// limit that is reached. The key is as before, except after [`Error::Several`]: its outcome is unknown then.
+/// limit that is reached. The idempotency key keeps its state, except after [`Error::Several`], which makes its outcome unknown.
 pub(super) async fn claim(
     keyed: Option<IdempotencyDigests>,
     lookup: &Lookup<'_>,
@@ -56,7 +58,7 @@ pub(super) async fn claim(
     let metric = match &result {
         Ok(result) => Some(result.metric()),
         Err(RequestError::Idempotency(error)) => error.metric(),
-        // A limit refused the start, so its key was new.
+        // A limit refused the start, so its idempotency key was new.
         Err(_) => Some(IdempotencyResult::New),
     };
     metric.into_iter().for_each(|metric| tenant.state.meters.count_idempotency(metric));
@@ -72,12 +74,12 @@ async fn claim_key(
 ) -> Result<ClaimResult, RequestError> {
     let Lookup { generation, tenant, .. } = *lookup;
     let recovery = generation.idempotency.recovery;
-    let key = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: generation.idempotency.bounds };
-    let result = tenant.state.start_with_key(key, &tenant.limits, now, remaining).await;
+    let start = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: generation.idempotency.bounds };
+    let result = tenant.state.start_with_key(start, &tenant.limits, now, remaining).await;
     match result.map_err(|error| limit::start_error(tenant, error))? {
         StartResult::Answered(reply) => Ok(ClaimResult::Replay(reply)),
         StartResult::Unknown(_) if !recovery => Err(idempotency::unknown(generation, keyed))?,
-        // Boxed, as few starts need it and all would carry its future around.
+        // Boxed, as few starts need it and its future would make every start larger.
         StartResult::Unknown(claim) => match Box::pin(recover(claim, keyed, lookup, outcome)).await? {
             Ok(reply) => Ok(ClaimResult::Recovered(reply)),
             Err(_not_listed) => Err(idempotency::unknown(generation, keyed))?,
@@ -101,7 +103,7 @@ async fn claim_key(
     }
 }
 
-/// Looks for the first start with a key at the upstream. Returns the answer that it must have got, or the claim if there is no
+/// Looks for the first start with an idempotency key at the upstream. Returns the answer that it must have got, or the claim if there is no
 /// such start.
 async fn recover(
     claim: Claim,

@@ -1,4 +1,4 @@
-//! The credential that the upstream is shown instead of the caller's own.
+//! The credential that is sent to the upstream instead of the caller's own.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::state::Permit;
 
 use super::redact::KeyRedactor;
 
-/// The version of a credential's secret that a request is sent with: the one that goes first, and if the upstream refuses
-/// that, another one.
+/// The version of a credential's secret that a request is sent with: the current one, or another one if the upstream refused
+/// that.
 #[derive(Debug)]
 pub(super) struct ChosenVersion {
     credential: Arc<Credential>,
@@ -21,7 +21,7 @@ pub(super) struct ChosenVersion {
 }
 
 impl ChosenVersion {
-    /// Chooses the version that goes first.
+    /// Chooses the version that is sent first.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl ChosenVersion {
         Ok(ChosenVersion { credential: Arc::clone(credential), version, refused: None })
     }
 
-    /// Sets the header of a request that was admitted.
+    /// Injects the credential into a request that was admitted.
     pub(super) fn inject<B>(&self, _admitted: &Permit, request: &mut Request<B>) {
         self.version.inject(&self.credential.definition().header, request);
     }
@@ -41,8 +41,8 @@ impl ChosenVersion {
         self.version.fingerprint
     }
 
-    /// Chooses another version in place of one that the upstream refused, perhaps after some seconds. Returns whether there is
-    /// one.
+    /// Chooses another version in place of the one that the upstream refused, and waits some seconds for one if need be.
+    /// Returns whether there is one.
     pub(super) async fn replace_refused(&mut self) -> bool {
         let Some(other) = self.credential.replacement_for(&self.version).await else { return false };
         self.refused = Some(std::mem::replace(&mut self.version, other));
@@ -59,7 +59,7 @@ impl ChosenVersion {
         self.credential.note_accepted(&self.version, self.refused.as_ref());
     }
 
-    /// Creates the redactor of the version in the answer.
+    /// Creates the redactor that redacts the version in the answer.
     pub(super) fn redactor(&self) -> KeyRedactor {
         let Credential { redactions, name, .. } = &*self.credential;
         KeyRedactor::new(Needle::new(&self.version.secret), Arc::clone(redactions), Arc::clone(name))

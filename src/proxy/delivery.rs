@@ -1,4 +1,4 @@
-//! Answers whose last bytes were given to a caller's connection, and may not arrive.
+//! Answers whose last bytes were given to a caller's connection, but may not arrive.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -10,11 +10,11 @@ use crate::record::Record;
 /// The largest number of records that one connection keeps. A caller may send many requests before it reads an answer.
 const MAX_RECORDS: usize = 64;
 
-/// The records of one connection's answers of which it is not known whether they arrive, although hyper has taken their last
-/// byte. A record that is dropped here was not delivered.
+/// The records of one connection's answers that hyper has taken to the last byte, but that may not have arrived. A record that
+/// is dropped here counts as not delivered.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    /// Whether the caller has ended its side. Then it may still wait for the answer, or have left.
+    /// Whether the caller has ended its side. It may still wait for the answer then, or have left.
     in_doubt: AtomicBool,
     kept: Mutex<VecDeque<Record>>,
 }
@@ -31,16 +31,16 @@ impl Deliveries {
             let mut kept = self.lock();
             kept.push_back(*record);
             let oldest = if kept.len() > MAX_RECORDS { kept.pop_front() } else { None };
-            // Dropping a record writes it, which should not be done under the lock.
+            // Dropping a record writes it, which must not happen under the lock.
             drop(kept);
-            // The connection took so many answers after this one that the caller must have been there.
+            // The connection has taken so many later answers that the caller must have read this one.
             oldest.into_iter().for_each(|mut oldest| oldest.facts.delivered = true);
         } else {
             record.facts.delivered = true;
         }
     }
 
-    /// Returns whether it is known of every answer whether it was delivered.
+    /// Returns whether no answer is in doubt.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()

@@ -1,4 +1,4 @@
-//! A request that passes every stage but the last, and shows what would be sent for it.
+//! A dry run: a request passes every stage but the last, and is not sent.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,14 +21,15 @@ use super::{Decision, Proxy};
 /// The result of a dry run.
 #[derive(Debug)]
 pub struct DryRun {
-    /// The facts that the stages noted.
+    /// The record with the facts of each stage.
     pub record: Box<Record>,
     /// The request that would be sent, or none if an earlier answer would be replayed.
     pub request: Result<Option<Request<Body>>, Error>,
 }
 
 impl Proxy {
-    /// Prepares a request from this machine and does not send it. Its permit, claim and reservation are given back.
+    /// Prepares a request as from this machine, and returns the request that would be sent. Its permit, claim and reservation
+    /// are given back.
     pub async fn dry_run(&self, generation: &ListenerGeneration, request: Request<Full<Bytes>>) -> DryRun {
         let (mut head, mut body) = request.into_parts();
         let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));

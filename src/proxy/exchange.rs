@@ -1,4 +1,4 @@
-//! A start on its way: sent, answered, and settled by what its answer proves.
+//! The exchange with the upstream: a start is sent, and settled by what its answer proves.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,11 +17,11 @@ use super::admission::Admission;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
+use super::late_answer::{Continuation, PendingAnswer};
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
-use super::overtime::{Continuation, PendingAnswer};
 use super::resend_check::ResendCheck;
-use super::respond::{failed, passed_on};
+use super::respond::{fail, pass_on};
 use super::settlement::{proof, settle};
 use super::start::PreparedStart;
 
@@ -29,9 +29,9 @@ use super::start::PreparedStart;
 pub(super) struct Exchange {
     attempt: Attempt,
     start: ReservedStart,
-    /// What awaits its answer after the time-out, if it has a key.
+    /// Awaits its answer after the time-out, if it has an idempotency key.
     continuation: Option<Continuation>,
-    /// The probe of the listing that it serves as, if one is due.
+    /// Looks it up in the upstream's listing once it is answered, if a check is due.
     listing_probe: Option<Box<ListingProbe>>,
     format: ErrorFormat,
 }
@@ -41,7 +41,7 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// [`Error::NoKey`], if the last version of the credential has expired meanwhile.
+    /// Those of [`Outgoing::for_call`], and [`Error::NoKey`] if the last version of the credential has expired meanwhile.
     pub(super) fn new(
         proxy: &Proxy,
         Admission { generation, tenant, call, permit, audited }: Admission<'_>,
@@ -70,7 +70,7 @@ impl Exchange {
             _audited: audited,
         };
         let listing_probe =
-            keyed.and_then(|keyed| ListingProbe::of(proxy, generation, tenant, keyed.digest, now.monotonic));
+            keyed.and_then(|keyed| ListingProbe::if_due(proxy, generation, tenant, keyed.digest, now.monotonic));
         Ok(Exchange { attempt, start: reserved, continuation, listing_probe, format })
     }
 
@@ -79,16 +79,16 @@ impl Exchange {
         self.attempt.request()
     }
 
-    /// Sends the start and returns the answer for its caller. Budget and key are settled then.
+    /// Sends the start, settles its budget and its idempotency key, and returns the answer for its caller.
     pub(super) async fn settle(self, mut record: Box<Record>) -> Response<AnswerBody> {
-        // Stands in the record if nothing else gets to be written there.
+        // Recorded if this future is dropped before the outcome is known.
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
         record.facts.decision = AuditDecision::Sent;
         let Exchange { attempt, start, continuation, listing_probe, format } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
-            Err(unavailable) => return failed(&unavailable.into(), format, false, record),
+            Err(unavailable) => return fail(&unavailable.into(), format, false, record),
         };
         let (progress, timeout) = (Arc::clone(&attempt.progress), attempt.timeout);
         let mut answer: PendingAnswer = Box::pin(attempt.send());
@@ -104,7 +104,7 @@ impl Exchange {
             record.trace.ended(Some(error.code().code()));
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
-            return failed(&error, format, false, record);
+            return fail(&error, format, false, record);
         };
         let proof = proof(&ended);
         let now = Instant::now();
@@ -115,8 +115,8 @@ impl Exchange {
             Proof::Inconclusive => {}
         }
         match ended {
-            Ok(response) => passed_on(response, proof, record),
-            Err(error) => failed(&error, format, false, record),
+            Ok(response) => pass_on(response, proof, record),
+            Err(error) => fail(&error, format, false, record),
         }
     }
 }

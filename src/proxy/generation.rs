@@ -1,4 +1,4 @@
-//! A generation of the configuration, prepared for the hot path: whatever a request needs is a reference away.
+//! A generation of the configuration, prepared for the hot path: everything that a request needs is a reference away.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,9 +56,9 @@ pub struct ListenerGeneration {
 /// The part of a generation that all listeners share.
 #[derive(Debug)]
 pub struct Generation {
-    /// The `Host` that the upstream is sent.
+    /// The `Host` of requests to the upstream.
     pub authority: HeaderValue,
-    /// The organisation whose executions are looked up, if the key spans several.
+    /// The organisation whose executions are looked up, if the API key spans several.
     pub organization: Option<Uuid>,
     /// The prefix of every path at the upstream; empty or without a slash at its end.
     pub base_path: String,
@@ -70,10 +70,10 @@ pub struct Generation {
     pub response_timeout: Duration,
     /// How long a caller's connection is kept without a request.
     pub caller_idle: Duration,
-    /// What is remembered of idempotency keys.
+    /// The settings of idempotency keys.
     pub idempotency: Idempotency,
     /// The share of `body_memory` for requests that belong to no tenant.
-    pub memory_of_nobody: Arc<Share>,
+    pub unidentified_share: Arc<Share>,
 }
 
 /// The part of a generation that belongs to one listener.
@@ -82,13 +82,14 @@ pub struct Listener {
     /// The names by which callers may address it.
     pub hosts: Hosts,
     /// How it identifies the tenant.
-    pub tenant: identity::Source,
-    /// The networks whose callers it trusts. Empty for all, which the configuration allows only if all are on this machine.
+    pub identity: identity::Source,
+    /// The networks of the callers that it trusts. If empty, it trusts all callers, which the configuration allows only if all
+    /// of them are on this machine.
     pub trusted_peers: Vec<IpNet>,
 }
 
 impl Listener {
-    /// Returns whether a peer may be the caller of any tenant here.
+    /// Returns whether the listener trusts a peer to name its tenant.
     #[must_use]
     pub fn trusts(&self, peer: Peer) -> bool {
         let is_trusted = |ip| self.trusted_peers.iter().any(|network| network.contains(&ip));
@@ -106,7 +107,7 @@ impl Listener {
             let peer = caller.peer.ip().map_or_else(|| caller.peer.to_string(), |ip| ip.to_string());
             return Err(identity::Error::Peer(peer));
         }
-        self.tenant.identify(headers)
+        self.identity.identify(headers)
     }
 }
 
@@ -122,26 +123,30 @@ pub enum Error {
         name: String,
     },
     /// The upstream's host cannot be a header.
-    #[error("upstream.url")]
+    #[error("the host in `upstream.url` cannot be sent in the header Host")]
     Authority(#[from] InvalidHeaderValue),
 }
 
 impl Generation {
-    /// Builds the generations of all listeners, in their order. `keys` holds one for each credential, and `state` what outlives a
-    /// generation.
+    /// Builds the generations of all listeners, in their order. `credentials` holds each credential by its name, and
+    /// `state` what outlives a generation.
     ///
     /// # Errors
     ///
     /// If names do not match, which `config::resolve` has ruled out.
-    pub fn build(config: &Config, keys: &CredentialMap, state: &State) -> Result<Vec<ListenerGeneration>, Error> {
+    pub fn build(
+        config: &Config,
+        credentials: &CredentialMap,
+        state: &State,
+    ) -> Result<Vec<ListenerGeneration>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut tenants = Tenants::new();
         for (name, tenant) in &config.tenants {
-            let credential = keys.get(&tenant.credential);
+            let credential = credentials.get(&tenant.credential);
             let tenant = Tenant {
                 name: name.as_str().into(),
                 tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
-                tags: Tags::new(tenant.tags.iter().cloned()).reserving(&[&config.idempotency.tag, BODY_TAG]),
+                tags: Tags::new(tenant.tags.iter().cloned()).reserve(&[&config.idempotency.tag, BODY_TAG]),
                 idempotency: tenant.idempotency,
                 listing_check: state.listing_check(&tenant.credential),
                 on_conflict: config.on_conflict,
@@ -167,7 +172,7 @@ impl Generation {
             };
             listeners.push(Listener {
                 hosts: Hosts::new(&listener.address, &listener.hosts),
-                tenant: source,
+                identity: source,
                 trusted_peers: listener.trusted_peers.clone(),
             });
         }
@@ -189,7 +194,7 @@ impl Generation {
             response_timeout: config.timeouts.response,
             caller_idle: config.timeouts.caller_idle,
             idempotency: Idempotency { bounds, ..config.idempotency.clone() },
-            memory_of_nobody: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
+            unidentified_share: state.tenant(OTHER, &Limits::default(), Instant::now()).body_memory,
         });
         let of_listener = |listener| ListenerGeneration { listener, generation: Arc::clone(&generation) };
         Ok(listeners.into_iter().map(of_listener).collect())

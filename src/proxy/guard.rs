@@ -1,4 +1,4 @@
-//! Who may not call: web pages, and whoever asked for another host.
+//! Refuses the requests of web pages, and requests for another host.
 //!
 //! The gateway needs no credential, so a page in a developer's browser could use it: directly, which its `Origin` and
 //! `Sec-Fetch-Site` show, or by DNS rebinding, which its `Host` shows.
@@ -20,55 +20,57 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug)]
 pub struct Hosts {
     loopback: bool,
-    /// Whether any `Host` will do.
-    any: bool,
-    named: BTreeSet<String>,
+    /// Whether any `Host` is accepted.
+    accepts_any: bool,
+    names: BTreeSet<String>,
 }
 
 impl Hosts {
-    /// Loopback listeners answer to the names of loopback and to `named`; others to `named`, or to all if it is empty.
-    /// Names are in lower case, without a final dot, and IPv6 addresses without brackets. No browser reaches a Unix socket,
-    /// and callers there write whatever their clients need for a URL: the path of the socket, or nothing.
+    /// Creates the names of a listener. A loopback listener answers to the names of loopback and to `names`; another one to
+    /// `names`, or to all names if it is empty.
+    ///
+    /// Names are in lower case, without a final dot, and IPv6 addresses without brackets. No browser reaches a Unix socket. Its
+    /// callers send whatever their clients need for a URL: the path of the socket, or nothing.
     #[must_use]
-    pub fn new(address: &Address, named: &[String]) -> Hosts {
+    pub fn new(address: &Address, names: &[String]) -> Hosts {
         let loopback = matches!(address, Address::Tcp(address) if address.ip().is_loopback());
-        let any = matches!(address, Address::Unix { .. }) && named.is_empty();
-        Hosts { loopback, any, named: named.iter().cloned().collect() }
+        let accepts_any = matches!(address, Address::Unix { .. }) && names.is_empty();
+        Hosts { loopback, accepts_any, names: names.iter().cloned().collect() }
     }
 
-    /// Whether `Host` says one of the names as nearly every caller writes it, so that nothing has to be parsed.
-    fn plainly_name(&self, host: &[u8]) -> bool {
+    /// Returns whether `Host` is one of the names as nearly every caller writes it. If so, it need not be parsed.
+    fn contains_verbatim(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host) else { return false };
         let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
         // An IPv6 address stands in brackets.
-        self.loopback && matches!(name, "localhost" | "127.0.0.1") || !name.contains(':') && self.named.contains(name)
+        self.loopback && matches!(name, "localhost" | "127.0.0.1") || !name.contains(':') && self.names.contains(name)
     }
 
-    fn answer_for(&self, name: &str) -> bool {
+    fn contains(&self, name: &str) -> bool {
         if self.loopback {
-            is_loopback(name) || self.named.contains(name)
+            is_loopback(name) || self.names.contains(name)
         } else {
-            self.named.is_empty() || self.named.contains(name)
+            self.names.is_empty() || self.names.contains(name)
         }
     }
 }
 
 /// A host and its port, as `Host`, `:authority` or a target names them.
 #[derive(Debug, PartialEq, Eq)]
-struct Named {
-    /// In lower case, without brackets and without a final dot, which says that a name is complete.
+struct HostAndPort {
+    /// In lower case, without brackets and without the final dot of a complete name.
     name: String,
     port: Option<u16>,
 }
 
-impl Named {
-    fn parse(text: &[u8]) -> Result<Named, Error> {
+impl HostAndPort {
+    fn parse(text: &[u8]) -> Result<HostAndPort, Error> {
         let authority = Authority::try_from(text).map_err(|_| Error::Host)?;
-        let behind = authority.as_str().strip_prefix(authority.host()).ok_or(Error::Host)?;
-        let port = match behind.strip_prefix(':') {
+        let suffix = authority.as_str().strip_prefix(authority.host()).ok_or(Error::Host)?;
+        let port = match suffix.strip_prefix(':') {
             Some(port) if is_port(port) => port.parse().ok(),
             // `Host` has no user before the host.
-            _ if !behind.is_empty() => return Err(Error::Host),
+            _ if !suffix.is_empty() => return Err(Error::Host),
             _ => None,
         };
         let host = authority.host();
@@ -81,7 +83,7 @@ impl Named {
             return Err(Error::Host);
         }
         let address = name.parse().map(|address: IpAddr| address.to_canonical().to_string());
-        Ok(Named { name: address.unwrap_or_else(|_| name.to_ascii_lowercase()), port })
+        Ok(HostAndPort { name: address.unwrap_or_else(|_| name.to_ascii_lowercase()), port })
     }
 }
 
@@ -110,22 +112,22 @@ pub fn check(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// hyper takes any coding whose last one is chunked, and lets expectations pass that nobody here meets.
+/// Refuses transfer codings other than chunked and expectations other than 100-continue, as hyper lets both pass.
 fn check_framing(request: &Parts) -> Result<(), Error> {
     let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
     let coded = codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if coded || codings.next().is_some() {
-        return Err(Error::Malformed("the only Transfer-Encoding that is taken is chunked, once"));
+        return Err(Error::Malformed("Transfer-Encoding must be chunked, and be sent once"));
     }
     let expectations = request.headers.get_all(EXPECT).iter();
     if expectations.into_iter().any(|expected| !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Err(Error::Malformed("the only Expect that is met is 100-continue"));
+        return Err(Error::Malformed("Expect must be 100-continue"));
     }
     Ok(())
 }
 
-/// Judges the host that is asked for: what the target names, else what `Host` does (RFC 9112, section 3.2.2; RFC 9113,
-/// section 8.3.1). Over HTTP/2 both must say the same, as many servers read only one of them.
+/// Checks the host that is requested: the one in the target, or else the one in `Host` (RFC 9112, section 3.2.2; RFC 9113,
+/// section 8.3.1). Over HTTP/2 both must be the same, as many servers read only one of them.
 fn check_host(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     let is_http2 = request.version == Version::HTTP_2;
     let mut values = request.headers.get_all(HOST).iter();
@@ -142,18 +144,18 @@ fn check_host(hosts: &Hosts, request: &Parts) -> Result<(), Error> {
     if host.is_none() && request.version == Version::HTTP_11 {
         return Err(Error::Host);
     }
-    if hosts.any {
+    if hosts.accepts_any {
         return Ok(());
     }
     let asked = authority.or(host).ok_or(Error::Host)?;
     if let (true, Some(host)) = (is_http2 && authority.is_some(), host)
-        && Named::parse(host)? != Named::parse(asked)?
+        && HostAndPort::parse(host)? != HostAndPort::parse(asked)?
     {
         return Err(Error::Host);
     }
-    if hosts.plainly_name(asked) {
+    if hosts.contains_verbatim(asked) {
         return Ok(());
     }
-    let Named { name, .. } = Named::parse(asked)?;
-    if hosts.answer_for(&name) { Ok(()) } else { Err(Error::Misdirected(name)) }
+    let HostAndPort { name, .. } = HostAndPort::parse(asked)?;
+    if hosts.contains(&name) { Ok(()) } else { Err(Error::Misdirected(name)) }
 }

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a start that comes again with the same key is not started again.
+//! The header `Idempotency-Key`: a retry with the same idempotency key starts nothing new.
 
 use std::borrow::Cow;
 
@@ -18,10 +18,10 @@ use crate::state::{BodyDigest, IdempotencyDigest, Reply};
 use crate::tenant::Tenant;
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
-/// The header of an answer that an earlier start with the same key got.
+/// The header that marks an answer as the replay of an earlier one.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The longest key, in characters.
+/// The longest idempotency key, in characters.
 const MAX_LENGTH: usize = 255;
 
 /// A start's idempotency key.
@@ -48,7 +48,7 @@ pub struct IdempotencyDigests {
 impl IdempotencyKey<'_> {
     /// Returns the key with the body that came with it, as it was sent.
     #[must_use]
-    pub fn with(&self, body: &[u8]) -> IdempotencyDigests {
+    pub fn with_body(&self, body: &[u8]) -> IdempotencyDigests {
         IdempotencyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
     }
 }
@@ -68,7 +68,11 @@ impl IdempotencyDigests {
 /// # Errors
 ///
 /// [`Error::Off`], [`Error::Missing`], [`Error::Repeated`], [`Error::Malformed`].
-pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Result<Option<IdempotencyKey<'h>>, Error> {
+pub fn read_header<'h>(
+    tenant: &Tenant,
+    call: &Call<'_>,
+    headers: &'h HeaderMap,
+) -> Result<Option<IdempotencyKey<'h>>, Error> {
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else {
         return if tenant.idempotency == IdempotencyMode::Required { Err(Error::Missing) } else { Ok(None) };
@@ -79,30 +83,30 @@ pub fn key<'h>(tenant: &Tenant, call: &Call<'_>, headers: &'h HeaderMap) -> Resu
     if values.next().is_some() {
         return Err(Error::Repeated);
     }
-    let text = parse(value.as_bytes()).ok_or(Error::Malformed)?;
+    let text = parse_value(value.as_bytes()).ok_or(Error::Malformed)?;
     let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
     let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
     Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }
 
-/// Returns the text that a value of the header stands for, or nothing if it is malformed. It is a string of RFC 8941, as in
-/// draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
+/// Returns the text that a value of the header stands for, or `None` if the value is malformed. It is a string of RFC 8941, as
+/// in draft-ietf-httpapi-idempotency-key-header-07, or the same without quotes.
 #[must_use]
-pub fn parse(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub fn parse_value(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let text = match value {
-        [b'"', quoted @ .., b'"'] => Cow::Owned(unescaped(quoted)?),
+        [b'"', quoted @ .., b'"'] => Cow::Owned(unescape(quoted)?),
         bare if bare.iter().all(|byte| is_bare(*byte)) => Cow::Borrowed(bare),
         _ => return None,
     };
     (1..=MAX_LENGTH).contains(&text.len()).then_some(text)
 }
 
-/// Returns whether a byte may stand in a key without quotes. Not a comma, with which proxies join two headers.
+/// Returns whether a byte may stand in a value without quotes. A comma may not, as proxies join two headers with it.
 fn is_bare(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',')
 }
 
-fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
+fn unescape(quoted: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::with_capacity(quoted.len());
     let mut bytes = quoted.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -116,25 +120,25 @@ fn unescaped(quoted: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Returns the tags of a start. If it has a key, the digests of the key and of the body are among them.
+/// Returns the tags of a start. If it has an idempotency key, the digests of that and of the body are among them.
 #[must_use]
 pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags> {
     let Some(IdempotencyDigests { digest, body, .. }) = keyed else { return Cow::Borrowed(&tenant.tags) };
     Cow::Owned(tenant.tags.with_reserved(&[&digest.to_string(), &body.to_string()]))
 }
 
-/// Returns the error for a key whose start may have started an execution.
+/// Returns the error for an idempotency key whose earlier start may have started an execution.
 pub(super) fn unknown(generation: &Generation, keyed: IdempotencyDigests) -> Error {
     Error::Unknown { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns the error for a key with several executions that do not show which of them it started.
+/// Returns the error for an idempotency key with several executions that do not show which of them it started.
 #[must_use]
 pub fn several(generation: &Generation, keyed: IdempotencyDigests) -> Error {
     Error::Several { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns the part of a whole answer that is kept.
+/// Returns the part of a whole answer that is kept for replays.
 #[must_use]
 pub fn reply(response: &Response<AnswerBody>) -> Reply {
     Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
@@ -143,23 +147,23 @@ pub fn reply(response: &Response<AnswerBody>) -> Reply {
 /// Returns the answer that the start of an execution must have got.
 #[must_use]
 pub fn recovered(id: Uuid) -> Reply {
-    let (status, media_type, text) = asteroid_answer::executed(id);
+    let (status, media_type, text) = asteroid_answer::start_response(id);
     Reply::new(status, Some(&HeaderValue::from_static(media_type)), text.as_bytes())
 }
 
 /// Returns a kept answer as a response.
 #[must_use]
-pub fn answer(reply: &Reply) -> Response<AnswerBody> {
+pub fn response(reply: &Reply) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(reply.body.clone()));
     *response.status_mut() = reply.status;
     response.headers_mut().extend(reply.content_type.clone().map(|media_type| (CONTENT_TYPE, media_type)));
     response
 }
 
-/// Returns a kept answer as a response that says that it is a replay.
+/// Returns a kept answer as a response that is marked as a replay.
 #[must_use]
-pub fn replayed(reply: &Reply) -> Response<AnswerBody> {
-    let mut response = answer(reply);
+pub fn replay_response(reply: &Reply) -> Response<AnswerBody> {
+    let mut response = response(reply);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }

@@ -12,7 +12,7 @@ use super::idempotency;
 ///
 /// # Errors
 ///
-/// The answer to a request that is not admitted.
+/// The error that answers a request that is not admitted.
 pub(super) async fn admit(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, RequestError> {
     tenant.state.admit(&tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
@@ -20,7 +20,7 @@ pub(super) async fn admit(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, 
     })
 }
 
-/// Returns the answer to a start that must not be sent.
+/// Returns the error that answers a start that must not be sent.
 pub(super) fn start_error(tenant: &Tenant, error: StartError) -> RequestError {
     match error {
         StartError::Claim(error) => idempotency::Error::from(error).into(),

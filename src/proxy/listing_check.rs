@@ -25,7 +25,7 @@ use super::generation::Generation;
 use super::recovery::{Error, Lookup, LookupResult};
 
 /// The seconds before each look-up; eleven minutes in all.
-const PAUSES: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
+const LOOKUP_DELAYS: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
 
 /// A start that is looked up once it is answered.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) struct ListingProbe {
 
 impl ListingProbe {
     /// Creates the probe for the start with this digest, if a check is due.
-    pub(super) fn of(
+    pub(super) fn if_due(
         proxy: &Proxy,
         generation: &Arc<Generation>,
         tenant: &Arc<Tenant>,
@@ -55,7 +55,7 @@ impl ListingProbe {
         })
     }
 
-    /// Begins to look the start up in the background, unless another one is being looked up. No drain waits for that.
+    /// Looks the start up in the background, unless another one is being looked up. No drain waits for that.
     pub(super) fn begin(self: Box<Self>, answered: Instant) {
         if self.tenant.listing_check.begin(answered) {
             self.tasks.clone().spawn_untracked(async move { self.run(answered).await });
@@ -64,9 +64,9 @@ impl ListingProbe {
 
     async fn run(&self, answered: Instant) {
         let (check, credential) = (&self.tenant.listing_check, &*self.tenant.credential.name);
-        for pause in PAUSES {
-            tokio::time::sleep(Duration::from_secs(pause)).await;
-            match self.look().await {
+        for delay in LOOKUP_DELAYS {
+            tokio::time::sleep(Duration::from_secs(delay)).await;
+            match self.look_up().await {
                 Ok(filter) => {
                     let lag = answered.elapsed();
                     check.pass(filter, lag);
@@ -95,7 +95,7 @@ impl ListingProbe {
     }
 
     /// Looks the start up. Returns the filter that finds it, or why none does.
-    async fn look(&self) -> Result<Filter, NotFound> {
+    async fn look_up(&self) -> Result<Filter, NotFound> {
         let (permit, request_id) = (Permit::internal(), RequestId::of(&HeaderMap::new()));
         let lookup = Lookup {
             upstream: &self.upstream,
@@ -107,7 +107,7 @@ impl ListingProbe {
             caller: &HeaderMap::new(),
         };
         let ask = async |filter, digest: String| {
-            let found = timeout(self.generation.response_timeout, lookup.ask_by(filter, &digest)).await;
+            let found = timeout(self.generation.response_timeout, lookup.list_by(filter, &digest)).await;
             found.unwrap_or(Err(Error::Timeout))
         };
         let mut last = NotFound::NotListed;

@@ -1,6 +1,6 @@
-//! The request to the upstream, as a recipe: it is made anew each time it is sent.
+//! The recipe of a request to the upstream. The request is made anew each time it is sent.
 //!
-//! It is built from nothing: what is not named here does not leave.
+//! It begins empty: a header that this module does not add is not sent.
 
 use std::sync::Arc;
 
@@ -19,17 +19,18 @@ use crate::transport::body::Body;
 use super::credential::ChosenVersion;
 use super::generation::Generation;
 
-/// The headers of a caller that go along, beside its trace context. All others stay behind, credentials of any name among them.
-const KEPT: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
+/// The headers of a caller that are forwarded, beside its trace context. No others are, so that no credential of the caller
+/// leaves, whatever its name.
+const FORWARDED_HEADERS: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
 
-/// A request that can be sent, as often as it may be.
+/// The recipe of a request, which makes it as often as it is sent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     /// The operation that it asks for.
     pub(super) operation: Operation,
     generation: Arc<Generation>,
     path: PathAndQuery,
-    /// The caller's, of which [`KEPT`] and the trace context go along.
+    /// The caller's headers, of which [`FORWARDED_HEADERS`] and the trace context are forwarded.
     headers: HeaderMap,
     request_id: RequestId,
     payload: Pieces,
@@ -40,7 +41,7 @@ impl Outgoing {
     ///
     /// # Errors
     ///
-    /// If base and path are no path together, which those of a resolved configuration and a selected call are.
+    /// [`operation::Error::Path`], if base and path do not form a path. Those of a resolved configuration and a selected call do.
     pub(super) fn for_call(
         generation: &Arc<Generation>,
         call: &Call<'_>,
@@ -51,42 +52,40 @@ impl Outgoing {
     ) -> Result<Outgoing, operation::Error> {
         let path = match target.path_and_query() {
             // Shared, not parsed again.
-            Some(sent) if call.leaves_as(&generation.base_path, sent.as_str()) => sent.clone(),
-            _ => parsed(call.path(&generation.base_path))?,
+            Some(sent) if call.matches_target(&generation.base_path, sent.as_str()) => sent.clone(),
+            _ => parse_path(call.path(&generation.base_path))?,
         };
         let (operation, generation) = (call.operation, Arc::clone(generation));
         Ok(Outgoing { operation, generation, path, headers, request_id, payload })
     }
 
-    /// Creates the recipe for a question of the gateway's own, with a path and query below the base, and on behalf of a caller
-    /// with these headers.
+    /// Creates the recipe for a look-up: a path and query below the base, on behalf of a caller with these headers.
     ///
     /// # Errors
     ///
-    /// If base and path are no path together.
-    pub(super) fn for_question(
+    /// [`operation::Error::Path`], if base and path do not form a path.
+    pub(super) fn for_lookup(
         generation: &Arc<Generation>,
         operation: Operation,
         path: &str,
         caller: &HeaderMap,
         request_id: RequestId,
     ) -> Result<Outgoing, operation::Error> {
-        let path = parsed([&generation.base_path, path].concat())?;
+        let path = parse_path([&generation.base_path, path].concat())?;
         let mut headers = Trace::context_of(caller);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let generation = Arc::clone(generation);
         Ok(Outgoing { operation, generation, path, headers, request_id, payload: Pieces::default() })
     }
 
-    /// Makes the request that is sent on behalf of an admitted one. It carries a part of the trace of its own, and the
-    /// credential.
+    /// Returns the request to send on behalf of an admitted one. It carries the credential, and a span of its own in the trace.
     pub(super) fn request(&self, trace: &Trace, credential: &ChosenVersion, permit: &Permit) -> Request<Body> {
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(HOST, self.generation.authority.clone());
-        // An answer that is not content-coded can be read, and is passed on as it came.
+        // An answer without a content coding can be read here, and is passed on unchanged.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(request_id::NAME, self.request_id.header_value());
-        for (name, value) in self.headers.iter().filter(|(name, _)| KEPT.contains(name)) {
+        for (name, value) in self.headers.iter().filter(|(name, _)| FORWARDED_HEADERS.contains(name)) {
             headers.append(name, value.clone());
         }
         let mut request = Request::new(Body::from(self.payload.clone()));
@@ -103,6 +102,6 @@ impl Outgoing {
     }
 }
 
-fn parsed(path: String) -> Result<PathAndQuery, operation::Error> {
+fn parse_path(path: String) -> Result<PathAndQuery, operation::Error> {
     PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| operation::Error::Path)
 }

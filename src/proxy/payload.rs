@@ -1,4 +1,4 @@
-//! Reading a caller's body: whole, within a limit and a time-out, and only if its media type is the operation's.
+//! Reads a caller's body as a whole, within a limit and a time-out, and only if it is declared as JSON.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,7 +10,7 @@ use hyper::body::Body;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
-use tokio::time::timeout;
+use tokio::time;
 
 use crate::proxy::error::Error;
 use crate::record::Record;
@@ -19,26 +19,26 @@ use crate::tenant::Tenant;
 
 use super::generation::Generation;
 
-/// How much of a refused body is read and thrown away, so that its sender gets to read the answer.
+/// How many bytes of a refused body are read and discarded, so that its sender can read the answer.
 pub const DISCARD_BYTES: usize = 4 * 1024 * 1024;
-/// How long that may take.
+/// How long that reading may take.
 pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// The memory of a request beside its head and its body: its task, its record, its part of the connection's buffers.
+/// The memory of a request besides its head and its body: its task, its record, its part of the connection's buffers.
 const REQUEST_BYTES: usize = 8 * 1024;
 
-/// Why a body cannot be read on.
-pub type Failure = Box<dyn StdError + Send + Sync>;
+/// The reason why a body cannot be read to its end.
+pub type ReadError = Box<dyn StdError + Send + Sync>;
 
 /// Errors of a connection that its caller has ended.
-const HUNG_UP: [io::ErrorKind; 4] = [
+const HANG_UP_ERRORS: [io::ErrorKind; 4] = [
     io::ErrorKind::UnexpectedEof,
     io::ErrorKind::ConnectionReset,
     io::ErrorKind::ConnectionAborted,
     io::ErrorKind::BrokenPipe,
 ];
 
-/// Reads the body of a request, whose tenant is charged for it, and for the request until its answer is delivered.
+/// Reads the body of a request. Charges its tenant for the body, and for the request until its answer is delivered.
 ///
 /// # Errors
 ///
@@ -51,11 +51,11 @@ pub(super) async fn read<B>(
     record: &mut Record,
 ) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     check_media_type(&head.headers)?;
     record.memory = Some(charge(tenant, head)?);
-    let (hold, read) = (hold(tenant)?, &mut record.facts.bytes_in);
+    let (hold, read) = (empty_hold(tenant)?, &mut record.facts.bytes_in);
     collect(body, head.version, hold, generation.body_limit, generation.body_timeout, read).await
 }
 
@@ -68,29 +68,29 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     for value in headers.get_all(CONTENT_ENCODING) {
         let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
-            return Err(Error::ContentCoding(shown(value)));
+            return Err(Error::ContentCoding(quote(value)));
         }
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
         (Some(value), None) if is_json(value) => Ok(()),
-        (Some(value), None) => Err(Error::MediaType(shown(value))),
+        (Some(value), None) => Err(Error::MediaType(quote(value))),
         (Some(_), Some(_)) => Err(Error::MediaType("more than one".to_owned())),
         (None, _) => Err(Error::MediaType("none".to_owned())),
     }
 }
 
 /// Returns a header's value for a message: bounded, and escaped so that it cannot break a log line.
-fn shown(value: &HeaderValue) -> String {
-    const LONGEST: usize = 80;
-    let text = String::from_utf8_lossy(value.as_bytes().get(..LONGEST).unwrap_or(value.as_bytes()));
-    format!("{text:?}{}", if value.len() > LONGEST { "…" } else { "" })
+fn quote(value: &HeaderValue) -> String {
+    const MAX_SHOWN: usize = 80;
+    let text = String::from_utf8_lossy(value.as_bytes().get(..MAX_SHOWN).unwrap_or(value.as_bytes()));
+    format!("{text:?}{}", if value.len() > MAX_SHOWN { "…" } else { "" })
 }
 
 fn is_json(value: &HeaderValue) -> bool {
     let mut parts = value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(b"application/json"));
-    // A reader that honours another charset would read another body than the one that was checked.
+    // A parser that honours another charset would read another body than the one that was checked.
     let other_charset = |parameter: &[u8]| {
         let mut sides = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
         let (name, value) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
@@ -115,7 +115,7 @@ fn is_utf8(charset: &[u8]) -> bool {
 fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    tenant.state.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(full)
+    tenant.state.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(over_quota)
 }
 
 /// Returns an empty hold on the tenant's share of `body_memory`, which grows with the body.
@@ -123,25 +123,27 @@ fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
 /// # Errors
 ///
 /// [`Error::BodyMemory`], if a reload has just made the share smaller than what is held of it.
-fn hold(tenant: &Tenant) -> Result<Hold, Error> {
-    tenant.state.body_memory.hold(0, tenant.is_only).map_err(full)
+fn empty_hold(tenant: &Tenant) -> Result<Hold, Error> {
+    tenant.state.body_memory.hold(0, tenant.is_only).map_err(over_quota)
 }
 
-/// Returns whether there is memory for the answer to a refused request. A request of no known tenant is charged to a share that
-/// all such requests have together. An HTTP/1.1 connection has one answer at a time, which is part of what it is charged for.
-pub fn make_room(generation: &Generation, head: &Parts, record: &mut Record) -> bool {
+/// Charges the answer to a refused request, and returns whether there is memory for it. A request without a known tenant is
+/// charged to a share for all such requests.
+///
+/// An HTTP/1.1 connection has one answer at a time, for which the connection itself is charged.
+pub fn charge_refusal(generation: &Generation, head: &Parts, record: &mut Record) -> bool {
     if record.memory.is_none() && head.version == Version::HTTP_2 {
-        record.memory = generation.memory_of_nobody.hold(REQUEST_BYTES, false).ok();
+        record.memory = generation.unidentified_share.hold(REQUEST_BYTES, false).ok();
     }
     record.memory.is_some() || head.version != Version::HTTP_2
 }
 
-fn full(_: OverQuota) -> Error {
+fn over_quota(_: OverQuota) -> Error {
     Error::BodyMemory
 }
 
-/// Reads a body of at most `limit` bytes that arrives `within` a time; `read` counts its bytes, also if that fails. The body keeps
-/// what was charged to `hold` until its last part is dropped.
+/// Reads a body of at most `limit` bytes within a time-out. `read` counts its bytes, even if reading fails. The body keeps what
+/// was charged to `hold` until its last part is dropped.
 ///
 /// # Errors
 ///
@@ -152,20 +154,20 @@ async fn collect<B>(
     version: Version,
     hold: Hold,
     limit: usize,
-    within: Duration,
+    timeout: Duration,
     read: &mut usize,
 ) -> Result<Bytes, Error>
 where
-    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(Error::BodyTooLarge { limit });
     }
-    let mut whole = Whole { bytes: Vec::new(), hold };
-    let reading = frames(body, &mut whole, limit, announced, read);
-    timeout(within, reading).await.unwrap_or(Err(Error::BodyTimeout(within)))?;
-    // hyper takes a stream that is reset with NO_ERROR for one that has ended.
+    let mut whole = ChargedBody { bytes: Vec::new(), hold };
+    let reading = read_frames(body, &mut whole, limit, announced, read);
+    time::timeout(timeout, reading).await.unwrap_or(Err(Error::BodyTimeout(timeout)))?;
+    // hyper reports a stream that is reset with NO_ERROR as one that has ended.
     if version == Version::HTTP_2 && !body.is_end_stream() {
         return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
     }
@@ -173,17 +175,17 @@ where
 }
 
 /// A body in memory of its own, for which its tenant is charged as long as any part of it is in use.
-struct Whole {
+struct ChargedBody {
     bytes: Vec<u8>,
     hold: Hold,
 }
 
-impl Whole {
-    /// Appends a part. Memory is taken for bytes that have arrived, not for those that are announced, and at most doubles.
-    fn append(&mut self, data: &[u8], most: usize) -> Result<(), OverQuota> {
+impl ChargedBody {
+    /// Appends a part. Memory grows with the bytes that have arrived, not with the announced length, and at most doubles.
+    fn append(&mut self, data: &[u8], max: usize) -> Result<(), OverQuota> {
         let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
         if length > capacity {
-            let grown = length.max((2 * capacity).min(most));
+            let grown = length.max((2 * capacity).min(max));
             self.hold.grow(grown - capacity)?;
             self.bytes.reserve_exact(grown - self.bytes.len());
         }
@@ -192,59 +194,59 @@ impl Whole {
     }
 }
 
-impl AsRef<[u8]> for Whole {
+impl AsRef<[u8]> for ChargedBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-async fn frames<B>(
+async fn read_frames<B>(
     body: &mut B,
-    whole: &mut Whole,
+    whole: &mut ChargedBody,
     limit: usize,
     announced: usize,
     read: &mut usize,
 ) -> Result<(), Error>
 where
-    B: Body<Data = Bytes, Error: Into<Failure>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     while let Some(frame) = body.frame().await {
-        // hyper's trailers may begin where another reader sees the end of the message, and go on to the end of the next
-        // request's head: the body of that request would then be read as a request.
-        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line behind the last chunk".to_owned());
-        let data = frame.map_err(|failure| broken(failure.into()))?.into_data().map_err(trailers)?;
+        // hyper may begin to read trailers where another parser sees the end of the message. They then reach to the end of the
+        // next request's head, and the body of that request would be read as a request of its own.
+        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line after the last chunk".to_owned());
+        let data = frame.map_err(|failure| body_error(failure.into()))?.into_data().map_err(trailers)?;
         *read += data.len();
         if *read > limit {
             return Err(Error::BodyTooLarge { limit });
         }
-        whole.append(&data, if announced >= *read { announced } else { limit }).map_err(full)?;
+        whole.append(&data, if announced >= *read { announced } else { limit }).map_err(over_quota)?;
     }
     Ok(())
 }
 
-/// Tells a caller that hung up in the middle of its body from a body that is malformed.
-fn broken(failure: Failure) -> Error {
+/// Returns the error of a body that broke off: the caller hung up in the middle, or the body is malformed.
+fn body_error(failure: ReadError) -> Error {
     let left = sources(&*failure).any(|cause| {
-        let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HUNG_UP.contains(&error.kind()));
+        let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HANG_UP_ERRORS.contains(&error.kind()));
         by_io || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_remote() || error.is_io())
     });
     let cause = sources(&*failure).last().map(ToString::to_string).unwrap_or_default();
     if left { Error::CallerLeft(cause) } else { Error::BodyBroken(cause) }
 }
 
-/// An error and what caused it, the outermost first.
+/// Returns an error and its causes, the outermost first.
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// Whether a refused request has a rest that must be read before its sender reads the answer.
+/// Returns whether the body of a refused request has a rest that must be read before its sender reads the answer.
 #[must_use]
 pub fn has_rest(body: &impl Body) -> bool {
     !body.is_end_stream()
 }
 
-/// Reads a bounded rest of a refused body and throws it away: a connection that is closed with unread bytes is reset, and
-/// the reset can overtake the answer.
+/// Reads and discards a bounded rest of a refused body. A connection that is closed with unread bytes is reset, and the reset
+/// can overtake the answer.
 pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
     let reading = async {
         let mut read = 0;
@@ -255,8 +257,8 @@ pub async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
             }
         }
     };
-    // Either way the answer has been sent; what is left closes the connection.
-    drop(timeout(DISCARD_TIME, reading).await);
+    // Either way the answer has been sent. If bytes are left, the connection is closed.
+    drop(time::timeout(DISCARD_TIME, reading).await);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Looks up at the upstream what became of a start whose outcome is not known here.
+//! Looks up a start at the upstream if its outcome is not known here.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use hyper::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::asteroid::execution::{self, Execution, Filter, Listed, Tag};
+use crate::asteroid::execution::{self, Execution, Filter, ListingPage, Tag};
 use crate::asteroid::operation::Operation;
 use crate::config::resolve::BODY_TAG;
 use crate::facts::LookupOutcome;
@@ -26,7 +26,7 @@ use super::outgoing::Outgoing;
 
 pub use super::error::recovery::Error;
 
-/// How many executions are asked for at first, and how many if there are more than that.
+/// The size of the first page that is requested, and of another one if there are more executions.
 const PAGE_SIZES: [usize; 2] = [2, 10];
 
 /// The result of a look-up.
@@ -41,7 +41,7 @@ pub enum LookupResult {
         /// The digest of the body that it was started with, if its tag says so.
         body: Option<BodyDigest>,
     },
-    /// Executions that do not show which was the first.
+    /// Several executions, which do not show which was the first.
     Several,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
 /// What is needed to look up a start. The look-up is a part of the admitted request, and uses the credential of its tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
-    /// Where executions are listed.
+    /// The upstream that lists executions.
     pub upstream: &'a Upstream,
     /// The configuration.
     pub generation: &'a Arc<Generation>,
@@ -92,23 +92,23 @@ impl Lookup<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error`]; nothing is known then.
+    /// [`Error`], which proves nothing about the start.
     pub async fn find(&self, digest: IdempotencyDigest) -> Result<LookupResult, Error> {
         let digest = digest.to_string();
-        let found = timeout(self.generation.response_timeout, self.ask(&digest)).await;
+        let found = timeout(self.generation.response_timeout, self.try_filters(&digest)).await;
         found.unwrap_or_else(|_| {
             self.trace.ended(Some(Error::Timeout.code()));
             Err(Error::Timeout)
         })
     }
 
-    /// Asks with each filter. The result is [`LookupResult::None`] if none finds an execution and at least one was understood. If
-    /// one is known to find executions, it must be that one.
-    async fn ask(&self, digest: &str) -> Result<LookupResult, Error> {
+    /// Lists executions with each filter, until one finds any. Returns [`LookupResult::None`] if none does and the upstream
+    /// understood at least one. If one is known to find executions, it must be that one.
+    async fn try_filters(&self, digest: &str) -> Result<LookupResult, Error> {
         let proven = self.tenant.listing_check.filter();
         let (mut is_none, mut unproven, mut is_ignored) = (false, None, false);
         for filter in Filter::ALL {
-            match self.ask_by(filter, digest).await {
+            match self.list_by(filter, digest).await {
                 Ok(LookupResult::None) if proven.is_none_or(|proven| proven == filter) => is_none = true,
                 Ok(LookupResult::None) => unproven = proven,
                 Ok(found) => return Ok(found),
@@ -125,8 +125,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// Asks with one filter, which a server of another era may not know.
-    pub(super) async fn ask_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
+    /// Lists executions with one filter, which a server of another era may not know.
+    pub(super) async fn list_by(&self, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
         let tag = Tag { name: &self.generation.idempotency.tag, value: digest };
         for size in PAGE_SIZES {
             let path = filter.listing(tag, size, self.generation.organization);
@@ -134,38 +134,39 @@ impl Lookup<'_> {
                 Err(Error::Refused { status: StatusCode::BAD_REQUEST, .. }) => return Err(Error::Rejected),
                 got => got?,
             };
-            match execution::listed(&body, tag).map_err(|_| Error::Unreadable)? {
-                Listed::All(executions) => return Ok(LookupResult::of(&executions)),
-                Listed::Bare(ids) => return self.look_at(&ids, tag).await,
-                Listed::More => {}
-                Listed::Unfiltered => return Err(Error::Unfiltered),
+            match execution::parse_listing(&body, tag).map_err(|_| Error::Unreadable)? {
+                ListingPage::All(executions) => return Ok(LookupResult::of(&executions)),
+                ListingPage::WithoutMetadata(ids) => return self.get_each(&ids, tag).await,
+                ListingPage::Truncated => {}
+                ListingPage::Unfiltered => return Err(Error::Unfiltered),
             }
         }
         // The first may be on a later page.
         Ok(LookupResult::Several)
     }
 
-    /// Looks at each of the executions itself.
-    async fn look_at(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
+    /// Gets each of the executions, as their listing showed no metadata.
+    async fn get_each(&self, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
         let mut executions = Vec::new();
         for id in ids {
             let body = self.get(Operation::ExecutionGet, &execution::path(*id)).await?;
-            let carrying = execution::carrying(&body, tag).map_err(|_| Error::Unreadable)?;
-            executions.push(carrying.ok_or(Error::Unfiltered)?);
+            let execution = execution::parse_execution(&body, tag).map_err(|_| Error::Unreadable)?;
+            executions.push(execution.ok_or(Error::Unfiltered)?);
         }
         Ok(LookupResult::of(&executions))
     }
 
+    /// Sends a read call and returns the body of its answer. If the API key is refused, another version is sent.
     async fn get(&self, operation: Operation, path: &str) -> Result<Bytes, Error> {
         let Lookup { generation, tenant, request_id, caller, .. } = *self;
-        let outgoing = Outgoing::for_question(generation, operation, path, caller, request_id.clone());
+        let outgoing = Outgoing::for_lookup(generation, operation, path, caller, request_id.clone());
         let outgoing = outgoing.map_err(|_| Error::Unreadable)?;
         let mut credential = ChosenVersion::first(&tenant.credential)?;
-        let mut got = self.exchange(&outgoing, &credential).await;
+        let mut got = self.get_traced(&outgoing, &credential).await;
         if let Err(Error::Denied(StatusCode::UNAUTHORIZED)) = got
             && credential.replace_refused().await
         {
-            got = self.exchange(&outgoing, &credential).await;
+            got = self.get_traced(&outgoing, &credential).await;
         }
         match &got {
             Ok(_) => credential.note_accepted(),
@@ -175,13 +176,15 @@ impl Lookup<'_> {
         got
     }
 
-    async fn exchange(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
-        let got = self.ask_once(outgoing, credential).await;
+    /// Sends a read call once, and records its end in the trace.
+    async fn get_traced(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
+        let got = self.get_once(outgoing, credential).await;
         self.trace.ended(got.as_ref().err().map(Error::code));
         got
     }
 
-    async fn ask_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
+    /// Sends a read call once and returns the body of its answer.
+    async fn get_once(&self, outgoing: &Outgoing, credential: &ChosenVersion) -> Result<Bytes, Error> {
         let timer = ResponseTimer::new(self.generation.response_timeout, None);
         let mut recipe = || outgoing.request(self.trace, credential, self.permit);
         let (response, mut upstream_timer, lease) =

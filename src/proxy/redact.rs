@@ -1,7 +1,7 @@
-//! The redaction of an API key that the upstream sends back.
+//! Redacts an API key that the upstream sends back.
 //!
-//! The key is searched for as it is, byte by byte, in the values of all headers, in the reason and in the body, also if it is
-//! cut into parts. It is not found if it is encoded: escaped, in base64, or compressed. The last is counted.
+//! The API key is searched for byte by byte in all headers, in the reason phrase, and in the body, even if the body cuts it into
+//! parts. An encoded API key is not found: escaped, in base64, or compressed. Compressed answers are counted.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,13 +23,13 @@ pub struct KeyRedactor {
     redactions: Arc<Redactions>,
     /// The credential's name in the configuration.
     credential: Arc<str>,
-    /// The end of what was read, as it may be the beginning of the key.
+    /// The end of what was read, as it may be the beginning of the API key.
     withheld: Bytes,
     has_redacted: bool,
 }
 
 impl KeyRedactor {
-    /// Creates it for the answer to a request that carried this key.
+    /// Creates the redactor of the answer to a request that carried this API key.
     #[must_use]
     pub fn new(needle: Needle, redactions: Arc<Redactions>, credential: Arc<str>) -> KeyRedactor {
         KeyRedactor { needle, redactions, credential, withheld: Bytes::new(), has_redacted: false }
@@ -51,7 +51,7 @@ impl KeyRedactor {
         }
     }
 
-    /// Redacts headers or trailers. One whose name contains the key is removed.
+    /// Redacts headers or trailers. One whose name contains the API key is removed.
     pub fn redact_headers(&mut self, headers: &mut HeaderMap) {
         let mut is_found = false;
         for value in headers.values_mut().filter(|value| self.needle.is_in(value.as_bytes())) {
@@ -70,9 +70,9 @@ impl KeyRedactor {
     }
 
     /// Redacts a part of the body and returns what may be passed on. If more may follow, an end that may be the beginning of
-    /// the key is withheld.
+    /// the API key is withheld.
     pub fn redact(&mut self, bytes: Bytes, has_more: bool) -> Bytes {
-        let bytes = if self.withheld.is_empty() { bytes } else { joined(&std::mem::take(&mut self.withheld), &bytes) };
+        let bytes = if self.withheld.is_empty() { bytes } else { join(&std::mem::take(&mut self.withheld), &bytes) };
         let Redaction { mut bytes, end } = self.needle.redact(bytes);
         if end > 0 {
             self.report();
@@ -84,7 +84,7 @@ impl KeyRedactor {
         bytes
     }
 
-    /// Returns what was withheld of a body that has ended: it was not the key.
+    /// Returns what was withheld of a body that has ended: it was not the API key.
     pub fn rest(&mut self) -> Bytes {
         std::mem::take(&mut self.withheld)
     }
@@ -101,7 +101,7 @@ impl KeyRedactor {
         self.has_redacted
     }
 
-    /// Counts the answer once, however often the key is in it.
+    /// Counts the answer once, however often the API key is in it.
     fn report(&mut self) {
         if std::mem::replace(&mut self.has_redacted, true) {
             return;
@@ -117,9 +117,9 @@ impl KeyRedactor {
     }
 }
 
-fn joined(held: &[u8], bytes: &[u8]) -> Bytes {
-    let mut joined = BytesMut::with_capacity(held.len() + bytes.len());
-    joined.extend_from_slice(held);
+fn join(withheld: &[u8], bytes: &[u8]) -> Bytes {
+    let mut joined = BytesMut::with_capacity(withheld.len() + bytes.len());
+    joined.extend_from_slice(withheld);
     joined.extend_from_slice(bytes);
     joined.freeze()
 }
@@ -142,7 +142,7 @@ mod tests {
         KeyRedactor::new(Needle::new(&Secret::placeholder(key).unwrap()), Arc::default(), "main".into())
     }
 
-    /// The same for the whole text, in one line.
+    /// Returns what the redactor must return for the whole text.
     fn oracle(key: &str, text: &str) -> String {
         text.replace(key, &"*".repeat(key.len()))
     }

@@ -1,4 +1,4 @@
-//! Looks up a start that was answered 401 before it is sent again with another API key, as it may have run all the same.
+//! Looks up a start that was answered 401 before it is sent again with another API key: it may have run all the same.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +29,7 @@ pub(super) struct ResendCheck {
 }
 
 impl ResendCheck {
-    /// Creates it for a start with an idempotency key, if the configuration has `recovery`.
+    /// Creates the check of a start with an idempotency key, if `idempotency.recovery` is on.
     pub(super) fn new(
         generation: &Arc<Generation>,
         tenant: &Arc<Tenant>,
@@ -53,7 +53,7 @@ impl ResendCheck {
     ///
     /// [`idempotency::Error::Mismatch`], [`idempotency::Error::Several`]; [`Error::KeyRefused`] if the look-up failed. The start
     /// is not sent again then, and its next retry is looked up first.
-    pub(super) async fn answer(
+    pub(super) async fn find_answer(
         &self,
         upstream: &Upstream,
         permit: &Permit,
@@ -62,12 +62,12 @@ impl ResendCheck {
     ) -> Result<Option<Response<AnswerBody>>, Error> {
         let ResendCheck { generation, tenant, keyed, request_id, context: caller } = self;
         let found = Lookup { upstream, generation, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
-        // A start is looked up so only once.
+        // Not set before, as a start is sent again only once.
         outcome.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
-            Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::answer(&idempotency::recovered(id)))),
+            Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::response(&idempotency::recovered(id)))),
             Ok(LookupResult::Several) => Err(idempotency::several(generation, *keyed).into()),
             Err(_) => Err(Error::KeyRefused),
         }

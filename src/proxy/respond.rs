@@ -13,30 +13,30 @@ use super::idempotency;
 use super::rate_limit_headers::RateLimitHeaders;
 
 /// Returns the upstream's answer as the caller gets it.
-pub(super) fn passed_on(response: Response<AnswerBody>, proof: Proof, mut record: Box<Record>) -> Response<AnswerBody> {
+pub(super) fn pass_on(response: Response<AnswerBody>, proof: Proof, mut record: Box<Record>) -> Response<AnswerBody> {
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
-    answer::end_to_end(&mut head.headers);
+    answer::strip_hop_headers(&mut head.headers);
     head.headers.remove(idempotency::REPLAYED);
     let execution = proof.execution().or_else(|| execution_id(body.buffered()));
     record.facts.outcome = Outcome::of(proof);
     record.facts.execution_id = execution;
     record.facts.status = head.status.as_u16();
-    closing(Response::from_parts(head, body), record)
+    finish(Response::from_parts(head, body), record)
 }
 
-/// Returns the answer of an earlier start with the same key.
-pub(super) fn replayed(reply: &Reply, decision: AuditDecision, mut record: Box<Record>) -> Response<AnswerBody> {
+/// Returns the answer that an earlier start with the same idempotency key got.
+pub(super) fn replay(reply: &Reply, decision: AuditDecision, mut record: Box<Record>) -> Response<AnswerBody> {
     record.facts.decision = decision;
     record.facts.replayed = true;
     record.facts.status = reply.status.as_u16();
     record.facts.outcome = Outcome::Answered;
     record.facts.execution_id = execution_id(&reply.body);
-    closing(idempotency::replayed(reply), record)
+    finish(idempotency::replay_response(reply), record)
 }
 
-/// Returns the gateway's own answer.
-pub(super) fn failed(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
+/// Returns the gateway's own answer to a request that failed. With `close`, it also ends the connection.
+pub(super) fn fail(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
     let response = error.answer(record.facts.request_id.as_str(), format, close);
     // A caller that has left gets no status.
     record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
@@ -49,18 +49,18 @@ pub(super) fn failed(error: &Error, format: ErrorFormat, close: bool, mut record
         add_common_headers(&mut response, &record);
         return response;
     }
-    closing(response, record)
+    finish(response, record)
 }
 
 /// Adds the headers that every answer has, and ties the record to its end.
-fn closing(mut response: Response<AnswerBody>, record: Box<Record>) -> Response<AnswerBody> {
+fn finish(mut response: Response<AnswerBody>, record: Box<Record>) -> Response<AnswerBody> {
     add_common_headers(&mut response, &record);
-    response.map(|body| body.closing(record))
+    response.map(|body| body.with_record(record))
 }
 
 fn add_common_headers(response: &mut Response<AnswerBody>, record: &Record) {
     response.headers_mut().insert(request_id::NAME, record.facts.request_id.header_value());
     let limits = RateLimitHeaders { policy: record.rate_limit_policy.as_ref(), remaining: &record.facts.remaining };
     limits.write_to(response.headers_mut());
-    outcome::tell(record.facts.outcome, response.headers_mut());
+    outcome::mark(record.facts.outcome, response.headers_mut());
 }

@@ -21,10 +21,10 @@ pub(super) fn proof(ended: &Result<Response<AnswerBody>, Error>) -> Proof {
     }
 }
 
-/// Settles budget and key of a start. Returns what became of the key, if the start has one.
+/// Settles the budget and the idempotency key of a start. Returns the outcome of the idempotency key, if the start has one.
 ///
-/// If nothing was started, the budget is as it was before and the key is free. Otherwise the budget stays spent. The next start
-/// with the key gets the same answer, if that names the execution.
+/// If nothing was started, the budget is given back and the idempotency key is free again. Otherwise the budget stays spent. The
+/// next start with the same idempotency key gets the same answer, if that names the execution.
 pub(super) async fn settle(
     start: StartInFlight,
     proof: Proof,

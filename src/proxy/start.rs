@@ -1,4 +1,4 @@
-//! The stage of a start: its body is validated, its idempotency key claimed, it is counted by its tenant's limits, and tagged.
+//! The stage of a start: validates its body, claims its idempotency key, counts it by its tenant's limits, and tags it.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ use super::recovery::Lookup;
 
 /// A start that may be sent.
 pub(super) struct PreparedStart {
-    /// The claim of its key, and what it took from the limits.
+    /// The claim of its idempotency key, and what it reserved of the limits.
     pub(super) reserved: ReservedStart,
-    /// The digests of its key and its body, if it has a key.
+    /// The digests of its idempotency key and its body, if it has such a key.
     pub(super) keyed: Option<IdempotencyDigests>,
     /// Its body with the tags of its tenant.
     pub(super) payload: Pieces,
-    /// When it was counted.
+    /// The time at which it was counted.
     pub(super) now: Now,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct PreparedStart {
 pub(super) enum StartDecision {
     /// The start may be sent.
     Send(PreparedStart),
-    /// An earlier start with its key has this answer.
+    /// An earlier start with the same idempotency key got this answer.
     Replay(Arc<Reply>, AuditDecision),
 }
 
@@ -47,12 +47,12 @@ pub(super) enum StartDecision {
 pub(super) async fn prepare(
     proxy: &Proxy,
     Admission { generation, tenant, permit, .. }: &Admission<'_>,
-    key: Option<IdempotencyKey<'_>>,
+    idempotency_key: Option<IdempotencyKey<'_>>,
     body: &Bytes,
     caller: &HeaderMap,
     record: &mut Record,
 ) -> Result<StartDecision, Error> {
-    let keyed = key.map(|key| key.with(body));
+    let keyed = idempotency_key.map(|key| key.with_body(body));
     let changes = start::validate(body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
     let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
     let lookup = Lookup { upstream: &proxy.upstream, generation, tenant, permit, request_id, trace, caller };

@@ -3,7 +3,7 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{Content, Error, Problem, Secret, without_line_break};
+use super::{Error, Secret, StoreContent, StoreProblem, without_line_break};
 
 /// The environment that secrets are read from: the process's own, and perhaps one more variable. With it, `dev` needs neither
 /// a file nor a change of the process's environment.
@@ -30,26 +30,26 @@ impl Environment {
             return Ok(secret.clone());
         }
         let error = |problem| Error { location: format!("environment variable {name}"), problem };
-        let value = std::env::var_os(name).ok_or_else(|| error(Problem::Unset))?;
+        let value = std::env::var_os(name).ok_or_else(|| error(StoreProblem::Unset))?;
         let bytes = Zeroizing::new(value.into_encoded_bytes());
-        Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(Problem::Invalid(invalid)))
+        Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(StoreProblem::Invalid(invalid)))
     }
 }
 
 /// The store of one variable, which does not change while the process runs.
 #[derive(Debug)]
-pub struct Store {
+pub struct VariableStore {
     name: String,
     environment: Environment,
 }
 
-impl Store {
-    pub(super) fn new(name: &str, environment: &Environment) -> Store {
-        Store { name: name.to_owned(), environment: environment.clone() }
+impl VariableStore {
+    pub(super) fn new(name: &str, environment: &Environment) -> VariableStore {
+        VariableStore { name: name.to_owned(), environment: environment.clone() }
     }
 
-    pub(super) fn fetch(&self) -> Result<Content, Error> {
-        Ok(Content { current: self.environment.read(&self.name)?, previous: None })
+    pub(super) fn fetch(&self) -> Result<StoreContent, Error> {
+        Ok(StoreContent { current: self.environment.read(&self.name)?, previous: None })
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn read(environment: &Environment, name: &str) -> Result<Secret, Error> {
-        Store::new(name, environment).fetch().map(|content| content.current)
+        VariableStore::new(name, environment).fetch().map(|content| content.current)
     }
 
     #[test]
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn an_unset_variable_is_named() {
         let error = read(&Environment::process(), "ASTEROID_GATEWAY_TEST_UNSET").unwrap_err();
-        assert_eq!(error.problem, Problem::Unset);
+        assert_eq!(error.problem, StoreProblem::Unset);
         assert_eq!(
             error.to_string(),
             "environment variable ASTEROID_GATEWAY_TEST_UNSET: is not set; set it to the API key"

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::files::{self, Changes};
 
 use super::pace::{Pace, TIMEOUT};
-use super::{Content, Error, Invalid, MAX_LENGTH, Problem, Secret, without_line_break};
+use super::{Error, InvalidSecret, MAX_LENGTH, Secret, StoreContent, StoreProblem, without_line_break};
 
 /// A file is read again when it changes. One that could not be read is also read again at these intervals, because the cause
 /// may not be in the file.
@@ -27,18 +27,18 @@ const LIMIT: usize = MAX_LENGTH + 2;
 
 /// The store of one file, or of two.
 #[derive(Debug)]
-pub struct Store {
+pub struct FileStore {
     path: PathBuf,
     previous: Option<PathBuf>,
     /// The reading that was last returned.
     known: Option<Reading>,
 }
 
-type Reading = Result<Content, Error>;
+type Reading = Result<StoreContent, Error>;
 
-impl Store {
-    pub(super) fn new(path: &Path, previous: Option<&Path>) -> Store {
-        Store { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None }
+impl FileStore {
+    pub(super) fn new(path: &Path, previous: Option<&Path>) -> FileStore {
+        FileStore { path: path.to_owned(), previous: previous.map(Path::to_owned), known: None }
     }
 
     pub(super) fn location(&self) -> String {
@@ -64,18 +64,18 @@ impl Store {
                 self.known = None;
             }
         }
-        Err(Error { location: self.location(), problem: Problem::Unstable })
+        Err(Error { location: self.location(), problem: StoreProblem::Unstable })
     }
 
     async fn read(&self) -> Reading {
         let current = read(&self.path).await?;
-        let Some(previous) = &self.previous else { return Ok(Content { current, previous: None }) };
+        let Some(previous) = &self.previous else { return Ok(StoreContent { current, previous: None }) };
         let previous = Some(read(previous).await).filter(|previous| {
             // Between two rotations there is no previous secret.
             let problem = previous.as_ref().err().map(|error| &error.problem);
-            !matches!(problem, Some(Problem::NoFile | Problem::Invalid(Invalid::Empty)))
+            !matches!(problem, Some(StoreProblem::NoFile | StoreProblem::Invalid(InvalidSecret::Empty)))
         });
-        Ok(Content { current, previous })
+        Ok(StoreContent { current, previous })
     }
 }
 
@@ -97,14 +97,14 @@ fn is_same(one: &Reading, other: &Reading) -> bool {
 async fn read(path: &Path) -> Result<Secret, Error> {
     let error = |problem| Error { location: path.display().to_string(), problem };
     let problem = |error: &io::Error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Problem::NoFile,
-        ErrorKind::IsADirectory => Problem::Directory,
-        ErrorKind::FileTooLarge => Problem::Invalid(Invalid::TooLong),
-        ErrorKind::TimedOut => Problem::TimedOut(TIMEOUT),
-        _ => Problem::Unreadable(error.to_string()),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => StoreProblem::NoFile,
+        ErrorKind::IsADirectory => StoreProblem::Directory,
+        ErrorKind::FileTooLarge => StoreProblem::Invalid(InvalidSecret::TooLong),
+        ErrorKind::TimedOut => StoreProblem::TimedOut(TIMEOUT),
+        _ => StoreProblem::Unreadable(error.to_string()),
     };
     let bytes = files::read(path, LIMIT).await.map_err(|reason| error(problem(&reason)))?;
-    Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(Problem::Invalid(invalid)))
+    Secret::from_slice(without_line_break(&bytes)).map_err(|invalid| error(StoreProblem::Invalid(invalid)))
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
         (directory, path)
     }
 
-    async fn fetched(store: &mut Store) -> Result<String, Error> {
+    async fn fetched(store: &mut FileStore) -> Result<String, Error> {
         let content = store.fetch().await?;
         Ok(String::from_utf8(content.current.expose().to_vec()).unwrap())
     }
@@ -131,12 +131,12 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_is_being_written_is_accepted_when_it_has_settled() {
         let (_directory, path) = file(WHOLE);
-        let mut store = Store::new(&path, None);
+        let mut store = FileStore::new(&path, None);
         for (first, then) in [("", ANOTHER), ("anot", ANOTHER), ("another-01234567", ANOTHER), ("", "")] {
             write(&path, WHOLE).unwrap();
             assert_eq!(fetched(&mut store).await.unwrap(), WHOLE);
             write(&path, first).unwrap();
-            // The first look at the file comes before what is written then.
+            // The file is read once before the second write.
             let later = async {
                 sleep(SETTLING_TIME / 2).await;
                 write(&path, then).unwrap();
@@ -150,16 +150,16 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_changes_at_every_reading_is_refused() {
         // The system generates another UUID for each reader.
-        let mut store = Store::new(Path::new("/proc/sys/kernel/random/uuid"), None);
+        let mut store = FileStore::new(Path::new("/proc/sys/kernel/random/uuid"), None);
         assert!(store.fetch().await.is_ok());
-        assert_eq!(store.fetch().await.unwrap_err().problem, Problem::Unstable);
+        assert_eq!(store.fetch().await.unwrap_err().problem, StoreProblem::Unstable);
     }
 
     #[tokio::test]
     async fn the_previous_secret_may_be_absent_and_any_other_problem_with_it_is_reported() {
         let (directory, path) = file("new-0123456789abc");
         let before = directory.path().join("before");
-        let mut store = Store::new(&path, Some(&before));
+        let mut store = FileStore::new(&path, Some(&before));
         let mut previous = async |content: Option<&str>| {
             if let Some(content) = content {
                 write(&before, content).unwrap();
@@ -190,19 +190,19 @@ mod tests {
     #[tokio::test]
     async fn the_error_of_a_file_without_a_secret_says_why_and_shows_nothing() {
         for (content, expected) in [
-            (String::new(), Invalid::Empty),
-            ("\n".to_owned(), Invalid::Empty),
-            ("CANARY\n".to_owned(), Invalid::TooShort),
-            ("CANARY-01234567".to_owned(), Invalid::TooShort),
-            ("CANARY\n\n".to_owned(), Invalid::Space),
-            ("CANARY CANARY".to_owned(), Invalid::Space),
-            ("CANARY\u{e9}".to_owned(), Invalid::NotVisible),
-            ("CANARY".repeat(2000), Invalid::TooLong),
-            (format!("{}\n\n", "k".repeat(MAX_LENGTH)), Invalid::TooLong),
+            (String::new(), InvalidSecret::Empty),
+            ("\n".to_owned(), InvalidSecret::Empty),
+            ("CANARY\n".to_owned(), InvalidSecret::TooShort),
+            ("CANARY-01234567".to_owned(), InvalidSecret::TooShort),
+            ("CANARY\n\n".to_owned(), InvalidSecret::Space),
+            ("CANARY CANARY".to_owned(), InvalidSecret::Space),
+            ("CANARY\u{e9}".to_owned(), InvalidSecret::NotVisible),
+            ("CANARY".repeat(2000), InvalidSecret::TooLong),
+            (format!("{}\n\n", "k".repeat(MAX_LENGTH)), InvalidSecret::TooLong),
         ] {
             let (_directory, path) = file(content);
             let error = read(&path).await.unwrap_err();
-            assert_eq!(error.problem, Problem::Invalid(expected));
+            assert_eq!(error.problem, StoreProblem::Invalid(expected));
             assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
         }
@@ -212,11 +212,11 @@ mod tests {
     async fn the_error_of_a_path_without_a_readable_file_says_what_to_do() {
         let (directory, _path) = file("sk-0123456789abc");
         let at = async |path: &str| read(&directory.path().join(path)).await.unwrap_err();
-        assert_eq!(at("absent").await.problem, Problem::NoFile);
-        assert_eq!(at("key/below").await.problem, Problem::NoFile);
-        assert_eq!(at(".").await.problem, Problem::Directory);
+        assert_eq!(at("absent").await.problem, StoreProblem::NoFile);
+        assert_eq!(at("key/below").await.problem, StoreProblem::NoFile);
+        assert_eq!(at(".").await.problem, StoreProblem::Directory);
         assert!(at("absent").await.to_string().contains("put the API key there"));
-        assert!(matches!(at("nul\0byte").await.problem, Problem::Unreadable(_)));
+        assert!(matches!(at("nul\0byte").await.problem, StoreProblem::Unreadable(_)));
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert!(at("pipe").await.to_string().contains("not a regular file"), "opening it would wait for a writer");

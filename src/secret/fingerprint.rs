@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_what_openssl_shows_first_and_another_with_each_salt() {
+    fn a_fingerprint_is_the_beginning_of_openssls_output_and_differs_with_each_salt() {
         // RFC 4231, test case 2.
         let known = Fingerprint::of(b"what do ya want for nothing?", &Salt::new("Jefe"));
         assert_eq!(known.to_string(), "5bdcc146");

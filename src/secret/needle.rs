@@ -40,7 +40,7 @@ impl Needle {
         bytes.len() >= secret.len() && memmem::find(bytes, secret).is_some()
     }
 
-    /// Returns whether the secret is in the name of a header, in whatever case: hyper writes names in lower case.
+    /// Returns whether the secret is in the name of a header, in any case: hyper writes names in lower case.
     #[must_use]
     pub fn is_in_name(&self, name: &HeaderName) -> bool {
         let (secret, name) = (self.0.expose(), name.as_str().as_bytes());
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_overwritten_wherever_it_is_whole_and_nothing_else_is() {
+    fn every_whole_secret_is_overwritten_and_nothing_else_is() {
         let long = "x".repeat(100);
         for (secret, text, expected) in [
             ("sk-1", "", ""),
@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_the_name_of_a_header_in_whatever_case() {
+    fn a_secret_is_found_in_the_name_of_a_header_in_any_case() {
         for (name, expected) in [("x-sk-aa-y", true), ("sk-aa", true), ("sk-a", false), ("x-sk-a-a", false)] {
             assert_eq!(needle("sK-Aa").is_in_name(&HeaderName::from_static(name)), expected, "{name}");
         }
     }
 
     #[test]
-    fn only_what_may_be_the_beginning_of_a_secret_is_partial() {
+    fn only_bytes_that_may_begin_a_secret_are_partial() {
         for (secret, text, expected) in [
             ("aab", "", 0),
             ("aab", "a", 1),

@@ -15,7 +15,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Returns the interval after so many failures in a row.
+    /// Returns the interval after a number of failures in a row.
     #[must_use]
     pub fn after(self, failures: u32) -> Duration {
         self.every.saturating_mul(1 << failures.min(16)).min(self.longest)

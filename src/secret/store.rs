@@ -6,15 +6,15 @@ use tokio::time::timeout;
 use crate::files::Changes;
 
 use super::pace::{Pace, TIMEOUT};
-use super::{Content, Environment, Error, Problem, SecretRef, env, file};
+use super::{Environment, Error, SecretRef, StoreContent, StoreProblem, env, file};
 
 /// The store of one secret.
 #[derive(Debug)]
 pub enum Store {
     /// See [`SecretRef::File`].
-    File(file::Store),
+    File(file::FileStore),
     /// See [`SecretRef::Env`].
-    Env(env::Store),
+    Env(env::VariableStore),
 }
 
 impl Store {
@@ -22,8 +22,8 @@ impl Store {
     #[must_use]
     pub fn new(secret: &SecretRef, environment: &Environment) -> Store {
         match secret {
-            SecretRef::File { path, previous } => Self::File(file::Store::new(path, previous.as_deref())),
-            SecretRef::Env(name) => Self::Env(env::Store::new(name, environment)),
+            SecretRef::File { path, previous } => Self::File(file::FileStore::new(path, previous.as_deref())),
+            SecretRef::Env(name) => Self::Env(env::VariableStore::new(name, environment)),
         }
     }
 
@@ -32,12 +32,13 @@ impl Store {
     /// # Errors
     ///
     /// If the store holds no secret at present.
-    pub async fn fetch(&mut self) -> Result<Content, Error> {
+    pub async fn fetch(&mut self) -> Result<StoreContent, Error> {
         match self {
             Self::File(file) => {
                 let content = timeout(TIMEOUT, file.fetch()).await;
-                content
-                    .unwrap_or_else(|_| Err(Error { location: file.location(), problem: Problem::TimedOut(TIMEOUT) }))
+                content.unwrap_or_else(|_| {
+                    Err(Error { location: file.location(), problem: StoreProblem::TimedOut(TIMEOUT) })
+                })
             }
             Self::Env(env) => env.fetch(),
         }

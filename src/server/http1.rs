@@ -52,7 +52,7 @@ pub async fn serve<S: CallerConnection>(
             }
             // The gateway sends no `Connection` other than `close`.
             closing_answer.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
-            Ok::<_, Infallible>(response.map(|body| guard.download(body.reporting_to(deliveries))))
+            Ok::<_, Infallible>(response.map(|body| guard.download(body.with_deliveries(deliveries))))
         }
     });
     let mut server = http1::Builder::new();

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_spent_again_unless_its_day_is_over() {
+    fn a_start_that_is_given_back_can_be_spent_again_unless_its_day_is_over() {
         let budget = Budget::default();
         let charge = || budget.take(NonZeroU32::new(2), at(7, 0)).unwrap().0;
         let (dropped, spent) = (charge(), charge().spend());
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_limit_counts_what_was_spent_under_the_higher_one_or_under_none() {
+    fn a_lower_limit_counts_the_starts_under_the_higher_one_or_under_none() {
         let budget = Budget::default();
         take(&budget, at(9, 0)).unwrap();
         assert_eq!(take_of(&budget, 1, at(9, 0)), Err(OverBudget));

@@ -78,22 +78,22 @@ impl Reply {
 /// The prior use of an idempotency key, and the claim or the reply that follows from it.
 #[derive(Debug)]
 pub enum PriorUse {
-    /// The key is not known, so this start may be the first.
+    /// The idempotency key is not known, so this start may be the first.
     None(Claim),
-    /// A start was sent with the key, and its outcome is unknown.
+    /// A start was sent with the idempotency key, and its outcome is unknown.
     Unknown(Claim),
-    /// A start with the key was answered.
+    /// A start with the idempotency key was answered.
     Answered(Arc<Reply>),
 }
 
 /// The reason why an idempotency key cannot be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimError {
-    /// Another request holds the key.
+    /// Another request holds the idempotency key.
     InFlight,
-    /// The key was used with another body.
+    /// The idempotency key was used with another body.
     Mismatch,
-    /// The tenant's share of the memory is full of keys that must not be forgotten.
+    /// The tenant's share of the memory is full of entries that must not be forgotten.
     Full,
 }
 

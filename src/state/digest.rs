@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// The first 128 bits of a SHA-256. Finding a text with the digest of another tenant's key is infeasible.
+/// The first 128 bits of a SHA-256. Finding a text with the digest of another tenant's idempotency key is infeasible.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyDigest([u8; 16]);
 

@@ -1,4 +1,4 @@
-//! A tenant's limits, and what is left of them after a request was counted.
+//! A tenant's limits, and the amounts that are left of them after a request was counted.
 
 use std::num::NonZeroU32;
 
@@ -63,7 +63,7 @@ pub struct Amount {
 }
 
 impl Remaining {
-    /// Records what is left of a limit, and in how many seconds more will be.
+    /// Records the amount that is left of a limit, and the seconds until more is.
     pub fn record(&mut self, limit: Limit, count: u32, refills_after: Option<u64>) {
         if let Some(amount) = self.0.get_mut(limit as usize) {
             *amount = Some(Amount { count, refills_after });
@@ -77,7 +77,7 @@ impl Remaining {
         }
     }
 
-    /// Returns what is left of each limit that was counted.
+    /// Returns the amount that is left of each limit that was counted.
     pub fn iter(&self) -> impl Iterator<Item = (Limit, Amount)> {
         Limit::ALL.into_iter().zip(self.0).filter_map(|(limit, amount)| amount.map(|amount| (limit, amount)))
     }

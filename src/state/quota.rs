@@ -1,7 +1,7 @@
-//! A quota that all tenants share, so that no tenant takes what others need.
+//! A quota that all tenants share, so that no tenant takes the part of the others.
 //!
-//! A tenant may hold as much as it leaves free: alone half of the quota, two greedy tenants a third each. So there is always a
-//! part for the next tenant, however many there are, and nothing is reserved for tenants that do not call.
+//! A tenant may hold as much as it leaves free: alone half of the quota, two greedy tenants a third each. So any number
+//! of tenants leaves a part for the next one, and nothing is reserved for tenants that do not call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_changes_nothing_and_an_absurd_amount_is_refused() {
+    fn a_refusal_changes_nothing_and_an_absurd_amount_is_refused() {
         let (quota, [one, other]) = shares(100);
         let mut hold = one.hold(50, false).unwrap();
         assert_eq!(hold.grow(1), Err(OverQuota));

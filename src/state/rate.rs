@@ -57,7 +57,7 @@ impl fmt::Display for Rate {
 impl Rate {
     /// Returns how long one token takes to come back.
     fn interval(self) -> Duration {
-        // Never zero: the highest rate that can be configured is a million per second, a microsecond each.
+        // Never zero. The highest rate that can be configured is a million per second, a microsecond each.
         (Duration::from_secs(self.per.seconds().into()) / self.amount.get()).max(Duration::from_nanos(1))
     }
 
@@ -119,7 +119,7 @@ impl Bucket {
         let (interval, capacity) = (rate.interval(), rate.capacity());
         let taken = missing + interval;
         let (left, missing) = match capacity.checked_sub(taken) {
-            Some(left) => (Ok(whole(left, interval)), taken),
+            Some(left) => (Ok(divide(left, interval)), taken),
             None => (Err(taken.saturating_sub(capacity)), missing),
         };
         *level = Some(Level { rate, full: now + missing });
@@ -147,8 +147,8 @@ impl Bucket {
     }
 }
 
-/// Returns how many times a part fits into a whole.
-fn whole(all: Duration, part: Duration) -> u32 {
+/// Returns how many times a part fits into a duration.
+fn divide(all: Duration, part: Duration) -> u32 {
     u32::try_from(all.as_nanos() / part.as_nanos().max(1)).unwrap_or(u32::MAX)
 }
 
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again_and_fills_nothing_beyond_the_burst() {
+    fn a_token_that_is_given_back_can_be_taken_again_and_fills_nothing_beyond_the_burst() {
         let (bucket, one) = (Timed::new(), rate(1, Per::Day, 1));
         assert_eq!(bucket.take(one), Ok(0));
         bucket.bucket.give_back();

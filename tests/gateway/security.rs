@@ -11,7 +11,7 @@ fn tests_in(directory: &Path, tests: &mut BTreeSet<String>) {
             tests_in(&path, tests);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            let marked = ["#[test]", "#[tokio::test]"].into_iter().flat_map(|mark| text.split(mark).skip(1));
+            let marked = ["#[test]", "#[tokio::test"].into_iter().flat_map(|mark| text.split(mark).skip(1));
             let functions = marked.filter_map(|rest| rest.split_once("fn ")?.1.split('(').next().map(str::to_owned));
             tests.extend(functions);
         }

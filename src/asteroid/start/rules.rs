@@ -3,26 +3,26 @@
 
 use super::alike::folded;
 use super::schema::{self, Member, Rule};
-use super::{Fault, Refusal, called};
+use super::{Fault, Refusal, kind_name};
 use crate::asteroid::is_uuid;
 use crate::json::{Kind, Outline, Value};
 
 /// More characters than any known name has.
-const LONGEST_NAME: usize = 32;
+const MAX_NAME: usize = 32;
 
-/// Returns the faults of the body, up to [`Refusal::LISTED`].
+/// Returns the faults of the body, up to [`Refusal::MAX_FAULTS`].
 pub(super) fn faults(outline: &Outline<'_>) -> Vec<Fault> {
     let repeated = outline.duplicates().map(|member| Fault::of(member, "occurs more than once; keep one"));
-    let mut faults: Vec<Fault> = repeated.take(Refusal::LISTED).collect();
+    let mut faults: Vec<Fault> = repeated.take(Refusal::MAX_FAULTS).collect();
     check(outline.root(), &Rule::Members(&schema::BODY), &mut faults);
-    faults.truncate(Refusal::LISTED);
+    faults.truncate(Refusal::MAX_FAULTS);
     faults
 }
 
 fn check(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
     let (kind, expected) = kind(rule);
     if value.kind() != kind {
-        return faults.push(Fault::of(value, format!("must be {expected}, not {}", called(value.kind()))));
+        return faults.push(Fault::of(value, format!("must be {expected}, not {}", kind_name(value.kind()))));
     }
     match rule {
         Rule::Text | Rule::Boolean | Rule::Object => {}
@@ -36,20 +36,20 @@ fn check(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
                 faults.push(Fault::of(value, format!("must be {}", allowed.join(" or "))));
             }
         }
-        Rule::Integer(least) => match value.as_i64() {
-            Some(number) if number >= *least => {}
-            Some(_) => faults.push(Fault::of(value, format!("must be at least {least}"))),
+        Rule::Integer(min) => match value.as_i64() {
+            Some(number) if number >= *min => {}
+            Some(_) => faults.push(Fault::of(value, format!("must be at least {min}"))),
             None => faults.push(Fault::of(value, "must be an integer without fraction or exponent, within 64 bits")),
         },
         Rule::Texts => {
-            for member in value.members().filter(|member| member.kind() != Kind::String).take(Refusal::LISTED) {
-                faults.push(Fault::of(member, format!("must be a string, not {}", called(member.kind()))));
+            for member in value.members().filter(|member| member.kind() != Kind::String).take(Refusal::MAX_FAULTS) {
+                faults.push(Fault::of(member, format!("must be a string, not {}", kind_name(member.kind()))));
             }
         }
         Rule::Members(known) => members(value, known, faults),
         Rule::Each(known) => {
             for element in value.elements() {
-                if faults.len() >= Refusal::LISTED {
+                if faults.len() >= Refusal::MAX_FAULTS {
                     return;
                 }
                 check(element, &Rule::Members(known), faults);
@@ -67,20 +67,20 @@ fn kind(rule: &Rule) -> (Kind, &'static str) {
         Rule::Object | Rule::Texts | Rule::Members(_) => Kind::Object,
         Rule::Each(_) => Kind::Array,
     };
-    (kind, called(kind))
+    (kind, kind_name(kind))
 }
 
 fn members(object: Value<'_>, known: &[Member], faults: &mut Vec<Fault>) {
     let is_there = |name| object.get(name).is_some_and(|member| member.kind() != Kind::Null);
     for member in object.members() {
         // Repeated names are already listed, so that few of them are looked up below.
-        if faults.len() >= Refusal::LISTED {
+        if faults.len() >= Refusal::MAX_FAULTS {
             return;
         }
         let Some(name) = member.name() else { continue };
         let Some(rule) = known.iter().find(|known| known.name == name) else {
             // A parser that takes it for a known name would read unchecked values: other tags, another version.
-            let folded = folded(&name, LONGEST_NAME);
+            let folded = folded(&name, MAX_NAME);
             if let Some(alike) = known.iter().find(|known| folded.eq_ignore_ascii_case(known.name)) {
                 faults.push(Fault::of(member, format!("must be spelled exactly: {}", alike.name)));
             }

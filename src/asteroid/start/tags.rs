@@ -27,7 +27,7 @@ pub enum OnConflict {
 /// A tenant's tags, ready to be written.
 #[derive(Debug, Clone)]
 pub struct Tags {
-    tags: Vec<Tag>,
+    tags: Vec<WrittenTag>,
     /// Names that only the gateway may write, and does not write here.
     reserved: Vec<Arc<str>>,
     /// `"metadata":{"tenant":"billing","team":"b"},`
@@ -37,7 +37,7 @@ pub struct Tags {
 }
 
 #[derive(Debug, Clone)]
-struct Tag {
+struct WrittenTag {
     name: Arc<str>,
     value: Arc<str>,
     /// The range of `"tenant":"billing",` in the members.
@@ -57,22 +57,25 @@ impl Tags {
                 None => distinct.push((name, value)),
             }
         }
-        distinct.iter().fold(Writing::default(), |tags, (name, value)| tags.and(name.as_str().into(), value)).done()
+        distinct
+            .iter()
+            .fold(TagsBuilder::default(), |tags, (name, value)| tags.add(name.as_str().into(), value))
+            .build()
     }
 
-    /// Returns the same tags with reserved names, which no caller may write: a forged one would be found instead of the
-    /// gateway's.
+    /// Returns the same tags with reserved names, which no caller may write: an execution with a forged tag would be found instead
+    /// of the gateway's own.
     #[must_use]
-    pub fn reserving(self, names: &[&str]) -> Self {
+    pub fn reserve(self, names: &[&str]) -> Self {
         Self { reserved: names.iter().map(|name| (*name).into()).collect(), ..self }
     }
 
     /// Returns these tags with values for one start under the reserved names, in their order.
     #[must_use]
     pub fn with_reserved(&self, values: &[&str]) -> Self {
-        let own = Writing { tags: self.tags.clone(), members: self.members.to_vec() };
+        let own = TagsBuilder { tags: self.tags.clone(), members: self.members.to_vec() };
         let named = self.reserved.iter().zip(values);
-        named.fold(own, |tags, (name, value)| tags.and(Arc::clone(name), value)).done()
+        named.fold(own, |tags, (name, value)| tags.add(Arc::clone(name), value)).build()
     }
 
     /// Returns `"metadata":{…}`, with a comma if something follows.
@@ -94,13 +97,13 @@ impl Tags {
 
 /// A builder of tags.
 #[derive(Default)]
-struct Writing {
-    tags: Vec<Tag>,
+struct TagsBuilder {
+    tags: Vec<WrittenTag>,
     members: Vec<u8>,
 }
 
-impl Writing {
-    fn and(mut self, name: Arc<str>, value: &str) -> Self {
+impl TagsBuilder {
+    fn add(mut self, name: Arc<str>, value: &str) -> Self {
         let start = self.members.len();
         self.members.extend_from_slice(Json::from(&*name).to_string().as_bytes());
         self.members.push(b':');
@@ -109,11 +112,11 @@ impl Writing {
         let literal = literal..self.members.len();
         self.members.push(b',');
         let member = start..self.members.len();
-        self.tags.push(Tag { name, value: value.into(), member, literal });
+        self.tags.push(WrittenTag { name, value: value.into(), member, literal });
         self
     }
 
-    fn done(self) -> Tags {
+    fn build(self) -> Tags {
         let members = self.members.strip_suffix(b",").unwrap_or_default();
         let whole = [b"\"", METADATA.as_bytes(), b"\":{", members, b"},"].concat();
         Tags { tags: self.tags, reserved: Vec::new(), whole: whole.into(), members: self.members.into() }
@@ -140,19 +143,19 @@ impl Start<'_> {
             Some(metadata) if metadata.kind() == Kind::Null => {
                 Ok(vec![Splice { at: metadata.span(), with: tags.object() }])
             }
-            Some(metadata) => into(metadata, tags, on_conflict),
+            Some(metadata) => tag_metadata(metadata, tags, on_conflict),
         }
     }
 }
 
 /// Returns the splices that write the tags into existing metadata.
-fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
-    let mut sent = 0;
+fn tag_metadata(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec<Splice>, Vec<Fault>> {
+    let mut present = 0;
     let mut conflicts = Vec::new();
     let mut forged = Vec::new();
     let mut lookalikes = None;
     for member in metadata.members() {
-        if forged.len() >= Refusal::LISTED {
+        if forged.len() >= Refusal::MAX_FAULTS {
             break;
         }
         if tags.reserved.iter().any(|reserved| member.is_named(reserved)) {
@@ -165,7 +168,7 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
             }
             continue;
         };
-        sent += 1;
+        present += 1;
         if !member.is_text(&tag.value) {
             conflicts.push((member, tag));
         }
@@ -179,13 +182,13 @@ fn into(metadata: Value<'_>, tags: &Tags, on_conflict: OnConflict) -> Result<Vec
     }
     let at = metadata.span().start + 1;
     let mut splices = Vec::with_capacity(tags.tags.len());
-    if sent == 0 {
+    if present == 0 {
         splices.push(Splice { at: at..at, with: tags.members(metadata.members().next().is_some()) });
-    } else if sent < tags.tags.len() {
+    } else if present < tags.tags.len() {
         let missing = tags.tags.iter().filter(|tag| metadata.get(&tag.name).is_none());
         splices.extend(missing.map(|tag| Splice { at: at..at, with: tags.members.slice(tag.member.clone()) }));
     }
-    let value = |tag: &Tag| tags.members.slice(tag.literal.clone());
+    let value = |tag: &WrittenTag| tags.members.slice(tag.literal.clone());
     splices.extend(conflicts.iter().map(|(member, tag)| Splice { at: member.span(), with: value(tag) }));
     Ok(splices)
 }
@@ -299,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_reserved_name_is_the_gateways_to_write_and_nobody_elses_however_conflicts_are_met() {
-        let tags = tags().reserving(&["digest", "body"]);
+        let tags = tags().reserve(&["digest", "body"]);
         let tag = |body: &'static str, tags: &Tags, on_conflict| {
             let start = Start::parse(body.as_bytes()).unwrap();
             let pieces = splice(&Bytes::from_static(body.as_bytes()), start.tag(tags, on_conflict)?).unwrap();

@@ -1,7 +1,7 @@
 //! Tests of each rule for a body, and of the faults reported.
 
 use super::schema::{self, Rule};
-use super::{DEPTH, Refusal, Start};
+use super::{MAX_DEPTH, Refusal, Start};
 
 fn refused(body: &str) -> Vec<(String, String)> {
     let faults = Start::parse(body.as_bytes()).map_or_else(|refusal| refusal.faults, |_| vec![]);
@@ -40,7 +40,7 @@ fn what_the_specification_allows_is_accepted() {
 }
 
 #[test]
-fn null_is_the_same_as_absent_where_a_member_may_be_absent() {
+fn null_is_the_same_as_absent_if_a_member_may_be_absent() {
     let names = schema::BODY.iter().map(|member| member.name);
     let body: Vec<String> = names.map(|name| format!("\"{name}\":null")).collect();
     assert_eq!(refused(&format!("{{{}}}", body.join(","))), []);
@@ -170,8 +170,8 @@ fn a_body_that_is_no_json_is_refused_with_its_place() {
         [(String::new(), "is not JSON at byte 18: a name in double quotes was expected (line 3, column 1)".to_owned())]
     );
     let nested = |levels: usize| format!(r#"{{"later":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
-    assert_eq!(refused(&nested(DEPTH - 1)), []);
-    assert_eq!(pointers(&nested(DEPTH)), [""]);
+    assert_eq!(refused(&nested(MAX_DEPTH - 1)), []);
+    assert_eq!(pointers(&nested(MAX_DEPTH)), [""]);
     assert_eq!(pointers(r#"{"ten\ud800ant":1}"#), [""]);
 }
 
@@ -232,9 +232,9 @@ fn every_fault_is_told_at_once() {
 #[test]
 fn a_small_body_cannot_ask_for_a_huge_answer() {
     let members = vec![r#""":0"#; 100_000].join(",");
-    assert_eq!(refused(&format!("{{{members}}}")).len(), Refusal::LISTED);
+    assert_eq!(refused(&format!("{{{members}}}")).len(), Refusal::MAX_FAULTS);
     let numbers: Vec<String> = (0..1000).map(|number| format!("\"{number}\":1")).collect();
-    assert_eq!(refused(&format!(r#"{{"metadata":{{{}}}}}"#, numbers.join(","))).len(), Refusal::LISTED);
+    assert_eq!(refused(&format!(r#"{{"metadata":{{{}}}}}"#, numbers.join(","))).len(), Refusal::MAX_FAULTS);
     let files = ["{}"; 1000].join(",");
-    assert_eq!(refused(&format!(r#"{{"tempFiles":[{files}]}}"#)).len(), Refusal::LISTED);
+    assert_eq!(refused(&format!(r#"{{"tempFiles":[{files}]}}"#)).len(), Refusal::MAX_FAULTS);
 }

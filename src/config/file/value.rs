@@ -10,7 +10,7 @@ pub(crate) struct Quantity(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Bare("a number with its unit")).map(Quantity)
+        deserializer.deserialize_any(NumberVisitor("a number with its unit")).map(Quantity)
     }
 }
 
@@ -21,14 +21,14 @@ pub(crate) struct Number(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Bare("a number")).map(Number)
+        deserializer.deserialize_any(NumberVisitor("a number")).map(Number)
     }
 }
 
 /// Reads a value as text, even if YAML parses it as a number.
-struct Bare(&'static str);
+struct NumberVisitor(&'static str);
 
-impl Visitor<'_> for Bare {
+impl Visitor<'_> for NumberVisitor {
     type Value = String;
 
     fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,7 +59,7 @@ pub(crate) struct Flag(#[cfg_attr(test, schemars(with = "bool"))] pub(crate) Str
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Word("true or false")).map(Flag)
+        deserializer.deserialize_any(WordVisitor("true or false")).map(Flag)
     }
 }
 
@@ -70,14 +70,14 @@ pub(crate) struct Mode(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Word("off, optional or required")).map(Mode)
+        deserializer.deserialize_any(WordVisitor("off, optional or required")).map(Mode)
     }
 }
 
 /// Reads one of these words as text, even if YAML parses it as a boolean.
-struct Word(&'static str);
+struct WordVisitor(&'static str);
 
-impl Visitor<'_> for Word {
+impl Visitor<'_> for WordVisitor {
     type Value = String;
 
     fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,8 +100,8 @@ pub(crate) struct List<T>(#[cfg_attr(test, schemars(with = "Vec<T>"))] pub(crate
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+        struct ListVisitor<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
             type Value = List<T>;
 
             fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -118,6 +118,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
                 Ok(List(list))
             }
         }
-        deserializer.deserialize_seq(Elements(std::marker::PhantomData))
+        deserializer.deserialize_seq(ListVisitor(std::marker::PhantomData))
     }
 }

@@ -29,7 +29,7 @@ pub enum Address {
     Unix {
         /// At most 99 bytes, with a directory.
         path: PathBuf,
-        /// The permissions of the file, which decide who may connect: 0600 to 0777.
+        /// The permissions of the file, which decide which users may connect: 0600 to 0777.
         mode: u32,
     },
 }

@@ -32,7 +32,7 @@ pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings:
 /// The smallest share that a tenant should have, in bytes: 256 starts of unknown outcome.
 const MIN_SHARE: usize = 64 * 1024;
 
-/// Warns if there are so many tenants that each has little memory.
+/// Warns if each tenant's share of the memory is small, because there are many tenants.
 pub(super) fn warn_of_small_shares(
     idempotency: &Idempotency,
     tenants: &BTreeMap<String, Tenant>,

@@ -34,8 +34,8 @@ pub(super) fn add_written(value: &Value, path: String, model: &BTreeSet<String>,
     }
 }
 
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// A collection of config paths, each once.

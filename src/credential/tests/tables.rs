@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::secret::{Invalid, Problem};
+use crate::secret::{InvalidSecret, StoreProblem};
 
-use super::super::lifecycle::{Effect, Event, Lifecycle};
+use super::super::lifecycle::{Event, Lifecycle, SideEffect};
 use super::super::transition::Transition;
 use super::super::versions::{Probe, ProbeResult, Suspicion};
 use super::*;
@@ -77,7 +77,7 @@ fn read(current: &str, previous: Option<&str>) -> Event {
     Event::Read { current: version(current), previous: previous.map(|previous| Ok(version(previous))) }
 }
 
-fn error(problem: Problem) -> Error {
+fn error(problem: StoreProblem) -> Error {
     Error { location: "/nowhere".into(), problem }
 }
 
@@ -85,7 +85,7 @@ fn error(problem: Problem) -> Error {
 fn apply(state: &mut Lifecycle, event: Event, now: Instant, definition: &Definition) -> Vec<Transition> {
     let (after, effects) = std::mem::replace(state, MISSING).apply(event, now, definition);
     *state = after;
-    let log = effects.into_iter().filter_map(|effect| if let Effect::Log(log) = effect { Some(log) } else { None });
+    let log = effects.into_iter().filter_map(|effect| if let SideEffect::Log(log) = effect { Some(log) } else { None });
     log.collect()
 }
 
@@ -214,7 +214,7 @@ fn each_content_of_a_store_leads_to_the_versions_in_the_table() {
 fn each_answer_of_a_store_leads_from_each_state_to_the_one_in_the_table() {
     let (start, definition) = (Instant::now(), definition(Some(10)));
     let after = |seconds| start + Duration::from_secs(seconds);
-    let not_read = || Event::NotRead(error(Problem::NoFile));
+    let not_read = || Event::NotRead(error(StoreProblem::NoFile));
     for (before, cells) in rows(READINGS) {
         for (column, expected) in cells.into_iter().filter(|(_, expected)| expected != "-") {
             let mut state = MISSING;
@@ -228,13 +228,13 @@ fn each_answer_of_a_store_leads_from_each_state_to_the_one_in_the_table() {
             for (seconds, event) in way {
                 apply(&mut state, event, after(seconds), &definition);
             }
-            let unusable = Some(Err(error(Problem::Invalid(Invalid::Space))));
+            let unusable = Some(Err(error(StoreProblem::Invalid(InvalidSecret::Space))));
             let event = match column {
                 "read" => read("one", None),
                 "another read" => read("two", None),
                 "read, previous unusable" => Event::Read { current: version("one"), previous: unusable },
                 "unchanged" => Event::Unchanged,
-                other if other.starts_with("other") => Event::NotRead(error(Problem::Directory)),
+                other if other.starts_with("other") => Event::NotRead(error(StoreProblem::Directory)),
                 _ => not_read(),
             };
             // Nine seconds are within `max_stale`.
@@ -307,18 +307,18 @@ fn a_version_to_be_verified_is_asked_about_until_one_was_accepted_and_rejected_w
 }
 
 #[test]
-fn what_follows_from_an_event_besides_the_log() {
+fn an_event_has_effects_besides_the_log() {
     let (now, definition) = (Instant::now(), definition(None));
     let effects = |state: Lifecycle, event| {
         let effects = state.apply(event, now, &definition).1;
-        effects.into_iter().filter(|effect| !matches!(effect, Effect::Log(_))).collect::<Vec<_>>()
+        effects.into_iter().filter(|effect| !matches!(effect, SideEffect::Log(_))).collect::<Vec<_>>()
     };
-    let both = [Effect::WakeRequests, Effect::RescheduleProbe];
+    let both = [SideEffect::WakeRequests, SideEffect::RescheduleProbe];
     assert_eq!(effects(MISSING, read("one", None)), both);
     assert_eq!(effects(answered("a", now), read("two", None)), both);
     assert_eq!(effects(answered("a", now), read("one", None)), []);
-    assert_eq!(effects(answered("a", now), Event::NotRead(error(Problem::NoFile))), []);
-    assert_eq!(effects(answered("a", now), Event::Refused), [Effect::RescheduleProbe]);
+    assert_eq!(effects(answered("a", now), Event::NotRead(error(StoreProblem::NoFile))), []);
+    assert_eq!(effects(answered("a", now), Event::Refused), [SideEffect::RescheduleProbe]);
     for column in ["current", "previous instead", "probe +", "probe -", "probe ?"] {
         let state = answered("p?", now);
         let event = answer(column, &state, now);

@@ -1,4 +1,4 @@
-//! Marks answers whose outcome is unknown, and says when another try is worth it.
+//! Marks answers whose outcome is unknown, and normalises `Retry-After`.
 
 use std::time::SystemTime;
 
@@ -7,12 +7,12 @@ use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::facts::Outcome;
 
-/// On every answer that leaves open whether an execution was started.
+/// The header on every answer that leaves open whether an execution was started.
 pub const NAME: HeaderName = HeaderName::from_static("execution-outcome");
 
-/// Says on an answer that its outcome is unknown, if it is. Such an answer invites no retry, so it loses its `Retry-After`.
-pub fn tell(outcome: Outcome, headers: &mut HeaderMap) {
-    // The upstream's own would be taken for the gateway's.
+/// Marks an answer whose outcome is unknown. Such an answer must not invite a retry, so it loses its `Retry-After`.
+pub fn mark(outcome: Outcome, headers: &mut HeaderMap) {
+    // A header of the upstream would be taken for the gateway's.
     headers.remove(NAME);
     if outcome == Outcome::Unknown {
         headers.insert(NAME, HeaderValue::from_static(Outcome::Unknown.code()));
@@ -22,12 +22,13 @@ pub fn tell(outcome: Outcome, headers: &mut HeaderMap) {
     }
 }
 
-/// Makes `Retry-After` a whole number of at least 1, the longest of several. What is neither a number nor a date is removed.
+/// Makes `Retry-After` a whole number of at least 1, the largest of several. A value that is neither a number nor a date is
+/// removed.
 fn round_retry_after(headers: &mut HeaderMap, now: SystemTime) {
     let mut values = headers.get_all(RETRY_AFTER).iter();
     let Some(first) = values.next() else { return };
     let others = values.next().is_some();
-    // The field has digits alone (RFC 9110, section 10.2.3).
+    // A valid delay consists of digits alone (RFC 9110, section 10.2.3).
     let is_digits = first.as_bytes().iter().all(u8::is_ascii_digit);
     if !others && is_digits && first.to_str().is_ok_and(|text| text.parse().is_ok_and(|seconds: u64| seconds >= 1)) {
         return;
@@ -37,7 +38,7 @@ fn round_retry_after(headers: &mut HeaderMap, now: SystemTime) {
     headers.extend(seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
 }
 
-/// Reads seconds or a date; rounds up.
+/// Returns the seconds of a value, which is a number or a date. Rounds up.
 fn seconds(value: &HeaderValue, now: SystemTime) -> Option<u64> {
     let text = value.to_str().ok()?.trim();
     if let Ok(date) = httpdate::parse_http_date(text) {
@@ -101,11 +102,11 @@ mod tests {
                 .collect()
         };
         let mut unknown = headers();
-        tell(Outcome::Unknown, &mut unknown);
+        mark(Outcome::Unknown, &mut unknown);
         assert_eq!((unknown[NAME].as_bytes(), unknown.get(RETRY_AFTER)), (&b"unknown"[..], None));
         for outcome in [Outcome::NotStarted, Outcome::Answered] {
             let mut known = headers();
-            tell(outcome, &mut known);
+            mark(outcome, &mut known);
             assert_eq!((known.get(NAME), known[RETRY_AFTER].as_bytes()), (None, &b"1"[..]));
         }
     }

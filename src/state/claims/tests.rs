@@ -19,6 +19,7 @@ fn body(text: &str) -> BodyDigest {
     BodyDigest::of(b"", text.as_bytes())
 }
 
+/// The claims of one tenant, and a clock.
 struct Fixture {
     claims: Arc<Claims>,
     bounds: Bounds,
@@ -32,12 +33,12 @@ impl Fixture {
         Fixture { claims, bounds: BOUNDS, tenant: "billing".into(), begun: Instant::now() }
     }
 
-    /// The same as another tenant sees it.
+    /// Returns the same claims for another tenant.
     fn of(&self, tenant: &str) -> Fixture {
         Fixture { claims: Arc::clone(&self.claims), tenant: tenant.into(), ..*self }
     }
 
-    /// So many seconds after the beginning.
+    /// Returns the time a number of seconds after the beginning.
     fn at(&self, seconds: u64) -> Instant {
         self.begun + Duration::from_secs(seconds)
     }
@@ -74,7 +75,7 @@ impl Fixture {
 }
 
 #[test]
-fn a_key_is_one_requests_until_it_is_settled_and_its_answer_is_given_again() {
+fn a_key_belongs_to_one_request_until_it_is_settled_and_then_its_answer_is_replayed() {
     let fixture = Fixture::new();
     let claim = fixture.new_claim("k", 0);
     assert_eq!(fixture.claim("k", 0).unwrap_err(), ClaimError::InFlight);
@@ -102,7 +103,7 @@ fn a_key_that_was_used_for_another_request_is_refused_in_every_state() {
 }
 
 #[test]
-fn what_was_never_sent_or_started_nothing_frees_the_key_also_for_another_request() {
+fn a_start_that_was_not_sent_or_started_nothing_frees_the_key_also_for_another_request() {
     let fixture = Fixture::new();
     drop(fixture.new_claim("k", 0));
     fixture.new_claim("k", 0).send().nothing_started();
@@ -111,7 +112,7 @@ fn what_was_never_sent_or_started_nothing_frees_the_key_also_for_another_request
 }
 
 #[test]
-fn what_was_sent_and_lost_is_unknown_until_it_is_found_and_however_often_it_is_asked_for() {
+fn a_start_that_was_sent_and_lost_is_unknown_until_it_is_found_after_any_number_of_look_ups() {
     let fixture = Fixture::new();
     drop(fixture.new_claim("k", 0).send());
     for _ in 0..2 {
@@ -140,7 +141,7 @@ fn an_unknown_outcome_is_remembered_from_the_end_of_its_start() {
 }
 
 #[test]
-fn an_unknown_outcome_that_nobody_settled_is_remembered_from_when_its_claim_went_away() {
+fn an_unknown_outcome_that_was_not_settled_is_remembered_from_when_its_claim_was_dropped() {
     let fixture = Fixture::new();
     let long_ago = fixture.begun.checked_sub(Duration::from_secs(1000)).unwrap();
     let claimed = fixture.claims.claim(&fixture.tenant, key("k"), body("the body"), fixture.bounds, long_ago);
@@ -150,7 +151,7 @@ fn an_unknown_outcome_that_nobody_settled_is_remembered_from_when_its_claim_went
 }
 
 #[test]
-fn the_body_of_a_start_that_only_the_upstream_knows_is_compared_where_its_tag_says_it() {
+fn the_body_of_a_start_that_only_the_upstream_knows_is_compared_if_its_tag_shows_it() {
     let fixture = Fixture::new();
     ready(fixture.new_claim("k", 0).found(Arc::new(reply("one")), None, fixture.at(0)));
     assert!(matches!(fixture.claim_with("k", "another body", 1), Ok(PriorUse::Answered(_))));
@@ -179,7 +180,7 @@ fn a_settled_key_is_forgotten_when_its_time_is_over_and_not_before() {
 }
 
 #[test]
-fn outdated_keys_go_although_nobody_asks_for_them() {
+fn outdated_keys_are_removed_by_the_claims_of_others() {
     let fixture = Fixture::new();
     for n in 0..9 {
         fixture.answer(&n.to_string(), "", 0);
@@ -189,7 +190,7 @@ fn outdated_keys_go_although_nobody_asks_for_them() {
 }
 
 #[test]
-fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
+fn a_key_is_forgotten_in_time_also_if_many_others_are_outdated() {
     let bounds = Bounds { memory: 1000 * IN_FLIGHT_MEMORY, share: 1000 * IN_FLIGHT_MEMORY, ..BOUNDS };
     for answered in [false, true] {
         let fixture = Fixture { bounds, ..Fixture::new() };
@@ -207,7 +208,7 @@ fn a_key_is_forgotten_in_time_also_where_many_others_wait_to_be_cleared_away() {
 }
 
 #[test]
-fn where_it_is_full_the_oldest_answer_goes_first_and_what_may_run_never() {
+fn if_it_is_full_the_oldest_answer_is_forgotten_first_and_a_start_that_may_run_never() {
     let fixture = Fixture::new();
     let in_flight = fixture.new_claim("in flight", 0);
     drop(fixture.new_claim("unknown", 0).send());
@@ -270,7 +271,7 @@ fn of_many_threads_with_one_key_one_sends() {
     assert_eq!(sent, 1);
 }
 
-/// Bounds of memory that so many tenants share.
+/// Returns bounds of memory that a number of tenants share.
 fn shared(tenants: usize) -> Bounds {
     Bounds {
         retention: Duration::from_secs(100),
@@ -280,7 +281,7 @@ fn shared(tenants: usize) -> Bounds {
 }
 
 #[test]
-fn a_tenant_whose_outcomes_are_unknown_fills_its_own_share_and_refuses_nobody_else() {
+fn a_tenant_whose_outcomes_are_unknown_fills_its_own_share_and_leaves_the_others_theirs() {
     let billing = Fixture { bounds: shared(3), ..Fixture::new() };
     let (sales, support) = (billing.of("sales"), billing.of("support"));
     let unknown = |n: usize| {
@@ -300,7 +301,7 @@ fn a_tenant_whose_outcomes_are_unknown_fills_its_own_share_and_refuses_nobody_el
 }
 
 #[test]
-fn answers_take_what_others_do_not_use_and_give_way_to_a_tenant_within_its_share() {
+fn answers_take_memory_that_others_do_not_use_and_give_way_to_a_tenant_within_its_share() {
     let billing = Fixture { bounds: shared(3), ..Fixture::new() };
     let sales = billing.of("sales");
     (0..8).for_each(|n| billing.answer(&format!("b{n}"), "", 0));
@@ -329,7 +330,7 @@ fn memory_is_shared_by_the_tenants_there_are_and_each_has_enough_for_some_starts
 #[test]
 fn a_record_takes_no_more_memory_than_is_counted() {
     const KEYS: usize = 58_000;
-    // For what else the process takes meanwhile.
+    // For other memory that the process takes meanwhile.
     const TOLERANCE: usize = 1 << 20;
     let resident = || {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -339,7 +340,7 @@ fn a_record_takes_no_more_memory_than_is_counted() {
     for answered in [false, true] {
         let (fixture, before) = (Fixture { bounds, ..Fixture::new() }, resident());
         let id = r#"{"executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11"}"#;
-        // As many as fill their tables worst.
+        // As many as leave their tables the emptiest.
         for n in 0..KEYS {
             let sent = fixture.new_claim(&n.to_string(), 0).send();
             if answered {

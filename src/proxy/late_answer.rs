@@ -1,5 +1,7 @@
-//! Awaiting an answer after its time-out. The caller of a start with an idempotency key is told that the outcome is unknown; an
-//! answer that still comes settles the key.
+//! Waits for an answer after its time-out.
+//!
+//! The caller of a start with an idempotency key has been told that the outcome is unknown. An answer that still comes settles
+//! the idempotency key.
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -22,12 +24,12 @@ use super::answer::AnswerBody;
 use super::settlement::{proof, settle};
 
 /// How long an answer is awaited after its time-out.
-pub(super) const MAX_OVERTIME: Duration = Duration::from_secs(120);
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(120);
 
 /// How many answers are awaited at once for a tenant without a limit of `in_flight`.
 const DEFAULT_LIMIT: u32 = 32;
 
-/// The answer to a start that was sent.
+/// The future answer to a start that was sent.
 pub(super) type PendingAnswer = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Error>> + Send>>;
 
 /// What is needed to await an answer after its time-out.
@@ -39,7 +41,7 @@ pub(super) struct Continuation {
 }
 
 impl Continuation {
-    /// Creates it for a start of a tenant. At most half of the tenant's exchanges in flight may be awaited so.
+    /// Creates the continuation of a tenant's start. At most half of the tenant's `in_flight` may be awaited at once.
     pub(super) fn new(proxy: &Proxy, tenant: &Tenant) -> Continuation {
         Continuation {
             tasks: proxy.tasks.clone(),
@@ -49,10 +51,10 @@ impl Continuation {
         }
     }
 
-    /// Awaits the answer in the background, if the tenant's limit allows that and no drain is under way. Returns what becomes of
-    /// the key.
+    /// Awaits the answer in the background, if the tenant's limit allows that and no drain is under way. Returns the
+    /// outcome of the idempotency key.
     ///
-    /// A drain does not wait for the answer, as the caller has got one. It gives up, which leaves the outcome of the key unknown.
+    /// A drain does not wait for the answer, as the caller already has one. It ends the wait, and the outcome stays unknown.
     pub(super) fn wait_in_background(
         self,
         answer: PendingAnswer,
@@ -66,7 +68,7 @@ impl Continuation {
         };
         let (request_id, tenant) = (record.facts.request_id.clone(), record.facts.tenant.clone());
         let (digest, meters, operation) = (record.facts.idempotency, record.meters.clone(), record.facts.operation);
-        // The request that was sent takes this memory until then.
+        // The request that was sent occupies this memory until its answer comes.
         let memory = record.memory.take();
         tasks.spawn(TaskKind::Detached, async move {
             let _held = (overdue, memory);
@@ -87,7 +89,7 @@ impl Continuation {
                 }
             };
             let proof = proof(&ended);
-            let key = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
+            let idempotency_outcome = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
             if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
                 meters.count_execution(operation);
             }
@@ -97,7 +99,7 @@ impl Continuation {
                 tenant = tenant.as_deref(),
                 outcome = Outcome::of(proof).code(),
                 idempotency_digest = digest.map(tracing::field::display),
-                idempotency_outcome = key.map(IdempotencyOutcome::code),
+                idempotency_outcome = idempotency_outcome.map(IdempotencyOutcome::code),
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
                 error = ended.as_ref().err().map(|error| error.code().code()),
