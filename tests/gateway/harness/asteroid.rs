@@ -102,13 +102,6 @@ impl Asteroid {
         self.simulator.requests()
     }
 
-    /// Returns the requests, and removes them from the record.
-    pub(crate) fn take_requests(&self) -> Vec<ReceivedRequest> {
-        let requests = self.requests();
-        self.simulator.clear_requests();
-        requests
-    }
-
     /// Returns those requests that are starts.
     pub(crate) fn starts(&self) -> Vec<ReceivedRequest> {
         self.requests().into_iter().filter(|request| request.method == "POST").collect()
