@@ -1,4 +1,4 @@
-//! The operator's listener, apart from those of callers: `/livez`, `/readyz`, `/metrics` and `/version`.
+//! The admin listener, for operators: `/livez`, `/readyz`, `/metrics` and `/version`.
 
 pub mod exposition;
 mod guard;
@@ -29,21 +29,22 @@ use exposition::{Exposition, ExpositionFormat};
 use guard::GuardError;
 use health::Health;
 
-/// How long the head of a request may take to arrive.
+/// The deadline for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest head of a request, and the largest part of an answer that waits for its reader, in bytes.
+/// The largest head of a request, and how much of an answer is buffered, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a connection may last.
+/// The deadline for a whole connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many connections there may be. If another is made, the one that has been silent longest is closed, of the peer that has
-/// most. So a probe is always served.
+/// How many connections are served at a time. A further one evicts the connection that has been silent longest, from the peer with
+/// the most connections. So a probe is always served.
 const CONNECTIONS: usize = 64;
 
-/// Serves until it is dropped. Answers for addresses, localhost and these names.
+/// Serves the admin listener until the future is dropped. Answers requests whose `Host` is an IP address, localhost or one of
+/// `hosts`.
 pub async fn serve(
     socket: TcpListener,
     hosts: Vec<String>,
@@ -60,40 +61,40 @@ pub async fn serve(
                 tokio::time::sleep(SHORTAGE_PAUSE).await;
                 continue;
             }
-            // The error concerns one caller, which is gone.
+            // The error is about one connection, which has ended.
             Err(_) => {
                 tokio::task::yield_now().await;
                 continue;
             }
         };
-        let permit = match capacity.try_permit(0, peer) {
+        let permit = match capacity.try_acquire(0, peer) {
             Some(permit) => permit,
             None => {
                 let _evicted = capacity.evict_for(0, peer);
-                capacity.permit(0, peer).await
+                capacity.acquire(0, peer).await
             }
         };
         let (health, exposition, hosts) = (Arc::clone(&health), exposition.clone(), Arc::clone(&hosts));
         let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {
-            // A connection whose request has arrived is closed after those that are silent.
+            // Records progress, so that silent connections are evicted first.
             drop(activity.begin_request());
             let response = match guard::check(&hosts, &request) {
                 Ok(()) => answer(&request, &health, &exposition),
-                Err(GuardError(status, reason)) => text(status, reason),
+                Err(GuardError(status, reason)) => respond_text(status, reason),
             };
             async { Ok::<_, Infallible>(response) }
         });
         let mut server = http1::Builder::new();
         server.max_header_size(HEAD_BYTES).max_buf_size(BUFFER_BYTES);
-        // One request per connection, so that a probe that keeps its connection takes no slot from the next.
+        // One request per connection, so that a probe that keeps its connection takes no permit from the next.
         server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
         // A probe that ends its sending side still waits for its answer.
         server.half_close(true);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         tasks.spawn_untracked(async move {
             tokio::select! {
-                // It does not matter if a probe leaves early.
+                // A probe that hangs up early is of no interest.
                 ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => drop(ended),
                 () = permit.activity().evicted() => {}
             }
@@ -104,35 +105,35 @@ pub async fn serve(
 
 fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this listener takes GET and HEAD; use GET\n");
+        let mut response = respond_text(StatusCode::METHOD_NOT_ALLOWED, "this listener takes GET and HEAD; use GET\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
-        "/livez" => text(StatusCode::OK, "ok\n"),
+        "/livez" => respond_text(StatusCode::OK, "ok\n"),
         "/readyz" => {
             let verbose = request.uri().query() == Some("verbose");
-            let (status, word) = match health.obstacle() {
+            let (status, result) = match health.obstacle() {
                 None => (StatusCode::OK, "ok".to_owned()),
                 Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
             };
-            text(status, if verbose { health.report() } else { String::new() } + &word + "\n")
+            respond_text(status, if verbose { health.report() } else { String::new() } + &result + "\n")
         }
-        "/metrics" => body(
+        "/metrics" => respond(
             StatusCode::OK,
             ExpositionFormat::of(request.headers()).media_type(),
             exposition.text(ExpositionFormat::of(request.headers())),
         ),
-        "/version" => version(),
-        _ => text(
+        "/version" => answer_version(),
+        _ => respond_text(
             StatusCode::NOT_FOUND,
-            "nothing is at this path; use /livez, /readyz, /readyz?verbose, /metrics or /version\n",
+            "there is no such path; use /livez, /readyz, /readyz?verbose, /metrics or /version\n",
         ),
     }
 }
 
-/// Returns the version. The commit is that of an environment variable at the time of the build, if it was set.
-fn version() -> Response<Full<Bytes>> {
+/// Returns the version. The commit is present if the environment variable was set when the gateway was compiled.
+fn answer_version() -> Response<Full<Bytes>> {
     let version = json!({
         "name": env!("CARGO_PKG_NAME"),
         "version": env!("CARGO_PKG_VERSION"),
@@ -140,14 +141,14 @@ fn version() -> Response<Full<Bytes>> {
         "os": OS,
         "architecture": ARCH,
     });
-    body(StatusCode::OK, "application/json", format!("{version}\n"))
+    respond(StatusCode::OK, "application/json", format!("{version}\n"))
 }
 
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    body(status, "text/plain; charset=utf-8", text)
+fn respond_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    respond(status, "text/plain; charset=utf-8", text)
 }
 
-fn body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn respond(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -71,30 +71,30 @@ pub async fn start(
 ) -> Result<RunningGateway, Error> {
     let available_memory = memory::limit();
     let state = Arc::new(State::new(available_memory, audit::SLOTS));
-    let (credentials, active) = first_generation(&config, &environment, &state).await?;
+    let (credentials, active) = read_first_generation(&config, &environment, &state).await?;
     let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let (tls, ca_file) = tls::ClientTls::new(config.upstream.ca_file.as_deref()).await?;
     let connector = Connector::new(&config.upstream.endpoint, &tls, config.timeouts.connect)?;
     let (admin, admin_socket) = listeners::bind("admin.address".to_owned(), config.admin.address)?;
     let listeners = Listeners::open(&config.listeners).await?;
     let credential_probe = CredentialProbe::new(&config, &tls)?;
-    let (tracer, exporter) = traces::parts(&config, &tls)?.unzip();
+    let (tracer, exporter) = traces::build(&config, &tls)?.unzip();
 
     let (drain, draining) = drain::channel();
     let upstream_health = Arc::<UpstreamHealth>::default();
     let metrics = Metrics::new(state.tenant(metrics::OTHER, &Limits::default(), Instant::now()).meters);
     let sinks = Arc::new(Sinks { log, audit: audit.clone(), tracer, metrics });
-    let health = health(&config, &state, &credentials, draining.clone(), &upstream_health, audit);
+    let health = build_health(&config, &state, &credentials, draining.clone(), &upstream_health, audit);
     let shared = SharedParts { state, credentials, sinks, health };
 
-    let worker_count = worker_count(&config);
+    let worker_count = count_workers(&config);
     let capacity = Capacity::of_process(listeners.open.len(), worker_count, listeners.have_tls(), available_memory);
-    let exposition = exposition(&config, &shared, capacity.max());
+    let exposition = build_exposition(&config, &shared, capacity.max());
     listeners.log_started(&config.listeners);
     let Listeners { open, socket_paths, certificates } = listeners;
     let addresses = open.iter().map(|listener| listener.address.clone()).collect();
     let worker = Worker {
-        listeners: worker_listeners(open, &active, &config, &shared.sinks.metrics),
+        listeners: build_worker_listeners(open, &active, &config, &shared.sinks.metrics),
         capacity: capacity.clone(),
         connector,
         upstream_health,
@@ -125,7 +125,7 @@ pub async fn start(
 }
 
 /// Reads the API keys, and returns them with the first generation of each listener.
-async fn first_generation(
+async fn read_first_generation(
     config: &Config,
     environment: &Environment,
     state: &State,
@@ -145,7 +145,7 @@ fn open_audit(config: &resolve::Audit) -> Result<Arc<Audit>, Error> {
     })
 }
 
-fn health(
+fn build_health(
     config: &Config,
     state: &Arc<State>,
     credentials: &Arc<Credentials>,
@@ -158,7 +158,7 @@ fn health(
     Arc::new(Health::new(draining, upstream_health, credentials, audit, config.readiness, state))
 }
 
-fn exposition(config: &Config, shared: &SharedParts, capacity: usize) -> Exposition {
+fn build_exposition(config: &Config, shared: &SharedParts, capacity: usize) -> Exposition {
     Exposition::new(MetricSources {
         sinks: Arc::clone(&shared.sinks),
         state: Arc::clone(&shared.state),
@@ -168,7 +168,7 @@ fn exposition(config: &Config, shared: &SharedParts, capacity: usize) -> Exposit
     })
 }
 
-fn worker_listeners(
+fn build_worker_listeners(
     open: Vec<OpenListener>,
     active: &[Arc<ActiveGeneration>],
     config: &Config,
@@ -216,7 +216,7 @@ fn log_started(admin: SocketAddr, workers: usize, connections: usize, shared: &S
 
 /// Returns how many workers a configuration asks for. `auto` means one worker for a sidecar, which only this machine's services
 /// can call, and otherwise as many as the control group has cores.
-fn worker_count(config: &Config) -> usize {
+fn count_workers(config: &Config) -> usize {
     match config.workers {
         Workers::Count(count) => count.get(),
         Workers::Auto if config.listeners.iter().all(|listener| listener.address.is_local()) => 1,

@@ -1,4 +1,4 @@
-//! The command line. Only this module prints.
+//! The command line. No other module prints.
 
 mod dev;
 mod explain;
@@ -22,7 +22,7 @@ use crate::secret::Environment;
 use crate::simulator::{self, Simulator};
 use crate::{app, event, log, process_hardening};
 
-/// How long the rest of the log may take to be written when the process ends.
+/// How long the rest of the log may take to be written when the process exits.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An authenticating reverse proxy: services start Asteroid agents through it and hold no API key.
@@ -42,8 +42,8 @@ enum Command {
         #[command(flatten)]
         logging: Logging,
     },
-    /// Print every fault and every risk of a configuration, without starting; the files that it names, such as those of API keys,
-    /// are not read
+    /// Print every fault and every risk of a configuration, without starting the gateway; files that it names, such as those of API
+    /// keys, are not read
     Check {
         #[command(flatten)]
         config: ConfigFile,
@@ -81,7 +81,7 @@ struct Simulate {
     /// The address to listen on
     #[arg(long, value_name = "ADDR")]
     listen: SocketAddr,
-    /// A file with an API key to accept; can be repeated. Without it, any key is accepted
+    /// A file with an API key to accept; can be repeated. Without it, any API key is accepted
     #[arg(long, value_name = "FILE")]
     key_file: Vec<PathBuf>,
     /// A certificate chain (PEM); enables TLS
@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let done = match cli.command {
+    let result = match cli.command {
         Command::Run { config, logging } => run(&config, &logging),
         Command::Check { config } => check(&config),
         Command::Explain(explain) => explain.run(),
@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
         Command::Dev(dev) => dev.run(),
         Command::Simulate(simulate) => simulate.run(),
     };
-    match done {
+    match result {
         Ok(code) => code,
         Err(error) => {
             print_error(format_args!("error: {error:#}"));
@@ -126,7 +126,7 @@ pub fn main() -> ExitCode {
 fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let protected = process_hardening::apply();
     let source = app::ConfigSource::new(file.path.clone());
-    let runtime = runtime()?;
+    let runtime = build_runtime()?;
     let Some(config) = runtime.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     let log = start_log(logging)?;
     warn_if_unprotected(protected);
@@ -138,9 +138,9 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
 }
 
 fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
-    let Some(config) = runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
+    let Some(config) = build_runtime()?.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     print_line(format_args!(
-        "{}: no faults; listeners: {}, tenants: {}. The files that it names were not read",
+        "{}: no faults; listeners: {}, tenants: {}. Files that it names were not read",
         file.path.display(),
         config.listeners.len(),
         config.tenants.len()
@@ -208,7 +208,7 @@ impl Simulate {
             observer: Some(Box::new(|received| print_line(received))),
         };
         let simulator = Simulator::new(options);
-        runtime()?.block_on(async {
+        build_runtime()?.block_on(async {
             let mut signals = Signals::new()?;
             let listener = tokio::net::TcpListener::bind(self.listen).await;
             let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
@@ -237,33 +237,33 @@ impl Logging {
 }
 
 fn start_log(logging: &Logging) -> anyhow::Result<Log> {
-    let log = Log::new(io::stdout(), logging.log_format).context("the log")?;
-    log::events_to(&log, logging.level());
+    let log = Log::new(io::stdout(), logging.log_format).context("the log cannot be started")?;
+    log::install(&log, logging.level());
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "the gateway's code has a fault; please report this");
-        // If the panic ends the process, the log is not written any more.
-        print_error(format_args!("a fault of the gateway, please report it: {panic}"));
+        tracing::error!(event = event::GATEWAY_PANICKED, %panic, "the gateway panicked; please report this");
+        // If the panic ends the process, the log is not written.
+        print_error(format_args!("the gateway panicked; please report this: {panic}"));
     }));
     Ok(log)
 }
 
-/// Logs a warning if the process is not protected. It serves nevertheless.
+/// Logs a warning if the process is not protected. The gateway serves nevertheless.
 fn warn_if_unprotected(protected: Result<(), process_hardening::Error>) {
     if let Err(error) = protected {
         let error = format!("{:#}", anyhow::Error::from(error));
         tracing::warn!(
             event = event::PROCESS_UNPROTECTED,
             error,
-            "this process's memory is not protected: a core dump or a debugger can show the key"
+            "this process's memory is not protected: a core dump or a debugger can show the API key"
         );
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")
+fn build_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")
 }
 
-/// Prints a line on standard output. A failure cannot be reported, and is ignored.
+/// Prints a line on standard output. If that fails, the failure cannot be reported and is ignored.
 fn print_line(line: impl Display) {
     drop(writeln!(io::stdout(), "{line}"));
 }

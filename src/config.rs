@@ -62,7 +62,7 @@ pub async fn load(path: &std::path::Path) -> Result<Loaded, Faults> {
 ///
 /// The reason why it cannot be read.
 pub async fn read(path: &std::path::Path) -> Result<String, Faults> {
-    let unreadable = |what: &str| Faults::whole(format!("{}: {what}", path.display()));
+    let unreadable = |what: &str| Faults::of_file(format!("{}: {what}", path.display()));
     let bytes = files::read(path, files::CONFIGURATION_LIMIT).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => unreadable("there is no such file"),
         ErrorKind::IsADirectory => unreadable("this is a directory; name the file inside it"),
@@ -94,21 +94,21 @@ pub fn parse(text: &str, environment: impl IntoIterator<Item = (OsString, OsStri
         Some(Value::Dict(_, written)) => written,
         None => return Err(findings.faults),
         Some(Value::Empty(..)) => {
-            return Err(Faults::whole("the file is empty; config/gateway.yaml shows the smallest that runs"));
+            return Err(Faults::of_file("the file is empty; config/gateway.yaml shows the smallest that runs"));
         }
-        Some(_) => return Err(Faults::whole("the file must be a section of `key: value`")),
+        Some(_) => return Err(Faults::of_file("the file must be a section of `key: value`")),
     };
     let merged = Figment::from(Layer("the file", written.clone()))
         .merge(Layer("the environment", variables.tree.clone()))
         .extract::<Dict>()
-        .map_err(|_| Faults::whole("the file and the environment cannot be merged"))?;
+        .map_err(|_| Faults::of_file("the file and the environment cannot be merged"))?;
     let file = extract::extract::<file::Gateway>(&merged, &variables, &mut findings.faults);
     let config = resolve::resolve(file, &mut findings);
     match config {
         Some(config) if findings.faults.is_empty() => Ok(Loaded { config, warnings: findings.warnings }),
         _ => {
             let Findings { mut faults, .. } = findings;
-            faults.annotate(|path| variables.behind(path, &written).map(|names| format!(" (set by {names})")));
+            faults.annotate(|path| variables.find_source(path, &written).map(|names| format!(" (set by {names})")));
             Err(faults)
         }
     }

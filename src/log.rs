@@ -74,7 +74,7 @@ impl Log {
 
     /// Returns how many lines were lost since the process started.
     #[must_use]
-    pub fn ever_lost(&self) -> u64 {
+    pub fn lost_lines(&self) -> u64 {
         self.shared.lock().ever_lost
     }
 
@@ -94,11 +94,11 @@ impl Log {
     }
 
     /// Appends the line of a request that has ended.
-    pub fn request(&self, facts: &Facts) {
+    pub fn append_request(&self, facts: &Facts) {
         let took = facts.took();
         self.append(|lines| match self.format {
-            Format::Json => line::json(lines, facts, took),
-            Format::Text => line::text(lines, facts, took),
+            Format::Json => line::write_json(lines, facts, took),
+            Format::Text => line::write_text(lines, facts, took),
         });
     }
 
@@ -211,7 +211,7 @@ impl<'a> MakeWriter<'a> for Log {
 ///
 /// Takes only the events of this crate: h2 logs frames with bytes that a peer chose. An upstream could put the API key there, and
 /// nothing would redact it.
-pub fn events_to(log: &Log, level: LevelFilter) {
+pub fn install(log: &Log, level: LevelFilter) {
     let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let lines = fmt::layer().with_writer(log.clone()).with_target(false);
     let installed = match log.format {
@@ -276,7 +276,7 @@ mod tests {
         drop(gate);
         log.append(|lines| writeln!(lines, "second"));
         log.close(Duration::from_secs(10));
-        assert_eq!(log.ever_lost(), 1);
+        assert_eq!(log.lost_lines(), 1);
         drop(log);
         seen.iter().collect()
     }

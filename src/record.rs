@@ -122,7 +122,7 @@ impl Drop for Record {
             slot.write(&self.facts);
         }
         if let Some(log) = log {
-            log.request(&self.facts);
+            log.append_request(&self.facts);
         }
         if let Some(tracer) = tracer {
             tracer.close(&self.trace, &self.facts);

@@ -1,4 +1,4 @@
-//! The exposition of metrics at `/metrics`: every series of the table, gathered at each scrape.
+//! The exposition of metrics at `/metrics`: every series of the table, collected at each request.
 
 mod format;
 
@@ -24,33 +24,33 @@ use format::to_prometheus;
 
 pub use format::ExpositionFormat;
 
-/// The exposition of every metric.
+/// The exposition of a process's metrics. Its clones share their sources.
 #[derive(Debug, Clone)]
 pub struct Exposition(Arc<MetricSources>);
 
-/// The sources of the metrics.
+/// The sources of all series.
 #[derive(Debug)]
 pub struct MetricSources {
     /// The metrics of the process.
     pub sinks: Arc<Sinks>,
-    /// The state, with the meters of tenants.
+    /// The meters of tenants, and the claims of idempotency keys.
     pub state: Arc<State>,
     /// The credentials.
     pub credentials: Arc<Credentials>,
-    /// How many callers may be connected.
+    /// The limit of callers' connections.
     pub capacity: usize,
     /// The upstream's host and port.
     pub upstream: (String, u16),
 }
 
 impl Exposition {
-    /// Creates the exposition of these sources.
+    /// Creates an exposition of these sources.
     #[must_use]
-    pub fn new(shown: MetricSources) -> Exposition {
-        Exposition(Arc::new(shown))
+    pub fn new(sources: MetricSources) -> Exposition {
+        Exposition(Arc::new(sources))
     }
 
-    /// Returns every metric as it is now.
+    /// Returns the current values of all series as text.
     #[must_use]
     pub fn text(&self, format: ExpositionFormat) -> String {
         let mut registry = Registry::default();
@@ -90,8 +90,8 @@ impl MetricSources {
         out.gauge(&table::IN_FLIGHT, &metrics.in_flight.count())
     }
 
-    /// Writes the metrics of tenants. With thousands of tenants, most values are zero and are left out. The values that alerts wait
-    /// for are not, as Prometheus sees no increase in the first value of a series.
+    /// Writes the series of tenants. With thousands of tenants, most counts are zero and are left out. Counts that alerts use are
+    /// always written, because Prometheus sees no increase in the first value of a series.
     fn tenants(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
         let tenants = self.state.meters();
         let each = || tenants.iter().map(|(tenant, meters)| (tenant.as_str(), &**meters));
@@ -110,10 +110,10 @@ impl MetricSources {
                 .collect()
         })?;
         out.tenant_counters(&table::KEYED, ["tenant", "result"], each(), |meters| {
-            let shown = meters
+            let results = meters
                 .idempotency_results()
                 .filter(|(result, count)| *count > 0 || *result == IdempotencyResult::Full.code());
-            shown.map(|(result, count)| ([result], count)).collect()
+            results.map(|(result, count)| ([result], count)).collect()
         })
     }
 
@@ -135,21 +135,23 @@ impl MetricSources {
     }
 
     fn credentials(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
-        let (keys, now) = (self.credentials.by_name(), Instant::now());
-        let shown: Vec<_> = keys.iter().map(|(name, key)| (name.as_str(), key.status(now))).collect();
-        let ages =
-            shown.iter().filter_map(|(name, key)| Some(([("credential", *name)], key.current?.age.as_secs_f64())));
+        let (credentials, now) = (self.credentials.by_name(), Instant::now());
+        let reports: Vec<_> =
+            credentials.iter().map(|(name, credential)| (name.as_str(), credential.status(now))).collect();
+        let ages = reports
+            .iter()
+            .filter_map(|(name, report)| Some(([("credential", *name)], report.current?.age.as_secs_f64())));
         out.gauges(&table::AGE, ages)?;
-        let states = shown.iter().flat_map(|(name, key)| {
-            let is = |state: CredentialStatus| u32::from(state == key.status);
+        let states = reports.iter().flat_map(|(name, report)| {
+            let is = |state: CredentialStatus| u32::from(state == report.status);
             CredentialStatus::ALL.map(|state| ([("credential", *name), ("state", state.code())], is(state)))
         });
         out.gauges(&table::CREDENTIAL_STATE, states)?;
-        let named: Vec<_> = shown
+        let named: Vec<_> = reports
             .iter()
-            .map(|(name, key)| {
-                let fingerprint = key.current.map(|newest| newest.fingerprint.to_string()).unwrap_or_default();
-                (*name, fingerprint, key.problem().map_or("", CredentialProblem::code))
+            .map(|(name, report)| {
+                let fingerprint = report.current.map(|current| current.fingerprint.to_string()).unwrap_or_default();
+                (*name, fingerprint, report.problem().map_or("", CredentialProblem::code))
             })
             .collect();
         let infos = named.iter().map(|(name, fingerprint, error)| {
@@ -157,12 +159,12 @@ impl MetricSources {
         });
         out.gauges(&table::CREDENTIAL_INFO, infos)?;
         let of_each = |count: fn(&Credential) -> &Counter| {
-            let keys = keys.iter();
-            keys.map(move |(name, key)| ([("credential", name.as_str())], count(key).count()))
+            let credentials = credentials.iter();
+            credentials.map(move |(name, credential)| ([("credential", name.as_str())], count(credential).count()))
         };
-        out.counters(&table::AUTH_FAILURES, of_each(|key| &key.refusals))?;
-        out.counters(&table::ECHOES, of_each(|key| &key.redactions.redacted))?;
-        out.counters(&table::CODED, of_each(|key| &key.redactions.content_coded))
+        out.counters(&table::AUTH_FAILURES, of_each(|credential| &credential.refusals))?;
+        out.counters(&table::ECHOES, of_each(|credential| &credential.redactions.redacted))?;
+        out.counters(&table::CODED, of_each(|credential| &credential.redactions.content_coded))
     }
 
     fn connections(&self, out: &mut FamilyEncoder<'_>) -> fmt::Result {
@@ -190,7 +192,7 @@ impl MetricSources {
         out.counters(&table::RELOADS, results.into_iter().map(|(result, count)| ([("result", result)], count)))?;
         out.gauge(&table::RELOADED, &u32::from(!reloads.is_failing()))?;
         out.gauge(&table::RELOADED_AT, &reloads.seconds())?;
-        out.counter(&table::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.ever_lost()))?;
+        out.counter(&table::LOST_LINES, self.sinks.log.as_ref().map_or(0, |log| log.lost_lines()))?;
         out.counter(&table::AUDIT_REFUSED, self.sinks.audit.as_ref().map_or(0, |audit| audit.refused()))?;
         out.gauge(&table::AUDIT_WAITING, &self.sinks.audit.as_ref().map_or(0, |audit| audit.taken()))?;
         out.gauge(&table::AUDIT_LIMIT, &audit::SLOTS)?;
@@ -199,7 +201,7 @@ impl MetricSources {
     }
 }
 
-/// Writes families of series.
+/// An encoder of metric families.
 struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
 
 impl FamilyEncoder<'_> {
@@ -240,7 +242,7 @@ impl FamilyEncoder<'_> {
         series.into_iter().try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
     }
 
-    /// Counters of tenants; the first of the labels is the tenant's.
+    /// Writes counters of tenants. The first label is the tenant's name.
     fn tenant_counters<'l, const N: usize, const M: usize>(
         &mut self,
         row: &Name,

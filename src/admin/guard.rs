@@ -1,7 +1,7 @@
-//! Which requests to the admin listener are answered: none of a web page, and none by a name that is not the listener's.
+//! The check of requests to the admin listener: it refuses those of foreign web pages, and those with an unknown `Host`.
 //!
-//! A web page whose name points at this machine could read metrics and names of tenants (DNS rebinding). So `Host` must be an
-//! address, localhost or a name of `admin.hosts`.
+//! A web page whose host name resolves to this machine could read metrics and names of tenants (DNS rebinding). So `Host` must be
+//! an IP address, localhost or a name in `admin.hosts`.
 
 use std::net::IpAddr;
 
@@ -12,31 +12,35 @@ use hyper::{Method, Request, StatusCode, Version};
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Why a request is not answered: the status and the text of the refusal.
+/// The reason why a request is refused: the status and the text of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct GuardError(pub(super) StatusCode, pub(super) String);
 
-/// Refuses a request by another name, and one that a browser makes for another site's page.
+/// Checks a request.
+///
+/// # Errors
+///
+/// If its `Host` is not one of the listener's, or if a browser sends it for the page of another site.
 pub(super) fn check<B>(hosts: &[String], request: &Request<B>) -> Result<(), GuardError> {
-    let asked = authority(request)?;
-    if let Some(asked) = &asked
-        && !answers_for(hosts, asked.host())
+    let authority = read_authority(request)?;
+    if let Some(authority) = &authority
+        && !answers_for(hosts, authority.host())
     {
         let text = format!(
-            "this listener does not answer for the Host {:?}; ask by its IP address or as localhost, or add the name to \
+            "this listener does not answer for the Host {:?}; use its IP address or localhost, or add the name to \
              admin.hosts\n",
-            asked.host().chars().take(255).collect::<String>()
+            authority.host().chars().take(255).collect::<String>()
         );
         return Err(GuardError(StatusCode::MISDIRECTED_REQUEST, text));
     }
     let from_elsewhere = |origin: &HeaderValue| {
         let origin = origin.to_str().unwrap_or_default();
         let origin = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        asked.is_none() || origin != asked.as_ref().map(Authority::as_str)
+        authority.is_none() || origin != authority.as_ref().map(Authority::as_str)
     };
     let is_foreign = |site: &HeaderValue| site != "none" && site != "same-origin";
     let headers = request.headers();
-    // A person may follow a link to the first page.
+    // A person may follow a link to the root path.
     let is_visit = request.method() == Method::GET
         && request.uri().path() == "/"
         && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
@@ -48,8 +52,8 @@ pub(super) fn check<B>(hosts: &[String], request: &Request<B>) -> Result<(), Gua
     Ok(())
 }
 
-/// Returns the host that is asked for. Only a request in HTTP/1.0 may name none.
-fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, GuardError> {
+/// Returns the host and port of a request. Only a request in HTTP/1.0 may name none.
+fn read_authority<B>(request: &Request<B>) -> Result<Option<Authority>, GuardError> {
     let malformed =
         || GuardError(StatusCode::BAD_REQUEST, "a request must carry exactly one valid Host header\n".to_owned());
     let mut values = request.headers().get_all(HOST).iter();
@@ -58,17 +62,17 @@ fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, GuardError> {
         return Err(malformed());
     }
     let host = host.map(|host| Authority::try_from(host.as_bytes()).map_err(|_| malformed())).transpose()?;
-    // That of a target in absolute form counts before `Host`.
-    let asked = request.uri().authority().cloned().or(host);
-    let is_host = |asked: &Authority| {
-        let port = asked.as_str().strip_prefix(asked.host()).map(|port| port.strip_prefix(':').unwrap_or(port));
-        port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_ok()) && !asked.host().is_empty()
+    // The authority of a target in absolute form takes precedence over `Host`.
+    let authority = request.uri().authority().cloned().or(host);
+    let is_host = |authority: &Authority| {
+        let port = authority.as_str().strip_prefix(authority.host()).map(|port| port.strip_prefix(':').unwrap_or(port));
+        port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_ok()) && !authority.host().is_empty()
     };
-    if asked.as_ref().is_some_and(|asked| !is_host(asked)) { Err(malformed()) } else { Ok(asked) }
+    if authority.as_ref().is_some_and(|authority| !is_host(authority)) { Err(malformed()) } else { Ok(authority) }
 }
 
-fn answers_for(hosts: &[String], asked: &str) -> bool {
-    let host = asked.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(asked);
+fn answers_for(hosts: &[String], host: &str) -> bool {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     host == "localhost" || host.parse::<IpAddr>().is_ok() || hosts.contains(&host)
 }
@@ -77,13 +81,13 @@ fn answers_for(hosts: &[String], asked: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn judged(request: hyper::http::request::Builder) -> Option<u16> {
+    fn refusal_status(request: hyper::http::request::Builder) -> Option<u16> {
         let request = request.body(()).unwrap();
         check(&["gateway.internal".to_owned()], &request).err().map(|GuardError(status, _)| status.as_u16())
     }
 
     #[test]
-    fn addresses_localhost_and_names_of_the_configuration_are_answered_for_and_no_other() {
+    fn addresses_localhost_and_configured_names_are_answered_for_and_no_others() {
         for (host, refused) in [
             ("127.0.0.1:9090", None),
             ("10.1.2.3", None),
@@ -99,18 +103,18 @@ mod tests {
             ("", Some(400)),
             ("a b", Some(400)),
         ] {
-            assert_eq!(judged(Request::get("/metrics").header(HOST, host)), refused, "{host}");
+            assert_eq!(refusal_status(Request::get("/metrics").header(HOST, host)), refused, "{host}");
         }
-        assert_eq!(judged(Request::get("/livez")), Some(400));
-        assert_eq!(judged(Request::get("/livez").version(Version::HTTP_10)), None);
-        assert_eq!(judged(Request::get("/").header(HOST, "localhost").header(HOST, "localhost")), Some(400));
-        assert_eq!(judged(Request::get("http://evil.example/livez").header(HOST, "localhost")), Some(421));
+        assert_eq!(refusal_status(Request::get("/livez")), Some(400));
+        assert_eq!(refusal_status(Request::get("/livez").version(Version::HTTP_10)), None);
+        assert_eq!(refusal_status(Request::get("/").header(HOST, "localhost").header(HOST, "localhost")), Some(400));
+        assert_eq!(refusal_status(Request::get("http://evil.example/livez").header(HOST, "localhost")), Some(421));
     }
 
     #[test]
-    fn a_browser_s_request_for_another_site_is_refused_but_for_a_visit_of_the_first_page() {
+    fn a_browser_s_request_for_another_site_is_refused_except_a_visit_of_the_root_path() {
         let from = |site: &str, path: &str, mode: &str| {
-            judged(
+            refusal_status(
                 Request::get(path).header(HOST, "localhost").header(SEC_FETCH_SITE, site).header(SEC_FETCH_MODE, mode),
             )
         };
@@ -124,8 +128,9 @@ mod tests {
         ] {
             assert_eq!(from(site, path, mode), refused, "{site} {path} {mode}");
         }
-        let origin =
-            |origin: &str| judged(Request::get("/metrics").header(HOST, "localhost:9090").header(ORIGIN, origin));
+        let origin = |origin: &str| {
+            refusal_status(Request::get("/metrics").header(HOST, "localhost:9090").header(ORIGIN, origin))
+        };
         assert_eq!(origin("http://localhost:9090"), None);
         for foreign in ["null", "http://evil.example", "http://localhost:8080", "localhost:9090"] {
             assert_eq!(origin(foreign), Some(403), "{foreign}");

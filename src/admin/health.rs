@@ -13,26 +13,26 @@ use crate::upstream::health::UpstreamHealth;
 /// The result of a reload.
 #[derive(Debug, Clone)]
 pub struct ReloadResult {
-    /// When it ended.
+    /// The time of the reload.
     pub at: SystemTime,
-    /// The keys that the new configuration waits for, or the reason why the previous one stays in use.
+    /// The readiness that the new configuration asks for, or the reason why the previous configuration stays in use.
     pub result: Result<Readiness, String>,
 }
 
-/// The reason why the gateway is not ready, as `/readyz` gives it.
+/// The reason why callers should go elsewhere. Its text is the answer of `/readyz`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
-    /// The drain has begun.
+    /// The gateway is draining.
     #[error("draining")]
     Draining,
     /// No credential has an API key that may be sent.
-    #[error("no key can be used")]
+    #[error("no API key can be used")]
     NoUsableApiKey,
-    /// At least one credential has none.
-    #[error("a key is missing")]
+    /// A credential has no API key that may be sent.
+    #[error("an API key is missing")]
     ApiKeyMissing,
-    /// The upstream has accepted no API key that may be sent.
-    #[error("no key was accepted by the upstream yet")]
+    /// The upstream has not accepted any API key that may be sent.
+    #[error("no API key has been accepted by the upstream yet")]
     NoAcceptedApiKey,
 }
 
@@ -47,18 +47,19 @@ pub struct Health {
     configuration: Mutex<ConfigurationStatus>,
 }
 
+/// The status of the configuration.
 #[derive(Debug)]
 struct ConfigurationStatus {
     /// When the configuration in use was loaded.
     loaded: SystemTime,
-    /// The keys that it waits for.
+    /// The readiness that it asks for.
     readiness: Readiness,
-    /// The last reload that was refused since.
+    /// The time of the last reload since that was refused, and the reason.
     refused: Option<(SystemTime, String)>,
 }
 
 impl Health {
-    /// Creates the health of a gateway whose configuration was loaded now.
+    /// Creates the health of a gateway whose configuration has just been loaded.
     #[must_use]
     pub fn new(
         draining: DrainSignal,
@@ -81,14 +82,14 @@ impl Health {
         }
     }
 
-    /// Returns why the gateway is not ready; nothing if it is.
+    /// Returns the reason why callers should go elsewhere, if there is one.
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
-        if self.draining.is_draining() { Some(Obstacle::Draining) } else { self.unready_credential() }
+        if self.draining.is_draining() { Some(Obstacle::Draining) } else { self.credential_obstacle() }
     }
 
-    /// Returns what readiness waits for in the credentials, if it waits.
-    fn unready_credential(&self) -> Option<Obstacle> {
+    /// Returns the obstacle that readiness waits for, if there is one.
+    fn credential_obstacle(&self) -> Option<Obstacle> {
         let readiness = self.lock().readiness;
         let credentials = self.credentials.by_name();
         let mut credentials = credentials.values();
@@ -108,8 +109,8 @@ impl Health {
         }
     }
 
-    /// Returns a line for each part: `[+]` if it is well, `[-]` if the gateway is not ready because of it, `[!]` if an operator should
-    /// look at it.
+    /// Returns the report of `/readyz?verbose`, one line for each part: `[+]` if it is healthy, `[-]` if the gateway is not ready
+    /// because of it, `[!]` if it needs attention.
     #[must_use]
     pub fn report(&self) -> String {
         let at = humantime::format_rfc3339_seconds;
@@ -125,20 +126,21 @@ impl Health {
         let mark = if failed > answered { "[!]" } else { "[+]" };
         let when = |time: Option<SystemTime>| time.map_or("never".to_owned(), |time| at(time).to_string());
         let upstream = format!("{mark}upstream last answered: {}; last failed: {}", when(answered), when(failed));
-        let lacking = self.unready_credential().is_some();
-        let line =
-            |(name, key): (&String, &Arc<Credential>)| credential_line(name, &key.status(Instant::now()), lacking);
-        let keys: String = self.credentials.by_name().iter().map(line).collect();
-        let controls: String =
+        let is_unready = self.credential_obstacle().is_some();
+        let line = |(name, credential): (&String, &Arc<Credential>)| {
+            credential_line(name, &credential.status(Instant::now()), is_unready)
+        };
+        let credentials: String = self.credentials.by_name().iter().map(line).collect();
+        let recoveries: String =
             self.state.listing_checks().iter().map(|(name, state)| recovery_line(name, *state)).collect();
-        format!("{serving}\n{loaded}\n{keys}{upstream}\n{controls}{}", self.audit_line())
+        format!("{serving}\n{loaded}\n{credentials}{upstream}\n{recoveries}{}", self.audit_line())
     }
 
-    /// Returns the line of the audit, if there is one.
+    /// Returns the line about the slots of the audit, if there is one.
     fn audit_line(&self) -> String {
         let Some(audit) = &self.audit else { return String::new() };
         let taken = audit.taken();
-        // So many starts are seldom in flight: records wait to be written.
+        // So many starts are seldom in flight. More probably, records wait to be written.
         let mark = if taken > audit::SLOTS / 4 { "[!]" } else { "[+]" };
         format!("{mark}audit: {taken} of {} slots for records are taken\n", audit::SLOTS)
     }
@@ -148,30 +150,32 @@ impl Health {
     }
 }
 
-/// Returns the line that says whether recovery is known to find starts that were made with a credential.
+/// Returns the line that says whether recovery is proven to find starts of a credential.
 fn recovery_line(credential: &str, state: ListingCheckState) -> String {
-    let (mark, says) = match state {
+    let (mark, text) = match state {
         ListingCheckState::Proven { filter, lag } => {
             let lag =
                 humantime::format_duration(Duration::from_millis(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)));
             ("[+]", format!("proven by the filter {}; a start was listed {lag} after its answer", filter.name()))
         }
         ListingCheckState::Waiting => ("[!]", "unproven until a start with an Idempotency-Key is found".to_owned()),
-        ListingCheckState::Looking { last } => {
-            ("[!]", format!("unproven; a start is being looked for, last: {}", last.map_or("not yet", NotFound::code)))
-        }
-        ListingCheckState::Failed { last, .. } => {
-            ("[!]", format!("unproven; a start was not found, last: {}", last.map_or("not yet", NotFound::code)))
-        }
+        ListingCheckState::Looking { last } => (
+            "[!]",
+            format!("unproven; a start is being looked up, last result: {}", last.map_or("none yet", NotFound::code)),
+        ),
+        ListingCheckState::Failed { last, .. } => (
+            "[!]",
+            format!("unproven; a start was not found, last result: {}", last.map_or("none yet", NotFound::code)),
+        ),
     };
-    format!("{mark}recovery with credential {credential}: {says}\n")
+    format!("{mark}recovery with credential {credential}: {text}\n")
 }
 
-/// Returns the line about a credential. `lacking` says whether readiness waits for one.
-fn credential_line(name: &str, report: &StatusReport, lacking: bool) -> String {
+/// Returns the line about a credential. `is_unready` says whether readiness waits for an API key.
+fn credential_line(name: &str, report: &StatusReport, is_unready: bool) -> String {
     let mark = match report.status {
         CredentialStatus::Fresh if report.problem().is_none() => "[+]",
-        CredentialStatus::Missing | CredentialStatus::Expired if lacking => "[-]",
+        CredentialStatus::Missing | CredentialStatus::Expired if is_unready => "[-]",
         CredentialStatus::Fresh
         | CredentialStatus::Stale
         | CredentialStatus::Rejected
@@ -181,15 +185,18 @@ fn credential_line(name: &str, report: &StatusReport, lacking: bool) -> String {
     let mut line = format!("{mark}credential {name}: {}", report.status.code());
     if let Some(current) = report.current {
         let age = humantime::format_duration(Duration::from_secs(current.age.as_secs()));
-        line += &format!(", key {} for {age}", current.fingerprint);
+        line += &format!(", API key {} for {age}", current.fingerprint);
     }
     if let Some(previous) = report.previous {
-        let order =
-            if report.is_current_rejected { "goes first, as the upstream refuses that key" } else { "is held, too" };
+        let order = if report.is_current_rejected {
+            "is tried first, because the upstream refuses that API key"
+        } else {
+            "is kept as the previous one"
+        };
         line += &format!("; {previous} {order}");
     }
     if let Some(reason) = &report.inconclusive {
-        line += &format!("; the upstream did not say whether it is valid: {reason}");
+        line += &format!("; it is unclear whether the upstream accepts it: {reason}");
     }
     if let Some(error) = &report.error {
         line += &format!("; {error}");

@@ -68,19 +68,19 @@ pub(super) struct Reloader {
 /// The reason why a changed configuration is not applied.
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
-    #[error("{}", joined(.0))]
+    #[error("{}", join_faults(.0))]
     Faults(#[from] config::Faults),
     #[error("a restart is needed to change {}", .0.join(", "))]
     NeedsRestart(Vec<String>),
-    #[error("{}", chain(.0))]
+    #[error("{}", join_causes(.0))]
     Unusable(#[from] super::Error),
 }
 
-fn joined(faults: &config::Faults) -> String {
+fn join_faults(faults: &config::Faults) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn chain(error: &super::Error) -> String {
+fn join_causes(error: &super::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

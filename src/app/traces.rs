@@ -30,7 +30,7 @@ pub enum Error {
 
 /// Returns the tracer, which creates spans, and the exporter, which sends them, if traces are configured. Must be called inside the
 /// runtime that sends.
-pub(super) fn parts(config: &Config, tls: &Arc<tls::ClientTls>) -> Result<Option<(Tracer, Exporter)>, Error> {
+pub(super) fn build(config: &Config, tls: &Arc<tls::ClientTls>) -> Result<Option<(Tracer, Exporter)>, Error> {
     let Some(Traces { collector, sample, service_name }) = &config.traces else { return Ok(None) };
     let tasks = Tasks::new(Handle::current());
     let client = Client::new(&collector.endpoint, tls, config.timeouts.connect, IDLE_TIMEOUT, tasks)?;

@@ -16,7 +16,9 @@ use crate::secret::{Environment, Secret};
 use crate::simulator::{Options, Simulator};
 use crate::{app, asteroid, process_hardening};
 
-use super::{LOG_CLOSE_TIMEOUT, Logging, Signals, print_error, print_line, runtime, start_log, warn_if_unprotected};
+use super::{
+    LOG_CLOSE_TIMEOUT, Logging, Signals, build_runtime, print_error, print_line, start_log, warn_if_unprotected,
+};
 
 /// The options of `dev`.
 #[derive(Debug, Args)]
@@ -34,25 +36,25 @@ impl Dev {
         let protected = process_hardening::apply();
         let log = start_log(&Logging { log_level: "warn".to_owned(), log_format: Format::Text })?;
         warn_if_unprotected(protected);
-        let ended = runtime()?.block_on(async {
+        let ended = build_runtime()?.block_on(async {
             let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the simulated Asteroid")?;
             let upstream = socket.local_addr()?;
             let mut config = match config::development(&format!("http://{upstream}/agents/v2")) {
                 Ok(loaded) => loaded.config,
                 Err(faults) => {
                     print_error(faults);
-                    return Err(anyhow!("an ASTEROID_GATEWAY__ variable of the environment is refused"));
+                    return Err(anyhow!("an environment variable ASTEROID_GATEWAY__… is refused; correct or unset it"));
                 }
             };
             if let (Some(address), Some(listener)) = (self.listen, config.listeners.first_mut()) {
                 listener.address = Address::Tcp(address);
             }
             config.admin.address = self.admin.unwrap_or(config.admin.address);
-            // A new key for each run, worthless afterwards.
-            let key = uuid::Uuid::new_v4().simple().to_string();
-            let environment = Environment::with_development(DEVELOPMENT_API_KEY, Secret::new(key.clone())?);
+            // A new API key for each run, worthless afterwards.
+            let api_key = uuid::Uuid::new_v4().simple().to_string();
+            let environment = Environment::with_development(DEVELOPMENT_API_KEY, Secret::new(api_key.clone())?);
             let options = Options {
-                api_keys: vec![SecretString::from(key)],
+                api_keys: vec![SecretString::from(api_key)],
                 observer: Some(Box::new(|request| print_line(request))),
             };
             let simulator = Simulator::new(options);
@@ -63,7 +65,7 @@ impl Dev {
                         .context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0"),
                     error => error.into(),
                 })?;
-            greet(&gateway, upstream);
+            print_welcome(&gateway, upstream);
             tokio::select! {
                 never = simulator.serve(socket, None) => match never {},
                 ended = gateway.run_until(async || signals.next().await, pending) => Ok(ended?),
@@ -74,7 +76,7 @@ impl Dev {
     }
 }
 
-fn greet(running: &app::RunningGateway, upstream: SocketAddr) {
+fn print_welcome(running: &app::RunningGateway, upstream: SocketAddr) {
     let (gateway, curl) = match running.addresses.first() {
         Some(Address::Unix { path, .. }) => {
             let path = path.display();

@@ -1,4 +1,4 @@
-//! `explain`: prints the decisions about a request and the exact bytes that would be sent. It reads no API key and sends nothing.
+//! `explain`: prints the decisions about a request and the exact bytes that would be sent. Reads no API key and sends nothing.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
@@ -23,7 +23,7 @@ use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
 
-use super::{ConfigFile, load, print_error, print_line, runtime};
+use super::{ConfigFile, build_runtime, load, print_error, print_line};
 
 /// The placeholder for the id that each request gets.
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-0000-000000000000");
@@ -59,21 +59,21 @@ struct Target {
 
 impl Explain {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let Some(config) = runtime()?.block_on(load(&self.config)) else { return Ok(ExitCode::FAILURE) };
+        let Some(config) = build_runtime()?.block_on(load(&self.config)) else { return Ok(ExitCode::FAILURE) };
         let Some(tenant) = config.tenants.get(&self.tenant) else {
             let question = suggestion::question(&self.tenant, config.tenants.keys().map(String::as_str));
-            bail!("--tenant {}: the configuration has no such tenant{question}", pasted::shown(&self.tenant));
+            bail!("--tenant {}: the configuration has no such tenant{question}", pasted::hide_api_key(&self.tenant));
         };
         let request = self.request(&config)?;
         let headers = request.headers().clone();
-        let came = request.body().clone();
-        runtime()?.block_on(async {
+        let received = request.body().clone();
+        build_runtime()?.block_on(async {
             let dry_run = app::dry_run(config.clone(), &self.tenant, request).await?;
             print_decisions(&self.tenant, tenant, &config, &dry_run);
             match dry_run.request {
                 Ok(Some(request)) => {
                     print_line(field("headers", describe_headers(&headers, request.headers())));
-                    print_request(&wire::serialize(request).await?, &came)?;
+                    print_request(&wire::serialize(request).await?, &received)?;
                     Ok(ExitCode::SUCCESS)
                 }
                 Ok(None) => Err(anyhow!("the answer of an earlier request would be replayed")),
@@ -115,19 +115,19 @@ fn parse_header(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let (name, value) = header.split_once(':').context("write it as 'Name: value'")?;
     let (name, value): (HeaderName, HeaderValue) = (name.trim().parse()?, value.trim().parse()?);
     if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-        bail!("this header is for the listener, which is not used here; leave it out");
+        bail!("this header is for the listener, which this command does not use; leave it out");
     }
     Ok((name, value))
 }
 
-/// Reads the body from standard input: at most one byte more than the limit, which shows that it is too long.
+/// Reads the body from standard input, and returns it: at most one byte more than the limit, which shows that it is too long.
 fn read_body(limit: usize) -> anyhow::Result<Bytes> {
     if io::stdin().is_terminal() {
         print_error("the body is read from standard input; end it with Ctrl-D");
     }
     let mut body = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    io::stdin().take(most).read_to_end(&mut body).context("standard input")?;
+    let max = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    io::stdin().take(max).read_to_end(&mut body).context("standard input")?;
     Ok(body.into())
 }
 
@@ -138,10 +138,10 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 
 /// Prints the decisions that do not depend on the body, and the results of the stages.
 fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
-    let line = &dry_run.record.facts;
+    let facts = &dry_run.record.facts;
     print_line(field("tenant", name));
-    let operation = line.operation.map_or("none", Operation::name);
-    let id = line.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
+    let operation = facts.operation.map_or("none", Operation::name);
+    let id = facts.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
     print_line(field("operation", format_args!("{operation}{id}")));
     if let Some(Definition { secret, header, .. }) = config.credentials.get(&tenant.credential) {
         print_line(field(
@@ -155,7 +155,7 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
         OnConflict::Reject => "a different value from the caller is refused",
         OnConflict::Overwrite => "a different value from the caller is overwritten",
     };
-    let digest = line.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
+    let digest = facts.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
     let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
     print_line(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
     let upstream = &config.upstream;
@@ -171,16 +171,16 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
 
 fn print_limits(tenant: &Tenant) {
     let limits = &tenant.limits;
-    let said = [
+    let parts = [
         limits.requests.map(|rate| format!("requests {rate}")),
-        limits.in_flight.map(|most| format!("in_flight {most}")),
+        limits.in_flight.map(|max| format!("in_flight {max}")),
         limits.executions.map(|rate| format!("executions {rate}")),
-        limits.budget.map(|most| format!("budget {most} per UTC day")),
+        limits.budget.map(|max| format!("budget {max} per UTC day")),
     ];
-    let said: Vec<String> = said.into_iter().flatten().collect();
-    let said =
-        if said.is_empty() { "none".to_owned() } else { said.join("; ") + "; nothing is counted by this command" };
-    print_line(field("limits", said));
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let text =
+        if parts.is_empty() { "none".to_owned() } else { parts.join("; ") + "; nothing is counted by this command" };
+    print_line(field("limits", text));
 }
 
 fn describe_idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> String {
@@ -190,7 +190,7 @@ fn describe_idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> S
         IdempotencyMode::Required => "required",
     };
     let Some(digest) = dry_run.record.facts.idempotency else {
-        return format!("{mode}; without an idempotency key, a retry starts again");
+        return format!("{mode}; without an idempotency key, a retry starts another execution");
     };
     let retention = humantime::format_duration(config.idempotency.bounds.retention);
     let recovery = if config.idempotency.recovery { ", and looked up at the upstream before it is sent" } else { "" };
@@ -198,29 +198,29 @@ fn describe_idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> S
 }
 
 /// Returns which of the caller's headers are passed on and which are dropped.
-fn describe_headers(came: &HeaderMap, sent: &HeaderMap) -> String {
-    let (mut kept, mut left) = (Vec::new(), Vec::new());
-    // This command adds both.
-    let own = |name: &HeaderName| *name == HOST || *name == request_id::NAME && came.get(name) == Some(&REQUEST_ID);
-    for name in came.keys().filter(|name| !own(name)) {
-        let is_kept = came.get_all(name).iter().eq(sent.get_all(name).iter());
-        if is_kept { kept.push(name.as_str()) } else { left.push(name.as_str()) }
+fn describe_headers(received: &HeaderMap, sent: &HeaderMap) -> String {
+    let (mut passed, mut dropped) = (Vec::new(), Vec::new());
+    // This command adds these two.
+    let own = |name: &HeaderName| *name == HOST || *name == request_id::NAME && received.get(name) == Some(&REQUEST_ID);
+    for name in received.keys().filter(|name| !own(name)) {
+        let is_passed = received.get_all(name).iter().eq(sent.get_all(name).iter());
+        if is_passed { passed.push(name.as_str()) } else { dropped.push(name.as_str()) }
     }
-    let mut said = format!("passed on: {}", kept.join(", "));
-    if !left.is_empty() {
-        said += &format!("; dropped: {}", left.join(", "));
+    let mut text = format!("passed on: {}", passed.join(", "));
+    if !dropped.is_empty() {
+        text += &format!("; dropped: {}", dropped.join(", "));
     }
     if own(&request_id::NAME) {
-        said += "; x-request-id: a new one for each request";
+        text += "; x-request-id: a new one for each request";
     }
-    said
+    text
 }
 
-/// Prints the exact request at the end of the output. Only on a terminal, a line break follows it.
-fn print_request(sent: &wire::WireRequest, came: &Full<Bytes>) -> anyhow::Result<()> {
-    let came = hyper::body::Body::size_hint(came).lower();
+/// Prints the exact request at the end of the output. A line break follows only on a terminal.
+fn print_request(sent: &wire::WireRequest, received: &Full<Bytes>) -> anyhow::Result<()> {
+    let received = hyper::body::Body::size_hint(received).lower();
     let body = sent.bytes.len() - sent.head_len;
-    print_line(field("body", format_args!("{came} bytes received, {body} sent")));
+    print_line(field("body", format_args!("{received} bytes received, {body} sent")));
     let all = sent.bytes.len();
     print_line(field("request", format_args!("the last {all} bytes of this output, {body} of them the body\n")));
     let mut out = io::stdout();

@@ -1,6 +1,6 @@
 //! `probe`: checks whether a URL answers with a 2xx.
 //!
-//! It supports only cleartext: it is for the admin listener, which has no TLS.
+//! It supports only cleartext, because it is for the admin listener, which has no TLS.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::config::resolve;
 
-use super::{print_line, runtime};
+use super::{build_runtime, print_line};
 
 /// The deadline for the whole probe.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,9 +34,9 @@ impl Probe {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let target = Target::parse(&self.url).context("--url")?;
         let url = &target.url;
-        let runtime = runtime()?;
+        let runtime = build_runtime()?;
         let answered = runtime.block_on(async { tokio::time::timeout(TIMEOUT, target.ask()).await });
-        // A name look-up that is still running must not delay the exit.
+        // A host name that is still being resolved must not delay the exit.
         runtime.shutdown_background();
         let answered = answered.unwrap_or_else(|_| bail!("no answer within {}", humantime::format_duration(TIMEOUT)));
         let status = answered.with_context(|| url.to_string())?;
@@ -69,7 +69,7 @@ impl Target {
     }
 
     async fn ask(&self) -> anyhow::Result<StatusCode> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.context("no connection")?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.context("cannot connect")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() =

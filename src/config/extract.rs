@@ -130,7 +130,7 @@ impl<'a> ValueNode<'a> {
     /// Calls `then` with this node, which is parsed as YAML if it is the text of a variable.
     fn structured<T>(&self, then: impl FnOnce(&ValueNode<'_>) -> Result<T, Mismatch>) -> Result<T, Mismatch> {
         let result = match self.value {
-            Value::String(_, text) if self.variables.set(&self.path) => {
+            Value::String(_, text) if self.variables.is_set(&self.path) => {
                 let mut faults = Faults::default();
                 match yaml::parse(text, &self.path, &mut faults).filter(|_| faults.is_empty()) {
                     Some(value) => then(&ValueNode { value: &value, ..self.clone() }),

@@ -161,7 +161,7 @@ impl std::error::Error for Faults {}
 
 impl Faults {
     /// Creates a single fault of the file as a whole.
-    pub(crate) fn whole(message: impl Into<String>) -> Self {
+    pub(crate) fn of_file(message: impl Into<String>) -> Self {
         Self(vec![Finding { path: Path::default(), message: message.into() }])
     }
 

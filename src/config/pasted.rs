@@ -22,7 +22,7 @@ pub(crate) fn may_be_api_key(text: &str) -> bool {
 }
 
 /// Returns the text, or `<hidden>` if it may be an API key.
-pub(crate) fn shown(text: &str) -> &str {
+pub(crate) fn hide_api_key(text: &str) -> &str {
     if may_be_api_key(text) { "<hidden>" } else { text }
 }
 
@@ -96,7 +96,7 @@ mod tests {
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
         ] {
             assert!(may_be_api_key(key), "{key}");
-            assert_eq!(shown(key), "<hidden>");
+            assert_eq!(hide_api_key(key), "<hidden>");
         }
     }
 

@@ -27,9 +27,9 @@ impl Variables {
         let mut selected = BTreeMap::<Path, (String, String)>::new();
         for (name, value) in environment {
             let name = name.to_string_lossy();
-            let Some(names) = setting(&name) else { continue };
+            let Some(names) = parse_name(&name) else { continue };
             let path = names.iter().fold(Path::default(), |path, name| path.join(name));
-            let name = shown(&name, &path);
+            let name = hide_api_keys(&name, &path);
             if names.iter().any(String::is_empty) {
                 faults.push(&path, format!("{name} names no setting: write one between every two `__`"));
                 continue;
@@ -52,16 +52,16 @@ impl Variables {
         variables
     }
 
-    /// Returns whether a variable set exactly this path, so that its text may stand for any type.
-    pub(super) fn set(&self, path: &Path) -> bool {
+    /// Returns whether a variable sets exactly this path. Its text may be of any type then.
+    pub(super) fn is_set(&self, path: &Path) -> bool {
         self.names.contains_key(path)
     }
 
-    /// Returns the variables behind a fault at `path`: the one that set it or a section that contains it; else, if the
-    /// file has no section there, those that set something inside it.
-    pub(super) fn behind(&self, path: &Path, file: &Dict) -> Option<String> {
-        let holding = self.names.iter().find(|(set, _)| path.is_within(set)).map(|(_, name)| name.clone());
-        holding.or_else(|| {
+    /// Returns the variables that caused a fault at `path`: the one that set it or a section around it. If there is none, and
+    /// the file has no section there, those that set something inside it.
+    pub(super) fn find_source(&self, path: &Path, file: &Dict) -> Option<String> {
+        let around = self.names.iter().find(|(set, _)| path.is_within(set)).map(|(_, name)| name.clone());
+        around.or_else(|| {
             let names = path.names().filter(|names| !names.is_empty() && !is_section(file, names))?;
             let path = names.iter().fold(Path::default(), |path, name| path.join(*name));
             let inside: Vec<_> =
@@ -72,13 +72,13 @@ impl Variables {
 }
 
 /// Returns the steps of the path in a variable's name, or `None` if it does not have the prefix.
-fn setting(name: &str) -> Option<Vec<String>> {
+fn parse_name(name: &str) -> Option<Vec<String>> {
     let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then(|| rest.to_ascii_lowercase().split("__").map(str::to_owned).collect())
 }
 
 /// Returns the variable's name, with parts hidden that may be an API key.
-fn shown(name: &str, path: &Path) -> String {
+fn hide_api_keys(name: &str, path: &Path) -> String {
     let (prefix, names) = name.split_at_checked(PREFIX.len()).unwrap_or_default();
     let shown = |(depth, name): (usize, &str)| {
         if path.hides(depth, &name.to_ascii_lowercase()) { "<hidden>".to_owned() } else { name.to_owned() }

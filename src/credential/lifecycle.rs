@@ -93,20 +93,20 @@ impl Lifecycle {
     /// Returns the state after an event, and the effects of the event.
     pub(super) fn apply(self, event: Event, now: Instant, definition: &Definition) -> (Lifecycle, Vec<SideEffect>) {
         match event {
-            Event::Read { current, previous } => self.read(current, previous, now),
-            Event::NotRead(error) => self.not_read(error, now, definition.max_stale),
-            Event::Unchanged => (self.unchanged(now), Vec::new()),
+            Event::Read { current, previous } => self.on_read(current, previous, now),
+            Event::NotRead(error) => self.on_read_error(error, now, definition.max_stale),
+            Event::Unchanged => (self.on_unchanged(now), Vec::new()),
             Event::Refused => {
                 (self.with_versions(|versions| versions.note_refused(now)).0, vec![SideEffect::RescheduleProbe])
             }
             Event::Accepted { version, refused } => {
-                self.answered(|versions| versions.note_accepted(&version, refused.as_ref()))
+                self.on_answer(|versions| versions.note_accepted(&version, refused.as_ref()))
             }
-            Event::Probed(probe) => self.answered(|versions| versions.note_probe(probe, definition.verify)),
+            Event::Probed(probe) => self.on_answer(|versions| versions.note_probe(probe, definition.verify)),
         }
     }
 
-    fn read(
+    fn on_read(
         self,
         current: Arc<SecretVersion>,
         previous: Option<Result<Arc<SecretVersion>, Error>>,
@@ -144,7 +144,7 @@ impl Lifecycle {
         (Lifecycle::Fresh(Inventory { versions, seen: now, previous_error }), effects)
     }
 
-    fn not_read(self, error: Error, now: Instant, max_stale: Option<Duration>) -> (Lifecycle, Vec<SideEffect>) {
+    fn on_read_error(self, error: Error, now: Instant, max_stale: Option<Duration>) -> (Lifecycle, Vec<SideEffect>) {
         let is_news = self.error().is_none_or(|before| before.code() != error.code());
         let was_expired = matches!(self, Lifecycle::Expired(..));
         let state = match self.into_inventory() {
@@ -160,14 +160,14 @@ impl Lifecycle {
         (state, transition.map(SideEffect::Log).into_iter().collect())
     }
 
-    fn unchanged(self, now: Instant) -> Lifecycle {
+    fn on_unchanged(self, now: Instant) -> Lifecycle {
         match self {
             Lifecycle::Fresh(inventory) => Lifecycle::Fresh(Inventory { seen: now, ..inventory }),
             other => other,
         }
     }
 
-    fn answered(self, note: impl FnOnce(&mut Versions)) -> (Lifecycle, Vec<SideEffect>) {
+    fn on_answer(self, note: impl FnOnce(&mut Versions)) -> (Lifecycle, Vec<SideEffect>) {
         let (state, transition) = self.with_versions(note);
         let log = transition.map(SideEffect::Log);
         (state, log.into_iter().chain([SideEffect::WakeRequests, SideEffect::RescheduleProbe]).collect())

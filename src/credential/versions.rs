@@ -209,8 +209,8 @@ impl Versions {
     /// If the current version changes, the last one that was accepted becomes the previous one. If none is known to be
     /// accepted, the store's own previous version does.
     pub(super) fn refresh(&mut self, current: Arc<SecretVersion>, stored: Option<Arc<SecretVersion>>) -> bool {
-        let current = self.known(current);
-        let stored = stored.map(|stored| self.known(stored)).filter(|stored| !stored.is(&current));
+        let current = self.find_known(current);
+        let stored = stored.map(|stored| self.find_known(stored)).filter(|stored| !stored.is(&current));
         if Arc::ptr_eq(&self.current, &current) {
             return match (&self.verification, stored) {
                 (Verification::Unverified, Some(previous)) => {
@@ -234,7 +234,7 @@ impl Versions {
     }
 
     /// Returns the known version with the same secret, or else the given one.
-    fn known(&self, version: Arc<SecretVersion>) -> Arc<SecretVersion> {
+    fn find_known(&self, version: Arc<SecretVersion>) -> Arc<SecretVersion> {
         self.all().find(|known| known.is(&version)).cloned().unwrap_or(version)
     }
 

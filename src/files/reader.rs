@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::oneshot;
 
-use super::watched::WatchedFile;
+use super::watched::{LastCheck, WatchedFile};
 use super::{hung_error, read_whole};
 use crate::event;
 
@@ -65,7 +65,7 @@ struct ReaderState {
     hung: Vec<Arc<Path>>,
 }
 
-/// A job of the thread that reads.
+/// A job of the thread that reads files.
 #[derive(Debug)]
 enum Job {
     /// Reads a whole file.
@@ -127,7 +127,7 @@ impl Reader {
             }
             state.reading = Some((Arc::clone(&path), Instant::now()));
             drop(state);
-            job.run();
+            let result = job.run();
             state = self.lock();
             if state.thread == number {
                 state.reading = None;
@@ -138,6 +138,10 @@ impl Reader {
                     file = %path.display(),
                     "a file that hung was read after all"
                 );
+            }
+            // Only now: the receiver of a change reads the file at once, which fails as long as it counts as hung.
+            if let Some(result) = result {
+                result.deliver();
             }
         }
     }
@@ -227,12 +231,13 @@ impl Job {
         }
     }
 
-    fn run(self) {
+    /// Reads the file, and returns the result, which is not delivered yet.
+    fn run(self) -> Option<JobResult> {
         match self {
             // The caller no longer waits.
-            Job::Read { answer, .. } if answer.is_closed() => {}
-            Job::Read { path, limit, answer } => drop(answer.send(read_whole(&path, limit))),
-            Job::Check(watched) => watched.check(),
+            Job::Read { answer, .. } if answer.is_closed() => None,
+            Job::Read { path, limit, answer } => Some(JobResult::Read(answer, read_whole(&path, limit))),
+            Job::Check(watched) => watched.check().map(|found| JobResult::Check(watched, found)),
         }
     }
 
@@ -240,6 +245,22 @@ impl Job {
         match self {
             Job::Read { answer, .. } => drop(answer.send(Err(hung_error()))),
             Job::Check(watched) => watched.give_up(),
+        }
+    }
+}
+
+/// The result of a job.
+#[derive(Debug)]
+enum JobResult {
+    Read(oneshot::Sender<Answer>, Answer),
+    Check(Arc<WatchedFile>, LastCheck),
+}
+
+impl JobResult {
+    fn deliver(self) {
+        match self {
+            JobResult::Read(sender, answer) => drop(sender.send(answer)),
+            JobResult::Check(watched, found) => watched.record(found),
         }
     }
 }
@@ -265,7 +286,7 @@ mod tests {
         let reader = stuck(begun);
         let changed = Arc::default();
         let watched = Arc::new(WatchedFile::new(Path::new("Cargo.toml"), 1 << 20, Arc::clone(&changed)));
-        watched.check();
+        watched.record(watched.check().unwrap());
         reader.watch(&watched);
         let mut answer = reader.read(Path::new("Cargo.toml"), 1 << 20).unwrap();
         reader.detect_hung(&mut reader.lock(), begun);

@@ -33,7 +33,7 @@ pub(super) struct WatchedFile {
 
 /// The state of a file when it was last checked.
 #[derive(Debug, Default)]
-struct LastCheck {
+pub(super) struct LastCheck {
     content: Content,
     /// Its attributes when it was last read, and the time. Absent if these attributes might not show the next change.
     read: Option<(Attributes, Instant)>,
@@ -67,11 +67,12 @@ impl WatchedFile {
         WatchedFile { path: path.into(), limit, changed, last: Mutex::default() }
     }
 
-    /// Checks the file on the current thread. Does nothing if the process has no file descriptor left.
-    pub(super) fn check(&self) {
+    /// Checks the file on the current thread, and returns its state. Returns nothing if that is known, or if the process has no file
+    /// descriptor left.
+    pub(super) fn check(&self) -> Option<LastCheck> {
         let found = fs::metadata(&self.path).map(|found| Attributes::of(&found));
         let (content, read) = match found {
-            Ok(found) if self.lock().needs_no_reading(found) => return,
+            Ok(found) if self.lock().needs_no_reading(found) => return None,
             Ok(found) => {
                 let begun = (SystemTime::now(), Instant::now());
                 match read_whole(&self.path, self.limit) {
@@ -79,24 +80,24 @@ impl WatchedFile {
                         let read = found.are_settled(begun.0).then_some((found, begun.1));
                         (Content::Hash(HASHER.hash_one(bytes.as_slice())), read)
                     }
-                    Err(error) if lacks_descriptors(&error) => return,
+                    Err(error) if lacks_descriptors(&error) => return None,
                     Err(error) => (Content::Unreadable(error.kind()), None),
                 }
             }
             Err(error) => (Content::Unreadable(error.kind()), None),
         };
-        self.record(content, read);
+        Some(LastCheck { content, read })
     }
 
     /// Records that the file hangs, or cannot be checked because other files hang.
     pub(super) fn give_up(&self) {
-        self.record(Content::Hung, None);
+        self.record(LastCheck { content: Content::Hung, read: None });
     }
 
-    fn record(&self, content: Content, read: Option<(Attributes, Instant)>) {
-        let mut last = self.lock();
-        let before = std::mem::replace(&mut *last, LastCheck { content, read }).content;
-        drop(last);
+    /// Records the state of the file, and notifies if it has changed.
+    pub(super) fn record(&self, found: LastCheck) {
+        let content = found.content;
+        let before = std::mem::replace(&mut *self.lock(), found).content;
         if before != content && before != Content::Unknown {
             self.changed.notify_one();
         }
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     async fn has_changed(watched: &WatchedFile) -> bool {
-        watched.check();
+        watched.check().into_iter().for_each(|found| watched.record(found));
         poll_fn(|context| Poll::Ready(pin!(watched.changed.notified()).poll(context).is_ready())).await
     }
 
@@ -185,7 +186,7 @@ mod tests {
         let file = dir.path().join("key");
         fs::write(&file, "old").unwrap();
         let watched = WatchedFile::new(&file, 100, Arc::default());
-        watched.check();
+        watched.record(watched.check().unwrap());
         assert!(watched.lock().read.is_none(), "the next change may come within the same tick of the clock");
         let found = Attributes::of(&fs::metadata(&file).unwrap());
         assert!(!found.are_settled(SystemTime::now()));

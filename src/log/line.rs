@@ -8,14 +8,14 @@ use crate::event;
 use crate::facts::json::{text as member, write_begin, write_request, write_result};
 use crate::facts::{ErrorCode, Facts, Outcome};
 
-pub(super) fn json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
+pub(super) fn write_json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
     write_begin(lines, "request", event::REQUEST_COMPLETED, took)?;
     write_request(lines, facts)?;
     member(lines, "credential", facts.credential.as_deref())?;
     write_result(lines, facts)
 }
 
-pub(super) fn text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
+pub(super) fn write_text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
     write!(lines, "{} {}", facts.status, facts.operation.map_or("-", Operation::name))?;
     let id = facts.id.as_ref().map(|(name, id)| (name.code().trim_end_matches("_id"), Some(id.as_str())));
     let execution_id = facts.execution_id.map(|id| id.to_string());
@@ -62,7 +62,7 @@ mod tests {
         let mut facts = Facts::new(peer, RequestId::of(&HeaderMap::new()));
         change(&mut facts);
         let mut lines = Vec::new();
-        json(&mut lines, &facts, took).unwrap();
+        write_json(&mut lines, &facts, took).unwrap();
         assert_eq!(lines.pop(), Some(b'\n'));
         let mut line: Value = serde_json::from_slice(&lines).unwrap();
         for random in ["timestamp", "request_id"] {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hyper::{HeaderMap, Response};
+use hyper::{HeaderMap, Response, StatusCode};
 
 use crate::facts::LookupOutcome;
 use crate::facts::request_id::RequestId;
@@ -69,7 +69,13 @@ impl ResendCheck {
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
             Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::response(&idempotency::recovered(id)))),
             Ok(LookupResult::Several) => Err(idempotency::several(generation, *keyed).into()),
-            Err(_) => Err(Error::KeyRefused),
+            Err(error) => {
+                // A look-up that was answered 401 has counted that itself.
+                if !matches!(error, recovery::Error::Denied(StatusCode::UNAUTHORIZED)) {
+                    tenant.credential.note_refused(false);
+                }
+                Err(Error::KeyRefused)
+            }
         }
     }
 }

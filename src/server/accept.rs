@@ -85,7 +85,7 @@ impl Acceptor {
                 Ok((stream, peer)) => {
                     is_short = false;
                     if self.is_trusted(peer, &mut outsider_logged) {
-                        let permit = self.permit(peer, &mut is_full).await;
+                        let permit = self.acquire_permit(peer, &mut is_full).await;
                         self.serve(stream, peer, permit);
                     }
                 }
@@ -93,9 +93,9 @@ impl Acceptor {
             }
         }
         let Ok(socket) = socket.into_std() else { return };
-        while let Some((stream, peer)) = queued(&socket) {
+        while let Some((stream, peer)) = accept_queued(&socket) {
             if self.is_trusted(peer, &mut outsider_logged) {
-                let permit = self.capacity.permit(self.listener, peer).await;
+                let permit = self.capacity.acquire(self.listener, peer).await;
                 self.serve(stream, peer, permit);
             }
         }
@@ -120,8 +120,8 @@ impl Acceptor {
         false
     }
 
-    async fn permit(&self, peer: Peer, is_full: &mut bool) -> ConnectionPermit {
-        if let Some(permit) = self.capacity.try_permit(self.listener, peer) {
+    async fn acquire_permit(&self, peer: Peer, is_full: &mut bool) -> ConnectionPermit {
+        if let Some(permit) = self.capacity.try_acquire(self.listener, peer) {
             return permit;
         }
         if !self.capacity.evict_for(self.listener, peer) {
@@ -136,7 +136,7 @@ impl Acceptor {
             }
             *is_full = true;
         }
-        self.capacity.permit(self.listener, peer).await
+        self.capacity.acquire(self.listener, peer).await
     }
 
     fn serve(&self, stream: Stream, peer: Peer, permit: ConnectionPermit) {
@@ -156,7 +156,7 @@ impl Acceptor {
 
 /// Returns a connection that is already in the queue, if there is one. Asks the system, because the runtime learns of a connection
 /// only when it next waits.
-fn queued(socket: &StdSocket) -> Option<(Stream, Peer)> {
+fn accept_queued(socket: &StdSocket) -> Option<(Stream, Peer)> {
     loop {
         match socket.accept_queued() {
             Ok(accepted) => return Some(accepted),

@@ -126,7 +126,7 @@ impl Capacity {
 
     /// Takes a permit, and returns it if one is free.
     #[must_use]
-    pub fn try_permit(&self, listener: usize, peer: Peer) -> Option<ConnectionPermit> {
+    pub fn try_acquire(&self, listener: usize, peer: Peer) -> Option<ConnectionPermit> {
         let Shared { max, reserved, .. } = *self.0;
         let peers = PeerGroup::from(peer);
         let mut connections = self.0.lock();
@@ -151,15 +151,15 @@ impl Capacity {
     }
 
     /// Waits for a permit, evicts connections for it, and returns it.
-    pub async fn permit(&self, listener: usize, peer: Peer) -> ConnectionPermit {
+    pub async fn acquire(&self, listener: usize, peer: Peer) -> ConnectionPermit {
         loop {
             let freed = self.0.freed.notified();
-            if let Some(permit) = self.try_permit(listener, peer) {
+            if let Some(permit) = self.try_acquire(listener, peer) {
                 return permit;
             }
             // The time is up, or another connection took the permit that was returned.
             drop(timeout(EVICTION_TIMEOUT, freed).await);
-            if let Some(permit) = self.try_permit(listener, peer) {
+            if let Some(permit) = self.try_acquire(listener, peer) {
                 return permit;
             }
             let _evicted = self.evict_for(listener, peer);
@@ -239,7 +239,7 @@ mod tests {
 
     /// Takes permits until none is free, and returns them.
     fn fill(capacity: &Capacity, listener: usize, peer: Peer) -> Vec<ConnectionPermit> {
-        std::iter::from_fn(|| capacity.try_permit(listener, peer)).collect()
+        std::iter::from_fn(|| capacity.try_acquire(listener, peer)).collect()
     }
 
     /// Returns the positions of the evicted ones.
@@ -278,7 +278,7 @@ mod tests {
     #[tokio::test]
     async fn the_peer_with_the_most_connections_loses_one_and_takes_only_from_itself() {
         let capacity = Capacity::new(2, 8);
-        let few = [capacity.try_permit(0, peer(2)).unwrap()];
+        let few = [capacity.try_acquire(0, peer(2)).unwrap()];
         let many = fill(&capacity, 0, peer(1));
         assert_eq!(many.len(), 5);
         for _ in 0..5 {
@@ -297,7 +297,7 @@ mod tests {
         let capacity = Capacity::new(1, 50);
         let mut permits = Vec::new();
         for last in 0..50 {
-            permits.push(capacity.try_permit(0, peer(last)).unwrap());
+            permits.push(capacity.try_acquire(0, peer(last)).unwrap());
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert!(capacity.evict_for(0, peer(200)));

@@ -47,7 +47,7 @@ impl StdSocket {
             StdSocket::Unix(socket) => {
                 let (stream, _) = socket.accept()?;
                 stream.set_nonblocking(true)?;
-                Ok(unix(UnixStream::from_std(stream)?))
+                Ok(with_user(UnixStream::from_std(stream)?))
             }
         }
     }
@@ -85,7 +85,7 @@ impl AsyncSocket {
             AsyncSocket::Unix(socket) => {
                 // The address is ignored, because nearly every caller's own socket has no name.
                 let (stream, _) = ready!(socket.poll_accept(context))?;
-                unix(stream)
+                with_user(stream)
             }
         }))
     }
@@ -103,7 +103,7 @@ impl AsyncSocket {
     }
 }
 
-fn unix(stream: UnixStream) -> (Stream, Peer) {
+fn with_user(stream: UnixStream) -> (Stream, Peer) {
     let peer = Peer::Unix(stream.peer_cred().ok().map(|credentials| credentials.uid()));
     (Stream::Right(stream), peer)
 }

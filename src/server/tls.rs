@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, io};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
@@ -59,8 +59,7 @@ pub enum Error {
 pub async fn server_config(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Watch), Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let changes = Changes::of([named.certificate_file.clone(), named.key_file.clone()], files::PEM_LIMIT);
-    let current = Arc::new(CurrentCertificate(ArcSwapOption::empty()));
-    current.0.store(Some(Arc::new(read(named, &provider).await?)));
+    let current = Arc::new(CurrentCertificate(ArcSwap::from_pointee(read(named, &provider).await?)));
     let parts = (Arc::new(named.clone()), Arc::clone(&current), Arc::clone(&provider));
     let watch = Watch::new(changes, move || {
         let (named, current, provider) = parts.clone();
@@ -75,7 +74,7 @@ pub async fn server_config(named: &ListenerTls) -> Result<(Arc<ServerConfig>, Wa
 }
 
 /// The certificate for new handshakes.
-struct CurrentCertificate(ArcSwapOption<CertifiedKey>);
+struct CurrentCertificate(ArcSwap<CertifiedKey>);
 
 impl fmt::Debug for CurrentCertificate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,7 +84,7 @@ impl fmt::Debug for CurrentCertificate {
 
 impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load_full()
+        Some(self.0.load_full())
     }
 }
 
@@ -93,7 +92,7 @@ async fn replace(current: &CurrentCertificate, named: &ListenerTls, provider: &C
     let certificate_file = named.certificate_file.display();
     match read(named, provider).await {
         Ok(certificate) => {
-            current.0.store(Some(Arc::new(certificate)));
+            current.0.store(Arc::new(certificate));
             tracing::info!(
                 event = event::LISTENER_CERTIFICATE_REPLACED,
                 %certificate_file,

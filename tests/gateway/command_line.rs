@@ -86,7 +86,7 @@ fn what_stands_in_the_way_of_a_key_is_said_while_it_is_waited_for() {
         assert!(line["reason"].as_str().unwrap().contains(said), "{line}");
         assert_eq!(gateway.admin("/readyz").status, 503, "{file}");
         let started = gateway.event(event::GATEWAY_UNREADY);
-        assert_eq!(started["obstacle"], "no key can be used");
+        assert_eq!(started["obstacle"], "no API key can be used");
         assert!(gateway.events(event::GATEWAY_READY).is_empty(), "nobody is told that it is ready");
     }
 }

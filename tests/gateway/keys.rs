@@ -68,7 +68,7 @@ fn a_new_key_serves_the_next_request_however_its_file_comes_to_hold_it() {
         assert_eq!(caller.execute("{}").status, 202);
         let audited = nth_event(&pair.gateway, event::AUDIT_RECORDED, nth + 1);
         assert_eq!(audited["credential_fingerprint"], fingerprint, "{value}");
-        let shown = format!("[+]credential main: fresh, key {} for ", fingerprint.as_str().unwrap());
+        let shown = format!("[+]credential main: fresh, API key {} for ", fingerprint.as_str().unwrap());
         assert!(verbose(&pair.gateway).contains(&shown), "{}", verbose(&pair.gateway));
         assert!(!seen.contains(&fingerprint), "{value}");
         seen.push(fingerprint);
@@ -101,7 +101,7 @@ fn what_holds_no_key_keeps_the_last_one_in_use_until_there_is_one_again() {
         wait_for_state(&pair.gateway, "main", "stale");
         assert_eq!(pair.execute("{}").status, 202, "{why}");
         let report = verbose(&pair.gateway);
-        let line = report.lines().find(|line| line.starts_with("[!]credential main: stale, key ")).unwrap();
+        let line = report.lines().find(|line| line.starts_with("[!]credential main: stale, API key ")).unwrap();
         assert!(line.contains(why) && report.starts_with("[+]serving\n"), "{report}");
         assert_eq!(pair.gateway.admin("/readyz").status, 200, "what serves, serves");
         let lost = nth_event(&pair.gateway, event::CREDENTIAL_READING_FAILED, nth + 1);
@@ -174,10 +174,10 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
         let answer = pair.gateway.admin("/readyz");
         (answer.status, String::from_utf8(answer.body).unwrap())
     };
-    assert_eq!(ready(), (503, "a key is missing\n".to_owned()));
+    assert_eq!(ready(), (503, "an API key is missing\n".to_owned()));
     let report = verbose(&pair.gateway);
     assert!(
-        report.starts_with("[-]a key is missing\n") && report.contains("[-]credential late: missing; "),
+        report.starts_with("[-]an API key is missing\n") && report.contains("[-]credential late: missing; "),
         "{report}"
     );
     pair.gateway.reload(of("any"));
@@ -194,7 +194,7 @@ fn which_keys_readiness_waits_for_is_configured_and_a_reload_changes_it() {
 
     let none = Program::run(Configuration::smallest().set("/credentials/main/file", "{dir}/none"));
     let answer = none.admin("/readyz");
-    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key can be used\n"[..]));
+    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no API key can be used\n"[..]));
 }
 
 #[test]
@@ -205,7 +205,10 @@ fn a_gateway_that_waits_for_a_verified_key_asks_the_upstream_and_is_ready_once_i
     let pair = Pair::run(asteroid, configuration);
     wait_for_state(&pair.gateway, "main", "rejected");
     let answer = pair.gateway.admin("/readyz");
-    assert_eq!((answer.status, answer.body.as_slice()), (503, &b"no key was accepted by the upstream yet\n"[..]));
+    assert_eq!(
+        (answer.status, answer.body.as_slice()),
+        (503, &b"no API key has been accepted by the upstream yet\n"[..])
+    );
     assert!(pair.asteroid.requests().iter().all(|request| request.method == "GET"), "no start tests a key");
 
     write(pair.gateway.dir().join("key"), "ak-another-7d3e9f1a52").unwrap();
@@ -285,7 +288,7 @@ fn the_key_before_may_come_and_go_and_one_that_is_none_is_said() {
     assert_eq!((&unusable["level"], &unusable["state"]), (&json!("WARN"), &json!("fresh")));
     let report = verbose(&pair.gateway);
     assert!(
-        report.contains("[!]credential main: fresh, key ") && report.contains("/before: holds a space"),
+        report.contains("[!]credential main: fresh, API key ") && report.contains("/before: holds a space"),
         "{report}"
     );
     let labels = [("credential", "main"), ("error", "invalid")];
@@ -315,7 +318,7 @@ fn a_key_of_fewer_than_16_bytes_is_none_in_whichever_store_and_the_reason_is_sai
         assert_eq!(answer.status, 202);
         assert_eq!(answer.json()["executionId"], pair.asteroid.executions()[nth].id.as_str());
         let report = verbose(&pair.gateway);
-        assert!(report.contains("[!]credential main: stale, key ") && report.contains(why), "{report}");
+        assert!(report.contains("[!]credential main: stale, API key ") && report.contains(why), "{report}");
         write(pair.gateway.dir().join("key"), API_KEY).unwrap();
         nth_event(&pair.gateway, event::CREDENTIAL_READING_RESUMED, nth + 1);
     }

@@ -1,9 +1,8 @@
-//! The two text formats: OpenMetrics, which Prometheus asks for, and the older one, which every other reader can read.
+//! The two text formats of metrics: OpenMetrics, which Prometheus asks for, and the older format, which every other reader accepts.
 
 use hyper::HeaderMap;
 
 use crate::media_type::{self, Offer};
-
 use crate::metrics::table::{Kind, TABLE};
 
 const OPEN_METRICS: Offer = Offer { essence: "application/openmetrics-text", version: Some("1.0.0") };
@@ -29,7 +28,7 @@ impl ExpositionFormat {
         }
     }
 
-    /// Returns its media type.
+    /// Returns the format's media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -39,15 +38,16 @@ impl ExpositionFormat {
     }
 }
 
-/// Returns a text in the older format: it has no mark at its end, and names a counter as its samples are named.
+/// Converts text from OpenMetrics to the older format, and returns it. The older format has no end mark, and names a counter's
+/// metadata as its samples are named.
 pub(super) fn to_prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     for line in open_metrics.lines().filter(|line| *line != "# EOF") {
         let counter =
             line.strip_prefix("# ").and_then(|comment| comment.split(' ').nth(1)).filter(|name| is_counter(name));
         match counter.and_then(|name| line.split_once(name)) {
-            Some((before, behind)) => {
-                for part in [before, counter.unwrap_or_default(), "_total", behind] {
+            Some((before, after)) => {
+                for part in [before, counter.unwrap_or_default(), "_total", after] {
                     text.push_str(part);
                 }
             }
@@ -58,7 +58,7 @@ pub(super) fn to_prometheus(open_metrics: &str) -> String {
     text
 }
 
-/// Returns whether a name is that of a counter without `_total`.
+/// Returns whether this is a counter's name without `_total`.
 fn is_counter(base: &str) -> bool {
     TABLE.iter().any(|row| row.kind == Kind::Counter && row.name.strip_suffix("_total") == Some(base))
 }

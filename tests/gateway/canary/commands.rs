@@ -125,6 +125,6 @@ fn a_panic_in_the_middle_of_a_request_is_logged_without_the_key() {
     start();
     let panic = gateway.event(event::GATEWAY_PANICKED);
     assert!(panic["panic"].as_str().unwrap().contains("panicked at"), "{panic}");
-    gateway.wait_for(|text| text.find("a fault of the gateway, please report it: "));
+    gateway.wait_for(|text| text.find("the gateway panicked; please report this: "));
     assert_clean("the log", &gateway.stop().output);
 }

@@ -137,7 +137,7 @@ fn a_key_that_a_read_call_of_the_gateways_own_is_refused_with_is_rejected_until_
     wait_for_state(&pair.gateway, "main", "rejected");
     let rejected = nth_event(&pair.gateway, event::CREDENTIAL_REJECTED, 1);
     assert_eq!((&rejected["level"], &rejected["state"]), (&json!("ERROR"), &json!("rejected")));
-    assert!(verbose(&pair.gateway).contains("\n[!]credential main: rejected, key "), "{}", verbose(&pair.gateway));
+    assert!(verbose(&pair.gateway).contains("\n[!]credential main: rejected, API key "), "{}", verbose(&pair.gateway));
     assert_eq!(pair.gateway.admin("/readyz").status, 200, "other tenants may be served");
 
     pair.asteroid.replace_api_key(API_KEY);
@@ -154,7 +154,7 @@ fn while_the_upstream_does_not_know_the_new_key_each_start_is_sent_once_with_the
     write(pair.gateway.dir().join("key"), "ak-early-7d3e9f1a52").unwrap();
     nth_event(&pair.gateway, event::CREDENTIAL_NEW_VERSION_REJECTED, 1);
     let report = verbose(&pair.gateway);
-    assert!(report.contains("goes first, as the upstream refuses that key"), "{report}");
+    assert!(report.contains("is tried first, because the upstream refuses that API key"), "{report}");
     assert_eq!(starts(&pair, 8), [202; 8]);
     assert_eq!(pair.asteroid.starts().len(), 9);
 }

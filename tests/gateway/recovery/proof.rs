@@ -83,7 +83,7 @@ fn recovery_is_unproven_until_a_start_was_found_and_what_was_learned_is_shown() 
     assert_eq!(keyed(&pair, "k").status, 202);
     assert_eq!(gauge("proven"), Some(0.0));
     assert!(
-        report().contains("[!]recovery with credential main: unproven; a start is being looked for"),
+        report().contains("[!]recovery with credential main: unproven; a start is being looked up"),
         "{}",
         report()
     );

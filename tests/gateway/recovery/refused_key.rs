@@ -53,6 +53,8 @@ fn a_start_whose_key_was_refused_is_not_sent_with_another_if_it_cannot_be_looked
         assert_eq!(keyed(&pair, &key).header("idempotent-replayed"), Some("true"), "{status}");
         assert_eq!(pair.asteroid.started(), before + 1, "{status}");
     }
+    let failures = pair.gateway.metrics().find("asteroid_gateway_upstream_auth_failures_total", &[]);
+    assert_eq!(failures, Some(2.0));
 }
 
 #[test]
