@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::configuration::Configuration;
+use crate::harness::metrics::Metrics;
 use crate::harness::program::unprotected;
 use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
 use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
@@ -11,18 +12,18 @@ use crate::harness::{Asteroid, Caller, EXECUTE, Pair, Program};
 fn no_more_than_128_requests_share_a_connection_over_http2() {
     let pair = Pair::tls("");
     pair.asteroid.fail_always(json!({"then": "stall"}));
-    let (mut callers, mut requests) = (Vec::<Caller>::new(), Vec::new());
-    // One after another, so that each finds the connections of those before it.
-    for _ in 0..130 {
-        let mut caller = pair.caller();
-        caller.send_post(EXECUTE, &[], b"{}");
-        callers.push(caller);
-        pair.asteroid.wait_for_requests(1);
-        // Taken each time, because the simulator records fewer requests than a connection has.
-        requests.extend(pair.asteroid.take_requests());
-    }
-    let on = |connection| requests.iter().filter(|request| request.connection == connection).count();
-    assert_eq!([on(0), on(1)], [128, 2]);
+    let send = |count: usize| -> Vec<Caller> {
+        let mut callers: Vec<Caller> = (0..count).map(|_| pair.caller()).collect();
+        callers.iter_mut().for_each(|caller| caller.send_post(EXECUTE, &[], b"{}"));
+        callers
+    };
+    let connections_and_streams = |metrics: &Metrics| {
+        ["connections", "streams"].map(|name| metrics.find(&format!("asteroid_gateway_upstream_http2_{name}"), &[]))
+    };
+    let mut callers = send(128);
+    pair.gateway.wait_for_metrics(connections_and_streams, &[Some(1.0), Some(128.0)]);
+    callers.extend(send(2));
+    pair.gateway.wait_for_metrics(connections_and_streams, &[Some(2.0), Some(130.0)]);
     pair.asteroid.clear_faults();
     assert!(callers.iter_mut().all(|caller| caller.answer().status == 202));
 }
