@@ -18,6 +18,7 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
+use crate::asteroid::operation::Rules;
 use crate::facts::Outcome;
 use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
@@ -133,7 +134,7 @@ impl AnswerBody {
         }
     }
 
-    /// Reads the first `head` bytes of an answer, as long as the timer allows. The rest is streamed, and breaks off if nothing
+    /// Reads the first part of an answer that its operation has `rules` for, as long as the timer allows. The rest is streamed, and breaks off if nothing
     /// comes within the time-out.
     ///
     /// # Errors
@@ -141,7 +142,7 @@ impl AnswerBody {
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
         mut incoming: ResponseBody,
-        head: usize,
+        rules: &Rules,
         mut redactor: KeyRedactor,
         mut upstream_timer: UpstreamTimer,
         lease: Lease,
@@ -149,14 +150,15 @@ impl AnswerBody {
         timer: &ResponseTimer,
     ) -> Result<AnswerBody, Error> {
         let timeout = timer.timeout();
-        let reading = timer.run(read_head(&mut incoming, head), || lease.retire()).await;
-        let (buffered, ended) = reading.unwrap_or(Err(Error::UpstreamTimeout(timeout))).inspect_err(|error| {
-            upstream_timer.failed(if let Error::UpstreamTimeout(_) = error {
-                FailureCode::ResponseTimeout
-            } else {
-                FailureCode::ConnectionTerminated
-            });
-        })?;
+        let reading = timer.run(read_head(&mut incoming, rules), || lease.retire()).await;
+        let (buffered, ended) =
+            reading.unwrap_or(Err(Error::UpstreamTimeout(timeout, rules.effect))).inspect_err(|error| {
+                upstream_timer.failed(if let Error::UpstreamTimeout(..) = error {
+                    FailureCode::ResponseTimeout
+                } else {
+                    FailureCode::ConnectionTerminated
+                });
+            })?;
         let (buffered, redacted) = (redactor.redact(buffered, !ended), redactor.has_redacted());
         if ended {
             lease.release();
@@ -225,9 +227,10 @@ impl AnswerBody {
     /// Records that the answer broke off after its beginning was passed on, which leaves its outcome unknown.
     fn record_failure(&mut self, error: &StreamError) {
         let Some(record) = &mut self.record else { return };
+        let Some(effect) = record.facts.operation.map(|operation| operation.rules().effect) else { return };
         let error = match error {
-            StreamError::Upstream(reason) => Error::UpstreamBroke(reason.to_string()),
-            StreamError::Stalled(timeout) => Error::UpstreamTimeout(*timeout),
+            StreamError::Upstream(reason) => Error::UpstreamBroke(reason.to_string(), effect),
+            StreamError::Stalled(timeout) => Error::UpstreamTimeout(*timeout, effect),
         };
         // A head that proves that nothing was started proves it without its body.
         if record.facts.outcome != Outcome::NotStarted {
@@ -238,12 +241,15 @@ impl AnswerBody {
     }
 }
 
-/// Reads `head` bytes of an answer, or a little more. Returns them, and whether they are the whole answer.
-async fn read_head(incoming: &mut ResponseBody, head: usize) -> Result<(Bytes, bool), Error> {
+/// Reads as many bytes of an answer as its operation's rules say, or a little more. Returns them, and whether they are the whole
+/// answer.
+async fn read_head(incoming: &mut ResponseBody, rules: &Rules) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
-    while !incoming.is_end_stream() && whole.len() < head {
+    while !incoming.is_end_stream() && whole.len() < rules.answer_head {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
-        let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string()))?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string(), rules.effect))?.into_data() else {
+            continue;
+        };
         if whole.is_empty() && incoming.is_end_stream() {
             return Ok((data, true));
         }

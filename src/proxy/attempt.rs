@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::refuses_key;
+use crate::asteroid::operation::Rules;
 use crate::facts::LookupOutcome;
 use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
@@ -114,10 +115,15 @@ impl Attempt {
         let (mut head, body) = response.into_parts();
         let mut redactor = self.credential.redactor();
         redactor.redact_head(&mut head);
-        let max = self.outgoing.operation.rules().answer_head;
-        let body = AnswerBody::begin(body, max, redactor, upstream_timer, lease, self.permit, &timer).await;
+        let rules = self.rules();
+        let body = AnswerBody::begin(body, rules, redactor, upstream_timer, lease, self.permit, &timer).await;
         self.trace.ended(body.as_ref().err().map(|error| error.code().code()));
         Ok(Response::from_parts(head, body?))
+    }
+
+    /// Returns the row of the operation that is asked for.
+    pub(super) fn rules(&self) -> &'static Rules {
+        self.outgoing.operation.rules()
     }
 
     /// Returns the request to send.
@@ -136,17 +142,19 @@ impl Attempt {
 
     /// Sends the request once and returns the head of its answer.
     async fn send_once(&self) -> Result<UpstreamResponse, Error> {
+        let effect = self.rules().effect;
         let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone());
         let (response, upstream_timer, lease) =
             match self.upstream.send(&mut || self.request(), self.outgoing.operation, &timer).await {
                 Ok(answered) => answered,
                 Err(SendError::NotSent(reason)) => return Err(Error::Unreachable(reason)),
-                Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string())),
-                Err(SendError::Timeout) => return Err(Error::UpstreamTimeout(self.timeout)),
+                Err(SendError::Broke(reason)) => return Err(Error::UpstreamBroke(reason.to_string(), effect)),
+                Err(SendError::Timeout) => return Err(Error::UpstreamTimeout(self.timeout, effect)),
             };
         self.trace.answered(response.status(), response.version());
         if response.status().is_informational() {
-            return Err(Error::UpstreamBroke(format!("it answered {}, which was not asked for", response.status())));
+            let cause = format!("it answered {}, which was not asked for", response.status());
+            return Err(Error::UpstreamBroke(cause, effect));
         }
         if refuses_key(response.status()) {
             return Err(Error::KeyRefused);

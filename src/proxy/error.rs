@@ -9,7 +9,7 @@ mod table;
 
 use std::time::Duration;
 
-use crate::asteroid::operation;
+use crate::asteroid::operation::{self, Effect};
 use crate::asteroid::start::Refusal;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
@@ -121,18 +121,21 @@ pub enum Error {
     )]
     KeyRefused,
     /// The upstream did not answer in time.
-    #[error(
-        "the upstream did not answer within {}; an execution may have been started, so retry with the same Idempotency-Key, or look \
-         for an execution first",
-        humantime::format_duration(*.0)
-    )]
-    UpstreamTimeout(Duration),
+    #[error("the upstream did not answer within {}; {}", humantime::format_duration(*.0), advice(*.1))]
+    UpstreamTimeout(Duration, Effect),
     /// The connection broke after the request was written; the cause is for the log.
-    #[error(
-        "the connection to the upstream broke before its answer was complete; an execution may have been started, so retry with the \
-         same Idempotency-Key, or look for an execution first"
-    )]
-    UpstreamBroke(String),
+    #[error("the connection to the upstream broke before its answer was complete; {}", advice(*.1))]
+    UpstreamBroke(String, Effect),
+}
+
+/// Returns the advice to a caller whose request was sent and got no whole answer.
+fn advice(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Read => "nothing was changed, so retry",
+        Effect::Start => {
+            "an execution may have been started, so retry with the same Idempotency-Key, or look for an execution first"
+        }
+    }
 }
 
 impl Error {
@@ -140,12 +143,14 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Error::UpstreamTimeout(_)
-            | Error::UpstreamBroke(_)
+            Error::UpstreamTimeout(_, Effect::Start)
+            | Error::UpstreamBroke(_, Effect::Start)
             | Error::Idempotency(
                 idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::Lookup(_),
             ) => Outcome::Unknown,
-            Error::Target
+            Error::UpstreamTimeout(_, Effect::Read)
+            | Error::UpstreamBroke(_, Effect::Read)
+            | Error::Target
             | Error::Malformed(_)
             | Error::Host
             | Error::Misdirected(_)
@@ -212,7 +217,7 @@ impl Error {
             Error::Body(refusal) => format!("faults in the body: {}", refusal.faults.len()),
             Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
             Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
-            Error::UpstreamBroke(cause) => format!("the upstream broke off: {cause}"),
+            Error::UpstreamBroke(cause, _) => format!("the upstream broke off: {cause}"),
             Error::Idempotency(idempotency::Error::Lookup(recovery::Error::Broke(cause))) => {
                 format!("the upstream broke off its answer to a look-up: {cause}")
             }
@@ -224,4 +229,21 @@ impl Error {
 /// Returns the beginning of a text that a caller may have made long.
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(256)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_start_that_got_no_whole_answer_may_have_started_an_execution() {
+        for (effect, outcome) in [(Effect::Read, Outcome::NotStarted), (Effect::Start, Outcome::Unknown)] {
+            let [late, broken] =
+                [Error::UpstreamTimeout(Duration::from_secs(1), effect), Error::UpstreamBroke(String::new(), effect)];
+            for error in [late, broken] {
+                assert_eq!(error.outcome(), outcome, "{error:?}");
+                assert_eq!(error.to_string().contains("execution"), effect == Effect::Start, "{error}");
+            }
+        }
+    }
 }

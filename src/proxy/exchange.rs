@@ -90,7 +90,7 @@ impl Exchange {
             Ok(start) => start,
             Err(unavailable) => return fail(&unavailable.into(), format, false, record),
         };
-        let (progress, timeout) = (Arc::clone(&attempt.progress), attempt.timeout);
+        let (progress, timeout, effect) = (Arc::clone(&attempt.progress), attempt.timeout, attempt.rules().effect);
         let mut answer: PendingAnswer = Box::pin(attempt.send());
         let ended = tokio::select! {
             biased;
@@ -100,7 +100,7 @@ impl Exchange {
         record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
         record.facts.lookup = progress.lookup.get().copied().or(record.facts.lookup);
         let Some(ended) = ended else {
-            let error = Error::UpstreamTimeout(timeout);
+            let error = Error::UpstreamTimeout(timeout, effect);
             record.trace.ended(Some(error.code().code()));
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));

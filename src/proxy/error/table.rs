@@ -88,13 +88,13 @@ impl Error {
                 "Upstream refused the key",
                 "proxy_configuration_error",
             ),
-            Error::UpstreamTimeout(_) => row(
+            Error::UpstreamTimeout(..) => row(
                 StatusCode::GATEWAY_TIMEOUT,
                 ErrorCode::UpstreamTimeout,
                 "No answer in time",
                 "http_response_timeout",
             ),
-            Error::UpstreamBroke(_) => {
+            Error::UpstreamBroke(..) => {
                 row(StatusCode::GATEWAY_TIMEOUT, ErrorCode::UpstreamBroke, "Incomplete answer", "connection_terminated")
             }
         }
