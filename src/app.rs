@@ -15,6 +15,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::admin::exposition::{Exposition, MetricSources};
 use crate::admin::health::Health;
 use crate::audit::{self, Audit};
@@ -101,6 +103,7 @@ pub async fn start(
         idle_timeout: config.timeouts.idle,
         draining,
         drain_timeout: config.drain.timeout,
+        abort: CancellationToken::new(),
         sinks: Arc::clone(&shared.sinks),
         state: Arc::clone(&shared.state),
     };

@@ -47,6 +47,8 @@ pub struct Worker {
     pub draining: DrainSignal,
     /// How long its requests in flight may take in a drain.
     pub drain_timeout: Duration,
+    /// Cancelled when its requests in flight are to be aborted at once.
+    pub abort: CancellationToken,
     /// The sinks of its records.
     pub sinks: Arc<Sinks>,
     /// The state that all workers share.
@@ -92,6 +94,7 @@ impl Worker {
             idle_timeout: self.idle_timeout,
             draining: self.draining.clone(),
             drain_timeout: self.drain_timeout,
+            abort: self.abort.clone(),
             sinks: Arc::clone(&self.sinks),
             state: Arc::clone(&self.state),
         })
@@ -155,8 +158,18 @@ impl Worker {
             });
         }
         let mut draining = self.draining;
-        let accepted = until_closing(&mut draining, &accepting_ended, accepting).await;
-        if tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_err() {
+        let drained = async {
+            let accepted = until_closing(&mut draining, &accepting_ended, accepting).await;
+            (accepted, tokio::time::timeout(self.drain_timeout, tasks.ended()).await.is_ok())
+        };
+        let (accepted, is_drained) = tokio::select! {
+            drained = drained => drained,
+            () = self.abort.cancelled() => {
+                self.state.record_cut_off();
+                return Ok(());
+            }
+        };
+        if !is_drained {
             tracing::error!(
                 event = event::DRAIN_TIMED_OUT,
                 remaining = tasks.remaining(),

@@ -25,6 +25,9 @@ use super::credential_probe::CredentialProbe;
 use super::reload::Reloader;
 use super::worker_threads::WorkerThreads;
 
+/// How long aborted requests may take to write their records.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long audit records may take to be written at the end.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -145,12 +148,12 @@ async fn drain(
         workers.all_ended().await;
     };
     tokio::select! {
-        () = drained => true,
-        () = stop_signal() => {
-            tracing::error!(event = event::DRAIN_ABORTED, "second signal received; aborting the remaining requests");
-            false
-        }
+        () = drained => return true,
+        () = stop_signal() => {}
     }
+    tracing::error!(event = event::DRAIN_ABORTED, "second signal received; aborting the remaining requests");
+    workers.abort(ABORT_TIMEOUT).await;
+    false
 }
 
 /// Logs the end of the drain, or which requests it aborted.

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,8 @@ pub(super) struct WorkerThreads {
     running: mpsc::Receiver<Infallible>,
     /// Cancelled when a first worker has ended, or accepts no more callers.
     first_ended: CancellationToken,
+    /// Aborts the requests in flight of all workers.
+    abort: CancellationToken,
 }
 
 impl WorkerThreads {
@@ -28,7 +31,7 @@ impl WorkerThreads {
         for number in 0..count {
             threads.push(worker.try_clone()?.start(number, guard.clone(), first_ended.clone().drop_guard())?);
         }
-        Ok(WorkerThreads { threads, running, first_ended })
+        Ok(WorkerThreads { threads, running, first_ended, abort: worker.abort.clone() })
     }
 
     /// Resolves when a first worker has ended, or accepts no more callers.
@@ -39,6 +42,13 @@ impl WorkerThreads {
     /// Resolves when all workers have ended.
     pub(super) async fn all_ended(&mut self) {
         self.running.recv().await;
+    }
+
+    /// Aborts the requests in flight, and waits until their records are written, for `timeout` at most.
+    pub(super) async fn abort(&mut self, timeout: Duration) {
+        self.abort.cancel();
+        // A worker that does not end has logged nothing of its requests, and the process exits all the same.
+        tokio::time::timeout(timeout, self.all_ended()).await.ok();
     }
 
     /// Waits for all threads, and returns the first worker's error.

@@ -120,17 +120,20 @@ fn what_does_not_end_within_the_time_out_is_cut_off_counted_and_named() {
 }
 
 #[test]
-fn a_second_signal_ends_it_now() {
+fn a_second_signal_ends_it_now_and_the_log_has_a_line_for_each_request_that_it_aborts() {
     let pair = Pair::with("drain: { timeout: 1h }");
     pair.asteroid.fail_next(json!({"run": true, "then": "stall"}));
     let mut caller = pair.caller();
-    caller.send_post(EXECUTE, &[], b"{}");
+    caller.send_post(EXECUTE, &[("X-Request-Id", "aborted")], b"{}");
     pair.asteroid.wait_for_requests(1);
     pair.gateway.signal("TERM");
     pair.gateway.event(event::DRAIN_BEGUN);
     pair.gateway.signal("INT");
     let ended = pair.gateway.end();
     assert!(ended.logged(event::DRAIN_ABORTED), "{}", ended.output);
+    let completed = ended.events(event::REQUEST_COMPLETED);
+    let aborted = completed.iter().find(|line| line["request_id"] == "aborted");
+    assert_eq!(aborted.map(|line| &line["outcome"]), Some(&json!("unknown")), "{}", ended.output);
     assert!(ended.events(event::DRAIN_REQUESTS_ABORTED)[0]["unsettled"] == "billing: 1", "{}", ended.output);
 }
 
