@@ -67,13 +67,7 @@ pub async fn serve(
                 continue;
             }
         };
-        let permit = match capacity.try_acquire(0, peer) {
-            Some(permit) => permit,
-            None => {
-                let _evicted = capacity.evict_for(0, peer);
-                capacity.acquire(0, peer).await
-            }
-        };
+        let permit = capacity.acquire(0, peer, || ()).await;
         let (health, exposition, hosts) = (Arc::clone(&health), exposition.clone(), Arc::clone(&hosts));
         let activity = Arc::clone(permit.activity());
         let service = service_fn(move |request| {

@@ -95,7 +95,7 @@ impl Acceptor {
         let Ok(socket) = socket.into_std() else { return };
         while let Some((stream, peer)) = accept_queued(&socket) {
             if self.is_trusted(peer, &mut outsider_logged) {
-                let permit = self.capacity.acquire(self.listener, peer).await;
+                let permit = self.capacity.acquire(self.listener, peer, || ()).await;
                 self.serve(stream, peer, permit);
             }
         }
@@ -121,12 +121,9 @@ impl Acceptor {
     }
 
     async fn acquire_permit(&self, peer: Peer, is_full: &mut bool) -> ConnectionPermit {
-        if let Some(permit) = self.capacity.try_acquire(self.listener, peer) {
-            return permit;
-        }
-        if !self.capacity.evict_for(self.listener, peer) {
+        let on_delay = || {
             self.proxy.sinks.metrics.delayed.add();
-            if !*is_full {
+            if !std::mem::replace(is_full, true) {
                 tracing::error!(
                     event = event::CONNECTION_LIMIT_REACHED,
                     limit = self.capacity.max(),
@@ -134,9 +131,8 @@ impl Acceptor {
                      Raise the limit of open files (ulimit -Hn) or of memory"
                 );
             }
-            *is_full = true;
-        }
-        self.capacity.acquire(self.listener, peer).await
+        };
+        self.capacity.acquire(self.listener, peer, on_delay).await
     }
 
     fn serve(&self, stream: Stream, peer: Peer, permit: ConnectionPermit) {

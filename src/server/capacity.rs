@@ -150,19 +150,22 @@ impl Capacity {
         silent.inspect(|activity| activity.evict()).is_some()
     }
 
-    /// Waits for a permit, evicts connections for it, and returns it.
-    pub async fn acquire(&self, listener: usize, peer: Peer) -> ConnectionPermit {
+    /// Waits for a permit, evicts connections for it, and returns it. Calls `on_delay` once if no connection may be evicted, also
+    /// if that turns out only after one was to be evicted, which brought a request just then.
+    pub async fn acquire(&self, listener: usize, peer: Peer, on_delay: impl FnOnce()) -> ConnectionPermit {
+        let mut on_delay = Some(on_delay);
         loop {
             let freed = self.0.freed.notified();
             if let Some(permit) = self.try_acquire(listener, peer) {
                 return permit;
             }
+            if !self.evict_for(listener, peer)
+                && let Some(on_delay) = on_delay.take()
+            {
+                on_delay();
+            }
             // The time is up, or another connection took the permit that was returned.
             drop(timeout(EVICTION_TIMEOUT, freed).await);
-            if let Some(permit) = self.try_acquire(listener, peer) {
-                return permit;
-            }
-            let _evicted = self.evict_for(listener, peer);
         }
     }
 }

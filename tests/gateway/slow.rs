@@ -51,6 +51,22 @@ fn callers_beyond_the_limit_of_open_files_wait_for_those_that_wait_for_answers_a
 }
 
 #[test]
+fn callers_that_come_all_at_once_and_find_no_place_are_reported_too() {
+    let asteroid = Asteroid::start();
+    let gateway = Program::run_limited(asteroid.configuration(), 144);
+    asteroid.fail_always(json!({"then": "stall"}));
+    let _callers: Vec<Caller> = (0..60)
+        .map(|_| {
+            let mut caller = Caller::connect(gateway.address());
+            caller.send_post(EXECUTE, &[], b"{}");
+            caller
+        })
+        .collect();
+    gateway.event(event::CONNECTION_LIMIT_REACHED);
+    asteroid.clear_faults();
+}
+
+#[test]
 fn a_caller_that_finds_no_place_gets_that_of_the_connection_that_has_been_silent_longest() {
     let asteroid = Asteroid::start();
     let gateway = Program::run_limited(asteroid.configuration(), 144);
