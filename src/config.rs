@@ -40,7 +40,7 @@ pub const DEVELOPMENT_API_KEY: &str = "ASTEROID_GATEWAY_DEV_KEY";
 
 /// A runnable configuration and its risks.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The configuration that runs.
     pub config: Config,
     /// The settings that are allowed but risky.
@@ -52,7 +52,7 @@ pub struct Loaded {
 /// # Errors
 ///
 /// All faults, or the reason why the file cannot be read.
-pub async fn load(path: &std::path::Path) -> Result<Loaded, Faults> {
+pub async fn load(path: &std::path::Path) -> Result<LoadedConfig, Faults> {
     parse(&read(path).await?, std::env::vars_os())
 }
 
@@ -76,7 +76,7 @@ pub async fn read(path: &std::path::Path) -> Result<String, Faults> {
 /// # Errors
 ///
 /// All faults; without overrides there is none.
-pub fn development(url: &str) -> Result<Loaded, Faults> {
+pub fn development(url: &str) -> Result<LoadedConfig, Faults> {
     let name = "ASTEROID_GATEWAY__UPSTREAM__URL";
     let environment = std::env::vars_os().filter(|(other, _)| !other.eq_ignore_ascii_case(name));
     parse(DEVELOPMENT, environment.chain([(OsString::from(name), OsString::from(url))]))
@@ -87,7 +87,7 @@ pub fn development(url: &str) -> Result<Loaded, Faults> {
 /// # Errors
 ///
 /// All faults.
-pub fn parse(text: &str, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Loaded, Faults> {
+pub fn parse(text: &str, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<LoadedConfig, Faults> {
     let mut findings = Findings::default();
     let variables = Variables::select(environment, &mut findings.faults);
     let written = match yaml::parse(text, &Path::default(), &mut findings.faults) {
@@ -105,7 +105,7 @@ pub fn parse(text: &str, environment: impl IntoIterator<Item = (OsString, OsStri
     let file = extract::extract::<file::Gateway>(&merged, &variables, &mut findings.faults);
     let config = resolve::resolve(file, &mut findings);
     match config {
-        Some(config) if findings.faults.is_empty() => Ok(Loaded { config, warnings: findings.warnings }),
+        Some(config) if findings.faults.is_empty() => Ok(LoadedConfig { config, warnings: findings.warnings }),
         _ => {
             let Findings { mut faults, .. } = findings;
             faults.annotate(|path| variables.find_source(path, &written).map(|names| format!(" (set by {names})")));

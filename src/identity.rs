@@ -10,7 +10,7 @@ use hyper::header::HeaderName;
 
 use crate::tenant::Tenant;
 
-pub use fixed::Fixed;
+pub use fixed::FixedTenant;
 pub use header::{Header, Tenants};
 
 /// The reason why the tenant of a request is not identified.
@@ -38,7 +38,7 @@ pub enum Error {
 #[derive(Debug)]
 pub enum Source {
     /// By the listener itself.
-    Fixed(Fixed),
+    Fixed(FixedTenant),
     /// By a header of the request.
     Header(Header),
 }

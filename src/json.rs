@@ -23,5 +23,5 @@ mod oracle;
 pub use malformed::{Malformed, Reason};
 pub use outline::{Kind, Outline};
 pub use scan::{Shape, scan};
-pub use splice::{Misplaced, Pieces, Splice, splice};
+pub use splice::{Pieces, Splice, SpliceError, splice};
 pub use value::Value;

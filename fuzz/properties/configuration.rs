@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use asteroid_gateway::config::resolve::{Config, TenantSource};
-use asteroid_gateway::config::{Loaded, parse};
+use asteroid_gateway::config::{LoadedConfig, parse};
 use asteroid_gateway::transport::endpoint::{Endpoint, Scheme};
 use hyper::http::uri::{Authority, PathAndQuery};
 use serde_json::{Map, Value};
@@ -32,7 +32,7 @@ pub(crate) fn check(input: &[u8]) {
     let is_exact = environment.is_empty();
     let loaded = loaded(text, environment);
     assert!(!findings(&loaded).contains(CANARY), "a finding shows the API key");
-    if let Ok(Loaded { config, .. }) = &loaded {
+    if let Ok(LoadedConfig { config, .. }) = &loaded {
         check_model(config);
     }
     let Ok(Value::Object(file)) = serde_saphyr::from_str::<Value>(text) else { return };
@@ -42,7 +42,7 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-type Outcome = Result<Loaded, asteroid_gateway::config::Faults>;
+type Outcome = Result<LoadedConfig, asteroid_gateway::config::Faults>;
 
 fn loaded<'v>(text: &str, environment: impl IntoIterator<Item = (&'v str, &'v str)>) -> Outcome {
     parse(text, environment.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
@@ -51,7 +51,7 @@ fn loaded<'v>(text: &str, environment: impl IntoIterator<Item = (&'v str, &'v st
 /// Returns the text of all faults or warnings.
 fn findings(loaded: &Outcome) -> String {
     match loaded {
-        Ok(Loaded { warnings, .. }) => format!("{warnings} {warnings:?}"),
+        Ok(LoadedConfig { warnings, .. }) => format!("{warnings} {warnings:?}"),
         Err(faults) => format!("{faults} {faults:?}"),
     }
 }
@@ -76,7 +76,7 @@ fn with_values(value: &Value, new: &str) -> Value {
 }
 
 /// Checks that a file means the same as JSON, and with its sections in variables.
-fn check_renderings(file: &Map<String, Value>, expected: &Loaded) {
+fn check_renderings(file: &Map<String, Value>, expected: &LoadedConfig) {
     let json = Value::Object(file.clone()).to_string();
     // JSON may have these characters, YAML may not.
     if json.contains(|character: char| character.is_control() || ('\u{fffe}'..).contains(&character)) {
@@ -97,8 +97,10 @@ fn as_variable(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn same(found: &Outcome, expected: &Loaded) {
-    let Ok(Loaded { config, warnings }) = found else { panic!("another rendering is refused: {}", findings(found)) };
+fn same(found: &Outcome, expected: &LoadedConfig) {
+    let Ok(LoadedConfig { config, warnings }) = found else {
+        panic!("another rendering is refused: {}", findings(found))
+    };
     assert_eq!(*config, expected.config);
     assert_eq!(*warnings, expected.warnings);
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::admin::health::ReloadResult;
 use crate::config::resolve::Config;
-use crate::config::{self, Loaded};
+use crate::config::{self, LoadedConfig};
 use crate::event;
 use crate::files::{self, Changes};
 use crate::proxy::generation::{ActiveGeneration, Generation};
@@ -39,7 +39,7 @@ impl ConfigSource {
         }
     }
 
-    async fn load(&mut self) -> Result<Loaded, config::Faults> {
+    async fn load(&mut self) -> Result<LoadedConfig, config::Faults> {
         self.loaded = None;
         let text = config::read(&self.path).await?;
         self.loaded = Some(self.hasher.hash_one(&text));
@@ -132,7 +132,7 @@ impl Reloader {
     }
 
     async fn apply(&mut self) -> Result<(), ReloadError> {
-        let Loaded { config, warnings } = self.source.load().await?;
+        let LoadedConfig { config, warnings } = self.source.load().await?;
         let config_paths = config::reload::needs_restart(&self.config, &config);
         if !config_paths.is_empty() {
             return Err(ReloadError::NeedsRestart(config_paths));

@@ -28,7 +28,7 @@ fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
 }
 
-fn with(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Faults> {
+fn with(text: &str, variables: &[(&str, &str)]) -> Result<LoadedConfig, Faults> {
     parse(text, environment(variables))
 }
 
@@ -53,7 +53,7 @@ fn assert_faults(text: &str, expected: &[&str]) {
 
 #[test]
 fn the_smallest_file_runs_with_the_documented_defaults() {
-    let Loaded { config, warnings } = with(SMALLEST, &[]).unwrap();
+    let LoadedConfig { config, warnings } = with(SMALLEST, &[]).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(config.upstream.endpoint.scheme, Scheme::Https);
     assert_eq!(config.upstream.endpoint.authority, "odyssey.asteroid.ai");
@@ -117,7 +117,7 @@ fn the_full_file_names_every_setting_there_is_and_no_other() {
 
 #[test]
 fn the_development_file_runs_in_front_of_any_loopback_url() {
-    let Loaded { config, warnings } = development("http://127.0.0.1:4711/agents/v2").unwrap();
+    let LoadedConfig { config, warnings } = development("http://127.0.0.1:4711/agents/v2").unwrap();
     assert_eq!(
         (config.upstream.endpoint.scheme, config.upstream.endpoint.authority.as_str()),
         (Scheme::Http, "127.0.0.1:4711")

@@ -8,9 +8,9 @@ use crate::tenant::Tenant;
 
 /// The one tenant of a listener.
 #[derive(Debug)]
-pub struct Fixed(pub Arc<Tenant>);
+pub struct FixedTenant(pub Arc<Tenant>);
 
-impl Fixed {
+impl FixedTenant {
     pub(super) fn identify(&self) -> &Arc<Tenant> {
         &self.0
     }

@@ -16,7 +16,7 @@ pub struct Splice {
 /// The error of splices that overlap, are out of order, or lie outside the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("splices overlap, are out of order or lie outside the body")]
-pub struct Misplaced;
+pub struct SpliceError;
 
 /// A body in pieces, in the order of sending. No piece is empty.
 #[derive(Debug, Clone, Default)]
@@ -31,12 +31,12 @@ pub struct Pieces {
 /// # Errors
 ///
 /// If the splices overlap, are out of order or lie outside the body.
-pub fn splice(body: &Bytes, splices: Vec<Splice>) -> Result<Pieces, Misplaced> {
+pub fn splice(body: &Bytes, splices: Vec<Splice>) -> Result<Pieces, SpliceError> {
     let mut pieces = Pieces { pieces: Vec::with_capacity(2 * splices.len() + 1), len: 0 };
     let mut sent = 0;
     for Splice { at, with } in splices {
         if at.start < sent || at.end < at.start || at.end > body.len() {
-            return Err(Misplaced);
+            return Err(SpliceError);
         }
         pieces.push(body.slice(sent..at.start));
         pieces.push(with);

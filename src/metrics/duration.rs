@@ -33,7 +33,7 @@ pub(crate) struct Histogram {
 
 /// A histogram at one moment.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Observed {
+pub(crate) struct Observation {
     pub(crate) seconds: f64,
     pub(crate) count: u64,
     /// The upper bound of each bucket, in seconds, and how many fell into it.
@@ -49,7 +49,7 @@ impl Histogram {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    pub(crate) fn observed(&self) -> Observed {
+    pub(crate) fn observed(&self) -> Observation {
         let seconds = |nanoseconds| Duration::from_nanos(nanoseconds).as_secs_f64();
         let mut buckets = [(f64::INFINITY, 0); BOUNDS.len() + 1];
         let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
@@ -58,7 +58,7 @@ impl Histogram {
         }
         // The sum of what was read, so that the buckets and the count are of one moment.
         let count = buckets.iter().map(|(_, count)| count).sum();
-        Observed { seconds: seconds(self.nanoseconds.load(Ordering::Relaxed)), count, buckets }
+        Observation { seconds: seconds(self.nanoseconds.load(Ordering::Relaxed)), count, buckets }
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         for milliseconds in [0, 5, 6, 10_000, 10_001] {
             histogram.observe(Duration::from_millis(milliseconds));
         }
-        let Observed { seconds, count, buckets } = histogram.observed();
+        let Observation { seconds, count, buckets } = histogram.observed();
         assert_eq!((seconds, count), (20.012, 5));
         let filled: Vec<(f64, u64)> = buckets.into_iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(filled, [(0.005, 2), (0.01, 1), (10.0, 1), (f64::INFINITY, 1)]);

@@ -13,7 +13,7 @@ use crate::asteroid::operation::{self, Effect};
 use crate::asteroid::start::Refusal;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
-use crate::json::Misplaced;
+use crate::json::SpliceError;
 use crate::transport::error::ConnectError;
 use crate::{audit, identity};
 
@@ -108,7 +108,7 @@ pub enum Error {
         "the gateway could not write its tags into the body, so nothing was started; this is a fault of the gateway, so tell its \
          operator"
     )]
-    Tagging(#[from] Misplaced),
+    Tagging(#[from] SpliceError),
     /// The upstream could not be reached. It has received nothing.
     #[error("the upstream could not be reached: {0}; nothing was started, so retry later")]
     Unreachable(ConnectError),

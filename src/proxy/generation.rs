@@ -164,7 +164,7 @@ impl Generation {
             let source = match &listener.tenant {
                 TenantSource::Fixed(name) => {
                     let tenant = tenants.get(name.as_bytes()).ok_or_else(|| missing("tenant", name))?;
-                    identity::Source::Fixed(identity::Fixed(Arc::clone(tenant)))
+                    identity::Source::Fixed(identity::FixedTenant(Arc::clone(tenant)))
                 }
                 TenantSource::Header(name) => {
                     identity::Source::Header(identity::Header { name: name.clone(), tenants: Arc::clone(&tenants) })

@@ -162,14 +162,14 @@ mod tests {
     }
 
     /// A bucket and its clock.
-    struct Timed {
+    struct TimedBucket {
         bucket: Bucket,
         now: Instant,
     }
 
-    impl Timed {
-        fn new() -> Timed {
-            Timed { bucket: Bucket::default(), now: Instant::now() }
+    impl TimedBucket {
+        fn new() -> TimedBucket {
+            TimedBucket { bucket: Bucket::default(), now: Instant::now() }
         }
 
         fn pass(&mut self, time: Duration) {
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_burst_comes_at_once_and_then_one_in_each_share_of_the_span() {
-        let (mut bucket, rate) = (Timed::new(), rate(30, Per::Minute, 3));
+        let (mut bucket, rate) = (TimedBucket::new(), rate(30, Per::Minute, 3));
         assert_eq!([bucket.take(rate), bucket.take(rate), bucket.take(rate)], [Ok(2), Ok(1), Ok(0)]);
         assert_eq!(bucket.take(rate), Err(Duration::from_secs(2)));
         bucket.pass(Duration::from_millis(1_500));
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_longest_burst_that_can_be_configured_is_counted() {
-        let (mut bucket, rate) = (Timed::new(), rate(1, Per::Day, 366));
+        let (mut bucket, rate) = (TimedBucket::new(), rate(1, Per::Day, 366));
         assert_eq!(bucket.take(rate), Ok(365));
         (0..365).for_each(|_| assert!(bucket.take(rate).is_ok()));
         assert_eq!(bucket.take(rate), Err(DAY));
@@ -209,11 +209,11 @@ mod tests {
 
     #[test]
     fn the_slowest_and_the_fastest_rate_hold() {
-        let (mut slow, rate_slow) = (Timed::new(), rate(1, Per::Day, 1));
+        let (mut slow, rate_slow) = (TimedBucket::new(), rate(1, Per::Day, 1));
         assert_eq!((slow.take(rate_slow), slow.take(rate_slow)), (Ok(0), Err(DAY)));
         slow.pass(DAY);
         assert_eq!(slow.take(rate_slow), Ok(0));
-        let (mut fast, rate_fast) = (Timed::new(), rate(1_000_000, Per::Second, 1));
+        let (mut fast, rate_fast) = (TimedBucket::new(), rate(1_000_000, Per::Second, 1));
         assert_eq!((fast.take(rate_fast), fast.take(rate_fast)), (Ok(0), Err(Duration::from_micros(1))));
         fast.pass(Duration::from_micros(1));
         assert_eq!(fast.take(rate_fast), Ok(0));
@@ -221,24 +221,24 @@ mod tests {
 
     #[test]
     fn another_rate_starts_with_as_many_gone_as_the_one_before() {
-        let bucket = Timed::new();
+        let bucket = TimedBucket::new();
         let (two, three) = (rate(2, Per::Day, 2), rate(3, Per::Day, 3));
         let all = |rate| std::iter::from_fn(|| bucket.take(rate).ok()).count();
         assert_eq!([all(two), all(three), all(two), all(three)], [2, 1, 0, 1]);
-        let mut bucket = Timed::new();
+        let mut bucket = TimedBucket::new();
         assert_eq!(bucket.take(rate(60, Per::Minute, 60)), Ok(59));
         bucket.bucket.define(two, bucket.now);
         bucket.pass(Duration::from_secs(60));
         assert_eq!(bucket.take(two), Ok(0), "it comes back at the new pace from the change on");
         let hasty = rate(1_000_000, Per::Second, 1_000_000);
-        let bucket = Timed::new();
+        let bucket = TimedBucket::new();
         (0..100).for_each(|_| assert!(bucket.take(hasty).is_ok()));
         assert_eq!(bucket.take(two), Err(DAY / 2), "empty, and no emptier");
     }
 
     #[test]
     fn a_limit_that_is_taken_away_and_given_back_has_been_counted_in_between() {
-        let (mut bucket, three) = (Timed::new(), rate(3, Per::Day, 3));
+        let (mut bucket, three) = (TimedBucket::new(), rate(3, Per::Day, 3));
         assert_eq!(bucket.take(three), Ok(2));
         bucket.bucket.count(bucket.now);
         assert_eq!(bucket.take(three), Ok(0));
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_token_that_is_given_back_can_be_taken_again_and_fills_nothing_beyond_the_burst() {
-        let (bucket, one) = (Timed::new(), rate(1, Per::Day, 1));
+        let (bucket, one) = (TimedBucket::new(), rate(1, Per::Day, 1));
         assert_eq!(bucket.take(one), Ok(0));
         bucket.bucket.give_back();
         assert_eq!(bucket.take(one), Ok(0));
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn threads_at_once_take_no_more_than_there_are() {
-        let (bucket, rate) = (Timed::new(), rate(1500, Per::Day, 1500));
+        let (bucket, rate) = (TimedBucket::new(), rate(1500, Per::Day, 1500));
         let taken = std::thread::scope(|scope| {
             let take = || (0..1000).filter(|_| bucket.take(rate).is_ok()).count();
             let threads = [scope.spawn(take), scope.spawn(take)];

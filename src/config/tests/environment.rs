@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_environment_overrides_the_file() {
-    let Loaded { config, .. } = with(
+    let LoadedConfig { config, .. } = with(
         SMALLEST,
         &[
             ("ASTEROID_GATEWAY__UPSTREAM__URL", "https://other.example"),

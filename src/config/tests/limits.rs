@@ -14,13 +14,13 @@ fn limits(limits: &str) -> String {
 
 #[test]
 fn a_header_names_the_tenant_on_loopback_or_from_peers_that_are_trusted() {
-    let Loaded { config, warnings } = with(&tenant("{ header: X-Tenant-Id }", "127.0.0.1:1"), &[]).unwrap();
+    let LoadedConfig { config, warnings } = with(&tenant("{ header: X-Tenant-Id }", "127.0.0.1:1"), &[]).unwrap();
     assert_eq!(warnings.to_string(), "listeners[0].tenant: any process on this machine can name any tenant");
     assert_eq!(config.listeners[0].tenant, TenantSource::Header("x-tenant-id".parse().unwrap()));
     assert!(config.listeners[0].trusted_peers.is_empty());
     let peers = "trusted_peers: [10.0.12.7/32, 10.0.13.1, 'fd00::/8', '::ffff:10.0.0.1']";
     for source in [format!("{{ header: X-Tenant-Id, {peers} }}"), format!("{{ fixed: billing, {peers} }}")] {
-        let Loaded { config, .. } = with(&tenant(&source, "10.0.0.1:1"), &[]).unwrap();
+        let LoadedConfig { config, .. } = with(&tenant(&source, "10.0.0.1:1"), &[]).unwrap();
         let peers: Vec<String> = config.listeners[0].trusted_peers.iter().map(ToString::to_string).collect();
         assert_eq!(peers, ["10.0.12.7/32", "10.0.13.1/32", "fd00::/8", "10.0.0.1/32"]);
     }
@@ -37,7 +37,7 @@ fn a_listener_that_would_trust_every_caller_is_refused() {
         );
     }
     let everybody = tenant("{ header: X-Tenant-Id, trusted_peers: [0.0.0.0/0] }", "0.0.0.0:1");
-    let Loaded { warnings, .. } = with(&everybody, &[]).unwrap();
+    let LoadedConfig { warnings, .. } = with(&everybody, &[]).unwrap();
     assert!(warnings.to_string().contains("listeners[0].tenant.trusted_peers[0]: trusts every address"), "{warnings}");
     let nobody = tenant("{ header: X-Tenant-Id, trusted_peers: [] }", "127.0.0.1:1");
     assert!(faults(&nobody)[0].starts_with("listeners[0].tenant.trusted_peers: is empty"));
@@ -140,7 +140,7 @@ fn five_thousand_tenants_are_read() {
     (0..5000).for_each(|n| text += &format!("  c{n}: {{ file: /k/{n} }}\n"));
     text += "tenants:\n";
     (0..5000).for_each(|n| text += &format!("  t{n}: {{ credential: c{n}, limits: {{ in_flight: 9 }} }}\n"));
-    let Loaded { config, warnings } = with(&text, &[]).unwrap();
+    let LoadedConfig { config, warnings } = with(&text, &[]).unwrap();
     let warnings = warnings.to_string();
     let [shares, listener] = warnings.lines().collect::<Vec<_>>().try_into().expect("no tenant is said to be idle");
     assert!(shares.starts_with("idempotency.memory: guarantees each of 5000 tenants only 16 KiB"), "{shares}");

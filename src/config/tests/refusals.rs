@@ -119,7 +119,7 @@ fn a_header_may_be_named_by_words_that_are_written_together() {
 #[test]
 fn hosts_are_names_in_lower_case_without_port() {
     let hosts = |hosts: &str| smallest_with("{ fixed: billing }", &format!("{{ fixed: billing }}\n    hosts: {hosts}"));
-    let Loaded { config, .. } = with(&hosts("[Gateway.Test, gateway, '[::2]', '::2', 10.0.0.1]"), &[]).unwrap();
+    let LoadedConfig { config, .. } = with(&hosts("[Gateway.Test, gateway, '[::2]', '::2', 10.0.0.1]"), &[]).unwrap();
     assert_eq!(config.listeners[0].hosts, ["gateway.test", "gateway", "::2", "::2", "10.0.0.1"]);
     for host in ["gateway:80", "http://gateway", "''", "a b", "'*.test'", "[]"] {
         let found = faults(&hosts(&format!("[{host}]")));
@@ -193,7 +193,7 @@ fn tags_are_made_of_the_prefix_the_tenant_and_its_metadata() {
     let text =
         smallest_with("    credential: main", "    credential: main\n    metadata: { tenant: x, team: billing }");
     let text = format!("{text}tagging: {{ tenant_key: owner, tenant_prefix: prod/, on_conflict: overwrite }}\n");
-    let Loaded { config, .. } = with(&text, &[]).unwrap();
+    let LoadedConfig { config, .. } = with(&text, &[]).unwrap();
     let tags: Vec<_> =
         config.tenants["billing"].tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(tags, [("owner", "prod/billing"), ("team", "billing"), ("tenant", "x")]);
@@ -250,7 +250,7 @@ listeners: [{ address: '127.0.0.1:0', tenant: { fixed: a } }]
 credentials: { main: { env: KEY }, spare: { file: /run/key } }
 tenants: { a: { credential: main }, b: { credential: main } }
 ";
-    let Loaded { warnings, .. } = with(text, &[]).unwrap();
+    let LoadedConfig { warnings, .. } = with(text, &[]).unwrap();
     assert_eq!(
         warnings.to_string(),
         "credentials.main.env: an API key in the environment is for development; in production use `file`\n\
@@ -269,15 +269,15 @@ tenants: { a: { credential: main }, b: { credential: main } }
 fn spans_go_to_a_collector_whose_url_is_whole_and_a_ratio_is_one() {
     let traces = |traces: &str| format!("{SMALLEST}traces: {{ {traces} }}");
     let otlp = "otlp: http://127.0.0.1:4318/v1/traces";
-    let Loaded { config, .. } = with(&traces(otlp), &[]).unwrap();
+    let LoadedConfig { config, .. } = with(&traces(otlp), &[]).unwrap();
     let read = config.traces.unwrap();
     assert_eq!((read.sample, read.service_name.as_str()), (Ratio::ALL, "asteroid-gateway"));
     for (sample, ratio) in [("0.25", 0.25), ("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("'0.5'", 0.5), ("1e-3", 0.001)] {
-        let Loaded { config, .. } = with(&traces(&format!("{otlp}, sample: {sample}")), &[]).unwrap();
+        let LoadedConfig { config, .. } = with(&traces(&format!("{otlp}, sample: {sample}")), &[]).unwrap();
         assert_eq!(config.traces.unwrap().sample, Ratio::new(ratio).unwrap(), "{sample}");
     }
     let variables = [("ASTEROID_GATEWAY__TRACES__SAMPLE", "0.5"), ("ASTEROID_GATEWAY__TRACES__SERVICE_NAME", "other")];
-    let Loaded { config, .. } = with(&traces(otlp), &variables).unwrap();
+    let LoadedConfig { config, .. } = with(&traces(otlp), &variables).unwrap();
     let read = config.traces.unwrap();
     assert_eq!((read.sample, read.service_name.as_str()), (Ratio::new(0.5).unwrap(), "other"));
     for sample in ["-1", "-0.1", "1.01", "2", "10%", "true", "''", ".nan", ".inf"] {
