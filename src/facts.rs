@@ -8,6 +8,7 @@ pub mod trace_context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::Method;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -20,6 +21,19 @@ use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
 pub use error_code::ErrorCode;
 use request_id::RequestId;
 use trace_context::TraceId;
+
+/// The methods that OpenTelemetry knows. Metrics and spans call any other `_OTHER`.
+pub static METHODS: [Method; 9] = [
+    Method::POST,
+    Method::GET,
+    Method::CONNECT,
+    Method::DELETE,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::PUT,
+    Method::TRACE,
+];
 
 /// Whether a request started an execution, as callers and operators are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
-//! Chooses the media type that a client prefers by its `Accept` headers (RFC 9110, sections 12.4.2 and 12.5.1).
+//! Chooses the media type that a client prefers by its `Accept` headers (RFC 9110, sections 12.4.2 and 12.5.1), and finds the
+//! content coding of a body.
 
 use hyper::HeaderMap;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, CONTENT_ENCODING, HeaderValue};
 
 /// A media type that can be sent.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,15 @@ struct Range<'h> {
 pub fn prefers(headers: &HeaderMap, special: Offer, ordinary: Offer) -> bool {
     let weight = named(headers, special);
     weight.is_some_and(|weight| weight > 0.0 && weight >= weight_of(headers, ordinary))
+}
+
+/// Returns the first `Content-Encoding` that names another coding than `identity`, or none at all.
+#[must_use]
+pub fn content_coding(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get_all(CONTENT_ENCODING).iter().find(|value| {
+        let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+    })
 }
 
 /// Returns the weight of an offer, which is that of the most specific range that matches it.
@@ -125,5 +135,19 @@ mod tests {
             assert!(!is_preferred(&[accept]), "{accept}");
         }
         assert!(!is_preferred(&[]));
+    }
+
+    #[test]
+    fn every_coding_but_identity_is_one() {
+        let coding = |values: &[&'static str]| {
+            let values = values.iter().map(|value| (CONTENT_ENCODING, HeaderValue::from_static(value)));
+            content_coding(&values.collect()).cloned()
+        };
+        for values in [&[][..], &["identity"], &["Identity, identity"], &["identity", "identity"]] {
+            assert_eq!(coding(values), None, "{values:?}");
+        }
+        for (values, found) in [(&["gzip"][..], "gzip"), (&["identity", "br, x"], "br, x"), (&[""], "")] {
+            assert_eq!(coding(values), Some(HeaderValue::from_static(found)), "{values:?}");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Reads the upstream's answers, and judges what an answer to a start proves.
 
-use hyper::header::CONTENT_ENCODING;
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use uuid::Uuid;
+
+use crate::media_type::content_coding;
 
 /// The statuses that prove that nothing was started: they say that the request was not acceptable as it is.
 ///
@@ -33,7 +34,7 @@ impl Proof {
         if NOTHING_STARTED.contains(&status.as_u16()) {
             return Proof::NotStarted;
         }
-        let body = body.filter(|_| status.is_success() && !is_coded(headers));
+        let body = body.filter(|_| status.is_success() && content_coding(headers).is_none());
         body.and_then(execution_id).map_or(Proof::Inconclusive, Proof::Started)
     }
 
@@ -42,11 +43,6 @@ impl Proof {
     pub fn execution(self) -> Option<Uuid> {
         if let Proof::Started(id) = self { Some(id) } else { None }
     }
-}
-
-/// Returns whether an answer's body has a content coding.
-fn is_coded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Returns the execution that an answer to a start names: `ExecuteAgentResponse` of the specification.
@@ -81,7 +77,7 @@ pub fn refuses_key(status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
+    use hyper::header::{CONTENT_ENCODING, HeaderValue};
 
     use super::*;
 

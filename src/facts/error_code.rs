@@ -16,7 +16,7 @@ macro_rules! error_codes {
 
             /// Returns the code as text.
             #[must_use]
-            pub const fn code(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self {
                     $(ErrorCode::$variant => $code,)*
                 }
@@ -102,7 +102,7 @@ mod tests {
     fn each_code_has_its_number_and_a_text_of_its_own_that_needs_no_escape() {
         let mut codes = BTreeSet::new();
         for (number, error) in ErrorCode::ALL.iter().enumerate() {
-            let code = error.code();
+            let code = error.as_str();
             assert_eq!(*error as usize, number, "{code}");
             assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{code}");
             assert!(codes.insert(code), "{code} is there twice");

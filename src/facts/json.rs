@@ -54,7 +54,7 @@ pub(crate) fn write_request(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()
 pub(crate) fn write_result(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
     number(lines, "status", facts.status);
     literal(lines, "outcome", Some(facts.outcome.code()));
-    literal(lines, "error", facts.error.map(ErrorCode::code));
+    literal(lines, "error", facts.error.map(ErrorCode::as_str));
     text(lines, "detail", facts.detail.as_deref().map(shortened))?;
     if let Some(digest) = facts.idempotency {
         write!(lines, r#","idempotency_digest":"{digest}""#)?;

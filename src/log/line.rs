@@ -23,7 +23,7 @@ pub(super) fn write_text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> 
         ("tenant", facts.tenant.as_deref()),
         id.unwrap_or(("", None)),
         ("execution", execution_id.as_deref()),
-        ("error", facts.error.map(ErrorCode::code)),
+        ("error", facts.error.map(ErrorCode::as_str)),
         ("detail", facts.detail.as_deref()),
     ];
     for (name, value) in named.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 
 use crate::asteroid::operation::Operation;
+use crate::facts::METHODS;
 use crate::transport::endpoint::Scheme;
 
 /// A label and its value.
@@ -12,19 +13,6 @@ pub type Label<'a> = (&'static str, Cow<'a, str>);
 
 /// The schemes of listeners, in the order of their numbers.
 const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
-
-/// The methods that OpenTelemetry knows. Any other is [`OTHER`].
-static METHODS: [Method; 9] = [
-    Method::POST,
-    Method::GET,
-    Method::CONNECT,
-    Method::DELETE,
-    Method::HEAD,
-    Method::OPTIONS,
-    Method::PATCH,
-    Method::PUT,
-    Method::TRACE,
-];
 
 /// How many methods are told apart.
 const METHOD_COUNT: usize = 10;

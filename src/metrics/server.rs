@@ -42,7 +42,7 @@ fn labels(combination: usize, at: usize, error: usize) -> Vec<Label<'static>> {
     labels.extend(route.map(|route| ("http_route", route.into())));
     labels.extend(status(at).map(|status| ("http_response_status_code", status)));
     let cancelled = Some(CANCELLED).filter(|_| at == 0);
-    let error = error.checked_sub(1).and_then(|error| ErrorCode::ALL.get(error)).map(|error| error.code());
+    let error = error.checked_sub(1).and_then(|error| ErrorCode::ALL.get(error)).map(|error| error.as_str());
     let error = error.or(cancelled).map(Into::into).or_else(|| status_error(at, "5"));
     labels.extend(error.map(|error| ("error_type", error)));
     labels

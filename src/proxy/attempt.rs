@@ -117,7 +117,7 @@ impl Attempt {
         redactor.redact_head(&mut head);
         let rules = self.rules();
         let body = AnswerBody::begin(body, rules, redactor, upstream_timer, lease, self.permit, &timer).await;
-        self.trace.ended(body.as_ref().err().map(|error| error.code().code()));
+        self.trace.ended(body.as_ref().err().map(|error| error.code().as_str()));
         Ok(Response::from_parts(head, body?))
     }
 
@@ -135,7 +135,7 @@ impl Attempt {
     async fn send_traced(&self) -> Result<UpstreamResponse, Error> {
         let answered = self.send_once().await;
         if let Err(error) = &answered {
-            self.trace.ended(Some(error.code().code()));
+            self.trace.ended(Some(error.code().as_str()));
         }
         answered
     }

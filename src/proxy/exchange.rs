@@ -101,7 +101,7 @@ impl Exchange {
         record.facts.lookup = progress.lookup.get().copied().or(record.facts.lookup);
         let Some(ended) = ended else {
             let error = Error::UpstreamTimeout(timeout, effect);
-            record.trace.ended(Some(error.code().code()));
+            record.trace.ended(Some(error.code().as_str()));
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
             return fail(&error, format, false, record);

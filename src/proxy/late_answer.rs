@@ -102,7 +102,7 @@ impl Continuation {
                 idempotency_outcome = idempotency_outcome.map(IdempotencyOutcome::code),
                 execution_id = proof.execution().map(tracing::field::display),
                 status = ended.as_ref().ok().map(|answer| answer.status().as_u16()),
-                error = ended.as_ref().err().map(|error| error.code().code()),
+                error = ended.as_ref().err().map(|error| error.code().as_str()),
                 "a start completed after its caller had been told of the time-out"
             );
         });

@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
 use tokio::time;
 
+use crate::media_type::content_coding;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::{Hold, OverQuota};
@@ -65,11 +66,8 @@ where
 ///
 /// [`Error::ContentCoding`], [`Error::MediaType`].
 fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
-    for value in headers.get_all(CONTENT_ENCODING) {
-        let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
-            return Err(Error::ContentCoding(quote(value)));
-        }
+    if let Some(value) = content_coding(headers) {
+        return Err(Error::ContentCoding(quote(value)));
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {

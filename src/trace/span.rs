@@ -7,7 +7,7 @@ use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, 
 use super::{ClientSpan, PeerAttributes, Recording};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
-use crate::facts::{ErrorCode, Facts, LookupOutcome, Outcome};
+use crate::facts::{ErrorCode, Facts, LookupOutcome, METHODS, Outcome};
 use crate::state::IdempotencyOutcome;
 use crate::transport::endpoint::Scheme;
 
@@ -38,7 +38,7 @@ fn server(facts: &Facts, recording: &Recording) -> Span {
     let status = Some(facts.status).filter(|status| *status != 0);
     attributes.extend(status.map(|status| attribute("http.response.status_code", status)));
     let cut_off = (status.is_none() && facts.outcome == Outcome::Unknown).then_some("cut-off");
-    let code = facts.error.map(ErrorCode::code);
+    let code = facts.error.map(ErrorCode::as_str);
     let broke_off = code.filter(|_| status.is_some_and(|status| status < 400));
     let failed = status.filter(|status| *status >= 500).map(|status| status.to_string());
     let error = failed.map(|status| code.map_or(status, str::to_owned));
@@ -71,7 +71,7 @@ fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
 /// Adds the gateway's own attributes, under the names of the log.
 fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     let digest = facts.idempotency.map(|digest| digest.to_string());
-    let code = facts.error.map(ErrorCode::code);
+    let code = facts.error.map(ErrorCode::as_str);
     let execution_id = facts.execution_id.map(|id| id.to_string());
     let named = [
         ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
@@ -148,18 +148,7 @@ fn http(method: &str, original: Option<&str>, version: Version) -> Vec<KeyValue>
 
 /// Returns a known method, or `_OTHER` and the original: callers can invent methods, and a span must have one of few names.
 fn known(method: &Method) -> (&str, Option<&str>) {
-    const KNOWN: [Method; 9] = [
-        Method::CONNECT,
-        Method::DELETE,
-        Method::GET,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::PATCH,
-        Method::POST,
-        Method::PUT,
-        Method::TRACE,
-    ];
-    if KNOWN.contains(method) { (method.as_str(), None) } else { ("_OTHER", Some(method.as_str())) }
+    if METHODS.contains(method) { (method.as_str(), None) } else { ("_OTHER", Some(method.as_str())) }
 }
 
 fn cut(text: &str) -> &str {

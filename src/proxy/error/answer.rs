@@ -97,6 +97,6 @@ struct ProblemType(ErrorCode);
 
 impl Serialize for ProblemType {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("urn:asteroid-gateway:error:{}", self.0.code()))
+        serializer.collect_str(&format_args!("urn:asteroid-gateway:error:{}", self.0.as_str()))
     }
 }

@@ -31,7 +31,10 @@ pub(super) fn assert_all_driven(output: &str) {
     let seen: BTreeSet<String> = lines.filter_map(|line| line["error"].as_str().map(str::to_owned)).collect();
     for error in ErrorCode::ALL {
         let reason = NOT_DRIVEN.iter().find(|(not, _)| not == error);
-        assert!(seen.contains(error.code()) != reason.is_some(), "{error:?}: driven, or not with a reason: {reason:?}");
+        assert!(
+            seen.contains(error.as_str()) != reason.is_some(),
+            "{error:?}: driven, or not with a reason: {reason:?}"
+        );
     }
 }
 
