@@ -127,10 +127,15 @@ fn run(file: &ConfigFile, logging: &Logging) -> anyhow::Result<ExitCode> {
     let protected = process_hardening::apply();
     let source = app::ConfigSource::new(file.path.clone());
     let runtime = build_runtime()?;
+    // Before the configuration is read, because SIGHUP ends a process that does not receive it.
+    let hangup = {
+        let _context = runtime.enter();
+        signal(SignalKind::hangup()).context("SIGHUP cannot be received")?
+    };
     let Some(config) = runtime.block_on(load(file)) else { return Ok(ExitCode::FAILURE) };
     let log = start_log(logging)?;
     warn_if_unprotected(protected);
-    let ended = runtime.block_on(serve(config, source, logging.logs_requests().then(|| log.clone())));
+    let ended = runtime.block_on(serve(config, source, logging.logs_requests().then(|| log.clone()), hangup));
     // A file system that hangs must not delay the exit.
     runtime.shutdown_background();
     log.close(LOG_CLOSE_TIMEOUT);
@@ -165,9 +170,8 @@ async fn load(file: &ConfigFile) -> Option<Config> {
     }
 }
 
-async fn serve(config: Config, source: app::ConfigSource, log: Option<Log>) -> anyhow::Result<()> {
+async fn serve(config: Config, source: app::ConfigSource, log: Option<Log>, mut hangup: Signal) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be received")?;
     let gateway = app::start(config, Environment::process(), Some(source), log).await?;
     let reload_signal = async || {
         hangup.recv().await;

@@ -14,8 +14,8 @@ pub type Label<'a> = (&'static str, Cow<'a, str>);
 /// The schemes of listeners, in the order of their numbers.
 const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
 
-/// How many methods are told apart.
-const METHOD_COUNT: usize = 10;
+/// How many values the label of a method has: one for each known method, and one for all others.
+const METHOD_COUNT: usize = METHODS.len() + 1;
 
 /// OpenTelemetry's label for every other value.
 const OTHER: &str = "_OTHER";

@@ -125,8 +125,7 @@ impl Capacity {
     }
 
     /// Takes a permit, and returns it if one is free.
-    #[must_use]
-    pub fn try_acquire(&self, listener: usize, peer: Peer) -> Option<ConnectionPermit> {
+    fn try_acquire(&self, listener: usize, peer: Peer) -> Option<ConnectionPermit> {
         let Shared { max, reserved, .. } = *self.0;
         let peers = PeerGroup::from(peer);
         let mut connections = self.0.lock();
@@ -144,8 +143,7 @@ impl Capacity {
     }
 
     /// Evicts a connection for a new one. Returns false if none may be evicted, because the gateway is working for all of them.
-    #[must_use]
-    pub fn evict_for(&self, listener: usize, peer: Peer) -> bool {
+    fn evict_for(&self, listener: usize, peer: Peer) -> bool {
         let silent = self.0.lock().find_evictable(listener, peer.into());
         silent.inspect(|activity| activity.evict()).is_some()
     }

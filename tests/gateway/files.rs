@@ -1,6 +1,6 @@
 //! A configured file can be a pipe, have no end, or be on a mount that hangs. Only the parts that need its content wait.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -138,6 +138,24 @@ fn a_file_that_hangs_keeps_it_from_starting_and_is_named() {
         let said = refused(command, &config);
         assert!(said.contains(named) && said.contains("no answer within 5s"), "{file}: {said}");
     }
+}
+
+#[test]
+fn sighup_does_not_end_it_while_it_waits_for_its_configuration() {
+    let dir = prepared();
+    let config = dir.path().join("gateway.yaml");
+    let _hung = Hung::hold(&[&config]);
+    let mut run = binary().arg("run").arg("--config").arg(&config).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = run.id().to_string();
+    let waits = || std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() > 1;
+    while !waits() {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let mut said = String::new();
+    run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("gateway.yaml: cannot be read: no answer within 5s"), "{said}");
 }
 
 #[test]
