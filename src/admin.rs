@@ -107,17 +107,17 @@ fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition)
         "/livez" => respond_text(StatusCode::OK, "ok\n"),
         "/readyz" => {
             let verbose = request.uri().query() == Some("verbose");
-            let (status, result) = match health.obstacle() {
+            let obstacle = health.obstacle();
+            let (status, result) = match obstacle {
                 None => (StatusCode::OK, "ok".to_owned()),
                 Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle.to_string()),
             };
-            respond_text(status, if verbose { health.report() } else { String::new() } + &result + "\n")
+            respond_text(status, if verbose { health.report(obstacle) } else { String::new() } + &result + "\n")
         }
-        "/metrics" => respond(
-            StatusCode::OK,
-            ExpositionFormat::of(request.headers()).media_type(),
-            exposition.text(ExpositionFormat::of(request.headers())),
-        ),
+        "/metrics" => {
+            let format = ExpositionFormat::of(request.headers());
+            respond(StatusCode::OK, format.media_type(), exposition.text(format))
+        }
         "/version" => answer_version(),
         _ => respond_text(
             StatusCode::NOT_FOUND,

@@ -109,12 +109,12 @@ impl Health {
         }
     }
 
-    /// Returns the report of `/readyz?verbose`, one line for each part: `[+]` if it is healthy, `[-]` if the gateway is not ready
-    /// because of it, `[!]` if it needs attention.
+    /// Returns the report of `/readyz?verbose` for what keeps the gateway unready, one line for each part: `[+]` if it is healthy,
+    /// `[!]` if it needs attention, and `[-]` if the gateway is not ready and the part cannot be used.
     #[must_use]
-    pub fn report(&self) -> String {
+    pub fn report(&self, obstacle: Option<Obstacle>) -> String {
         let at = humantime::format_rfc3339_seconds;
-        let serving = self.obstacle().map_or("[+]serving".to_owned(), |obstacle| format!("[-]{obstacle}"));
+        let serving = obstacle.map_or("[+]serving".to_owned(), |obstacle| format!("[-]{obstacle}"));
         let configuration = self.lock();
         let loaded = format!("configuration loaded {}", at(configuration.loaded));
         let loaded = match &configuration.refused {

@@ -5,7 +5,7 @@
 //! unknown config path is refused, so that no feature can be configured before it exists.
 //!
 //! The comments on fields are for operators: editors show them, and `docs/CONFIGURATION.md` is generated from them. They
-//! state no bounds and defaults; `tests/reference` takes those from `resolve`.
+//! repeat no bound and no default that `tests/reference` can take from `resolve`.
 
 mod value;
 

@@ -291,8 +291,8 @@ fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
     Some(Drain { delay: delay?, timeout: timeout? })
 }
 
-/// Warns if a request that is in flight at the begin of the drain may take longer than the drain: the time limit of an
-/// answer, and some seconds.
+/// Warns if a request that is in flight when the drain begins may take longer than the drain: `timeouts.response` and some
+/// seconds.
 fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findings) {
     let needed = timeouts.response + Duration::from_secs(5);
     if drain.timeout < needed {

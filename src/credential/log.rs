@@ -46,7 +46,7 @@ pub(super) fn log_transition(credential: &str, transition: Transition, report: &
             fingerprint,
             before,
             reason,
-            "the API key cannot be read; starts with it are refused until it can"
+            "the API key cannot be read; starts with it are refused until it can be read"
         ),
         Transition::Expired => tracing::error!(
             event = event::CREDENTIAL_EXPIRED,
@@ -55,7 +55,7 @@ pub(super) fn log_transition(credential: &str, transition: Transition, report: &
             fingerprint,
             before,
             reason,
-            "the API key could not be read for longer than max_stale; starts with it are refused until it can"
+            "the API key could not be read for longer than max_stale; starts with it are refused until it can be read"
         ),
         Transition::PreviousUnusable => tracing::warn!(
             event = event::CREDENTIAL_PREVIOUS_UNUSABLE,

@@ -193,8 +193,8 @@ impl Versions {
         matches!(self.verification, Verification::Rejected { .. })
     }
 
-    /// Returns whether the upstream may refuse every version. If `verify`, a credential
-    /// of which none was ever accepted is suspect as well.
+    /// Returns whether the upstream may refuse every version. If `verify`, a credential that was never accepted is suspect as
+    /// well.
     pub(super) fn is_suspect(&self, verify: bool) -> bool {
         self.suspicion != Suspicion::None || (verify && !self.has_been_accepted)
     }
@@ -289,9 +289,8 @@ impl Versions {
                 self.weaken_suspicion();
             }
             (ProbeResult::Rejected, None | Some(ProbeResult::Rejected)) => {
-                let is_suspect = self.is_suspect(verify);
                 self.reject_current();
-                if rejects_all && is_suspect {
+                if rejects_all && self.is_suspect(verify) {
                     self.suspicion = Suspicion::Confirmed { since: self.suspicion.since().unwrap_or(probe.began) };
                 }
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many days are remembered: the present one, and some to which a clock may be set back after it was wrong.
+/// How many days are remembered: the present one, and some others in case a wrong clock is set back.
 const MAX_DAYS: usize = 4;
 
 /// A UTC calendar day, counted from 1970.

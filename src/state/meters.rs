@@ -62,7 +62,7 @@ impl IdempotencyResult {
 /// The classes of an answer's status. The first is for requests without an answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// The counters of one tenant, 200 bytes. Their names are in `metrics`.
+/// The counters of one tenant. Their names are in `metrics`.
 #[derive(Debug, Default)]
 pub struct Meters {
     requests: [Counter; CLASSES.len()],

@@ -89,7 +89,8 @@ impl Level {
         self.full.saturating_duration_since(now)
     }
 
-    /// Returns the same for another rate, with as many tokens gone as before, or all of them.
+    /// Returns how long the bucket takes to fill at another rate. As many tokens are missing as before, but never more than its
+    /// burst.
     fn missing_by(&self, rate: Rate, now: Instant) -> Duration {
         let missing = self.missing(now);
         if self.rate == rate {

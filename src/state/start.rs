@@ -98,8 +98,8 @@ impl TenantState {
 
     fn reserve(&self, limits: &Limits, now: Now, remaining: &mut Remaining) -> Result<Reservation, OverLimit> {
         let executions = &self.executions;
-        // The rate is taken first. While it is taken for a start that the budget refuses, others may be told to wait for the
-        // rate, which is short. In the opposite order, others could be told to wait until midnight.
+        // The rate is taken first. Until it is given back, other starts may be refused for a short wait. In the opposite order,
+        // they could be told to wait until midnight.
         if let Err(over) = self.take(Limit::Executions, limits.executions, executions, now.monotonic, remaining) {
             let Some(max) = limits.budget else { return Err(over) };
             let (left, midnight) = (self.budget.left(max, now.wall), Day::left(now.wall).as_secs());

@@ -14,7 +14,7 @@ const CALLERS: usize = 1000;
 #[test]
 fn as_many_workers_serve_callers_as_the_configuration_says() {
     let pair = Pair::with("workers: 3");
-    assert_eq!(pair.gateway.line(|line| line["message"] == "ready")["workers"], 3);
+    assert_eq!(pair.gateway.event(event::GATEWAY_READY)["workers"], 3);
     let threads = pair.gateway.threads();
     let workers: BTreeSet<&str> =
         threads.iter().map(String::as_str).filter(|name| name.starts_with("worker-")).collect();
@@ -32,7 +32,7 @@ fn as_many_workers_serve_callers_as_the_configuration_says() {
 #[test]
 fn on_loopback_one_worker_is_enough_unless_the_configuration_says_otherwise() {
     let gateway = Program::run(Configuration::smallest().with("workers: auto"));
-    assert_eq!(gateway.line(|line| line["message"] == "ready")["workers"], 1);
+    assert_eq!(gateway.event(event::GATEWAY_READY)["workers"], 1);
 }
 
 /// Returns the descriptors of the event queues of a gateway's runtimes, in the order of their creation.
