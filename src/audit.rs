@@ -78,8 +78,8 @@ impl Audit {
         Ok(Arc::new(Audit { slots, writers, when_full, refused: AtomicU64::new(0) }))
     }
 
-    /// Returns how many starts got no slot, those included whose caller left while they waited. They have no record. Shown as
-    /// `asteroid_gateway_audit_refused_total`.
+    /// Returns how many starts got no slot because all were taken, including those whose callers left while waiting. They have no
+    /// record. Shown as `asteroid_gateway_audit_refused_total`.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

@@ -7,7 +7,7 @@
 //! goes through [`proxy`] in a straight line:
 //!
 //! ```text
-//! check the caller → identify the tenant → select the operation → admit → reserve room in the audit
+//! check the caller → identify the tenant → select the operation → admit → reserve an audit slot
 //!   → read the body → validate → claim and count → tag → build → inject the API key     prepare: refused without cost
 //!   → send → settle → answer, and one record                         settle: finished whether the caller stays or not
 //! ```

@@ -27,7 +27,7 @@ pub fn prefers(headers: &HeaderMap, special: Offer, ordinary: Offer) -> bool {
     weight.is_some_and(|weight| weight > 0.0 && weight >= weight_of(headers, ordinary))
 }
 
-/// Returns the first `Content-Encoding` that names another coding than `identity`, or none at all.
+/// Returns the first `Content-Encoding` with a coding other than `identity`. An empty element counts as another coding.
 #[must_use]
 pub fn content_coding(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get_all(CONTENT_ENCODING).iter().find(|value| {

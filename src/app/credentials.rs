@@ -44,7 +44,7 @@ pub(super) async fn read(
         }
     });
     let readings = join_all(readings).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Only after every reading: a refused configuration changes nothing.
+    // Only after every reading succeeded. If the configuration is refused later, credentials in use have only been refreshed.
     let updated = readings.into_iter().map(|(name, credential, content)| {
         credential.update(content, Instant::now());
         (name.clone(), credential)

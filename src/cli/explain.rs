@@ -88,13 +88,21 @@ impl Explain {
     /// Returns the request that a caller would send, with the body from standard input.
     fn request(&self, config: &Config) -> anyhow::Result<Request<Full<Bytes>>> {
         let target = match (&self.target.agent, &self.target.workflow) {
-            (Some(id), _) => Operation::AgentExecute.target(id).with_context(|| format!("--agent {id}"))?,
-            (None, Some(id)) => Operation::WorkflowExecute.target(id).with_context(|| format!("--workflow {id}"))?,
+            (Some(id), _) => {
+                Operation::AgentExecute.target(id).with_context(|| format!("--agent {}", pasted::hide_api_key(id)))?
+            }
+            (None, Some(id)) => Operation::WorkflowExecute
+                .target(id)
+                .with_context(|| format!("--workflow {}", pasted::hide_api_key(id)))?,
             (None, None) => bail!("--agent or --workflow is missing"),
         };
         let mut headers = HeaderMap::new();
         for header in &self.header {
-            let (name, value) = parse_header(header).with_context(|| format!("--header {header:?}"))?;
+            let (name, value) = parse_header(header).with_context(|| {
+                // The value can be a secret.
+                let name = header.split(':').next().unwrap_or_default();
+                format!("--header {:?}", pasted::hide_api_key(name))
+            })?;
             headers.append(name, value);
         }
         if let Some(key) = &self.idempotency_key {

@@ -47,8 +47,8 @@ table! {
     DECISIONS = counter("asteroid_gateway_ratelimit_decisions_total", "Decisions of each limit");
     KEYED = counter("asteroid_gateway_idempotency_total", "Starts with an idempotency key, by what the key meant");
     KEY_RECORDS = gauge("asteroid_gateway_idempotency_records", "Idempotency keys that are remembered");
-    KEY_MEMORY = gauge("asteroid_gateway_idempotency_memory_bytes", "What they take");
-    KEY_BOUND = gauge("asteroid_gateway_idempotency_memory_limit_bytes", "What they may take");
+    KEY_MEMORY = gauge("asteroid_gateway_idempotency_memory_bytes", "Memory that idempotency keys take");
+    KEY_BOUND = gauge("asteroid_gateway_idempotency_memory_limit_bytes", "Memory that idempotency keys may take");
     FORGOTTEN = counter("asteroid_gateway_idempotency_forgotten_early_total", "Answers that were forgotten before idempotency.retention was over");
     RECOVERY_PROVEN = gauge("asteroid_gateway_recovery_proven", "Whether a start was found at the upstream, so that recovery is known to work: 1 or 0");
     LISTING_LAG = gauge("asteroid_gateway_recovery_listing_lag_seconds", "How long after its answer that start was listed, at most");
@@ -56,7 +56,7 @@ table! {
     CREDENTIAL_STATE = gauge("asteroid_gateway_credential_state", "1 for the state that the credential is in, 0 for the others");
     CREDENTIAL_INFO = gauge("asteroid_gateway_credential_info", "Always 1: the fingerprint of the newest key, and what is wrong with it or its store, if anything");
     AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests that failed because the upstream refused their key");
-    ECHOES = counter("asteroid_gateway_key_echoes_total", "Answers in which the upstream sent the key back, where it was overwritten");
+    ECHOES = counter("asteroid_gateway_key_echoes_total", "Answers in which the upstream sent the key back, which was overwritten");
     CODED = counter("asteroid_gateway_content_coded_answers_total", "Answers that were content-coded, so that they could not be searched for the key");
     IDLE = gauge("asteroid_gateway_upstream_idle_connections", "Unused HTTP/1.1 connections to the upstream");
     SHARED = gauge("asteroid_gateway_upstream_http2_connections", "HTTP/2 connections to the upstream");
@@ -72,10 +72,10 @@ table! {
     RELOADED = gauge("asteroid_gateway_config_last_reload_successful", "Whether the last of them succeeded, 1 at the start");
     RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
     LOST_LINES = counter("asteroid_gateway_log_lines_lost_total", "Lines of the log that could not be written");
-    AUDIT_REFUSED = counter("asteroid_gateway_audit_refused_total", "Starts that were refused because their records found no room in the audit");
-    AUDIT_WAITING = gauge("asteroid_gateway_audit_records_waiting", "Places for audit records that are taken: starts under way, and records that are not written");
-    AUDIT_LIMIT = gauge("asteroid_gateway_audit_records_limit", "How many there are");
-    SPANS_DROPPED = counter("asteroid_gateway_trace_spans_dropped_total", "Spans that the collector did not take, or that found no place to wait");
+    AUDIT_REFUSED = counter("asteroid_gateway_audit_refused_total", "Starts that were refused or whose callers left, because the audit had no slot for their records");
+    AUDIT_WAITING = gauge("asteroid_gateway_audit_records_waiting", "Slots for audit records that are taken: starts in flight, and records that are not written yet");
+    AUDIT_LIMIT = gauge("asteroid_gateway_audit_records_limit", "Slots for audit records");
+    SPANS_DROPPED = counter("asteroid_gateway_trace_spans_dropped_total", "Spans that the collector did not accept, or that the queue was too full for");
     BUILD = gauge("asteroid_gateway_build_info", "Always 1");
 }
 

@@ -9,7 +9,6 @@ use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
 use crate::facts::{ErrorCode, Facts, LookupOutcome, METHODS, Outcome};
 use crate::state::IdempotencyOutcome;
-use crate::transport::endpoint::Scheme;
 
 /// The version of the conventions that the attributes follow.
 pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
@@ -29,8 +28,7 @@ fn server(facts: &Facts, recording: &Recording) -> Span {
     let route = facts.operation.map(Operation::template);
     let (method, original) = known(&recording.method);
     let mut attributes = http(method, original, recording.version);
-    let scheme = if recording.scheme == Scheme::Https { "https" } else { "http" };
-    attributes.push(attribute("url.scheme", scheme));
+    attributes.push(attribute("url.scheme", recording.scheme.name()));
     attributes.push(attribute("url.path", cut(recording.uri.path())));
     attributes.extend(route.map(|route| attribute("http.route", route)));
     peer(facts.peer, &mut attributes);

@@ -189,7 +189,7 @@ fn what_cannot_be_meant_is_named() {
     for (arguments, code, said) in [
         (&["--agent", "x"][..], 1, "--agent x: agentId in the path must be a hyphenated 36-character uuid"),
         (&["--workflow", "a/b"], 1, "--workflow a/b: workflowId in the path"),
-        (&["--agent", AGENT, "--header", "Host: x"], 1, "--header \"Host: x\""),
+        (&["--agent", AGENT, "--header", "Host: x"], 1, "--header \"Host\""),
         (&["--agent", AGENT, "--header", "x"], 1, "write it as 'Name: value'"),
         (&["--agent", AGENT, "--workflow", AGENT], 2, "cannot be used with"),
         (&[], 2, "--agent <ID>|--workflow <ID>"),
@@ -197,6 +197,11 @@ fn what_cannot_be_meant_is_named() {
         let output = explain(Configuration::smallest(), arguments, b"{}");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+    for arguments in [["--header", "X-Key: ak-0123456789\u{1}"], ["--header", "ak-0123456789abcdef"]] {
+        let output = explain(Configuration::smallest(), &[&["--agent", AGENT], &arguments[..]].concat(), b"{}");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(!text(&output.stderr).contains("ak-"), "the value can be a secret: {}", text(&output.stderr));
     }
     let renamed = Configuration::smallest()
         .tenant("biling")

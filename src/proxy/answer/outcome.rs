@@ -17,7 +17,7 @@ pub fn mark(outcome: Outcome, headers: &mut HeaderMap) {
     if outcome == Outcome::Unknown {
         headers.insert(NAME, HeaderValue::from_static(Outcome::Unknown.code()));
         headers.remove(RETRY_AFTER);
-    } else {
+    } else if headers.contains_key(RETRY_AFTER) {
         round_retry_after(headers, SystemTime::now());
     }
 }
