@@ -62,8 +62,8 @@ pub async fn serve<S: CallerConnection>(
     // This time-out runs from the end of one request to the end of the next head.
     server.timer(TokioTimer::new()).header_read_timeout(active.load().generation.caller_idle);
     let ended = {
-        let connection =
-            server.serve_connection(TokioIo::new(Monitor::new(&mut stream, Arc::clone(&deliveries))), service);
+        let monitor = Monitor::new(&mut stream, Arc::clone(&deliveries), activity);
+        let connection = server.serve_connection(TokioIo::new(monitor), service);
         let mut draining = proxy.draining.clone();
         let closing = async {
             draining.closing().await;

@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::proxy::delivery::Deliveries;
 
+use super::activity::Activity;
 use super::stream::{CallerSide, Stream, TimedStream, is_over, poll_caller_side, take_error};
 
 /// How long the system of a caller that has ended its sending side may take to acknowledge the last answer.
@@ -43,14 +44,15 @@ impl CallerConnection for TlsStream<TimedStream> {
 pub struct Monitor<'c, S> {
     connection: &'c mut S,
     deliveries: Arc<Deliveries>,
+    activity: &'c Activity,
     /// Whether hyper has read since it last flushed. If it has, it sees an error by itself, and reports what the error interrupted.
     has_read: bool,
 }
 
 impl<'c, S: CallerConnection> Monitor<'c, S> {
     /// Creates a monitor that records in `deliveries` whether answers arrive.
-    pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>) -> Monitor<'c, S> {
-        Monitor { connection, deliveries, has_read: false }
+    pub fn new(connection: &'c mut S, deliveries: Arc<Deliveries>, activity: &'c Activity) -> Monitor<'c, S> {
+        Monitor { connection, deliveries, activity, has_read: false }
     }
 }
 
@@ -100,6 +102,10 @@ impl<S: CallerConnection> AsyncWrite for Monitor<'_, S> {
     /// hyper flushes whenever it is polled, also while it waits for the answer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self.connection).poll_flush(context))?;
+        if !self.activity.has_request() {
+            // Nothing waits for an answer. An error would hide from the log what was malformed.
+            return Poll::Ready(Ok(()));
+        }
         let has_read = mem::take(&mut self.has_read);
         let socket = self.connection.socket();
         let side = poll_caller_side(socket, context);
@@ -127,7 +133,7 @@ impl<S: CallerConnection> AsyncWrite for Monitor<'_, S> {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
     use tokio_util::either::Either;
 
@@ -140,7 +146,9 @@ mod tests {
         let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = with_write_timeout(Either::Left(stream), Duration::from_secs(1));
-        let mut monitor = Monitor::new(&mut stream, Arc::default());
+        let activity = Arc::<Activity>::default();
+        let _request = activity.begin_request();
+        let mut monitor = Monitor::new(&mut stream, Arc::default(), &activity);
         let mut byte = [0];
         poll_fn(|context| {
             assert!(Pin::new(&mut monitor).poll_read(context, &mut ReadBuf::new(&mut byte)).is_pending());
@@ -156,5 +164,26 @@ mod tests {
         .await;
         poll_fn(|context| Pin::new(&mut monitor).poll_flush(context)).await.unwrap();
         assert_eq!(monitor.read(&mut byte).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+    #[tokio::test]
+    async fn before_the_first_request_a_caller_that_has_left_does_not_hide_what_was_malformed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = with_write_timeout(Either::Left(stream), Duration::from_secs(1));
+        let activity = Activity::default();
+        let mut monitor = Monitor::new(&mut stream, Arc::default(), &activity);
+        drop(caller);
+        assert_eq!(monitor.read(&mut [0]).await.unwrap(), 0);
+        // The caller's system answers this with a reset.
+        monitor.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        let is_closed = |context: &mut Context<'_>| {
+            Poll::Ready(poll_caller_side(monitor.connection.socket(), context) == CallerSide::Closed)
+        };
+        while !poll_fn(is_closed).await {
+            tokio::task::yield_now().await;
+        }
+        monitor.has_read = false;
+        poll_fn(|context| Pin::new(&mut monitor).poll_flush(context)).await.unwrap();
     }
 }
