@@ -1,7 +1,9 @@
 //! Asteroid's Agents API. No other module knows it.
 
 pub mod answer;
+pub mod era;
 pub mod execution;
+pub mod group;
 pub mod operation;
 pub mod start;
 
