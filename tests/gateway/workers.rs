@@ -1,12 +1,13 @@
 //! The threads that serve callers: their number, and the result if one ends.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use asteroid_gateway::event;
 
 use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
-use crate::harness::{Configuration, Pair, Program};
+use crate::harness::{Configuration, Pair, Program, TIMEOUT};
 
 /// The number of consecutive callers before another worker must have accepted one.
 const CALLERS: usize = 1000;
@@ -15,10 +16,15 @@ const CALLERS: usize = 1000;
 fn as_many_workers_serve_callers_as_the_configuration_says() {
     let pair = Pair::with("workers: 3");
     assert_eq!(pair.gateway.event(event::GATEWAY_READY)["workers"], 3);
-    let threads = pair.gateway.threads();
-    let workers: BTreeSet<&str> =
-        threads.iter().map(String::as_str).filter(|name| name.starts_with("worker-")).collect();
-    assert_eq!(workers, ["worker-0", "worker-1", "worker-2"].into());
+    let workers = || -> BTreeSet<String> {
+        pair.gateway.threads().into_iter().filter(|name| name.starts_with("worker-")).collect()
+    };
+    // A thread gets its name when it first runs.
+    let deadline = Instant::now() + TIMEOUT;
+    while workers().len() < 3 && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert_eq!(workers(), ["worker-0", "worker-1", "worker-2"].map(str::to_owned).into());
     // Each worker has its own connections to the upstream; a single worker would reuse its first one.
     for _ in 0..CALLERS {
         assert_eq!(pair.execute("{}").status, 202);
