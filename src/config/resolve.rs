@@ -10,6 +10,7 @@ mod idempotency;
 mod limits;
 mod listener;
 mod tenant;
+mod timeouts;
 mod traces;
 mod upstream;
 mod workers;
@@ -215,9 +216,6 @@ pub struct Drain {
     pub timeout: Duration,
 }
 
-const MIN_TIMEOUT: Duration = Duration::from_millis(1);
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// Reads every section. Returns `None` only if a fault is recorded in `findings`.
 pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Config> {
     let root = Path::default();
@@ -246,10 +244,10 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let workers = workers::resolve(file.workers, &mut section);
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
-    let timeouts = timeouts(&file.timeouts, section.findings);
-    let drain = drain(&file.drain, section.findings);
+    let timeouts = timeouts::resolve(&file.timeouts, section.findings);
+    let drain = timeouts::drain(&file.drain, section.findings);
     if let (Some(timeouts), Some(drain)) = (&timeouts, &drain) {
-        warn_of_short_drain(timeouts, drain, section.findings);
+        timeouts::warn_of_short_drain(timeouts, drain, section.findings);
     }
     let traces = traces::resolve(file.traces, section.findings);
     let audit = audit::resolve(file.audit, section.findings);
@@ -272,37 +270,6 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         traces: traces?,
         audit: audit?,
     })
-}
-
-fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeouts> {
-    let mut section = Section { findings, path: Path::default().join("timeouts") };
-    let connect = section.duration("connect", written.connect.as_ref(), 5, MIN_TIMEOUT..=HOUR);
-    let response = section.duration("response", written.response.as_ref(), 60, MIN_TIMEOUT..=HOUR);
-    let body = section.duration("body", written.body.as_ref(), 30, MIN_TIMEOUT..=HOUR);
-    let idle = section.duration("idle", written.idle.as_ref(), 50, MIN_TIMEOUT..=HOUR);
-    let caller_idle = section.duration("caller_idle", written.caller_idle.as_ref(), 75, MIN_TIMEOUT..=HOUR);
-    Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle?, caller_idle: caller_idle? })
-}
-
-fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
-    let mut section = Section { findings, path: Path::default().join("drain") };
-    let delay = section.duration("delay", written.delay.as_ref(), 0, Duration::ZERO..=HOUR);
-    let timeout = section.duration("timeout", written.timeout.as_ref(), 65, Duration::ZERO..=HOUR);
-    Some(Drain { delay: delay?, timeout: timeout? })
-}
-
-/// Warns if a request that is in flight when the drain begins may take longer than the drain: `timeouts.response` and some
-/// seconds.
-fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findings) {
-    let needed = timeouts.response + Duration::from_secs(5);
-    if drain.timeout < needed {
-        let needed = humantime::format_duration(needed);
-        let path = Path::default().join("drain").join("timeout");
-        let message = format!(
-            "is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write {needed}"
-        );
-        findings.warnings.push(&path, message);
-    }
 }
 
 /// One section and its path, for reading quantities.
