@@ -190,16 +190,19 @@ pub(crate) struct Tenant {
 pub(crate) struct Limits {
     /// Starts of executions, counted after validation. Only time replenishes the limit.
     pub(crate) executions: Option<Rate>,
-    /// All requests, counted before their bodies are read.
+    /// All requests, counted before their bodies are read; without calls that only read, if `reads` is written.
     pub(crate) requests: Option<Rate>,
-    /// Concurrent requests, each counted from its head to the end of its answer, also if the caller has hung up.
+    /// Calls that only read: they count here instead of in `requests`.
+    pub(crate) reads: Option<Rate>,
+    /// Concurrent requests, each counted from its head to the end of its answer, also if the caller has hung up. Calls that
+    /// only read and wait for news (long polls) are not counted.
     pub(crate) in_flight: Option<Quantity>,
     /// Starts in a UTC calendar day. This process counts them, and forgets them when it ends. Starts that are known to have
     /// started nothing, because the upstream refused them or could not be reached, are given back.
     pub(crate) budget: Option<Budget>,
 }
 
-/// `tenants.*.limits.executions` and `requests`: a rate and its burst.
+/// `tenants.*.limits.executions`, `requests` and `reads`: a rate and its burst.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
