@@ -9,6 +9,9 @@ mod header;
 mod idempotency;
 mod limits;
 mod listener;
+mod listing;
+mod operations;
+mod redact;
 mod tenant;
 mod timeouts;
 mod traces;
@@ -25,6 +28,8 @@ use hyper::header::HeaderName;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::asteroid::era::Era;
+use crate::asteroid::group::OpenGroups;
 use crate::asteroid::start::OnConflict;
 use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
@@ -65,10 +70,17 @@ pub struct Config {
     pub on_conflict: OnConflict,
     /// The memory of idempotency keys.
     pub idempotency: Idempotency,
+    /// Whether `triggerContext` is taken out of executions before they are passed on.
+    pub redact_trigger_context: bool,
     /// The largest request body, in bytes: 1 KiB to 64 MiB.
     pub body_limit: usize,
     /// The memory that requests and their bodies may take.
     pub body_memory: BodyMemory,
+    /// The largest answer that is judged before it is passed on, in bytes: 64 KiB to 256 MiB. [`BodyMemory::max_answer`] may be
+    /// lower.
+    pub answer_limit: usize,
+    /// The most executions that a caller may ask for in one list: 1 to 1000.
+    pub max_page_size: u32,
     /// The time limits for the parts of an exchange.
     pub timeouts: Timeouts,
     /// The graceful shutdown.
@@ -86,12 +98,18 @@ pub struct Upstream {
     pub endpoint: Endpoint,
     /// The prefix of every path: empty, or such as `/agents/v2`.
     pub base_path: String,
+    /// The prefix of every path of version 1 of the API, if `base_path` shows where that is.
+    pub v1_base_path: Option<String>,
     /// The header that carries the API key.
     pub credential_header: HeaderName,
     /// The file of certificates (PEM) that are trusted in addition to the built-in roots.
     pub ca_file: Option<PathBuf>,
     /// The organisation whose executions are listed; if absent, the API key's only one.
     pub organization_id: Option<Uuid>,
+    /// The era of its API.
+    pub era: Era,
+    /// The names of further query parameters of listings that may pass: at most 50, which need no encoding.
+    pub list_parameters: Vec<String>,
 }
 
 /// The export of spans: their collector, and the share of requests that have one.
@@ -163,6 +181,8 @@ pub struct Tenant {
     pub credential: String,
     /// The tags for `metadata`: the tenant's name first, then its other tags; no name twice.
     pub tags: Vec<(String, String)>,
+    /// The groups of operations that are open to it.
+    pub operations: OpenGroups,
     /// Its limits.
     pub limits: Limits,
     /// Whether its starts carry idempotency keys.
@@ -224,7 +244,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let listeners = listener::resolve(file.listeners, &file.tenants, credential_header, findings);
     let admin = listener::admin(file.admin, listeners.as_deref().unwrap_or_default(), findings);
     let tag = idempotency::tag(&file.tagging, findings);
-    let tenants = tenant::resolve(file.tenants, file.tagging, tag.as_deref(), &file.credentials, findings);
+    let open = operations::resolve(&file.operations, OpenGroups::default(), &root.join("operations"), findings);
+    let inherited = open.unwrap_or_default();
+    let tenants = tenant::resolve(file.tenants, inherited, file.tagging, tag.as_deref(), &file.credentials, findings);
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
     if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
         idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
@@ -244,6 +266,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let workers = workers::resolve(file.workers, &mut section);
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
+    let answer_limit = listing::answer_limit(file.answer_limit, body_limit, body_memory, &mut section);
+    let max_page_size = listing::max_page_size(file.max_page_size, &mut section);
+    let redact_trigger_context = redact::trigger_context(&file.redact, section.findings);
     let timeouts = timeouts::resolve(&file.timeouts, section.findings);
     let drain = timeouts::drain(&file.drain, section.findings);
     if let (Some(timeouts), Some(drain)) = (&timeouts, &drain) {
@@ -252,6 +277,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let traces = traces::resolve(file.traces, section.findings);
     let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
+    open?;
     Some(Config {
         workers: workers?,
         upstream: upstream?,
@@ -263,8 +289,11 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         tenants,
         on_conflict,
         idempotency: idempotency?,
+        redact_trigger_context: redact_trigger_context?,
         body_limit: body_limit?,
         body_memory: body_memory?,
+        answer_limit: answer_limit?,
+        max_page_size: max_page_size?,
         timeouts: timeouts?,
         drain: drain?,
         traces: traces?,
@@ -304,10 +333,11 @@ impl Section<'_> {
     }
 }
 
-/// Reads a flag, which is false if it is absent.
-fn flag(written: Option<&file::Flag>, path: &Path, findings: &mut Findings) -> Option<bool> {
+/// Reads a flag, which is `default` if it is absent.
+fn flag(written: Option<&file::Flag>, default: bool, path: &Path, findings: &mut Findings) -> Option<bool> {
     match written.map(|file::Flag(text)| text.as_str()) {
-        None | Some("false") => Some(false),
+        None => Some(default),
+        Some("false") => Some(false),
         Some("true") => Some(true),
         Some(_) => findings.refuse(path, "must be true or false"),
     }

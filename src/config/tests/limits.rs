@@ -145,8 +145,14 @@ fn five_thousand_tenants_are_read() {
     (0..5000).for_each(|n| text += &format!("  t{n}: {{ credential: c{n}, limits: {{ in_flight: 9 }} }}\n"));
     let LoadedConfig { config, warnings } = with(&text, &[]).unwrap();
     let warnings = warnings.to_string();
-    let [shares, listener] = warnings.lines().collect::<Vec<_>>().try_into().expect("no tenant is said to be idle");
+    let [shares, listener, tags] =
+        warnings.lines().collect::<Vec<_>>().try_into().expect("no tenant is said to be idle");
     assert!(shares.starts_with("idempotency.memory: guarantees each of 5000 tenants only 16 KiB"), "{shares}");
     assert!(listener.starts_with("listeners[0].tenant: "), "{listener}");
+    assert!(
+        tags.starts_with("tenants.t0: its tag is a part") || tags.starts_with("tenants.t1: its tag is a part"),
+        "{tags}"
+    );
+    assert!(tags.ends_with("more)") && tags.len() < 300, "{tags}");
     assert_eq!(config.tenants.len(), 5000);
 }
