@@ -44,7 +44,7 @@ use crate::facts::AuditDecision;
 use crate::facts::request_id::RequestId;
 use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
-use crate::state::Reply;
+use crate::state::{CallKind, Reply};
 use crate::tasks::{TaskKind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
@@ -115,7 +115,7 @@ impl Proxy {
         let tenant = listener.identify(caller, &head.headers)?;
         record.set_tenant(&tenant.name, &tenant.state.meters, tenant.rate_limit_policy.as_ref());
         let call = operation::select(&head.method, &head.uri).inspect(|call| record.set_call(call));
-        let admitted = limit::admit(tenant, &mut record.facts).await;
+        let admitted = limit::admit(tenant, CallKind::Ordinary, &mut record.facts).await;
         let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
         let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         // A request for an unknown operation counts against the limits, too.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-pub use admission::{AdmitError, OverLimit, Permit};
+pub use admission::{AdmitError, CallKind, LOOKUP_RATE, OverLimit, Permit};
 pub use budget::{Budget, BudgetCharge, Day, OverBudget, SpentBudget};
 pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, Usage};
 pub use digest::{BodyDigest, IdempotencyDigest};
@@ -76,7 +76,11 @@ impl State {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || TenantState::new(tenant, &self.claims, &self.body_memory, &self.audited);
         let tenant = tenants.entry(tenant.to_owned()).or_insert_with(new);
-        for (bucket, rate) in [(&tenant.requests, limits.requests), (&tenant.executions, limits.executions)] {
+        for (bucket, rate) in [
+            (&tenant.requests, limits.requests),
+            (&tenant.reads, limits.reads),
+            (&tenant.executions, limits.executions),
+        ] {
             rate.into_iter().for_each(|rate| bucket.define(rate, now));
         }
         tenant.clone()
@@ -151,6 +155,7 @@ mod tests {
         drop(entered);
         assert_eq!(state.unsettled(), "");
         assert!(Arc::ptr_eq(&before.requests, &after.requests) && Arc::ptr_eq(&before.executions, &after.executions));
+        assert!(Arc::ptr_eq(&before.reads, &after.reads) && Arc::ptr_eq(&before.lookups, &after.lookups));
         assert!(Arc::ptr_eq(&before.budget, &after.budget) && Arc::ptr_eq(&before.meters, &after.meters));
         let other = counts("sales");
         assert!(!Arc::ptr_eq(&before.requests, &other.requests) && !Arc::ptr_eq(&before.budget, &other.budget));

@@ -181,6 +181,7 @@ fn print_limits(tenant: &Tenant) {
     let limits = &tenant.limits;
     let parts = [
         limits.requests.map(|rate| format!("requests {rate}")),
+        limits.reads.map(|rate| format!("reads {rate}")),
         limits.in_flight.map(|max| format!("in_flight {max}")),
         limits.executions.map(|rate| format!("executions {rate}")),
         limits.budget.map(|max| format!("budget {max} per UTC day")),

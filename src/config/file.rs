@@ -37,18 +37,27 @@ pub(crate) struct Gateway {
     pub(crate) credentials: BTreeMap<String, Credential>,
     /// The condition for readiness.
     pub(crate) readiness: Readiness,
+    /// The groups of operations that are open to tenants. A call of a group that is closed gets 403.
+    pub(crate) operations: Operations,
     /// The tenants that may start agents, by name: 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`.
     pub(crate) tenants: BTreeMap<String, Tenant>,
     /// The tags that the gateway writes into the `metadata` of every execution.
     pub(crate) tagging: Tagging,
     /// The memory of idempotency keys, which ends with the process (docs/IDEMPOTENCY.md).
     pub(crate) idempotency: Idempotency,
+    /// The parts that are taken out of the upstream's answers.
+    pub(crate) redact: Redact,
     /// The largest request body.
     pub(crate) body_limit: Option<Quantity>,
     /// The most memory for all requests and their bodies together, at least three times `body_limit`. A tenant may take as
     /// much as it leaves free; the only tenant may take all of it. Beyond that, requests get 503. `auto`: a quarter of the
     /// memory that the control group (version 1 or 2) allows, else of the machine's, at most 1 GiB.
     pub(crate) body_memory: Option<Quantity>,
+    /// The largest execution or list of executions that is passed on. It is read as a whole first, since it may hold what is not
+    /// the tenant's; a larger one gets 502. At most a third of `body_memory`, which holds it meanwhile.
+    pub(crate) answer_limit: Option<Quantity>,
+    /// The most executions that a caller may ask for in one list.
+    pub(crate) max_page_size: Option<Number>,
     /// The time limits for the parts of an exchange.
     pub(crate) timeouts: Timeouts,
     /// The graceful shutdown after SIGTERM.
@@ -74,6 +83,12 @@ pub(crate) struct Upstream {
     pub(crate) ca_file: Option<String>,
     /// The id of the organisation. Listings need it if the API keys span several organisations.
     pub(crate) organization_id: Option<String>,
+    /// The era of the API, which decides how a list is filtered. `old`: that of the specification, with one filter by metadata.
+    /// `new`: with any number of them. Absent: `new` if `credential_header` is `X-Api-Key`, else `old`.
+    pub(crate) api: Option<String>,
+    /// Further query parameters that may pass if callers list executions: 50 at most. What they do is not known to the gateway,
+    /// which still checks every execution of the answer.
+    pub(crate) list_parameters: Option<List<String>>,
 }
 
 /// One of `listeners`: an address that callers connect to.
@@ -166,6 +181,25 @@ pub(crate) struct Readiness {
     pub(crate) credentials: Option<String>,
 }
 
+/// `operations`: the groups of operations that are open.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Operations {
+    /// Starting executions.
+    pub(crate) start: Option<Flag>,
+    /// Reading one execution: its status, its result, its activities.
+    pub(crate) read: Option<Flag>,
+    /// Listing executions.
+    pub(crate) list: Option<Flag>,
+    /// Pausing, resuming and cancelling executions.
+    pub(crate) control: Option<Flag>,
+    /// Sending messages to the agent of an execution.
+    pub(crate) message: Option<Flag>,
+    /// Deleting executions.
+    pub(crate) delete: Option<Flag>,
+}
+
 /// One of `tenants`.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -176,6 +210,8 @@ pub(crate) struct Tenant {
     /// Tags in addition to the tenant's name, for the `metadata` of every execution. Names and values are text (quote
     /// numbers) and not empty: at most 128 bytes for the name, 1024 for the value.
     pub(crate) metadata: BTreeMap<String, String>,
+    /// The groups of operations that are open to this tenant. One that is not written is as in `operations` at the top level.
+    pub(crate) operations: Operations,
     /// The tenant's limits, counted by this process. An absent limit is no limit. A request beyond a limit gets 429.
     pub(crate) limits: Limits,
     /// Whether starts may carry an `Idempotency-Key`, so that a retry starts nothing twice. `optional`; `required`: 400
@@ -190,16 +226,19 @@ pub(crate) struct Tenant {
 pub(crate) struct Limits {
     /// Starts of executions, counted after validation. Only time replenishes the limit.
     pub(crate) executions: Option<Rate>,
-    /// All requests, counted before their bodies are read.
+    /// All requests, counted before their bodies are read; without calls that only read, if `reads` is written.
     pub(crate) requests: Option<Rate>,
-    /// Concurrent requests, each counted from its head to the end of its answer, also if the caller has hung up.
+    /// Calls that only read: they count here instead of in `requests`.
+    pub(crate) reads: Option<Rate>,
+    /// Concurrent requests, each counted from its head to the end of its answer, also if the caller has hung up. Calls that
+    /// only read and wait for news (long polls) are not counted.
     pub(crate) in_flight: Option<Quantity>,
     /// Starts in a UTC calendar day. This process counts them, and forgets them when it ends. Starts that are known to have
     /// started nothing, because the upstream refused them or could not be reached, are given back.
     pub(crate) budget: Option<Budget>,
 }
 
-/// `tenants.*.limits.executions` and `requests`: a rate and its burst.
+/// `tenants.*.limits.executions`, `requests` and `reads`: a rate and its burst.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -254,6 +293,15 @@ pub(crate) struct Idempotency {
     /// first start with each idempotency key, since this process may have been restarted or be one of several. A look-up
     /// takes two requests.
     pub(crate) recovery: Option<Flag>,
+}
+
+/// `redact`: the parts that are taken out of the upstream's answers.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redact {
+    /// `true`: take `triggerContext` out of executions. It says with which API key one was started, and whose it is.
+    pub(crate) trigger_context: Option<Flag>,
 }
 
 /// `timeouts`: the time limits for the parts of an exchange.

@@ -11,6 +11,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         let mut upstream = config.upstream.clone();
         // The header is a part of each credential, which a reload replaces.
         upstream.credential_header = old.upstream.credential_header.clone();
+        // These are part of a generation; the header may decide the era.
+        upstream.era = old.upstream.era;
+        upstream.list_parameters = old.upstream.list_parameters.clone();
         upstream
     };
     differs("workers", old.workers != new.workers);

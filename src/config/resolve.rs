@@ -9,7 +9,11 @@ mod header;
 mod idempotency;
 mod limits;
 mod listener;
+mod listing;
+mod operations;
+mod redact;
 mod tenant;
+mod timeouts;
 mod traces;
 mod upstream;
 mod workers;
@@ -24,6 +28,8 @@ use hyper::header::HeaderName;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::asteroid::era::Era;
+use crate::asteroid::group::OpenGroups;
 use crate::asteroid::start::OnConflict;
 use crate::credential::Definition;
 use crate::state::{Bounds, Limits};
@@ -64,10 +70,17 @@ pub struct Config {
     pub on_conflict: OnConflict,
     /// The memory of idempotency keys.
     pub idempotency: Idempotency,
+    /// Whether `triggerContext` is taken out of executions before they are passed on.
+    pub redact_trigger_context: bool,
     /// The largest request body, in bytes: 1 KiB to 64 MiB.
     pub body_limit: usize,
     /// The memory that requests and their bodies may take.
     pub body_memory: BodyMemory,
+    /// The largest answer that is judged before it is passed on, in bytes: 64 KiB to 256 MiB. [`BodyMemory::max_answer`] may be
+    /// lower.
+    pub answer_limit: usize,
+    /// The most executions that a caller may ask for in one list: 1 to 1000.
+    pub max_page_size: u32,
     /// The time limits for the parts of an exchange.
     pub timeouts: Timeouts,
     /// The graceful shutdown.
@@ -85,12 +98,18 @@ pub struct Upstream {
     pub endpoint: Endpoint,
     /// The prefix of every path: empty, or such as `/agents/v2`.
     pub base_path: String,
+    /// The prefix of every path of version 1 of the API, if `base_path` shows where that is.
+    pub v1_base_path: Option<String>,
     /// The header that carries the API key.
     pub credential_header: HeaderName,
     /// The file of certificates (PEM) that are trusted in addition to the built-in roots.
     pub ca_file: Option<PathBuf>,
     /// The organisation whose executions are listed; if absent, the API key's only one.
     pub organization_id: Option<Uuid>,
+    /// The era of its API.
+    pub era: Era,
+    /// The names of further query parameters of listings that may pass: at most 50, which need no encoding.
+    pub list_parameters: Vec<String>,
 }
 
 /// The export of spans: their collector, and the share of requests that have one.
@@ -162,6 +181,8 @@ pub struct Tenant {
     pub credential: String,
     /// The tags for `metadata`: the tenant's name first, then its other tags; no name twice.
     pub tags: Vec<(String, String)>,
+    /// The groups of operations that are open to it.
+    pub operations: OpenGroups,
     /// Its limits.
     pub limits: Limits,
     /// Whether its starts carry idempotency keys.
@@ -215,9 +236,6 @@ pub struct Drain {
     pub timeout: Duration,
 }
 
-const MIN_TIMEOUT: Duration = Duration::from_millis(1);
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// Reads every section. Returns `None` only if a fault is recorded in `findings`.
 pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Config> {
     let root = Path::default();
@@ -226,7 +244,9 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let listeners = listener::resolve(file.listeners, &file.tenants, credential_header, findings);
     let admin = listener::admin(file.admin, listeners.as_deref().unwrap_or_default(), findings);
     let tag = idempotency::tag(&file.tagging, findings);
-    let tenants = tenant::resolve(file.tenants, file.tagging, tag.as_deref(), &file.credentials, findings);
+    let open = operations::resolve(&file.operations, OpenGroups::default(), &root.join("operations"), findings);
+    let inherited = open.unwrap_or_default();
+    let tenants = tenant::resolve(file.tenants, inherited, file.tagging, tag.as_deref(), &file.credentials, findings);
     let idempotency = idempotency::resolve(file.idempotency, tag, findings);
     if let (Some(idempotency), Some((tenants, _))) = (&idempotency, &tenants) {
         idempotency::warn_of_needless_recovery(idempotency, tenants, findings);
@@ -246,14 +266,18 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let workers = workers::resolve(file.workers, &mut section);
     let body_limit = section.size("body_limit", file.body_limit, 1 << 20, 1 << 10, 64 << 20);
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
-    let timeouts = timeouts(&file.timeouts, section.findings);
-    let drain = drain(&file.drain, section.findings);
+    let answer_limit = listing::answer_limit(file.answer_limit, body_limit, body_memory, &mut section);
+    let max_page_size = listing::max_page_size(file.max_page_size, &mut section);
+    let redact_trigger_context = redact::trigger_context(&file.redact, section.findings);
+    let timeouts = timeouts::resolve(&file.timeouts, section.findings);
+    let drain = timeouts::drain(&file.drain, section.findings);
     if let (Some(timeouts), Some(drain)) = (&timeouts, &drain) {
-        warn_of_short_drain(timeouts, drain, section.findings);
+        timeouts::warn_of_short_drain(timeouts, drain, section.findings);
     }
     let traces = traces::resolve(file.traces, section.findings);
     let audit = audit::resolve(file.audit, section.findings);
     let (tenants, on_conflict) = tenants?;
+    open?;
     Some(Config {
         workers: workers?,
         upstream: upstream?,
@@ -265,44 +289,16 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         tenants,
         on_conflict,
         idempotency: idempotency?,
+        redact_trigger_context: redact_trigger_context?,
         body_limit: body_limit?,
         body_memory: body_memory?,
+        answer_limit: answer_limit?,
+        max_page_size: max_page_size?,
         timeouts: timeouts?,
         drain: drain?,
         traces: traces?,
         audit: audit?,
     })
-}
-
-fn timeouts(written: &file::Timeouts, findings: &mut Findings) -> Option<Timeouts> {
-    let mut section = Section { findings, path: Path::default().join("timeouts") };
-    let connect = section.duration("connect", written.connect.as_ref(), 5, MIN_TIMEOUT..=HOUR);
-    let response = section.duration("response", written.response.as_ref(), 60, MIN_TIMEOUT..=HOUR);
-    let body = section.duration("body", written.body.as_ref(), 30, MIN_TIMEOUT..=HOUR);
-    let idle = section.duration("idle", written.idle.as_ref(), 50, MIN_TIMEOUT..=HOUR);
-    let caller_idle = section.duration("caller_idle", written.caller_idle.as_ref(), 75, MIN_TIMEOUT..=HOUR);
-    Some(Timeouts { connect: connect?, response: response?, body: body?, idle: idle?, caller_idle: caller_idle? })
-}
-
-fn drain(written: &file::Drain, findings: &mut Findings) -> Option<Drain> {
-    let mut section = Section { findings, path: Path::default().join("drain") };
-    let delay = section.duration("delay", written.delay.as_ref(), 0, Duration::ZERO..=HOUR);
-    let timeout = section.duration("timeout", written.timeout.as_ref(), 65, Duration::ZERO..=HOUR);
-    Some(Drain { delay: delay?, timeout: timeout? })
-}
-
-/// Warns if a request that is in flight when the drain begins may take longer than the drain: `timeouts.response` and some
-/// seconds.
-fn warn_of_short_drain(timeouts: &Timeouts, drain: &Drain, findings: &mut Findings) {
-    let needed = timeouts.response + Duration::from_secs(5);
-    if drain.timeout < needed {
-        let needed = humantime::format_duration(needed);
-        let path = Path::default().join("drain").join("timeout");
-        let message = format!(
-            "is less than `timeouts.response` plus 5s: paid starts could be cut off at a shutdown; write {needed}"
-        );
-        findings.warnings.push(&path, message);
-    }
 }
 
 /// One section and its path, for reading quantities.
@@ -337,10 +333,11 @@ impl Section<'_> {
     }
 }
 
-/// Reads a flag, which is false if it is absent.
-fn flag(written: Option<&file::Flag>, path: &Path, findings: &mut Findings) -> Option<bool> {
+/// Reads a flag, which is `default` if it is absent.
+fn flag(written: Option<&file::Flag>, default: bool, path: &Path, findings: &mut Findings) -> Option<bool> {
     match written.map(|file::Flag(text)| text.as_str()) {
-        None | Some("false") => Some(false),
+        None => Some(default),
+        Some("false") => Some(false),
         Some("true") => Some(true),
         Some(_) => findings.refuse(path, "must be true or false"),
     }

@@ -3,6 +3,7 @@
 mod environment;
 mod limits;
 mod model;
+mod operations;
 mod reference;
 mod refusals;
 mod unreadable;
@@ -12,6 +13,8 @@ use std::ffi::OsString;
 use std::num::NonZero;
 use std::time::Duration;
 
+use crate::asteroid::era::Era;
+use crate::asteroid::group::{Group, OpenGroups};
 use crate::asteroid::start::OnConflict;
 use crate::audit::WhenFull;
 use crate::secret::SecretRef;
@@ -75,6 +78,10 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!((recovery, tag.as_str()), (false, "idempotency_digest"));
     assert_eq!(config.body_limit, 1 << 20);
     assert_eq!(config.body_memory, BodyMemory::Auto);
+    assert_eq!((config.redact_trigger_context, config.answer_limit, config.max_page_size), (true, 16 << 20, 100));
+    assert_eq!(config.tenants["billing"].operations, OpenGroups::default());
+    assert_eq!((config.upstream.era, config.upstream.v1_base_path.as_deref()), (Era::Old, Some("/api/v1")));
+    assert!(config.upstream.list_parameters.is_empty());
     let seconds = Duration::from_secs;
     let (timeouts, drain) = (config.timeouts, config.drain);
     assert_eq!((timeouts.connect, timeouts.response), (seconds(5), seconds(60)));
@@ -88,6 +95,7 @@ fn the_full_file_shows_the_defaults() {
     let smallest = with(SMALLEST, &[]).unwrap();
     let mut upstream = full.config.upstream;
     assert!(upstream.ca_file.take().is_some() && upstream.organization_id.take().is_some());
+    assert_eq!(std::mem::take(&mut upstream.list_parameters), ["orderBy"]);
     assert_eq!(upstream, smallest.config.upstream);
     assert_eq!(full.config.admin.address, smallest.config.admin.address);
     assert_eq!(full.config.timeouts, smallest.config.timeouts);
@@ -95,6 +103,10 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.workers, smallest.config.workers);
     assert_eq!(full.config.body_limit, smallest.config.body_limit);
     assert_eq!(full.config.body_memory, smallest.config.body_memory);
+    assert_eq!(full.config.redact_trigger_context, smallest.config.redact_trigger_context);
+    assert_eq!(full.config.answer_limit, smallest.config.answer_limit);
+    assert_eq!(full.config.max_page_size, smallest.config.max_page_size);
+    assert_eq!(full.config.tenants["research"].operations, smallest.config.tenants["billing"].operations);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
     assert_eq!(full.config.idempotency, smallest.config.idempotency);
     assert_eq!(full.config.tenants["billing"].idempotency, smallest.config.tenants["billing"].idempotency);
@@ -173,8 +185,8 @@ upstream:
             "body_limit: has no unit; write 1048576B for bytes, or a size such as 512KiB or 1MiB",
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
-            "drain_delay: unknown setting; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, tenants, \
-             tagging, idempotency, body_limit, body_memory, timeouts, drain, traces, audit",
+            "drain_delay: unknown setting; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, operations, \
+             tenants, tagging, idempotency, redact, body_limit, body_memory, answer_limit, max_page_size, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
             "idempotency.retention: must be from 1m to 30days",
@@ -187,8 +199,8 @@ upstream:
             "listeners[2].tennant: unknown setting; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls",
             "tagging.idempotency_key: must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -",
             "tagging.on_conflict: must be reject or overwrite; did you mean `overwrite`?",
-            "tenants.billing.credental: unknown setting; did you mean `credential`? Known here: credential, metadata, limits, \
-             idempotency",
+            "tenants.billing.credental: unknown setting; did you mean `credential`? Known here: credential, metadata, operations, \
+             limits, idempotency",
             "tenants.billing.credential: missing; write the name of a credential",
             "tenants.billing.idempotency: must be off, optional or required, not a number",
             "tenants.billing.metadata.cost_center: must be text, not a number; put it in quotes",
@@ -262,6 +274,8 @@ fn unknown_settings_are_refused_at_every_level_also_those_of_later_features() {
         ("shared_state", format!("{SMALLEST}shared_state: {{}}\n")),
         ("upload_limit", format!("{SMALLEST}upload_limit: 1MiB\n")),
         ("upstream.proxy", format!("{SMALLEST}upstream: {{ proxy: x }}\n")),
+        ("operations.files", format!("{SMALLEST}operations: {{ files: true }}\n")),
+        ("operations.rerun", format!("{SMALLEST}operations: {{ rerun: false }}\n")),
         ("admin.port", format!("{SMALLEST}admin: {{ port: 1 }}\n")),
         ("tagging.key", format!("{SMALLEST}tagging: {{ key: x }}\n")),
         ("timeouts.read", format!("{SMALLEST}timeouts: {{ read: 1s }}\n")),
@@ -277,6 +291,7 @@ fn unknown_settings_are_refused_at_every_level_also_those_of_later_features() {
             "tenants.billing.identities",
             smallest_with("    credential: main", "    credential: main\n    identities: []"),
         ),
+        ("tenants.billing.operations.files", format!("{SMALLEST}    operations: {{ files: false }}\n")),
         ("tenants.billing.agents", smallest_with("    credential: main", "    credential: main\n    agents: []")),
     ] {
         let found = faults(&text);

@@ -1,23 +1,35 @@
 //! The stage that counts a request by the limits of its tenant.
 
+use std::time::Instant;
+
 use crate::facts::Facts;
 use crate::proxy::error::Error as RequestError;
-use crate::state::{AdmitError, Permit, StartError};
+use crate::state::{AdmitError, CallKind, Permit, StartError};
 use crate::tenant::Tenant;
 
 use super::error::limit::Error;
 use super::idempotency;
 
-/// Counts a request by its tenant's `requests` and `in_flight`.
+/// Counts a request by its tenant's `requests` or `reads`, and by `in_flight`, as its kind asks for.
 ///
 /// # Errors
 ///
 /// The error that answers a request that is not admitted.
-pub(super) async fn admit(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, RequestError> {
-    tenant.state.admit(&tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
+pub(super) async fn admit(tenant: &Tenant, kind: CallKind, facts: &mut Facts) -> Result<Permit, RequestError> {
+    tenant.state.admit(kind, &tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
         AdmitError::Unavailable(unavailable) => unavailable.into(),
     })
+}
+
+/// Counts a look-up of an execution that this gateway does not know yet.
+///
+/// # Errors
+///
+/// The error that answers a request whose execution may not be looked up now.
+#[expect(dead_code, reason = "the operations on executions look up whose they are, and are not served yet")]
+pub(super) fn admit_lookup(tenant: &Tenant, now: Instant) -> Result<(), RequestError> {
+    tenant.state.admit_lookup(now).map_err(|over| Error::of_lookup(tenant, over).into())
 }
 
 /// Returns the error that answers a start that must not be sent.

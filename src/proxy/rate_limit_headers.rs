@@ -14,6 +14,7 @@ pub(super) fn policy(limits: &Limits) -> Option<HeaderValue> {
     let rate = |limit: Limit, rate: Rate| format!("\"{}\";q={};w={}", limit.code(), rate.amount, rate.per.seconds());
     let items = [
         limits.requests.map(|requests| rate(Limit::Requests, requests)),
+        limits.reads.map(|reads| rate(Limit::Reads, reads)),
         limits.in_flight.map(|max| format!("\"in_flight\";q={max};qu=\"concurrent-requests\"")),
         limits.executions.map(|executions| rate(Limit::Executions, executions)),
         limits.budget.map(|max| format!("\"budget\";q={max};w=86400")),
@@ -53,5 +54,37 @@ impl RateLimitHeaders<'_> {
         {
             answer.append(RATE_LIMIT, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use crate::state::Per;
+
+    use super::*;
+
+    #[test]
+    fn every_limit_of_a_tenant_is_an_item_of_the_policy_in_the_order_of_all_limits() {
+        let [one, two, three] = [1, 2, 3].map(|count| NonZeroU32::new(count).unwrap());
+        let rate = |amount, per| Some(Rate { amount, per, burst: three });
+        let limits = Limits {
+            requests: rate(one, Per::Second),
+            reads: rate(two, Per::Minute),
+            executions: rate(three, Per::Hour),
+            in_flight: Some(two),
+            budget: Some(three),
+        };
+        let items = [
+            r#""requests";q=1;w=1"#,
+            r#""reads";q=2;w=60"#,
+            r#""in_flight";q=2;qu="concurrent-requests""#,
+            r#""executions";q=3;w=3600"#,
+            r#""budget";q=3;w=86400"#,
+        ];
+        assert_eq!(policy(&limits).unwrap(), items.join(", ").as_str());
+        assert!(Limit::ALL.iter().zip(items).all(|(limit, item)| item.starts_with(&format!("\"{}\"", limit.code()))));
+        assert_eq!(policy(&Limits::default()), None);
     }
 }

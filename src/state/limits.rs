@@ -9,8 +9,10 @@ use super::Rate;
 /// The limits of a tenant; an absent one does not limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests of any kind, as a rate.
+    /// Requests of any kind, as a rate. Calls that only read are not among them if they have a limit of their own.
     pub requests: Option<Rate>,
+    /// Calls that only read, as a rate.
+    pub reads: Option<Rate>,
     /// Starts of executions, as a rate.
     pub executions: Option<Rate>,
     /// Exchanges that are not settled, at once.
@@ -25,6 +27,8 @@ pub struct Limits {
 pub enum Limit {
     /// Requests in a span of time.
     Requests,
+    /// Calls that only read, in a span of time.
+    Reads,
     /// Exchanges at once.
     InFlight,
     /// Starts in a span of time.
@@ -35,13 +39,14 @@ pub enum Limit {
 
 impl Limit {
     /// All limits, in the order in which callers are told of them.
-    pub const ALL: [Limit; 4] = [Limit::Requests, Limit::InFlight, Limit::Executions, Limit::Budget];
+    pub const ALL: [Limit; 5] = [Limit::Requests, Limit::Reads, Limit::InFlight, Limit::Executions, Limit::Budget];
 
     /// Returns the code in the configuration, in answers, metrics and the log.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
             Limit::Requests => "requests",
+            Limit::Reads => "reads",
             Limit::InFlight => "in_flight",
             Limit::Executions => "executions",
             Limit::Budget => "budget",

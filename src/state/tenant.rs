@@ -13,6 +13,10 @@ pub struct TenantState {
     pub(super) name: Arc<str>,
     /// For [`Limits::requests`](super::Limits::requests).
     pub(super) requests: Arc<Bucket>,
+    /// For [`Limits::reads`](super::Limits::reads).
+    pub(super) reads: Arc<Bucket>,
+    /// For look-ups of executions that this gateway does not know yet.
+    pub(super) lookups: Arc<Bucket>,
     /// For [`Limits::executions`](super::Limits::executions).
     pub(super) executions: Arc<Bucket>,
     /// For [`Limits::in_flight`](super::Limits::in_flight).
@@ -36,6 +40,8 @@ impl TenantState {
         TenantState {
             name: name.into(),
             requests: Arc::default(),
+            reads: Arc::default(),
+            lookups: Arc::default(),
             executions: Arc::default(),
             in_flight: Arc::default(),
             budget: Arc::default(),

@@ -30,7 +30,7 @@ pub(super) fn resolve(written: Option<file::Audit>, findings: &mut Findings) -> 
         ),
         file => Some(file.map(PathBuf::from)),
     };
-    let stdout = flag(stdout.as_ref(), &path.join("stdout"), findings);
+    let stdout = flag(stdout.as_ref(), false, &path.join("stdout"), findings);
     let when_full = match when_full.as_deref() {
         None | Some("wait") => Some(WhenFull::Wait),
         Some("refuse") => Some(WhenFull::Refuse),

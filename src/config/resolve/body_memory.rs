@@ -4,8 +4,8 @@ use crate::config::file;
 
 use super::Section;
 
-/// The number of the largest bodies that must fit. One of several tenants may take half, in which one body must fit
-/// however it arrives.
+/// The number of the largest bodies that must fit, and of the largest answers that are judged. One of several tenants may take
+/// half, in which one must fit however it arrives.
 const MIN_BODIES: usize = 3;
 
 /// The most that `auto` gives, in bytes.
@@ -29,6 +29,13 @@ impl BodyMemory {
             BodyMemory::Bytes(bytes) => bytes,
         };
         bytes.max(MIN_BODIES * body_limit)
+    }
+
+    /// Returns the largest answer, in bytes, that a process with `available` bytes of memory can judge. A limit above it is
+    /// lowered to it.
+    #[must_use]
+    pub fn max_answer(self, available: u64, body_limit: usize) -> usize {
+        self.bytes(available, body_limit) / MIN_BODIES
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn resolve(written: file::Idempotency, tag: Option<String>, findings:
     let bounds = Duration::from_secs(60)..=Duration::from_secs(30 * DAY);
     let retention = section.duration("retention", written.retention.as_ref(), DAY, bounds);
     let memory = section.size("memory", written.memory, 64 << 20, 1 << 20, 16 << 30);
-    let recovery = flag(written.recovery.as_ref(), &section.path.join("recovery"), section.findings);
+    let recovery = flag(written.recovery.as_ref(), false, &section.path.join("recovery"), section.findings);
     let memory = memory?;
     let bounds = Bounds { retention: retention?, memory, share: memory };
     Some(Idempotency { bounds, recovery: recovery?, tag: tag? })

@@ -21,12 +21,13 @@ const MAX_REFILL_SECONDS: u64 = 366 * 24 * 60 * 60;
 pub(super) fn resolve(written: file::Limits, path: &Path, findings: &mut Findings) -> Option<Limits> {
     let executions = rate(written.executions, &path.join("executions"), findings);
     let requests = rate(written.requests, &path.join("requests"), findings);
+    let reads = rate(written.reads, &path.join("reads"), findings);
     let in_flight = count(written.in_flight, &path.join("in_flight"), MAX_COUNT, findings);
     let budget = match written.budget {
         Some(written) => budget(written, &path.join("budget"), findings).map(Some),
         None => Some(None),
     };
-    Some(Limits { requests: requests?, executions: executions?, in_flight: in_flight?, budget: budget? })
+    Some(Limits { requests: requests?, reads: reads?, executions: executions?, in_flight: in_flight?, budget: budget? })
 }
 
 /// Returns `None` if a fault is recorded, `Some(None)` if nothing is written. The functions below do the same.

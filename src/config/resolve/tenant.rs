@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::asteroid::group::OpenGroups;
 use crate::asteroid::start::is_alike;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, suggestion};
 
-use super::{BODY_TAG, OnConflict, Tenant, idempotency, is_tenant_name, limits};
+use super::{BODY_TAG, OnConflict, Tenant, idempotency, is_tenant_name, limits, operations};
 
 const TENANT_TAG: &str = "tenant";
 
@@ -17,6 +18,7 @@ const MAX_VALUE: usize = 1024;
 
 pub(super) fn resolve(
     written: BTreeMap<String, file::Tenant>,
+    open: OpenGroups,
     tagging: file::Tagging,
     digest: Option<&str>,
     credentials: &BTreeMap<String, file::Credential>,
@@ -37,15 +39,17 @@ pub(super) fn resolve(
         }
         let credential = credential(tenant.credential, credentials, &path.join("credential"), findings);
         let tags = tags(&name, tenant.metadata, &tagging, &path.join("metadata"), findings);
+        let operations = operations::resolve(&tenant.operations, open, &path.join("operations"), findings);
         let limits = limits::resolve(tenant.limits, &path.join("limits"), findings);
         let idempotency = idempotency::mode(tenant.idempotency.as_ref(), &path.join("idempotency"), findings);
-        match (credential, tags, limits, idempotency, named) {
-            (Some(credential), Some(tags), Some(limits), Some(idempotency), true) => {
-                tenants.insert(name, Tenant { credential, tags, limits, idempotency });
+        match (credential, tags, operations, limits, idempotency, named) {
+            (Some(credential), Some(tags), Some(operations), Some(limits), Some(idempotency), true) => {
+                tenants.insert(name, Tenant { credential, tags, operations, limits, idempotency });
             }
             _ => complete = false,
         }
     }
+    operations::warn_of_partial_tags(&tenants, &tagging.prefix, findings);
     complete.then_some((tenants, on_conflict?))
 }
 

@@ -9,14 +9,22 @@ use hyper::http::uri::Authority;
 use rustls::pki_types::DnsName;
 use uuid::Uuid;
 
+use crate::asteroid::era::Era;
 use crate::config::finding::{Findings, Path};
-use crate::config::{file, pasted};
+use crate::config::{file, pasted, suggestion};
 use crate::transport::endpoint::{Endpoint, Scheme};
 
-use super::{Upstream, header};
+use super::{Upstream, header, listing};
 
 const URL: &str = "https://odyssey.asteroid.ai/agents/v2";
 const CREDENTIAL_HEADER: &str = "X-Asteroid-Agents-Api-Key";
+
+/// The header that carries the API key to servers of the new era.
+const NEW_CREDENTIAL_HEADER: &str = "x-api-key";
+
+/// The ends of the base paths of the two versions of the API on one server.
+const V2: &str = "/agents/v2";
+const V1: &str = "/api/v1";
 
 pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findings) -> Option<Upstream> {
     let header = written.credential_header.as_deref().unwrap_or(CREDENTIAL_HEADER);
@@ -40,6 +48,8 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
         Some(Some(id)) => Some(Some(id)),
         Some(None) => findings.refuse(&path.join("organization_id"), "must be a hyphenated 36-character uuid"),
     };
+    let era = era(written.api.as_deref(), credential_header.as_ref(), &path.join("api"), findings);
+    let list_parameters = listing::parameters(written.list_parameters, &path.join("list_parameters"), findings);
     let (url, ca_file, organization_id) = (url?, ca_file?, organization_id?);
     if url.endpoint.scheme == Scheme::Http {
         if ca_file.is_some() {
@@ -49,11 +59,36 @@ pub(super) fn resolve(written: file::Upstream, path: &Path, findings: &mut Findi
     }
     Some(Upstream {
         endpoint: url.endpoint,
+        v1_base_path: v1_base_path(&url.base_path),
         base_path: url.base_path,
         credential_header: credential_header?,
         ca_file,
         organization_id,
+        era: era?,
+        list_parameters: list_parameters?,
     })
+}
+
+fn era(
+    written: Option<&str>,
+    credential_header: Option<&HeaderName>,
+    path: &Path,
+    findings: &mut Findings,
+) -> Option<Era> {
+    match written {
+        None if credential_header.is_some_and(|header| header == NEW_CREDENTIAL_HEADER) => Some(Era::New),
+        None | Some("old") => Some(Era::Old),
+        Some("new") => Some(Era::New),
+        Some(other) => {
+            let question = suggestion::question(other, ["old", "new"]);
+            findings.refuse(path, format!("must be old or new{question}"))
+        }
+    }
+}
+
+/// Returns the base path of version 1 of the API on the same server, if that of version 2 shows where it is.
+fn v1_base_path(base_path: &str) -> Option<String> {
+    base_path.strip_suffix(V2).map(|root| format!("{root}{V1}"))
 }
 
 fn uuid(text: &str) -> Option<Uuid> {
@@ -179,6 +214,21 @@ mod tests {
             let at = &url.endpoint;
             let parts = (at.scheme, at.host.as_str(), at.port, at.authority.as_str(), url.base_path.as_str());
             assert_eq!(parts, (scheme, host, port, authority, base_path), "{text}");
+        }
+    }
+
+    #[test]
+    fn version_1_is_beside_version_2_and_unknown_elsewhere() {
+        for (base_path, v1) in [
+            ("/agents/v2", Some("/api/v1")),
+            ("/x/y/agents/v2", Some("/x/y/api/v1")),
+            ("", None),
+            ("/agents", None),
+            ("/agents/v2/x", None),
+            ("/Agents/v2", None),
+            ("/xagents/v2", None),
+        ] {
+            assert_eq!(v1_base_path(base_path).as_deref(), v1, "{base_path}");
         }
     }
 

@@ -49,7 +49,7 @@ fn a_fault_of_the_environment_names_the_variable() {
     )
     .unwrap_err();
     for expected in [
-        "upstream.ulr: unknown setting; did you mean `url`? Known here: url, credential_header, ca_file, organization_id (set by ASTEROID_GATEWAY__UPSTREAM__ULR)",
+        "upstream.ulr: unknown setting; did you mean `url`? Known here: url, credential_header, ca_file, organization_id, api, list_parameters (set by ASTEROID_GATEWAY__UPSTREAM__ULR)",
         "timeouts.response: has no unit; write 90s for seconds or 90ms for milliseconds (set by \
          ASTEROID_GATEWAY__TIMEOUTS__RESPONSE)",
         "listeners[0].tennant: unknown setting; did you mean `tenant`? Known here: address, mode, tenant, hosts, tls (set by ASTEROID_GATEWAY__LISTENERS)",

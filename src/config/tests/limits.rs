@@ -69,11 +69,13 @@ fn limits_are_read_and_absent_ones_are_none() {
     let read = |text: &str| with(&limits(text), &[]).unwrap().config.tenants["billing"].limits.clone();
     assert_eq!(read("{}"), Limits::default());
     let all = read(
-        "{ executions: { rate: 30/m }, requests: { rate: 50/s, burst: 100 }, in_flight: 64, budget: { executions: 500, per: day } }",
+        "{ executions: { rate: 30/m }, requests: { rate: 50/s, burst: 100 }, reads: { rate: 20/h, burst: 40 }, in_flight: 64, budget: { executions: 500, per: day } }",
     );
     let (executions, requests) = (all.executions.unwrap(), all.requests.unwrap());
     assert_eq!((executions.amount.get(), executions.per, executions.burst.get()), (30, Per::Minute, 30));
     assert_eq!((requests.amount.get(), requests.per, requests.burst.get()), (50, Per::Second, 100));
+    let reads = all.reads.unwrap();
+    assert_eq!((reads.amount.get(), reads.per, reads.burst.get()), (20, Per::Hour, 40));
     assert_eq!((all.in_flight.unwrap().get(), all.budget.unwrap().get()), (64, 500));
 }
 
@@ -95,13 +97,14 @@ fn one_warning_says_that_budgets_are_local_and_the_setting_that_said_so_before_i
 #[test]
 fn all_faults_of_limits_are_reported_at_once() {
     let file = limits(
-        "{ executions: { rate: 30, burst: 0 }, requests: { burst: 1 }, in_flight: -1, budget: { per: week, local: maybe }, tokens: 1 }",
+        "{ executions: { rate: 30, burst: 0 }, requests: { burst: 1 }, reads: { rate: 1/x }, in_flight: -1, budget: { per: week, local: maybe }, tokens: 1 }",
     );
     let found = faults(&file);
     for path in [
         "executions.rate",
         "executions.burst",
         "requests.rate",
+        "reads.rate",
         "in_flight",
         "budget.executions",
         "budget.per",
@@ -142,8 +145,14 @@ fn five_thousand_tenants_are_read() {
     (0..5000).for_each(|n| text += &format!("  t{n}: {{ credential: c{n}, limits: {{ in_flight: 9 }} }}\n"));
     let LoadedConfig { config, warnings } = with(&text, &[]).unwrap();
     let warnings = warnings.to_string();
-    let [shares, listener] = warnings.lines().collect::<Vec<_>>().try_into().expect("no tenant is said to be idle");
+    let [shares, listener, tags] =
+        warnings.lines().collect::<Vec<_>>().try_into().expect("no tenant is said to be idle");
     assert!(shares.starts_with("idempotency.memory: guarantees each of 5000 tenants only 16 KiB"), "{shares}");
     assert!(listener.starts_with("listeners[0].tenant: "), "{listener}");
+    assert!(
+        tags.starts_with("tenants.t0: its tag is a part") || tags.starts_with("tenants.t1: its tag is a part"),
+        "{tags}"
+    );
+    assert!(tags.ends_with("more)") && tags.len() < 300, "{tags}");
     assert_eq!(config.tenants.len(), 5000);
 }

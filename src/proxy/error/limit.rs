@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::state::{Limit, Limits, OverLimit, Unavailable};
+use crate::state::{LOOKUP_RATE, Limit, Limits, OverLimit, Unavailable};
 use crate::tenant::Tenant;
 
 /// A limit that a request would exceed.
@@ -21,8 +21,16 @@ pub struct Error {
 
 impl Error {
     pub(in crate::proxy) fn new(tenant: &Tenant, over: OverLimit) -> Error {
-        let OverLimit { limit, retry_after } = over;
-        Error { tenant: Arc::clone(&tenant.name), limit, bound: bound(limit, &tenant.limits), retry_after }
+        Error::with_bound(tenant, over, bound(over.limit, &tenant.limits))
+    }
+
+    /// Creates the error that answers a request whose execution must be looked up, but may not be now.
+    pub(in crate::proxy) fn of_lookup(tenant: &Tenant, over: OverLimit) -> Error {
+        Error::with_bound(tenant, over, lookup_bound())
+    }
+
+    fn with_bound(tenant: &Tenant, OverLimit { limit, retry_after }: OverLimit, bound: String) -> Error {
+        Error { tenant: Arc::clone(&tenant.name), limit, bound, retry_after }
     }
 }
 
@@ -30,6 +38,7 @@ impl Error {
 fn bound(limit: Limit, limits: &Limits) -> String {
     let bound = match limit {
         Limit::Requests => limits.requests.map(|rate| format!("requests ({rate})")),
+        Limit::Reads => limits.reads.map(|rate| format!("reads ({rate})")),
         Limit::Executions => limits.executions.map(|rate| format!("executions ({rate})")),
         Limit::InFlight => limits.in_flight.map(|max| format!("{max} requests in flight")),
         Limit::Budget => limits.budget.map(|max| format!("{max} executions per UTC day")),
@@ -37,8 +46,45 @@ fn bound(limit: Limit, limits: &Limits) -> String {
     bound.unwrap_or_default()
 }
 
+/// Returns what the limit on look-ups allows.
+fn lookup_bound() -> String {
+    format!("look-ups of executions that this gateway does not know yet ({LOOKUP_RATE})")
+}
+
 impl From<Unavailable> for super::Error {
     fn from(unavailable: Unavailable) -> super::Error {
         match unavailable {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use crate::state::{Per, Rate};
+
+    use super::*;
+
+    #[test]
+    fn the_text_says_which_limit_it_is_and_what_it_allows() {
+        let [one, two, three] = [1, 2, 3].map(|count| NonZeroU32::new(count).unwrap());
+        let rate = |amount| Some(Rate { amount, per: Per::Hour, burst: three });
+        let (requests, reads, executions) = (rate(one), rate(two), rate(three));
+        let limits = Limits { requests, reads, executions, in_flight: Some(two), budget: Some(three) };
+        for (limit, bound, text) in [
+            (Limit::Requests, bound(Limit::Requests, &limits), "requests (1 per hour, burst 3)"),
+            (Limit::Reads, bound(Limit::Reads, &limits), "reads (2 per hour, burst 3)"),
+            (
+                Limit::Reads,
+                lookup_bound(),
+                "look-ups of executions that this gateway does not know yet (20 per second, burst 200)",
+            ),
+            (Limit::InFlight, bound(Limit::InFlight, &limits), "2 requests in flight"),
+            (Limit::Executions, bound(Limit::Executions, &limits), "executions (3 per hour, burst 3)"),
+            (Limit::Budget, bound(Limit::Budget, &limits), "3 executions per UTC day"),
+        ] {
+            let error = Error { tenant: "billing".into(), limit, bound, retry_after: 7 };
+            assert_eq!(error.to_string(), format!("tenant billing is at its limit of {text}; retry after 7 s"));
+        }
     }
 }

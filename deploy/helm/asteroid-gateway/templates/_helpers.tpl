@@ -44,7 +44,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $listeners := list -}}
 {{- range $config.listeners }}{{ $listeners = append $listeners (omit . "tenant" "hosts") }}{{ end -}}
 {{- $timeouts := pick ($config.timeouts | default dict) "connect" "idle" -}}
-{{- $upstream := omit ($config.upstream | default dict) "credential_header" -}}
+{{- $upstream := omit ($config.upstream | default dict) "credential_header" "api" "list_parameters" -}}
 {{- $rest := pick $config "admin" "drain" "traces" "audit" "fingerprint_salt" "workers" -}}
 {{- dict "listeners" $listeners "timeouts" $timeouts "upstream" $upstream "rest" $rest | toJson | sha256sum -}}
 {{- end }}

@@ -21,6 +21,8 @@ pub(super) enum Absence {
     Refused,
     /// The setting has this value.
     Default(Json),
+    /// The setting has the value of another one, which has this config path.
+    Inherited(String),
     /// The description of the setting says it.
     Other,
 }
@@ -59,6 +61,9 @@ impl Full {
     }
 
     pub(super) fn absence(&self, path: &str) -> Absence {
+        if let Some(general) = path.strip_prefix("tenants.*.operations.") {
+            return Absence::Inherited(format!("operations.{general}"));
+        }
         let pointer = &self.pointers(path)[0];
         let (holder, name) = pointer.rsplit_once('/').unwrap();
         let mut file = self.file.clone();

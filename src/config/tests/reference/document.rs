@@ -83,6 +83,7 @@ fn row(text: &mut String, reference: &Reference, path: &str, schema: &Json) {
         Absence::Default(Json::String(value)) if value.is_empty() => "empty".to_owned(),
         Absence::Default(Json::String(value)) => format!("`{value}`"),
         Absence::Default(value) => format!("`{value}`"),
+        Absence::Inherited(general) => format!("as `{general}`"),
         Absence::Other => String::new(),
     };
     let description = schema["description"].as_str().unwrap_or_default();
