@@ -4,7 +4,9 @@ pub mod answer;
 pub mod era;
 pub mod execution;
 pub mod group;
+pub mod item;
 pub mod operation;
+pub mod query;
 pub mod start;
 
 /// An agent id for examples. No agent has it.

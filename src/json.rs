@@ -1,5 +1,6 @@
-//! A caller's JSON body, read in place and changed by insertion. [`scan()`] checks every byte and records the positions
-//! of the members that a [`Shape`] lists. [`splice()`] turns the received body into the one that is sent.
+//! JSON bodies, read in place and changed by insertion. [`scan()`] checks every byte and records the positions of the members
+//! that a [`Shape`] lists. [`splice()`] turns the received body into the one that is sent. A [`Walk`] checks as much and records
+//! nothing: it shows each value to a function when it is reached.
 //!
 //! Only listed values are decoded, and nothing is serialised again. So numbers of any size, the order of members, white
 //! space and escapes stay as they are. The meaning of the members is not known here.
@@ -14,6 +15,7 @@ mod scan;
 mod skip;
 mod splice;
 mod value;
+mod walk;
 
 #[cfg(test)]
 mod corpus;
@@ -25,3 +27,4 @@ pub use outline::{Kind, Outline};
 pub use scan::{Shape, scan};
 pub use splice::{Pieces, Splice, SpliceError, splice};
 pub use value::Value;
+pub use walk::{Name, Token, Walk};

@@ -24,7 +24,7 @@ fn organization_parameter(organization: Option<Uuid>) -> String {
     organization.map(|id| format!("&organizationId={id}")).unwrap_or_default()
 }
 
-/// A metadata key and its value, neither of which needs encoding in a query.
+/// A metadata key and its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Tag<'a> {
     /// The key.
@@ -46,7 +46,8 @@ impl Filter {
     /// Both filters, that of the specification first.
     pub const ALL: [Filter; 2] = [Filter::Pair, Filter::Joined];
 
-    /// Returns path and query, below the base, of a listing of at most `size` executions with a tag.
+    /// Returns path and query, below the base, of a listing of at most `size` executions with a tag that needs no encoding in a
+    /// query.
     #[must_use]
     pub fn listing(self, Tag { name, value }: Tag<'_>, size: usize, organization: Option<Uuid>) -> String {
         let filter = match self {

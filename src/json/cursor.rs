@@ -7,7 +7,7 @@ use super::malformed::{Malformed, Reason};
 use super::run;
 
 /// A position in a body.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,

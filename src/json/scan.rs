@@ -33,13 +33,7 @@ const ORDINARY_NODES: usize = 24;
 /// The first fault, with its offset. An escaped half of a surrogate pair is a fault in a name of an object that is
 /// read, because a parser that drops it would see another name. Elsewhere it is accepted, as in the grammar.
 pub fn scan<'a>(body: &'a [u8], shape: &'static Shape, max_depth: usize) -> Result<Outline<'a>, Malformed> {
-    if u32::try_from(body.len()).is_err() {
-        return Err(Malformed::new(0, Reason::Length, false));
-    }
-    let text = simdutf8::basic::from_utf8(body).map_err(|_| not_utf8(body))?;
-    if text.starts_with('\u{feff}') {
-        return Err(Malformed::new(0, Reason::ByteOrderMark, false));
-    }
+    let text = text(body)?;
     let mut scan = Scan { text, nodes: Vec::with_capacity(ORDINARY_NODES) };
     let mut cursor = Cursor::new(body);
     cursor.blank();
@@ -49,6 +43,18 @@ pub fn scan<'a>(body: &'a [u8], shape: &'static Shape, max_depth: usize) -> Resu
         return Err(cursor.fault(Reason::Trailing));
     }
     Ok(Outline::new(text, scan.nodes))
+}
+
+/// Returns the text of a body that is UTF-8 without a byte order mark and whose offsets fit into 32 bits.
+pub(super) fn text(body: &[u8]) -> Result<&str, Malformed> {
+    if u32::try_from(body.len()).is_err() {
+        return Err(Malformed::new(0, Reason::Length, false));
+    }
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| not_utf8(body))?;
+    if text.starts_with('\u{feff}') {
+        return Err(Malformed::new(0, Reason::ByteOrderMark, false));
+    }
+    Ok(text)
 }
 
 #[cold]

@@ -10,6 +10,10 @@ mod head;
 mod host;
 #[path = "../../fuzz/properties/idempotency_key.rs"]
 mod idempotency_key;
+#[path = "../../fuzz/properties/item.rs"]
+mod item;
+#[path = "../../fuzz/properties/listing.rs"]
+mod listing;
 #[path = "../../fuzz/properties/path.rs"]
 mod path;
 #[path = "../../fuzz/properties/redaction.rs"]
@@ -23,11 +27,13 @@ use std::path::{Path, PathBuf};
 
 type Property = fn(&[u8]);
 
-const TARGETS: [(&str, Property); 7] = [
+const TARGETS: [(&str, Property); 9] = [
     ("body", body::check),
     ("configuration", configuration::check),
     ("host", host::check),
     ("idempotency_key", idempotency_key::check),
+    ("item", item::check),
+    ("listing", listing::check),
     ("path", path::check),
     ("redaction", redaction::check),
     ("trace_context", trace_context::check),
