@@ -13,6 +13,8 @@ use crate::config::resolve::Address;
 use crate::config::{self, DEVELOPMENT_API_KEY};
 use crate::log::Format;
 use crate::secret::{Environment, Secret};
+use crate::simulator::api::Api;
+use crate::simulator::plan::LifePlan;
 use crate::simulator::{Options, Simulator};
 use crate::{app, asteroid, process_hardening};
 
@@ -56,6 +58,8 @@ impl Dev {
             let options = Options {
                 api_keys: vec![SecretString::from(api_key)],
                 observer: Some(Box::new(|request| print_line(request))),
+                api: Api::Old,
+                life: LifePlan::default(),
             };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
