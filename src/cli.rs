@@ -3,10 +3,10 @@
 mod dev;
 mod explain;
 mod probe;
+mod simulate;
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,7 +19,6 @@ use tracing::level_filters::LevelFilter;
 use crate::config::{self, resolve::Config};
 use crate::log::{Format, Log};
 use crate::secret::Environment;
-use crate::simulator::{self, Simulator};
 use crate::{app, event, log, process_hardening};
 
 /// How long the rest of the log may take to be written when the process exits.
@@ -56,7 +55,7 @@ enum Command {
     /// Run the gateway and a simulated Asteroid in one process, without any set-up
     Dev(dev::Dev),
     /// Run the simulated Asteroid alone
-    Simulate(Simulate),
+    Simulate(simulate::Simulate),
 }
 
 #[derive(Debug, Args)]
@@ -74,25 +73,6 @@ struct Logging {
     /// The format of the log lines
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     log_format: Format,
-}
-
-#[derive(Debug, Args)]
-struct Simulate {
-    /// The address to listen on
-    #[arg(long, value_name = "ADDR")]
-    listen: SocketAddr,
-    /// A file with an API key to accept; can be repeated. Without it, any API key is accepted
-    #[arg(long, value_name = "FILE")]
-    key_file: Vec<PathBuf>,
-    /// A certificate chain (PEM); enables TLS
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_certificate: Option<PathBuf>,
-    /// The certificate's private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
-    tls_key: Option<PathBuf>,
-    /// Speak only HTTP/1.1 over TLS; by default, the client chooses between that and HTTP/2
-    #[arg(long, requires = "tls_certificate")]
-    http1_only: bool,
 }
 
 /// Runs the command of the process's arguments and returns the exit code.
@@ -197,36 +177,6 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-impl Simulate {
-    fn run(&self) -> anyhow::Result<ExitCode> {
-        let keys: io::Result<Vec<_>> = self.key_file.iter().map(|file| simulator::read_api_key(file)).collect();
-        let tls = match (&self.tls_certificate, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some(simulator::tls::server(certificate, key, self.http1_only)?),
-            _ => None,
-        };
-        let options = simulator::Options {
-            api_keys: keys.context("--key-file")?,
-            observer: Some(Box::new(|received| print_line(received))),
-        };
-        let simulator = Simulator::new(options);
-        build_runtime()?.block_on(async {
-            let mut signals = Signals::new()?;
-            let listener = tokio::net::TcpListener::bind(self.listen).await;
-            let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            let address = listener.local_addr()?;
-            print_line(format_args!(
-                "simulated Asteroid on {scheme}://{address}/agents/v2, help on {scheme}://{address}/_simulator/"
-            ));
-            tokio::select! {
-                never = simulator.serve(listener, tls) => match never {},
-                () = signals.next() => {}
-            }
-            Ok(ExitCode::SUCCESS)
-        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The simulated Asteroid, which `dev` and `simulate` run and the tests use as the upstream.
 //!
-//! - It answers `POST /agents/v2/agents/{agentId}/execute`, and the newer era's `/workflows/{workflowId}/execute`, as the
-//!   vendor's specification describes.
+//! - It serves the life of an execution, from its start to its deletion, as the vendor's specification and SDKs describe the
+//!   [`operation`]s of either [era](api), and the two of v1 that are still in use.
+//! - An execution lives as [planned](plan), unless a caller interferes.
 //! - It lists the executions that it started: see [`listing`].
 //! - It records the requests that it received: see [`received`].
 //! - It fails on command: see [`fault`].
@@ -10,17 +11,30 @@
 //! It spawns its own tasks, and shares no code with the gateway's reading of requests. So if the two read the
 //! specification differently, the tests find it.
 
+pub mod activity;
+mod answer;
+pub mod api;
+mod body;
+mod change;
 pub mod connection;
 pub mod control;
 mod cut;
+pub mod distort;
 pub mod exchange;
 pub mod execute;
+pub mod execution;
 pub mod fault;
+pub mod life;
 pub mod listing;
+pub mod operation;
+pub mod plan;
 pub mod received;
 mod refusal;
 pub mod route;
+pub mod status;
+mod sync;
 pub mod tls;
+mod v1;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -30,10 +44,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use std::{fmt, io};
 
-use hyper::Method;
+use hyper::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -42,9 +54,14 @@ use tokio_rustls::TlsAcceptor;
 use crate::files;
 use crate::secret::MAX_LENGTH;
 
-use fault::{Fault, FaultStage, Faults};
+pub use execution::SimulatedExecution;
+
+use api::Api;
+use fault::{Fault, FaultStage, FaultTarget, Faults};
 use listing::ListingBehaviour;
+use plan::LifePlan;
 use received::ReceivedRequest;
+use refusal::Refusal;
 
 /// The number of recorded requests; each may hold a MiB of its body.
 const MAX_REQUESTS: usize = 100;
@@ -62,14 +79,21 @@ pub struct Options {
     pub api_keys: Vec<SecretString>,
     /// Called with each answered request.
     pub observer: Option<Observer>,
+    /// The era of the API.
+    pub api: Api,
+    /// The life of the executions.
+    pub life: LifePlan,
 }
 
 /// A simulated Asteroid.
 pub struct Simulator {
     state: Mutex<State>,
     observer: Option<Observer>,
+    api: Api,
     /// Changed by every recorded request.
     arrived: watch::Sender<()>,
+    /// Changed when an execution is changed by anything but time.
+    changed: watch::Sender<()>,
     /// Changed when the faults are cleared.
     released: watch::Sender<()>,
     /// Connections of an older generation are closed.
@@ -85,39 +109,16 @@ struct State {
     executions: VecDeque<SimulatedExecution>,
     started: usize,
     listing: ListingBehaviour,
+    life: LifePlan,
 }
 
-/// A started execution.
-#[derive(Debug, Clone, Serialize)]
-pub struct SimulatedExecution {
-    /// Its id.
-    pub id: String,
-    /// The agent, if the request named one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent_id: Option<String>,
-    /// The workflow, if the request named one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workflow_id: Option<String>,
-    /// The metadata, by which the listing finds it.
-    pub metadata: Map<String, Value>,
-    /// The time of its start, in RFC 3339.
-    pub created_at: String,
-    /// The execution that it repeats.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent: Option<String>,
-    /// Whether it was rerun.
-    pub rerun: bool,
-    /// Whether the listing shows it.
-    pub listed: bool,
-    /// The same time as `created_at`.
-    #[serde(skip)]
-    pub started: Instant,
-}
-
-impl SimulatedExecution {
-    /// Returns the id of the agent or workflow.
-    fn started_by(&self) -> &str {
-        self.agent_id.as_deref().or(self.workflow_id.as_deref()).unwrap_or_default()
+impl State {
+    /// Returns the execution with this id as it is now, even if the listing does not show it.
+    fn find(&mut self, id: &str) -> Result<&mut SimulatedExecution, Refusal> {
+        let found = self.executions.iter_mut().find(|execution| execution.id == id);
+        let execution = found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "no such execution"))?;
+        execution.life.advance(Instant::now());
+        Ok(execution)
     }
 }
 
@@ -131,10 +132,12 @@ impl Simulator {
     /// Creates a simulator without requests and faults.
     #[must_use]
     pub fn new(options: Options) -> Arc<Simulator> {
-        let state = State { api_keys: options.api_keys, ..State::default() };
+        let state = State { api_keys: options.api_keys, life: options.life, ..State::default() };
         Arc::new(Simulator {
             state: Mutex::new(state),
             observer: options.observer,
+            api: options.api,
+            changed: watch::Sender::new(()),
             arrived: watch::Sender::new(()),
             released: watch::Sender::new(()),
             generation: watch::Sender::new(0),
@@ -202,10 +205,26 @@ impl Simulator {
         self.lock().requests.iter().cloned().collect()
     }
 
-    /// Returns the recorded executions, newest last.
+    /// Returns the recorded executions as they are now, newest last.
     #[must_use]
     pub fn executions(&self) -> Vec<SimulatedExecution> {
-        self.lock().executions.iter().cloned().collect()
+        let (mut state, now) = (self.lock(), Instant::now());
+        let advanced = state.executions.iter_mut().map(|execution| {
+            execution.life.advance(now);
+            execution.clone()
+        });
+        advanced.collect()
+    }
+
+    /// Returns how the executions live that are started from now on.
+    #[must_use]
+    pub fn life(&self) -> LifePlan {
+        self.lock().life
+    }
+
+    /// Changes how the executions live that are started from now on.
+    pub fn set_life(&self, life: LifePlan) {
+        self.lock().life = life;
     }
 
     /// Returns the number of all started executions, including those that are no longer recorded.
@@ -232,8 +251,13 @@ impl Simulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_fault(&self, moment: FaultStage, method: Option<&Method>) -> Option<Fault> {
-        self.lock().faults.take(moment, method)
+    fn take_fault(&self, moment: FaultStage, target: FaultTarget<'_>) -> Option<Fault> {
+        self.lock().faults.take(moment, target)
+    }
+
+    /// Shows the execution with this id as it is now, even if the listing does not show it yet.
+    fn find<T>(&self, id: &str, show: impl FnOnce(&SimulatedExecution) -> T) -> Result<T, Refusal> {
+        self.lock().find(id).map(|execution| show(execution))
     }
 
     /// Records a request that has arrived. [`Simulator::record_answer`] adds its answer.

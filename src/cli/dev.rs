@@ -3,6 +3,8 @@
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -13,12 +15,17 @@ use crate::config::resolve::Address;
 use crate::config::{self, DEVELOPMENT_API_KEY};
 use crate::log::Format;
 use crate::secret::{Environment, Secret};
+use crate::simulator::api::Api;
+use crate::simulator::plan::{LifeDuration, LifePlan};
 use crate::simulator::{Options, Simulator};
 use crate::{app, asteroid, process_hardening};
 
 use super::{
     LOG_CLOSE_TIMEOUT, Logging, Signals, build_runtime, print_error, print_line, start_log, warn_if_unprotected,
 };
+
+/// The time from the start of an execution to its end. A person reads and pastes five lines in it.
+const DURATION: Duration = Duration::from_secs(60);
 
 /// The options of `dev`.
 #[derive(Debug, Args)]
@@ -53,9 +60,20 @@ impl Dev {
             // A new API key for each run, worthless afterwards.
             let api_key = uuid::Uuid::new_v4().simple().to_string();
             let environment = Environment::with_development(DEVELOPMENT_API_KEY, Secret::new(api_key.clone())?);
+            // Taken by the first start, so that the next steps are printed once.
+            let address = Arc::new(Mutex::new(None));
+            let first_start = Arc::clone(&address);
             let options = Options {
                 api_keys: vec![SecretString::from(api_key)],
-                observer: Some(Box::new(|request| print_line(request))),
+                observer: Some(Box::new(move |request| {
+                    print_line(request);
+                    let Some(id) = &request.execution_id else { return };
+                    if let Some(address) = first_start.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                        print_next_steps(&address, id);
+                    }
+                })),
+                api: Api::Old,
+                life: LifePlan { duration: LifeDuration(Some(DURATION)), ..LifePlan::default() },
             };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
@@ -65,7 +83,9 @@ impl Dev {
                         .context("choose another address with --listen 127.0.0.1:0 or --admin 127.0.0.1:0"),
                     error => error.into(),
                 })?;
-            print_welcome(&gateway, upstream);
+            let printed = gateway_address(&gateway);
+            print_welcome(&gateway, &printed, upstream);
+            *address.lock().unwrap_or_else(PoisonError::into_inner) = Some(printed);
             tokio::select! {
                 never = simulator.serve(socket, None) => match never {},
                 ended = gateway.run_until(async || signals.next().await, pending) => Ok(ended?),
@@ -76,25 +96,47 @@ impl Dev {
     }
 }
 
-fn print_welcome(running: &app::RunningGateway, upstream: SocketAddr) {
-    let (gateway, curl) = match running.addresses.first() {
+/// How the gateway is addressed in what is printed.
+#[derive(Default)]
+struct GatewayAddress {
+    /// The address alone.
+    shown: String,
+    /// The options by which curl finds it.
+    options: String,
+    /// The beginning of its URLs.
+    url: String,
+}
+
+fn gateway_address(running: &app::RunningGateway) -> GatewayAddress {
+    match running.addresses.first() {
         Some(Address::Unix { path, .. }) => {
             let path = path.display();
-            (format!("unix:{path}"), format!("curl --unix-socket '{path}' -sSi http://localhost"))
+            GatewayAddress {
+                shown: format!("unix:{path}"),
+                options: format!(" --unix-socket '{path}'"),
+                url: "http://localhost".to_owned(),
+            }
         }
-        Some(Address::Tcp(address)) => (format!("http://{address}"), format!("curl -sSi http://{address}")),
-        None => Default::default(),
-    };
+        Some(Address::Tcp(address)) => {
+            let url = format!("http://{address}");
+            GatewayAddress { shown: url.clone(), options: String::new(), url }
+        }
+        None => GatewayAddress::default(),
+    }
+}
+
+fn print_welcome(running: &app::RunningGateway, address: &GatewayAddress, upstream: SocketAddr) {
+    let GatewayAddress { shown, options, url } = address;
     print_line(format_args!(
         "asteroid-gateway {version} for development: nothing leaves this machine; press Ctrl-C to stop
 
-  gateway             {gateway}  (tenant billing; no credential needed)
+  gateway             {shown}  (tenant billing; no credential needed)
   simulated Asteroid  http://{upstream}/agents/v2  (checks the API key, which the gateway adds)
   probes              http://{admin}/readyz
 
-Start an execution, from another terminal:
+Start an execution, from another terminal. The lines to follow it are printed then:
 
-  {curl}/agents/{agent}/execute -H 'Content-Type: application/json' -d '{{\"inputs\":{{\"invoice\":4711}}}}'
+  curl{options} -sSi {url}/agents/{agent}/execute -H 'Content-Type: application/json' -d '{{\"inputs\":{{\"invoice\":4711}}}}'
 
 See the requests that reached the simulated Asteroid, or how to make it fail:
 
@@ -104,5 +146,28 @@ See the requests that reached the simulated Asteroid, or how to make it fail:
         version = env!("CARGO_PKG_VERSION"),
         admin = running.admin,
         agent = asteroid::EXAMPLE_AGENT,
+    ));
+}
+
+/// Prints how to follow an execution, with its id, so that each line can be pasted.
+fn print_next_steps(GatewayAddress { options, url, .. }: &GatewayAddress, id: &str) {
+    print_line(format_args!(
+        "
+Execution {id} was started. It ends after a minute.
+
+Ask for its status and result, and for what it does:
+
+  curl{options} -sS {url}/executions/{id}
+  curl{options} -sS {url}/executions/{id}/activities
+
+Send a message to it:
+
+  curl{options} -sS {url}/executions/{id}/user-messages -H 'Content-Type: application/json' -d '{{\"message\":\"Skip page 2\"}}'
+
+List the executions of this tenant, or cancel the execution:
+
+  curl{options} -sS {url}/executions
+  curl{options} -sS -X POST {url}/executions/{id}/cancel
+"
     ));
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
 use super::cut::ConnectionCut;
-use super::fault::{FaultAction, FaultStage};
+use super::fault::{FaultAction, FaultStage, FaultTarget};
 use super::{Simulator, exchange};
 
 /// A stream that can be reset instead of closed.
@@ -49,7 +49,7 @@ impl Stream for TlsStream<TcpStream> {
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
-    if let Some(fault) = simulator.take_fault(FaultStage::Connected, None) {
+    if let Some(fault) = simulator.take_fault(FaultStage::Connected, FaultTarget::default()) {
         let mut first = [0];
         // The connection ends in any case, whether a byte arrives or the peer hangs up.
         drop(stream.read(&mut first).await);

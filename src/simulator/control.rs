@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Simulator;
-use super::fault::{Fault, FaultStage};
+use super::fault::Fault;
+use super::status::Status;
 
 /// The prefix of all control paths.
 pub const PREFIX: &str = "/_simulator/";
@@ -20,31 +21,57 @@ const HELP: &str = r#"The simulated Asteroid.
 GET    /_simulator/requests     returns the last 100 requests, newest last
 DELETE /_simulator/requests     removes them
 GET    /_simulator/executions   returns the last 1,000 started executions, newest last
+GET    /_simulator/life         returns how executions live that are started from now on, as LIFE
+PUT    /_simulator/life         changes it: LIFE
+POST   /_simulator/status       moves an execution to any status: {"execution_id": "…", "status": "failed"}
 GET    /_simulator/listing      returns the behaviour of GET /agents/v2/executions, as LISTING
 PUT    /_simulator/listing      changes it: LISTING
 POST   /_simulator/faults       lets the next requests fail: {"times": 1, "fault": FAULT}
 DELETE /_simulator/faults       removes all faults, and releases the requests that stall
 
-Faults apply in their order, one to each request. A request skips the faults for another method.
+LIFE, with optional members:
+  "duration"        the time from the start to the end, such as "10s" (default), "50ms" or "never"; an execution does not age
+                    while it is paused
+  "starting"        the part of it for which the status is starting (default: null, a second or a tenth of "duration")
+  "end"             "completed" (default) or "failed"
+  "staff_notes"     whether executions have a comment and a label: true or false (default)
+
+Callers pause, resume and cancel any execution that has not ended, and send messages to it. The last 200 activities of an
+execution are remembered, with 64 KiB of messages at most, and inputs of up to 64 KiB.
+
+Faults apply in their order, one to each request. A request skips the faults for another method or operation.
 
 FAULT, with optional members:
-  "method"    "GET" or "POST": applies to the next request with this method; not together with "connected"
+  "method"    "GET", "POST" or "DELETE": applies to the next request with this method; not together with "connected"
+  "operation" "start", "rerun", "list", "get", "sync", "activities", "status", "cancel", "pause", "resume", "message",
+              "delete", "v1_status" or "v1_result": applies to the next request for it; not together with "connected"
   "when"      "connected" (nothing is read), "head", or "body" (default: the request is read to its end)
   "delay_ms"  a delay before "then", in milliseconds (default: 0)
-  "run"       whether the execution is started nevertheless: true or false (default)
+  "run"       whether what the request asks for is done nevertheless: true or false (default)
   "then"      "proceed" (default), "close", "reset" (over HTTP/2: the stream), "stall" (until the faults are
-              removed), "close_mid_answer", "stall_mid_answer", or
+              removed), "close_mid_answer" (also half a list), "stall_mid_answer",
+              "other_id" (the ordinary answer, about another execution; not of a list),
+              {"pad": 1048576} (the ordinary answer, padded to this number of bytes),
+              {"trickle": {"bytes": 1, "every_ms": 100}} (the ordinary answer, in pieces), or
               {"answer": {"status": 503, "headers": [["retry-after", "1"]], "body": "…"}}
 
 LISTING, with optional members:
   "lags"            whether new executions are not listed: true, or false (default), which also lists the earlier ones
   "lag_ms"          the time from the start of an execution until it is listed, in milliseconds (default: 0)
-  "filters"         the known filters by metadata: "both" (default), "pair" (metadataKey and metadataValue),
-                    or "repeated" (metadata=key=value); others are ignored
+  "filters"         the known filters by metadata: "both", "pair" (metadataKey and metadataValue), "repeated"
+                    (metadata=key=value), "none", or null (default: "pair" with --api old, else "both"); others are unknown
+                    parameters
   "blind"           those filters that find nothing: "both", "pair", "repeated", or null (default)
   "needs_organization"
                     whether organizationId is required: true or false (default)
   "shows_metadata"  whether the items contain their metadata: true (default) or false
+  "unknown"         the treatment of unknown parameters: "ignore" (default) or "reject"
+  "partial"         whether a filter by metadata finds parts of values, in any case: true or false (default)
+  "foreign"         the metadata of an execution of somebody else, the last item of each page: such as {"tenant": "other"},
+                    or null (default)
+  "total_more"      the number of executions that "total" counts in addition (default: 0)
+
+createdAfter, createdBefore and createdWithin are accepted and change nothing.
 "#;
 
 #[derive(Deserialize)]
@@ -53,6 +80,13 @@ struct FaultRequest {
     #[serde(default = "once")]
     times: u32,
     fault: Fault,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatusRequest {
+    execution_id: String,
+    status: Status,
 }
 
 fn once() -> u32 {
@@ -81,12 +115,25 @@ pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) 
             };
             apply(body, order).await
         }
+        (&Method::GET, "life") => json(&simulator.life()),
+        (&Method::PUT, "life") => {
+            let order = |life| {
+                simulator.set_life(life);
+                Ok("executions that are started from now on live so\n".to_owned())
+            };
+            apply(body, order).await
+        }
+        (&Method::POST, "status") => {
+            let order = |StatusRequest { execution_id, status }| {
+                let is_there = simulator.set_status(&execution_id, status);
+                if is_there { Ok("the status is changed\n".to_owned()) } else { Err("no such execution".to_owned()) }
+            };
+            apply(body, order).await
+        }
         (&Method::POST, "faults") => {
             let order = |FaultRequest { times, fault }| {
-                if fault.when == FaultStage::Connected && fault.method.is_some() {
-                    return Err(
-                        "\"method\" and \"connected\" exclude each other: a connection has no method".to_owned()
-                    );
+                if !fault.is_possible() {
+                    return Err("a connection has neither \"method\" nor \"operation\"".to_owned());
                 }
                 simulator.fail_next(times, fault);
                 Ok(format!("requests that will fail: {times}\n"))

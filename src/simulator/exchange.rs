@@ -1,22 +1,20 @@
 //! One request and its answer, with the faults between them.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
+use super::answer::{ApiAnswer, ApiRequest, Content};
+use super::body::Body;
 use super::cut::ConnectionCut;
-use super::fault::{Fault, FaultAction, FaultStage, ScriptedAnswer};
+use super::fault::{Fault, FaultAction, FaultStage, FaultTarget, ScriptedAnswer};
 use super::received::ReceivedRequest;
-use super::route::ApiAnswer;
-use super::{Simulator, control};
+use super::{Simulator, control, distort};
 
 /// The largest body that is read.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -43,18 +41,19 @@ pub(super) async fn answer(
     let mut released = simulator.released.subscribe();
     let authenticated = simulator.is_authenticated(&head.headers);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
-    let (body, fault) = match simulator.take_fault(FaultStage::Head, Some(&head.method)) {
+    let target = FaultTarget::of(&head.method, head.uri.path());
+    let (body, fault) = match simulator.take_fault(FaultStage::Head, target) {
         Some(fault) => (Bytes::new(), Some(fault)),
         None => match Limited::new(body, MAX_BODY).collect().await {
-            Ok(body) => (body.to_bytes(), simulator.take_fault(FaultStage::Body, Some(&head.method))),
+            Ok(body) => (body.to_bytes(), simulator.take_fault(FaultStage::Body, target)),
             Err(_) => return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB")),
         },
     };
     simulator.record_request(ReceivedRequest::new(number, connection, &head, authenticated, &body));
     let fault = fault.unwrap_or(Fault { run: true, ..Fault::default() });
-    let mut decision = simulator.decide(&head, authenticated, &body);
-    let is_carried_out = fault.run || matches!(fault.then, FaultAction::Proceed | FaultAction::Stall);
-    let execution = decision.execution.take().filter(|_| is_carried_out);
+    let request = ApiRequest { head: &head, body: &body, authenticated, is_carried_out: fault.carries_out() };
+    let mut answer = simulator.decide(request);
+    let execution = answer.execution.take().filter(|_| request.is_carried_out);
     if let Some(execution) = &execution {
         simulator.record_execution(execution.clone());
     }
@@ -62,23 +61,25 @@ pub(super) async fn answer(
     if matches!(fault.then, FaultAction::Stall) {
         drop(released.changed().await);
     }
+    if let Some(wait) = answer.wait.take().filter(|_| fault.answers()) {
+        answer = simulator.wait(&wait, request.path()).await;
+    }
     let record = |answer: String| simulator.record_answer(number, answer, execution.as_ref());
-    respond(fault.then, &decision, cut, record).await
+    respond(fault.then, answer, cut, record).await
 }
 
 /// Answers, or fails, as `then` says. `record` is called with a description of the answer before.
 async fn respond(
     then: FaultAction,
-    decision: &ApiAnswer,
+    mut answer: ApiAnswer,
     cut: &Arc<ConnectionCut>,
     record: impl Fn(String),
 ) -> Result<Response<Body>, StreamReset> {
-    let status = decision.status;
-    let ordinary = serde_json::to_vec(&decision.body).unwrap_or_default();
+    let code = answer.status.as_u16();
     match then {
         FaultAction::Proceed | FaultAction::Stall => {
-            record(status.as_u16().to_string());
-            Ok(json(status, Body::whole(ordinary.into())))
+            record(code.to_string());
+            Ok(ordinary(&answer, |bytes| Body::whole(bytes.into())))
         }
         FaultAction::Close => {
             record("by a close of the connection".to_owned());
@@ -93,30 +94,56 @@ async fn respond(
             match cut.request_and_wait(ConnectionCut::RESET).await {}
         }
         FaultAction::CloseMidAnswer => {
-            record(format!("half of {}, then a close", status.as_u16()));
-            Ok(json(status, Body::half(ordinary, Some(Arc::clone(cut)))))
+            record(format!("half of {code}, then a close"));
+            Ok(ordinary(&answer, |bytes| Body::half(bytes, Some(Arc::clone(cut)))))
         }
         FaultAction::StallMidAnswer => {
-            record(format!("half of {}, then nothing", status.as_u16()));
-            Ok(json(status, Body::half(ordinary, None)))
+            record(format!("half of {code}, then nothing"));
+            Ok(ordinary(&answer, |bytes| Body::half(bytes, None)))
         }
         FaultAction::Answer(scripted) => {
             record(scripted.status.to_string());
             Ok(script(&scripted))
         }
+        FaultAction::OtherId => {
+            record(format!("{code} of another execution"));
+            if let Content::Json(body) = &mut answer.content {
+                distort::replace_id(body);
+            }
+            Ok(ordinary(&answer, |bytes| Body::whole(bytes.into())))
+        }
+        FaultAction::Pad(length) => {
+            record(format!("{code}, padded"));
+            if let Content::Json(body) = &mut answer.content {
+                distort::pad(body, length);
+            }
+            Ok(ordinary(&answer, |bytes| Body::whole(bytes.into())))
+        }
+        FaultAction::Trickle(trickle) => {
+            record(format!("{code}, slowly"));
+            Ok(ordinary(&answer, |bytes| Body::trickling(bytes.into(), trickle)))
+        }
     }
 }
 
-fn json(status: StatusCode, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+/// Makes the response of an answer, with a body of its bytes.
+fn ordinary(answer: &ApiAnswer, body: impl FnOnce(Vec<u8>) -> Body) -> Response<Body> {
+    let (bytes, media_type) = match &answer.content {
+        Content::Json(value) => (serde_json::to_vec(value).unwrap_or_default(), Some("application/json")),
+        Content::Text(text) => (text.as_bytes().to_vec(), Some("text/plain; charset=utf-8")),
+        Content::Empty => (Vec::new(), None),
+    };
+    let mut response = Response::new(body(bytes));
+    *response.status_mut() = answer.status;
+    if let Some(media_type) = media_type {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
     response
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response<Body> {
-    let body = serde_json::json!({ "code": status.as_u16(), "message": message }).to_string();
-    json(status, Body::whole(body.into()))
+    let body = serde_json::json!({ "code": status.as_u16(), "message": message });
+    ordinary(&ApiAnswer::json(status, body), |bytes| Body::whole(bytes.into()))
 }
 
 fn script(answer: &ScriptedAnswer) -> Response<Body> {
@@ -132,50 +159,4 @@ fn script(answer: &ScriptedAnswer) -> Response<Body> {
         response.headers_mut().append(name, value);
     }
     response
-}
-
-/// A body that may break off.
-pub(super) struct Body {
-    bytes: Option<Bytes>,
-    length: u64,
-    /// If the bytes are only a part of the body: the cut that follows them, or `Some(None)` if nothing follows.
-    then: Option<Option<Arc<ConnectionCut>>>,
-}
-
-impl Body {
-    fn whole(bytes: Bytes) -> Body {
-        Body { length: bytes.len() as u64, bytes: Some(bytes), then: None }
-    }
-
-    fn half(mut bytes: Vec<u8>, cut: Option<Arc<ConnectionCut>>) -> Body {
-        let length = bytes.len() as u64;
-        bytes.truncate(bytes.len() / 2);
-        Body { bytes: Some(bytes.into()), length, then: Some(cut) }
-    }
-}
-
-impl hyper::body::Body for Body {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match (self.bytes.take(), &self.then) {
-            (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            (None, None) => Poll::Ready(None),
-            (None, Some(cut)) => {
-                if let Some(cut) = cut {
-                    cut.request(ConnectionCut::CLOSE);
-                }
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_none() && self.then.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
-    }
 }

@@ -1,57 +1,67 @@
 //! `POST /agents/{agentId}/execute` as the specification describes it, and `POST /workflows/{workflowId}/execute` as the
 //! newer SDK describes it. Checks the id and the body, and makes the execution that they start.
 
-use std::time::{Instant, SystemTime};
-
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::SimulatedExecution;
+use super::answer::ApiRequest;
+use super::life::Life;
+use super::operation::Call;
+use super::plan::LifePlan;
 use super::refusal::Refusal;
 
-pub(super) fn start(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<SimulatedExecution, Refusal> {
-    if !is_uuid(id) {
+/// The largest inputs that are remembered, in bytes of JSON.
+const MAX_INPUTS: usize = 64 * 1024;
+
+pub(super) fn start(call: Call<'_>, plan: LifePlan, request: &ApiRequest<'_>) -> Result<SimulatedExecution, Refusal> {
+    if !is_uuid(call.id) {
         return Err(Refusal::bad("the id in the path must be a uuid"));
     }
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = request.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.to_ascii_lowercase().starts_with("application/json") {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }
-    let body: Value = serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))?;
+    let body: Value =
+        serde_json::from_slice(request.body).map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))?;
     let Value::Object(body) = body else { return Err(Refusal::bad("the body must be an object")) };
     check(&body).map_err(Refusal::bad)?;
-    let metadata = member(&body, "metadata").and_then(Value::as_object).cloned().unwrap_or_default();
-    let of = |asked: &str| (kind == asked).then(|| id.to_owned());
+    let object = |name: &str| member(&body, name).and_then(Value::as_object).cloned();
+    let inputs =
+        object("inputs").filter(|inputs| serde_json::to_vec(inputs).is_ok_and(|text| text.len() <= MAX_INPUTS));
+    let profile = ["profileId", "agentProfileId"].into_iter().find_map(|name| member(&body, name)?.as_str());
+    let life = Life::new(plan);
     Ok(SimulatedExecution {
         id: Uuid::new_v4().to_string(),
-        agent_id: of("agents"),
-        workflow_id: of("workflows"),
-        metadata,
-        created_at: created_at(),
+        agent_id: (!call.is_workflow).then(|| call.id.to_owned()),
+        workflow_id: call.is_workflow.then(|| call.id.to_owned()),
+        metadata: object("metadata").unwrap_or_default(),
+        inputs,
+        options: object("executionOptions"),
+        profile_id: profile.map(str::to_owned),
+        version: member(&body, "version").and_then(Value::as_i64).unwrap_or(1),
+        created_at: life.created_at(),
         parent: None,
         rerun: false,
         listed: true,
-        started: Instant::now(),
+        life,
     })
 }
 
 /// Returns an execution that repeats the first, as the newer SDK describes `POST /executions/{executionId}/rerun`. Its
 /// metadata is copied, including the tags.
-pub(super) fn rerun(first: &SimulatedExecution) -> SimulatedExecution {
+pub(super) fn rerun(first: &SimulatedExecution, plan: LifePlan) -> SimulatedExecution {
+    let life = Life::new(plan);
     SimulatedExecution {
         id: Uuid::new_v4().to_string(),
-        created_at: created_at(),
+        created_at: life.created_at(),
         parent: Some(first.id.clone()),
         rerun: false,
-        started: Instant::now(),
+        life,
         ..first.clone()
     }
-}
-
-fn created_at() -> String {
-    humantime::format_rfc3339_micros(SystemTime::now()).to_string()
 }
 
 /// Checks a body against `ExecuteAgentRequest` of both eras, including the rules that are only in its prose.

@@ -5,19 +5,24 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::operation::{Call, Operation};
+
 /// A fault, which replaces the ordinary answer to a request.
 ///
-/// As JSON: `{"method": "POST", "when": "body", "delay_ms": 0, "run": false, "then": "close"}`; all members are optional.
+/// As JSON: `{"method": "POST", "operation": "start", "when": "body", "delay_ms": 0, "run": false, "then": "close"}`; all
+/// members are optional.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
     /// The method of the requests to which it applies; without one, it applies to all.
     pub method: Option<Method>,
+    /// The operation of the requests to which it applies; without one, it applies to all.
+    pub operation: Option<Operation>,
     /// How far the request is read before the fault happens.
     pub when: FaultStage,
     /// The delay before `then`, in milliseconds.
     pub delay_ms: u64,
-    /// Whether the execution is started nevertheless.
+    /// Whether what the request asks for is done nevertheless.
     pub run: bool,
     /// The action that replaces the ordinary answer.
     pub then: FaultAction,
@@ -27,10 +32,12 @@ pub struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
-    /// Reads the listing.
+    /// Reads.
     Get,
-    /// Starts an execution.
+    /// Starts or changes an execution.
     Post,
+    /// Deletes an execution.
+    Delete,
 }
 
 /// The point in a request at which a fault happens.
@@ -65,6 +72,22 @@ pub enum FaultAction {
     StallMidAnswer,
     /// Another answer is sent.
     Answer(ScriptedAnswer),
+    /// The ordinary answer is sent, but names another execution. A listing stays as it is.
+    OtherId,
+    /// The ordinary answer is sent, made longer to this number of bytes.
+    Pad(usize),
+    /// The ordinary answer is sent slowly.
+    Trickle(Trickle),
+}
+
+/// How slowly an answer is sent.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trickle {
+    /// The bytes that are sent at once.
+    pub bytes: usize,
+    /// The pause after them, in milliseconds.
+    pub every_ms: u64,
 }
 
 /// An answer that is sent as it is.
@@ -86,13 +109,56 @@ impl Fault {
         Duration::from_millis(self.delay_ms)
     }
 
-    /// Returns whether it applies to a request with this method; a new connection has none.
-    fn is_for(&self, method: Option<&hyper::Method>) -> bool {
-        match self.method {
-            None => true,
-            Some(Method::Get) => method == Some(&hyper::Method::GET),
-            Some(Method::Post) => method == Some(&hyper::Method::POST),
-        }
+    /// Returns whether what the request asks for is done.
+    pub(super) fn carries_out(&self) -> bool {
+        let sends_ordinary = match self.then {
+            FaultAction::Proceed
+            | FaultAction::Stall
+            | FaultAction::OtherId
+            | FaultAction::Pad(_)
+            | FaultAction::Trickle(_) => true,
+            FaultAction::Close
+            | FaultAction::Reset
+            | FaultAction::CloseMidAnswer
+            | FaultAction::StallMidAnswer
+            | FaultAction::Answer(_) => false,
+        };
+        self.run || sends_ordinary
+    }
+
+    /// Returns whether the ordinary answer is made, of which at least a part is sent.
+    pub(super) fn answers(&self) -> bool {
+        !matches!(self.then, FaultAction::Close | FaultAction::Reset | FaultAction::Answer(_))
+    }
+
+    /// Returns whether a request can have what it applies to.
+    pub(super) fn is_possible(&self) -> bool {
+        self.when != FaultStage::Connected || (self.method.is_none() && self.operation.is_none())
+    }
+
+    fn is_for(&self, target: FaultTarget<'_>) -> bool {
+        let is_method = |method: Method| {
+            let own = match method {
+                Method::Get => hyper::Method::GET,
+                Method::Post => hyper::Method::POST,
+                Method::Delete => hyper::Method::DELETE,
+            };
+            target.method == Some(&own)
+        };
+        self.method.is_none_or(is_method) && self.operation.is_none_or(|operation| target.operation == Some(operation))
+    }
+}
+
+/// That of a request by which a fault selects it; a new connection has none of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct FaultTarget<'a> {
+    method: Option<&'a hyper::Method>,
+    operation: Option<Operation>,
+}
+
+impl FaultTarget<'_> {
+    pub(super) fn of<'m>(method: &'m hyper::Method, path: &str) -> FaultTarget<'m> {
+        FaultTarget { method: Some(method), operation: Call::of(method, path).ok().map(|call| call.operation) }
     }
 }
 
@@ -113,10 +179,10 @@ impl Faults {
 
     /// Takes the first fault for such a request, if it happens at this stage.
     ///
-    /// Faults for another method are skipped. A fault at a later stage of this request is not, because a fault after it
+    /// Faults for another method or operation are skipped. A fault at a later stage of this request is not, because a fault after it
     /// would overtake it.
-    pub(super) fn take(&mut self, moment: FaultStage, method: Option<&hyper::Method>) -> Option<Fault> {
-        let position = self.0.iter().position(|(_, fault)| fault.is_for(method))?;
+    pub(super) fn take(&mut self, moment: FaultStage, target: FaultTarget<'_>) -> Option<Fault> {
+        let position = self.0.iter().position(|(_, fault)| fault.is_for(target))?;
         let (times, fault) = self.0.get_mut(position).filter(|(_, fault)| fault.when == moment)?;
         let fault = fault.clone();
         *times -= 1;

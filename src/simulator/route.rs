@@ -1,25 +1,17 @@
 //! Routes a request by its API key, path and method, and decides its ordinary answer.
 
+use hyper::StatusCode;
 use hyper::header::HeaderMap;
-use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::answer::{ApiAnswer, ApiRequest};
+use super::api::Api;
+use super::operation::{Call, Operation, is_v1};
 use super::refusal::Refusal;
-use super::{SimulatedExecution, Simulator, execute};
-
-/// The prefix of all paths of the API.
-const BASE: &str = "/agents/v2/";
+use super::{SimulatedExecution, Simulator, execute, v1};
 
 /// The headers that contain an API key, in the two eras of the API.
 const KEY_HEADERS: [&str; 2] = ["x-asteroid-agents-api-key", "x-api-key"];
-
-/// The answer to a request without a fault, and the execution that the request starts if it is carried out.
-pub(super) struct ApiAnswer {
-    pub(super) status: StatusCode,
-    pub(super) body: Value,
-    pub(super) execution: Option<SimulatedExecution>,
-}
 
 impl Simulator {
     /// Returns whether the headers have exactly one API key, and that is accepted.
@@ -31,50 +23,62 @@ impl Simulator {
         }
     }
 
-    pub(super) fn decide(&self, head: &Parts, authenticated: bool, body: &[u8]) -> ApiAnswer {
-        self.route(head, authenticated, body).unwrap_or_else(|Refusal(status, message)| ApiAnswer {
-            status,
-            body: json!({ "code": status.as_u16(), "message": message }),
-            execution: None,
-        })
+    pub(super) fn decide(&self, request: ApiRequest<'_>) -> ApiAnswer {
+        self.route(request).unwrap_or_else(|refusal| self.refuse(refusal, request.path()))
     }
 
-    fn route(&self, head: &Parts, authenticated: bool, body: &[u8]) -> Result<ApiAnswer, Refusal> {
-        if !authenticated {
+    /// Returns the answer of a refusal in the form of the API to which the path belongs.
+    pub(super) fn refuse(&self, Refusal(status, message): Refusal, path: &str) -> ApiAnswer {
+        let code = status.as_u16();
+        let body = match self.api {
+            _ if is_v1(path) => json!({ "error": message }),
+            Api::Old | Api::Both => json!({ "code": code, "message": message }),
+            Api::New => json!({
+                "code": code,
+                "message": message,
+                "type": "about:blank",
+                "title": status.canonical_reason(),
+                "status": code,
+                "detail": message,
+                "instance": path,
+            }),
+        };
+        ApiAnswer::json(status, body)
+    }
+
+    fn route(&self, request: ApiRequest<'_>) -> Result<ApiAnswer, Refusal> {
+        if !request.authenticated {
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "a valid API key is required"));
         }
-        let only = |method: Method| {
-            let refusal = || Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("only {method} is allowed"));
-            if head.method == method { Ok(()) } else { Err(refusal()) }
-        };
-        let shown = |body: Value| ApiAnswer { status: StatusCode::OK, body, execution: None };
-        let segments: Vec<&str> = head.uri.path().strip_prefix(BASE).unwrap_or_default().split('/').collect();
-        match *segments.as_slice() {
-            [kind @ ("agents" | "workflows"), id, "execute"] => {
-                only(Method::POST)?;
-                let execution = execute::start(kind, id, &head.headers, body)?;
+        let call = Call::of(&request.head.method, request.path())?;
+        let (id, run) = (call.id, request.is_carried_out);
+        let shown = |body: Value| ApiAnswer::json(StatusCode::OK, body);
+        match call.operation {
+            Operation::Start => execute::start(call, self.life(), &request).map(|execution| self.started(execution)),
+            Operation::Rerun => {
+                let execution = self.rerun(id, run)?;
                 let body = json!({ "executionId": execution.id });
-                Ok(ApiAnswer { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
+                Ok(ApiAnswer { execution: Some(execution), ..ApiAnswer::json(StatusCode::ACCEPTED, body) })
             }
-            ["executions"] => {
-                only(Method::GET)?;
-                self.list(head.uri.query().unwrap_or_default()).map(shown)
-            }
-            ["executions", id] if head.method == Method::DELETE => {
-                self.delete(id)?;
-                Ok(ApiAnswer { status: StatusCode::NO_CONTENT, body: Value::Null, execution: None })
-            }
-            ["executions", id] => {
-                only(Method::GET)?;
-                self.find(id).map(shown)
-            }
-            ["executions", id, "rerun"] => {
-                only(Method::POST)?;
-                let execution = self.rerun(id)?;
-                let body = json!({ "executionId": execution.id });
-                Ok(ApiAnswer { status: StatusCode::ACCEPTED, body, execution: Some(execution) })
-            }
-            _ => Err(Refusal::new(StatusCode::NOT_FOUND, "no such path")),
+            Operation::List => self.list(request.query()).map(shown),
+            Operation::Get => self.find(id, |execution| execution.item(self.api)).map(shown),
+            Operation::Sync => self.sync(id, request.query()),
+            Operation::Activities => self.activities(id, request.query()).map(shown),
+            Operation::Status => self.change_status(id, request.body, run),
+            Operation::Cancel | Operation::Pause | Operation::Resume => self.order(call, run).map(shown),
+            Operation::Message => self.add_message(id, request.body, run),
+            Operation::Delete => self.delete(id, run),
+            Operation::V1Status => self.find(id, v1::status).map(shown),
+            Operation::V1Result => self.find(id, v1::result).map(shown),
         }
+    }
+
+    /// Returns the answer to a start, which only the newer era tells the status.
+    fn started(&self, execution: SimulatedExecution) -> ApiAnswer {
+        let body = match self.api {
+            Api::Old | Api::Both => json!({ "executionId": execution.id }),
+            Api::New => json!({ "executionId": execution.id, "status": "starting" }),
+        };
+        ApiAnswer { execution: Some(execution), ..ApiAnswer::json(StatusCode::ACCEPTED, body) }
     }
 }

@@ -1,5 +1,9 @@
 //! The simulated Asteroid behaves as the specification describes, and fails on command.
 
+mod dev;
+mod eras;
+mod faults;
+mod life;
 mod listing;
 
 use serde_json::{Value, json};

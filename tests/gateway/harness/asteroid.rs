@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use asteroid_gateway::simulator::api::Api;
 use asteroid_gateway::simulator::fault::Fault;
+use asteroid_gateway::simulator::plan::LifePlan;
 use asteroid_gateway::simulator::received::ReceivedRequest;
 use asteroid_gateway::simulator::{Options, SimulatedExecution, Simulator, tls};
 use serde_json::Value;
@@ -32,30 +34,37 @@ pub(crate) struct Asteroid {
 
 impl Asteroid {
     pub(crate) fn start() -> Asteroid {
-        Asteroid::serve(LOOPBACK, None, false)
+        Asteroid::serve(LOOPBACK, None, false, Api::Both)
+    }
+
+    /// Starts one that serves this era of the API.
+    pub(crate) fn start_api(api: Api) -> Asteroid {
+        Asteroid::serve(LOOPBACK, None, false, api)
     }
 
     /// Starts one over TLS and HTTP/2, with a certificate for this name from a new CA.
     pub(crate) fn start_tls(name: &str) -> Asteroid {
-        Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), false)
+        Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), false, Api::Both)
     }
 
     /// Starts one over TLS and HTTP/2 at this address, with a certificate for this name, which its URL contains.
     pub(crate) fn start_tls_at(address: &str, name: &str) -> Asteroid {
-        Asteroid::serve(address, Some((name.to_owned(), certificates(name))), false)
+        Asteroid::serve(address, Some((name.to_owned(), certificates(name))), false, Api::Both)
     }
 
     /// Starts one over TLS that speaks only HTTP/1.1, with a certificate for this name.
     pub(crate) fn start_tls_http1(name: &str) -> Asteroid {
-        Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), true)
+        Asteroid::serve(LOOPBACK, Some(("localhost".to_owned(), certificates(name))), true, Api::Both)
     }
 
-    fn serve(address: &str, certificates: Option<(String, TempDir)>, http1_only: bool) -> Asteroid {
+    fn serve(address: &str, certificates: Option<(String, TempDir)>, http1_only: bool, api: Api) -> Asteroid {
         let tls = certificates.as_ref().map(|(_, dir)| {
             tls::server(&dir.path().join("cert.pem"), &dir.path().join("key.pem"), http1_only).unwrap()
         });
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let simulator = Simulator::new(Options { api_keys: vec![API_KEY.into()], observer: None });
+        // What is started runs at once and does not end, unless a test changes that.
+        let life = LifePlan::endless();
+        let simulator = Simulator::new(Options { api_keys: vec![API_KEY.into()], observer: None, api, life });
         let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<Infallible>();
@@ -132,13 +141,26 @@ impl Asteroid {
         self.simulator.set_listing(serde_json::from_value(listing).unwrap());
     }
 
-    /// Deletes an execution with the API, as an operator may do.
+    /// Ends an execution and deletes it with the API, as an operator may do.
     pub(crate) fn delete(&self, id: &str) {
+        self.set_status(id, "cancelled");
         let mut caller = self.caller();
         let path = format!("/agents/v2/executions/{id}");
         let host = self.address;
         caller.send(format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {API_KEY}\r\n\r\n").as_bytes());
         assert_eq!(caller.answer().status, 204);
+    }
+
+    /// Moves an execution to this status.
+    pub(crate) fn set_status(&self, id: &str, status: &str) {
+        let status = serde_json::from_value(status.into()).unwrap();
+        assert!(self.simulator.set_status(id, status), "there is no execution {id}");
+    }
+
+    /// Changes how executions live that are started from now on. Members that are left out have their defaults, not those of
+    /// [`LifePlan::endless`].
+    pub(crate) fn set_life(&self, life: Value) {
+        self.simulator.set_life(serde_json::from_value(life).unwrap());
     }
 
     /// Lets every request fail from now on.
