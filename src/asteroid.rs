@@ -1,6 +1,8 @@
 //! Asteroid's Agents API. No other module knows it.
 
 pub mod answer;
+pub mod body;
+pub mod change;
 pub mod era;
 pub mod execution;
 pub mod group;

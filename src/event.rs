@@ -129,6 +129,9 @@ events! {
     /// An answered start was not found at the upstream.
     RECOVERY_PROOF_FAILED = "recovery.proof_failed";
 
+    /// A listing had executions of others, and was not passed on.
+    LISTING_FOREIGN = "listing.foreign";
+
     /// A request has ended. Each request leaves exactly one such line.
     REQUEST_COMPLETED = "request.completed";
     /// Bytes that are not valid HTTP were refused.

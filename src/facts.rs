@@ -8,12 +8,12 @@ pub mod trace_context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::asteroid::answer::Proof;
-use crate::asteroid::operation::{Call, IdName, Operation};
+use crate::asteroid::answer::{Proof, is_refusal};
+use crate::asteroid::operation::{Call, Effect, IdName, Operation};
 use crate::caller::Peer;
 use crate::secret::Fingerprint;
 use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
@@ -35,14 +35,20 @@ pub static METHODS: [Method; 9] = [
     Method::TRACE,
 ];
 
-/// Whether a request started an execution, as callers and operators are told.
+/// The name of every other method.
+pub const OTHER_METHOD: &str = "_OTHER";
+
+/// The longest path that is kept of a request for no operation, in bytes.
+const MAX_PATH: usize = 256;
+
+/// Whether a request took effect, as callers and operators are told: whether it started an execution, or changed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// No execution was started.
+    /// No execution was started, or changed.
     NotStarted,
-    /// Bytes were sent, and no complete answer came, or one that proves nothing. An execution may run.
+    /// Bytes were sent, and no complete answer came, or one that proves nothing. An execution may run, or have changed.
     Unknown,
-    /// The answer names the execution that was started.
+    /// The answer names the execution that was started, or says that the change was made.
     Answered,
 }
 
@@ -54,6 +60,16 @@ impl Outcome {
             Proof::Started(_) => Outcome::Answered,
             Proof::NotStarted => Outcome::NotStarted,
             Proof::Inconclusive => Outcome::Unknown,
+        }
+    }
+
+    /// Returns the outcome of a change that an answer with this status proves.
+    #[must_use]
+    pub fn of_change(status: StatusCode) -> Outcome {
+        match status {
+            status if status.is_success() => Outcome::Answered,
+            status if is_refusal(status) => Outcome::NotStarted,
+            _ => Outcome::Unknown,
         }
     }
 
@@ -143,9 +159,13 @@ pub struct Facts {
     pub peer: Peer,
     /// The tenant that was identified.
     pub tenant: Option<Arc<str>>,
+    /// The method, if OpenTelemetry knows it; else `_OTHER`.
+    pub method: &'static str,
     /// The operation that was selected.
     pub operation: Option<Operation>,
-    /// The id in the path, as sent.
+    /// The path, if no operation was selected; cut if it is long.
+    pub path: Option<String>,
+    /// The id of the agent or workflow in the path, as sent.
     pub id: Option<(IdName, String)>,
     /// The name of the credential that was injected.
     pub credential: Option<Arc<str>>,
@@ -173,7 +193,7 @@ pub struct Facts {
     pub replayed: bool,
     /// Whether the upstream sent the API key back, which was overwritten.
     pub key_echoed: bool,
-    /// The execution that the upstream says it started.
+    /// The execution that the path names, or that the upstream says it started.
     pub execution_id: Option<Uuid>,
     /// How many bytes of the caller's body were read.
     pub bytes_in: usize,
@@ -191,7 +211,9 @@ impl Facts {
             trace_id: None,
             peer,
             tenant: None,
+            method: OTHER_METHOD,
             operation: None,
+            path: None,
             id: None,
             credential: None,
             fingerprint: None,
@@ -218,9 +240,23 @@ impl Facts {
         self.begun.elapsed()
     }
 
-    /// Sets the operation that was selected, and the id in its path.
+    /// Returns whether it can start or change an execution, as far as is known. A read has no outcome.
+    #[must_use]
+    pub fn may_take_effect(&self) -> bool {
+        self.operation.is_none_or(|operation| operation.rules().effect != Effect::Read)
+    }
+
+    /// Sets the method and the path of the request.
+    pub fn set_target(&mut self, method: &Method, path: &str) {
+        self.method = METHODS.iter().find(|known| *known == method).map_or(OTHER_METHOD, |known| known.as_str());
+        self.path = Some(path.get(..path.floor_char_boundary(MAX_PATH)).unwrap_or_default().to_owned());
+    }
+
+    /// Sets the operation that was selected, and the id in its path. The path tells no more then.
     pub fn set_call(&mut self, call: &Call<'_>) {
+        self.path = None;
         self.operation = Some(call.operation);
-        self.id = Some((call.id_name, call.id.to_owned()));
+        self.execution_id = call.execution();
+        self.id = call.id.filter(|(name, _)| *name != IdName::Execution).map(|(name, id)| (name, id.to_owned()));
     }
 }

@@ -42,6 +42,8 @@ pub struct Metrics {
     /// Connections of callers that had to wait for a slot.
     pub delayed: Counter,
     pub(crate) closed: [Counter; CloseReason::ALL.len()],
+    /// Listings that were not passed on, because they had executions of others.
+    pub foreign_listings: Counter,
     pools: Mutex<Vec<Pool>>,
     /// The reloads of the configuration.
     pub reloads: Reloads,

@@ -4,9 +4,11 @@
 //! - `prepare` runs every stage that can refuse a request at no cost.
 //! - `settle` sends a start, which may cost money. Once begun, it runs to its end even if the caller leaves.
 
+mod access;
 mod admission;
 pub mod answer;
 mod attempt;
+mod charged_body;
 mod claim;
 mod credential;
 pub mod delivery;
@@ -16,16 +18,21 @@ mod exchange;
 pub mod generation;
 pub mod guard;
 pub mod idempotency;
+mod inquiry;
+mod judgement;
 mod late_answer;
 pub mod limit;
 mod listing_check;
 mod outgoing;
+mod ownership;
 pub mod payload;
+mod query;
 mod rate_limit_headers;
 pub mod recovery;
 pub mod redact;
 mod resend_check;
 mod respond;
+mod retry_after;
 mod settlement;
 mod start;
 
@@ -37,7 +44,8 @@ use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
-use crate::asteroid::operation;
+use crate::asteroid::operation::{self, Call, Effect, Rules};
+use crate::asteroid::query::QueryRule;
 use crate::caller::Caller;
 use crate::drain::DrainSignal;
 use crate::facts::AuditDecision;
@@ -52,8 +60,9 @@ use crate::upstream::Upstream;
 use admission::Admission;
 use answer::AnswerBody;
 use error::{Error, ErrorFormat};
-use exchange::Exchange;
+use exchange::{CheckedRequest, Exchange};
 use generation::{ActiveGeneration, Generation, ListenerGeneration};
+use inquiry::Inquiry;
 use start::StartDecision;
 
 /// One worker's proxy.
@@ -84,11 +93,14 @@ impl Proxy {
         let (mut head, mut body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
         record.labels = RequestLabels::new(caller.scheme, &head.method);
+        record.facts.set_target(&head.method, head.uri.path());
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
         let mut response = match self.prepare(&current, caller, &mut head, &mut body, &mut record).await {
-            Ok(Decision::Forward(exchange)) => {
+            Ok(Decision::Forward(exchange)) if exchange.must_complete() => {
                 self.tasks.run_to_completion(TaskKind::Detached, exchange.settle(record)).await
             }
+            // A read ends with its caller.
+            Ok(Decision::Forward(exchange)) => Box::pin(exchange.settle(record)).await,
             Ok(Decision::Replay(reply, decision)) => respond::replay(&reply, decision, record),
             Err(error) => self.refuse(&error, &current.generation, &head, body, record),
         };
@@ -115,23 +127,32 @@ impl Proxy {
         let tenant = listener.identify(caller, &head.headers)?;
         record.set_tenant(&tenant.name, &tenant.state.meters, tenant.rate_limit_policy.as_ref());
         let call = operation::select(&head.method, &head.uri).inspect(|call| record.set_call(call));
-        let admitted = limit::admit(tenant, CallKind::Ordinary, &mut record.facts).await;
+        let admitted = limit::admit(tenant, kind(call.as_ref().ok()), &mut record.facts).await;
         let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
         let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         // A request for an unknown operation counts against the limits, too.
         let (permit, call) = (admitted?, call?);
+        access::check(tenant, &call)?;
         tenant.credential.check_usable()?;
         let idempotency_key = idempotency::read_header(tenant, &call, &head.headers)?;
         record.facts.idempotency = idempotency_key.as_ref().map(|key| key.digest);
-        let body = payload::read(tenant, generation, head, body, record).await?;
+        let query = query::check(&call, tenant, generation)?;
+        let body = payload::read(call.rules().body, tenant, generation, head, body, record).await?;
         let admission = Admission { generation, tenant, call, permit, audited };
-        match start::prepare(self, &admission, idempotency_key, &body, &head.headers, record).await? {
-            StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
-            StartDecision::Send(start) => {
-                let headers = mem::take(&mut head.headers);
-                Ok(Decision::Forward(Exchange::new(self, admission, start, &head.uri, headers, record)?))
-            }
+        if call.rules().effect == Effect::Start {
+            return match start::prepare(self, &admission, idempotency_key, &body, &head.headers, record).await? {
+                StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
+                StartDecision::Send(start) => {
+                    let request = CheckedRequest { target: &head.uri, headers: mem::take(&mut head.headers), query };
+                    Ok(Decision::Forward(Exchange::of_start(self, admission, start, request, record)?))
+                }
+            };
         }
+        payload::check(call.rules().body, &body)?;
+        let inquiry = Inquiry::new(self, &admission, &record.facts.request_id, &record.trace, &head.headers);
+        let ownership = ownership::check(&call, &inquiry).await?;
+        let request = CheckedRequest { target: &head.uri, headers: mem::take(&mut head.headers), query };
+        Ok(Decision::Forward(Exchange::of_call(self, admission, ownership, body.into(), request, record)?))
     }
 
     /// Answers with an error before anything was sent. The rest of the body is read in the background.
@@ -156,6 +177,15 @@ impl Proxy {
         let response =
             respond::fail(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_memory { response } else { response.map(AnswerBody::without_content) }
+    }
+}
+
+/// Returns the kind of a call, as far as limits differ by it. A request for no operation counts as any other.
+fn kind(call: Option<&Call<'_>>) -> CallKind {
+    match call.map(Call::rules) {
+        Some(Rules { query: QueryRule::Sync, .. }) => CallKind::LongPoll,
+        Some(Rules { effect: Effect::Read, .. }) => CallKind::Read,
+        Some(Rules { effect: Effect::Change | Effect::Start, .. }) | None => CallKind::Ordinary,
     }
 }
 

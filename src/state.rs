@@ -10,6 +10,7 @@ mod limits;
 mod listing_check;
 mod meters;
 mod now;
+mod ownership;
 mod quota;
 mod rate;
 mod start;
@@ -28,10 +29,13 @@ pub use limits::{Amount, Limit, Limits, Remaining};
 pub use listing_check::{ListingCheck, ListingCheckState, LookupFailure, NotFound};
 pub use meters::{IdempotencyResult, LimitDecision, Meters};
 pub use now::Now;
+pub use ownership::OwnedExecutions;
 pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
 pub use start::{IdempotencyOutcome, KeyedStart, Reservation, ReservedStart, StartError, StartInFlight, StartResult};
 pub use tenant::TenantState;
+
+use ownership::Owners;
 
 /// The reason why counts and claims cannot be reached. It has no values, as they are in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,7 @@ pub struct State {
     /// The idempotency keys of all tenants.
     pub claims: Arc<Claims>,
     listing_checks: Mutex<BTreeMap<String, Arc<ListingCheck>>>,
+    owners: Owners,
     /// The exchanges that were in flight when the drain ran out of time.
     cut_off: OnceLock<String>,
     /// The memory that the process may have, in bytes.
@@ -62,6 +67,7 @@ impl State {
         State {
             tenants: Mutex::default(),
             listing_checks: Mutex::default(),
+            owners: Owners::default(),
             cut_off: OnceLock::new(),
             claims: Arc::default(),
             available_memory,
@@ -91,6 +97,16 @@ impl State {
     pub fn listing_check(&self, credential: &str) -> Arc<ListingCheck> {
         let mut listing_checks = self.listing_checks.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(listing_checks.entry(credential.to_owned()).or_default())
+    }
+
+    /// Returns the executions that are known to carry each of these tags at an upstream, by tag. Forgets those of all others.
+    #[must_use]
+    pub fn owned_executions<'a>(
+        &self,
+        upstream: &str,
+        tags: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<String, Arc<OwnedExecutions>> {
+        self.owners.divide(upstream, tags)
     }
 
     /// Forgets the listing checks of the credentials that are not wanted.

@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use hyper::header::HeaderValue;
 
+use crate::asteroid::execution::Tag;
+use crate::asteroid::group::OpenGroups;
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::IdempotencyMode;
 use crate::credential::Credential;
-use crate::state::{Limits, ListingCheck, TenantState};
+use crate::state::{Limits, ListingCheck, OwnedExecutions, TenantState};
 
 /// The tenant on whose behalf a request is sent.
 #[derive(Debug)]
 pub struct Tenant {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// The name of its own tag.
+    pub tag_name: Box<str>,
     /// Its name among all users of the organisation's API key: the value of its own tag.
     pub tag: Box<str>,
     /// The tags that are written into the metadata of each start.
@@ -22,6 +26,10 @@ pub struct Tenant {
     pub on_conflict: OnConflict,
     /// The credential that its requests are sent with.
     pub credential: Arc<Credential>,
+    /// The operations that it may use.
+    pub operations: OpenGroups,
+    /// The executions that are known to be its own.
+    pub owned: Arc<OwnedExecutions>,
     /// Its limits.
     pub limits: Limits,
     /// The value of `RateLimit-Policy` in its answers.
@@ -34,4 +42,12 @@ pub struct Tenant {
     pub listing_check: Arc<ListingCheck>,
     /// Whether it is the only tenant, and so shares nothing.
     pub is_only: bool,
+}
+
+impl Tenant {
+    /// Returns its own tag, which each of its executions carries.
+    #[must_use]
+    pub fn tag(&self) -> Tag<'_> {
+        Tag { name: &self.tag_name, value: &self.tag }
+    }
 }

@@ -7,7 +7,8 @@ mod oracle;
 
 use std::sync::LazyLock;
 
-use asteroid_gateway::asteroid::start::{OnConflict, Start, Tags, is_alike};
+use asteroid_gateway::asteroid::body::is_alike;
+use asteroid_gateway::asteroid::start::{OnConflict, Start, Tags};
 use asteroid_gateway::json::{Shape, Splice, scan, splice};
 use bytes::Bytes;
 use serde::de::IgnoredAny;

@@ -8,10 +8,10 @@
 #[path = "../../src/asteroid/query/oracle.rs"]
 mod oracle;
 
+use asteroid_gateway::asteroid::body::is_alike;
 use asteroid_gateway::asteroid::era::Era;
 use asteroid_gateway::asteroid::execution::Tag;
 use asteroid_gateway::asteroid::query::{Error, ListingScope, listing};
-use asteroid_gateway::asteroid::start::is_alike;
 use uuid::Uuid;
 
 const ORGANIZATION: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";

@@ -1,7 +1,7 @@
 //! The operation of a request: for any method and target, `select` agrees with a second implementation, which splits the
 //! templates. The outgoing path is the template with the ids as they were received.
 
-use asteroid_gateway::asteroid::operation::{Error, Operation, select};
+use asteroid_gateway::asteroid::operation::{Error, Operation, Part, select};
 use hyper::{Method, Uri};
 use uuid::Uuid;
 
@@ -11,23 +11,26 @@ use super::head;
 /// that a client adds to a base URL which ends in one.
 const BASES: [&str; 4] = ["/agents/v2//", "/agents/v2/", "//", "/"];
 
+/// The base of v1.
+const V1: &str = "/api/v1/";
+
 pub(crate) fn check(input: &[u8]) {
     let Some(head) = head::parse(input) else { return };
     let (method, uri) = (&head.method, &head.uri);
     match (select(method, uri), read_again(method, uri)) {
         (Ok(call), Ok((operation, ids))) => {
-            assert_eq!((call.operation, call.id), (operation, ids[0]));
+            assert_eq!((call.operation, call.id.map(|(_, id)| id)), (operation, ids.first().copied()));
+            assert_eq!(call.query, uri.query());
             for base in ["", "/base"] {
                 let sent = format!("{base}{}", filled(operation.template(), &ids));
                 assert_eq!(call.path(base), sent);
                 assert_eq!(call.matches_target(base, uri.path()), sent == uri.path());
             }
-            let again = call.path("").parse().expect("a path of words and uuids is one");
+            let base = if operation.rules().part == Part::V1 { V1 } else { "" };
+            let again = call.path(base.trim_end_matches('/')).parse().expect("a path of words and uuids is one");
             assert_eq!(select(method, &again).expect("what leaves is a call").operation, operation);
         }
-        (Err(Error::Path), Err(Refusal::Path))
-        | (Err(Error::Id(_)), Err(Refusal::Id))
-        | (Err(Error::Query), Err(Refusal::Query)) => {}
+        (Err(Error::NotServed { .. }), Err(Refusal::Path)) | (Err(Error::Id(_)), Err(Refusal::Id)) => {}
         (Err(Error::Method { allow }), Err(Refusal::Method(methods))) => assert_eq!(allow, methods.join(", ")),
         (selected, expected) => panic!("{method} {uri} is {selected:?}, and should be {expected:?}"),
     }
@@ -38,26 +41,22 @@ enum Refusal {
     Path,
     Method(Vec<String>),
     Id,
-    Query,
 }
 
 fn read_again<'u>(method: &Method, uri: &'u Uri) -> Result<(Operation, Vec<&'u str>), Refusal> {
-    let path = BASES.iter().find_map(|base| uri.path().strip_prefix(base)).ok_or(Refusal::Path)?;
+    let is_v1 = uri.path().starts_with(V1);
+    let bases = if is_v1 { &[V1][..] } else { &BASES };
+    let path = bases.iter().find_map(|base| uri.path().strip_prefix(base)).ok_or(Refusal::Path)?;
+    let in_part = Operation::ALL.into_iter().filter(|operation| (operation.rules().part == Part::V1) == is_v1);
     let ids_of = |operation: Operation| Some((operation, ids(operation.template(), path)?));
-    let found: Vec<_> = Operation::SERVED.into_iter().filter_map(ids_of).collect();
+    let found: Vec<_> = in_part.filter_map(ids_of).collect();
     if found.is_empty() {
         return Err(Refusal::Path);
     }
     let methods = found.iter().map(|(operation, _)| operation.rules().method.to_string()).collect();
     let call =
         found.into_iter().find(|(operation, _)| operation.rules().method == *method).ok_or(Refusal::Method(methods))?;
-    if !call.1.iter().all(|id| id.len() == 36 && Uuid::try_parse(id).is_ok()) {
-        Err(Refusal::Id)
-    } else if uri.to_string().contains('?') {
-        Err(Refusal::Query)
-    } else {
-        Ok(call)
-    }
+    if !call.1.iter().all(|id| id.len() == 36 && Uuid::try_parse(id).is_ok()) { Err(Refusal::Id) } else { Ok(call) }
 }
 
 /// Returns the segments of a path in place of a template's ids, if the path has the template's words.

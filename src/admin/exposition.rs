@@ -87,6 +87,7 @@ impl MetricSources {
             (labels, histogram)
         });
         out.histograms(&table::CLIENT, to_upstream)?;
+        out.counter(&table::FOREIGN, metrics.foreign_listings.count())?;
         out.gauge(&table::IN_FLIGHT, &metrics.in_flight.count())
     }
 

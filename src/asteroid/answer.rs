@@ -31,7 +31,7 @@ impl Proof {
     /// own; a body without a length that breaks off is not JSON; a content-coded body cannot be read.
     #[must_use]
     pub fn of(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Proof {
-        if NOTHING_STARTED.contains(&status.as_u16()) {
+        if is_refusal(status) {
             return Proof::NotStarted;
         }
         let body = body.filter(|_| status.is_success() && content_coding(headers).is_none());
@@ -66,6 +66,12 @@ pub fn execution_id(body: &[u8]) -> Option<Uuid> {
 #[must_use]
 pub fn start_response(id: Uuid) -> (StatusCode, &'static str, String) {
     (StatusCode::ACCEPTED, "application/json", format!("{{\"executionId\":\"{id}\"}}"))
+}
+
+/// Returns whether a status says that the request was not acceptable as it is, so that nothing was started or changed.
+#[must_use]
+pub fn is_refusal(status: StatusCode) -> bool {
+    NOTHING_STARTED.contains(&status.as_u16())
 }
 
 /// Returns whether the upstream says that it did not accept the API key. That it did no work then is an assumption of this

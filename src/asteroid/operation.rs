@@ -1,18 +1,38 @@
 //! The operations of the API: one table, a row for each.
 //!
 //! Paths are matched raw: nothing is decoded or normalised, so a path that is not exactly an operation's is refused. Sources
-//! of the table: the vendor's specification, and the released SDK of the newer era for `/workflows`.
+//! of the table: the vendor's specification, the released SDKs 1.7.257 and 1.9.167, and for `/api/v1` the wait helpers of the
+//! vendor's older SDKs.
+
+mod rules;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use hyper::{Method, Uri};
+use uuid::Uuid;
 
 use super::is_uuid;
+
+pub use rules::{AnswerRule, BodyRule, Effect, Part, Rules};
+
+/// The longest part of a path that an error repeats, in bytes.
+const MAX_SHOWN_PATH: usize = 256;
 
 /// The reason why a request is not for an operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No operation has this path.
-    #[error("no operation has this path; this gateway serves {}, below / and below /agents/v2", served())]
-    Path,
+    /// No operation that is served has this path.
+    #[error(
+        "this gateway does not serve {method} {path:?}, whatever executions there are; correct the path, or ask the operator of \
+         this gateway for this operation"
+    )]
+    NotServed {
+        /// The method that was sent.
+        method: String,
+        /// The path that was sent, cut if it is long.
+        path: String,
+    },
     /// The path is an operation's except for an id.
     #[error("{} in the path must be a hyphenated 36-character uuid", .0.name())]
     Id(IdName),
@@ -22,73 +42,48 @@ pub enum Error {
         /// The value of `Allow`.
         allow: String,
     },
-    /// The operation takes no query, and the request has one.
-    #[error("this operation takes no query string; leave it out")]
-    Query,
 }
 
-/// An operation of the API that the gateway serves or uses itself.
+impl Error {
+    /// Returns the error for a method and a path that no operation has.
+    #[must_use]
+    pub fn not_served(method: &Method, path: &str) -> Error {
+        let cut = |text: &str| text.get(..text.floor_char_boundary(MAX_SHOWN_PATH)).unwrap_or_default().to_owned();
+        Error::NotServed { method: cut(method.as_str()), path: cut(path) }
+    }
+}
+
+/// An operation of the API that the gateway serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Starts an execution of an agent.
     AgentExecute,
     /// Starts an execution of a workflow, as the newer era calls an agent.
     WorkflowExecute,
-    /// Lists executions. Only the gateway itself uses it.
+    /// Lists executions.
     ExecutionList,
-    /// Returns one execution. Only the gateway itself uses it.
+    /// Returns one execution.
     ExecutionGet,
-}
-
-/// The effect of an operation at the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// It changes nothing.
-    Read,
-    /// It starts an execution, which costs money. So it counts against the budget, is recorded in the audit, runs to its end
-    /// if its caller leaves, and has an outcome that may be unknown.
-    Start,
-}
-
-impl Effect {
-    /// Returns whether the audit records requests with this effect, refused ones included.
-    #[must_use]
-    pub const fn is_audited(self) -> bool {
-        match self {
-            Effect::Read => false,
-            Effect::Start => true,
-        }
-    }
-}
-
-/// One row of the table: everything that distinguishes an operation from the others.
-#[derive(Debug)]
-pub struct Rules {
-    /// The method.
-    pub method: Method,
-    /// The path below the base, with the names of its ids.
-    pub template: &'static str,
-    /// The `operationId` of the specification; if that has no such operation, a name in its style.
-    pub name: &'static str,
-    /// Its effect at the upstream.
-    pub effect: Effect,
-    /// How many bytes of its answer are read before it is passed on or judged.
-    pub answer_head: usize,
-}
-
-static AGENT_EXECUTE: Rules = start("/agents/{agentId}/execute", "AgentExecutePost");
-static WORKFLOW_EXECUTE: Rules = start("/workflows/{workflowId}/execute", "WorkflowExecutePost");
-static EXECUTION_LIST: Rules = read("/executions", "ExecutionsList");
-static EXECUTION_GET: Rules = read("/executions/{executionId}", "ExecutionGet");
-
-const fn start(template: &'static str, name: &'static str) -> Rules {
-    // The id of the execution is in the first part of the answer.
-    Rules { method: Method::POST, template, name, effect: Effect::Start, answer_head: 64 * 1024 }
-}
-
-const fn read(template: &'static str, name: &'static str) -> Rules {
-    // A page of executions, with everything that the API shows of each.
-    Rules { method: Method::GET, template, name, effect: Effect::Read, answer_head: 8 * 1024 * 1024 }
+    /// Waits until an execution has ended, for some seconds.
+    ExecutionSync,
+    /// Returns the activities of an execution.
+    ExecutionActivities,
+    /// Sets the status of an execution.
+    ExecutionStatus,
+    /// Cancels an execution.
+    ExecutionCancel,
+    /// Pauses an execution.
+    ExecutionPause,
+    /// Resumes an execution.
+    ExecutionResume,
+    /// Sends a message to the agent of an execution.
+    ExecutionMessage,
+    /// Deletes an execution.
+    ExecutionDelete,
+    /// Returns the status of an execution, in v1 of the API.
+    V1Status,
+    /// Returns the result of an execution, in v1 of the API.
+    V1Result,
 }
 
 /// The name of an id in a path.
@@ -98,6 +93,8 @@ pub enum IdName {
     Agent,
     /// Of a workflow.
     Workflow,
+    /// Of an execution.
+    Execution,
 }
 
 impl IdName {
@@ -107,6 +104,7 @@ impl IdName {
         match self {
             IdName::Agent => "agentId",
             IdName::Workflow => "workflowId",
+            IdName::Execution => "executionId",
         }
     }
 
@@ -116,15 +114,42 @@ impl IdName {
         match self {
             IdName::Agent => "agent_id",
             IdName::Workflow => "workflow_id",
+            IdName::Execution => "execution_id",
         }
     }
 }
 
-/// Returns the operations that have a path, and its id.
-fn operations_at<'a>(segments: &[&'a str]) -> Option<(&'static [Operation], IdName, &'a str)> {
+/// The operations that have a path, and the id in it.
+type Match<'a> = (&'static [Operation], Option<(IdName, &'a str)>);
+
+/// Returns the operations that have a path in a part of the API, and its id.
+fn operations_at<'a>(part: Part, segments: &[&'a str]) -> Option<Match<'a>> {
+    use Operation as Is;
+    if part == Part::V1 {
+        return match *segments {
+            ["execution", id, "status"] => Some((&[Is::V1Status], Some((IdName::Execution, id)))),
+            ["execution", id, "result"] => Some((&[Is::V1Result], Some((IdName::Execution, id)))),
+            _ => None,
+        };
+    }
     match *segments {
-        ["agents", agent, "execute"] => Some((&[Operation::AgentExecute], IdName::Agent, agent)),
-        ["workflows", workflow, "execute"] => Some((&[Operation::WorkflowExecute], IdName::Workflow, workflow)),
+        ["agents", id, "execute"] => Some((&[Is::AgentExecute], Some((IdName::Agent, id)))),
+        ["workflows", id, "execute"] => Some((&[Is::WorkflowExecute], Some((IdName::Workflow, id)))),
+        ["executions"] => Some((&[Is::ExecutionList], None)),
+        ["executions", id] => Some((&[Is::ExecutionGet, Is::ExecutionDelete], Some((IdName::Execution, id)))),
+        ["executions", id, action] => {
+            let operation: &[Operation] = match action {
+                "sync" => &[Is::ExecutionSync],
+                "activities" => &[Is::ExecutionActivities],
+                "status" => &[Is::ExecutionStatus],
+                "cancel" => &[Is::ExecutionCancel],
+                "pause" => &[Is::ExecutionPause],
+                "resume" => &[Is::ExecutionResume],
+                "user-messages" => &[Is::ExecutionMessage],
+                _ => return None,
+            };
+            Some((operation, Some((IdName::Execution, id))))
+        }
         _ => None,
     }
 }
@@ -134,20 +159,44 @@ const MAX_SEGMENTS: usize = 8;
 
 impl Operation {
     /// Every operation, in the order of their numbers.
-    pub const ALL: [Operation; 4] =
-        [Operation::AgentExecute, Operation::WorkflowExecute, Operation::ExecutionList, Operation::ExecutionGet];
+    pub const ALL: [Operation; 14] = [
+        Operation::AgentExecute,
+        Operation::WorkflowExecute,
+        Operation::ExecutionList,
+        Operation::ExecutionGet,
+        Operation::ExecutionSync,
+        Operation::ExecutionActivities,
+        Operation::ExecutionStatus,
+        Operation::ExecutionCancel,
+        Operation::ExecutionPause,
+        Operation::ExecutionResume,
+        Operation::ExecutionMessage,
+        Operation::ExecutionDelete,
+        Operation::V1Status,
+        Operation::V1Result,
+    ];
 
-    /// The operations that callers may use.
-    pub const SERVED: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
+    /// The operations that start an execution.
+    pub const STARTS: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
 
     /// Returns the row of the table.
     #[must_use]
     pub fn rules(self) -> &'static Rules {
         match self {
-            Operation::AgentExecute => &AGENT_EXECUTE,
-            Operation::WorkflowExecute => &WORKFLOW_EXECUTE,
-            Operation::ExecutionList => &EXECUTION_LIST,
-            Operation::ExecutionGet => &EXECUTION_GET,
+            Operation::AgentExecute => &table::AGENT_EXECUTE,
+            Operation::WorkflowExecute => &table::WORKFLOW_EXECUTE,
+            Operation::ExecutionList => &table::EXECUTION_LIST,
+            Operation::ExecutionGet => &table::EXECUTION_GET,
+            Operation::ExecutionSync => &table::EXECUTION_SYNC,
+            Operation::ExecutionActivities => &table::EXECUTION_ACTIVITIES,
+            Operation::ExecutionStatus => &table::EXECUTION_STATUS,
+            Operation::ExecutionCancel => &table::EXECUTION_CANCEL,
+            Operation::ExecutionPause => &table::EXECUTION_PAUSE,
+            Operation::ExecutionResume => &table::EXECUTION_RESUME,
+            Operation::ExecutionMessage => &table::EXECUTION_MESSAGE,
+            Operation::ExecutionDelete => &table::EXECUTION_DELETE,
+            Operation::V1Status => &table::V1_STATUS,
+            Operation::V1Result => &table::V1_RESULT,
         }
     }
 
@@ -170,19 +219,23 @@ impl Operation {
         if self == Operation::WorkflowExecute { Operation::AgentExecute.name() } else { self.name() }
     }
 
-    /// Returns the target of a call, as a caller writes it below `/`.
+    /// Returns the target of a start, as a caller writes it below `/`.
     ///
     /// # Errors
     ///
     /// [`Error::Id`].
     pub fn target(self, id: &str) -> Result<Uri, Error> {
-        let mut segments: Vec<&str> = self.template().split('/').skip(1).collect();
-        let (_, id_name, name) = operations_at(&segments).ok_or(Error::Path)?;
-        if !is_uuid(id) {
-            return Err(Error::Id(id_name));
+        let rules = self.rules();
+        let not_served = || Error::not_served(rules.method, rules.template);
+        let mut segments: Vec<&str> = rules.template.split('/').skip(1).collect();
+        let (_, template_id) = operations_at(rules.part, &segments).ok_or_else(not_served)?;
+        if let Some((id_name, name)) = template_id {
+            if !is_uuid(id) {
+                return Err(Error::Id(id_name));
+            }
+            segments.iter_mut().filter(|segment| **segment == name).for_each(|segment| *segment = id);
         }
-        segments.iter_mut().filter(|segment| **segment == name).for_each(|segment| *segment = id);
-        format!("/{}", segments.join("/")).parse().map_err(|_| Error::Path)
+        format!("/{}", segments.join("/")).parse().map_err(|_| not_served())
     }
 }
 
@@ -191,10 +244,10 @@ impl Operation {
 pub struct Call<'a> {
     /// The operation.
     pub operation: Operation,
-    /// The name of the id in its path.
-    pub id_name: IdName,
-    /// The id in its path, as sent.
-    pub id: &'a str,
+    /// The id in its path, as sent, and the name of that.
+    pub id: Option<(IdName, &'a str)>,
+    /// The query, as sent.
+    pub query: Option<&'a str>,
     /// The path below the base, without the first slash: the operation's own words, and ids that are uuids.
     path: &'a str,
 }
@@ -206,7 +259,13 @@ impl Call<'_> {
         self.operation.rules()
     }
 
-    /// Returns whether the path of this call below `base` is the target that was sent, byte by byte.
+    /// Returns the execution that the call is about.
+    #[must_use]
+    pub fn execution(&self) -> Option<Uuid> {
+        self.id.filter(|(name, _)| *name == IdName::Execution).and_then(|(_, id)| id.parse().ok())
+    }
+
+    /// Returns whether the path of this call below `base`, without a query, is the target that was sent, byte by byte.
     #[must_use]
     pub fn matches_target(&self, base: &str, sent: &str) -> bool {
         sent.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')) == Some(self.path)
@@ -223,155 +282,42 @@ impl Call<'_> {
 ///
 /// # Errors
 ///
-/// [`Error::Path`], [`Error::Method`], [`Error::Id`], [`Error::Query`].
+/// [`Error`].
 pub fn select<'a>(method: &Method, target: &'a Uri) -> Result<Call<'a>, Error> {
-    let call = find(method, target.path())?;
-    if target.query().is_some() { Err(Error::Query) } else { Ok(call) }
+    find(method, target.path()).map(|call| Call { query: target.query(), ..call })
 }
 
-fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Error> {
-    let path = below_mount(path).ok_or(Error::Path)?;
+fn find<'a>(method: &Method, sent: &'a str) -> Result<Call<'a>, Error> {
+    let not_served = || Error::not_served(method, sent);
+    let (part, path) = below_mount(sent).ok_or_else(not_served)?;
     let mut segments = [""; MAX_SEGMENTS];
     let mut count = 0;
     for segment in path.split('/') {
-        *segments.get_mut(count).ok_or(Error::Path)? = segment;
+        *segments.get_mut(count).ok_or_else(not_served)? = segment;
         count += 1;
     }
-    let (operations, id_name, id) = operations_at(segments.get(..count).unwrap_or_default()).ok_or(Error::Path)?;
-    let Some(&operation) = operations.iter().find(|operation| operation.rules().method == *method) else {
+    let segments = segments.get(..count).unwrap_or_default();
+    let (operations, id) = operations_at(part, segments).ok_or_else(not_served)?;
+    let Some(&operation) = operations.iter().find(|operation| *operation.rules().method == *method) else {
         let allow: Vec<&str> = operations.iter().map(|operation| operation.rules().method.as_str()).collect();
         return Err(Error::Method { allow: allow.join(", ") });
     };
-    if is_uuid(id) { Ok(Call { operation, id_name, id, path }) } else { Err(Error::Id(id_name)) }
+    match id {
+        Some((name, id)) if !is_uuid(id) => Err(Error::Id(name)),
+        _ => Ok(Call { operation, id, query: None, path }),
+    }
 }
 
-/// Returns a text of the operations that are served, for callers that used another path.
-fn served() -> String {
-    let one = |operation: Operation| format!("{} {}", operation.rules().method, operation.template());
-    Operation::SERVED.map(one).join(" and ")
-}
-
-/// Returns the path below `/` or `/agents/v2/`, the bases of the two eras of the SDK.
+/// Returns the part of the API that a path belongs to, and the path below its mount: `/` or `/agents/v2/`, the bases of the two
+/// eras of the SDK, or `/api/v1/`.
 ///
-/// Either may be followed by a second slash: the SDK of the specification's era adds one if its base URL ends in one.
-fn below_mount(path: &str) -> Option<&str> {
+/// Either of the first two may be followed by a second slash: the SDK of the specification's era adds one if its base URL ends
+/// in one.
+fn below_mount(path: &str) -> Option<(Part, &str)> {
+    if let Some(path) = path.strip_prefix("/api/v1/") {
+        return Some((Part::V1, path));
+    }
     let path = path.strip_prefix("/agents/v2").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     let path = path.strip_prefix('/')?;
-    Some(path.strip_prefix('/').unwrap_or(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
-
-    fn selected(path: &str) -> Result<Call<'_>, Error> {
-        find(&Method::POST, path)
-    }
-
-    #[test]
-    fn each_operation_is_found_below_both_bases_also_with_the_second_slash_that_a_base_url_with_one_makes() {
-        for (kind, operation) in [("agents", Operation::AgentExecute), ("workflows", Operation::WorkflowExecute)] {
-            for base in ["", "/", "/agents/v2", "/agents/v2/"] {
-                let path = format!("{base}/{kind}/{ID}/execute");
-                let call = selected(&path).unwrap();
-                assert_eq!((call.operation, call.id), (operation, ID), "{path}");
-                assert_eq!(operation.target(ID).unwrap().to_string(), format!("/{kind}/{ID}/execute"));
-                assert_eq!(call.path("/base"), format!("/base/{kind}/{ID}/execute"), "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn each_operation_has_its_number_and_a_served_one_is_found_at_its_template() {
-        for (at, operation) in Operation::ALL.into_iter().enumerate() {
-            assert_eq!(operation as usize, at);
-            let Rules { method, template, name, effect, .. } = operation.rules();
-            let names = Operation::ALL.into_iter().filter(|other| other.name() == *name);
-            assert_eq!(names.count(), 1, "{name}");
-            assert_eq!(*effect == Effect::Start, template.ends_with("/execute"), "{name}");
-            let is_served = Operation::SERVED.contains(&operation);
-            let path = template.split('/').map(|segment| if segment.starts_with('{') { ID } else { segment });
-            let found = find(method, &path.collect::<Vec<_>>().join("/")).map(|call| call.operation).ok();
-            assert_eq!(found, is_served.then_some(operation), "{name}");
-        }
-    }
-
-    #[test]
-    fn an_id_is_taken_in_any_case_and_goes_out_as_it_was_sent() {
-        let id = "8D0F7A52-1c5e-4b8e-9f59-2F6F1F0A7C11";
-        let path = format!("/agents/{id}/execute");
-        assert_eq!(selected(&path).unwrap().path("/base"), format!("/base/agents/{id}/execute"));
-    }
-
-    #[test]
-    fn a_path_that_is_not_exactly_an_operations_is_none() {
-        let refused = [
-            "*".to_owned(),
-            "/".to_owned(),
-            String::new(),
-            format!("agents/{ID}/execute"),
-            format!("///agents/{ID}/execute"),
-            format!("/agents/{ID}/execute/"),
-            format!("/agents/{ID}//execute"),
-            format!("/agents/{ID}/execute/sync"),
-            format!("/agents/{ID}/Execute"),
-            format!("/agents/{ID}/%65xecute"),
-            format!("/agents/{ID}/x/../execute"),
-            format!("/agents/{ID}/execute;v=1"),
-            format!("/agents/v2x/agents/{ID}/execute"),
-            format!("/agents/v2/../agents/{ID}/execute"),
-            format!("/agents/v2/agents/v2/agents/{ID}/execute"),
-            format!("/agents\\{ID}\\execute"),
-            format!("/team-a/agents/v2/agents/{ID}/execute"),
-            format!("/agents/{ID}/..%2fexecute"),
-            format!("/agents/{ID}/%2e%2e/{ID}/execute"),
-            format!("/agents/{ID}/%252e%252e/execute"),
-            format!("/agents/{ID}%2Fexecute"),
-            format!("/agents/{ID}/execute%00"),
-            format!("/agents/{ID}/execute%20"),
-            format!("/agents%2f{ID}/execute"),
-            format!("/agents/./{ID}/execute"),
-            format!("/%61gents/{ID}/execute"),
-            format!("/agents/v2/%2e%2e/v2/agents/{ID}/execute"),
-            format!("/agents;v=2/{ID}/execute"),
-            format!("/Agents/{ID}/execute"),
-            format!("/workflows/{ID}/execute/"),
-            format!("/workflows/{ID}/execute/sync"),
-            format!("/workflows/{ID}/versions/{ID}/execute"),
-            format!("/agents/{ID}/workflows/{ID}/execute"),
-            format!("/executions/{ID}/execute"),
-        ];
-        for path in refused {
-            assert!(matches!(selected(&path), Err(Error::Path)), "{path}");
-        }
-        let message = Error::Path.to_string();
-        let served = "POST /agents/{agentId}/execute and POST /workflows/{workflowId}/execute, below";
-        assert!(message.contains(served), "{message}");
-    }
-
-    #[test]
-    fn an_id_that_is_no_hyphenated_uuid_is_named() {
-        let decorated = ["%00", "%20", ";v=1", "\\", "%2e", "%2Fx", "0"].map(|behind| format!("{ID}{behind}"));
-        let refused = ["", ".", "..", "%2e%2e", "%252e%252e", "x", &ID.replace('-', ""), &ID.replace('d', "g")];
-        let encoded = [ID.replace('8', "%38"), format!("{{{ID}}}"), format!("..\\{ID}")];
-        for id in refused.into_iter().chain(decorated.iter().chain(&encoded).map(String::as_str)) {
-            for (kind, parameter, initial) in [("agents", "agentId", 'A'), ("workflows", "workflowId", 'W')] {
-                let path = format!("/{kind}/{id}/execute");
-                assert!(matches!(selected(&path), Err(Error::Id(name)) if name.name() == parameter), "{path}");
-                let operation = Operation::SERVED.into_iter().find(|known| known.name().starts_with(initial)).unwrap();
-                assert!(matches!(operation.target(id), Err(Error::Id(name)) if name.name() == parameter), "{id}");
-            }
-        }
-    }
-
-    #[test]
-    fn another_method_is_told_which_one_is_taken() {
-        let path = format!("/agents/{ID}/execute");
-        for method in [Method::GET, Method::PUT, Method::HEAD, Method::OPTIONS, Method::CONNECT] {
-            let refused = find(&method, &path);
-            assert!(matches!(refused, Err(Error::Method { allow }) if allow == "POST"), "{method}");
-        }
-    }
+    Some((Part::Agents, path.strip_prefix('/').unwrap_or(path)))
 }

@@ -42,6 +42,15 @@ pub enum QueryRule {
     Listing,
 }
 
+/// Checks the query of an operation that takes none.
+///
+/// # Errors
+///
+/// If there is one.
+pub fn none(query: Option<&str>) -> Result<(), Error> {
+    if query.is_none() { Ok(()) } else { Err(Error::NoneTaken) }
+}
+
 /// The query of an operation that waits for the end of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LongPoll {

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::Full;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use hyper::{HeaderMap, Method, Request};
+use hyper::{HeaderMap, Method, Request, Uri};
 
-use crate::asteroid::operation::Operation;
+use crate::asteroid::group::Group;
+use crate::asteroid::operation::{self, BodyRule, Operation};
 use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
@@ -55,6 +56,9 @@ struct Target {
     /// The workflow to start
     #[arg(long, value_name = "ID")]
     workflow: Option<String>,
+    /// Another call, such as GET /executions/ID; its execution is taken for the tenant's own
+    #[arg(long, num_args = 2, value_names = ["METHOD", "PATH"])]
+    call: Option<Vec<String>>,
 }
 
 impl Explain {
@@ -87,15 +91,8 @@ impl Explain {
 
     /// Returns the request that a caller would send, with the body from standard input.
     fn request(&self, config: &Config) -> anyhow::Result<Request<Full<Bytes>>> {
-        let target = match (&self.target.agent, &self.target.workflow) {
-            (Some(id), _) => {
-                Operation::AgentExecute.target(id).with_context(|| format!("--agent {}", pasted::hide_api_key(id)))?
-            }
-            (None, Some(id)) => Operation::WorkflowExecute
-                .target(id)
-                .with_context(|| format!("--workflow {}", pasted::hide_api_key(id)))?,
-            (None, None) => bail!("--agent or --workflow is missing"),
-        };
+        let (method, target) = self.target.parse()?;
+        let takes_body = operation::select(&method, &target).is_ok_and(|call| call.rules().body != BodyRule::None);
         let mut headers = HeaderMap::new();
         for header in &self.header {
             let (name, value) = parse_header(header).with_context(|| {
@@ -109,13 +106,35 @@ impl Explain {
             headers.append("idempotency-key", key.parse().context("--idempotency-key")?);
         }
         headers.insert(HOST, HeaderValue::from_static("localhost"));
-        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        if takes_body {
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
         headers.entry(request_id::NAME).or_insert(REQUEST_ID);
-        let mut request = Request::new(Full::new(read_body(config.body_limit)?));
-        *request.method_mut() = Method::POST;
+        let body = if takes_body { read_body(config.body_limit)? } else { Bytes::new() };
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
         *request.uri_mut() = target;
         *request.headers_mut() = headers;
         Ok(request)
+    }
+}
+
+impl Target {
+    /// Returns the method and the target of the request.
+    fn parse(&self) -> anyhow::Result<(Method, Uri)> {
+        let of_start = |operation: Operation, option: &str, id: &str| {
+            let target = operation.target(id).with_context(|| format!("{option} {}", pasted::hide_api_key(id)))?;
+            Ok((Method::POST, target))
+        };
+        match (&self.agent, &self.workflow, self.call.as_deref()) {
+            (Some(id), ..) => of_start(Operation::AgentExecute, "--agent", id),
+            (None, Some(id), _) => of_start(Operation::WorkflowExecute, "--workflow", id),
+            (None, None, Some([method, path])) => {
+                let named = || format!("--call {} {}", pasted::hide_api_key(method), pasted::hide_api_key(path));
+                Ok((method.parse().with_context(named)?, path.parse().with_context(named)?))
+            }
+            (None, None, _) => bail!("--agent, --workflow or --call is missing"),
+        }
     }
 }
 
@@ -149,8 +168,20 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
     let facts = &dry_run.record.facts;
     print_line(field("tenant", name));
     let operation = facts.operation.map_or("none", Operation::name);
-    let id = facts.id.as_ref().map_or_else(String::new, |(_, id)| format!(" of {id}"));
+    let execution = facts.execution_id.map(|id| id.to_string());
+    let id = facts.id.as_ref().map(|(_, id)| id).or(execution.as_ref());
+    let id = id.map_or_else(String::new, |id| format!(" of {id}"));
     print_line(field("operation", format_args!("{operation}{id}")));
+    let groups = Group::ALL.into_iter().filter(|group| tenant.operations.contains(*group)).map(Group::code);
+    print_line(field("open", groups.collect::<Vec<_>>().join(", ")));
+    if let Some(id) = execution {
+        print_line(field(
+            "execution",
+            format_args!(
+                "{id}, taken for the tenant's own here; otherwise looked up at the upstream if it is not known"
+            ),
+        ));
+    }
     if let Some(Definition { secret, header, .. }) = config.credentials.get(&tenant.credential) {
         print_line(field(
             "credential",
@@ -243,7 +274,7 @@ fn print_request(sent: &wire::WireRequest, received: &Full<Bytes>) -> anyhow::Re
 fn print_refusal(error: &Error) {
     let status = error.answer("", ErrorFormat::Json, false).status().as_u16();
     match error {
-        Error::Body(asteroid::start::Refusal { faults }) => {
+        Error::Body(asteroid::body::Refusal { faults }) => {
             print_error(format_args!("refused with {status}; faults in the body: {}", faults.len()));
             faults.iter().for_each(|fault| print_error(format_args!("  {fault}")));
         }

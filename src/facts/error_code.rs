@@ -40,13 +40,25 @@ error_codes! {
     Tenant = "tenant";
     /// A limit of the tenant is reached.
     Limit = "limit";
-    /// No operation has this path.
-    Path = "path";
+    /// No operation that is served has this method and path.
+    OperationNotServed = "operation-not-served";
+    /// The operator has closed the operation for the tenant.
+    OperationClosed = "operation-closed";
+    /// The tenant has no such execution.
+    NotFound = "not-found";
+    /// It is not known whether the execution belongs to the tenant.
+    OwnershipUnknown = "ownership-unknown";
+    /// An answer with executions cannot be read.
+    AnswerUnreadable = "answer-unreadable";
+    /// An answer with executions is longer than `answer_limit`.
+    AnswerTooLarge = "answer-too-large";
+    /// A listing had executions of others.
+    ForeignExecution = "foreign-execution";
     /// The id in the path is not a uuid.
     Id = "id";
     /// The operation has another method.
     Method = "method";
-    /// The operation takes no query.
+    /// The query is not what the operation takes.
     Query = "query";
     /// All slots of the audit are taken.
     AuditFull = "audit-full";
@@ -56,6 +68,8 @@ error_codes! {
     MediaType = "media-type";
     /// The body is longer than `body_limit`.
     BodyTooLarge = "body-too-large";
+    /// The operation takes no body.
+    UnexpectedBody = "unexpected-body";
     /// The body did not arrive in time.
     BodyTimeout = "body-timeout";
     /// There is no memory for the body.

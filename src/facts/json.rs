@@ -43,6 +43,9 @@ pub(crate) fn write_request(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()
     address(lines, facts.peer)?;
     lines.push(b'"');
     text(lines, "tenant", facts.tenant.as_deref())?;
+    literal(lines, "method", Some(facts.method));
+    literal(lines, "route", facts.operation.map(Operation::template));
+    text(lines, "path", facts.path.as_deref())?;
     literal(lines, "operation", facts.operation.map(Operation::name));
     if let Some((name, id)) = &facts.id {
         text(lines, name.code(), Some(id))?;
@@ -53,7 +56,7 @@ pub(crate) fn write_request(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()
 /// Appends the result, and ends the line.
 pub(crate) fn write_result(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()> {
     number(lines, "status", facts.status);
-    literal(lines, "outcome", Some(facts.outcome.code()));
+    literal(lines, "outcome", facts.may_take_effect().then(|| facts.outcome.code()));
     literal(lines, "error", facts.error.map(ErrorCode::as_str));
     text(lines, "detail", facts.detail.as_deref().map(shortened))?;
     if let Some(digest) = facts.idempotency {

@@ -46,6 +46,14 @@ pub fn splice(body: &Bytes, splices: Vec<Splice>) -> Result<Pieces, SpliceError>
     Ok(pieces)
 }
 
+impl From<Bytes> for Pieces {
+    fn from(body: Bytes) -> Pieces {
+        let mut pieces = Pieces::default();
+        pieces.push(body);
+        pieces
+    }
+}
+
 impl Pieces {
     fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {

@@ -16,10 +16,11 @@ pub(super) fn write_json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> 
 }
 
 pub(super) fn write_text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
-    write!(lines, "{} {}", facts.status, facts.operation.map_or("-", Operation::name))?;
+    write!(lines, "{} {}", facts.status, facts.operation.map_or(facts.method, Operation::name))?;
     let id = facts.id.as_ref().map(|(name, id)| (name.code().trim_end_matches("_id"), Some(id.as_str())));
     let execution_id = facts.execution_id.map(|id| id.to_string());
     let named = [
+        ("path", facts.path.as_deref()),
         ("tenant", facts.tenant.as_deref()),
         id.unwrap_or(("", None)),
         ("execution", execution_id.as_deref()),
@@ -76,11 +77,12 @@ mod tests {
         let line = written(|_| {}, "127.0.0.1:80", Duration::ZERO);
         let expected = json!({
             "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 0.0,
-            "peer": "127.0.0.1:80", "status": 0, "outcome": "not_started", "bytes_in": 0, "delivered": false
+            "peer": "127.0.0.1:80", "method": "_OTHER", "status": 0, "outcome": "not_started", "bytes_in": 0, "delivered": false
         });
         assert_eq!(line, expected);
         let all = |facts: &mut Facts| {
             facts.tenant = Some("billing".into());
+            facts.method = "POST";
             facts.operation = Some(Operation::AgentExecute);
             facts.id = Some((IdName::Workflow, "w".to_owned()));
             facts.credential = Some("main".into());
@@ -99,7 +101,7 @@ mod tests {
         };
         let expected = json!({
             "level": "INFO", "message": "request", "event": "request.completed", "duration_ms": 61_002.034,
-            "peer": "[::1]:65535", "tenant": "billing",
+            "peer": "[::1]:65535", "tenant": "billing", "method": "POST", "route": "/agents/{agentId}/execute",
             "operation": "AgentExecutePost", "workflow_id": "w", "credential": "main", "status": 504,
             "outcome": "unknown", "error": "upstream-broke", "detail": "it said \"no\"\n",
             "idempotency_digest": IdempotencyDigest::of(&[b"k"]).to_string(), "idempotency_outcome": "unknown", "looked_up": "none",

@@ -58,6 +58,7 @@ table! {
     AUTH_FAILURES = counter("asteroid_gateway_upstream_auth_failures_total", "Requests that failed because the upstream refused their key");
     ECHOES = counter("asteroid_gateway_key_echoes_total", "Answers in which the upstream sent the key back, which was overwritten");
     CODED = counter("asteroid_gateway_content_coded_answers_total", "Answers that were content-coded, so that they could not be searched for the key");
+    FOREIGN = counter("asteroid_gateway_foreign_listings_total", "Listings that were not passed on, because they had executions of others");
     IDLE = gauge("asteroid_gateway_upstream_idle_connections", "Unused HTTP/1.1 connections to the upstream");
     SHARED = gauge("asteroid_gateway_upstream_http2_connections", "HTTP/2 connections to the upstream");
     STREAMS = gauge("asteroid_gateway_upstream_http2_streams", "Requests on them");

@@ -18,7 +18,7 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
-use crate::asteroid::operation::Rules;
+use crate::asteroid::operation::Effect;
 use crate::facts::Outcome;
 use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::Error;
@@ -134,15 +134,15 @@ impl AnswerBody {
         }
     }
 
-    /// Reads the first part of an answer that its operation has `rules` for, as long as the timer allows. The rest is streamed, and breaks off if nothing
-    /// comes within the time-out.
+    /// Reads the first `head` bytes of an answer, or a little more, as long as the timer allows. The rest is streamed, and breaks off
+    /// if nothing comes within the time-out.
     ///
     /// # Errors
     ///
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
     pub async fn begin(
         mut incoming: ResponseBody,
-        rules: &Rules,
+        (head, effect): (usize, Effect),
         mut redactor: KeyRedactor,
         mut upstream_timer: UpstreamTimer,
         lease: Lease,
@@ -150,9 +150,9 @@ impl AnswerBody {
         timer: &ResponseTimer,
     ) -> Result<AnswerBody, Error> {
         let timeout = timer.timeout();
-        let reading = timer.run(read_head(&mut incoming, rules), || lease.retire()).await;
+        let reading = timer.run(read_head(&mut incoming, head, effect), || lease.retire()).await;
         let (buffered, ended) =
-            reading.unwrap_or(Err(Error::UpstreamTimeout(timeout, rules.effect))).inspect_err(|error| {
+            reading.unwrap_or(Err(Error::UpstreamTimeout(timeout, effect))).inspect_err(|error| {
                 upstream_timer.failed(if let Error::UpstreamTimeout(..) = error {
                     FailureCode::ResponseTimeout
                 } else {
@@ -178,6 +178,12 @@ impl AnswerBody {
             stall_timer,
         };
         Ok(AnswerBody::new(buffered, Some(Box::new(rest)), redacted))
+    }
+
+    /// Creates the body of an answer that was read as a whole.
+    pub(super) fn redacted(whole: Bytes, mut redactor: KeyRedactor) -> AnswerBody {
+        let bytes = redactor.redact(whole, false);
+        AnswerBody::new(bytes, None, redactor.has_redacted())
     }
 
     /// Returns the part that was read before the answer is passed on.
@@ -241,13 +247,12 @@ impl AnswerBody {
     }
 }
 
-/// Reads as many bytes of an answer as its operation's rules say, or a little more. Returns them, and whether they are the whole
-/// answer.
-async fn read_head(incoming: &mut ResponseBody, rules: &Rules) -> Result<(Bytes, bool), Error> {
+/// Reads the first `head` bytes of an answer, or a little more. Returns them, and whether they are the whole answer.
+async fn read_head(incoming: &mut ResponseBody, head: usize, effect: Effect) -> Result<(Bytes, bool), Error> {
     let mut whole = BytesMut::new();
-    while !incoming.is_end_stream() && whole.len() < rules.answer_head {
+    while !incoming.is_end_stream() && whole.len() < head {
         let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
-        let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string(), rules.effect))?.into_data() else {
+        let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string(), effect))?.into_data() else {
             continue;
         };
         if whole.is_empty() && incoming.is_end_stream() {

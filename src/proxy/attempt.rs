@@ -6,10 +6,10 @@ use std::time::Duration;
 use hyper::{Request, Response};
 
 use crate::asteroid::answer::refuses_key;
-use crate::asteroid::operation::Rules;
+use crate::asteroid::operation::{AnswerRule, Effect, Rules};
 use crate::facts::LookupOutcome;
 use crate::metrics::client::UpstreamTimer;
-use crate::proxy::error::Error;
+use crate::proxy::error::{Error, judgement};
 use crate::record::AuditReservation;
 use crate::secret::Fingerprint;
 use crate::state::Permit;
@@ -23,6 +23,7 @@ use crate::upstream::Upstream;
 
 use super::answer::AnswerBody;
 use super::credential::ChosenVersion;
+use super::judgement::Judge;
 use super::late_answer;
 use super::outgoing::Outgoing;
 use super::resend_check::ResendCheck;
@@ -35,6 +36,8 @@ pub(super) struct Attempt {
     pub(super) credential: ChosenVersion,
     pub(super) permit: Permit,
     pub(super) trace: Trace,
+    /// Judges the answer, if that has executions.
+    pub(super) judge: Option<Box<Judge>>,
     /// The look-up of a start before it is sent a second time.
     pub(super) resend_check: Option<Box<ResendCheck>>,
     pub(super) progress: Arc<Progress>,
@@ -85,9 +88,13 @@ impl Attempt {
     /// Sends the request and returns its answer, in which a credential that came back is redacted.
     ///
     /// A request whose credential was refused did no work (`asteroid::answer`). So it is sent a second time if another version
-    /// is available. If the start can be looked up, it is looked up before that.
+    /// is available. If the start can be looked up, it is looked up before that. A read is sent a second time if its connection
+    /// broke before the head of an answer.
     pub(super) async fn send(mut self) -> Result<Response<AnswerBody>, Error> {
         let mut answered = self.send_traced().await;
+        if let Err(Error::UpstreamBroke(_, Effect::Read)) = answered {
+            answered = self.send_traced().await;
+        }
         // Boxed, as few requests need it and its future would make every request larger.
         if let Err(Error::KeyRefused) = answered
             && !self.progress.is_overdue()
@@ -115,8 +122,18 @@ impl Attempt {
         let (mut head, body) = response.into_parts();
         let mut redactor = self.credential.redactor();
         redactor.redact_head(&mut head);
-        let rules = self.rules();
-        let body = AnswerBody::begin(body, rules, redactor, upstream_timer, lease, self.permit, &timer).await;
+        let effect = self.rules().effect;
+        let body = match (&self.judge, self.rules().answer) {
+            // Boxed, as few requests need it and its future would make every request larger.
+            (Some(judge), _) => {
+                let whole = Box::pin(judge.read(&head, body, upstream_timer, lease, &timer)).await;
+                whole.map(|whole| AnswerBody::redacted(whole, redactor))
+            }
+            (None, AnswerRule::Head(length)) => {
+                AnswerBody::begin(body, (length, effect), redactor, upstream_timer, lease, self.permit, &timer).await
+            }
+            (None, AnswerRule::Item | AnswerRule::Page) => Err(judgement::Error::NotJudged.into()),
+        };
         self.trace.ended(body.as_ref().err().map(|error| error.code().as_str()));
         Ok(Response::from_parts(head, body?))
     }

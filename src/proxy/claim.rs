@@ -8,8 +8,9 @@ use crate::proxy::error::Error as RequestError;
 use crate::state::{Claim, IdempotencyResult, KeyedStart, Now, Remaining, Reply, ReservedStart, StartResult};
 
 use super::idempotency::{self, Error, IdempotencyDigests};
+use super::inquiry::Inquiry;
 use super::limit;
-use super::recovery::{self, Lookup, LookupResult};
+use super::recovery::{self, LookupResult};
 
 /// The result of the stage.
 #[derive(Debug)]
@@ -44,17 +45,17 @@ impl ClaimResult {
 /// limit that is reached. The idempotency key keeps its state, except after [`Error::Several`], which makes its outcome unknown.
 pub(super) async fn claim(
     keyed: Option<IdempotencyDigests>,
-    lookup: &Lookup<'_>,
+    inquiry: &Inquiry<'_>,
     now: Now,
     outcome: &mut Option<LookupOutcome>,
     remaining: &mut Remaining,
 ) -> Result<ClaimResult, RequestError> {
-    let tenant = lookup.tenant;
+    let tenant = inquiry.tenant;
     let Some(keyed) = keyed else {
         let start = tenant.state.start(&tenant.limits, now, remaining).await;
         return start.map(ClaimResult::Send).map_err(|error| limit::start_error(tenant, error));
     };
-    let result = claim_key(keyed, lookup, now, outcome, remaining).await;
+    let result = claim_key(keyed, inquiry, now, outcome, remaining).await;
     let metric = match &result {
         Ok(result) => Some(result.metric()),
         Err(RequestError::Idempotency(error)) => error.metric(),
@@ -67,12 +68,12 @@ pub(super) async fn claim(
 
 async fn claim_key(
     keyed: IdempotencyDigests,
-    lookup: &Lookup<'_>,
+    inquiry: &Inquiry<'_>,
     now: Now,
     outcome: &mut Option<LookupOutcome>,
     remaining: &mut Remaining,
 ) -> Result<ClaimResult, RequestError> {
-    let Lookup { generation, tenant, .. } = *lookup;
+    let Inquiry { generation, tenant, .. } = *inquiry;
     let recovery = generation.idempotency.recovery;
     let start = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: generation.idempotency.bounds };
     let result = tenant.state.start_with_key(start, &tenant.limits, now, remaining).await;
@@ -80,12 +81,12 @@ async fn claim_key(
         StartResult::Answered(reply) => Ok(ClaimResult::Replay(reply)),
         StartResult::Unknown(_) if !recovery => Err(idempotency::unknown(generation, keyed))?,
         // Boxed, as few starts need it and its future would make every start larger.
-        StartResult::Unknown(claim) => match Box::pin(recover(claim, keyed, lookup, outcome)).await? {
+        StartResult::Unknown(claim) => match Box::pin(recover(claim, keyed, inquiry, outcome)).await? {
             Ok(reply) => Ok(ClaimResult::Recovered(reply)),
             Err(_not_listed) => Err(idempotency::unknown(generation, keyed))?,
         },
         StartResult::New(claim, reservation) if recovery => {
-            match Box::pin(recover(claim, keyed, lookup, outcome)).await {
+            match Box::pin(recover(claim, keyed, inquiry, outcome)).await {
                 Ok(Ok(reply)) => {
                     reservation.undo(remaining).await;
                     Ok(ClaimResult::Recovered(reply))
@@ -108,14 +109,15 @@ async fn claim_key(
 async fn recover(
     claim: Claim,
     keyed: IdempotencyDigests,
-    lookup: &Lookup<'_>,
+    inquiry: &Inquiry<'_>,
     outcome: &mut Option<LookupOutcome>,
 ) -> Result<Result<Arc<Reply>, Claim>, Error> {
-    let result = lookup.find(keyed.digest).await;
+    let result = recovery::find(inquiry, keyed.digest).await;
     let now = Instant::now();
     *outcome = Some(recovery::outcome(&result));
     match result.map_err(Error::Lookup)? {
         LookupResult::One { id, body } => {
+            inquiry.tenant.owned.insert(id);
             let reply = Arc::new(idempotency::recovered(id));
             claim.found(Arc::clone(&reply), body, now).await;
             if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
@@ -123,7 +125,7 @@ async fn recover(
         LookupResult::None => Ok(Err(claim)),
         LookupResult::Several => {
             claim.unknown(now).await;
-            Err(idempotency::several(lookup.generation, keyed))
+            Err(idempotency::several(inquiry.generation, keyed))
         }
     }
 }

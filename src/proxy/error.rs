@@ -3,14 +3,19 @@
 mod answer;
 mod format;
 pub mod idempotency;
+pub mod inquiry;
+pub mod judgement;
 pub mod limit;
 pub mod recovery;
 mod table;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::asteroid::body::Refusal;
+use crate::asteroid::group::Group;
 use crate::asteroid::operation::{self, Effect};
-use crate::asteroid::start::Refusal;
+use crate::asteroid::query;
 use crate::credential::CredentialError;
 use crate::facts::Outcome;
 use crate::json::SpliceError;
@@ -51,6 +56,44 @@ pub enum Error {
     /// The request is for no operation.
     #[error(transparent)]
     Operation(#[from] operation::Error),
+    /// The operator has closed the group of the operation for the tenant.
+    #[error(
+        "{operation} is closed for tenant {tenant}; the operator of this gateway can open it with `operations.{}: true`", .group.code()
+    )]
+    OperationClosed {
+        /// The name of the operation.
+        operation: &'static str,
+        /// Its group.
+        group: Group,
+        /// The name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// The query is not what the operation takes.
+    #[error(transparent)]
+    Query(#[from] query::Error),
+    /// The tenant has no such execution, as far as it may know.
+    #[error("this tenant has no execution with this id; correct the id")]
+    NotFound,
+    /// It is not known whether the execution belongs to the tenant.
+    #[error("it is not known whether the execution belongs to this tenant: {0}; nothing was changed, so retry later")]
+    Ownership(#[from] inquiry::Error),
+    /// An answer with executions cannot be read, so it cannot be passed on.
+    #[error(
+        "the upstream's answer was not passed on, because {0}; if that persists, tell the operator of this gateway"
+    )]
+    Answer(#[from] judgement::Error),
+    /// An answer with executions is longer than `answer_limit`, in bytes.
+    #[error(
+        "the upstream's answer is longer than {0} bytes, the `answer_limit` of this gateway; ask for fewer executions with `pageSize`, \
+         or have the operator of this gateway raise the limit"
+    )]
+    AnswerTooLarge(usize),
+    /// A listing had executions of others.
+    #[error(
+        "the upstream's listing had executions of others, so it was not passed on; tell the operator of this gateway, who has it in \
+         the log"
+    )]
+    ForeignExecution,
     /// The request names no tenant.
     #[error(transparent)]
     Tenant(#[from] identity::Error),
@@ -77,6 +120,9 @@ pub enum Error {
         /// The bound, in bytes.
         limit: usize,
     },
+    /// The operation takes no body.
+    #[error("this operation takes no body, and one came; leave it out")]
+    UnexpectedBody,
     /// The body did not arrive in time.
     #[error(
         "the body did not arrive within {}; send it faster, or have the operator of this gateway raise `timeouts.body`",
@@ -132,6 +178,7 @@ pub enum Error {
 fn advice(effect: Effect) -> &'static str {
     match effect {
         Effect::Read => "nothing was changed, so retry",
+        Effect::Change => "the execution may have been changed, so read it before you retry",
         Effect::Start => {
             "an execution may have been started, so retry with the same Idempotency-Key, or look for an execution first"
         }
@@ -139,12 +186,12 @@ fn advice(effect: Effect) -> &'static str {
 }
 
 impl Error {
-    /// Returns whether an execution may have been started by the request.
+    /// Returns whether the request took effect: whether an execution may have been started, or changed.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Error::UpstreamTimeout(_, Effect::Start)
-            | Error::UpstreamBroke(_, Effect::Start)
+            Error::UpstreamTimeout(_, Effect::Start | Effect::Change)
+            | Error::UpstreamBroke(_, Effect::Start | Effect::Change)
             | Error::Idempotency(
                 idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::Lookup(_),
             ) => Outcome::Unknown,
@@ -156,6 +203,14 @@ impl Error {
             | Error::Misdirected(_)
             | Error::Browser(_)
             | Error::Operation(_)
+            | Error::OperationClosed { .. }
+            | Error::Query(_)
+            | Error::NotFound
+            | Error::Ownership(_)
+            | Error::Answer(_)
+            | Error::AnswerTooLarge(_)
+            | Error::ForeignExecution
+            | Error::UnexpectedBody
             | Error::Tenant(_)
             | Error::Limit(_)
             | Error::Audit(_)
@@ -168,7 +223,8 @@ impl Error {
             | Error::CallerLeft(_)
             | Error::Body(_)
             | Error::Idempotency(
-                idempotency::Error::Off
+                idempotency::Error::NotTaken
+                | idempotency::Error::Off
                 | idempotency::Error::Missing
                 | idempotency::Error::Repeated
                 | idempotency::Error::Malformed
@@ -201,7 +257,10 @@ impl Error {
             // Most starts end at once.
             Error::Audit(audit::Error::Share) => Some(1),
             // A new file is noticed within a second or two.
-            Error::NoKey(_) => Some(2),
+            Error::NoKey(_) | Error::Ownership(inquiry::Error::NoCredential(_)) => Some(2),
+            // The upstream is busy, and says when to ask again.
+            Error::Ownership(inquiry::Error::Status { retry_after, .. }) => *retry_after,
+            Error::Ownership(inquiry::Error::Memory) => Some(1),
             // When the other one ends is not known; a second is worth a retry.
             Error::Idempotency(InFlight) => Some(1),
             // Memory is freed when answers have been kept for as long as configured.
@@ -218,6 +277,9 @@ impl Error {
             Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
             Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause, _) => format!("the upstream broke off: {cause}"),
+            Error::Ownership(inquiry::Error::Broke(cause)) => {
+                format!("the upstream broke off its answer to a look-up: {cause}")
+            }
             Error::Idempotency(idempotency::Error::Lookup(recovery::Error::Broke(cause))) => {
                 format!("the upstream broke off its answer to a look-up: {cause}")
             }
@@ -236,13 +298,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_start_that_got_no_whole_answer_may_have_started_an_execution() {
-        for (effect, outcome) in [(Effect::Read, Outcome::NotStarted), (Effect::Start, Outcome::Unknown)] {
+    fn only_a_start_or_a_change_that_got_no_whole_answer_may_have_taken_effect() {
+        for (effect, outcome) in
+            [(Effect::Read, Outcome::NotStarted), (Effect::Change, Outcome::Unknown), (Effect::Start, Outcome::Unknown)]
+        {
             let [late, broken] =
                 [Error::UpstreamTimeout(Duration::from_secs(1), effect), Error::UpstreamBroke(String::new(), effect)];
             for error in [late, broken] {
                 assert_eq!(error.outcome(), outcome, "{error:?}");
-                assert_eq!(error.to_string().contains("execution"), effect == Effect::Start, "{error}");
+                assert_eq!(error.to_string().contains("started"), effect == Effect::Start, "{error}");
             }
         }
     }

@@ -1,15 +1,18 @@
-//! The exchange with the upstream: a start is sent, and settled by what its answer proves.
+//! The exchange with the upstream: a request is sent, and settled by what its answer proves.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::{HeaderMap, Request, Response, Uri};
 
 use crate::asteroid::answer::Proof;
+use crate::asteroid::operation::Effect;
 use crate::facts::{AuditDecision, Outcome};
+use crate::json::Pieces;
 use crate::proxy::error::{Error, ErrorFormat};
 use crate::record::Record;
 use crate::state::{IdempotencyOutcome, Limit, ReservedStart};
+use crate::tenant::Tenant;
 use crate::transport;
 
 use super::Proxy;
@@ -17,61 +20,93 @@ use super::admission::Admission;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
+use super::judgement::{Judge, Ownership};
 use super::late_answer::{Continuation, PendingAnswer};
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
+use super::query::Query;
 use super::resend_check::ResendCheck;
-use super::respond::{fail, pass_on};
+use super::respond::{fail, pass_on, pass_on_start};
 use super::settlement::{proof, settle};
 use super::start::PreparedStart;
 
-/// A start that is ready to be sent.
+/// A request that is ready to be sent.
 pub(super) struct Exchange {
     attempt: Attempt,
+    kind: Kind,
+    format: ErrorFormat,
+}
+
+/// What depends on the effect of a request.
+enum Kind {
+    Read,
+    Change,
+    Start(StartExchange),
+}
+
+/// What a start has beside its attempt.
+struct StartExchange {
     start: ReservedStart,
+    tenant: Arc<Tenant>,
     /// Awaits its answer after the time-out, if it has an idempotency key.
     continuation: Option<Continuation>,
     /// Looks it up in the upstream's listing once it is answered, if a check is due.
     listing_probe: Option<Box<ListingProbe>>,
-    format: ErrorFormat,
+}
+
+/// A request as its caller sent it, after every check.
+pub(super) struct CheckedRequest<'a> {
+    /// Its target, as sent.
+    pub(super) target: &'a Uri,
+    /// Its headers, as sent.
+    pub(super) headers: HeaderMap,
+    /// The query and the time that it is sent with.
+    pub(super) query: Query,
 }
 
 impl Exchange {
-    /// Creates the exchange of a start that its caller sent to this target, with these headers.
+    /// Creates the exchange of a start.
     ///
     /// # Errors
     ///
     /// Those of [`Outgoing::for_call`], and [`Error::NoKey`] if the last version of the credential has expired meanwhile.
-    pub(super) fn new(
+    pub(super) fn of_start(
         proxy: &Proxy,
-        Admission { generation, tenant, call, permit, audited }: Admission<'_>,
+        admission: Admission<'_>,
         PreparedStart { reserved, keyed, payload, now }: PreparedStart,
-        target: &Uri,
-        headers: HeaderMap,
+        request: CheckedRequest<'_>,
         record: &mut Record,
     ) -> Result<Exchange, Error> {
-        let format = ErrorFormat::of(&headers);
-        let resend_check = ResendCheck::new(generation, tenant, keyed, &headers, record);
-        let outgoing =
-            Outgoing::for_call(generation, &call, target, headers, record.facts.request_id.clone(), payload)?;
-        let credential = ChosenVersion::first(&tenant.credential)?;
-        record.facts.fingerprint = Some(credential.fingerprint());
-        record.facts.credential = Some(Arc::clone(&tenant.credential.name));
-        let continuation = reserved.claim.is_some().then(|| Continuation::new(proxy, tenant));
-        let attempt = Attempt {
-            upstream: Arc::clone(&proxy.upstream),
-            outgoing,
-            timeout: generation.response_timeout,
-            credential,
-            permit,
-            trace: record.trace.clone(),
-            resend_check,
-            progress: Progress::new(continuation.is_some()),
-            _audited: audited,
-        };
+        let (generation, tenant) = (admission.generation, Arc::clone(admission.tenant));
+        let format = ErrorFormat::of(&request.headers);
+        let resend_check = ResendCheck::new(generation, &tenant, keyed, &request.headers, record);
+        let continuation = reserved.claim.is_some().then(|| Continuation::new(proxy, &tenant));
         let listing_probe =
-            keyed.and_then(|keyed| ListingProbe::if_due(proxy, generation, tenant, keyed.digest, now.monotonic));
-        Ok(Exchange { attempt, start: reserved, continuation, listing_probe, format })
+            keyed.and_then(|keyed| ListingProbe::if_due(proxy, generation, &tenant, keyed.digest, now.monotonic));
+        let progress = Progress::new(continuation.is_some());
+        let attempt = Attempt { resend_check, progress, ..attempt(proxy, admission, request, payload, record)? };
+        let start = StartExchange { start: reserved, tenant, continuation, listing_probe };
+        Ok(Exchange { attempt, kind: Kind::Start(start), format })
+    }
+
+    /// Creates the exchange of a read or a change, with this body.
+    ///
+    /// # Errors
+    ///
+    /// As [`Exchange::of_start`].
+    pub(super) fn of_call(
+        proxy: &Proxy,
+        admission: Admission<'_>,
+        ownership: Ownership,
+        payload: Pieces,
+        request: CheckedRequest<'_>,
+        record: &mut Record,
+    ) -> Result<Exchange, Error> {
+        let format = ErrorFormat::of(&request.headers);
+        let kind = if admission.call.rules().effect == Effect::Read { Kind::Read } else { Kind::Change };
+        let judge = Judge::new(proxy, &admission, ownership, record);
+        let attempt = Attempt { judge, ..attempt(proxy, admission, request, payload, record)? };
+        Ok(Exchange { attempt, kind, format })
     }
 
     /// Returns the request that would be sent.
@@ -79,13 +114,85 @@ impl Exchange {
         self.attempt.request()
     }
 
+    /// Returns whether it must run to its end, also if its caller leaves.
+    pub(super) fn must_complete(&self) -> bool {
+        match self.kind {
+            Kind::Read => false,
+            Kind::Change | Kind::Start(_) => true,
+        }
+    }
+
+    /// Sends the request, settles what depends on it, and returns the answer for its caller.
+    pub(super) async fn settle(self, record: Box<Record>) -> Response<AnswerBody> {
+        let Exchange { attempt, kind, format } = self;
+        match kind {
+            Kind::Start(start) => start.settle(attempt, format, record).await,
+            Kind::Read => settle_call(attempt, Effect::Read, format, record).await,
+            Kind::Change => settle_call(attempt, Effect::Change, format, record).await,
+        }
+    }
+}
+
+/// Creates the attempt to send a request, without what only some effects need.
+fn attempt(
+    proxy: &Proxy,
+    Admission { generation, tenant, call, permit, audited }: Admission<'_>,
+    CheckedRequest { target, headers, query }: CheckedRequest<'_>,
+    payload: Pieces,
+    record: &mut Record,
+) -> Result<Attempt, Error> {
+    let request_id = record.facts.request_id.clone();
+    let outgoing = Outgoing::for_call(generation, &call, target, headers, request_id, query.sent, payload)?;
+    let credential = ChosenVersion::first(&tenant.credential)?;
+    record.facts.fingerprint = Some(credential.fingerprint());
+    record.facts.credential = Some(Arc::clone(&tenant.credential.name));
+    Ok(Attempt {
+        upstream: Arc::clone(&proxy.upstream),
+        outgoing,
+        timeout: query.timeout,
+        credential,
+        permit,
+        trace: record.trace.clone(),
+        judge: None,
+        resend_check: None,
+        progress: Progress::new(false),
+        _audited: audited,
+    })
+}
+
+/// Sends a read or a change, and returns the answer for its caller.
+async fn settle_call(
+    attempt: Attempt,
+    effect: Effect,
+    format: ErrorFormat,
+    mut record: Box<Record>,
+) -> Response<AnswerBody> {
+    let progress = Arc::clone(&attempt.progress);
+    if effect == Effect::Change {
+        // Recorded if this future is dropped before the outcome is known.
+        record.facts.outcome = Outcome::Unknown;
+        record.facts.decision = AuditDecision::Sent;
+    }
+    let ended = attempt.send().await;
+    record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
+    match ended {
+        Ok(response) => {
+            let is_read = effect == Effect::Read;
+            let outcome = if is_read { Outcome::NotStarted } else { Outcome::of_change(response.status()) };
+            pass_on(response, outcome, record)
+        }
+        Err(error) => fail(&error, format, false, record),
+    }
+}
+
+impl StartExchange {
     /// Sends the start, settles its budget and its idempotency key, and returns the answer for its caller.
-    pub(super) async fn settle(self, mut record: Box<Record>) -> Response<AnswerBody> {
+    async fn settle(self, attempt: Attempt, format: ErrorFormat, mut record: Box<Record>) -> Response<AnswerBody> {
         // Recorded if this future is dropped before the outcome is known.
         record.facts.outcome = Outcome::Unknown;
         record.facts.idempotency_outcome = self.start.claim.as_ref().map(|_| IdempotencyOutcome::Unknown);
         record.facts.decision = AuditDecision::Sent;
-        let Exchange { attempt, start, continuation, listing_probe, format } = self;
+        let StartExchange { start, tenant, continuation, listing_probe } = self;
         let start = match start.about_to_send().await {
             Ok(start) => start,
             Err(unavailable) => return fail(&unavailable.into(), format, false, record),
@@ -100,8 +207,7 @@ impl Exchange {
         record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
         record.facts.lookup = progress.lookup.get().copied().or(record.facts.lookup);
         let Some(ended) = ended else {
-            let error = Error::UpstreamTimeout(timeout, effect);
-            record.trace.ended(Some(error.code().as_str()));
+            let error = overdue(timeout, effect, &record);
             record.facts.idempotency_outcome =
                 continuation.map(|continuation| continuation.wait_in_background(answer, start, &mut record));
             return fail(&error, format, false, record);
@@ -111,12 +217,22 @@ impl Exchange {
         record.facts.idempotency_outcome = settle(start, proof, ended.as_ref().ok(), now).await;
         match proof {
             Proof::NotStarted => record.facts.remaining.give_back(Limit::Budget),
-            Proof::Started(_) => listing_probe.into_iter().for_each(|probe| probe.begin(now)),
+            Proof::Started(id) => {
+                tenant.owned.insert(id);
+                listing_probe.into_iter().for_each(|probe| probe.begin(now));
+            }
             Proof::Inconclusive => {}
         }
         match ended {
-            Ok(response) => pass_on(response, proof, record),
+            Ok(response) => pass_on_start(response, proof, record),
             Err(error) => fail(&error, format, false, record),
         }
     }
+}
+
+/// Ends the trace of a start whose time-out has passed, and returns the error for its caller.
+fn overdue(timeout: Duration, effect: Effect, record: &Record) -> Error {
+    let error = Error::UpstreamTimeout(timeout, effect);
+    record.trace.ended(Some(error.code().as_str()));
+    error
 }

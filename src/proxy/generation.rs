@@ -1,5 +1,6 @@
 //! A generation of the configuration, prepared for the hot path: everything that a request needs is a reference away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,10 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::asteroid::era::Era;
 use crate::asteroid::start::Tags;
 use crate::caller::{Caller, Peer};
-use crate::config::resolve::{BODY_TAG, Config, Idempotency, IdempotencyMode, TenantSource};
+use crate::config::resolve::{self as config, BODY_TAG, Config, Idempotency, IdempotencyMode, TenantSource};
 use crate::credential::CredentialMap;
 use crate::identity::{self, Tenants};
 use crate::metrics::OTHER;
@@ -62,6 +64,18 @@ pub struct Generation {
     pub organization: Option<Uuid>,
     /// The prefix of every path at the upstream; empty or without a slash at its end.
     pub base_path: String,
+    /// The same for v1 of the API, if the upstream has it.
+    pub v1_base_path: Option<String>,
+    /// The era of the upstream's API.
+    pub era: Era,
+    /// Further parameters of listings that are passed on.
+    pub list_parameters: Vec<String>,
+    /// The largest page of a listing.
+    pub max_page_size: u32,
+    /// The longest answer that is judged before it is passed on, in bytes.
+    pub answer_limit: usize,
+    /// Whether `triggerContext` is taken out of executions.
+    pub redact_trigger_context: bool,
     /// The largest body of a start, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive.
@@ -141,11 +155,24 @@ impl Generation {
     ) -> Result<Vec<ListenerGeneration>, Error> {
         let missing = |kind: &'static str, name: &str| Error::Missing { kind, name: name.to_owned() };
         let mut tenants = Tenants::new();
+        let own_tag =
+            |name: &str, tenant: &config::Tenant| tenant.tags.first().cloned().ok_or_else(|| missing("tag of", name));
+        let tags: BTreeMap<&str, (String, String)> = config
+            .tenants
+            .iter()
+            .map(|(name, tenant)| Ok((name.as_str(), own_tag(name, tenant)?)))
+            .collect::<Result<_, Error>>()?;
+        let upstream = format!("{}{}", config.upstream.endpoint.authority, config.upstream.base_path);
+        let owned = state.owned_executions(&upstream, tags.values().map(|(_, tag)| tag.as_str()));
         for (name, tenant) in &config.tenants {
             let credential = credentials.get(&tenant.credential);
+            let (tag_name, tag) = tags.get(name.as_str()).ok_or_else(|| missing("tag of", name))?;
             let tenant = Tenant {
                 name: name.as_str().into(),
-                tag: tenant.tags.first().ok_or_else(|| missing("tag of", name))?.1.as_str().into(),
+                tag_name: tag_name.as_str().into(),
+                tag: tag.as_str().into(),
+                operations: tenant.operations,
+                owned: Arc::clone(owned.get(tag).ok_or_else(|| missing("tag of", name))?),
                 tags: Tags::new(tenant.tags.iter().cloned()).reserve(&[&config.idempotency.tag, BODY_TAG]),
                 idempotency: tenant.idempotency,
                 listing_check: state.listing_check(&tenant.credential),
@@ -189,6 +216,14 @@ impl Generation {
             authority: HeaderValue::try_from(config.upstream.endpoint.authority.as_str())?,
             organization: config.upstream.organization_id,
             base_path: config.upstream.base_path.clone(),
+            v1_base_path: config.upstream.v1_base_path.clone(),
+            era: config.upstream.era,
+            list_parameters: config.upstream.list_parameters.clone(),
+            max_page_size: config.max_page_size,
+            answer_limit: config
+                .answer_limit
+                .min(config.body_memory.max_answer(state.available_memory, config.body_limit)),
+            redact_trigger_context: config.redact_trigger_context,
             body_limit: config.body_limit,
             body_timeout: config.timeouts.body,
             response_timeout: config.timeouts.response,

@@ -11,7 +11,7 @@ pub use super::error::idempotency::Error;
 use super::generation::Generation;
 
 use crate::asteroid::answer as asteroid_answer;
-use crate::asteroid::operation::Call;
+use crate::asteroid::operation::{Call, Effect};
 use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
 use crate::state::{BodyDigest, IdempotencyDigest, Reply};
@@ -67,13 +67,16 @@ impl IdempotencyDigests {
 ///
 /// # Errors
 ///
-/// [`Error::Off`], [`Error::Missing`], [`Error::Repeated`], [`Error::Malformed`].
+/// [`Error::NotTaken`], [`Error::Off`], [`Error::Missing`], [`Error::Repeated`], [`Error::Malformed`].
 pub fn read_header<'h>(
     tenant: &Tenant,
     call: &Call<'_>,
     headers: &'h HeaderMap,
 ) -> Result<Option<IdempotencyKey<'h>>, Error> {
     let mut values = headers.get_all(NAME).iter();
+    if call.rules().effect != Effect::Start {
+        return if values.next().is_some() { Err(Error::NotTaken) } else { Ok(None) };
+    }
     let Some(value) = values.next() else {
         return if tenant.idempotency == IdempotencyMode::Required { Err(Error::Missing) } else { Ok(None) };
     };
@@ -84,7 +87,10 @@ pub fn read_header<'h>(
         return Err(Error::Repeated);
     }
     let text = parse_value(value.as_bytes()).ok_or(Error::Malformed)?;
-    let (operation, id) = (call.operation.idempotency_name().as_bytes(), call.id.to_ascii_lowercase());
+    let (operation, id) = (
+        call.operation.idempotency_name().as_bytes(),
+        call.id.map_or_else(String::new, |(_, id)| id.to_ascii_lowercase()),
+    );
     let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
     Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
 }

@@ -15,7 +15,7 @@ use crate::event;
 use crate::facts::Outcome;
 use crate::proxy::error::Error;
 use crate::record::Record;
-use crate::state::{IdempotencyOutcome, InFlightCount, StartInFlight};
+use crate::state::{IdempotencyOutcome, InFlightCount, OwnedExecutions, StartInFlight};
 use crate::tasks::{TaskKind, Tasks};
 use crate::tenant::Tenant;
 
@@ -37,6 +37,7 @@ pub(super) struct Continuation {
     tasks: Tasks,
     draining: DrainSignal,
     overdue: Arc<InFlightCount>,
+    owned: Arc<OwnedExecutions>,
     limit: Option<NonZeroU32>,
 }
 
@@ -47,6 +48,7 @@ impl Continuation {
             tasks: proxy.tasks.clone(),
             draining: proxy.draining.clone(),
             overdue: Arc::clone(&tenant.state.overdue),
+            owned: Arc::clone(&tenant.owned),
             limit: limit(tenant.limits.in_flight),
         }
     }
@@ -61,7 +63,7 @@ impl Continuation {
         start: StartInFlight,
         record: &mut Record,
     ) -> IdempotencyOutcome {
-        let Continuation { tasks, mut draining, overdue, limit } = self;
+        let Continuation { tasks, mut draining, overdue, owned, limit } = self;
         let limit = limit.filter(|_| !draining.is_closing());
         let Some((overdue, _)) = limit.and_then(|limit| overdue.enter(Some(limit))) else {
             return IdempotencyOutcome::Unknown;
@@ -90,8 +92,11 @@ impl Continuation {
             };
             let proof = proof(&ended);
             let idempotency_outcome = settle(start, proof, ended.as_ref().ok(), Instant::now()).await;
-            if let (Some(_), Some(meters), Some(operation)) = (proof.execution(), meters, operation) {
-                meters.count_execution(operation);
+            if let Some(id) = proof.execution() {
+                owned.insert(id);
+                if let (Some(meters), Some(operation)) = (meters, operation) {
+                    meters.count_execution(operation);
+                }
             }
             tracing::info!(
                 event = event::START_COMPLETED_LATE,

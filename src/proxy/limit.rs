@@ -27,7 +27,6 @@ pub(super) async fn admit(tenant: &Tenant, kind: CallKind, facts: &mut Facts) ->
 /// # Errors
 ///
 /// The error that answers a request whose execution may not be looked up now.
-#[expect(dead_code, reason = "the operations on executions look up whose they are, and are not served yet")]
 pub(super) fn admit_lookup(tenant: &Tenant, now: Instant) -> Result<(), RequestError> {
     tenant.state.admit_lookup(now).map_err(|over| Error::of_lookup(tenant, over).into())
 }

@@ -22,7 +22,8 @@ use crate::upstream::Upstream;
 
 use super::Proxy;
 use super::generation::Generation;
-use super::recovery::{Error, Lookup, LookupResult};
+use super::inquiry::Inquiry;
+use super::recovery::{self, Error, LookupResult};
 
 /// The seconds before each look-up; eleven minutes in all.
 const LOOKUP_DELAYS: [u64; 15] = [1, 1, 2, 4, 8, 15, 30, 60, 60, 60, 60, 90, 90, 90, 90];
@@ -97,7 +98,7 @@ impl ListingProbe {
     /// Looks the start up. Returns the filter that finds it, or why none does.
     async fn look_up(&self) -> Result<Filter, NotFound> {
         let (permit, request_id) = (Permit::internal(), RequestId::of(&HeaderMap::new()));
-        let lookup = Lookup {
+        let inquiry = Inquiry {
             upstream: &self.upstream,
             generation: &self.generation,
             tenant: &self.tenant,
@@ -107,7 +108,7 @@ impl ListingProbe {
             caller: &HeaderMap::new(),
         };
         let ask = async |filter, digest: String| {
-            let found = timeout(self.generation.response_timeout, lookup.list_by(filter, &digest)).await;
+            let found = timeout(self.generation.response_timeout, recovery::list_by(&inquiry, filter, &digest)).await;
             found.unwrap_or(Err(Error::Timeout))
         };
         let mut last = NotFound::NotListed;

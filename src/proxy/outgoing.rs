@@ -9,9 +9,10 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, Hea
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
 
-use crate::asteroid::operation::{self, Call, Operation};
+use crate::asteroid::operation::{self, Call, Operation, Part};
 use crate::facts::request_id::{self, RequestId};
 use crate::json::Pieces;
+use crate::proxy::error::Error;
 use crate::state::Permit;
 use crate::trace::Trace;
 use crate::transport::body::Body;
@@ -37,40 +38,50 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Creates the recipe for a call that came to this target, with the caller's headers.
+    /// Creates the recipe for a call that came to this target, with the caller's headers. The call is sent with this query.
     ///
     /// # Errors
     ///
-    /// [`operation::Error::Path`], if base and path do not form a path. Those of a resolved configuration and a selected call do.
+    /// [`Error::Operation`], if the upstream has no base for the call's part of the API. [`Error::Target`], if base and path do not
+    /// form a path. Those of a resolved configuration and a selected call do.
     pub(super) fn for_call(
         generation: &Arc<Generation>,
         call: &Call<'_>,
         target: &Uri,
         headers: HeaderMap,
         request_id: RequestId,
+        query: Option<String>,
         payload: Pieces,
-    ) -> Result<Outgoing, operation::Error> {
-        let path = match target.path_and_query() {
+    ) -> Result<Outgoing, Error> {
+        let base = match call.rules().part {
+            Part::Agents => &generation.base_path,
+            Part::V1 => generation
+                .v1_base_path
+                .as_ref()
+                .ok_or_else(|| operation::Error::not_served(call.rules().method, target.path()))?,
+        };
+        let path = match (query, target.path_and_query()) {
             // Shared, not parsed again.
-            Some(sent) if call.matches_target(&generation.base_path, sent.as_str()) => sent.clone(),
-            _ => parse_path(call.path(&generation.base_path))?,
+            (None, Some(sent)) if call.matches_target(base, sent.as_str()) => sent.clone(),
+            (None, _) => parse_path(call.path(base))?,
+            (Some(query), _) => parse_path(call.path(base) + "?" + &query)?,
         };
         let (operation, generation) = (call.operation, Arc::clone(generation));
         Ok(Outgoing { operation, generation, path, headers, request_id, payload })
     }
 
-    /// Creates the recipe for a look-up: a path and query below the base, on behalf of a caller with these headers.
+    /// Creates the recipe for an inquiry: a path and query below the base, on behalf of a caller with these headers.
     ///
     /// # Errors
     ///
-    /// [`operation::Error::Path`], if base and path do not form a path.
-    pub(super) fn for_lookup(
+    /// [`Error::Target`], if base and path do not form a path.
+    pub(super) fn for_inquiry(
         generation: &Arc<Generation>,
         operation: Operation,
         path: &str,
         caller: &HeaderMap,
         request_id: RequestId,
-    ) -> Result<Outgoing, operation::Error> {
+    ) -> Result<Outgoing, Error> {
         let path = parse_path([&generation.base_path, path].concat())?;
         let mut headers = Trace::context_of(caller);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -102,6 +113,6 @@ impl Outgoing {
     }
 }
 
-fn parse_path(path: String) -> Result<PathAndQuery, operation::Error> {
-    PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| operation::Error::Path)
+fn parse_path(path: String) -> Result<PathAndQuery, Error> {
+    PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| Error::Target)
 }

@@ -12,12 +12,15 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Version};
 use tokio::time;
 
+use crate::asteroid::change;
+use crate::asteroid::operation::BodyRule;
 use crate::media_type::content_coding;
 use crate::proxy::error::Error;
 use crate::record::Record;
 use crate::state::{Hold, OverQuota};
 use crate::tenant::Tenant;
 
+use super::charged_body::ChargedBody;
 use super::generation::Generation;
 
 /// How many bytes of a refused body are read and discarded, so that its sender can read the answer.
@@ -39,12 +42,14 @@ const HANG_UP_ERRORS: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
-/// Reads the body of a request. Charges its tenant for the body, and for the request until its answer is delivered.
+/// Reads the body of a request by the rule of its operation. Charges its tenant for the body, and for the request until its answer
+/// is delivered.
 ///
 /// # Errors
 ///
-/// Those of [`check_media_type`] and [`collect`], and [`Error::BodyMemory`].
+/// Those of [`check_media_type`] and [`collect`], [`Error::BodyMemory`], and [`Error::UnexpectedBody`].
 pub(super) async fn read<B>(
+    rule: BodyRule,
     tenant: &Tenant,
     generation: &Generation,
     head: &Parts,
@@ -54,10 +59,47 @@ pub(super) async fn read<B>(
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
+    if rule == BodyRule::None {
+        record.memory = Some(charge(tenant, head)?);
+        return read_nothing(tenant, generation, head, body, record).await;
+    }
     check_media_type(&head.headers)?;
     record.memory = Some(charge(tenant, head)?);
     let (hold, read) = (empty_hold(tenant)?, &mut record.facts.bytes_in);
     collect(body, head.version, hold, generation.body_limit, generation.body_timeout, read).await
+}
+
+/// Reads a request to its end, which must have no body. A client may send an empty one in chunks.
+async fn read_nothing<B>(
+    tenant: &Tenant,
+    generation: &Generation,
+    head: &Parts,
+    body: &mut B,
+    record: &mut Record,
+) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let (hold, read) = (empty_hold(tenant)?, &mut record.facts.bytes_in);
+    let read = collect(body, head.version, hold, 0, generation.body_timeout, read).await;
+    read.map_err(|error| if let Error::BodyTooLarge { .. } = error { Error::UnexpectedBody } else { error })
+}
+
+/// Checks the body of a change.
+///
+/// # Errors
+///
+/// [`Error::Body`].
+pub(super) fn check(rule: BodyRule, body: &[u8]) -> Result<(), Error> {
+    match rule {
+        // A start is checked when it is tagged.
+        BodyRule::None | BodyRule::Start => Ok(()),
+        BodyRule::Status => Ok(change::check_status(body)?),
+        BodyRule::Message => Ok(change::check_message(body)?),
+    }
 }
 
 /// Refuses a body that is not declared as JSON, or is declared as content-coded.
@@ -162,40 +204,14 @@ where
     if announced > limit {
         return Err(Error::BodyTooLarge { limit });
     }
-    let mut whole = ChargedBody { bytes: Vec::new(), hold };
+    let mut whole = ChargedBody::new(hold);
     let reading = read_frames(body, &mut whole, limit, announced, read);
     time::timeout(timeout, reading).await.unwrap_or(Err(Error::BodyTimeout(timeout)))?;
     // hyper reports a stream that is reset with NO_ERROR as one that has ended.
     if version == Version::HTTP_2 && !body.is_end_stream() {
         return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
     }
-    Ok(Bytes::from_owner(whole))
-}
-
-/// A body in memory of its own, for which its tenant is charged as long as any part of it is in use.
-struct ChargedBody {
-    bytes: Vec<u8>,
-    hold: Hold,
-}
-
-impl ChargedBody {
-    /// Appends a part. Memory grows with the bytes that have arrived, not with the announced length, and at most doubles.
-    fn append(&mut self, data: &[u8], max: usize) -> Result<(), OverQuota> {
-        let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
-        if length > capacity {
-            let grown = length.max((2 * capacity).min(max));
-            self.hold.grow(grown - capacity)?;
-            self.bytes.reserve_exact(grown - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(data);
-        Ok(())
-    }
-}
-
-impl AsRef<[u8]> for ChargedBody {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+    Ok(whole.into())
 }
 
 async fn read_frames<B>(

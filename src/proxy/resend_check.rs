@@ -16,7 +16,8 @@ use crate::upstream::Upstream;
 use super::answer::AnswerBody;
 use super::generation::Generation;
 use super::idempotency::{self, IdempotencyDigests};
-use super::recovery::{self, Lookup, LookupResult};
+use super::inquiry::Inquiry;
+use super::recovery::{self, LookupResult};
 
 /// What is needed to look up a start before it is sent again.
 pub(super) struct ResendCheck {
@@ -61,13 +62,17 @@ impl ResendCheck {
         outcome: &OnceLock<LookupOutcome>,
     ) -> Result<Option<Response<AnswerBody>>, Error> {
         let ResendCheck { generation, tenant, keyed, request_id, context: caller } = self;
-        let found = Lookup { upstream, generation, tenant, permit, request_id, trace, caller }.find(keyed.digest).await;
+        let inquiry = Inquiry { upstream, generation, tenant, permit, request_id, trace, caller };
+        let found = recovery::find(&inquiry, keyed.digest).await;
         // Not set before, as a start is sent again only once.
         outcome.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
-            Ok(LookupResult::One { id, .. }) => Ok(Some(idempotency::response(&idempotency::recovered(id)))),
+            Ok(LookupResult::One { id, .. }) => {
+                tenant.owned.insert(id);
+                Ok(Some(idempotency::response(&idempotency::recovered(id))))
+            }
             Ok(LookupResult::Several) => Err(idempotency::several(generation, *keyed).into()),
             Err(error) => {
                 // A look-up that was answered 401 has counted that itself.

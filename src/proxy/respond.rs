@@ -12,15 +12,27 @@ use super::error::{Error, ErrorFormat};
 use super::idempotency;
 use super::rate_limit_headers::RateLimitHeaders;
 
+/// Returns the upstream's answer to a start as the caller gets it.
+pub(super) fn pass_on_start(
+    response: Response<AnswerBody>,
+    proof: Proof,
+    mut record: Box<Record>,
+) -> Response<AnswerBody> {
+    record.facts.execution_id = proof.execution().or_else(|| execution_id(response.body().buffered()));
+    pass_on(response, Outcome::of(proof), record)
+}
+
 /// Returns the upstream's answer as the caller gets it.
-pub(super) fn pass_on(response: Response<AnswerBody>, proof: Proof, mut record: Box<Record>) -> Response<AnswerBody> {
+pub(super) fn pass_on(
+    response: Response<AnswerBody>,
+    outcome: Outcome,
+    mut record: Box<Record>,
+) -> Response<AnswerBody> {
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
     answer::strip_hop_headers(&mut head.headers);
     head.headers.remove(idempotency::REPLAYED);
-    let execution = proof.execution().or_else(|| execution_id(body.buffered()));
-    record.facts.outcome = Outcome::of(proof);
-    record.facts.execution_id = execution;
+    record.facts.outcome = outcome;
     record.facts.status = head.status.as_u16();
     finish(Response::from_parts(head, body), record)
 }

@@ -16,7 +16,7 @@ use super::Proxy;
 use super::admission::Admission;
 use super::claim::{self, ClaimResult};
 use super::idempotency::{self, IdempotencyDigests, IdempotencyKey};
-use super::recovery::Lookup;
+use super::inquiry::Inquiry;
 
 /// A start that may be sent.
 pub(super) struct PreparedStart {
@@ -46,18 +46,19 @@ pub(super) enum StartDecision {
 /// [`Error::Body`], those of [`claim::claim`], and [`Error::Tagging`].
 pub(super) async fn prepare(
     proxy: &Proxy,
-    Admission { generation, tenant, permit, .. }: &Admission<'_>,
+    admission: &Admission<'_>,
     idempotency_key: Option<IdempotencyKey<'_>>,
     body: &Bytes,
     caller: &HeaderMap,
     record: &mut Record,
 ) -> Result<StartDecision, Error> {
+    let tenant = admission.tenant;
     let keyed = idempotency_key.map(|key| key.with_body(body));
     let changes = start::validate(body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
     let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
-    let lookup = Lookup { upstream: &proxy.upstream, generation, tenant, permit, request_id, trace, caller };
+    let inquiry = Inquiry::new(proxy, admission, request_id, trace, caller);
     let now = Now::read();
-    let reserved = match claim::claim(keyed, &lookup, now, outcome, remaining).await? {
+    let reserved = match claim::claim(keyed, &inquiry, now, outcome, remaining).await? {
         ClaimResult::Send(reserved) => reserved,
         ClaimResult::Replay(reply) => return Ok(StartDecision::Replay(reply, AuditDecision::Replayed)),
         ClaimResult::Recovered(reply) => return Ok(StartDecision::Replay(reply, AuditDecision::Recovered)),

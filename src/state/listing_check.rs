@@ -86,6 +86,8 @@ pub enum LookupFailure {
     Rejected,
     /// The answer is not a listing.
     Unreadable,
+    /// There was no memory for the answer.
+    Memory,
     /// The upstream ignores the filters.
     Unfiltered,
     /// The upstream no longer accepts the filter that is known to find executions.
@@ -105,6 +107,7 @@ impl LookupFailure {
             LookupFailure::Denied => "denied",
             LookupFailure::Rejected => "rejected",
             LookupFailure::Unreadable => "unreadable",
+            LookupFailure::Memory => "memory",
             LookupFailure::Unfiltered => "unfiltered",
             LookupFailure::Unproven => "unproven",
         }

@@ -76,7 +76,7 @@ fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
         ("asteroid_gateway.tenant", facts.tenant.as_deref()),
         ("asteroid_gateway.operation", facts.operation.map(Operation::name)),
         ("asteroid_gateway.credential", facts.credential.as_deref()),
-        ("asteroid_gateway.outcome", Some(facts.outcome.code())),
+        ("asteroid_gateway.outcome", facts.may_take_effect().then(|| facts.outcome.code())),
         ("asteroid_gateway.error", code),
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
         ("asteroid_gateway.idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code)),

@@ -135,8 +135,8 @@ fn a_start_s_record_says_who_started_what_with_which_key_and_what_became_of_it_i
     let fingerprint = Command::new("sh").arg("-c").arg(sign).output();
     let expected = json!({
         "level": "INFO", "message": "audit", "event": "audit.recorded", "request_id": "all", "trace_id": "0af7651916cd43dd8448eb211c80319c",
-        "tenant": "billing", "operation": "AgentExecutePost", "agent_id": AGENT, "decision": "sent",
-        "credential": "main",
+        "tenant": "billing", "method": "POST", "route": "/agents/{agentId}/execute", "operation": "AgentExecutePost",
+        "agent_id": AGENT, "decision": "sent", "credential": "main",
         "credential_fingerprint": String::from_utf8(fingerprint.unwrap().stdout).unwrap().trim(),
         "limits_left": {}, "status": 202, "outcome": "answered",
         "idempotency_digest": execution.metadata["idempotency_digest"], "idempotency_outcome": "answered", "execution_id": execution.id,

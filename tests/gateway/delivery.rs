@@ -55,7 +55,7 @@ fn a_caller_that_ends_its_sending_side_gets_its_answer_and_is_logged_as_served()
     let mut caller = pair.caller();
     caller.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     caller.end_sending();
-    caller.answer().assert_error(404, "path", "not_started");
+    caller.answer().assert_error(404, "operation-not-served", "not_started");
     let long = "x".repeat(4 * 1024 * 1024);
     pair.asteroid.fail_next(json!({"then": {"answer": {"status": 202, "body": long}}}));
     let mut caller = pair.caller();

@@ -146,7 +146,7 @@ fn the_admin_listener_answers_whoever_operates_the_gateway_and_the_others_do_not
     for path in ["/livez", "/readyz", "/metrics", "/version"] {
         assert_eq!(pair.gateway.admin(path).status, 200);
         let data = Caller::connect(pair.gateway.address()).request("GET", path);
-        data.assert_error(404, "path", "not_started");
+        data.assert_error(404, "operation-not-served", "not_started");
     }
 }
 

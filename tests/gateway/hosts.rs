@@ -106,7 +106,7 @@ fn a_target_in_absolute_form_is_taken_and_its_authority_judged_in_place_of_host(
         (format!("http://user@localhost{EXECUTE}"), localhost, 400, "host"),
         (format!("ftp://localhost{EXECUTE}"), localhost, 400, "target"),
         (format!("{base}{EXECUTE}?x=1"), localhost, 400, "query"),
-        ("http://localhost".to_owned(), localhost, 404, "path"),
+        ("http://localhost".to_owned(), localhost, 404, "operation-not-served"),
         (format!("{base}{EXECUTE}"), "", 400, "host"),
         (format!("{base}{EXECUTE}"), "Host: localhost\r\nHost: localhost\r\n", 400, "host"),
     ] {

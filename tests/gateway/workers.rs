@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use asteroid_gateway::event;
 
+use crate::harness::caller::TIMEOUT;
 use crate::harness::configuration::directory;
 use crate::harness::program::is_root;
-use crate::harness::{Configuration, Pair, Program, TIMEOUT};
+use crate::harness::{Configuration, Pair, Program};
 
 /// The number of consecutive callers before another worker must have accepted one.
 const CALLERS: usize = 1000;

@@ -6,9 +6,9 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use super::{ListingScope, listing, oracle};
+use crate::asteroid::body::is_alike;
 use crate::asteroid::era::Era;
 use crate::asteroid::execution::Tag;
-use crate::asteroid::start::is_alike;
 
 const ORGANIZATION: Uuid = Uuid::from_u128(0x8d0f_7a52_1c5e_4b8e_9f59_2f6f_1f0a_7c11);
 

@@ -26,6 +26,9 @@ impl fmt::Display for Excerpt {
 /// The reason why a query string is refused. Its text is for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// The operation takes no query string.
+    #[error("this operation takes no query string; leave it out")]
+    NoneTaken,
     /// It is too long, as received or as it would be sent.
     #[error("the query string has more than {MAX_LENGTH} bytes, encoded; send fewer or shorter parameters")]
     TooLong,

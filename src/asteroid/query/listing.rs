@@ -19,9 +19,9 @@ use super::error::{Error, Excerpt};
 use super::parameter::{
     self, Kind, LISTING, METADATA, METADATA_KEY, METADATA_VALUE, ORGANIZATION, PAGE, PAGE_SIZE, Parameter,
 };
+use crate::asteroid::body::is_alike;
 use crate::asteroid::era::Era;
 use crate::asteroid::execution::Tag;
-use crate::asteroid::start::is_alike;
 
 /// The upstream's own default.
 const DEFAULT_PAGE_SIZE: u32 = 10;

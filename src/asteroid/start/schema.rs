@@ -3,53 +3,7 @@
 //! `asteroid-odyssey` 1.9.167, in which `/workflows/{workflowId}/execute` accepts the same body.
 
 use super::METADATA;
-
-/// The rule for a value.
-#[derive(Debug)]
-pub(super) enum Rule {
-    /// A string: a hyphenated uuid of 36 characters, in any case.
-    Uuid,
-    /// A string.
-    Text,
-    /// One of these strings.
-    OneOf(&'static [&'static str]),
-    /// `true` or `false`.
-    Boolean,
-    /// An integer without fraction or exponent, within 64 bits, at least this.
-    Integer(i64),
-    /// An object whose members only the upstream judges.
-    Object,
-    /// An object whose values are strings.
-    Texts,
-    /// An object with these members, among others.
-    Members(&'static [Member]),
-    /// An array of such objects.
-    Each(&'static [Member]),
-}
-
-/// A known member.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) name: &'static str,
-    pub(super) rule: Rule,
-    /// For an optional member, `null` means absent.
-    pub(super) required: bool,
-    /// The member that must be absent if this one is present.
-    pub(super) excludes: Option<&'static str>,
-}
-
-const fn optional(name: &'static str, rule: Rule) -> Member {
-    Member { name, rule, required: false, excludes: None }
-}
-
-const fn required(name: &'static str, rule: Rule) -> Member {
-    Member { name, rule, required: true, excludes: None }
-}
-
-/// Only one of two members that exclude each other has this rule, since the caller made one mistake.
-const fn exclusive(name: &'static str, rule: Rule, excludes: &'static str) -> Member {
-    Member { name, rule, required: false, excludes: Some(excludes) }
-}
+use crate::asteroid::body::schema::{Member, Rule, exclusive, optional, required};
 
 /// The whole body. There is no rule that files cannot be queued: no source says whether a start with both is refused or
 /// only cannot wait.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::alike::folded;
-use super::{Fault, METADATA, Refusal, Start};
+use super::{METADATA, Start};
+use crate::asteroid::body::{Fault, Refusal, folded};
 use crate::json::{Kind, Splice, Value};
 
 /// The reaction to a caller that sent one of the gateway's tags with another value.

@@ -1,7 +1,8 @@
 //! Tests of each rule for a body, and of the faults reported.
 
-use super::schema::{self, Rule};
-use super::{MAX_DEPTH, Refusal, Start};
+use super::{Start, schema};
+use crate::asteroid::body::schema::Rule;
+use crate::asteroid::body::{MAX_DEPTH, Refusal};
 
 fn refused(body: &str) -> Vec<(String, String)> {
     let faults = Start::parse(body.as_bytes()).map_or_else(|refusal| refusal.faults, |_| vec![]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::asteroid::start::is_alike;
+use crate::asteroid::body::is_alike;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, suggestion};
 use crate::state::Bounds;

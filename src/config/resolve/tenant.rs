@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::asteroid::body::is_alike;
 use crate::asteroid::group::OpenGroups;
-use crate::asteroid::start::is_alike;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, suggestion};
 

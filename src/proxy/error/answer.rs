@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::Error;
 use super::format::ErrorFormat;
+use crate::asteroid::body::Fault;
 use crate::asteroid::operation;
-use crate::asteroid::start::Fault;
 use crate::facts::{ErrorCode, Outcome};
 use crate::state::Limit;
 

@@ -7,6 +7,9 @@ use super::recovery;
 /// The reason why a start is not sent under its key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The operation takes no key.
+    #[error("only starts take an Idempotency-Key, and this operation starts nothing; leave it out")]
+    NotTaken,
     /// The tenant's starts must not carry a key.
     #[error(
         "this tenant's starts must not carry an Idempotency-Key, as `idempotency` is off for it and a retry could start twice; leave \
@@ -70,7 +73,7 @@ impl Error {
     /// Returns the result that the metrics count; none if there was no key to claim.
     pub(in crate::proxy) fn metric(&self) -> Option<IdempotencyResult> {
         match self {
-            Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
+            Error::NotTaken | Error::Off | Error::Missing | Error::Repeated | Error::Malformed => None,
             Error::InFlight => Some(IdempotencyResult::InFlight),
             Error::Mismatch => Some(IdempotencyResult::Mismatch),
             Error::Full => Some(IdempotencyResult::Full),

@@ -7,6 +7,8 @@ use crate::credential::CredentialError;
 use crate::state::LookupFailure;
 use crate::transport::error::ConnectError;
 
+use super::inquiry;
+
 /// The reason why a look-up failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,6 +44,9 @@ pub enum Error {
         "the upstream's answer is not a listing of executions; the operator of this gateway must check the upstream"
     )]
     Unreadable,
+    /// There is no memory for the answer.
+    #[error("there is no memory for the upstream's answer; retry with the same key")]
+    Memory,
     /// The upstream ignores both filters.
     #[error(
         "the upstream's listing ignores both metadata filters; the operator of this gateway must turn `idempotency.recovery` off"
@@ -53,6 +58,23 @@ pub enum Error {
          proves nothing; the operator of this gateway must check whether the API has changed, and restart the gateway", .0.name()
     )]
     Unproven(Filter),
+}
+
+impl From<inquiry::Error> for Error {
+    fn from(error: inquiry::Error) -> Error {
+        match error {
+            inquiry::Error::NoCredential(error) => Error::NoCredential(error),
+            inquiry::Error::Unreachable(reason) => Error::Unreachable(reason),
+            inquiry::Error::Broke(cause) => Error::Broke(cause),
+            inquiry::Error::Timeout => Error::Timeout,
+            inquiry::Error::Status { status: status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), .. } => {
+                Error::Denied(status)
+            }
+            inquiry::Error::Status { status, .. } => Error::Refused { status },
+            inquiry::Error::TooLarge(_) => Error::Unreadable,
+            inquiry::Error::Memory => Error::Memory,
+        }
+    }
 }
 
 impl Error {
@@ -68,6 +90,7 @@ impl Error {
             Error::Denied(_) => LookupFailure::Denied,
             Error::Rejected => LookupFailure::Rejected,
             Error::Unreadable => LookupFailure::Unreadable,
+            Error::Memory => LookupFailure::Memory,
             Error::Unfiltered => LookupFailure::Unfiltered,
             Error::Unproven(_) => LookupFailure::Unproven,
         }

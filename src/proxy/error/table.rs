@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use super::{Error, idempotency};
+use super::{Error, idempotency, inquiry};
 use crate::asteroid::operation;
 use crate::audit;
 use crate::facts::ErrorCode;
@@ -38,18 +38,37 @@ impl Error {
             Error::Browser(_) => row(StatusCode::FORBIDDEN, ErrorCode::Browser, "Browsers are not callers", DENIED),
             Error::Tenant(_) => row(StatusCode::UNAUTHORIZED, ErrorCode::Tenant, "Unknown tenant", DENIED),
             Error::Limit(_) => row(StatusCode::TOO_MANY_REQUESTS, ErrorCode::Limit, "Limit reached", DENIED),
-            Error::Operation(Operation::Path) => {
-                row(StatusCode::NOT_FOUND, ErrorCode::Path, "No such operation", DENIED)
+            Error::Operation(Operation::NotServed { .. }) => {
+                row(StatusCode::NOT_FOUND, ErrorCode::OperationNotServed, "Operation not served", DENIED)
             }
+            Error::OperationClosed { .. } => {
+                row(StatusCode::FORBIDDEN, ErrorCode::OperationClosed, "Operation closed", DENIED)
+            }
+            Error::NotFound => row(StatusCode::NOT_FOUND, ErrorCode::NotFound, "No such execution", DENIED),
+            Error::Ownership(error) => ownership_row(error),
+            Error::Answer(_) => row(
+                StatusCode::BAD_GATEWAY,
+                ErrorCode::AnswerUnreadable,
+                "Unreadable answer",
+                "http_response_incomplete",
+            ),
+            Error::AnswerTooLarge(_) => {
+                row(StatusCode::BAD_GATEWAY, ErrorCode::AnswerTooLarge, "Answer too large", "http_response_body_size")
+            }
+            Error::ForeignExecution => row(
+                StatusCode::BAD_GATEWAY,
+                ErrorCode::ForeignExecution,
+                "Executions of others",
+                "http_response_incomplete",
+            ),
+            Error::UnexpectedBody => row(StatusCode::BAD_REQUEST, ErrorCode::UnexpectedBody, "Unexpected body", BAD),
             Error::Operation(Operation::Id(_)) => {
                 row(StatusCode::BAD_REQUEST, ErrorCode::Id, "Invalid id in the path", BAD)
             }
             Error::Operation(Operation::Method { .. }) => {
                 row(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Method, "Method not allowed", DENIED)
             }
-            Error::Operation(Operation::Query) => {
-                row(StatusCode::BAD_REQUEST, ErrorCode::Query, "Unexpected query string", BAD)
-            }
+            Error::Query(_) => row(StatusCode::BAD_REQUEST, ErrorCode::Query, "Invalid query", BAD),
             Error::Audit(audit::Error::Full) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::AuditFull, "Audit is full", INTERNAL)
             }
@@ -107,10 +126,31 @@ impl Error {
     }
 }
 
+fn ownership_row(error: &inquiry::Error) -> Row {
+    let of =
+        |status, proxy_status| row(status, ErrorCode::OwnershipUnknown, "Owner of the execution unknown", proxy_status);
+    match error {
+        inquiry::Error::NoCredential(_) => of(StatusCode::SERVICE_UNAVAILABLE, "proxy_configuration_error"),
+        inquiry::Error::Memory => of(StatusCode::SERVICE_UNAVAILABLE, INTERNAL),
+        inquiry::Error::Status { retry_after: Some(_), .. } => {
+            of(StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable")
+        }
+        inquiry::Error::Unreachable(reason) => of(StatusCode::BAD_GATEWAY, reason.code().as_str()),
+        inquiry::Error::Status { .. } => of(StatusCode::BAD_GATEWAY, "destination_unavailable"),
+        inquiry::Error::TooLarge(_) => of(StatusCode::BAD_GATEWAY, "http_response_body_size"),
+        inquiry::Error::Timeout => of(StatusCode::GATEWAY_TIMEOUT, "http_response_timeout"),
+        inquiry::Error::Broke(_) => of(StatusCode::GATEWAY_TIMEOUT, "connection_terminated"),
+    }
+}
+
 fn idempotency_row(error: &idempotency::Error) -> Row {
     use idempotency::Error as Idempotency;
     match error {
-        Idempotency::Off | Idempotency::Missing | Idempotency::Repeated | Idempotency::Malformed => {
+        Idempotency::NotTaken
+        | Idempotency::Off
+        | Idempotency::Missing
+        | Idempotency::Repeated
+        | Idempotency::Malformed => {
             row(StatusCode::BAD_REQUEST, ErrorCode::IdempotencyKey, "Invalid Idempotency-Key", BAD)
         }
         Idempotency::InFlight => row(StatusCode::CONFLICT, ErrorCode::IdempotencyInFlight, "Key in flight", DENIED),

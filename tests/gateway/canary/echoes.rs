@@ -41,7 +41,7 @@ fn answers() -> Vec<(u16, String)> {
 
 #[test]
 fn no_place_of_an_answer_in_which_an_upstream_says_the_key_back_shows_it_to_anybody() {
-    for operation in Operation::SERVED {
+    for operation in Operation::STARTS {
         for (status, answer) in answers() {
             let first = FirstExchange {
                 answer: answer.clone().into_bytes(),

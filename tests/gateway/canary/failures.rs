@@ -50,7 +50,7 @@ fn run(configuration: Configuration) -> Program {
 /// Sends each operation with this idempotency key, which must fail with this error. Searches every output, and returns the
 /// log.
 fn fail(gateway: Program, idempotency_key: &str, error: &str) -> String {
-    for operation in Operation::SERVED {
+    for operation in Operation::STARTS {
         let answer = Caller::connect(gateway.address()).post(
             &path(operation),
             &[("Idempotency-Key", idempotency_key)],

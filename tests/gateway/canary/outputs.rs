@@ -184,12 +184,12 @@ fn send_refused_requests(watched: &mut Watched, path: &str) {
 fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
     let apart = std::thread::spawn(failures::run_failures_of_separate_gateways);
     let mut watched = Watched::start();
-    for operation in Operation::SERVED {
+    for operation in Operation::STARTS {
         let path = path(operation);
         watched.post(&path, &[], "{\"inputs\":{}}");
         send_refused_requests(&mut watched, &path);
     }
-    for operation in Operation::SERVED {
+    for operation in Operation::STARTS {
         fail_at_the_upstream(&mut watched, &path(operation));
     }
     watched.ask_admin();
@@ -206,7 +206,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     watched.pair.gateway.reload(good);
     watched.pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     // At the same time, because each waits for another API key.
-    let refused = Operation::SERVED
+    let refused = Operation::STARTS
         .into_iter()
         .flat_map(|operation| [(operation, &[][..]), (operation, &[("Idempotency-Key", "k")])]);
     let refused = refused.map(|(operation, headers)| {

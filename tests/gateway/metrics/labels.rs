@@ -30,7 +30,7 @@ fn the_labels_are_those_of_opentelemetry() {
         ("http_request_method", "GET"),
         ("url_scheme", "http"),
         ("http_response_status_code", "404"),
-        ("error_type", "path"),
+        ("error_type", "operation-not-served"),
     ];
     assert_eq!(labels(SERVER, "404"), expected(&none));
     let (address, port) = pair.asteroid.authority().split_once(':').map(|(a, p)| (a.to_owned(), p.to_owned())).unwrap();

@@ -17,7 +17,7 @@ pub fn is_alike(one: &str, other: &str) -> bool {
 /// Returns the common form of all names that look alike, cut after `longest` characters and one more.
 ///
 /// Compatibility forms are unified (NFKC), letters are lower-cased, and blanks and invisible characters are removed.
-pub(super) fn folded(name: &str, longest: usize) -> Cow<'_, str> {
+pub(in crate::asteroid) fn folded(name: &str, longest: usize) -> Cow<'_, str> {
     if name.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()) {
         return Cow::Borrowed(name);
     }

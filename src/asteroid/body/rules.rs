@@ -1,8 +1,8 @@
-//! Checks a body against the rules of its [`schema`]: one pass over the members that are read, which collects every
+//! Checks a body against the rules of its [`schema`](super::schema): one pass over the members that are read, which collects every
 //! fault.
 
 use super::alike::folded;
-use super::schema::{self, Member, Rule};
+use super::schema::{Member, Rule};
 use super::{Fault, Refusal, kind_name};
 use crate::asteroid::is_uuid;
 use crate::json::{Kind, Outline, Value};
@@ -10,11 +10,11 @@ use crate::json::{Kind, Outline, Value};
 /// More characters than any known name has.
 const MAX_NAME: usize = 32;
 
-/// Returns the faults of the body, up to [`Refusal::MAX_FAULTS`].
-pub(super) fn faults(outline: &Outline<'_>) -> Vec<Fault> {
+/// Returns the faults of a body that must have these members, up to [`Refusal::MAX_FAULTS`].
+pub(in crate::asteroid) fn faults(outline: &Outline<'_>, known: &'static [Member]) -> Vec<Fault> {
     let repeated = outline.duplicates().map(|member| Fault::of(member, "occurs more than once; keep one"));
     let mut faults: Vec<Fault> = repeated.take(Refusal::MAX_FAULTS).collect();
-    check(outline.root(), &Rule::Members(&schema::BODY), &mut faults);
+    check(outline.root(), &Rule::Members(known), &mut faults);
     faults.truncate(Refusal::MAX_FAULTS);
     faults
 }

@@ -1,0 +1,186 @@
+//! Judges an answer with executions before it is passed on: each must belong to the tenant. Takes out of it what no tenant may see.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::http::response::Parts;
+use hyper::{HeaderMap, StatusCode};
+use uuid::Uuid;
+
+use crate::asteroid::item;
+use crate::asteroid::operation::{AnswerRule, Effect};
+use crate::event;
+use crate::facts::request_id::RequestId;
+use crate::media_type::content_coding;
+use crate::metrics::client::UpstreamTimer;
+use crate::proxy::error::{Error, inquiry, judgement};
+use crate::record::{Record, Sinks};
+use crate::tenant::Tenant;
+use crate::transport::lease::Lease;
+use crate::transport::response::ResponseBody;
+use crate::transport::timer::ResponseTimer;
+
+use super::Proxy;
+use super::admission::Admission;
+use super::charged_body::{self, ChargedBody};
+
+/// The statuses with which the upstream says that it has no such execution for this API key. A caller learns nothing more of them.
+const NO_EXECUTION: [StatusCode; 4] =
+    [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::GONE];
+
+/// What is known of the execution that a call is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// The call is about no execution, or about one that belongs to its tenant.
+    Proven,
+    /// The answer shows whether the execution belongs to the tenant.
+    ByAnswer,
+}
+
+/// Returns whether a status says that there is no such execution for this API key.
+pub(super) fn is_no_execution(status: StatusCode) -> bool {
+    NO_EXECUTION.contains(&status)
+}
+
+/// The judge of one answer.
+#[derive(Debug)]
+pub(super) struct Judge {
+    tenant: Arc<Tenant>,
+    sinks: Arc<Sinks>,
+    request_id: RequestId,
+    /// The execution that was asked for; none if a page was.
+    execution: Option<Uuid>,
+    ownership: Ownership,
+    /// Whether `triggerContext` is taken out.
+    redacts_trigger_context: bool,
+    /// The longest answer, in bytes.
+    pub(super) limit: usize,
+}
+
+impl Judge {
+    /// Creates the judge of the answer to a call, if that has executions.
+    pub(super) fn new(
+        proxy: &Proxy,
+        admission: &Admission<'_>,
+        ownership: Ownership,
+        record: &Record,
+    ) -> Option<Box<Judge>> {
+        let Admission { generation, tenant, call, .. } = admission;
+        let is_due = match call.rules().answer {
+            AnswerRule::Head(_) => false,
+            AnswerRule::Item | AnswerRule::Page => true,
+        };
+        is_due.then(|| {
+            Box::new(Judge {
+                tenant: Arc::clone(tenant),
+                sinks: Arc::clone(&proxy.sinks),
+                request_id: record.facts.request_id.clone(),
+                execution: call.execution(),
+                ownership,
+                redacts_trigger_context: generation.redact_trigger_context,
+                limit: generation.answer_limit,
+            })
+        })
+    }
+
+    /// Reads a whole answer, judges it, and takes out of it what no tenant may see.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`], [`Error::AnswerTooLarge`], [`Error::BodyMemory`],
+    /// [`Error::NotFound`], [`Error::Ownership`], [`Error::Answer`], [`Error::ForeignExecution`].
+    pub(super) async fn read(
+        &self,
+        head: &Parts,
+        mut incoming: ResponseBody,
+        mut upstream_timer: UpstreamTimer,
+        lease: Lease,
+        timer: &ResponseTimer,
+    ) -> Result<Bytes, Error> {
+        let hold = self.tenant.state.body_memory.hold(0, self.tenant.is_only).map_err(|_| Error::BodyMemory)?;
+        let reading = ChargedBody::read(&mut incoming, self.limit, hold);
+        let whole = timer.run(reading, || lease.retire()).await.unwrap_or(Err(charged_body::Error::Timeout));
+        let mut whole = whole.map_err(|error| {
+            upstream_timer.failed(error.failure());
+            match error {
+                charged_body::Error::Broke(cause) => Error::UpstreamBroke(cause, Effect::Read),
+                charged_body::Error::Timeout => Error::UpstreamTimeout(timer.timeout(), Effect::Read),
+                charged_body::Error::TooLarge(limit) => Error::AnswerTooLarge(limit),
+                charged_body::Error::Memory => Error::BodyMemory,
+            }
+        })?;
+        lease.release();
+        self.judge(head, &mut whole)?;
+        Ok(whole.into())
+    }
+
+    fn judge(&self, head: &Parts, body: &mut ChargedBody) -> Result<(), Error> {
+        match self.execution {
+            Some(id) => self.judge_item(id, head, body),
+            None => self.judge_page(head, body),
+        }
+    }
+
+    fn judge_item(&self, id: Uuid, head: &Parts, body: &mut ChargedBody) -> Result<(), Error> {
+        let owned = &self.tenant.owned;
+        if head.status != StatusCode::OK {
+            return match self.ownership {
+                Ownership::Proven => Ok(()),
+                Ownership::ByAnswer if is_no_execution(head.status) => {
+                    owned.insert_not_owned(id, Instant::now());
+                    Err(Error::NotFound)
+                }
+                Ownership::ByAnswer => Err(inquiry::Error::of_status(head.status, &head.headers).into()),
+            };
+        }
+        check_coding(&head.headers)?;
+        let item = item::read_item(body.as_ref(), self.tenant.tag()).map_err(judgement::Error::from)?;
+        if item.id != id {
+            return Err(judgement::Error::OtherExecution.into());
+        }
+        if !item.is_owned {
+            owned.insert_not_owned(id, Instant::now());
+            return Err(Error::NotFound);
+        }
+        owned.insert(id);
+        self.cut(body, item.trigger_context);
+        Ok(())
+    }
+
+    fn judge_page(&self, head: &Parts, body: &mut ChargedBody) -> Result<(), Error> {
+        if !head.status.is_success() {
+            return Ok(());
+        }
+        check_coding(&head.headers)?;
+        let page = item::read_page(body.as_ref(), self.tenant.tag()).map_err(judgement::Error::from)?;
+        let foreign = page.foreign();
+        if foreign > 0 {
+            self.sinks.metrics.foreign_listings.add();
+            tracing::error!(
+                event = event::LISTING_FOREIGN,
+                request_id = self.request_id.as_str(),
+                tenant = &*self.tenant.name,
+                foreign,
+                items = page.items.len(),
+                "a listing contained executions of others and was not passed on: the upstream's filter does not find exactly \
+                 the tenant's tag. Close `operations.list`, and check the upstream's filter and `upstream.api`"
+            );
+            return Err(Error::ForeignExecution);
+        }
+        self.cut(body, page.cuts());
+        Ok(())
+    }
+
+    fn cut(&self, body: &mut ChargedBody, ranges: impl IntoIterator<Item = Range<usize>>) {
+        if self.redacts_trigger_context {
+            body.cut(ranges);
+        }
+    }
+}
+
+/// Refuses an answer with a content coding, which cannot be read.
+fn check_coding(headers: &HeaderMap) -> Result<(), judgement::Error> {
+    if content_coding(headers).is_none() { Ok(()) } else { Err(judgement::Error::Coded) }
+}
