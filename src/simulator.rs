@@ -66,7 +66,7 @@ use refusal::Refusal;
 /// The number of recorded requests; each may hold a MiB of its body.
 const MAX_REQUESTS: usize = 100;
 
-/// The number of recorded executions. A test starts some hundreds; a thousand with five tags each took 1.2 MiB.
+/// The number of recorded executions. A test starts some hundreds; a thousand with five tags each took 3 MiB.
 const MAX_EXECUTIONS: usize = 1000;
 
 /// A function that is called with each request once it is answered.

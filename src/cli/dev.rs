@@ -134,7 +134,7 @@ fn print_welcome(running: &app::RunningGateway, address: &GatewayAddress, upstre
   simulated Asteroid  http://{upstream}/agents/v2  (checks the API key, which the gateway adds)
   probes              http://{admin}/readyz
 
-Start an execution, from another terminal. The lines to follow it are printed then:
+Start an execution, from another terminal; then the lines to follow it are printed here:
 
   curl{options} -sSi {url}/agents/{agent}/execute -H 'Content-Type: application/json' -d '{{\"inputs\":{{\"invoice\":4711}}}}'
 

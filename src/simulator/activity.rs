@@ -25,12 +25,12 @@ pub(super) struct Activity {
     /// Its number among all activities of the execution, from 1.
     pub(super) number: u64,
     pub(super) at: Instant,
-    happening: Happening,
+    kind: ActivityKind,
 }
 
-/// What happened.
+/// The kind of an activity.
 #[derive(Debug, Clone)]
-pub(super) enum Happening {
+pub(super) enum ActivityKind {
     Entered(Status),
     StepStarted,
     Reasoned,
@@ -48,12 +48,13 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn push(&mut self, at: Instant, mut happening: Happening) {
-        if let Happening::MessageReceived(message) = &mut happening {
+    pub(super) fn push(&mut self, at: Instant, mut kind: ActivityKind) {
+        if let ActivityKind::MessageReceived(message) = &mut kind {
             message.truncate(message.floor_char_boundary(MAX_MESSAGES));
+            message.shrink_to_fit();
         }
         self.count += 1;
-        self.activities.push_back(Activity { number: self.count, at, happening });
+        self.activities.push_back(Activity { number: self.count, at, kind });
         while self.activities.len() > MAX_ACTIVITIES || self.bytes() > MAX_MESSAGES {
             self.activities.pop_front();
         }
@@ -64,8 +65,8 @@ impl History {
     }
 
     fn bytes(&self) -> usize {
-        let length = |activity: &Activity| match &activity.happening {
-            Happening::MessageReceived(message) => message.len(),
+        let length = |activity: &Activity| match &activity.kind {
+            ActivityKind::MessageReceived(message) => message.len(),
             _ => 0,
         };
         self.activities.iter().map(length).sum()
@@ -75,13 +76,13 @@ impl History {
 impl Activity {
     /// Returns the payload of an `AgentsExecutionActivity`. `file` is the id of the file that an execution adds.
     pub(super) fn payload(&self, file: &str) -> Value {
-        match &self.happening {
-            Happening::Entered(status) => status_changed(*status),
-            Happening::StepStarted => json!({ "activityType": "step_started", "stepNumber": 1 }),
-            Happening::Reasoned => {
+        match &self.kind {
+            ActivityKind::Entered(status) => status_changed(*status),
+            ActivityKind::StepStarted => json!({ "activityType": "step_started", "stepNumber": 1 }),
+            ActivityKind::Reasoned => {
                 json!({ "activityType": "reasoning", "reasoning": "The page shows the invoice; its total is read." })
             }
-            Happening::FileAdded => json!({
+            ActivityKind::FileAdded => json!({
                 "activityType": "file_added",
                 "fileId": file,
                 "fileName": "invoice.pdf",
@@ -90,12 +91,12 @@ impl Activity {
                 "source": "download",
                 "presignedUrl": format!("https://files.simulated.invalid/{file}?signature={URL_SIGNATURE}"),
             }),
-            Happening::StepCompleted => json!({ "activityType": "step_completed", "stepNumber": 1 }),
-            Happening::Ended(status) => json!({
+            ActivityKind::StepCompleted => json!({ "activityType": "step_completed", "stepNumber": 1 }),
+            ActivityKind::Ended(status) => json!({
                 "activityType": "terminal",
                 "reason": if *status == Status::Failed { "error" } else { "complete" },
             }),
-            Happening::MessageReceived(message) => {
+            ActivityKind::MessageReceived(message) => {
                 json!({ "activityType": "user_message_received", "message": message, "userUUID": USER })
             }
         }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::activity::Happening;
+use super::activity::ActivityKind;
 use super::answer::{ApiAnswer, Content};
 use super::operation::{Call, Operation};
 use super::refusal::Refusal;
@@ -66,7 +66,7 @@ impl Simulator {
     pub(super) fn add_message(&self, id: &str, body: &[u8], is_carried_out: bool) -> Result<ApiAnswer, Refusal> {
         let message = read::<MessageBody>(body)?.message;
         self.change(id, is_carried_out, |execution, now| {
-            execution.life.record(now, Happening::MessageReceived(message));
+            execution.life.record(now, ActivityKind::MessageReceived(message));
         })?;
         Ok(ApiAnswer::new(StatusCode::CREATED, Content::Text("User message added.")))
     }

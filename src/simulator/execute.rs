@@ -13,7 +13,7 @@ use super::operation::Call;
 use super::plan::LifePlan;
 use super::refusal::Refusal;
 
-/// The largest inputs that are remembered, in bytes of JSON.
+/// The largest inputs and options that are remembered, in bytes of JSON.
 const MAX_INPUTS: usize = 64 * 1024;
 
 pub(super) fn start(call: Call<'_>, plan: LifePlan, request: &ApiRequest<'_>) -> Result<SimulatedExecution, Refusal> {
@@ -29,8 +29,7 @@ pub(super) fn start(call: Call<'_>, plan: LifePlan, request: &ApiRequest<'_>) ->
     let Value::Object(body) = body else { return Err(Refusal::bad("the body must be an object")) };
     check(&body).map_err(Refusal::bad)?;
     let object = |name: &str| member(&body, name).and_then(Value::as_object).cloned();
-    let inputs =
-        object("inputs").filter(|inputs| serde_json::to_vec(inputs).is_ok_and(|text| text.len() <= MAX_INPUTS));
+    let small = |name: &str| object(name).filter(|members| serde_json::to_vec(members).is_ok_and(is_small));
     let profile = ["profileId", "agentProfileId"].into_iter().find_map(|name| member(&body, name)?.as_str());
     let life = Life::new(plan);
     Ok(SimulatedExecution {
@@ -38,8 +37,8 @@ pub(super) fn start(call: Call<'_>, plan: LifePlan, request: &ApiRequest<'_>) ->
         agent_id: (!call.is_workflow).then(|| call.id.to_owned()),
         workflow_id: call.is_workflow.then(|| call.id.to_owned()),
         metadata: object("metadata").unwrap_or_default(),
-        inputs,
-        options: object("executionOptions"),
+        inputs: small("inputs"),
+        options: small("executionOptions"),
         profile_id: profile.map(str::to_owned),
         version: member(&body, "version").and_then(Value::as_i64).unwrap_or(1),
         created_at: life.created_at(),
@@ -62,6 +61,10 @@ pub(super) fn rerun(first: &SimulatedExecution, plan: LifePlan) -> SimulatedExec
         life,
         ..first.clone()
     }
+}
+
+fn is_small(json: Vec<u8>) -> bool {
+    json.len() <= MAX_INPUTS
 }
 
 /// Checks a body against `ExecuteAgentRequest` of both eras, including the rules that are only in its prose.

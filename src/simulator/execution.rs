@@ -40,10 +40,10 @@ pub struct SimulatedExecution {
     pub workflow_id: Option<String>,
     /// The metadata, by which the listing finds it.
     pub metadata: Map<String, Value>,
-    /// The inputs; `None` if the request had none, or more than are remembered.
+    /// The inputs; `None` if the request had none, or more than 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Map<String, Value>>,
-    /// The options of the request.
+    /// The options of the request, up to the same length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Map<String, Value>>,
     /// The login profile of the request.

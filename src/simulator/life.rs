@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use super::activity::{Activity, Happening, History};
+use super::activity::{Activity, ActivityKind, History};
 use super::plan::{LifePlan, PlannedEnd};
 use super::status::Status;
 
@@ -54,7 +54,7 @@ impl Life {
             first_run: None,
             history: History::default(),
         };
-        life.record(now, Happening::Entered(Status::Starting));
+        life.record(now, ActivityKind::Entered(Status::Starting));
         life.advance(now);
         life
     }
@@ -100,22 +100,22 @@ impl Life {
         }
         (self.status, self.entered) = (status, at);
         if status == Status::Completed {
-            self.record(at, Happening::StepCompleted);
+            self.record(at, ActivityKind::StepCompleted);
         }
-        self.record(at, Happening::Entered(status));
+        self.record(at, ActivityKind::Entered(status));
         if status.is_terminal() {
-            self.record(at, Happening::Ended(status));
+            self.record(at, ActivityKind::Ended(status));
         }
         if status == Status::Running && self.first_run.is_none() {
             self.first_run = Some(at);
-            for happening in [Happening::StepStarted, Happening::Reasoned, Happening::FileAdded] {
-                self.record(at, happening);
+            for kind in [ActivityKind::StepStarted, ActivityKind::Reasoned, ActivityKind::FileAdded] {
+                self.record(at, kind);
             }
         }
     }
 
-    pub(super) fn record(&mut self, at: Instant, happening: Happening) {
-        self.history.push(at, happening);
+    pub(super) fn record(&mut self, at: Instant, kind: ActivityKind) {
+        self.history.push(at, kind);
     }
 
     pub(super) fn activities(&self) -> impl DoubleEndedIterator<Item = &Activity> {
