@@ -28,6 +28,7 @@ mod dump;
 mod echo;
 mod elsewhere;
 mod examples;
+mod executions;
 mod explain;
 mod fault_space;
 mod files;
