@@ -143,14 +143,13 @@ fn keeps_pair(arguments: &[Argument<'_>], tag: Tag<'_>) -> Result<bool, Error> {
 
 /// Returns whether a `key=value` of the caller is a filter beside the tenant's.
 ///
-/// Where the upstream divides it, if there are several equals signs, is not known. So it is about the tag if the part before any
-/// of them is the tag's name. The part before the first and that before the last must not even look like it.
+/// Where the upstream divides it, if there are several equals signs, is not known. A filter is only kept if the tag's name has
+/// none, and then only the part before the first can be that name. That part must not even look like it.
 fn keeps_filter(filter: &str, tag: Tag<'_>) -> Result<bool, Error> {
     if let Some(value) = filter.strip_prefix(tag.name).and_then(|rest| rest.strip_prefix('=')) {
         return if value == tag.value { Ok(false) } else { Err(Error::Tag(Excerpt::new(tag.name))) };
     }
-    let divisions = [filter.split_once('='), filter.rsplit_once('=')];
-    if divisions.into_iter().flatten().any(|(key, _)| is_alike(key, tag.name)) {
+    if filter.split_once('=').is_some_and(|(key, _)| is_alike(key, tag.name)) {
         return Err(Error::AlikeTag(Excerpt::new(filter)));
     }
     Ok(true)
