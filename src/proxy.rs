@@ -132,7 +132,7 @@ impl Proxy {
         let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         // A request for an unknown operation counts against the limits, too.
         let (permit, call) = (admitted?, call?);
-        access::check(tenant, &call)?;
+        access::check(tenant, generation, &call, head.uri.path())?;
         tenant.credential.check_usable()?;
         let idempotency_key = idempotency::read_header(tenant, &call, &head.headers)?;
         record.facts.idempotency = idempotency_key.as_ref().map(|key| key.digest);

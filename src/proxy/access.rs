@@ -1,18 +1,24 @@
-//! The stage that checks whether the operator has opened an operation for the tenant.
+//! The stage that checks whether an operation is served, and open for the tenant.
 
 use std::sync::Arc;
 
-use crate::asteroid::operation::Call;
+use crate::asteroid::operation::{self, Call};
 use crate::proxy::error::Error;
 use crate::tenant::Tenant;
 
-/// Checks that the group of the called operation is open for the tenant.
+use super::generation::Generation;
+
+/// Checks that the called operation is served in front of this upstream, and that its group is open for the tenant. `path` is the
+/// path that was sent.
 ///
 /// # Errors
 ///
-/// [`Error::OperationClosed`].
-pub(super) fn check(tenant: &Tenant, call: &Call<'_>) -> Result<(), Error> {
+/// [`Error::Operation`], [`Error::OperationClosed`].
+pub(super) fn check(tenant: &Tenant, generation: &Generation, call: &Call<'_>, path: &str) -> Result<(), Error> {
     let rules = call.rules();
+    if generation.base(rules.part).is_none() {
+        return Err(operation::Error::not_served(rules.method, path).into());
+    }
     if tenant.operations.contains(rules.group) {
         return Ok(());
     }

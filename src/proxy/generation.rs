@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::asteroid::era::Era;
+use crate::asteroid::operation::Part;
 use crate::asteroid::start::Tags;
 use crate::caller::{Caller, Peer};
 use crate::config::resolve::{self as config, BODY_TAG, Config, Idempotency, IdempotencyMode, TenantSource};
@@ -142,6 +143,15 @@ pub enum Error {
 }
 
 impl Generation {
+    /// Returns the prefix of every path in a part of the API, if the upstream has it.
+    #[must_use]
+    pub fn base(&self, part: Part) -> Option<&str> {
+        match part {
+            Part::Agents => Some(&self.base_path),
+            Part::V1 => self.v1_base_path.as_deref(),
+        }
+    }
+
     /// Builds the generations of all listeners, in their order. `credentials` holds each credential by its name, and
     /// `state` what outlives a generation.
     ///

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
 
-use crate::asteroid::operation::{self, Call, Operation, Part};
+use crate::asteroid::operation::{Call, Operation};
 use crate::facts::request_id::{self, RequestId};
 use crate::json::Pieces;
 use crate::proxy::error::Error;
@@ -42,8 +42,8 @@ impl Outgoing {
     ///
     /// # Errors
     ///
-    /// [`Error::Operation`], if the upstream has no base for the call's part of the API. [`Error::Target`], if base and path do not
-    /// form a path. Those of a resolved configuration and a selected call do.
+    /// [`Error::Target`], if the upstream has no base for the call's part of the API, or if base and path do not form a path. Those
+    /// of a resolved configuration and a call that passed every check do.
     pub(super) fn for_call(
         generation: &Arc<Generation>,
         call: &Call<'_>,
@@ -53,13 +53,7 @@ impl Outgoing {
         query: Option<String>,
         payload: Pieces,
     ) -> Result<Outgoing, Error> {
-        let base = match call.rules().part {
-            Part::Agents => &generation.base_path,
-            Part::V1 => generation
-                .v1_base_path
-                .as_ref()
-                .ok_or_else(|| operation::Error::not_served(call.rules().method, target.path()))?,
-        };
+        let base = generation.base(call.rules().part).ok_or(Error::Target)?;
         let path = match (query, target.path_and_query()) {
             // Shared, not parsed again.
             (None, Some(sent)) if call.matches_target(base, sent.as_str()) => sent.clone(),
@@ -99,8 +93,13 @@ impl Outgoing {
         for (name, value) in self.headers.iter().filter(|(name, _)| FORWARDED_HEADERS.contains(name)) {
             headers.append(name, value.clone());
         }
+        let method = self.method();
+        if self.payload.is_empty() && method == Method::POST {
+            // hyper announces no empty body, and some servers ask for a length.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
         let mut request = Request::new(Body::from(self.payload.clone()));
-        *request.method_mut() = self.method();
+        *request.method_mut() = method;
         *request.uri_mut() = Uri::from(self.path.clone());
         *request.headers_mut() = headers;
         trace.pass_on(&self.headers, &mut request);

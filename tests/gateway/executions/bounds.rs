@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Teams, send};
+use crate::harness::metrics::Metrics;
 use crate::harness::{Asteroid, Configuration};
 
 /// How many polls wait at once.
@@ -47,6 +48,6 @@ fn answers_that_are_judged_take_a_tenant_s_share_of_the_memory_and_no_other_tena
     let statuses: Vec<u16> = (0..8).map(|_| teams.get("billing", &format!("/executions/{own}")).status).collect();
     assert_eq!(statuses, [502; 8], "one after the other, there is memory for each");
     assert_eq!(teams.get("sales", &format!("/executions/{other}")).status, 200);
-    let held = teams.0.gateway.metrics().find("asteroid_gateway_body_memory_bytes", &[]);
-    assert_eq!(held, Some(0.0), "what was judged is given back");
+    let held = |metrics: &Metrics| metrics.find("asteroid_gateway_body_memory_bytes", &[]);
+    teams.0.gateway.wait_for_metrics(held, &Some(0.0));
 }
