@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Teams, send};
 use crate::harness::metrics::Metrics;
-use crate::harness::{Asteroid, Configuration};
+use crate::harness::{Asteroid, Configuration, EXECUTE};
 
 /// How many polls wait at once.
 const POLLS: usize = 300;
@@ -37,17 +37,25 @@ fn hundreds_of_long_polls_hold_little_memory_and_no_other_request_waits_for_them
 #[test]
 fn answers_that_are_judged_take_a_tenant_s_share_of_the_memory_and_no_other_tenant_s() {
     let small =
-        |configuration: Configuration| configuration.with("body_memory: 3MiB\nbody_limit: 64KiB\nanswer_limit: 1MiB");
+        |configuration: Configuration| configuration.with("body_memory: 3MiB\nbody_limit: 1MiB\nanswer_limit: 1MiB");
     let teams = Teams::configured(Asteroid::start(), small);
-    let (own, other) = (teams.execute("billing"), teams.execute("sales"));
-    for _ in 0..8 {
-        // Each has as many bytes as a judged answer may have, and does not come to its end.
-        let slow = json!({ "answer": { "status": 200, "body": "x".repeat(1000 * 1024) } });
-        teams.0.asteroid.fail_next(json!({ "operation": "get", "then": slow, "delay_ms": 0 }));
-    }
-    let statuses: Vec<u16> = (0..8).map(|_| teams.get("billing", &format!("/executions/{own}")).status).collect();
-    assert_eq!(statuses, [502; 8], "one after the other, there is memory for each");
-    assert_eq!(teams.get("sales", &format!("/executions/{other}")).status, 200);
+    let [own, other] = ["billing", "sales"].map(|tenant| (tenant, teams.execute(tenant)));
     let held = |metrics: &Metrics| metrics.find("asteroid_gateway_body_memory_bytes", &[]);
+    teams.0.gateway.wait_for_metrics(held, &Some(0.0));
+    // A body that lacks its last byte holds the tenant's memory.
+    let mut caller = teams.0.caller();
+    let body = "x".repeat(1024 * 1024 - 1);
+    let host = caller.address();
+    let head = format!(
+        "POST {EXECUTE} HTTP/1.1\r\nHost: {host}\r\nX-Tenant-Id: billing\r\nContent-Type: application/json\r\n"
+    );
+    caller.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len() + 1).as_bytes());
+    teams.0.gateway.wait_for_metrics(|metrics| held(metrics).is_some_and(|bytes| bytes >= 1024.0 * 1024.0), &true);
+    for ((tenant, id), status) in [(&own, 503), (&other, 200)] {
+        teams.0.asteroid.fail_next(json!({ "operation": "get", "then": { "pad": 900 * 1024 } }));
+        let answer = teams.get(tenant, &format!("/executions/{id}"));
+        assert_eq!(answer.status, status, "{tenant}: {}", String::from_utf8_lossy(answer.body.get(..200).unwrap()));
+    }
+    drop(caller);
     teams.0.gateway.wait_for_metrics(held, &Some(0.0));
 }
