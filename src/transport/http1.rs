@@ -81,10 +81,15 @@ impl Connection {
     pub fn link(&self) -> Arc<LinkState> {
         Arc::clone(&self.link)
     }
+}
 
-    /// Ends it, also while it still writes a request that was answered early, to a service that does not read it.
-    pub fn abort(self) {
-        self.task.abort();
+impl Drop for Connection {
+    /// Ends it. If a request is under way, it ends at once: hyper would write the rest of it first, and wait for a service that
+    /// does not read.
+    fn drop(&mut self) {
+        if !self.sender.is_ready() {
+            self.task.abort();
+        }
     }
 }
 
@@ -109,6 +114,22 @@ pub(in crate::transport) mod tests {
         let mut connection = Connection::begin(link, generation, &Tasks::new(Handle::current())).await.unwrap();
         connection.sender.ready().await.unwrap();
         (connection, far)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_dropped_in_the_middle_of_a_request_ends_though_its_service_does_not_read() {
+        let (mut connection, _far) = connection(0).await;
+        let task = connection.task.clone();
+        let request = Request::new(Body::from(bytes::Bytes::from(vec![b'x'; 64 * 1024])));
+        let late = tokio::time::timeout(std::time::Duration::from_millis(20), connection.send(request)).await;
+        assert!(late.is_err() && !task.is_finished());
+        drop(connection);
+        let ended = async {
+            while !task.is_finished() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("it ends");
     }
 
     /// Waits until a connection has noticed that its other end is gone.

@@ -27,7 +27,7 @@ impl Lease {
         match self.connection {
             Connection::Http2(stream) => stream.finish(),
             Connection::Http1(connection) if self.reusable && connection.is_ready() => self.pool.put(connection),
-            Connection::Http1(connection) => connection.abort(),
+            Connection::Http1(_) => {}
         }
     }
 
