@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use crate::asteroid::answer::refuses_key;
 use crate::asteroid::execution;
 use crate::asteroid::item;
 use crate::asteroid::operation::{AnswerRule, Call, Operation};
@@ -21,7 +22,7 @@ use super::limit;
 /// # Errors
 ///
 /// [`Error::NotFound`]; [`Error::Limit`], if the tenant asks for too many executions that are not known here;
-/// [`Error::Ownership`], if the upstream does not say it.
+/// [`Error::Ownership`] and [`Error::Answer`], if the upstream does not say it; [`Error::KeyRefused`].
 pub(super) async fn check(call: &Call<'_>, inquiry: &Inquiry<'_>) -> Result<Ownership, Error> {
     let Some(id) = call.execution() else { return Ok(Ownership::Proven) };
     let (tenant, now) = (inquiry.tenant, Instant::now());
@@ -46,6 +47,7 @@ async fn look_up(id: Uuid, inquiry: &Inquiry<'_>) -> Result<(), Error> {
             tenant.owned.insert_not_owned(id, Instant::now());
             return Err(Error::NotFound);
         }
+        Err(inquiry::Error::Status { status, .. }) if refuses_key(status) => return Err(Error::KeyRefused),
         Err(error) => return Err(error.into()),
     };
     let item = item::read_item(&body, tenant.tag()).map_err(judgement::Error::from)?;

@@ -130,6 +130,18 @@ fn an_upstream_that_fails_while_it_is_asked_is_no_no() {
 }
 
 #[test]
+fn a_key_that_the_upstream_refuses_is_the_gateway_s_affair_and_no_no() {
+    let teams = Teams::start();
+    let id = start_elsewhere(&teams.0.asteroid, &json!({ "tenant": "billing" }));
+    teams.0.asteroid.replace_api_key("ak-other-7d3e9f1a52");
+    crate::harness::at_once(["/activities", "", "/cancel"], |action| {
+        let method = if action == "/cancel" { "POST" } else { "GET" };
+        let answer = teams.call("billing", method, &format!("/executions/{id}{action}"), "");
+        answer.assert_error(502, "key-refused", "not_started");
+    });
+}
+
+#[test]
 fn an_execution_that_is_longer_than_the_limit_is_not_passed_on_and_is_nobody_s() {
     let small = |configuration: crate::harness::Configuration| configuration.with("answer_limit: 64KiB");
     let teams = Teams::configured(Asteroid::start(), small);
