@@ -56,7 +56,7 @@ pub(super) struct Judge {
     /// Whether `triggerContext` is taken out.
     redacts_trigger_context: bool,
     /// The longest answer, in bytes.
-    pub(super) limit: usize,
+    limit: usize,
 }
 
 impl Judge {
@@ -125,7 +125,7 @@ impl Judge {
 
     fn judge_item(&self, id: Uuid, head: &Parts, body: &mut ChargedBody) -> Result<(), Error> {
         let owned = &self.tenant.owned;
-        if head.status != StatusCode::OK {
+        if !head.status.is_success() {
             return match self.ownership {
                 Ownership::Proven => Ok(()),
                 Ownership::ByAnswer if is_no_execution(head.status) => {

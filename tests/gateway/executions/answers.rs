@@ -34,6 +34,20 @@ fn text(body: &[u8]) -> String {
 }
 
 #[test]
+fn an_execution_under_any_status_of_success_is_judged() {
+    let teams = Teams::start();
+    let id = teams.execute("billing");
+    for body in [json!({ "id": id, "metadata": { "tenant": "sales" } }), json!({ "triggerContext": {} })] {
+        for status in [201, 203, 206] {
+            let answer = json!({ "answer": { "status": status, "body": body.to_string() } });
+            teams.0.asteroid.fail_next(json!({ "operation": "get", "then": answer }));
+            let got = teams.get("billing", &format!("/executions/{id}"));
+            assert!([404, 502].contains(&got.status), "{status}: {}", String::from_utf8_lossy(&got.body));
+        }
+    }
+}
+
+#[test]
 fn an_operator_may_leave_the_trigger_context_in() {
     let keep = |configuration: Configuration| configuration.with("redact: { trigger_context: false }");
     let teams = Teams::configured(Asteroid::start(), keep);
