@@ -154,3 +154,17 @@ fn the_readmes_line_explains_a_start() {
         "{printed}"
     );
 }
+
+#[test]
+fn the_readmes_lines_follow_an_execution_to_its_end_and_find_it_in_the_list() {
+    let pair = Pair::start();
+    pair.asteroid.set_life(json!({"duration": "1s"}));
+    let id = pair.execute("{}").json()["executionId"].as_str().unwrap().to_owned();
+    let lines = blocks("README.md", "sh").into_iter().find(|block| block.contains("/sync")).unwrap();
+    let lines = lines.replace("localhost:8080", &pair.gateway.address().to_string());
+    let output = std::process::Command::new("sh").arg("-c").arg(lines).env("ID", &id).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && printed.contains("\"total\":1"), "{printed}");
+    assert_eq!(printed.matches("\"status\":\"completed\"").count(), 3, "{printed}");
+    assert!(pair.asteroid.starts().iter().any(|request| request.target.ends_with(&format!("{id}/cancel"))));
+}
