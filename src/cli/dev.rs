@@ -4,7 +4,6 @@ use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -24,9 +23,6 @@ use super::{
     LOG_CLOSE_TIMEOUT, Logging, Signals, build_runtime, print_error, print_line, start_log, warn_if_unprotected,
 };
 
-/// The time from the start of an execution to its end. A person reads and pastes five lines in it.
-const DURATION: Duration = Duration::from_secs(60);
-
 /// The options of `dev`.
 #[derive(Debug, Args)]
 pub(super) struct Dev {
@@ -36,6 +32,9 @@ pub(super) struct Dev {
     /// The address of the admin listener, for probes and metrics; port 0 takes a free port
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
+    /// The time from the start of an execution until it is completed, such as 10s or 5m, or `never`
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    duration: LifeDuration,
 }
 
 impl Dev {
@@ -63,17 +62,19 @@ impl Dev {
             // Taken by the first start, so that the next steps are printed once.
             let address = Arc::new(Mutex::new(None));
             let first_start = Arc::clone(&address);
+            let duration = self.duration;
             let options = Options {
                 api_keys: vec![SecretString::from(api_key)],
                 observer: Some(Box::new(move |request| {
                     print_line(request);
                     let Some(id) = &request.execution_id else { return };
                     if let Some(address) = first_start.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                        print_next_steps(&address, id);
+                        print_next_steps(&address, id, duration);
                     }
                 })),
-                api: Api::Old,
-                life: LifePlan { duration: LifeDuration(Some(DURATION)), ..LifePlan::default() },
+                // A newcomer may use the SDK of either era.
+                api: Api::Both,
+                life: LifePlan { duration, ..LifePlan::default() },
             };
             let simulator = Simulator::new(options);
             let mut signals = Signals::new()?;
@@ -150,10 +151,14 @@ See the requests that reached the simulated Asteroid, or how to make it fail:
 }
 
 /// Prints how to follow an execution, with its id, so that each line can be pasted.
-fn print_next_steps(GatewayAddress { options, url, .. }: &GatewayAddress, id: &str) {
+fn print_next_steps(GatewayAddress { options, url, .. }: &GatewayAddress, id: &str, duration: LifeDuration) {
+    let end = match duration.0 {
+        Some(_) => format!("It ends after {duration}; `dev --duration 5m` leaves more time for the lines below."),
+        None => "It runs until it is cancelled.".to_owned(),
+    };
     print_line(format_args!(
         "
-Execution {id} was started. It ends after a minute.
+Execution {id} was started. {end}
 
 Ask for its status and result, and for what it does:
 

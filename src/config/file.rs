@@ -65,7 +65,8 @@ pub(crate) struct Gateway {
     /// The export of spans (docs/TRACING.md). Without this section the gateway makes none, and passes a caller's valid trace
     /// context on unchanged.
     pub(crate) traces: Option<Traces>,
-    /// The audit: a record of every start, one JSON object per line (docs/AUDIT.md). Absent: no audit.
+    /// The audit: a record of every start and of every change of an execution, one JSON object per line (docs/AUDIT.md). Absent: no
+    /// audit.
     pub(crate) audit: Option<Audit>,
 }
 
@@ -164,7 +165,7 @@ pub(crate) struct Credential {
     /// the upstream has accepted the API key in `file` once. The file may be missing or empty. It is never used without an API
     /// key in `file`.
     pub(crate) previous_file: Option<String>,
-    /// How long an API key stays in use after `file` no longer holds it. After that, starts get 503. Absent: for ever.
+    /// How long an API key stays in use after `file` no longer holds it. After that, requests get 503. Absent: for ever.
     pub(crate) max_stale: Option<Quantity>,
     /// The name of an environment variable that holds the API key, of 16 characters or more. For development.
     pub(crate) env: Option<String>,
@@ -350,7 +351,7 @@ pub(crate) struct Traces {
     pub(crate) service_name: Option<String>,
 }
 
-/// `audit`: a record of every start.
+/// `audit`: a record of every start and change.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -359,7 +360,7 @@ pub(crate) struct Audit {
     pub(crate) file: Option<String>,
     /// `true`: write records to standard output, between the log lines, in addition to `file` or instead of it.
     pub(crate) stdout: Option<Flag>,
-    /// The treatment of starts if 8192 records wait because the disk is full or a reader stalls. `wait`: up to 5s, then 503.
-    /// `refuse`: 503 at once.
+    /// The treatment of starts and changes if 8192 records wait because the disk is full or a reader stalls. `wait`: up to 5s, then
+    /// 503. `refuse`: 503 at once.
     pub(crate) when_full: Option<String>,
 }

@@ -8,12 +8,12 @@ use crate::harness::configuration::replace_once;
 use crate::harness::program::binary;
 use crate::harness::{AGENT, API_KEY, Caller, Pair, Program};
 
-fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
 /// Returns the fenced blocks with this language in a Markdown file.
-fn blocks(file: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(file: &str, language: &str) -> Vec<String> {
     let text = read(file);
     let fenced = text.split("```").skip(1).step_by(2);
     fenced.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n').map(str::to_owned)).collect()
@@ -153,4 +153,18 @@ fn the_readmes_line_explains_a_start() {
         printed.ends_with("{\"metadata\":{\"tenant\":\"billing\"},\"inputs\": {\"invoice\": 4711}}\n"),
         "{printed}"
     );
+}
+
+#[test]
+fn the_readmes_lines_follow_an_execution_to_its_end_and_find_it_in_the_list() {
+    let pair = Pair::start();
+    pair.asteroid.set_life(json!({"duration": "1s"}));
+    let id = pair.execute("{}").json()["executionId"].as_str().unwrap().to_owned();
+    let lines = blocks("README.md", "sh").into_iter().find(|block| block.contains("/sync")).unwrap();
+    let lines = lines.replace("localhost:8080", &pair.gateway.address().to_string());
+    let output = std::process::Command::new("sh").arg("-c").arg(lines).env("ID", &id).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && printed.contains("\"total\":1"), "{printed}");
+    assert_eq!(printed.matches("\"status\":\"completed\"").count(), 3, "{printed}");
+    assert!(pair.asteroid.starts().iter().any(|request| request.target.ends_with(&format!("{id}/cancel"))));
 }

@@ -18,6 +18,7 @@ mod bounds;
 mod broken_bodies;
 mod broken_upstream;
 mod callers;
+mod calling;
 mod canary;
 mod client_certificates;
 mod command_line;

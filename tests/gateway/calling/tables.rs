@@ -1,0 +1,93 @@
+//! The tables of docs/CALLING.md.
+
+use asteroid_gateway::asteroid::operation::{Operation, Part};
+use asteroid_gateway::facts::ErrorCode;
+use serde_json::json;
+
+use super::FILE;
+use crate::examples::read;
+use crate::harness::{AGENT, Answer, Pair};
+
+/// The limits of a tenant that has all.
+const LIMITS: &str = "limits: { requests: { rate: 100/s }, reads: { rate: 100/s }, executions: { rate: 100/s }, in_flight: 9, \
+                      budget: { executions: 100, per: day } }\noperations: { delete: true }";
+
+/// Calls an operation for an execution, and returns the answer.
+fn call(pair: &Pair, operation: Operation, execution: &str) -> Answer {
+    let rules = operation.rules();
+    let path = path(operation).replace("{executionId}", execution).replace("{agentId}", AGENT);
+    let path = path.replace("{workflowId}", AGENT);
+    let body = match operation {
+        Operation::AgentExecute | Operation::WorkflowExecute => json!({}).to_string(),
+        Operation::ExecutionStatus => json!({"status": "running"}).to_string(),
+        Operation::ExecutionMessage => json!({"message": "Skip page 2"}).to_string(),
+        _ => return pair.caller().request(rules.method.as_str(), &path),
+    };
+    pair.caller().post(&path, &[], body.as_bytes())
+}
+
+fn path(operation: Operation) -> String {
+    let base = if operation.rules().part == Part::V1 { "/api/v1" } else { "" };
+    format!("{base}{}", operation.template())
+}
+
+/// Returns the names of the limits that counted the call with this answer.
+fn counted_by(answer: &Answer) -> String {
+    let header = answer.header("ratelimit").unwrap();
+    let names = header.split(", ").map(|limit| format!("`{}`", limit.split('"').nth(1).unwrap()));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the row of an operation that was called, by its answers.
+fn row(operation: Operation, answers: &[Answer]) -> String {
+    let rules = operation.rules();
+    let statuses: Vec<String> = answers.iter().map(|answer| answer.status.to_string()).collect();
+    format!(
+        "| {} | `{} {}` | `{}` | {} | {} |",
+        rules.name,
+        rules.method,
+        path(operation),
+        rules.group.code(),
+        counted_by(&answers[0]),
+        statuses.join(" or ")
+    )
+}
+
+#[test]
+fn the_table_of_operations_is_what_each_of_them_answers() {
+    let pair = Pair::configured(|smallest| smallest.billing(LIMITS));
+    let start = || call(&pair, Operation::AgentExecute, "").json()["executionId"].as_str().unwrap().to_owned();
+    let rows = Operation::ALL.map(|operation| {
+        let execution = start();
+        let answers = match operation {
+            Operation::ExecutionSync => {
+                pair.asteroid.set_status(&execution, "paused");
+                let open = call(&pair, operation, &execution);
+                pair.asteroid.set_status(&execution, "completed");
+                vec![call(&pair, operation, &execution), open]
+            }
+            Operation::ExecutionDelete => {
+                pair.asteroid.set_status(&execution, "completed");
+                vec![call(&pair, operation, &execution)]
+            }
+            _ => vec![call(&pair, operation, &execution)],
+        };
+        row(operation, &answers)
+    });
+    let text = read(FILE);
+    let shown = text.split_once("## What is served").unwrap().1.split_once("|---|---|---|---|---|\n").unwrap().1;
+    let shown: Vec<&str> = shown.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(shown, rows, "{FILE} must have these rows:\n{}", rows.join("\n"));
+}
+
+#[test]
+fn the_table_of_errors_has_every_code_that_a_caller_may_read() {
+    let text = read(FILE);
+    let table = text.split_once("## Errors").unwrap().1.split_once("## Retries").unwrap().0;
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).collect();
+    for code in ErrorCode::ALL.iter().map(|code| code.as_str()) {
+        let count = rows.iter().filter(|row| row.split('|').nth(2).unwrap().contains(&format!("`{code}`"))).count();
+        // Nobody is left to read this one.
+        assert_eq!(count, usize::from(code != "caller-left"), "{code}");
+    }
+}
