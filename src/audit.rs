@@ -43,12 +43,12 @@ pub enum WhenFull {
 pub enum Error {
     /// All slots are taken.
     #[error(
-        "the audit cannot take another record, so nothing was started; retry later; if it persists, contact the operator of this gateway"
+        "the audit cannot take another record, so nothing was started or changed; retry later; if it persists, contact the operator of this gateway"
     )]
     Full,
     /// The starts of the tenant use its share of the slots.
     #[error(
-        "this tenant has as many starts in flight as its share of the audit allows, so nothing was started; retry when some of them \
+        "this tenant has as many starts and changes in flight as its share of the audit allows, so nothing was started or changed; retry when some of them \
          have ended"
     )]
     Share,

@@ -132,7 +132,7 @@ pub enum Error {
     /// The request would take more memory than there is for bodies, or than its tenant's share of it.
     #[error(
         "there is no memory for another body: the requests of this gateway use up `body_memory`, or those of this tenant their share \
-         of it; nothing was started, so retry in a second"
+         of it; nothing was started or changed, so retry in a second"
     )]
     BodyMemory,
     /// The body's framing is broken; the cause is for the log.
@@ -156,7 +156,7 @@ pub enum Error {
     )]
     Tagging(#[from] SpliceError),
     /// The upstream could not be reached. It has received nothing.
-    #[error("the upstream could not be reached: {0}; nothing was started, so retry later")]
+    #[error("the upstream could not be reached: {0}; nothing was started or changed, so retry later")]
     Unreachable(ConnectError),
     /// There is no API key to send.
     #[error(transparent)]

@@ -74,7 +74,7 @@ pub enum Error {
     /// The upstream is of the older era, and the parameter of the newer one.
     #[error(
         "the query parameter {0} belongs to the newer era of the API, and the upstream of this gateway is of the older one, which might \
-         ignore it; leave it out"
+         ignore it; leave it out. If the upstream is of the newer era, have the operator of this gateway set `upstream.api: new`"
     )]
     Era(&'static str),
     /// A parameter that may be there once is repeated.

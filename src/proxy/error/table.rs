@@ -72,9 +72,12 @@ impl Error {
             Error::Audit(audit::Error::Full) => {
                 row(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::AuditFull, "Audit is full", INTERNAL)
             }
-            Error::Audit(audit::Error::Share) => {
-                row(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::AuditShare, "Too many starts under way", INTERNAL)
-            }
+            Error::Audit(audit::Error::Share) => row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::AuditShare,
+                "Too many starts and changes under way",
+                INTERNAL,
+            ),
             Error::MediaType(_) => {
                 row(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::MediaType, "Unsupported media type", BAD)
             }
