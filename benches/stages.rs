@@ -7,21 +7,28 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends by panicking")]
 
 use std::hint::black_box;
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use asteroid_gateway::asteroid::era::Era;
+use asteroid_gateway::asteroid::execution::Tag;
+use asteroid_gateway::asteroid::item;
 use asteroid_gateway::asteroid::operation::{self, Operation};
+use asteroid_gateway::asteroid::query::{self, ListingScope};
 use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
 use asteroid_gateway::caller::Peer;
 use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
 use asteroid_gateway::json::{self, Pieces};
 use asteroid_gateway::metrics::RequestLabels;
+use asteroid_gateway::proxy::charged_body::ChargedBody;
 use asteroid_gateway::proxy::redact::KeyRedactor;
 use asteroid_gateway::record::{Record, Sinks};
 use asteroid_gateway::secret::{Needle, Secret};
 use asteroid_gateway::state::{
-    BodyDigest, Bounds, Claims, IdempotencyDigest, IdempotencyResult, Limit, LimitDecision, Meters, PriorUse, Reply,
+    BodyDigest, Bounds, Claims, IdempotencyDigest, IdempotencyResult, Limit, LimitDecision, Meters, OwnedExecutions,
+    PriorUse, Quota, Reply, Share, State,
 };
 use asteroid_gateway::transport::endpoint::Scheme;
 use bytes::Bytes;
@@ -29,6 +36,7 @@ use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, 
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Returns the configuration of a benchmark that may need at most this many instructions.
 fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
@@ -169,5 +177,102 @@ fn redact((mut redactor, body, more): (KeyRedactor, Bytes, bool)) -> (KeyRedacto
     (redactor, passed)
 }
 
-library_benchmark_group!(name = stages, benchmarks = [validate_and_tag, select, key, close, redact]);
+/// The execution that is followed.
+const EXECUTION: Uuid = Uuid::from_u128(0xc901_a2ed_46c4_4ca4_9ee9_bf10_ccfa_324d);
+
+/// The tag of the tenant that follows it.
+const TAG: Tag<'static> = Tag { name: "tenant", value: "billing" };
+
+/// Returns a target, and ten thousand executions that are known to be the tenant's, the followed one among them.
+fn followed(below: &str) -> (Uri, Arc<OwnedExecutions>) {
+    let owned =
+        State::new(64 << 20, 10).owned_executions("https://upstream", [TAG.value]).into_values().next().unwrap();
+    (0..10_000_u128).map(Uuid::from_u128).chain(iter::once(EXECUTION)).for_each(|id| owned.insert(id));
+    (format!("/agents/v2/executions/{EXECUTION}{below}").parse().unwrap(), owned)
+}
+
+// What a poll needs until it may be sent: it is selected, its execution is known, and its query is judged and written anew.
+// A poll is to need no more than a small start without an idempotency key: `get` and `judge_item` together no more than `select`
+// and `validate_and_tag`.
+#[library_benchmark]
+#[bench::get(args = (followed("")), config = at_most(1_500))]
+#[bench::sync(args = (followed("/sync?timeoutSeconds=20")), config = at_most(5_500))]
+fn poll((target, owned): (Uri, Arc<OwnedExecutions>)) -> (Uri, Arc<OwnedExecutions>, Instant) {
+    let now = Instant::now();
+    let call = operation::select(&Method::GET, black_box(&target)).unwrap();
+    let known = call.execution().and_then(|id| owned.get(id, now));
+    black_box((call.query.map(|query| query::sync(Some(query)).unwrap()), known));
+    (target, owned, now)
+}
+
+#[library_benchmark]
+#[bench::with_filters(args = ("/executions?page=2&pageSize=50&status=running&status=paused&createdAfter=2031-02-01T00%3A00%3A00Z&inputsKey=customer&inputsValue=caf%C3%A9%204711".parse().unwrap()), config = at_most(21_500))]
+fn list(target: Uri) -> (Uri, String) {
+    let scope = ListingScope { era: Era::New, tag: TAG, max_page_size: 100, organization: None, further: &[] };
+    let call = operation::select(&Method::GET, black_box(&target)).unwrap();
+    let sent = query::listing(call.query, &scope).unwrap();
+    (target, sent)
+}
+
+/// Returns an execution of 1 KiB.
+fn execution() -> String {
+    let execution = json!({
+        "id": EXECUTION,
+        "agentId": "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11",
+        "agentName": "Invoices of a customer",
+        "organizationId": "5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21",
+        "status": "completed",
+        "createdAt": "2031-02-01T09:17:57.118Z",
+        "terminalAt": "2031-02-01T09:21:12.004Z",
+        "duration": 194.886,
+        "metadata": { "tenant": "billing", "team": "billing", "cost_center": "4711", "source": "nightly" },
+        "inputs": { "url": "https://example.test/start", "note": "caf\u{e9} \"quoted\"", "n": 12.5 },
+        "executionResult": { "outcome": "success", "reasoning": "The table below the second heading was read to its end.", "result": { "rows": [1, 2, 3] } },
+        "humanLabels": [],
+        "comments": [],
+        "hasBeenRerun": false,
+        "recordingUrl": "https://recordings.example.test/c901a2ed?signature=0c1f6b7e5d3a4928b1e07f66a5d4c3b2",
+        "triggerContext": { "source": "api", "apiKeyId": "e9a0c3d2-7b18-4f67-8a55-6c2f9d0b1e43", "apiKeyName": "the key of the gateway", "userEmail": "owner@example.test" },
+    });
+    execution.to_string()
+}
+
+fn charged(answer: &str) -> (ChargedBody, Arc<Share>) {
+    let share = Arc::new(Share::new(Arc::new(Quota::new(64 << 20))));
+    let mut body = ChargedBody::new(share.hold(0, true).unwrap());
+    body.append(answer.as_bytes(), answer.len()).unwrap();
+    (body, share)
+}
+
+fn an_item() -> (ChargedBody, Arc<Share>) {
+    charged(&execution())
+}
+
+/// Returns a page of fifty executions.
+fn a_page() -> (ChargedBody, Arc<Share>) {
+    // Joined as text: the allocator would tidy up after fifty trees of values, and be counted.
+    let items = vec![execution(); 50].join(",");
+    charged(&format!(r#"{{"items":[{items}],"page":1,"pageSize":50,"total":50}}"#))
+}
+
+#[library_benchmark]
+#[bench::of_1_kib(args = (an_item()), config = at_most(10_300))]
+fn judge_item((mut body, share): (ChargedBody, Arc<Share>)) -> (ChargedBody, Arc<Share>) {
+    let item = item::read_item(black_box(body.as_ref()), TAG).unwrap();
+    body.cut(item.trigger_context);
+    (body, share)
+}
+
+#[library_benchmark]
+#[bench::of_50_items(args = (a_page()), config = at_most(505_000))]
+fn judge_page((mut body, share): (ChargedBody, Arc<Share>)) -> (ChargedBody, Arc<Share>) {
+    let page = item::read_page(black_box(body.as_ref()), TAG).unwrap();
+    body.cut(page.cuts());
+    (body, share)
+}
+
+library_benchmark_group!(
+    name = stages,
+    benchmarks = [validate_and_tag, select, key, close, redact, poll, list, judge_item, judge_page]
+);
 main!(library_benchmark_groups = stages);

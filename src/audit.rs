@@ -1,4 +1,4 @@
-//! The audit: a record of every start, never dropped silently.
+//! The audit: a record of every start and of every change of an execution, never dropped silently.
 //!
 //! A start reserves an [`AuditSlot`] before anything else is decided about it. So there is always room for its record, which is
 //! written after money was spent. A slot is free again when its record is written to every output.

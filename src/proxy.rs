@@ -8,7 +8,7 @@ mod access;
 mod admission;
 pub mod answer;
 mod attempt;
-mod charged_body;
+pub mod charged_body;
 mod claim;
 mod credential;
 pub mod delivery;

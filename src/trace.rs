@@ -77,10 +77,20 @@ struct ClientSpan {
     id: SpanId,
     method: Method,
     uri: Uri,
+    query: QueryOrigin,
     begun: u64,
     ended: Option<u64>,
     answer: Option<(StatusCode, Version)>,
     error: Option<&'static str>,
+}
+
+/// Where the query of a request to the upstream comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryOrigin {
+    /// The gateway wrote it for an inquiry of its own. Spans show it.
+    Gateway,
+    /// A caller did. It may hold personal data, such as a value that a listing is filtered by, so no span shows it.
+    Caller,
 }
 
 /// A clock that reads the time of day once, and then counts on by one that is never set.
@@ -169,12 +179,14 @@ impl Trace {
     /// Adds the trace to a request to the upstream. If the trace is recorded, begins a span.
     ///
     /// The caller's `tracestate` is passed on only if its `traceparent` is.
-    pub fn pass_on<B>(&self, caller: &HeaderMap, request: &mut Request<B>) {
+    pub fn pass_on<B>(&self, caller: &HeaderMap, query: QueryOrigin, request: &mut Request<B>) {
         let (parent, with_state) = match self {
             Trace::Absent => return,
             Trace::Passed(_) => (caller.get(context::PARENT).cloned(), true),
             Trace::Unsampled(context) => (Some(context.header_value()), false),
-            Trace::Recorded(recording) => (Some(recording.begin(request).header_value()), recording.parent.is_some()),
+            Trace::Recorded(recording) => {
+                (Some(recording.begin(request, query).header_value()), recording.parent.is_some())
+            }
         };
         let headers = request.headers_mut();
         headers.extend(parent.map(|parent| (context::PARENT, parent)));
@@ -215,14 +227,15 @@ impl Trace {
 impl Recording {
     /// Begins an exchange. A request that is made again before its exchange ended goes over another connection, and belongs
     /// to the same exchange.
-    fn begin<B>(&self, request: &Request<B>) -> Context {
+    fn begin<B>(&self, request: &Request<B>, query: QueryOrigin) -> Context {
         if let Some(last) = self.client_spans().last().filter(|last| last.ended.is_none()) {
             return Context { span_id: last.id, ..self.own };
         }
         let context = self.own.sibling();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let begun = self.clock.now();
-        let span = ClientSpan { id: context.span_id, method, uri, begun, ended: None, answer: None, error: None };
+        let span =
+            ClientSpan { id: context.span_id, method, uri, query, begun, ended: None, answer: None, error: None };
         self.client_spans().push(span);
         context
     }
@@ -262,7 +275,7 @@ mod tests {
         }));
         let parent = || {
             let mut request = Request::new(());
-            trace.pass_on(&HeaderMap::new(), &mut request);
+            trace.pass_on(&HeaderMap::new(), QueryOrigin::Gateway, &mut request);
             request.headers()[context::PARENT].to_str().unwrap().to_owned()
         };
         let (first, again) = (parent(), parent());

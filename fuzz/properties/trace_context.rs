@@ -2,7 +2,7 @@
 //! again. A gateway without traces forwards the caller's headers as they were received, or none.
 
 use asteroid_gateway::facts::trace_context::{Context, PARENT};
-use asteroid_gateway::trace::Trace;
+use asteroid_gateway::trace::{QueryOrigin, Trace};
 use asteroid_gateway::transport::endpoint::Scheme;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request};
@@ -21,7 +21,7 @@ pub(crate) fn check(input: &[u8]) {
 
     let trace = Trace::of(None, Scheme::Http, &head);
     let mut request = Request::new(());
-    trace.pass_on(&head.headers, &mut request);
+    trace.pass_on(&head.headers, QueryOrigin::Caller, &mut request);
     assert_eq!(trace.id().map(|id| id.to_string()), context.map(|context| context.trace_id.to_string()));
     if let Some(context) = context {
         assert_eq!(*request.headers(), Trace::context_of(&head.headers), "a valid context is forwarded as it came");

@@ -73,8 +73,8 @@ table! {
     RELOADED = gauge("asteroid_gateway_config_last_reload_successful", "Whether the last of them succeeded, 1 at the start");
     RELOADED_AT = gauge("asteroid_gateway_config_last_reload_success_timestamp_seconds", "When the configuration that serves was loaded");
     LOST_LINES = counter("asteroid_gateway_log_lines_lost_total", "Lines of the log that could not be written");
-    AUDIT_REFUSED = counter("asteroid_gateway_audit_refused_total", "Starts that were refused or whose callers left, because the audit had no slot for their records");
-    AUDIT_WAITING = gauge("asteroid_gateway_audit_records_waiting", "Slots for audit records that are taken: starts in flight, and records that are not written yet");
+    AUDIT_REFUSED = counter("asteroid_gateway_audit_refused_total", "Starts and changes that were refused or whose callers left, because the audit had no slot for their records");
+    AUDIT_WAITING = gauge("asteroid_gateway_audit_records_waiting", "Slots for audit records that are taken: starts and changes in flight, and records that are not written yet");
     AUDIT_LIMIT = gauge("asteroid_gateway_audit_records_limit", "Slots for audit records");
     SPANS_DROPPED = counter("asteroid_gateway_trace_spans_dropped_total", "Spans that the collector did not accept, or that the queue was too full for");
     BUILD = gauge("asteroid_gateway_build_info", "Always 1");

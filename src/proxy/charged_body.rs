@@ -11,14 +11,14 @@ use crate::transport::response::ResponseBody;
 
 /// A body in memory of its own, for which its tenant is charged as long as any part of it is in use.
 #[derive(Debug)]
-pub(super) struct ChargedBody {
+pub struct ChargedBody {
     bytes: Vec<u8>,
     hold: Hold,
 }
 
 /// The reason why an answer is not read as a whole.
 #[derive(Debug)]
-pub(super) enum Error {
+pub enum Error {
     /// It broke off.
     Broke(String),
     /// It did not come in time.
@@ -31,12 +31,17 @@ pub(super) enum Error {
 
 impl ChargedBody {
     /// Creates an empty body, whose memory is charged to `hold`.
-    pub(super) fn new(hold: Hold) -> ChargedBody {
+    #[must_use]
+    pub fn new(hold: Hold) -> ChargedBody {
         ChargedBody { bytes: Vec::new(), hold }
     }
 
     /// Appends a part. Memory grows with the bytes that have arrived, not with the announced length, and at most doubles.
-    pub(super) fn append(&mut self, data: &[u8], max: usize) -> Result<(), OverQuota> {
+    ///
+    /// # Errors
+    ///
+    /// [`OverQuota`], if there is no memory for it.
+    pub fn append(&mut self, data: &[u8], max: usize) -> Result<(), OverQuota> {
         let (length, capacity) = (self.bytes.len() + data.len(), self.bytes.capacity());
         if length > capacity {
             let grown = length.max((2 * capacity).min(max));
@@ -70,7 +75,7 @@ impl ChargedBody {
     }
 
     /// Removes ranges, which are in order and do not overlap. The other bytes stay.
-    pub(super) fn cut(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) {
+    pub fn cut(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) {
         let (mut read, mut written) = (0, 0);
         for range in ranges {
             if range.start < read || range.end < range.start || range.end > self.bytes.len() {

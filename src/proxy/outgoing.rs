@@ -14,7 +14,7 @@ use crate::facts::request_id::{self, RequestId};
 use crate::json::Pieces;
 use crate::proxy::error::Error;
 use crate::state::Permit;
-use crate::trace::Trace;
+use crate::trace::{QueryOrigin, Trace};
 use crate::transport::body::Body;
 
 use super::credential::ChosenVersion;
@@ -31,6 +31,7 @@ pub(super) struct Outgoing {
     pub(super) operation: Operation,
     generation: Arc<Generation>,
     path: PathAndQuery,
+    query: QueryOrigin,
     /// The caller's headers, of which [`FORWARDED_HEADERS`] and the trace context are forwarded.
     headers: HeaderMap,
     request_id: RequestId,
@@ -61,7 +62,7 @@ impl Outgoing {
             (Some(query), _) => parse_path(call.path(base) + "?" + &query)?,
         };
         let (operation, generation) = (call.operation, Arc::clone(generation));
-        Ok(Outgoing { operation, generation, path, headers, request_id, payload })
+        Ok(Outgoing { operation, generation, path, query: QueryOrigin::Caller, headers, request_id, payload })
     }
 
     /// Creates the recipe for an inquiry: a path and query below the base, on behalf of a caller with these headers.
@@ -80,7 +81,8 @@ impl Outgoing {
         let mut headers = Trace::context_of(caller);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let generation = Arc::clone(generation);
-        Ok(Outgoing { operation, generation, path, headers, request_id, payload: Pieces::default() })
+        let (query, payload) = (QueryOrigin::Gateway, Pieces::default());
+        Ok(Outgoing { operation, generation, path, query, headers, request_id, payload })
     }
 
     /// Returns the request to send on behalf of an admitted one. It carries the credential, and a span of its own in the trace.
@@ -102,7 +104,7 @@ impl Outgoing {
         *request.method_mut() = method;
         *request.uri_mut() = Uri::from(self.path.clone());
         *request.headers_mut() = headers;
-        trace.pass_on(&self.headers, &mut request);
+        trace.pass_on(&self.headers, self.query, &mut request);
         credential.inject(permit, &mut request);
         request
     }

@@ -4,7 +4,7 @@
 use hyper::{Method, Version};
 
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
-use super::{ClientSpan, PeerAttributes, Recording};
+use super::{ClientSpan, PeerAttributes, QueryOrigin, Recording};
 use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
 use crate::facts::{ErrorCode, Facts, LookupOutcome, METHODS, Outcome};
@@ -95,8 +95,7 @@ fn client(span: &ClientSpan, recording: &Recording, upstream: &PeerAttributes) -
     let (method, original) = known(&span.method);
     let version = span.answer.map_or(Version::HTTP_09, |(_, version)| version);
     let mut attributes = http(method, original, version);
-    let url = format!("{}{}", upstream.origin, span.uri);
-    attributes.push(attribute("url.full", url));
+    attributes.push(attribute("url.full", url(span, upstream)));
     attributes.push(attribute("server.address", upstream.host.as_str()));
     attributes.push(attribute("server.port", upstream.port));
     let status = span.answer.map(|(status, _)| status);
@@ -112,6 +111,14 @@ fn client(span: &ClientSpan, recording: &Recording, upstream: &PeerAttributes) -
         start_time_unix_nano: span.begun,
         end_time_unix_nano: span.ended.unwrap_or_else(|| recording.clock.now()),
         ..common(recording, attributes, error, false)
+    }
+}
+
+/// Returns the URL of a request to the upstream, with its query only if the gateway itself made that.
+fn url(span: &ClientSpan, upstream: &PeerAttributes) -> String {
+    match span.query {
+        QueryOrigin::Gateway => format!("{}{}", upstream.origin, span.uri),
+        QueryOrigin::Caller => format!("{}{}", upstream.origin, span.uri.path()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::harness::metrics::Metrics;
 use crate::harness::{EXECUTE, Pair};
 
 #[test]
@@ -60,6 +61,23 @@ fn an_answer_beyond_what_is_buffered_arrives_whole_and_its_execution_is_logged()
         assert_eq!(line["delivered"], true);
         assert_eq!(line.get("execution_id").is_some(), id_known, "{line}");
     }
+}
+
+#[test]
+fn an_execution_that_is_longer_than_the_limit_is_not_passed_on_and_its_memory_is_given_back() {
+    let pair = Pair::with("answer_limit: 64KiB");
+    assert_eq!(pair.execute("{}").status, 202);
+    let path = format!("/executions/{}", pair.asteroid.executions()[0].id);
+    let get = |length: usize| {
+        pair.asteroid.fail_next(json!({"method": "GET", "then": {"pad": length}}));
+        pair.caller().request("GET", &path)
+    };
+    let longest = get(64 * 1024);
+    assert_eq!((longest.status, longest.json()["status"].is_string()), (200, true));
+    let answer = get(64 * 1024 + 1);
+    assert_eq!((answer.status, answer.json()["type"].as_str().unwrap().ends_with("answer-too-large")), (502, true));
+    let held = |metrics: &Metrics| metrics.find("asteroid_gateway_body_memory_bytes", &[]);
+    pair.gateway.wait_for_metrics(held, &Some(0.0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::caller::TIMEOUT;
-use crate::harness::{Caller, EXECUTE, Pair, Program};
+use crate::harness::{AGENT, Caller, EXECUTE, Pair, Program};
 
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yaml");
 const ALERTS_TEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.test.yaml");
@@ -51,7 +51,7 @@ fn series(query: &str) -> BTreeSet<String> {
 
 /// Starts a gateway and causes every kind of event.
 fn busy() -> Pair {
-    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day } }";
+    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day }, reads: { rate: 4/d } }";
     let pair = Pair::configured(|smallest| smallest.billing(limits));
     let post = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
     assert_eq!([post("a"), post("a"), post("b")], [202, 202, 202]);
@@ -64,6 +64,13 @@ fn busy() -> Pair {
         assert_eq!(pair.execute("{}").status, status);
     }
     while pair.execute("{}").status != 429 {}
+    let get = |path: &str| pair.caller().request("GET", path).status;
+    let id = &pair.asteroid.executions()[0].id;
+    assert_eq!(get(&format!("/executions/{id}")), 200);
+    assert_eq!(get(&format!("/executions/{AGENT}")), 404, "it is the id of no execution");
+    pair.asteroid.fail_next(json!({"then": {"answer": {"status": 503, "body": "{}"}}}));
+    assert_eq!(get(&format!("/executions/{}/activities", AGENT.replace("8d", "9d"))), 503, "it cannot be looked up");
+    while get(&format!("/executions/{id}")) != 429 {}
     pair
 }
 

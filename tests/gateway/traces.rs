@@ -275,6 +275,22 @@ fn each_look_up_has_a_span_and_goes_on_with_the_trace() {
 }
 
 #[test]
+fn the_query_of_a_caller_is_in_no_span_and_no_value_of_it_in_the_log() {
+    let collector = Collector::start();
+    let pair = Pair::with(&collector.traces(""));
+    let list = |query: &str| pair.caller().request("GET", &format!("/executions?{query}")).status;
+    assert_eq!(list("inputsKey=email&inputsValue=QUERY-CANARY"), 200);
+    assert_eq!(list("inputsValue=QUERY-CANARY+1"), 400);
+    let spans = collector.spans(3);
+    assert!(!format!("{spans:?}").contains("QUERY-CANARY"), "{spans:#?}");
+    let sent = pair.asteroid.only_request();
+    assert!(sent.target.contains("inputsValue=QUERY-CANARY&metadataKey=tenant"), "{}", sent.target);
+    assert_eq!(only(&spans, "CLIENT")["attributes"]["url.full"], format!("{}/executions", pair.asteroid.url()));
+    let ended = pair.gateway.stop();
+    assert!(ended.output.contains("has a plus in") && !ended.output.contains("QUERY-CANARY"), "{}", ended.output);
+}
+
+#[test]
 fn the_spans_of_https_and_http2_say_so() {
     let collector = Collector::start();
     let secure = TlsPair::with(&collector.traces(""));

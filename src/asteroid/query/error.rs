@@ -17,6 +17,36 @@ impl Excerpt {
     }
 }
 
+impl Error {
+    /// Returns its text for the log: with the names of parameters, and without a value that a caller sent.
+    #[must_use]
+    pub fn logged(&self) -> String {
+        let hidden = || Excerpt("...".to_owned());
+        let shown = match self {
+            // The excerpt may be a name or a value.
+            Error::Plus(_) => Error::Plus(hidden()),
+            Error::Percent(_) => Error::Percent(hidden()),
+            Error::Utf8(_) => Error::Utf8(hidden()),
+            Error::Control(_) => Error::Control(hidden()),
+            Error::Value { name, rule, .. } => Error::Value { name, rule: rule.clone(), found: hidden() },
+            Error::AlikeTag(_) => Error::AlikeTag(hidden()),
+            Error::Organization(_) => Error::Organization(hidden()),
+            Error::NoneTaken
+            | Error::TooLong
+            | Error::TooMany
+            | Error::NotTaken { .. }
+            | Error::Unknown(_)
+            | Error::Spelling { .. }
+            | Error::Era(_)
+            | Error::Repeated(_)
+            | Error::HalfPair
+            | Error::OneFilter
+            | Error::Tag(_) => return self.to_string(),
+        };
+        shown.to_string()
+    }
+}
+
 impl fmt::Display for Excerpt {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:?}", self.0)

@@ -239,6 +239,26 @@ fn what_two_readers_may_take_differently_is_refused() {
 }
 
 #[test]
+fn what_is_logged_of_a_refusal_names_parameters_and_shows_no_value() {
+    let refused = |query: &str| listing(Some(query), &scope(Era::New)).unwrap_err();
+    let canary = "ann%40example.test";
+    for query in [
+        format!("inputsValue={canary}+1"),
+        format!("inputsValue={canary}%"),
+        format!("inputsValue={canary}%ff"),
+        format!("inputsValue={canary}%00"),
+        format!("pageSize={canary}"),
+        format!("metadata=Tenant%3D{canary}"),
+        format!("organizationId={canary}"),
+    ] {
+        let (error, ann) = (refused(&query), "ann");
+        assert!(error.to_string().contains(ann), "its caller sees what it sent: {error}");
+        assert!(!error.logged().contains(ann) && error.logged().contains("\"...\""), "{}", error.logged());
+    }
+    assert!(refused("archived=true").logged().contains(r#""archived" is not known"#));
+}
+
+#[test]
 fn a_refusal_says_what_came_and_what_to_do_and_quotes_little() {
     let text = |query: &str| refused(query, Era::New).to_string();
     assert!(
