@@ -259,7 +259,7 @@ fn a_page() -> (ChargedBody, Arc<Share>) {
 #[bench::of_1_kib(args = (an_item()), config = at_most(10_300))]
 fn judge_item((mut body, share): (ChargedBody, Arc<Share>)) -> (ChargedBody, Arc<Share>) {
     let item = item::read_item(black_box(body.as_ref()), TAG).unwrap();
-    body.cut(item.trigger_context);
+    body.cut(item.trigger_context.as_slice());
     (body, share)
 }
 
@@ -267,7 +267,7 @@ fn judge_item((mut body, share): (ChargedBody, Arc<Share>)) -> (ChargedBody, Arc
 #[bench::of_50_items(args = (a_page()), config = at_most(505_000))]
 fn judge_page((mut body, share): (ChargedBody, Arc<Share>)) -> (ChargedBody, Arc<Share>) {
     let page = item::read_page(black_box(body.as_ref()), TAG).unwrap();
-    body.cut(page.cuts());
+    body.cut(&page.cuts());
     (body, share)
 }
 

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-pub use admission::{AdmitError, CallKind, LOOKUP_RATE, OverLimit, Permit};
+pub use admission::{AdmitError, CallKind, LOOKUP_RATE, MAX_LONG_POLLS, OverLimit, Permit};
 pub use budget::{Budget, BudgetCharge, Day, OverBudget, SpentBudget};
 pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, Usage};
 pub use digest::{BodyDigest, IdempotencyDigest};

@@ -17,7 +17,6 @@ mod tests;
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use uuid::Uuid;
 
 use super::execution::Tag;
@@ -126,19 +125,15 @@ pub fn read_page(body: &[u8], tag: Tag<'_>) -> Result<Page, Unreadable> {
     }
 }
 
-/// Returns a body without `cuts`, which are in its order; the body itself if there are none.
-#[must_use]
-pub fn without(body: Bytes, cuts: &[Range<usize>]) -> Bytes {
-    if cuts.is_empty() {
-        return body;
-    }
-    let removed: usize = cuts.iter().map(ExactSizeIterator::len).sum();
-    let mut rest = Vec::with_capacity(body.len().saturating_sub(removed));
-    let mut from = 0;
+/// Cuts ranges out of a body, in its order. All other bytes stay.
+pub fn cut(body: &mut Vec<u8>, cuts: &[Range<usize>]) {
+    let (length, mut read, mut written) = (body.len(), 0, 0);
     for cut in cuts {
-        rest.extend_from_slice(body.get(from..cut.start.min(body.len())).unwrap_or_default());
-        from = from.max(cut.end);
+        let kept = read..cut.start.clamp(read, length);
+        body.copy_within(kept.clone(), written);
+        written += kept.len();
+        read = cut.end.clamp(kept.end, length);
     }
-    rest.extend_from_slice(body.get(from..).unwrap_or_default());
-    rest.into()
+    body.copy_within(read.., written);
+    body.truncate(written + length - read);
 }

@@ -259,10 +259,12 @@ impl Call<'_> {
         self.operation.rules()
     }
 
-    /// Returns the execution that the call is about.
+    /// Returns the execution that the call is about, if it is about one.
     #[must_use]
     pub fn execution(&self) -> Option<Uuid> {
-        self.id.filter(|(name, _)| *name == IdName::Execution).and_then(|(_, id)| id.parse().ok())
+        let (_, id) = self.id.filter(|(name, _)| *name == IdName::Execution)?;
+        // Every id of a call is a uuid. If one were not, no execution would have it, and nothing would belong to the tenant.
+        Some(id.parse().unwrap_or_default())
     }
 
     /// Returns whether the path of this call below `base`, without a query, is the target that was sent, byte by byte.

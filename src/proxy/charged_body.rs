@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
+use crate::asteroid::item;
 use crate::state::{Hold, OverQuota};
+use crate::transport::error::FailureCode;
 use crate::transport::response::ResponseBody;
 
 /// A body in memory of its own, for which its tenant is charged as long as any part of it is in use.
@@ -27,6 +29,17 @@ pub enum Error {
     TooLarge(usize),
     /// There is no memory for it.
     Memory,
+}
+
+impl Error {
+    /// Returns the code under which the metrics count it, if it is the service's.
+    pub(super) fn failure(&self) -> Option<FailureCode> {
+        match self {
+            Error::Broke(_) => Some(FailureCode::ConnectionTerminated),
+            Error::Timeout => Some(FailureCode::ResponseTimeout),
+            Error::TooLarge(_) | Error::Memory => None,
+        }
+    }
 }
 
 impl ChargedBody {
@@ -74,19 +87,9 @@ impl ChargedBody {
         Ok(whole)
     }
 
-    /// Removes ranges, which are in order and do not overlap. The other bytes stay.
-    pub fn cut(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) {
-        let (mut read, mut written) = (0, 0);
-        for range in ranges {
-            if range.start < read || range.end < range.start || range.end > self.bytes.len() {
-                continue;
-            }
-            self.bytes.copy_within(read..range.start, written);
-            written += range.start - read;
-            read = range.end;
-        }
-        self.bytes.copy_within(read.., written);
-        self.bytes.truncate(written + self.bytes.len() - read);
+    /// Cuts ranges out of it, in its order. All other bytes stay.
+    pub fn cut(&mut self, cuts: &[Range<usize>]) {
+        item::cut(&mut self.bytes, cuts);
     }
 }
 
@@ -99,24 +102,5 @@ impl AsRef<[u8]> for ChargedBody {
 impl From<ChargedBody> for Bytes {
     fn from(body: ChargedBody) -> Bytes {
         Bytes::from_owner(body)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::state::{Quota, Share};
-
-    #[test]
-    fn what_is_cut_goes_and_every_other_byte_stays() {
-        let share = Arc::new(Share::new(Arc::new(Quota::new(100))));
-        for (ranges, left) in [(vec![], "0123456789"), (vec![0..3, 3..4, 8..10], "4567"), (vec![0..5, 5..10], "")] {
-            let mut body = ChargedBody::new(share.hold(0, true).unwrap());
-            body.append(b"0123456789", 10).unwrap();
-            body.cut(ranges);
-            assert_eq!(body.as_ref(), left.as_bytes());
-        }
     }
 }

@@ -10,7 +10,7 @@ use crate::facts::request_id::RequestId;
 use crate::state::Permit;
 use crate::tenant::Tenant;
 use crate::trace::Trace;
-use crate::transport::error::{FailureCode, SendError};
+use crate::transport::error::SendError;
 use crate::transport::timer::ResponseTimer;
 use crate::upstream::Upstream;
 
@@ -103,7 +103,7 @@ impl<'a> Inquiry<'a> {
         let reading = ChargedBody::read(&mut body, self.generation.answer_limit, hold);
         let body = timer.run(reading, || lease.retire()).await.unwrap_or(Err(charged_body::Error::Timeout));
         let body = body.map_err(|error| {
-            upstream_timer.failed(error.failure());
+            error.failure().into_iter().for_each(|code| upstream_timer.failed(code));
             Error::from(error)
         })?;
         lease.release();
@@ -121,16 +121,6 @@ impl From<charged_body::Error> for Error {
             charged_body::Error::Timeout => Error::Timeout,
             charged_body::Error::TooLarge(limit) => Error::TooLarge(limit),
             charged_body::Error::Memory => Error::Memory,
-        }
-    }
-}
-
-impl charged_body::Error {
-    /// Returns the code under which the metrics count it.
-    pub(super) fn failure(&self) -> FailureCode {
-        match self {
-            charged_body::Error::Timeout => FailureCode::ResponseTimeout,
-            _ => FailureCode::ConnectionTerminated,
         }
     }
 }

@@ -103,7 +103,7 @@ impl Judge {
         let reading = ChargedBody::read(&mut incoming, self.limit, hold);
         let whole = timer.run(reading, || lease.retire()).await.unwrap_or(Err(charged_body::Error::Timeout));
         let mut whole = whole.map_err(|error| {
-            upstream_timer.failed(error.failure());
+            error.failure().into_iter().for_each(|code| upstream_timer.failed(code));
             match error {
                 charged_body::Error::Broke(cause) => Error::UpstreamBroke(cause, Effect::Read),
                 charged_body::Error::Timeout => Error::UpstreamTimeout(timer.timeout(), Effect::Read),
@@ -145,7 +145,7 @@ impl Judge {
             return Err(Error::NotFound);
         }
         owned.insert(id);
-        self.cut(body, item.trigger_context);
+        self.cut(body, item.trigger_context.as_slice());
         Ok(())
     }
 
@@ -169,13 +169,13 @@ impl Judge {
             );
             return Err(Error::ForeignExecution);
         }
-        self.cut(body, page.cuts());
+        self.cut(body, &page.cuts());
         Ok(())
     }
 
-    fn cut(&self, body: &mut ChargedBody, ranges: impl IntoIterator<Item = Range<usize>>) {
+    fn cut(&self, body: &mut ChargedBody, cuts: &[Range<usize>]) {
         if self.redacts_trigger_context {
-            body.cut(ranges);
+            body.cut(cuts);
         }
     }
 }

@@ -18,6 +18,7 @@ use super::idempotency;
 pub(super) async fn admit(tenant: &Tenant, kind: CallKind, facts: &mut Facts) -> Result<Permit, RequestError> {
     tenant.state.admit(kind, &tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
+        AdmitError::TooManyLongPolls => Error::of_long_polls(tenant).into(),
         AdmitError::Unavailable(unavailable) => unavailable.into(),
     })
 }

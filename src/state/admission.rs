@@ -10,6 +10,9 @@ use super::{Bucket, InFlight, Limit, LimitDecision, Limits, Per, Rate, Remaining
 pub const LOOKUP_RATE: Rate =
     Rate { amount: NonZeroU32::MIN.saturating_add(19), per: Per::Second, burst: NonZeroU32::MIN.saturating_add(199) };
 
+/// How many long polls of a tenant may wait at once. Each occupies a connection to the upstream, or a stream of one.
+pub const MAX_LONG_POLLS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
+
 /// The kind of a call, as far as limits differ by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
@@ -17,7 +20,8 @@ pub enum CallKind {
     Ordinary,
     /// A call that only reads.
     Read,
-    /// A call that only reads, and waits for news. It is idle for most of its time, so it does not count as in flight.
+    /// A call that only reads, and waits for news. It is idle for most of its time, so it is not in flight; long polls have a bound
+    /// of their own.
     LongPoll,
 }
 
@@ -25,7 +29,7 @@ pub enum CallKind {
 /// has left by then.
 #[derive(Debug)]
 pub struct Permit {
-    /// Absent if the request is the gateway's own, or a long poll.
+    /// Absent if the request is the gateway's own.
     _in_flight: Option<InFlight>,
 }
 
@@ -51,6 +55,8 @@ pub struct OverLimit {
 pub enum AdmitError {
     /// It would exceed a limit.
     OverLimit(OverLimit),
+    /// As many long polls wait as may: [`MAX_LONG_POLLS`].
+    TooManyLongPolls,
     /// It could not be counted.
     Unavailable(Unavailable),
 }
@@ -81,7 +87,11 @@ impl TenantState {
             self.take(Limit::Requests, limits.requests, &self.requests, now, remaining)?;
         }
         if kind == CallKind::LongPoll {
-            return Ok(Permit { _in_flight: None });
+            let Some((in_flight, _)) = self.long_polls.enter(Some(MAX_LONG_POLLS)) else {
+                self.count_decision(Limit::Reads, false);
+                return Err(AdmitError::TooManyLongPolls);
+            };
+            return Ok(Permit { _in_flight: Some(in_flight) });
         }
         let entered = self.in_flight.enter(limits.in_flight);
         if limits.in_flight.is_some() {
@@ -155,6 +165,7 @@ mod tests {
         let mut remaining = Remaining::default();
         let admitted = ready(tenant.admit(kind, limits, now, &mut remaining)).map_err(|error| match error {
             AdmitError::OverLimit(over) => over,
+            AdmitError::TooManyLongPolls => panic!("too many long polls"),
             AdmitError::Unavailable(unavailable) => match unavailable {},
         });
         let left = remaining.iter().map(|(limit, Amount { count, .. })| (limit, count)).collect();
@@ -214,6 +225,22 @@ mod tests {
         let (_permit, _) = admit(&tenant, Ordinary, &both, now);
         assert!(admit(&tenant, LongPoll, &both, now).0.is_ok(), "although as many are in flight as may be");
         assert_eq!(admit(&tenant, Read, &both, now).0.unwrap_err().limit, Limit::InFlight);
+    }
+
+    #[test]
+    fn two_thousand_long_polls_of_a_tenant_wait_at_once_and_no_more_and_others_have_theirs() {
+        let (state, now, limits) = (State::new(1 << 20, 10), Instant::now(), Limits::default());
+        let poll = |tenant: &TenantState| {
+            let mut remaining = Remaining::default();
+            ready(tenant.admit(CallKind::LongPoll, &limits, now, &mut remaining))
+        };
+        let [tenant, other] = ["billing", "sales"].map(|tenant| state.tenant(tenant, &limits, now));
+        let mut waiting: Vec<Permit> = std::iter::repeat_with(|| poll(&tenant)).map_while(Result::ok).collect();
+        assert_eq!(waiting.len(), 2000);
+        assert!(matches!(poll(&tenant), Err(AdmitError::TooManyLongPolls)));
+        assert!(poll(&other).is_ok());
+        waiting.pop();
+        assert!(poll(&tenant).is_ok(), "one that ends admits another");
     }
 
     #[test]

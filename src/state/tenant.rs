@@ -21,6 +21,8 @@ pub struct TenantState {
     pub(super) executions: Arc<Bucket>,
     /// For [`Limits::in_flight`](super::Limits::in_flight).
     pub(super) in_flight: Arc<InFlightCount>,
+    /// Long polls that wait.
+    pub(super) long_polls: Arc<InFlightCount>,
     /// For [`Limits::budget`](super::Limits::budget).
     pub(super) budget: Arc<Budget>,
     /// The idempotency keys of all tenants.
@@ -44,6 +46,7 @@ impl TenantState {
             lookups: Arc::default(),
             executions: Arc::default(),
             in_flight: Arc::default(),
+            long_polls: Arc::default(),
             budget: Arc::default(),
             claims: Arc::clone(claims),
             overdue: Arc::default(),

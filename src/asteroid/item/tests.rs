@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
@@ -20,10 +19,17 @@ fn is_owned(body: &str) -> bool {
     read_item(body.as_bytes(), TAG).expect(body).is_owned
 }
 
+/// Returns a body without these ranges.
+pub(super) fn without(body: &[u8], cuts: &[Range<usize>]) -> Vec<u8> {
+    let mut body = body.to_vec();
+    cut(&mut body, cuts);
+    body
+}
+
 /// Returns the body as it is passed on.
 fn passed(body: &str) -> String {
     let cuts: Vec<_> = read_item(body.as_bytes(), TAG).expect(body).trigger_context.into_iter().collect();
-    String::from_utf8(without(Bytes::copy_from_slice(body.as_bytes()), &cuts).to_vec()).unwrap()
+    String::from_utf8(without(body.as_bytes(), &cuts)).unwrap()
 }
 
 #[test]
@@ -118,16 +124,15 @@ fn only_the_trigger_context_of_an_item_is_cut_with_one_comma() {
 
 #[test]
 fn a_body_without_cuts_is_the_same_bytes_and_any_cuts_are_bounded_by_it() {
-    let body = Bytes::from_static(b"0123456789");
-    assert_eq!(without(body.clone(), &[]).as_ptr(), body.as_ptr());
-    let cases: [(&[Range<usize>], &str); 4] = [
+    let cases: [(&[Range<usize>], &str); 5] = [
+        (&[], "0123456789"),
         (&[0..4, 4..10], ""),
         (&[0..1, 1..2, 9..10], "2345678"),
         (&[3..5, 4..6, 20..30], "0126789"),
         (&[0..0, 9..12], "012345678"),
     ];
     for (cuts, rest) in cases {
-        assert_eq!(without(body.clone(), cuts), rest.as_bytes(), "{cuts:?}");
+        assert_eq!(without(b"0123456789", cuts), rest.as_bytes(), "{cuts:?}");
     }
 }
 
@@ -140,7 +145,7 @@ fn a_page_tells_how_many_of_its_items_are_foreign_and_what_is_cut_of_each() {
     assert_eq!((read.items.len(), read.foreign(), read.page, read.page_size, read.total), (4, 2, 1, 10, 4));
     let cuts = read.cuts();
     assert!(cuts.len() == 3 && cuts.is_sorted_by_key(|cut| cut.start));
-    let passed = without(Bytes::from(body), &cuts);
+    let passed = without(body.as_bytes(), &cuts);
     assert!(serde_json::from_slice::<serde_json::Value>(&passed).is_ok());
     assert!(!passed.windows(5).any(|window| window == b"email"));
     let empty = read_page(page(&[], "0").as_bytes(), TAG).unwrap();
