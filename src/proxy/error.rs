@@ -269,11 +269,12 @@ impl Error {
         }
     }
 
-    /// Returns its text for the log: without the content of a body, and with the cause, which is of no use to callers.
+    /// Returns its text for the log: without the content of a body or a query, and with the cause, which is of no use to callers.
     #[must_use]
     pub fn logged(&self) -> String {
         match self {
             Error::Body(refusal) => format!("faults in the body: {}", refusal.faults.len()),
+            Error::Query(error) => error.logged(),
             Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
             Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause, _) => format!("the upstream broke off: {cause}"),

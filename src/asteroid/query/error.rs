@@ -116,3 +116,32 @@ pub enum Error {
     #[error("the query parameter organizationId is not the organisation of this gateway, and is {0}; leave it out")]
     Organization(Excerpt),
 }
+
+impl Error {
+    /// Returns its text for the log: without the values that the caller sent, which may be secrets or what an execution works on.
+    #[must_use]
+    pub fn logged(&self) -> String {
+        let hidden = || Excerpt("<hidden>".to_owned());
+        let error = match self.clone() {
+            Error::Plus(_) => Error::Plus(hidden()),
+            Error::Percent(_) => Error::Percent(hidden()),
+            Error::Utf8(_) => Error::Utf8(hidden()),
+            Error::Control(_) => Error::Control(hidden()),
+            Error::Value { name, rule, .. } => Error::Value { name, rule, found: hidden() },
+            Error::AlikeTag(_) => Error::AlikeTag(hidden()),
+            Error::Organization(_) => Error::Organization(hidden()),
+            named @ (Error::NoneTaken
+            | Error::TooLong
+            | Error::TooMany
+            | Error::NotTaken { .. }
+            | Error::Unknown(_)
+            | Error::Spelling { .. }
+            | Error::Era(_)
+            | Error::Repeated(_)
+            | Error::HalfPair
+            | Error::OneFilter
+            | Error::Tag(_)) => named,
+        };
+        error.to_string()
+    }
+}
