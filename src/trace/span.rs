@@ -1,7 +1,7 @@
 //! The spans of a request, with the attributes of OpenTelemetry's conventions for HTTP and, under `asteroid_gateway.`, those of the
 //! log. No span holds an API key, an idempotency key, the query of a caller or a part of a body.
 
-use hyper::{Method, Version};
+use hyper::{Method, Uri, Version};
 
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
 use super::{ClientSpan, PeerAttributes, Recording};
@@ -95,7 +95,7 @@ fn client(span: &ClientSpan, recording: &Recording, upstream: &PeerAttributes) -
     let (method, original) = known(&span.method);
     let version = span.answer.map_or(Version::HTTP_09, |(_, version)| version);
     let mut attributes = http(method, original, version);
-    let url = format!("{}{}", upstream.origin, span.uri);
+    let url = upstream.origin.clone() + &without_values(&span.uri);
     attributes.push(attribute("url.full", url));
     attributes.push(attribute("server.address", upstream.host.as_str()));
     attributes.push(attribute("server.port", upstream.port));
@@ -113,6 +113,14 @@ fn client(span: &ClientSpan, recording: &Recording, upstream: &PeerAttributes) -
         end_time_unix_nano: span.ended.unwrap_or_else(|| recording.clock.now()),
         ..common(recording, attributes, error, false)
     }
+}
+
+/// Returns a target without the values of its query, which callers write.
+fn without_values(target: &Uri) -> String {
+    let names = target.query().into_iter().flat_map(|query| query.split('&')).map(|part| part.split('=').next());
+    let hidden: Vec<String> = names.flatten().map(|name| format!("{name}=REDACTED")).collect();
+    let query = if hidden.is_empty() { String::new() } else { format!("?{}", hidden.join("&")) };
+    target.path().to_owned() + &query
 }
 
 fn common(recording: &Recording, mut attributes: Vec<KeyValue>, error: Option<String>, is_remote: bool) -> Span {
