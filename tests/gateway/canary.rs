@@ -4,11 +4,13 @@ mod commands;
 mod echoes;
 mod failures;
 mod forms;
+mod operations;
 mod outputs;
+mod secrets;
 
 use std::net::SocketAddr;
 
-use asteroid_gateway::asteroid::operation::Operation;
+use asteroid_gateway::asteroid::operation::{Operation, Part};
 use serde_json::json;
 
 pub(crate) use forms::assert_clean;
@@ -22,9 +24,20 @@ fn assert_answer_clean(answer: &Answer) {
     assert_clean("an answer", &format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
 }
 
-/// Returns the path of an operation.
+/// Returns the path of a start.
 fn path(operation: Operation) -> String {
-    operation.target(AGENT).unwrap().to_string()
+    path_of(operation, AGENT)
+}
+
+/// Returns the path of an operation, with this id.
+fn path_of(operation: Operation, id: &str) -> String {
+    let mount = match operation.rules().part {
+        Part::Agents => "",
+        Part::V1 => "/api/v1",
+    };
+    let template = operation.template();
+    let named = template.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    mount.to_owned() + &named.map_or(template.to_owned(), |(name, _)| template.replace(&format!("{{{name}}}"), id))
 }
 
 #[test]

@@ -1,11 +1,18 @@
 //! The unmodified Python SDKs of both eras, with the gateway as their host and without an API key. They also read the
 //! simulator's listing, without the gateway.
 
+mod matrix;
+mod retries;
+mod waiting;
+
 use std::process::Command;
 
 use asteroid_gateway::simulator::SimulatedExecution;
 
 use crate::harness::{AGENT, API_KEY, Asteroid, Pair};
+
+/// The id of an execution that does not exist.
+const UNKNOWN: &str = "0b0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 
 /// The paths of base URLs that users write after the gateway's address.
 const BASES: [&str; 4] = ["", "/", "/agents/v2", "/agents/v2/"];
@@ -80,9 +87,28 @@ fn workflows() -> String {
 }
 
 fn run(sdk: &str, script: &str, host: &str) -> Vec<String> {
+    printed(interpreter(sdk).args(["-c", script, host, AGENT]))
+}
+
+/// Runs a script of `tests/gateway/sdk/` with an SDK, and returns what it prints.
+fn run_file(sdk: &str, script: &str, arguments: &[&str]) -> Vec<String> {
+    printed(interpreter(sdk).arg("-B").arg(path(script)).args(arguments))
+}
+
+/// Returns the path of a script of `tests/gateway/sdk/`.
+fn path(script: &str) -> String {
+    format!("{}/tests/gateway/sdk/{script}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the Python in whose environment an SDK is installed.
+fn interpreter(sdk: &str) -> Command {
     let sdks = std::env::var("ASTEROID_SDKS").expect("tests/run installs the SDKs and names their directory");
-    let python = format!("{sdks}/sdk-{sdk}/bin/python");
-    let output = Command::new(python).args(["-c", script, host, AGENT]).output().unwrap();
+    Command::new(format!("{sdks}/sdk-{sdk}/bin/python"))
+}
+
+/// Runs a program to its end, and returns the lines that it prints.
+fn printed(command: &mut Command) -> Vec<String> {
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }

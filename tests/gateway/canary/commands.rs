@@ -3,9 +3,10 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use asteroid_gateway::asteroid::operation::{BodyRule, Operation};
 use asteroid_gateway::event;
 
-use super::assert_clean;
+use super::{assert_clean, path_of};
 use crate::dump::{as_nobody, unprivileged};
 use crate::harness::caller::TIMEOUT;
 use crate::harness::configuration::{configure, directory};
@@ -63,7 +64,7 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
     let dir = pair.gateway.dir();
     let body = dir.join("body");
     std::fs::write(&body, "{}").unwrap();
-    let of_file = pair.asteroid.configuration();
+    let of_file = pair.asteroid.configuration().with("operations: { delete: true }");
     let of_environment = of_file.clone().main_credential("env: THE_KEY");
     for configuration in [of_file, of_environment] {
         let configured = directory(configuration);
@@ -74,6 +75,31 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
             let output = command.stdin(std::fs::File::open(&body).unwrap()).output().unwrap();
             assert!(output.status.success(), "{}", printed(&output));
             assert_clean(arguments[0], &printed(&output));
+        }
+    }
+    let configured = directory(pair.asteroid.configuration());
+    let file = configured.path().join("gateway.yaml");
+    for operation in Operation::ALL {
+        for (method, path) in [
+            (operation.rules().method.as_str(), path_of(operation, AGENT)),
+            // In place of a word of the command line.
+            (API_KEY, path_of(operation, AGENT)),
+            (operation.rules().method.as_str(), path_of(operation, API_KEY)),
+        ] {
+            let mut command = binary();
+            command.args(["explain", "--tenant", "billing", "--call", method, &path, "--config"]).arg(&file);
+            let text = match operation.rules().body {
+                BodyRule::None | BodyRule::Start => "{}",
+                BodyRule::Status => r#"{"status":"paused"}"#,
+                BodyRule::Message => r#"{"message":"x"}"#,
+            };
+            std::fs::write(&body, text).unwrap();
+            let output = command.stdin(std::fs::File::open(&body).unwrap()).output().unwrap();
+            let is_open = operation.rules().group.is_open_by_default();
+            let is_plain = path == path_of(operation, AGENT) && method != API_KEY;
+            assert_eq!(output.status.success(), is_open && is_plain, "{method} {path}: {}", printed(&output));
+            let repeated = printed(&output).replace(&path, "");
+            assert_clean("explain", &repeated);
         }
     }
     let ready = format!("http://{}/readyz?verbose", pair.gateway.admin_address());

@@ -2,9 +2,10 @@
 
 use asteroid_gateway::asteroid::operation::Operation;
 
-use super::{assert_clean, path};
+use super::assert_clean;
+use super::operations::request;
 use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
-use crate::harness::{API_KEY, Caller, Configuration, Program};
+use crate::harness::{AGENT, API_KEY, Caller, Configuration, Program, at_once};
 
 /// Returns the upstream's answers, each with the status that the caller gets.
 fn answers() -> Vec<(u16, String)> {
@@ -39,30 +40,59 @@ fn answers() -> Vec<(u16, String)> {
     answers
 }
 
+/// Sends a request to a gateway whose upstream answers it so, and returns the whole answer, that to a repetition, and what the
+/// gateway wrote.
+fn exchange(request: &str, answer: &str) -> (String, String) {
+    let first =
+        FirstExchange { answer: answer.as_bytes().to_vec(), then: AfterAnswer::Close, ..FirstExchange::default() };
+    let upstream = RawUpstream::start(first);
+    let configuration = Configuration::for_address(upstream.address)
+        .with("audit: { stdout: true }\noperations: { delete: true }\ntimeouts: { response: 2s }");
+    let gateway = Program::run_with(configuration, &["--log-level", "debug"], &[]);
+    let ask = || {
+        let mut caller = Caller::connect(gateway.address());
+        caller.send(request.as_bytes());
+        String::from_utf8(caller.rest().unwrap()).unwrap()
+    };
+    let got = ask();
+    assert_clean("an answer", &got);
+    assert_clean("a repetition", &ask());
+    for path in ["/readyz?verbose", "/metrics"] {
+        super::assert_answer_clean(&gateway.admin(path));
+    }
+    let output = gateway.stop().output;
+    assert_clean("the log and the audit", &output);
+    (got, output)
+}
+
 #[test]
 fn no_place_of_an_answer_in_which_an_upstream_says_the_key_back_shows_it_to_anybody() {
     for operation in Operation::STARTS {
         for (status, answer) in answers() {
-            let first = FirstExchange {
-                answer: answer.clone().into_bytes(),
-                then: AfterAnswer::Close,
-                ..FirstExchange::default()
-            };
-            let upstream = RawUpstream::start(first);
-            let configuration = Configuration::for_address(upstream.address).with("audit: { stdout: true }");
-            let gateway = Program::run_with(configuration, &["--log-level", "debug"], &[]);
-            let mut caller = Caller::connect(gateway.address());
-            let headers = [("Connection", "close"), ("TE", "trailers"), ("Idempotency-Key", "k")];
-            caller.send_post(&path(operation), &headers, b"{}");
-            let got = String::from_utf8(caller.rest().unwrap()).unwrap();
+            let headers = "Connection: close\r\nTE: trailers\r\nIdempotency-Key: k\r\n";
+            let (got, _) = exchange(&request(operation, AGENT, "", headers), &answer);
             assert!(got.starts_with(&format!("HTTP/1.1 {status} ")), "{got}\nfor\n{answer}");
-            assert_clean("an answer", &got);
-            let replayed = Caller::connect(gateway.address()).post(&path(operation), &headers, b"{}");
-            super::assert_answer_clean(&replayed);
-            for path in ["/readyz?verbose", "/metrics"] {
-                super::assert_answer_clean(&gateway.admin(path));
-            }
-            assert_clean("the log and the audit", &gateway.stop().output);
         }
     }
+}
+
+#[test]
+fn nor_does_a_page_an_execution_or_a_look_up_in_which_it_says_the_key_back() {
+    let operations = [
+        Operation::ExecutionList,
+        Operation::ExecutionGet,
+        Operation::ExecutionActivities,
+        Operation::ExecutionMessage,
+        Operation::V1Status,
+    ];
+    at_once(operations, |operation| {
+        let listing = answers().into_iter().map(|(_, answer)| answer);
+        let readable = listing.map(|answer| answer.replacen("HTTP/1.1 202 ", "HTTP/1.1 200 ", 1));
+        for answer in readable {
+            let (got, output) =
+                exchange(&request(operation, AGENT, "", "Connection: close\r\nTE: trailers\r\n"), &answer);
+            assert!(got.starts_with("HTTP/1.1 "), "{operation:?}: {got}\nfor\n{answer}");
+            assert!(output.contains(operation.name()), "{output}");
+        }
+    });
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use asteroid_gateway::asteroid::operation::Operation;
+use asteroid_gateway::asteroid::operation::{Effect, Operation};
 use asteroid_gateway::facts::ErrorCode;
 use serde_json::{Value, json};
 
-use super::{assert_answer_clean, assert_clean, path};
-use crate::harness::{API_KEY, Asteroid, Caller, Configuration, Program};
+use super::{assert_answer_clean, assert_clean, operations, path};
+use crate::harness::{AGENT, API_KEY, Asteroid, Caller, Configuration, Program};
 
 /// The errors that are not caused here, with the reasons.
 const NOT_DRIVEN: [(ErrorCode, &str); 3] = [
@@ -44,19 +44,21 @@ pub(super) fn run_failures_of_separate_gateways() -> String {
 }
 
 fn run(configuration: Configuration) -> Program {
-    Program::run_with(configuration, &["--log-level", "debug"], &[])
+    Program::run_with(configuration.with("operations: { delete: true }"), &["--log-level", "debug"], &[])
 }
 
-/// Sends each operation with this idempotency key, which must fail with this error. Searches every output, and returns the
-/// log.
-fn fail(gateway: Program, idempotency_key: &str, error: &str) -> String {
-    for operation in Operation::STARTS {
-        let answer = Caller::connect(gateway.address()).post(
-            &path(operation),
-            &[("Idempotency-Key", idempotency_key)],
-            b"{\"inputs\":{}}",
-        );
-        assert_eq!(answer.json()["type"], format!("urn:asteroid-gateway:error:{error}"));
+/// Sends each start with this idempotency key, and the other operations that `fails` names; each must fail with this error, or
+/// because nobody knows whose the execution is. Searches every output, and returns the log.
+fn fail(gateway: Program, idempotency_key: &str, error: &str, fails: fn(Effect) -> bool) -> String {
+    for operation in Operation::ALL.into_iter().filter(|operation| fails(operation.rules().effect)) {
+        let mut caller = Caller::connect(gateway.address());
+        let is_start = operation.rules().effect == Effect::Start;
+        let headers = if is_start { format!("Idempotency-Key: {idempotency_key}\r\n") } else { String::new() };
+        caller.send(operations::request(operation, AGENT, "", &headers).as_bytes());
+        let answer = caller.answer();
+        let problem = answer.json();
+        let (_, code) = problem["type"].as_str().unwrap().rsplit_once(':').unwrap();
+        assert!(code == error || (!is_start && code == "ownership-unknown"), "{operation:?}: {problem}");
         assert_answer_clean(&answer);
     }
     for path in ["/readyz?verbose", "/metrics"] {
@@ -72,21 +74,25 @@ fn without_a_key() -> String {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("key"), format!("{API_KEY} {API_KEY}")).unwrap();
     let file = dir.path().join("key");
-    fail(run(Configuration::smallest().set("/credentials/main/file", file.to_str().unwrap())), "k", "no-key")
+    let nowhere = Configuration::for_upstream("http://127.0.0.1:1/agents/v2");
+    fail(run(nowhere.set("/credentials/main/file", file.to_str().unwrap())), "k", "no-key", |_| true)
 }
 
 /// Tries an upstream whose port is closed, and one whose certificate is not trusted.
 fn with_an_unreachable_upstream() -> String {
     let (refusing, _held) = crate::harness::asteroid::refused_address();
     let untrusted = Asteroid::start_tls("localhost");
-    let each = [Configuration::for_address(refusing), untrusted.configuration().remove("/upstream/ca_file")];
-    each.map(|configuration| fail(run(configuration), "k", "unreachable")).concat()
+    let each = [
+        Configuration::for_upstream(&format!("http://{refusing}/agents/v2")),
+        untrusted.configuration().remove("/upstream/ca_file"),
+    ];
+    each.map(|configuration| fail(run(configuration), "k", "unreachable", |_| true)).concat()
 }
 
 fn with_a_full_audit() -> String {
     let gateway = run(Configuration::smallest().with("audit: { file: /dev/full, when_full: refuse }"));
     crate::audit::fill(Caller::connect(gateway.address()));
-    fail(gateway, "k", "audit-full")
+    fail(gateway, "k", "audit-full", Effect::is_audited)
 }
 
 fn with_a_full_memory() -> String {
@@ -99,5 +105,5 @@ fn with_a_full_memory() -> String {
     };
     assert!(!(0..6000).all(&mut start), "the memory has an end");
     drop(caller);
-    fail(gateway, "another", "idempotency-full")
+    fail(gateway, "another", "idempotency-full", |effect| effect == Effect::Start)
 }

@@ -6,22 +6,26 @@ use std::path::PathBuf;
 use asteroid_gateway::asteroid::operation::Operation;
 use serde_json::{Value, json};
 
-use super::{assert_clean, failures, path};
+use super::{assert_clean, failures, operations, path};
 use crate::harness::configuration::replace_once;
-use crate::harness::{API_KEY, Answer, Asteroid, Caller, Collector, Configuration, Pair, Program};
+use crate::harness::{AGENT, API_KEY, Answer, Asteroid, Caller, Collector, Configuration, Pair, Program};
 
 /// Environment variables that libraries of similar programs read. The gateway reads none of them, so none adds output.
 const ENVIRONMENT: [(&str, &str); 4] =
     [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full"), ("RUST_LIB_BACKTRACE", "full"), ("H2_LOG", "trace")];
 
+/// Closes every group of operations for a tenant.
+const CLOSED: &str =
+    "operations: { start: false, read: false, list: false, control: false, message: false, delete: false }";
+
 /// A gateway, and all its output.
-struct Watched {
-    pair: Pair,
+pub(super) struct Watched {
+    pub(super) pair: Pair,
     collector: Collector,
     audit: PathBuf,
     _dir: tempfile::TempDir,
     configuration: Configuration,
-    answers: String,
+    pub(super) answers: String,
 }
 
 impl Watched {
@@ -33,7 +37,9 @@ impl Watched {
 audit: {{ file: \"{}\", stdout: true }}
 idempotency: {{ recovery: true }}
 timeouts: {{ response: 1s, body: 300ms }}
-body_limit: 4KiB",
+body_limit: 4KiB
+answer_limit: 1MiB
+operations: {{ delete: true }}",
             collector.traces(""),
             audit.display()
         );
@@ -43,17 +49,19 @@ body_limit: 4KiB",
             .by_header()
             .another_listener("address: 127.0.0.1:0\ntenant: { fixed: billing }")
             .tenant("limited")
-            .add("/tenants/limited", "limits: { executions: { rate: 1/d } }");
+            .add("/tenants/limited", "limits: { executions: { rate: 1/d } }")
+            .tenant("closed")
+            .add("/tenants/closed", CLOSED);
         let gateway = Program::run_with(&configuration, &["--log-level", "debug"], &ENVIRONMENT);
         Watched { pair: Pair { asteroid, gateway }, collector, audit, _dir: dir, configuration, answers: String::new() }
     }
 
     /// Records an answer for the search.
-    fn got(&mut self, answer: &Answer) {
+    pub(super) fn got(&mut self, answer: &Answer) {
         writeln!(self.answers, "{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)).unwrap();
     }
 
-    fn fixed(&self) -> Caller {
+    pub(super) fn fixed(&self) -> Caller {
         Caller::connect(self.pair.gateway.addresses()[1])
     }
 
@@ -62,11 +70,23 @@ body_limit: 4KiB",
         self.got(&answer);
     }
 
-    fn send(&mut self, bytes: &str) {
-        let mut caller = self.fixed();
+    /// Sends a request as the tenant of the second listener. Returns the status, or 0 if the answer breaks off.
+    pub(super) fn send(&mut self, bytes: &str) -> u16 {
+        let caller = self.fixed();
+        self.send_over(caller, bytes)
+    }
+
+    /// Sends a request as the tenant that it names.
+    pub(super) fn send_as_named_tenant(&mut self, bytes: &str) -> u16 {
+        let caller = self.pair.caller();
+        self.send_over(caller, bytes)
+    }
+
+    fn send_over(&mut self, mut caller: Caller, bytes: &str) -> u16 {
         caller.send(bytes.as_bytes());
-        let answer = caller.answer();
+        let Some(answer) = caller.try_answer() else { return 0 };
         self.got(&answer);
+        answer.status
     }
 
     fn ask_admin(&mut self) {
@@ -167,7 +187,7 @@ fn send_refused_requests(watched: &mut Watched, path: &str) {
     let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n";
     leaving.send(format!("POST {path} HTTP/1.1\r\n{head}\r\n{{").as_bytes());
     leaving.hang_up();
-    for tenant in ["nobody", "limited", "limited"] {
+    for tenant in ["nobody", "closed", "limited", "limited"] {
         let answer = watched.pair.caller().post(path, &[("X-Tenant-Id", tenant)], b"{}");
         watched.got(&answer);
     }
@@ -192,6 +212,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     for operation in Operation::STARTS {
         fail_at_the_upstream(&mut watched, &path(operation));
     }
+    operations::drive(&mut watched);
     watched.ask_admin();
     let good = watched.configuration.clone();
     for bad in [
@@ -204,14 +225,17 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
         watched.ask_admin();
     }
     watched.pair.gateway.reload(good);
+    let known = watched.fixed().execute("{}").json()["executionId"].as_str().unwrap().to_owned();
     watched.pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     // At the same time, because each waits for another API key.
-    let refused = Operation::STARTS
-        .into_iter()
-        .flat_map(|operation| [(operation, &[][..]), (operation, &[("Idempotency-Key", "k")])]);
-    let refused = refused.map(|(operation, headers)| {
+    let starts = Operation::STARTS.into_iter().flat_map(|operation| {
+        ["", "Idempotency-Key: k\r\n"].map(|headers| operations::request(operation, AGENT, "", headers))
+    });
+    let others = operations::others()
+        .flat_map(|operation| [known.as_str(), AGENT].map(|id| operations::request(operation, id, "", "")));
+    let refused = starts.chain(others).map(|request| {
         let mut caller = watched.fixed();
-        caller.send_post(&path(operation), headers, b"{}");
+        caller.send(request.as_bytes());
         caller
     });
     for mut caller in refused.collect::<Vec<_>>() {
