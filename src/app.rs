@@ -91,6 +91,8 @@ pub async fn start(
 
     let worker_count = count_workers(&config);
     let capacity = Capacity::of_process(listeners.open.len(), worker_count, listeners.have_tls(), available_memory);
+    // A connection whose long poll waits is never evicted, so half of them are left to other requests.
+    shared.state.long_polls.resize(capacity.max() / 2);
     let exposition = build_exposition(&config, &shared, capacity.max());
     listeners.log_started(&config.listeners);
     let Listeners { open, socket_paths, certificates } = listeners;

@@ -47,8 +47,8 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Print every decision about a start and the exact request that would be sent, without reading an API key or sending
-    /// anything; the body is read from standard input
+    /// Print every decision about a start or another call and the exact request that would be sent, without reading an API key or
+    /// sending anything; the body, if the operation has one, is read from standard input
     Explain(explain::Explain),
     /// Request a URL and exit with 0 if the answer is a 2xx; for images without a shell
     Probe(probe::Probe),

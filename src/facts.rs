@@ -90,7 +90,7 @@ impl Serialize for Outcome {
     }
 }
 
-/// What the gateway decided about a start, for the audit.
+/// What the gateway decided about a start or a change, for the audit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AuditDecision {
     /// Nothing: before that, its caller left or the drain ended.
@@ -171,13 +171,13 @@ pub struct Facts {
     pub credential: Option<Arc<str>>,
     /// The fingerprint of the API key that was injected.
     pub fingerprint: Option<Fingerprint>,
-    /// What the gateway decided, if it is a start.
+    /// What the gateway decided, if it is a start or a change.
     pub decision: AuditDecision,
     /// What is left of the limits that counted it.
     pub remaining: Remaining,
     /// The status of the answer; 0 if its caller got none.
     pub status: u16,
-    /// Whether it started an execution.
+    /// Whether it took effect.
     pub outcome: Outcome,
     /// The code of the error that the gateway answered with, or that ended an answer early.
     pub error: Option<ErrorCode>,

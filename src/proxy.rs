@@ -111,7 +111,8 @@ impl Proxy {
         response
     }
 
-    /// Runs every stage before a request is sent, and returns the decision about it. Nothing has been sent then.
+    /// Runs every stage before a request is sent, and returns the decision about it. Nothing of the caller's has been sent then;
+    /// look-ups may have been.
     async fn prepare<B>(
         &self,
         ListenerGeneration { listener, generation }: &ListenerGeneration,
@@ -139,6 +140,9 @@ impl Proxy {
         let query = query::check(&call, tenant, generation)?;
         let body = payload::read(call.rules().body, tenant, generation, head, body, record).await?;
         let admission = Admission { generation, tenant, call, permit, audited };
+        payload::check(call.rules().body, &body)?;
+        let inquiry = Inquiry::new(self, &admission, &record.facts.request_id, &record.trace, &head.headers);
+        let ownership = ownership::check(&call, &inquiry).await?;
         if call.rules().effect == Effect::Start {
             return match start::prepare(self, &admission, idempotency_key, &body, &head.headers, record).await? {
                 StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
@@ -148,9 +152,6 @@ impl Proxy {
                 }
             };
         }
-        payload::check(call.rules().body, &body)?;
-        let inquiry = Inquiry::new(self, &admission, &record.facts.request_id, &record.trace, &head.headers);
-        let ownership = ownership::check(&call, &inquiry).await?;
         let request = CheckedRequest { target: &head.uri, headers: mem::take(&mut head.headers), query };
         Ok(Decision::Forward(Exchange::of_call(self, admission, ownership, body.into(), request, record)?))
     }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-pub use admission::{AdmitError, CallKind, LOOKUP_RATE, MAX_LONG_POLLS, OverLimit, Permit};
+pub use admission::{AdmitError, CallKind, LOOKUP_RATE, OverLimit, Permit};
 pub use budget::{Budget, BudgetCharge, Day, OverBudget, SpentBudget};
 pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, Usage};
 pub use digest::{BodyDigest, IdempotencyDigest};
@@ -36,6 +36,9 @@ pub use start::{IdempotencyOutcome, KeyedStart, Reservation, ReservedStart, Star
 pub use tenant::TenantState;
 
 use ownership::Owners;
+
+/// How many long polls may wait at once until it is known how many connections callers may have.
+const DEFAULT_LONG_POLLS: usize = 1000;
 
 /// The reason why counts and claims cannot be reached. It has no values, as they are in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct State {
     pub available_memory: u64,
     /// The memory that requests and their bodies may take; each configuration resizes it.
     pub body_memory: Arc<Quota>,
+    /// The long polls that may wait at once, of all tenants; resized to half of the connections that callers may have.
+    pub long_polls: Arc<Quota>,
     /// The slots for audit records that are still to come.
     audited: Arc<Quota>,
 }
@@ -72,6 +77,7 @@ impl State {
             claims: Arc::default(),
             available_memory,
             body_memory: Arc::new(Quota::new(0)),
+            long_polls: Arc::new(Quota::new(DEFAULT_LONG_POLLS)),
             audited: Arc::new(Quota::new(audit_records)),
         }
     }
@@ -80,7 +86,7 @@ impl State {
     #[must_use]
     pub fn tenant(&self, tenant: &str, limits: &Limits, now: Instant) -> TenantState {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || TenantState::new(tenant, &self.claims, &self.body_memory, &self.audited);
+        let new = || TenantState::new(tenant, &self.claims, &self.body_memory, &self.long_polls, &self.audited);
         let tenant = tenants.entry(tenant.to_owned()).or_insert_with(new);
         for (bucket, rate) in [
             (&tenant.requests, limits.requests),

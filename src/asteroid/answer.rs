@@ -74,6 +74,12 @@ pub fn is_refusal(status: StatusCode) -> bool {
     NOTHING_STARTED.contains(&status.as_u16())
 }
 
+/// Returns whether a status says that there is no such execution. Every other failure leaves open whose it is.
+#[must_use]
+pub fn is_no_execution(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+}
+
 /// Returns whether the upstream says that it did not accept the API key. That it did no work then is an assumption of this
 /// gateway.
 #[must_use]

@@ -24,8 +24,8 @@ const MAX_SHOWN_PATH: usize = 256;
 pub enum Error {
     /// No operation that is served has this path.
     #[error(
-        "this gateway does not serve {method} {path:?}, whatever executions there are; correct the path, or ask the operator of \
-         this gateway for this operation"
+        "this gateway does not serve {method} {path:?}; that says nothing about any execution. Correct the path, or ask the operator \
+         of this gateway to serve this operation"
     )]
     NotServed {
         /// The method that was sent.
@@ -37,7 +37,7 @@ pub enum Error {
     #[error("{} in the path must be a hyphenated 36-character uuid", .0.name())]
     Id(IdName),
     /// The path is an operation's, and the method is not.
-    #[error("the method is not that of this operation; send {allow}")]
+    #[error("the method is not that of this operation; send {}", allow.replace(", ", " or "))]
     Method {
         /// The value of `Allow`.
         allow: String,

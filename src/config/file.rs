@@ -54,7 +54,8 @@ pub(crate) struct Gateway {
     /// memory that the control group (version 1 or 2) allows, else of the machine's, at most 1 GiB.
     pub(crate) body_memory: Option<Quantity>,
     /// The largest execution or list of executions that is passed on. It is read as a whole first, since it may hold what is not
-    /// the tenant's; a larger one gets 502. At most a third of `body_memory`, which holds it meanwhile.
+    /// the tenant's; a larger one gets 502. At most a third of `body_memory`, which holds it meanwhile: less than the default
+    /// if `body_memory` is small.
     pub(crate) answer_limit: Option<Quantity>,
     /// The most executions that a caller may ask for in one list.
     pub(crate) max_page_size: Option<Number>,
@@ -232,7 +233,7 @@ pub(crate) struct Limits {
     /// Calls that only read: they count here instead of in `requests`.
     pub(crate) reads: Option<Rate>,
     /// Concurrent requests, each counted from its head to the end of its answer, also if the caller has hung up. Calls that
-    /// only read and wait for news (long polls) are not counted.
+    /// only read and wait for news (long polls) are not counted; bound them with `reads`.
     pub(crate) in_flight: Option<Quantity>,
     /// Starts in a UTC calendar day. This process counts them, and forgets them when it ends. Starts that are known to have
     /// started nothing, because the upstream refused them or could not be reached, are given back.

@@ -36,13 +36,16 @@ use super::redact::KeyRedactor;
 /// The longest answer that is kept for replays, in bytes.
 const MAX_REPLAY_BODY: usize = 64 * 1024;
 
-/// Headers that are removed from an answer: they concern one connection only, or no service has a use for them.
-const REMOVED_HEADERS: [HeaderName; 10] = [
+/// Headers that are removed from an answer: they concern one connection only, no service has a use for them, or only the gateway
+/// writes them.
+const REMOVED_HEADERS: [HeaderName; 11] = [
     CONNECTION,
     CONTENT_LENGTH,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
+    // It would pass the upstream's own errors off as the gateway's.
+    HeaderName::from_static("proxy-status"),
     SET_COOKIE,
     TE,
     TRAILER,

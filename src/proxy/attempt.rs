@@ -1,4 +1,5 @@
-//! Sends a start, and sends it a second time if the upstream refused its credential and another version is available.
+//! Sends a request, and sends it a second time if the upstream refused its credential and another version is available, or if it is
+//! a read whose connection broke.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

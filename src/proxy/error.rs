@@ -75,7 +75,7 @@ pub enum Error {
     #[error("this tenant has no execution with this id; correct the id")]
     NotFound,
     /// It is not known whether the execution belongs to the tenant.
-    #[error("it is not known whether the execution belongs to this tenant: {0}; nothing was changed, so retry later")]
+    #[error("it is not known whether the execution belongs to this tenant: {}; nothing was changed, so {}", .0, ownership_advice(.0))]
     Ownership(#[from] inquiry::Error),
     /// An answer with executions cannot be read, so it cannot be passed on.
     #[error(
@@ -84,14 +84,14 @@ pub enum Error {
     Answer(#[from] judgement::Error),
     /// An answer with executions is longer than `answer_limit`, in bytes.
     #[error(
-        "the upstream's answer is longer than {0} bytes, the `answer_limit` of this gateway; ask for fewer executions with `pageSize`, \
-         or have the operator of this gateway raise the limit"
+        "the upstream's answer is longer than {0} bytes, the `answer_limit` of this gateway; in a listing, ask for fewer executions \
+         with `pageSize`; otherwise have the operator of this gateway raise the limit"
     )]
     AnswerTooLarge(usize),
     /// A listing had executions of others.
     #[error(
-        "the upstream's listing had executions of others, so it was not passed on; tell the operator of this gateway, who has it in \
-         the log"
+        "the upstream's listing contained executions of others, so it was not passed on; do not retry, and give the operator of this \
+         gateway the X-Request-Id"
     )]
     ForeignExecution,
     /// The request names no tenant.
@@ -172,6 +172,17 @@ pub enum Error {
     /// The connection broke after the request was written; the cause is for the log.
     #[error("the connection to the upstream broke before its answer was complete; {}", advice(*.1))]
     UpstreamBroke(String, Effect),
+}
+
+/// Returns the advice to a caller whose execution could not be looked up.
+fn ownership_advice(error: &inquiry::Error) -> &'static str {
+    match error {
+        inquiry::Error::TooLarge(_) => "have the operator of this gateway raise that limit",
+        inquiry::Error::Status { status, .. } if status.is_client_error() => {
+            "retry later; if it persists, tell the operator of this gateway"
+        }
+        _ => "retry later",
+    }
 }
 
 /// Returns the advice to a caller whose request was sent and got no whole answer.

@@ -20,10 +20,11 @@ use super::admission::Admission;
 use super::answer::AnswerBody;
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
-use super::judgement::{Judge, Ownership};
+use super::judgement::Judge;
 use super::late_answer::{Continuation, PendingAnswer};
 use super::listing_check::ListingProbe;
 use super::outgoing::Outgoing;
+use super::ownership::Ownership;
 use super::query::Query;
 use super::resend_check::ResendCheck;
 use super::respond::{fail, pass_on, pass_on_start};
@@ -37,14 +38,14 @@ pub(super) struct Exchange {
     format: ErrorFormat,
 }
 
-/// What depends on the effect of a request.
+/// The part of an exchange that depends on its effect.
 enum Kind {
     Read,
     Change,
     Start(StartExchange),
 }
 
-/// What a start has beside its attempt.
+/// The parts that only a start has.
 struct StartExchange {
     start: ReservedStart,
     tenant: Arc<Tenant>,

@@ -77,7 +77,7 @@ pub struct Generation {
     pub answer_limit: usize,
     /// Whether `triggerContext` is taken out of executions.
     pub redact_trigger_context: bool,
-    /// The largest body of a start, in bytes.
+    /// The largest body of a request, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,

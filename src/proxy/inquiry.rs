@@ -7,6 +7,7 @@ use hyper::{HeaderMap, StatusCode};
 
 use crate::asteroid::operation::Operation;
 use crate::facts::request_id::RequestId;
+use crate::media_type::content_coding;
 use crate::state::Permit;
 use crate::tenant::Tenant;
 use crate::trace::Trace;
@@ -22,6 +23,9 @@ use super::generation::Generation;
 use super::outgoing::Outgoing;
 
 pub(super) use super::error::inquiry::Error;
+
+/// How much of an answer is read whose status says that it is a failure, in bytes.
+const MAX_FAILURE: usize = 64 * 1024;
 
 /// What is needed to ask. An inquiry is a part of the admitted request, and uses the credential of its tenant.
 #[derive(Debug, Clone, Copy)]
@@ -100,17 +104,26 @@ impl<'a> Inquiry<'a> {
         let (head, mut body) = response.into_parts();
         self.trace.answered(head.status, head.version);
         let hold = self.tenant.state.body_memory.hold(0, self.tenant.is_only).map_err(|_| Error::Memory)?;
-        let reading = ChargedBody::read(&mut body, self.generation.answer_limit, hold);
+        let is_success = head.status.is_success();
+        let limit = if is_success { self.generation.answer_limit } else { MAX_FAILURE };
+        let reading = ChargedBody::read(&mut body, limit, hold);
         let body = timer.run(reading, || lease.retire()).await.unwrap_or(Err(charged_body::Error::Timeout));
+        if !is_success {
+            // Its status says enough; a connection whose answer was not read to its end is closed.
+            if body.is_ok() {
+                lease.release();
+            }
+            return Err(Error::of_status(head.status, &head.headers));
+        }
         let body = body.map_err(|error| {
             error.failure().into_iter().for_each(|code| upstream_timer.failed(code));
             Error::from(error)
         })?;
         lease.release();
-        match head.status {
-            StatusCode::OK => Ok(body.into()),
-            status => Err(Error::of_status(status, &head.headers)),
+        if content_coding(&head.headers).is_some() {
+            return Err(Error::Broke("its answer has a content coding, and none was asked for".to_owned()));
         }
+        Ok(body.into())
     }
 }
 

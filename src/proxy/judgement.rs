@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
+use hyper::HeaderMap;
 use hyper::http::response::Parts;
-use hyper::{HeaderMap, StatusCode};
 use uuid::Uuid;
 
+use crate::asteroid::answer::is_no_execution;
 use crate::asteroid::item;
 use crate::asteroid::operation::{AnswerRule, Effect};
 use crate::event;
@@ -25,24 +25,7 @@ use crate::transport::timer::ResponseTimer;
 use super::Proxy;
 use super::admission::Admission;
 use super::charged_body::{self, ChargedBody};
-
-/// The statuses with which the upstream says that it has no such execution for this API key. A caller learns nothing more of them.
-const NO_EXECUTION: [StatusCode; 4] =
-    [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::GONE];
-
-/// What is known of the execution that a call is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ownership {
-    /// The call is about no execution, or about one that belongs to its tenant.
-    Proven,
-    /// The answer shows whether the execution belongs to the tenant.
-    ByAnswer,
-}
-
-/// Returns whether a status says that there is no such execution for this API key.
-pub(super) fn is_no_execution(status: StatusCode) -> bool {
-    NO_EXECUTION.contains(&status)
-}
+use super::ownership::Ownership;
 
 /// The judge of one answer.
 #[derive(Debug)]
@@ -124,14 +107,10 @@ impl Judge {
     }
 
     fn judge_item(&self, id: Uuid, head: &Parts, body: &mut ChargedBody) -> Result<(), Error> {
-        let owned = &self.tenant.owned;
         if !head.status.is_success() {
             return match self.ownership {
                 Ownership::Proven => Ok(()),
-                Ownership::ByAnswer if is_no_execution(head.status) => {
-                    owned.insert_not_owned(id, Instant::now());
-                    Err(Error::NotFound)
-                }
+                Ownership::ByAnswer if is_no_execution(head.status) => Err(Error::NotFound),
                 Ownership::ByAnswer => Err(inquiry::Error::of_status(head.status, &head.headers).into()),
             };
         }
@@ -140,11 +119,11 @@ impl Judge {
         if item.id != id {
             return Err(judgement::Error::OtherExecution.into());
         }
+        // A no is not remembered here, as it is for no other id: both are asked of the upstream, and both are counted.
         if !item.is_owned {
-            owned.insert_not_owned(id, Instant::now());
             return Err(Error::NotFound);
         }
-        owned.insert(id);
+        self.tenant.owned.insert(id);
         self.cut(body, item.trigger_context.as_slice());
         Ok(())
     }
@@ -169,6 +148,7 @@ impl Judge {
             );
             return Err(Error::ForeignExecution);
         }
+        page.items.iter().for_each(|item| self.tenant.owned.insert(item.id));
         self.cut(body, &page.cuts());
         Ok(())
     }

@@ -7,31 +7,44 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use crate::asteroid::answer::refuses_key;
+use crate::asteroid::answer::{is_no_execution, refuses_key};
 use crate::asteroid::execution;
 use crate::asteroid::item;
-use crate::asteroid::operation::{AnswerRule, Call, Operation};
+use crate::asteroid::operation::{AnswerRule, Call, Effect, IdName, Operation};
 use crate::proxy::error::{Error, judgement};
 
 use super::inquiry::{self, Inquiry};
-use super::judgement::{Ownership, is_no_execution};
 use super::limit;
 
-/// Returns what is known of the execution that a call is about. Asks the upstream if that is needed, and remembers what it says.
+/// Whether the execution of a call belongs to its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// It does, or the call is about no execution.
+    Proven,
+    /// The answer shows that.
+    ByAnswer,
+}
+
+/// Returns whether the execution of a call belongs to its tenant, as far as that is known. Asks the upstream if that is needed, and remembers what it says.
 ///
 /// # Errors
 ///
 /// [`Error::NotFound`]; [`Error::Limit`], if the tenant asks for too many executions that are not known here;
 /// [`Error::Ownership`] and [`Error::Answer`], if the upstream does not say it; [`Error::KeyRefused`].
 pub(super) async fn check(call: &Call<'_>, inquiry: &Inquiry<'_>) -> Result<Ownership, Error> {
-    let Some(id) = call.execution() else { return Ok(Ownership::Proven) };
+    let id = match call.id {
+        // The items of a listing are judged, and the gateway tags what is started.
+        None | Some((IdName::Agent | IdName::Workflow, _)) => return Ok(Ownership::Proven),
+        Some((IdName::Execution, id)) => id.parse().map_err(|_| Error::NotFound)?,
+    };
     let (tenant, now) = (inquiry.tenant, Instant::now());
     match tenant.owned.get(id, now) {
         Some(true) => return Ok(Ownership::Proven),
         Some(false) => return Err(Error::NotFound),
         None => limit::admit_lookup(tenant, now)?,
     }
-    if call.rules().answer == AnswerRule::Item {
+    let rules = call.rules();
+    if rules.effect == Effect::Read && rules.answer == AnswerRule::Item {
         return Ok(Ownership::ByAnswer);
     }
     // Boxed, as few requests need it and its future would make every request larger.
@@ -41,7 +54,13 @@ pub(super) async fn check(call: &Call<'_>, inquiry: &Inquiry<'_>) -> Result<Owne
 /// Asks the upstream whether an execution belongs to the tenant.
 async fn look_up(id: Uuid, inquiry: &Inquiry<'_>) -> Result<(), Error> {
     let tenant = inquiry.tenant;
-    let body = match inquiry.get(Operation::ExecutionGet, &execution::path(id)).await {
+    let path = execution::path(id);
+    let mut got = inquiry.get(Operation::ExecutionGet, &path).await;
+    // A look-up is sent once more if its connection broke, as the read of a caller is.
+    if let Err(inquiry::Error::Broke(_)) = got {
+        got = inquiry.get(Operation::ExecutionGet, &path).await;
+    }
+    let body = match got {
         Ok(body) => body,
         Err(inquiry::Error::Status { status, .. }) if is_no_execution(status) => {
             tenant.owned.insert_not_owned(id, Instant::now());

@@ -1,4 +1,4 @@
-//! Reads a caller's body as a whole, within a limit and a time-out, and only if it is declared as JSON.
+//! Reads a caller's body by the rule of its operation, within a limit and a time-out.
 
 use std::error::Error as StdError;
 use std::io;
@@ -59,12 +59,13 @@ pub(super) async fn read<B>(
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
+    if rule != BodyRule::None {
+        check_media_type(&head.headers)?;
+    }
+    record.memory = Some(charge(tenant, head)?);
     if rule == BodyRule::None {
-        record.memory = Some(charge(tenant, head)?);
         return read_nothing(tenant, generation, head, body, record).await;
     }
-    check_media_type(&head.headers)?;
-    record.memory = Some(charge(tenant, head)?);
     let (hold, read) = (empty_hold(tenant)?, &mut record.facts.bytes_in);
     collect(body, head.version, hold, generation.body_limit, generation.body_timeout, read).await
 }

@@ -3,15 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use super::{Bucket, InFlight, Limit, LimitDecision, Limits, Per, Rate, Remaining, TenantState, Unavailable};
+use super::{Bucket, Hold, InFlight, Limit, LimitDecision, Limits, Per, Rate, Remaining, TenantState, Unavailable};
 
 /// The rate of a tenant's look-ups of executions that this gateway does not know yet. Each costs a request to the upstream, so
 /// it keeps a tenant that guesses ids from using up what the upstream allows the API key that tenants share.
 pub const LOOKUP_RATE: Rate =
     Rate { amount: NonZeroU32::MIN.saturating_add(19), per: Per::Second, burst: NonZeroU32::MIN.saturating_add(199) };
-
-/// How many long polls of a tenant may wait at once. Each occupies a connection to the upstream, or a stream of one.
-pub const MAX_LONG_POLLS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
 
 /// The kind of a call, as far as limits differ by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +26,17 @@ pub enum CallKind {
 /// has left by then.
 #[derive(Debug)]
 pub struct Permit {
-    /// Absent if the request is the gateway's own.
+    /// Absent if the request is the gateway's own, or a long poll.
     _in_flight: Option<InFlight>,
+    /// Present if the request is a long poll.
+    _long_poll: Option<Hold>,
 }
 
 impl Permit {
     /// Creates a permit for a background request of the gateway's own, which is charged to no tenant.
     #[must_use]
     pub fn internal() -> Permit {
-        Permit { _in_flight: None }
+        Permit { _in_flight: None, _long_poll: None }
     }
 }
 
@@ -55,7 +54,7 @@ pub struct OverLimit {
 pub enum AdmitError {
     /// It would exceed a limit.
     OverLimit(OverLimit),
-    /// As many long polls wait as may: [`MAX_LONG_POLLS`].
+    /// The long polls of the tenant use its share of those that may wait: see [`State::long_polls`](super::State::long_polls).
     TooManyLongPolls,
     /// It could not be counted.
     Unavailable(Unavailable),
@@ -80,18 +79,18 @@ impl TenantState {
         now: Instant,
         remaining: &mut Remaining,
     ) -> Result<Permit, AdmitError> {
+        let long_poll = match kind {
+            CallKind::LongPoll => Some(self.long_polls.hold(1, false).map_err(|_| AdmitError::TooManyLongPolls)?),
+            CallKind::Ordinary | CallKind::Read => None,
+        };
         if kind != CallKind::Ordinary {
             self.take(Limit::Reads, limits.reads, &self.reads, now, remaining)?;
         }
         if kind == CallKind::Ordinary || limits.reads.is_none() {
             self.take(Limit::Requests, limits.requests, &self.requests, now, remaining)?;
         }
-        if kind == CallKind::LongPoll {
-            let Some((in_flight, _)) = self.long_polls.enter(Some(MAX_LONG_POLLS)) else {
-                self.count_decision(Limit::Reads, false);
-                return Err(AdmitError::TooManyLongPolls);
-            };
-            return Ok(Permit { _in_flight: Some(in_flight) });
+        if long_poll.is_some() {
+            return Ok(Permit { _in_flight: None, _long_poll: long_poll });
         }
         let entered = self.in_flight.enter(limits.in_flight);
         if limits.in_flight.is_some() {
@@ -100,7 +99,7 @@ impl TenantState {
         }
         // It is not known when one of them ends. A retry after a second is worthwhile.
         let (in_flight, _) = entered.ok_or(OverLimit { limit: Limit::InFlight, retry_after: 1 })?;
-        Ok(Permit { _in_flight: Some(in_flight) })
+        Ok(Permit { _in_flight: Some(in_flight), _long_poll: None })
     }
 
     /// Counts a look-up of an execution that this gateway does not know yet, by [`LOOKUP_RATE`].
@@ -228,15 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn two_thousand_long_polls_of_a_tenant_wait_at_once_and_no_more_and_others_have_theirs() {
+    fn as_many_long_polls_of_a_tenant_wait_at_once_as_it_leaves_to_others() {
         let (state, now, limits) = (State::new(1 << 20, 10), Instant::now(), Limits::default());
+        state.long_polls.resize(100);
         let poll = |tenant: &TenantState| {
             let mut remaining = Remaining::default();
             ready(tenant.admit(CallKind::LongPoll, &limits, now, &mut remaining))
         };
         let [tenant, other] = ["billing", "sales"].map(|tenant| state.tenant(tenant, &limits, now));
         let mut waiting: Vec<Permit> = std::iter::repeat_with(|| poll(&tenant)).map_while(Result::ok).collect();
-        assert_eq!(waiting.len(), 2000);
+        assert_eq!(waiting.len(), 50);
         assert!(matches!(poll(&tenant), Err(AdmitError::TooManyLongPolls)));
         assert!(poll(&other).is_ok());
         waiting.pop();

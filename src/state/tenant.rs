@@ -21,8 +21,8 @@ pub struct TenantState {
     pub(super) executions: Arc<Bucket>,
     /// For [`Limits::in_flight`](super::Limits::in_flight).
     pub(super) in_flight: Arc<InFlightCount>,
-    /// Long polls that wait.
-    pub(super) long_polls: Arc<InFlightCount>,
+    /// Its share of the long polls that may wait.
+    pub(super) long_polls: Arc<Share>,
     /// For [`Limits::budget`](super::Limits::budget).
     pub(super) budget: Arc<Budget>,
     /// The idempotency keys of all tenants.
@@ -38,7 +38,13 @@ pub struct TenantState {
 }
 
 impl TenantState {
-    pub(super) fn new(name: &str, claims: &Arc<Claims>, body_memory: &Arc<Quota>, audited: &Arc<Quota>) -> TenantState {
+    pub(super) fn new(
+        name: &str,
+        claims: &Arc<Claims>,
+        body_memory: &Arc<Quota>,
+        long_polls: &Arc<Quota>,
+        audited: &Arc<Quota>,
+    ) -> TenantState {
         TenantState {
             name: name.into(),
             requests: Arc::default(),
@@ -46,7 +52,7 @@ impl TenantState {
             lookups: Arc::default(),
             executions: Arc::default(),
             in_flight: Arc::default(),
-            long_polls: Arc::default(),
+            long_polls: Arc::new(Share::new(Arc::clone(long_polls))),
             budget: Arc::default(),
             claims: Arc::clone(claims),
             overdue: Arc::default(),

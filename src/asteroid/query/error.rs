@@ -80,7 +80,7 @@ pub enum Error {
     #[error("the query string has a control character in {0}; leave it out")]
     Control(Excerpt),
     /// The operation takes other parameters.
-    #[error("this operation takes no query parameter {name}; it takes {taken}, so leave it out")]
+    #[error("the query parameter {name} does not belong to this operation, which takes only {taken}; leave {name} out")]
     NotTaken {
         /// The name that came.
         name: Excerpt,

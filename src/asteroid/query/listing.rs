@@ -37,7 +37,7 @@ pub struct ListingScope<'a> {
     pub max_page_size: u32,
     /// The organisation, if it is configured.
     pub organization: Option<Uuid>,
-    /// Names of further parameters that pass unread, and may be repeated. [Reserved](is_reserved) ones have no effect.
+    /// Names of further parameters that pass unread, and may be repeated. None is [reserved](is_reserved).
     pub further: &'a [String],
 }
 

@@ -46,7 +46,10 @@ fn a_wait_is_25_seconds_or_what_the_caller_says_and_what_is_sent_says_so() {
     }
     assert_eq!(sync(Some("timeoutSeconds=1&timeoutSeconds=1")), Err(Error::Repeated("timeoutSeconds")));
     let text = sync(Some("token=x")).unwrap_err().to_string();
-    assert_eq!(text, r#"this operation takes no query parameter "token"; it takes timeoutSeconds, so leave it out"#);
+    assert_eq!(
+        text,
+        r#"the query parameter "token" does not belong to this operation, which takes only timeoutSeconds; leave "token" out"#
+    );
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! The settings of listings: `upstream.list_parameters`, `max_page_size` and `answer_limit`.
 
+use crate::asteroid::query;
 use crate::config::finding::{Findings, Path};
 use crate::config::{file, pasted};
 
 use super::{BodyMemory, Section};
-
-/// The query parameters of a listing by which the gateway says what is listed.
-const OWN_PARAMETERS: [&str; 6] = ["metadata", "metadataKey", "metadataValue", "page", "pageSize", "organizationId"];
 
 /// The most names of further query parameters, and the longest one, in bytes.
 const MAX_PARAMETERS: usize = 50;
@@ -37,7 +35,7 @@ pub(super) fn parameters(
                 "must be the name of a query parameter: 1 to {MAX_PARAMETER} visible ASCII characters, without &, =, +, %, ; and #"
             ))
         } else if is_own(&name) {
-            Some("the gateway itself writes this parameter; leave it out".to_owned())
+            Some("the gateway judges this parameter itself; leave it out".to_owned())
         } else if names.contains(&name) {
             Some("is listed twice; keep one".to_owned())
         } else {
@@ -56,10 +54,10 @@ fn is_parameter(name: &str) -> bool {
         && !pasted::may_be_api_key(name)
 }
 
-/// Returns whether a parameter is one of the gateway's own for some server: in any case, or with an index, as in `metadata[team]`.
+/// Returns whether a parameter is one that the gateway judges, for some server: in any spelling, or with an index, as in
+/// `metadata[team]`.
 fn is_own(name: &str) -> bool {
-    let word = name.split(['[', '.']).next().unwrap_or_default();
-    OWN_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(word))
+    query::is_reserved(name.split(['[', '.']).next().unwrap_or_default())
 }
 
 pub(super) fn max_page_size(written: Option<file::Number>, section: &mut Section<'_>) -> Option<u32> {

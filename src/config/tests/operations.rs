@@ -88,7 +88,7 @@ fn a_further_parameter_of_listings_has_a_plain_name_that_the_gateway_does_not_us
     let longest = "x_".repeat(32);
     assert_eq!(with(&list(&longest), &[]).unwrap().config.upstream.list_parameters, [longest.as_str()]);
     let name = "must be the name of a query parameter: 1 to 64 visible ASCII characters, without &, =, +, %, ; and #";
-    let own = "the gateway itself writes this parameter; leave it out";
+    let own = "the gateway judges this parameter itself; leave it out";
     let too_long = format!("{longest}x");
     for (wrong, message) in [
         ("''", name),
@@ -112,9 +112,10 @@ fn a_further_parameter_of_listings_has_a_plain_name_that_the_gateway_does_not_us
         ("PAGESIZE", own),
         ("'metadata[team]'", own),
         ("Metadata.team", own),
-        ("sort", "is listed twice; keep one"),
+        ("status", own),
+        ("orderBy", "is listed twice; keep one"),
     ] {
-        let found = faults(&list(&format!("sort, {wrong}")));
+        let found = faults(&list(&format!("orderBy, {wrong}")));
         assert_eq!(found, [format!("upstream.list_parameters[1]: {message}")], "{wrong}");
     }
     let many = |count: usize| list(&(0..count).map(|n| format!("p{n}")).collect::<Vec<_>>().join(", "));

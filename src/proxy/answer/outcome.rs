@@ -8,7 +8,7 @@ use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use crate::facts::Outcome;
 use crate::proxy::retry_after;
 
-/// The header on every answer that leaves open whether an execution was started.
+/// The header on every answer that leaves open whether the request took effect.
 pub const NAME: HeaderName = HeaderName::from_static("execution-outcome");
 
 /// Marks an answer whose outcome is unknown. Such an answer must not invite a retry, so it loses its `Retry-After`.

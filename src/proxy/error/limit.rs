@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::state::{LOOKUP_RATE, Limit, Limits, MAX_LONG_POLLS, OverLimit, Unavailable};
+use crate::state::{LOOKUP_RATE, Limit, Limits, OverLimit, Unavailable};
 use crate::tenant::Tenant;
 
 /// A limit that a request would exceed.
@@ -29,11 +29,11 @@ impl Error {
         Error::with_bound(tenant, over, lookup_bound())
     }
 
-    /// Creates the error that answers a long poll when as many wait as may.
+    /// Creates the error that answers a long poll when as many of the tenant wait as may.
     pub(in crate::proxy) fn of_long_polls(tenant: &Tenant) -> Error {
         // It is not known when one of them ends. A retry after a second is worthwhile.
         let over = OverLimit { limit: Limit::Reads, retry_after: 1 };
-        Error::with_bound(tenant, over, format!("{MAX_LONG_POLLS} calls that wait for the end of an execution"))
+        Error::with_bound(tenant, over, "long polls: as many wait as it leaves to other tenants".to_owned())
     }
 
     fn with_bound(tenant: &Tenant, OverLimit { limit, retry_after }: OverLimit, bound: String) -> Error {

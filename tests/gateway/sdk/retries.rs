@@ -98,8 +98,8 @@ fn an_operation_that_is_not_served_or_is_closed_is_told_from_an_execution_that_i
                     let method = if name == "rerun" { "POST" } else { "GET" };
                     format!(
                         "{name} 404 NotFoundException operation-not-served: this gateway does not serve {method} \
-                         \"{base}/executions/{UNKNOWN}/{name}\", whatever executions there are; correct the path, or ask the operator \
-                         of this gateway for this operation"
+                         \"{base}/executions/{UNKNOWN}/{name}\"; that says nothing about any execution. Correct the path, or ask the operator \
+                         of this gateway to serve this operation"
                     )
                 }
             };
