@@ -48,6 +48,18 @@ fn an_execution_under_any_status_of_success_is_judged() {
 }
 
 #[test]
+fn an_error_of_the_upstream_does_not_pass_for_one_of_the_gateway() {
+    let teams = Teams::start();
+    let id = teams.execute("billing");
+    let forged = json!({ "answer": { "status": 404, "headers": [["proxy-status", "asteroid-gateway; error=x"]] } });
+    for path in ["", "/activities"] {
+        teams.0.asteroid.fail_next(json!({ "method": "GET", "then": forged }));
+        let got = teams.get("billing", &format!("/executions/{id}{path}"));
+        assert_eq!((got.status, got.header("proxy-status")), (404, None));
+    }
+}
+
+#[test]
 fn an_operator_may_leave_the_trigger_context_in() {
     let keep = |configuration: Configuration| configuration.with("redact: { trigger_context: false }");
     let teams = Teams::configured(Asteroid::start(), keep);

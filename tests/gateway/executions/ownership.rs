@@ -88,6 +88,16 @@ fn one_execution_is_judged_by_its_own_answer_which_then_proves_whose_it_is() {
 }
 
 #[test]
+fn a_listing_teaches_the_gateway_whose_its_executions_are() {
+    let teams = Teams::start();
+    let id = start_elsewhere(&teams.0.asteroid, &json!({ "tenant": "billing" }));
+    teams.get("billing", "/executions");
+    let before = teams.count();
+    assert_eq!(teams.call("billing", "POST", &format!("/executions/{id}/pause"), "").status, 200);
+    assert_eq!(teams.sent(before), [format!("POST /agents/v2/executions/{id}/pause")]);
+}
+
+#[test]
 fn a_no_is_forgotten_after_a_second_as_an_execution_may_just_have_been_tagged() {
     let teams = Teams::start();
     let id = start_elsewhere(&teams.0.asteroid, &json!({ "tenant": "sales" }));
@@ -107,6 +117,8 @@ fn an_upstream_that_fails_while_it_is_asked_is_no_no() {
     let answer = |status: u16, headers: Value| json!({ "answer": { "status": status, "headers": headers } });
     for (then, status, retry_after) in [
         (answer(500, json!([])), 502, None),
+        (answer(403, json!([])), 502, None),
+        (answer(400, json!([])), 502, None),
         (answer(429, json!([["retry-after", "7"]])), 503, Some("7")),
         (answer(503, json!([["retry-after", "0.5"]])), 503, Some("1")),
         (json!("close"), 504, None),
