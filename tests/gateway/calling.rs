@@ -19,7 +19,7 @@ const SDKS: [&str; 2] = ["1.7.257", "1.9.167"];
 /// Starts a gateway in front of an Asteroid whose executions end after three seconds.
 fn start() -> Pair {
     let asteroid = Asteroid::start();
-    asteroid.set_life(json!({"duration": "3s"}));
+    asteroid.set_life(json!({"duration": "6s"}));
     Pair::before(asteroid, "")
 }
 

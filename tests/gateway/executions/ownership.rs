@@ -1,5 +1,7 @@
 //! An execution belongs to the tenant whose tag it carries. No other tenant learns that it is there.
 
+use std::time::{Duration, Instant};
+
 use asteroid_gateway::event;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -103,17 +105,20 @@ fn a_no_is_forgotten_after_a_second_as_an_execution_may_just_have_been_tagged() 
     let id = start_elsewhere(&teams.0.asteroid, &json!({ "tenant": "sales" }));
     let path = format!("/executions/{id}/activities");
     let before = teams.count();
+    let begun = Instant::now();
     assert_eq!([(); 3].map(|()| teams.get("billing", &path).status), [404; 3]);
-    assert_eq!(teams.sent(before).len(), 1, "it is remembered for a moment");
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    if begun.elapsed() < Duration::from_secs(1) {
+        assert_eq!(teams.sent(before).len(), 1, "it is remembered for a moment");
+    }
+    std::thread::sleep(Duration::from_millis(1100));
+    let asked = teams.count();
     assert_eq!(teams.get("billing", &path).status, 404);
-    assert_eq!(teams.sent(before).len(), 2);
+    assert_eq!(teams.count(), asked + 1);
 }
 
 #[test]
 fn an_upstream_that_fails_while_it_is_asked_is_no_no() {
-    let teams =
-        Teams::configured(Asteroid::start(), |configuration| configuration.with("timeouts: { response: 300ms }"));
+    let teams = Teams::configured(Asteroid::start(), |configuration| configuration.with("timeouts: { response: 1s }"));
     let answer = |status: u16, headers: Value| json!({ "answer": { "status": status, "headers": headers } });
     for (then, status, retry_after) in [
         (answer(500, json!([])), 502, None),

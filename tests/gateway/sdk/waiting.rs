@@ -9,7 +9,7 @@ use crate::harness::{AGENT, Pair};
 
 fn start() -> (Pair, String) {
     let pair = Pair::configured(|smallest| smallest.by_header().tenant("sales"));
-    pair.asteroid.set_life(json!({"duration": "1300ms", "starting": "0s"}));
+    pair.asteroid.set_life(json!({"duration": "4s", "starting": "0s"}));
     let host = format!("http://{}", pair.gateway.address());
     (pair, host)
 }
