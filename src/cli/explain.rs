@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
 use hyper::{HeaderMap, Method, Request, Uri};
 
 use crate::asteroid::group::Group;
-use crate::asteroid::operation::{self, BodyRule, Operation};
+use crate::asteroid::operation::{self, BodyRule, Effect, Operation};
 use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
@@ -189,14 +189,9 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
         ));
     }
     print_limits(tenant);
-    print_line(field("idempotency", describe_idempotency(tenant, config, dry_run)));
-    let conflict = match config.on_conflict {
-        OnConflict::Reject => "a different value from the caller is refused",
-        OnConflict::Overwrite => "a different value from the caller is overwritten",
-    };
-    let digest = facts.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
-    let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
-    print_line(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
+    if facts.operation.is_none_or(|operation| operation.rules().effect == Effect::Start) {
+        print_start_decisions(tenant, config, dry_run);
+    }
     let upstream = &config.upstream;
     let (scheme, spoken) = match upstream.endpoint.scheme {
         Scheme::Https => ("https", "HTTP/2 if it chooses that; shown as HTTP/1.1"),
@@ -206,6 +201,19 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
         "upstream",
         format_args!("{scheme}://{}{}, {spoken}", upstream.endpoint.authority, upstream.base_path),
     ));
+}
+
+/// Prints the decisions that only a start needs: its idempotency key and its tags.
+fn print_start_decisions(tenant: &Tenant, config: &Config, dry_run: &DryRun) {
+    let facts = &dry_run.record.facts;
+    print_line(field("idempotency", describe_idempotency(tenant, config, dry_run)));
+    let conflict = match config.on_conflict {
+        OnConflict::Reject => "a different value from the caller is refused",
+        OnConflict::Overwrite => "a different value from the caller is overwritten",
+    };
+    let digest = facts.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
+    let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
+    print_line(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
 }
 
 fn print_limits(tenant: &Tenant) {

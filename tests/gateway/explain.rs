@@ -154,6 +154,31 @@ fn a_workflow_a_prefix_and_the_limits_are_explained_the_same_way_each_time() {
 }
 
 #[test]
+fn a_call_about_an_execution_is_explained_as_it_would_be_sent_without_what_concerns_starts() {
+    let configuration = Configuration::for_upstream("http://127.0.0.1:1/agents/v2");
+    let id = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
+    let own = format!("/executions/{id}");
+    for (method, path, sent) in [
+        ("GET", own.clone(), format!("GET /agents/v2{own} HTTP/1.1")),
+        ("POST", format!("{own}/cancel"), format!("POST /agents/v2{own}/cancel HTTP/1.1")),
+        (
+            "GET",
+            "/executions".to_owned(),
+            "GET /agents/v2/executions?metadataKey=tenant&metadataValue=billing&page=1&pageSize=10 HTTP/1.1".to_owned(),
+        ),
+    ] {
+        let output = explain(&configuration, &["--call", method, &path], b"");
+        let shown = text(&output.stdout);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(shown.contains(&sent) && shown.contains("<redacted>"), "{shown}");
+        assert!(!shown.contains("\nidempotency") && !shown.contains("\ntags"), "{shown}");
+    }
+    let closed = explain(&configuration, &["--call", "DELETE", &own], b"");
+    assert_eq!(closed.status.code(), Some(1));
+    assert!(text(&closed.stderr).contains("operations.delete: true"), "{}", text(&closed.stderr));
+}
+
+#[test]
 fn what_is_refused_is_refused_with_every_reason_and_exit_code_1() {
     let plain = Configuration::smallest().with("body_limit: 1KiB");
     let required = plain.clone().billing("idempotency: required");
