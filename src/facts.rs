@@ -90,7 +90,7 @@ impl Serialize for Outcome {
     }
 }
 
-/// What the gateway decided about a start or a change, for the audit.
+/// The gateway's decision about a start or a change, for the audit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AuditDecision {
     /// Nothing: before that, its caller left or the drain ended.
@@ -171,7 +171,7 @@ pub struct Facts {
     pub credential: Option<Arc<str>>,
     /// The fingerprint of the API key that was injected.
     pub fingerprint: Option<Fingerprint>,
-    /// What the gateway decided, if it is a start or a change.
+    /// The gateway's decision, if it is a start or a change.
     pub decision: AuditDecision,
     /// What is left of the limits that counted it.
     pub remaining: Remaining,

@@ -44,15 +44,14 @@ use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
-use crate::asteroid::operation::{self, Call, Effect, Rules};
-use crate::asteroid::query::QueryRule;
+use crate::asteroid::operation::{self, Effect};
 use crate::caller::Caller;
 use crate::drain::DrainSignal;
 use crate::facts::AuditDecision;
 use crate::facts::request_id::RequestId;
 use crate::metrics::RequestLabels;
 use crate::record::{Record, Sinks};
-use crate::state::{CallKind, Reply};
+use crate::state::Reply;
 use crate::tasks::{TaskKind, Tasks};
 use crate::trace::Trace;
 use crate::upstream::Upstream;
@@ -128,7 +127,7 @@ impl Proxy {
         let tenant = listener.identify(caller, &head.headers)?;
         record.set_tenant(&tenant.name, &tenant.state.meters, tenant.rate_limit_policy.as_ref());
         let call = operation::select(&head.method, &head.uri).inspect(|call| record.set_call(call));
-        let admitted = limit::admit(tenant, kind(call.as_ref().ok()), &mut record.facts).await;
+        let admitted = limit::admit(tenant, call.as_ref().ok(), &mut record.facts).await;
         let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
         let audited = record.reserve_audit_slot(selected, &admitted, share, tenant.is_only).await?;
         // A request for an unknown operation counts against the limits, too.
@@ -178,15 +177,6 @@ impl Proxy {
         let response =
             respond::fail(error, ErrorFormat::of(&head.headers), has_rest || error.ends_connection(), record);
         if has_memory { response } else { response.map(AnswerBody::without_content) }
-    }
-}
-
-/// Returns the kind of a call, as far as limits differ by it. A request for no operation counts as any other.
-fn kind(call: Option<&Call<'_>>) -> CallKind {
-    match call.map(Call::rules) {
-        Some(Rules { query: QueryRule::Sync, .. }) => CallKind::LongPoll,
-        Some(Rules { effect: Effect::Read, .. }) => CallKind::Read,
-        Some(Rules { effect: Effect::Change | Effect::Start, .. }) | None => CallKind::Ordinary,
     }
 }
 

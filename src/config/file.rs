@@ -88,8 +88,8 @@ pub(crate) struct Upstream {
     /// The era of the API, which decides how a list is filtered. `old`: that of the specification, with one filter by metadata.
     /// `new`: with any number of them. Absent: `new` if `credential_header` is `X-Api-Key`, else `old`.
     pub(crate) api: Option<String>,
-    /// Further query parameters that may pass if callers list executions: 50 at most. What they do is not known to the gateway,
-    /// which still checks every execution of the answer.
+    /// Further query parameters that a listing may carry, 50 at most. The gateway does not know their meaning, and still checks
+    /// every execution of the answer.
     pub(crate) list_parameters: Option<List<String>>,
 }
 
@@ -228,7 +228,7 @@ pub(crate) struct Tenant {
 pub(crate) struct Limits {
     /// Starts of executions, counted after validation. Only time replenishes the limit.
     pub(crate) executions: Option<Rate>,
-    /// All requests, counted before their bodies are read; without calls that only read, if `reads` is written.
+    /// All requests, counted before their bodies are read. If `reads` is written, calls that only read count there instead.
     pub(crate) requests: Option<Rate>,
     /// Calls that only read: they count here instead of in `requests`.
     pub(crate) reads: Option<Rate>,

@@ -34,15 +34,9 @@ use super::start::PreparedStart;
 /// A request that is ready to be sent.
 pub(super) struct Exchange {
     attempt: Attempt,
-    kind: Kind,
+    /// Present if it is a start.
+    start: Option<StartExchange>,
     format: ErrorFormat,
-}
-
-/// The part of an exchange that depends on its effect.
-enum Kind {
-    Read,
-    Change,
-    Start(StartExchange),
 }
 
 /// The parts that only a start has.
@@ -87,7 +81,7 @@ impl Exchange {
         let progress = Progress::new(continuation.is_some());
         let attempt = Attempt { resend_check, progress, ..attempt(proxy, admission, request, payload, record)? };
         let start = StartExchange { start: reserved, tenant, continuation, listing_probe };
-        Ok(Exchange { attempt, kind: Kind::Start(start), format })
+        Ok(Exchange { attempt, start: Some(start), format })
     }
 
     /// Creates the exchange of a read or a change, with this body.
@@ -104,10 +98,9 @@ impl Exchange {
         record: &mut Record,
     ) -> Result<Exchange, Error> {
         let format = ErrorFormat::of(&request.headers);
-        let kind = if admission.call.rules().effect == Effect::Read { Kind::Read } else { Kind::Change };
         let judge = Judge::new(proxy, &admission, ownership, record);
         let attempt = Attempt { judge, ..attempt(proxy, admission, request, payload, record)? };
-        Ok(Exchange { attempt, kind, format })
+        Ok(Exchange { attempt, start: None, format })
     }
 
     /// Returns the request that would be sent.
@@ -117,19 +110,18 @@ impl Exchange {
 
     /// Returns whether it must run to its end, also if its caller leaves.
     pub(super) fn must_complete(&self) -> bool {
-        match self.kind {
-            Kind::Read => false,
-            Kind::Change | Kind::Start(_) => true,
+        match self.attempt.rules().effect {
+            Effect::Read => false,
+            Effect::Change | Effect::Start => true,
         }
     }
 
     /// Sends the request, settles what depends on it, and returns the answer for its caller.
     pub(super) async fn settle(self, record: Box<Record>) -> Response<AnswerBody> {
-        let Exchange { attempt, kind, format } = self;
-        match kind {
-            Kind::Start(start) => start.settle(attempt, format, record).await,
-            Kind::Read => settle_call(attempt, Effect::Read, format, record).await,
-            Kind::Change => settle_call(attempt, Effect::Change, format, record).await,
+        let Exchange { attempt, start, format } = self;
+        match start {
+            Some(start) => start.settle(attempt, format, record).await,
+            None => settle_call(attempt, format, record).await,
         }
     }
 }
@@ -162,14 +154,10 @@ fn attempt(
 }
 
 /// Sends a read or a change, and returns the answer for its caller.
-async fn settle_call(
-    attempt: Attempt,
-    effect: Effect,
-    format: ErrorFormat,
-    mut record: Box<Record>,
-) -> Response<AnswerBody> {
+async fn settle_call(attempt: Attempt, format: ErrorFormat, mut record: Box<Record>) -> Response<AnswerBody> {
     let progress = Arc::clone(&attempt.progress);
-    if effect == Effect::Change {
+    let is_read = attempt.rules().effect == Effect::Read;
+    if !is_read {
         // Recorded if this future is dropped before the outcome is known.
         record.facts.outcome = Outcome::Unknown;
         record.facts.decision = AuditDecision::Sent;
@@ -178,7 +166,6 @@ async fn settle_call(
     record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
     match ended {
         Ok(response) => {
-            let is_read = effect == Effect::Read;
             let outcome = if is_read { Outcome::NotStarted } else { Outcome::of_change(response.status()) };
             pass_on(response, outcome, record)
         }

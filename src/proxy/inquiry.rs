@@ -27,7 +27,7 @@ pub(super) use super::error::inquiry::Error;
 /// How much of an answer is read whose status says that it is a failure, in bytes.
 const MAX_FAILURE: usize = 64 * 1024;
 
-/// What is needed to ask. An inquiry is a part of the admitted request, and uses the credential of its tenant.
+/// The means to ask. An inquiry is a part of the admitted request, and uses the credential of its tenant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inquiry<'a> {
     /// The upstream that is asked.

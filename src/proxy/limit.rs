@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::asteroid::operation::{Call, Effect, Rules};
+use crate::asteroid::query::QueryRule;
 use crate::facts::Facts;
 use crate::proxy::error::Error as RequestError;
 use crate::state::{AdmitError, CallKind, Permit, StartError};
@@ -10,17 +12,27 @@ use crate::tenant::Tenant;
 use super::error::limit::Error;
 use super::idempotency;
 
-/// Counts a request by its tenant's `requests` or `reads`, and by `in_flight`, as its kind asks for.
+/// Counts a request by its tenant's `requests` or `reads`, and by `in_flight`, as its call asks for.
 ///
 /// # Errors
 ///
 /// The error that answers a request that is not admitted.
-pub(super) async fn admit(tenant: &Tenant, kind: CallKind, facts: &mut Facts) -> Result<Permit, RequestError> {
-    tenant.state.admit(kind, &tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
+pub(super) async fn admit(tenant: &Tenant, call: Option<&Call<'_>>, facts: &mut Facts) -> Result<Permit, RequestError> {
+    tenant.state.admit(kind(call), &tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error
+    {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
         AdmitError::TooManyLongPolls => Error::of_long_polls(tenant).into(),
         AdmitError::Unavailable(unavailable) => unavailable.into(),
     })
+}
+
+/// Returns the kind of a call, as far as limits differ by it. A request for no operation counts as any other.
+fn kind(call: Option<&Call<'_>>) -> CallKind {
+    match call.map(Call::rules) {
+        Some(Rules { query: QueryRule::Sync, .. }) => CallKind::LongPoll,
+        Some(Rules { effect: Effect::Read, .. }) => CallKind::Read,
+        Some(Rules { effect: Effect::Change | Effect::Start, .. }) | None => CallKind::Ordinary,
+    }
 }
 
 /// Counts a look-up of an execution that this gateway does not know yet.

@@ -25,7 +25,8 @@ pub(super) enum Ownership {
     ByAnswer,
 }
 
-/// Returns whether the execution of a call belongs to its tenant, as far as that is known. Asks the upstream if that is needed, and remembers what it says.
+/// Returns whether the execution of a call belongs to its tenant, as far as that is known. Asks the upstream if that is needed, and
+/// remembers its answer.
 ///
 /// # Errors
 ///

@@ -63,30 +63,18 @@ where
         check_media_type(&head.headers)?;
     }
     record.memory = Some(charge(tenant, head)?);
-    if rule == BodyRule::None {
-        return read_nothing(tenant, generation, head, body, record).await;
-    }
-    let (hold, read) = (empty_hold(tenant)?, &mut record.facts.bytes_in);
-    collect(body, head.version, hold, generation.body_limit, generation.body_timeout, read).await
-}
-
-/// Reads a request to its end, which must have no body. A client may send an empty one in chunks.
-async fn read_nothing<B>(
-    tenant: &Tenant,
-    generation: &Generation,
-    head: &Parts,
-    body: &mut B,
-    record: &mut Record,
-) -> Result<Bytes, Error>
-where
-    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
-{
-    if body.is_end_stream() {
+    let has_none = rule == BodyRule::None;
+    if has_none && body.is_end_stream() {
         return Ok(Bytes::new());
     }
+    // A client may send an empty body in chunks.
+    let limit = if has_none { 0 } else { generation.body_limit };
     let (hold, read) = (empty_hold(tenant)?, &mut record.facts.bytes_in);
-    let read = collect(body, head.version, hold, 0, generation.body_timeout, read).await;
-    read.map_err(|error| if let Error::BodyTooLarge { .. } = error { Error::UnexpectedBody } else { error })
+    let body = collect(body, head.version, hold, limit, generation.body_timeout, read).await;
+    body.map_err(|error| match error {
+        Error::BodyTooLarge { .. } if has_none => Error::UnexpectedBody,
+        error => error,
+    })
 }
 
 /// Checks the body of a change.

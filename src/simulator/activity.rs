@@ -1,4 +1,4 @@
-//! What happens to an execution, as `GET /executions/{executionId}/activities` tells it.
+//! The activities of an execution, for `GET /executions/{executionId}/activities`.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -24,7 +24,7 @@ pub const API_KEY_ID: &str = "e9a0c3d2-7b18-4f67-8a55-6c2f9d0b1e43";
 /// The name of the API key.
 pub const API_KEY_NAME: &str = "the-key-of-the-gateway";
 
-/// What a staff note says.
+/// The text of a staff note.
 pub const STAFF_COMMENT: &str = "Staff only: ask the customer before the next run.";
 
 /// A started execution.

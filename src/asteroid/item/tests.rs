@@ -1,3 +1,5 @@
+//! Tests of what is read of an execution and of a page, and of what is cut.
+
 use serde_json::json;
 
 use super::*;

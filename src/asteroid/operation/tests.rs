@@ -1,3 +1,5 @@
+//! Tests of the table of operations, and of the paths that are none of theirs.
+
 use super::*;
 
 const ID: &str = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";

@@ -115,9 +115,9 @@ pub enum Error {
     Value {
         /// The parameter.
         name: &'static str,
-        /// What it takes.
+        /// The rule for its value.
         rule: String,
-        /// What came.
+        /// The value that came.
         found: Excerpt,
     },
     /// Only one of `metadataKey` and `metadataValue` is there.

@@ -26,7 +26,7 @@ use crate::asteroid::execution::Tag;
 /// The upstream's own default.
 const DEFAULT_PAGE_SIZE: u32 = 10;
 
-/// What a tenant may list, and how the upstream is asked for it.
+/// The scope of a tenant's listing, and the form in which the upstream takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct ListingScope<'a> {
     /// The era of the upstream.

@@ -1,3 +1,5 @@
+//! Tests of the queries of each operation, as they come and as they are sent.
+
 use std::time::Duration;
 
 use uuid::Uuid;
