@@ -7,6 +7,7 @@ mod argument;
 mod error;
 mod listing;
 mod parameter;
+mod schema;
 
 #[cfg(test)]
 mod agreement;
@@ -22,6 +23,7 @@ use parameter::{ACTIVITIES, LIMIT_OF_WAIT, Parameter, SYNC, TIMEOUT_SECONDS};
 
 pub use error::{Error, Excerpt};
 pub use listing::{ListingScope, is_reserved, listing};
+pub use schema::{ParameterSchema, parameters};
 
 /// The longest query string, as received and as sent, in bytes.
 pub const MAX_LENGTH: usize = 8 * 1024;

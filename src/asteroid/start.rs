@@ -16,6 +16,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use super::body::schema::Member;
 use super::body::{self, Fault, Refusal};
 use crate::json::{Outline, Shape, Splice, Value};
 
@@ -28,6 +29,11 @@ static SHAPE: Shape = Shape::Object(&[
     ("executionOptions", Shape::Object(&[])),
     ("tempFiles", Shape::Elements(&Shape::Object(&[]))),
 ]);
+
+/// Returns the members of the body, for its schema.
+pub(super) fn members() -> &'static [Member] {
+    &schema::BODY
+}
 
 /// The body of a start that conforms to the rules.
 #[derive(Debug)]

@@ -45,6 +45,7 @@ mod limits;
 mod malformed;
 mod manifests;
 mod metrics;
+mod openapi;
 mod pem;
 mod preferences;
 mod probe;

@@ -1,0 +1,52 @@
+//! The answers of an operation: those of the upstream when it did what was asked, and the gateway's errors.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::asteroid::operation::{Effect, Operation, Rules};
+use crate::asteroid::schema::{self, Content, Success};
+
+use super::example::Example;
+use super::header::{self, Header};
+use super::{error, link};
+
+/// Returns the answers of an operation, by their statuses.
+pub(super) fn of_operation(operation: Operation, examples: &[Example]) -> Map<String, Json> {
+    let rules = operation.rules();
+    let of_success = |success: &Success| (success.status.to_string(), of_success(success, rules));
+    let mut responses: Map<String, Json> = schema::successes(operation).iter().map(of_success).collect();
+    responses.extend(error::references(rules, examples));
+    let headers = header::references(&[&shared(rules)[..], &[Header::RetryAfter]].concat());
+    let description = "Any other answer is Asteroid's own, unchanged.";
+    responses.insert("default".to_owned(), json!({"description": description, "headers": headers}));
+    responses
+}
+
+fn of_success(success: &Success, rules: &Rules) -> Json {
+    let mut response = json!({"description": success.description, "headers": header::references(&shared(rules))});
+    if let Json::Object(members) = &mut response {
+        let content = match success.content {
+            Content::None => None,
+            Content::Text => Some(json!({"text/plain": {"schema": {"type": "string"}}})),
+            Content::Json(model) => {
+                let schema = json!({"$ref": format!("#/components/schemas/{model}")});
+                Some(json!({"application/json": {"schema": schema}}))
+            }
+        };
+        members.extend(content.map(|content| ("content".to_owned(), content)));
+        if rules.effect == Effect::Start {
+            members.insert("links".to_owned(), link::references().into());
+        }
+    }
+    response
+}
+
+/// Returns the headers that every answer of an operation may have.
+fn shared(rules: &Rules) -> Vec<Header> {
+    let mut headers = vec![Header::RequestId, Header::RateLimit, Header::RateLimitPolicy];
+    match rules.effect {
+        Effect::Read => {}
+        Effect::Change => headers.push(Header::ExecutionOutcome),
+        Effect::Start => headers.extend([Header::ExecutionOutcome, Header::IdempotentReplayed]),
+    }
+    headers
+}
