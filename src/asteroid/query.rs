@@ -31,6 +31,9 @@ pub const MAX_LENGTH: usize = 8 * 1024;
 /// The most parameters of a query string.
 pub const MAX_PARAMETERS: usize = 100;
 
+/// The largest page of a listing, unless the operator sets another.
+pub const DEFAULT_MAX_PAGE_SIZE: u32 = 100;
+
 /// The query string that an operation takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryRule {

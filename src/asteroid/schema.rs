@@ -7,7 +7,7 @@
 mod answer;
 mod model;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::body;
 use super::operation::BodyRule;
@@ -26,18 +26,23 @@ pub struct BodySchema {
     pub name: &'static str,
     /// The schema.
     pub schema: Json,
+    /// An example.
+    pub example: Json,
 }
 
 /// Returns the schema of the JSON body that an operation with this rule takes, if it takes one.
 #[must_use]
 pub fn json_body(rule: BodyRule) -> Option<BodySchema> {
-    let (name, members) = match rule {
+    let (name, members, example) = match rule {
         BodyRule::None => return None,
-        BodyRule::Start => ("StartRequest", start::members()),
-        BodyRule::Status => ("StatusRequest", &change::STATUS[..]),
-        BodyRule::Message => ("MessageRequest", &change::MESSAGE[..]),
+        BodyRule::Start => {
+            let example = json!({"inputs": {"invoice": 4711}, "metadata": {"ticket": "T-1"}});
+            ("StartRequest", start::members(), example)
+        }
+        BodyRule::Status => ("StatusRequest", &change::STATUS[..], json!({"status": "paused"})),
+        BodyRule::Message => ("MessageRequest", &change::MESSAGE[..], json!({"message": "Skip page 2"})),
     };
-    Some(BodySchema { name, schema: body::json_schema(members, describe) })
+    Some(BodySchema { name, schema: body::json_schema(members, describe), example })
 }
 
 /// Returns what a member of a body is.
@@ -69,8 +74,6 @@ fn describe(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// Each body is judged by the schema and by the rules.

@@ -44,6 +44,6 @@ fn request_body(rule: BodyRule) -> Option<Json> {
     Some(json!({
         "required": true,
         "description": text::body(rule),
-        "content": {"application/json": {"schema": schema}},
+        "content": {"application/json": {"schema": schema, "example": body.example}},
     }))
 }

@@ -57,6 +57,7 @@ pub(super) fn components() -> Map<String, Json> {
                         gets 422. The operator can require it (`idempotency: required`), or forbid it (`idempotency: off`); then a \
                         start gets 400 `idempotency-key`.",
         "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY},
+        "example": "invoice-4711",
     });
     let request_id = json!({
         "name": "X-Request-Id",

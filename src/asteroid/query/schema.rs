@@ -2,8 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::QueryRule;
 use super::parameter::{ACTIVITIES, Kind, LISTING, PAGE_SIZE, Parameter, SYNC};
+use super::{DEFAULT_MAX_PAGE_SIZE, QueryRule};
 use crate::asteroid::UUID_PATTERN;
 use crate::asteroid::era::Era;
 
@@ -36,7 +36,11 @@ pub fn parameters(rule: QueryRule) -> Vec<ParameterSchema> {
 }
 
 fn of_parameter(parameter: &'static Parameter) -> ParameterSchema {
-    let value = of_kind(parameter.kind);
+    let kind = match parameter.name {
+        PAGE_SIZE => Kind::Integer(1, DEFAULT_MAX_PAGE_SIZE.into()),
+        _ => parameter.kind,
+    };
+    let value = of_kind(kind);
     let schema = if parameter.is_repeatable { json!({"type": "array", "items": value}) } else { value };
     let is_newer = parameter.since == Era::New;
     ParameterSchema { name: parameter.name, is_newer, schema, description: describe(parameter.name) }
@@ -65,8 +69,7 @@ fn describe(name: &str) -> &'static str {
         }
         "page" => "The page, from 1, which is the default.",
         PAGE_SIZE => {
-            "The most executions of the page. The default is 10, and the maximum the operator's `max_page_size`, which is 100 \
-             unless it is set."
+            "The most executions of the page; 10 by default. The operator can set another maximum: `max_page_size`."
         }
         "executionId" => "A part of the execution's id, in any case.",
         "agentId" => "The agent, which the newer era calls a workflow.",
