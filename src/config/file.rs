@@ -198,6 +198,10 @@ pub(crate) struct Operations {
     pub(crate) control: Option<Flag>,
     /// Sending messages to the agent of an execution.
     pub(crate) message: Option<Flag>,
+    /// Uploading, listing and downloading files, and recordings.
+    pub(crate) files: Option<Flag>,
+    /// Starting an execution that repeats another. It gets the tags that the other one got, and no others.
+    pub(crate) rerun: Option<Flag>,
     /// Deleting executions.
     pub(crate) delete: Option<Flag>,
 }

@@ -274,8 +274,6 @@ fn unknown_settings_are_refused_at_every_level_also_those_of_later_features() {
         ("shared_state", format!("{SMALLEST}shared_state: {{}}\n")),
         ("upload_limit", format!("{SMALLEST}upload_limit: 1MiB\n")),
         ("upstream.proxy", format!("{SMALLEST}upstream: {{ proxy: x }}\n")),
-        ("operations.files", format!("{SMALLEST}operations: {{ files: true }}\n")),
-        ("operations.rerun", format!("{SMALLEST}operations: {{ rerun: false }}\n")),
         ("admin.port", format!("{SMALLEST}admin: {{ port: 1 }}\n")),
         ("tagging.key", format!("{SMALLEST}tagging: {{ key: x }}\n")),
         ("timeouts.read", format!("{SMALLEST}timeouts: {{ read: 1s }}\n")),
@@ -291,7 +289,6 @@ fn unknown_settings_are_refused_at_every_level_also_those_of_later_features() {
             "tenants.billing.identities",
             smallest_with("    credential: main", "    credential: main\n    identities: []"),
         ),
-        ("tenants.billing.operations.files", format!("{SMALLEST}    operations: {{ files: false }}\n")),
         ("tenants.billing.agents", smallest_with("    credential: main", "    credential: main\n    agents: []")),
     ] {
         let found = faults(&text);

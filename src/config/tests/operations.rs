@@ -58,7 +58,7 @@ fn every_fault_of_operations_is_reported() {
             "operations.list: must be true or false",
             "operations.message: must be true or false",
             "operations.read: must be true or false, not a number",
-            "operations.redo: unknown setting; known here: start, read, list, control, message, delete",
+            "operations.redo: unknown setting; known here: start, read, list, control, message, files, rerun, delete",
             "tenants.billing.operations.delete: must be true or false",
         ],
     );
