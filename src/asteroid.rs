@@ -7,6 +7,7 @@ pub mod era;
 pub mod execution;
 pub mod group;
 pub mod item;
+pub mod multipart;
 pub mod operation;
 pub mod query;
 pub mod start;
