@@ -14,6 +14,8 @@ mod idempotency_key;
 mod item;
 #[path = "../../fuzz/properties/listing.rs"]
 mod listing;
+#[path = "../../fuzz/properties/multipart.rs"]
+mod multipart;
 #[path = "../../fuzz/properties/path.rs"]
 mod path;
 #[path = "../../fuzz/properties/redaction.rs"]
@@ -27,13 +29,14 @@ use std::path::{Path, PathBuf};
 
 type Property = fn(&[u8]);
 
-const TARGETS: [(&str, Property); 9] = [
+const TARGETS: [(&str, Property); 10] = [
     ("body", body::check),
     ("configuration", configuration::check),
     ("host", host::check),
     ("idempotency_key", idempotency_key::check),
     ("item", item::check),
     ("listing", listing::check),
+    ("multipart", multipart::check),
     ("path", path::check),
     ("redaction", redaction::check),
     ("trace_context", trace_context::check),
