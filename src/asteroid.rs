@@ -5,6 +5,7 @@ pub mod body;
 pub mod change;
 pub mod era;
 pub mod execution;
+pub mod file;
 pub mod group;
 pub mod item;
 pub mod multipart;
