@@ -16,17 +16,21 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use uuid::Uuid;
+
 use super::body::{self, Fault, Refusal};
 use crate::json::{Outline, Shape, Splice, Value};
 
 pub use tags::{OnConflict, Tags};
 
 const METADATA: &str = "metadata";
+const TEMP_FILES: &str = "tempFiles";
+const PARENT_EXECUTION_ID: &str = "parentExecutionId";
 
 static SHAPE: Shape = Shape::Object(&[
     (METADATA, Shape::Object(&[])),
     ("executionOptions", Shape::Object(&[])),
-    ("tempFiles", Shape::Elements(&Shape::Object(&[]))),
+    (TEMP_FILES, Shape::Elements(&Shape::Object(&[]))),
 ]);
 
 /// The body of a start that conforms to the rules.
@@ -52,10 +56,28 @@ impl<'a> Start<'a> {
         Ok((Self { outline }, faults))
     }
 
+    /// Returns the ids of the staged files that it uses, each with its index in `tempFiles`.
+    pub fn temp_files(&self) -> impl Iterator<Item = (usize, Uuid)> {
+        let files = self.outline.root().get(TEMP_FILES).into_iter().flat_map(Value::elements).enumerate();
+        files.filter_map(|(index, file)| Some((index, uuid(file.get("id")?)?)))
+    }
+
+    /// Returns the execution that it says to follow, `parentExecutionId`, if it names one.
+    #[must_use]
+    pub fn parent_execution(&self) -> Option<Uuid> {
+        self.outline.root().get(PARENT_EXECUTION_ID).and_then(uuid)
+    }
+
     /// Returns the caller's metadata: an object, or `null`, which means the same as absent.
     fn metadata(&self) -> Option<Value<'_>> {
         self.outline.root().get(METADATA)
     }
+}
+
+/// Returns the id that a value is, if it is one.
+fn uuid(value: Value<'_>) -> Option<Uuid> {
+    let text = value.text().filter(|text| super::is_uuid(text))?;
+    Uuid::try_parse(&text).ok()
 }
 
 /// Checks a body and returns the changes that write the tags into it.

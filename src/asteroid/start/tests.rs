@@ -41,6 +41,28 @@ fn what_the_specification_allows_is_accepted() {
 }
 
 #[test]
+fn a_start_names_the_staged_files_that_it_uses_and_the_execution_that_it_follows() {
+    const OTHER: &str = "8D0F7A52-1C5E-4B8E-9F59-2F6F1F0A7C1\\u0032";
+    let read = |body: &str| {
+        let body = body.replace("ID", &format!("\"{ID}\"")).replace("OTHER", &format!("\"{OTHER}\""));
+        let start = Start::parse(body.as_bytes()).expect(&body);
+        let files = start.temp_files().map(|(index, id)| format!("{index} {id}")).collect::<Vec<_>>();
+        (files.join(", "), start.parent_execution().map(|id| id.to_string()).unwrap_or_default())
+    };
+    let other = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c12";
+    let both = r#"{"inputs":{"tempFiles":[{"id":ID}]},"temp\u0046iles":[{"id":ID,"name":"a"},{"name":"b","id":OTHER}],"parentExecutionId":OTHER}"#;
+    assert_eq!(read(both), (format!("0 {}, 1 {other}", ID.to_lowercase()), other.to_owned()));
+    for body in [
+        "{}",
+        r#"{"tempFiles":[]}"#,
+        r#"{"tempFiles":null,"parentExecutionId":null}"#,
+        r#"{"inputs":{"parentExecutionId":ID}}"#,
+    ] {
+        assert_eq!(read(body), (String::new(), String::new()), "{body}");
+    }
+}
+
+#[test]
 fn null_is_the_same_as_absent_if_a_member_may_be_absent() {
     let names = schema::BODY.iter().map(|member| member.name);
     let body: Vec<String> = names.map(|name| format!("\"{name}\":null")).collect();
