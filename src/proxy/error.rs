@@ -133,7 +133,7 @@ pub enum Error {
     )]
     UploadTooLarge {
         /// The bound, in bytes.
-        limit: usize,
+        limit: u64,
     },
     /// Nothing more of an upload came.
     #[error(

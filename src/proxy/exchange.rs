@@ -169,7 +169,8 @@ async fn settle_call(attempt: Attempt, format: ErrorFormat, mut record: Box<Reco
     let upload = attempt.outgoing.upload().cloned();
     let (ended, is_unread) = attempt.send_call().await;
     record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
-    record.facts.bytes_in = upload.map_or(record.facts.bytes_in, |upload| upload.bytes_read());
+    let uploaded = upload.map(|upload| usize::try_from(upload.bytes_read()).unwrap_or(usize::MAX));
+    record.facts.bytes_in = uploaded.unwrap_or(record.facts.bytes_in);
     match ended {
         Ok(response) => {
             let outcome = if is_read { Outcome::NotStarted } else { Outcome::of_change(response.status()) };

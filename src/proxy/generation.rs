@@ -80,7 +80,7 @@ pub struct Generation {
     /// The largest body of a request, in bytes.
     pub body_limit: usize,
     /// The longest upload, in bytes.
-    pub upload_limit: usize,
+    pub upload_limit: u64,
     /// How long a body may take to arrive, and how long an upload may stall.
     pub body_timeout: Duration,
     /// How long the upstream may take to answer.
@@ -239,7 +239,7 @@ impl Generation {
                 .min(config.body_memory.max_answer(state.available_memory, config.body_limit)),
             redact_trigger_context: config.redact_trigger_context,
             body_limit: config.body_limit,
-            upload_limit: 100 * 1024 * 1024,
+            upload_limit: config.upload_limit,
             body_timeout: config.timeouts.body,
             response_timeout: config.timeouts.response,
             caller_idle: config.timeouts.caller_idle,

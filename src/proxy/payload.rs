@@ -129,7 +129,7 @@ fn begin_upload(
     let boundary = Boundary::of(sole_media_type(&head.headers, Expected::Files)?.as_bytes())?;
     record.memory = Some(charge(tenant, head)?);
     let (announced, limit) = (body.size_hint().lower(), generation.upload_limit);
-    if usize::try_from(announced).map_or(true, |announced| announced > limit) {
+    if announced > limit {
         return Err(Error::UploadTooLarge { limit });
     }
     Ok(boundary)

@@ -43,7 +43,7 @@ struct Stream {
     version: Version,
     checker: Checker,
     /// The longest body, in bytes.
-    limit: usize,
+    limit: u64,
     /// How long the caller may send nothing.
     timeout: Duration,
     stall_timer: Pin<Box<Sleep>>,
@@ -51,7 +51,7 @@ struct Stream {
     waiting: VecDeque<Bytes>,
     /// The length that the caller announced, if it did.
     announced: Option<u64>,
-    read: usize,
+    read: u64,
     sent: u64,
     /// Whether any of it was asked for to be sent.
     has_left: bool,
@@ -121,7 +121,7 @@ impl Upload {
     }
 
     /// Returns how many bytes of it were read.
-    pub(super) fn bytes_read(&self) -> usize {
+    pub(super) fn bytes_read(&self) -> u64 {
         self.lock().read
     }
 
@@ -182,7 +182,7 @@ impl Stream {
         };
         let frame = frame.map_err(payload::body_error)?;
         let part = frame.into_data().map_err(|_| payload::trailers())?;
-        self.read += part.len();
+        self.read += part.len() as u64;
         if self.read > self.limit {
             return Poll::Ready(Err(Error::UploadTooLarge { limit: self.limit }));
         }

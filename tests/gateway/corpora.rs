@@ -4,6 +4,8 @@
 mod body;
 #[path = "../../fuzz/properties/configuration.rs"]
 mod configuration;
+#[path = "../../fuzz/properties/files.rs"]
+mod files;
 #[path = "../../fuzz/properties/head.rs"]
 mod head;
 #[path = "../../fuzz/properties/host.rs"]
@@ -29,9 +31,10 @@ use std::path::{Path, PathBuf};
 
 type Property = fn(&[u8]);
 
-const TARGETS: [(&str, Property); 10] = [
+const TARGETS: [(&str, Property); 11] = [
     ("body", body::check),
     ("configuration", configuration::check),
+    ("files", files::check),
     ("host", host::check),
     ("idempotency_key", idempotency_key::check),
     ("item", item::check),

@@ -63,7 +63,7 @@ fn an_entry_belongs_to_the_execution_that_it_names_exactly() {
     for entry in [
         format!(r#"{{"executionId":"{OWN}"}}"#),
         format!(r#"{{"id":1,"execution\u0049d" : "{}","x":{{"executionId":"{FOREIGN}"}}}}"#, OWN.to_uppercase()),
-        format!(r#"{{"ExecutionId":"{FOREIGN}","executionId":"\u0038{}"}}"#, &OWN[1..]),
+        format!(r#"{{"ExecutionId":"{FOREIGN}","executionId":"\u0038{}"}}"#, OWN.trim_start_matches('8')),
     ] {
         assert_eq!(execution(&entry).unwrap().as_deref(), Some(OWN), "{entry}");
     }

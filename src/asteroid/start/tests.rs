@@ -296,7 +296,7 @@ fn a_start_of_a_version_takes_the_inputs_of_its_era() {
 
 #[test]
 fn what_a_body_names_is_found_and_a_file_of_another_tenant_is_told_by_its_place() {
-    let body = r#"{"parentExecutionId":ID,"tempFiles":[{"id":"ffffffff-1c5e-4b8e-9f59-2f6f1f0a7c11","name":"a"},{"id":ID,"name":"b"}]}"#;
+    let body = r#"{"inputs":{"tempFiles":[{"id":ID}]},"parentExecution\u0049d":ID,"temp\u0046iles":[{"id":"ffffffff-1c5e-4b8e-9f59-2f6f1f0a7c1\u0031","name":"a"},{"id":ID,"name":"b"}]}"#;
     let found = of_kind(StartKind::Version(Era::New), body).unwrap();
     let id = ID.parse().unwrap();
     assert_eq!((found.parent, found.files.len(), found.files[1]), (Some(id), 2, Some(id)));
