@@ -16,7 +16,7 @@ use asteroid_gateway::asteroid::execution::Tag;
 use asteroid_gateway::asteroid::item;
 use asteroid_gateway::asteroid::operation::{self, Operation};
 use asteroid_gateway::asteroid::query::{self, ListingScope};
-use asteroid_gateway::asteroid::start::{self, OnConflict, Tags};
+use asteroid_gateway::asteroid::start::{self, OnConflict, StartKind, Tags};
 use asteroid_gateway::caller::Peer;
 use asteroid_gateway::facts::Outcome;
 use asteroid_gateway::facts::request_id::RequestId;
@@ -80,7 +80,7 @@ fn body(inputs: Value) -> (Bytes, Tags) {
 #[bench::rows(args = (rows()), config = at_most(750_000))]
 #[bench::prose(args = (prose()), config = at_most(75_000))]
 fn validate_and_tag((body, tags): (Bytes, Tags)) -> (Pieces, Bytes, Tags) {
-    let changes = start::validate(black_box(&body), &tags, OnConflict::Reject).unwrap();
+    let changes = start::validate(black_box(&body), StartKind::Agent, &tags, OnConflict::Reject).unwrap().changes;
     (json::splice(&body, changes).unwrap(), body, tags)
 }
 
@@ -96,7 +96,7 @@ fn filled_claims() -> (Arc<Claims>, Bytes, Tags, Instant) {
     let (body, tags) = small();
     let (claims, now) = (Arc::<Claims>::default(), Instant::now());
     for n in 0..10_000_u32 {
-        answer(&claims, IdempotencyDigest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", &body), now);
+        answer(&claims, IdempotencyDigest::of(&[&n.to_be_bytes()]), BodyDigest::of(b"invoice", b"", &body), now);
     }
     (claims, body, tags.reserve(&["idempotency_digest", "idempotency_body"]), now)
 }
@@ -119,7 +119,7 @@ fn key((claims, body, tags, now): (Arc<Claims>, Bytes, Tags, Instant)) -> (Arc<C
         let id = b"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
         IdempotencyDigest::of(&[tenant, b"AgentExecutePost", id, black_box(b"invoice-4711")])
     };
-    let (key, digest, request) = (of(b"billing"), of(b"prod/billing"), BodyDigest::of(b"invoice-4711", &body));
+    let (key, digest, request) = (of(b"billing"), of(b"prod/billing"), BodyDigest::of(b"invoice-4711", b"", &body));
     black_box(tags.with_reserved(&[&digest.to_string(), &request.to_string()]));
     answer(&claims, key, request, now);
     (claims, body, tags)

@@ -98,7 +98,7 @@ impl Client {
         question.headers_mut().insert(HOST, self.authority.clone());
         let deadline = Instant::now() + timeout;
         let timer = ResponseTimer::new(timeout, None);
-        let mut recipe = || question.clone().map(Into::into);
+        let mut recipe = || Some(question.clone().map(Into::into));
         // Making a connection is part of the question.
         let sent = timeout_at(deadline, self.transport.send(&mut recipe, &timer)).await;
         let (response, lease) = match sent.unwrap_or(Err(SendError::Timeout)) {

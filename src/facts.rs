@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::asteroid::answer::{Proof, is_refusal};
-use crate::asteroid::operation::{Call, Effect, IdName, Operation};
+use crate::asteroid::operation::{Call, Effect, Id, IdName, Operation};
 use crate::caller::Peer;
 use crate::secret::Fingerprint;
 use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
@@ -165,8 +165,10 @@ pub struct Facts {
     pub operation: Option<Operation>,
     /// The path, if no operation was selected; cut if it is long.
     pub path: Option<String>,
-    /// The id of the agent or workflow in the path, as sent.
-    pub id: Option<(IdName, String)>,
+    /// The other ids in the path than that of an execution, as sent.
+    pub ids: [Option<(IdName, String)>; 2],
+    /// The execution that a rerun repeats.
+    pub rerun_of: Option<Uuid>,
     /// The name of the credential that was injected.
     pub credential: Option<Arc<str>>,
     /// The fingerprint of the API key that was injected.
@@ -214,7 +216,8 @@ impl Facts {
             method: OTHER_METHOD,
             operation: None,
             path: None,
-            id: None,
+            ids: [None, None],
+            rerun_of: None,
             credential: None,
             fingerprint: None,
             decision: AuditDecision::default(),
@@ -252,11 +255,15 @@ impl Facts {
         self.path = Some(path.get(..path.floor_char_boundary(MAX_PATH)).unwrap_or_default().to_owned());
     }
 
-    /// Sets the operation that was selected, and the id in its path. The path tells no more then.
+    /// Sets the operation that was selected, and the ids in its path. The path tells no more then.
     pub fn set_call(&mut self, call: &Call<'_>) {
         self.path = None;
         self.operation = Some(call.operation);
-        self.execution_id = call.execution();
-        self.id = call.id.filter(|(name, _)| *name != IdName::Execution).map(|(name, id)| (name, id.to_owned()));
+        // The execution of a start is the one that it makes.
+        let execution = call.execution();
+        (self.execution_id, self.rerun_of) =
+            if call.rules().effect == Effect::Start { (None, execution) } else { (execution, None) };
+        let is_other = |id: &Id<'_>| id.name != IdName::Execution;
+        self.ids = call.ids.map(|id| id.filter(is_other).map(|id| (id.name, id.text.to_owned())));
     }
 }

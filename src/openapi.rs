@@ -23,10 +23,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::asteroid::group::Group;
 use crate::asteroid::operation::{Operation, Part};
-use crate::asteroid::schema;
+use crate::asteroid::schema::{self, RequestBody};
 
-/// The base of v1 of the API, behind the gateway's address.
-const V1_BASE: &str = "/api/v1";
+use example::Example;
 
 /// Returns the text of the document. It is made once, as it takes some milliseconds.
 #[must_use]
@@ -58,7 +57,7 @@ pub fn document() -> Json {
         "paths": paths,
         "components": {
             "schemas": schemas(),
-            "responses": error::responses(&examples),
+            "responses": responses(&examples),
             "headers": header::components(),
             "parameters": parameter::components(),
             "examples": example::components(&examples),
@@ -69,11 +68,7 @@ pub fn document() -> Json {
 
 /// Returns the path of an operation below every server that is listed for it.
 fn path(operation: Operation) -> String {
-    let base = match operation.rules().part {
-        Part::Agents => "",
-        Part::V1 => V1_BASE,
-    };
-    format!("{base}{}", operation.template())
+    format!("{}{}", operation.rules().part.mount(), operation.template())
 }
 
 /// Returns the members of a path that all its methods share.
@@ -103,9 +98,16 @@ fn tags() -> Vec<Json> {
     groups.map(|group| json!({"name": group.code(), "description": text::of_group(group)})).collect()
 }
 
+fn responses(examples: &[Example]) -> Map<String, Json> {
+    response::components().into_iter().chain(error::responses(examples)).collect()
+}
+
 fn schemas() -> Map<String, Json> {
-    let bodies = Operation::ALL.into_iter().filter_map(|operation| schema::json_body(operation.rules().body));
-    let bodies = bodies.map(|body| (body.name.to_owned(), body.schema));
+    let bodies =
+        Operation::ALL.into_iter().filter_map(|operation| match schema::request_body(operation.rules().body)? {
+            RequestBody::Json(body) => Some((body.name.to_owned(), body.schema)),
+            RequestBody::Files(_) => None,
+        });
     let models = schema::models().into_iter().map(|(name, model)| (name.to_owned(), model));
     bodies.chain(models).chain([("Error".to_owned(), error::schema())]).collect()
 }

@@ -35,6 +35,7 @@ mod respond;
 mod retry_after;
 mod settlement;
 mod start;
+mod upload;
 
 use std::mem;
 use std::sync::Arc;
@@ -62,6 +63,8 @@ use error::{Error, ErrorFormat};
 use exchange::{CheckedRequest, Exchange};
 use generation::{ActiveGeneration, Generation, ListenerGeneration};
 use inquiry::Inquiry;
+use outgoing::Payload;
+use payload::Received;
 use start::StartDecision;
 
 /// One worker's proxy.
@@ -89,7 +92,8 @@ impl Proxy {
         B: hyper::body::Body<Data = Bytes, Error: Into<payload::ReadError>> + Send + Unpin + 'static,
     {
         let current = active.load();
-        let (mut head, mut body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let mut body = Some(body);
         let mut record = Record::new(Arc::clone(&self.sinks), caller.peer, RequestId::of(&head.headers));
         record.labels = RequestLabels::new(caller.scheme, &head.method);
         record.facts.set_target(&head.method, head.uri.path());
@@ -117,11 +121,11 @@ impl Proxy {
         ListenerGeneration { listener, generation }: &ListenerGeneration,
         caller: &Caller,
         head: &mut Parts,
-        body: &mut B,
+        body: &mut Option<B>,
         record: &mut Record,
     ) -> Result<Decision, Error>
     where
-        B: hyper::body::Body<Data = Bytes, Error: Into<payload::ReadError>> + Unpin,
+        B: hyper::body::Body<Data = Bytes, Error: Into<payload::ReadError>> + Send + Unpin + 'static,
     {
         guard::check(&listener.hosts, head)?;
         let tenant = listener.identify(caller, &head.headers)?;
@@ -137,22 +141,29 @@ impl Proxy {
         let idempotency_key = idempotency::read_header(tenant, &call, &head.headers)?;
         record.facts.idempotency = idempotency_key.as_ref().map(|key| key.digest);
         let query = query::check(&call, tenant, generation)?;
-        let body = payload::read(call.rules().body, tenant, generation, head, body, record).await?;
+        let received = payload::receive(call.rules().body, tenant, generation, head, body, record).await?;
         let admission = Admission { generation, tenant, call, permit, audited };
-        payload::check(call.rules().body, &body)?;
         let inquiry = Inquiry::new(self, &admission, &record.facts.request_id, &record.trace, &head.headers);
         let ownership = ownership::check(&call, &inquiry).await?;
-        if call.rules().effect == Effect::Start {
-            return match start::prepare(self, &admission, idempotency_key, &body, &head.headers, record).await? {
-                StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
-                StartDecision::Send(start) => {
-                    let request = CheckedRequest { target: &head.uri, headers: mem::take(&mut head.headers), query };
-                    Ok(Decision::Forward(Exchange::of_start(self, admission, start, request, record)?))
-                }
-            };
-        }
+        let payload = match received {
+            Received::Body(body) if call.rules().effect == Effect::Start => {
+                return match start::prepare(self, &admission, idempotency_key, &body, &head.headers, record).await? {
+                    StartDecision::Replay(reply, how) => Ok(Decision::Replay(reply, how)),
+                    StartDecision::Send(start) => {
+                        let request =
+                            CheckedRequest { target: &head.uri, headers: mem::take(&mut head.headers), query };
+                        Ok(Decision::Forward(Exchange::of_start(self, admission, start, request, record)?))
+                    }
+                };
+            }
+            Received::Body(body) => Payload::Pieces(body.into()),
+            // Boxed, as few requests need it and its future would make every request larger.
+            Received::Upload(boundary) => {
+                Payload::Upload(Box::pin(upload::begin(body, boundary, generation, head.version, &self.tasks)).await?)
+            }
+        };
         let request = CheckedRequest { target: &head.uri, headers: mem::take(&mut head.headers), query };
-        Ok(Decision::Forward(Exchange::of_call(self, admission, ownership, body.into(), request, record)?))
+        Ok(Decision::Forward(Exchange::of_call(self, admission, ownership, payload, request, record)?))
     }
 
     /// Answers with an error before anything was sent. The rest of the body is read in the background.
@@ -161,17 +172,19 @@ impl Proxy {
         error: &Error,
         generation: &Generation,
         head: &Parts,
-        body: B,
+        body: Option<B>,
         mut record: Box<Record>,
     ) -> Response<AnswerBody>
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         record.facts.decision = AuditDecision::Refused;
-        let has_rest = payload::has_rest(&body);
+        // An upload that was begun is discarded where it is read.
+        let rest = body.filter(|body| payload::has_rest(body));
+        let has_rest = rest.is_some();
         // A caller waiting for `100 Continue` has not sent its body, and reading it would ask for it.
-        if has_rest && !head.headers.contains_key(EXPECT) {
-            self.tasks.spawn(TaskKind::Discard, payload::discard(body));
+        if let Some(rest) = rest.filter(|_| !head.headers.contains_key(EXPECT)) {
+            self.tasks.spawn(TaskKind::Discard, payload::discard(rest));
         }
         let has_memory = payload::charge_refusal(generation, head, &mut record);
         let response =

@@ -13,6 +13,7 @@ mod now;
 mod ownership;
 mod quota;
 mod rate;
+mod staged_files;
 mod start;
 mod tenant;
 
@@ -32,10 +33,12 @@ pub use now::Now;
 pub use ownership::OwnedExecutions;
 pub use quota::{Hold, OverQuota, Quota, Share};
 pub use rate::{Bucket, Per, Rate};
+pub use staged_files::StagedFiles;
 pub use start::{IdempotencyOutcome, KeyedStart, Reservation, ReservedStart, StartError, StartInFlight, StartResult};
 pub use tenant::TenantState;
 
 use ownership::Owners;
+use staged_files::StagedFilesAtUpstream;
 
 /// How many long polls may wait at once until it is known how many connections callers may have.
 const DEFAULT_LONG_POLLS: usize = 1000;
@@ -52,6 +55,7 @@ pub struct State {
     pub claims: Arc<Claims>,
     listing_checks: Mutex<BTreeMap<String, Arc<ListingCheck>>>,
     owners: Owners,
+    staged_files: StagedFilesAtUpstream,
     /// The exchanges that were in flight when the drain ran out of time.
     cut_off: OnceLock<String>,
     /// The memory that the process may have, in bytes.
@@ -73,6 +77,7 @@ impl State {
             tenants: Mutex::default(),
             listing_checks: Mutex::default(),
             owners: Owners::default(),
+            staged_files: StagedFilesAtUpstream::default(),
             cut_off: OnceLock::new(),
             claims: Arc::default(),
             available_memory,
@@ -113,6 +118,12 @@ impl State {
         tags: impl IntoIterator<Item = &'a str>,
     ) -> BTreeMap<String, Arc<OwnedExecutions>> {
         self.owners.divide(upstream, tags)
+    }
+
+    /// Returns the files that the tenants with these tags are known to have staged at an upstream. Forgets those of all others.
+    #[must_use]
+    pub fn staged_files<'a>(&self, upstream: &str, tags: impl IntoIterator<Item = &'a str>) -> Arc<StagedFiles> {
+        self.staged_files.divide(upstream, tags)
     }
 
     /// Forgets the listing checks of the credentials that are not wanted.

@@ -9,7 +9,7 @@ use crate::asteroid::group::OpenGroups;
 use crate::asteroid::start::{OnConflict, Tags};
 use crate::config::resolve::IdempotencyMode;
 use crate::credential::Credential;
-use crate::state::{Limits, ListingCheck, OwnedExecutions, TenantState};
+use crate::state::{Limits, ListingCheck, OwnedExecutions, StagedFiles, TenantState};
 
 /// The tenant on whose behalf a request is sent.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Tenant {
     pub operations: OpenGroups,
     /// The executions that are known to be its own.
     pub owned: Arc<OwnedExecutions>,
+    /// The files that tenants have uploaded for a start.
+    pub staged: Arc<StagedFiles>,
     /// Its limits.
     pub limits: Limits,
     /// The value of `RateLimit-Policy` in its answers.

@@ -44,8 +44,9 @@ use timer::ResponseTimer;
 /// How often a request is sent again that the service says it has not looked at.
 const MAX_DECLINED: usize = 3;
 
-/// Makes the request: once for every connection that it is tried on, so that no copy of it has to be kept.
-pub type Recipe<'a> = dyn FnMut() -> Request<Body> + Send + 'a;
+/// Makes the request: once for every connection that it is tried on, so that no copy of it has to be kept. Returns none if a part
+/// of its body has left and cannot be made again.
+pub type Recipe<'a> = dyn FnMut() -> Option<Request<Body>> + Send + 'a;
 
 /// One worker's connections to one service.
 #[derive(Debug)]
@@ -84,7 +85,8 @@ impl Transport {
     /// the answer was read.
     ///
     /// The request is made again only if the service cannot have seen it: a connection from the pool had closed before a
-    /// byte was written, or the service says that it has not looked at the request, three times at most.
+    /// byte was written, or the service says that it has not looked at the request, three times at most. A request with a stream
+    /// is not made again once a part of that has left.
     ///
     /// # Errors
     ///
@@ -108,7 +110,9 @@ impl Transport {
                 None if is_pooled => self.pool.close_idle(),
                 None => {}
             };
-            let error = match timer.run(connection.send(recipe()), on_timeout).await {
+            // The service has refused it before, as only then a part of its body has left.
+            let Some(request) = recipe() else { return Err(SendError::NotSent(ConnectError::Declined)) };
+            let error = match timer.run(connection.send(request), on_timeout).await {
                 Err(_elapsed) => return Err(SendError::Timeout),
                 Ok(Ok(answer)) => {
                     response::check_transfer_coding(&answer).map_err(SendError::Broke)?;

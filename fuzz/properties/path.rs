@@ -19,7 +19,8 @@ pub(crate) fn check(input: &[u8]) {
     let (method, uri) = (&head.method, &head.uri);
     match (select(method, uri), read_again(method, uri)) {
         (Ok(call), Ok((operation, ids))) => {
-            assert_eq!((call.operation, call.id.map(|(_, id)| id)), (operation, ids.first().copied()));
+            let found: Vec<&str> = call.ids.iter().flatten().map(|id| id.text).collect();
+            assert_eq!((call.operation, &found), (operation, &ids));
             assert_eq!(call.query, uri.query());
             for base in ["", "/base"] {
                 let sent = format!("{base}{}", filled(operation.template(), &ids));

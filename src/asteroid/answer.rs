@@ -1,10 +1,14 @@
 //! Reads the upstream's answers, and judges what an answer to a start proves.
 
+mod start_answer;
+
 use hyper::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::media_type::content_coding;
+
+use start_answer::StartAnswer;
 
 /// The statuses that prove that nothing was started: they say that the request was not acceptable as it is.
 ///
@@ -24,18 +28,31 @@ pub enum Proof {
     Inconclusive,
 }
 
+/// The part of an answer's body that was read before it is passed on.
+#[derive(Debug, Clone, Copy)]
+pub enum ReadPart<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// The beginning of a long one.
+    Beginning(&'a [u8]),
+}
+
 impl Proof {
-    /// Judges an answer to a start. `body` is the whole body, or nothing if it was not read to its end.
+    /// Judges an answer to a start.
     ///
-    /// A 2xx proves a start only if its body is one JSON object that names the execution. A proxy may answer 200 with HTML of its
-    /// own; a body without a length that breaks off is not JSON; a content-coded body cannot be read.
+    /// A 2xx proves a start only if its body is one JSON object that names the execution, or begins as one. A proxy may answer 200
+    /// with HTML of its own; a short body without a length that breaks off is not JSON; a content-coded body cannot be read.
     #[must_use]
-    pub fn of(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Proof {
+    pub fn of(status: StatusCode, headers: &HeaderMap, body: Option<ReadPart<'_>>) -> Proof {
         if is_refusal(status) {
             return Proof::NotStarted;
         }
-        let body = body.filter(|_| status.is_success() && content_coding(headers).is_none());
-        body.and_then(execution_id).map_or(Proof::Inconclusive, Proof::Started)
+        let named = match body.filter(|_| status.is_success() && content_coding(headers).is_none()) {
+            Some(ReadPart::Whole(body)) => execution_id(body),
+            Some(ReadPart::Beginning(body)) => StartAnswer::read(body).0.execution_id(),
+            None => None,
+        };
+        named.map_or(Proof::Inconclusive, Proof::Started)
     }
 
     /// Returns the execution that was started.
@@ -50,15 +67,18 @@ impl Proof {
 /// Only a uuid is returned: nothing else of a body may get into the log.
 #[must_use]
 pub fn execution_id(body: &[u8]) -> Option<Uuid> {
-    #[derive(Deserialize)]
-    struct ExecuteAgentResponse {
-        #[serde(rename = "executionId")]
-        execution_id: Uuid,
-    }
-    // serde reads a struct from an array, too.
-    body.trim_ascii_start().strip_prefix(b"{")?;
-    let answer: ExecuteAgentResponse = serde_json::from_slice(body).ok()?;
-    Some(answer.execution_id).filter(|id| !id.is_nil())
+    let (answer, is_whole) = StartAnswer::read(body);
+    answer.execution_id().filter(|_| is_whole)
+}
+
+/// Returns an answer with the id and the status of a long one, which is kept in its place. Without a status, as a long answer may
+/// end before that, it has only the id.
+#[must_use]
+pub fn short_response(body: &[u8]) -> String {
+    let (answer, _) = StartAnswer::read(body);
+    let id = answer.execution_id().unwrap_or_default();
+    let status = answer.status.map(|status| format!(",\"status\":{}", Value::from(status))).unwrap_or_default();
+    format!("{{\"executionId\":\"{id}\"{status}}}")
 }
 
 /// Returns the answer to a start that began this execution: `ExecuteAgentResponse` of the specification, with its status and media
@@ -96,7 +116,11 @@ mod tests {
     const ID: Uuid = Uuid::from_u128(0x8d0f_7a52_1c5e_4b8e_9f59_2f6f_1f0a_7c11);
 
     fn proof(status: u16, body: Option<&str>) -> Proof {
-        Proof::of(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.map(str::as_bytes))
+        Proof::of(
+            StatusCode::from_u16(status).unwrap(),
+            &HeaderMap::new(),
+            body.map(|body| ReadPart::Whole(body.as_bytes())),
+        )
     }
 
     #[test]
@@ -148,11 +172,32 @@ mod tests {
     }
 
     #[test]
+    fn a_long_answer_proves_a_start_once_it_has_named_the_execution_and_is_kept_as_its_id_and_status() {
+        let beginning =
+            |text: &str| Proof::of(StatusCode::OK, &HeaderMap::new(), Some(ReadPart::Beginning(text.as_bytes())));
+        let named = format!(r#"{{"executionId":"{ID}","status":"completed","executionResult":{{"result":"xx"#);
+        for cut in 0..named.len() {
+            let is_named = cut > named.find(",").unwrap() - 1;
+            let expected = if is_named { Proof::Started(ID) } else { Proof::Inconclusive };
+            assert_eq!(beginning(&named[..cut]), expected, "{}", &named[..cut]);
+        }
+        assert_eq!(short_response(named.as_bytes()), format!(r#"{{"executionId":"{ID}","status":"completed"}}"#));
+        let last = format!(r#"{{"executionId":"{ID}","executionResult":[1],"status":"failed"}}"#);
+        assert_eq!(short_response(last.as_bytes()), format!(r#"{{"executionId":"{ID}","status":"failed"}}"#));
+        for status in ["1", "null", &format!("\"{}\"", "x".repeat(65))] {
+            let odd = format!(r#"{{"status":{status},"executionId":"{ID}"}}"#);
+            assert_eq!(short_response(odd.as_bytes()), format!(r#"{{"executionId":"{ID}"}}"#));
+            assert_eq!(proof(200, Some(&odd)), Proof::Started(ID), "{odd}");
+        }
+        assert_eq!(beginning(&format!(r#"{{"executionId":"{ID}","executionId":"{ID}","x"#)), Proof::Inconclusive);
+    }
+
+    #[test]
     fn a_body_with_a_content_coding_proves_nothing() {
         let body = format!("{{\"executionId\":\"{ID}\"}}");
         let proof = |codings: &[&'static str]| {
             let codings = codings.iter().map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding)));
-            Proof::of(StatusCode::ACCEPTED, &codings.collect(), Some(body.as_bytes()))
+            Proof::of(StatusCode::ACCEPTED, &codings.collect(), Some(ReadPart::Whole(body.as_bytes())))
         };
         assert_eq!(proof(&["Identity"]), Proof::Started(ID));
         for codings in [&["gzip"][..], &["identity", "br"], &["identity, gzip"], &["x"], &[""]] {

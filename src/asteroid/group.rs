@@ -13,13 +13,26 @@ pub enum Group {
     Control,
     /// Messages to the agent of an execution.
     Message,
+    /// Uploads, lists and downloads of files, and recordings.
+    Files,
+    /// Repetitions of executions.
+    Rerun,
     /// Deletion of executions.
     Delete,
 }
 
 impl Group {
     /// Every group, in the order of their numbers.
-    pub const ALL: [Group; 6] = [Group::Start, Group::Read, Group::List, Group::Control, Group::Message, Group::Delete];
+    pub const ALL: [Group; 8] = [
+        Group::Start,
+        Group::Read,
+        Group::List,
+        Group::Control,
+        Group::Message,
+        Group::Files,
+        Group::Rerun,
+        Group::Delete,
+    ];
 
     /// Returns its name in the configuration and in answers.
     #[must_use]
@@ -30,16 +43,19 @@ impl Group {
             Group::List => "list",
             Group::Control => "control",
             Group::Message => "message",
+            Group::Files => "files",
+            Group::Rerun => "rerun",
             Group::Delete => "delete",
         }
     }
 
     /// Returns whether it is open unless the configuration says otherwise. Deletion is not: an operator may need what it hides.
+    /// Neither is a rerun: it carries the tags that its original got, and no others.
     #[must_use]
     pub const fn is_open_by_default(self) -> bool {
         match self {
-            Group::Start | Group::Read | Group::List | Group::Control | Group::Message => true,
-            Group::Delete => false,
+            Group::Start | Group::Read | Group::List | Group::Control | Group::Message | Group::Files => true,
+            Group::Rerun | Group::Delete => false,
         }
     }
 }
@@ -75,11 +91,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_groups_but_deletion_are_open_and_each_is_opened_and_closed_alone() {
+    fn all_groups_but_deletion_and_reruns_are_open_and_each_is_opened_and_closed_alone() {
         let open = OpenGroups::default();
         for (number, group) in Group::ALL.into_iter().enumerate() {
             assert_eq!(group as usize, number, "{}", group.code());
-            assert_eq!(open.contains(group), group != Group::Delete, "{}", group.code());
+            assert_eq!(open.contains(group), !matches!(group, Group::Delete | Group::Rerun), "{}", group.code());
             for is_open in [true, false] {
                 let changed = open.with(group, is_open);
                 assert_eq!(changed.contains(group), is_open);

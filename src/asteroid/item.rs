@@ -67,6 +67,9 @@ pub enum Unreadable {
     /// There are more items than the answer says that there are.
     #[error("total in the answer is less than the number of its items")]
     Total,
+    /// There are more of something than are read.
+    #[error("{0} in the answer are more than {1}")]
+    TooMany(&'static str, usize),
 }
 
 impl Unreadable {
@@ -79,6 +82,7 @@ impl Unreadable {
             Unreadable::Missing(_) => "missing",
             Unreadable::Repeated(_) => "repeated",
             Unreadable::Total => "total",
+            Unreadable::TooMany(..) => "too_many",
         }
     }
 }

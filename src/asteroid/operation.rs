@@ -4,6 +4,8 @@
 //! of the table: the vendor's specification, the released SDKs 1.7.257 and 1.9.167, and for `/api/v1` the wait helpers of the
 //! vendor's older SDKs.
 
+mod id;
+mod path;
 mod rules;
 mod table;
 #[cfg(test)]
@@ -13,6 +15,10 @@ use hyper::{Method, Uri};
 use uuid::Uuid;
 
 use super::is_uuid;
+use path::Match;
+
+pub use id::{Id, IdName};
+pub use table::SHORT_ANSWER;
 
 pub use rules::{AnswerRule, BodyRule, Effect, Part, Rules};
 
@@ -53,151 +59,99 @@ impl Error {
     }
 }
 
-/// An operation of the API that the gateway serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+/// Declares the operations: for each its name, and its row of the table.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident: $row:ident,)*) => {
+        /// An operation of the API that the gateway serves.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Operation {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Operation {
+            /// Every operation, in the order of their numbers.
+            pub const ALL: [Operation; [$(stringify!($name)),*].len()] = [$(Operation::$name),*];
+
+            /// Returns the row of the table.
+            #[must_use]
+            pub fn rules(self) -> &'static Rules {
+                match self {
+                    $(Operation::$name => &table::$row,)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
     /// Starts an execution of an agent.
-    AgentExecute,
+    AgentExecute: AGENT_EXECUTE,
     /// Starts an execution of a workflow, as the newer era calls an agent.
-    WorkflowExecute,
+    WorkflowExecute: WORKFLOW_EXECUTE,
+    /// Starts an execution of an agent, and waits for its end for some seconds.
+    AgentExecuteSync: AGENT_EXECUTE_SYNC,
+    /// Starts an execution of a workflow, and waits for its end for some seconds.
+    WorkflowExecuteSync: WORKFLOW_EXECUTE_SYNC,
+    /// Starts an execution of one version of an agent, which the older era calls a workflow.
+    AgentVersionExecute: AGENT_VERSION_EXECUTE,
+    /// Starts an execution of one version of a workflow.
+    WorkflowVersionExecute: WORKFLOW_VERSION_EXECUTE,
+    /// Starts an execution that repeats another.
+    ExecutionRerun: EXECUTION_RERUN,
     /// Lists executions.
-    ExecutionList,
+    ExecutionList: EXECUTION_LIST,
     /// Returns one execution.
-    ExecutionGet,
+    ExecutionGet: EXECUTION_GET,
     /// Waits until an execution has ended, for some seconds.
-    ExecutionSync,
+    ExecutionSync: EXECUTION_SYNC,
     /// Returns the activities of an execution.
-    ExecutionActivities,
+    ExecutionActivities: EXECUTION_ACTIVITIES,
     /// Sets the status of an execution.
-    ExecutionStatus,
+    ExecutionStatus: EXECUTION_STATUS,
     /// Cancels an execution.
-    ExecutionCancel,
+    ExecutionCancel: EXECUTION_CANCEL,
     /// Pauses an execution.
-    ExecutionPause,
+    ExecutionPause: EXECUTION_PAUSE,
     /// Resumes an execution.
-    ExecutionResume,
+    ExecutionResume: EXECUTION_RESUME,
     /// Sends a message to the agent of an execution.
-    ExecutionMessage,
+    ExecutionMessage: EXECUTION_MESSAGE,
     /// Deletes an execution.
-    ExecutionDelete,
+    ExecutionDelete: EXECUTION_DELETE,
+    /// Returns the files that an execution was given.
+    ContextFiles: CONTEXT_FILES,
+    /// Gives files to a running execution.
+    ContextFilesUpload: CONTEXT_FILES_UPLOAD,
+    /// Redirects to a file that an execution was given.
+    ContextFileDownload: CONTEXT_FILE_DOWNLOAD,
+    /// Returns the files of an execution, by directory.
+    ExecutionFiles: EXECUTION_FILES,
+    /// Redirects to a file of an execution.
+    ExecutionFileDownload: EXECUTION_FILE_DOWNLOAD,
+    /// Redirects to a file that helps to find faults of an execution.
+    DebugFileDownload: DEBUG_FILE_DOWNLOAD,
+    /// Returns the files of an execution, at an older path.
+    AgentFiles: AGENT_FILES,
+    /// Redirects to a file of an execution, at an older path.
+    AgentFileDownload: AGENT_FILE_DOWNLOAD,
+    /// Redirects to the recording of an execution.
+    ExecutionRecording: EXECUTION_RECORDING,
+    /// Uploads files for a start.
+    TempFilesUpload: TEMP_FILES_UPLOAD,
+    /// Uploads files for a start, at an older path that names the organisation.
+    TempFilesStage: TEMP_FILES_STAGE,
     /// Returns the status of an execution, in v1 of the API.
-    V1Status,
+    V1Status: V1_STATUS,
     /// Returns the result of an execution, in v1 of the API.
-    V1Result,
+    V1Result: V1_RESULT,
+    /// Returns where the recording of an execution is, in v1 of the API.
+    V1Recording: V1_RECORDING,
 }
-
-/// The name of an id in a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdName {
-    /// Of an agent.
-    Agent,
-    /// Of a workflow.
-    Workflow,
-    /// Of an execution.
-    Execution,
-}
-
-impl IdName {
-    /// Returns the parameter's name in the specification.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            IdName::Agent => "agentId",
-            IdName::Workflow => "workflowId",
-            IdName::Execution => "executionId",
-        }
-    }
-
-    /// Returns its name in the log, the audit and traces.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            IdName::Agent => "agent_id",
-            IdName::Workflow => "workflow_id",
-            IdName::Execution => "execution_id",
-        }
-    }
-}
-
-/// The operations that have a path, and the id in it.
-type Match<'a> = (&'static [Operation], Option<(IdName, &'a str)>);
-
-/// Returns the operations that have a path in a part of the API, and its id.
-fn operations_at<'a>(part: Part, segments: &[&'a str]) -> Option<Match<'a>> {
-    use Operation as Is;
-    if part == Part::V1 {
-        return match *segments {
-            ["execution", id, "status"] => Some((&[Is::V1Status], Some((IdName::Execution, id)))),
-            ["execution", id, "result"] => Some((&[Is::V1Result], Some((IdName::Execution, id)))),
-            _ => None,
-        };
-    }
-    match *segments {
-        ["agents", id, "execute"] => Some((&[Is::AgentExecute], Some((IdName::Agent, id)))),
-        ["workflows", id, "execute"] => Some((&[Is::WorkflowExecute], Some((IdName::Workflow, id)))),
-        ["executions"] => Some((&[Is::ExecutionList], None)),
-        ["executions", id] => Some((&[Is::ExecutionGet, Is::ExecutionDelete], Some((IdName::Execution, id)))),
-        ["executions", id, action] => {
-            let operation: &[Operation] = match action {
-                "sync" => &[Is::ExecutionSync],
-                "activities" => &[Is::ExecutionActivities],
-                "status" => &[Is::ExecutionStatus],
-                "cancel" => &[Is::ExecutionCancel],
-                "pause" => &[Is::ExecutionPause],
-                "resume" => &[Is::ExecutionResume],
-                "user-messages" => &[Is::ExecutionMessage],
-                _ => return None,
-            };
-            Some((operation, Some((IdName::Execution, id))))
-        }
-        _ => None,
-    }
-}
-
-/// More segments than the path of any operation has.
-const MAX_SEGMENTS: usize = 8;
 
 impl Operation {
-    /// Every operation, in the order of their numbers.
-    pub const ALL: [Operation; 14] = [
-        Operation::AgentExecute,
-        Operation::WorkflowExecute,
-        Operation::ExecutionList,
-        Operation::ExecutionGet,
-        Operation::ExecutionSync,
-        Operation::ExecutionActivities,
-        Operation::ExecutionStatus,
-        Operation::ExecutionCancel,
-        Operation::ExecutionPause,
-        Operation::ExecutionResume,
-        Operation::ExecutionMessage,
-        Operation::ExecutionDelete,
-        Operation::V1Status,
-        Operation::V1Result,
-    ];
-
-    /// The operations that start an execution.
-    pub const STARTS: [Operation; 2] = [Operation::AgentExecute, Operation::WorkflowExecute];
-
-    /// Returns the row of the table.
-    #[must_use]
-    pub fn rules(self) -> &'static Rules {
-        match self {
-            Operation::AgentExecute => &table::AGENT_EXECUTE,
-            Operation::WorkflowExecute => &table::WORKFLOW_EXECUTE,
-            Operation::ExecutionList => &table::EXECUTION_LIST,
-            Operation::ExecutionGet => &table::EXECUTION_GET,
-            Operation::ExecutionSync => &table::EXECUTION_SYNC,
-            Operation::ExecutionActivities => &table::EXECUTION_ACTIVITIES,
-            Operation::ExecutionStatus => &table::EXECUTION_STATUS,
-            Operation::ExecutionCancel => &table::EXECUTION_CANCEL,
-            Operation::ExecutionPause => &table::EXECUTION_PAUSE,
-            Operation::ExecutionResume => &table::EXECUTION_RESUME,
-            Operation::ExecutionMessage => &table::EXECUTION_MESSAGE,
-            Operation::ExecutionDelete => &table::EXECUTION_DELETE,
-            Operation::V1Status => &table::V1_STATUS,
-            Operation::V1Result => &table::V1_RESULT,
-        }
+    /// Returns every operation that starts an execution.
+    pub fn starts() -> impl Iterator<Item = Operation> {
+        Operation::ALL.into_iter().filter(|operation| operation.rules().effect == Effect::Start)
     }
 
     /// Returns the name that log, audit and spans use.
@@ -212,30 +166,41 @@ impl Operation {
         self.rules().template
     }
 
-    /// Returns the name of the operation that idempotency keys belong to. The two eras call the same thing an agent and a
-    /// workflow, so a retry with the other path is a retry.
+    /// Returns the name of the operation that idempotency keys belong to. Each era has its own word for an agent and for a
+    /// version, so a retry with the other path is a retry. A start that waits for its end is a start of the same agent.
     #[must_use]
     pub fn idempotency_name(self) -> &'static str {
-        if self == Operation::WorkflowExecute { Operation::AgentExecute.name() } else { self.name() }
+        use Operation as Is;
+        match self {
+            Is::WorkflowExecute | Is::AgentExecuteSync | Is::WorkflowExecuteSync => Is::AgentExecute.name(),
+            Is::WorkflowVersionExecute => Is::AgentVersionExecute.name(),
+            other => other.name(),
+        }
     }
 
-    /// Returns the target of a start, as a caller writes it below `/`.
+    /// Returns the target of a call with these ids, in the order of the template, as a caller writes it.
     ///
     /// # Errors
     ///
-    /// [`Error::Id`].
-    pub fn target(self, id: &str) -> Result<Uri, Error> {
+    /// [`Error::Id`]; [`Error::NotServed`], if these are too few or too many ids.
+    pub fn target(self, ids: &[&str]) -> Result<Uri, Error> {
         let rules = self.rules();
         let not_served = || Error::not_served(rules.method, rules.template);
-        let mut segments: Vec<&str> = rules.template.split('/').skip(1).collect();
-        let (_, template_id) = operations_at(rules.part, &segments).ok_or_else(not_served)?;
-        if let Some((id_name, name)) = template_id {
-            if !is_uuid(id) {
-                return Err(Error::Id(id_name));
+        let (mut path, mut ids) = (rules.part.mount().to_owned(), ids.iter());
+        for segment in rules.template.split('/').skip(1) {
+            path.push('/');
+            match IdName::of_parameter(segment) {
+                None => path.push_str(segment),
+                Some(name) => {
+                    let id = ids.next().ok_or_else(not_served)?;
+                    path.push_str(if is_uuid(id) { id } else { return Err(Error::Id(name)) });
+                }
             }
-            segments.iter_mut().filter(|segment| **segment == name).for_each(|segment| *segment = id);
         }
-        format!("/{}", segments.join("/")).parse().map_err(|_| not_served())
+        if ids.next().is_some() {
+            return Err(not_served());
+        }
+        path.parse().map_err(|_| not_served())
     }
 }
 
@@ -244,8 +209,8 @@ impl Operation {
 pub struct Call<'a> {
     /// The operation.
     pub operation: Operation,
-    /// The id in its path, as sent, and the name of that.
-    pub id: Option<(IdName, &'a str)>,
+    /// The ids in its path, in their order.
+    pub ids: [Option<Id<'a>>; 2],
     /// The query, as sent.
     pub query: Option<&'a str>,
     /// The path below the base, without the first slash: the operation's own words, and ids that are uuids.
@@ -259,12 +224,17 @@ impl Call<'_> {
         self.operation.rules()
     }
 
+    /// Returns an id in its path, as sent.
+    #[must_use]
+    pub fn id(&self, name: IdName) -> Option<&str> {
+        self.ids.iter().flatten().find(|id| id.name == name).map(|id| id.text)
+    }
+
     /// Returns the execution that the call is about, if it is about one.
     #[must_use]
     pub fn execution(&self) -> Option<Uuid> {
-        let (_, id) = self.id.filter(|(name, _)| *name == IdName::Execution)?;
         // Every id of a call is a uuid. If one were not, no execution would have it, and nothing would belong to the tenant.
-        Some(id.parse().unwrap_or_default())
+        self.id(IdName::Execution).map(|id| id.parse().unwrap_or_default())
     }
 
     /// Returns whether the path of this call below `base`, without a query, is the target that was sent, byte by byte.
@@ -290,36 +260,13 @@ pub fn select<'a>(method: &Method, target: &'a Uri) -> Result<Call<'a>, Error> {
 }
 
 fn find<'a>(method: &Method, sent: &'a str) -> Result<Call<'a>, Error> {
-    let not_served = || Error::not_served(method, sent);
-    let (part, path) = below_mount(sent).ok_or_else(not_served)?;
-    let mut segments = [""; MAX_SEGMENTS];
-    let mut count = 0;
-    for segment in path.split('/') {
-        *segments.get_mut(count).ok_or_else(not_served)? = segment;
-        count += 1;
-    }
-    let segments = segments.get(..count).unwrap_or_default();
-    let (operations, id) = operations_at(part, segments).ok_or_else(not_served)?;
+    let Match { operations, ids, path } = path::find(sent).ok_or_else(|| Error::not_served(method, sent))?;
     let Some(&operation) = operations.iter().find(|operation| *operation.rules().method == *method) else {
         let allow: Vec<&str> = operations.iter().map(|operation| operation.rules().method.as_str()).collect();
         return Err(Error::Method { allow: allow.join(", ") });
     };
-    match id {
-        Some((name, id)) if !is_uuid(id) => Err(Error::Id(name)),
-        _ => Ok(Call { operation, id, query: None, path }),
+    match ids.iter().flatten().find(|id| !is_uuid(id.text)) {
+        Some(wrong) => Err(Error::Id(wrong.name)),
+        None => Ok(Call { operation, ids, query: None, path }),
     }
-}
-
-/// Returns the part of the API that a path belongs to, and the path below its mount: `/` or `/agents/v2/`, the bases of the two
-/// eras of the SDK, or `/api/v1/`.
-///
-/// Either of the first two may be followed by a second slash: the SDK of the specification's era adds one if its base URL ends
-/// in one.
-fn below_mount(path: &str) -> Option<(Part, &str)> {
-    if let Some(path) = path.strip_prefix("/api/v1/") {
-        return Some((Part::V1, path));
-    }
-    let path = path.strip_prefix("/agents/v2").filter(|rest| rest.starts_with('/')).unwrap_or(path);
-    let path = path.strip_prefix('/')?;
-    Some((Part::Agents, path.strip_prefix('/').unwrap_or(path)))
 }

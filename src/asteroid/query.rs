@@ -18,8 +18,10 @@ mod tests;
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use argument::{Argument, Writer};
-use parameter::{ACTIVITIES, LIMIT_OF_WAIT, Parameter, SYNC, TIMEOUT_SECONDS};
+use parameter::{ACTIVITIES, LIMIT_OF_WAIT, ORGANIZATION, Parameter, RECORDING, SYNC, TIMEOUT_SECONDS, UPLOAD};
 
 pub use error::{Error, Excerpt};
 pub use listing::{ListingScope, is_reserved, listing};
@@ -27,6 +29,9 @@ pub use schema::{ParameterSchema, parameters};
 
 /// The longest query string, as received and as sent, in bytes.
 pub const MAX_LENGTH: usize = 8 * 1024;
+
+/// The longest time that the upstream holds an answer while it waits for the end of an execution.
+pub const MAX_WAIT: Duration = Duration::from_secs(LIMIT_OF_WAIT);
 
 /// The most parameters of a query string.
 pub const MAX_PARAMETERS: usize = 100;
@@ -43,6 +48,10 @@ pub enum QueryRule {
     Sync,
     /// That of an execution's activities: [`activities`].
     Activities,
+    /// That of a recording: [`recording`].
+    Recording,
+    /// That of an upload: [`organization`].
+    Organization,
     /// That of a listing of executions: [`listing()`].
     Listing,
 }
@@ -87,6 +96,43 @@ pub fn activities(query: Option<&str>) -> Result<String, Error> {
     let mut sent = Writer::default();
     read(query, &ACTIVITIES)?.iter().for_each(|argument| sent.push(&argument.name, &argument.value));
     sent.finish()
+}
+
+/// Checks the query of a recording. Its `token` is a credential for players that set no headers. It is not sent, as the gateway
+/// sends its own.
+///
+/// # Errors
+///
+/// If there is more than `token`.
+pub fn recording(query: Option<&str>) -> Result<(), Error> {
+    read(query, &RECORDING).map(drop)
+}
+
+/// Returns the query to send for an upload, which names the organisation: the gateway's `own`, if it has one.
+///
+/// # Errors
+///
+/// If there is more than `organizationId`, or that is not the gateway's own.
+pub fn organization(query: Option<&str>, own: Option<Uuid>) -> Result<Option<String>, Error> {
+    let arguments = read(query, &UPLOAD)?;
+    let sent = arguments.first().map(|argument| &*argument.value);
+    sent.map_or(Ok(()), |sent| check_organization(sent, own))?;
+    let organization = own.map(|own| own.to_string()).or_else(|| sent.map(str::to_owned));
+    let mut writer = Writer::default();
+    organization.iter().for_each(|organization| writer.push(ORGANIZATION, organization));
+    Ok(Some(writer.finish()?).filter(|query| !query.is_empty()))
+}
+
+/// Refuses an organisation that is not the gateway's own, if it has one.
+///
+/// # Errors
+///
+/// [`Error::Organization`].
+pub fn check_organization(sent: &str, own: Option<Uuid>) -> Result<(), Error> {
+    match own {
+        Some(own) if Uuid::try_parse(sent).ok() != Some(own) => Err(Error::Organization(Excerpt::new(sent))),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the parameters of an operation that takes only those of a table, each at most once.

@@ -10,7 +10,10 @@ mod model;
 use serde_json::{Value as Json, json};
 
 use super::body;
+use super::era::Era;
+use super::multipart::MAX_PARTS;
 use super::operation::BodyRule;
+use super::start::StartKind;
 use super::{change, start};
 
 pub use answer::{Content, Success, successes};
@@ -19,30 +22,48 @@ pub use model::models;
 /// The regular expression of the ids of the API.
 pub const UUID_PATTERN: &str = super::UUID_PATTERN;
 
-/// The schema of a body, and its name.
+/// The body of a request.
 #[derive(Debug)]
-pub struct BodySchema {
-    /// The name.
+pub enum RequestBody {
+    /// JSON.
+    Json(JsonBody),
+    /// Files, of which a form may have this many.
+    Files(usize),
+}
+
+/// A body of JSON.
+#[derive(Debug)]
+pub struct JsonBody {
+    /// The name of the schema.
     pub name: &'static str,
     /// The schema.
     pub schema: Json,
     /// An example.
     pub example: Json,
+    /// Whether it must be there.
+    pub is_required: bool,
 }
 
-/// Returns the schema of the JSON body that an operation with this rule takes, if it takes one.
+/// Returns the body that an operation with this rule takes, if it takes one. That of a version's start is the newer era's.
 #[must_use]
-pub fn json_body(rule: BodyRule) -> Option<BodySchema> {
+pub fn request_body(rule: BodyRule) -> Option<RequestBody> {
+    let ticket = json!({"ticket": "T-1"});
+    let started = json!({"inputs": {"invoice": 4711}, "metadata": ticket});
     let (name, members, example) = match rule {
         BodyRule::None => return None,
-        BodyRule::Start => {
-            let example = json!({"inputs": {"invoice": 4711}, "metadata": {"ticket": "T-1"}});
-            ("StartRequest", start::members(), example)
+        BodyRule::Files => return Some(RequestBody::Files(MAX_PARTS)),
+        BodyRule::Start => ("StartRequest", StartKind::Agent.members(), started),
+        BodyRule::SyncStart => ("SyncStartRequest", StartKind::Sync.members(), started),
+        BodyRule::VersionStart => {
+            let example = json!({"inputVariables": {"invoice": 4711}, "metadata": ticket});
+            ("VersionStartRequest", StartKind::Version(Era::New).members(), example)
         }
+        BodyRule::Rerun => ("RerunRequest", start::rerun_members(), json!({"inputs": {"invoice": 4712}})),
         BodyRule::Status => ("StatusRequest", &change::STATUS[..], json!({"status": "paused"})),
         BodyRule::Message => ("MessageRequest", &change::MESSAGE[..], json!({"message": "Skip page 2"})),
     };
-    Some(BodySchema { name, schema: body::json_schema(members, describe), example })
+    let schema = body::json_schema(members, describe);
+    Some(RequestBody::Json(JsonBody { name, schema, example, is_required: rule != BodyRule::Rerun }))
 }
 
 /// Returns what a member of a body is.
@@ -68,6 +89,9 @@ fn describe(name: &str) -> Option<&'static str> {
         "onCapacityLimit" => "What to do if there is no capacity: `reject`, the default, or `queue`. Of the newer era.",
         "status" => "The status to set.",
         "message" => "The text of the message.",
+        "timeoutSeconds" => "How long Asteroid may hold its answer, in seconds. The default is the longest time.",
+        "inputVariables" => "The inputs, as both eras take them here. Only Asteroid judges them; every byte passes.",
+        "parentExecutionId" => "The execution that this one continues. It must be the tenant's own.",
         _ => return None,
     })
 }
@@ -76,11 +100,18 @@ fn describe(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    fn schema(rule: BodyRule) -> jsonschema::Validator {
+        let Some(RequestBody::Json(body)) = request_body(rule) else { panic!("{rule:?} has no JSON") };
+        let schema = jsonschema::validator_for(&body.schema).unwrap();
+        assert!(schema.is_valid(&body.example), "{}", body.example);
+        schema
+    }
+
     /// Each body is judged by the schema and by the rules.
     #[test]
     fn the_schema_of_a_start_admits_the_bodies_that_the_rules_admit() {
         let id = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
-        let schema = jsonschema::validator_for(&json_body(BodyRule::Start).unwrap().schema).unwrap();
+        let schema = schema(BodyRule::Start);
         for (body, is_admitted) in [
             (json!({}), true),
             (json!([]), false),
@@ -123,9 +154,26 @@ mod tests {
             (BodyRule::Message, json!({"message": "", "x": 1}), true),
             (BodyRule::Message, json!({"message": null}), false),
         ] {
-            let schema = jsonschema::validator_for(&json_body(rule).unwrap().schema).unwrap();
+            let schema = schema(rule);
             assert_eq!(schema.is_valid(&body), is_admitted, "{body}");
         }
-        assert!(json_body(BodyRule::None).is_none());
+        assert!(request_body(BodyRule::None).is_none());
+    }
+    #[test]
+    fn the_schemas_of_other_starts_differ_as_their_rules_do() {
+        let id = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
+        for (rule, body, is_admitted) in [
+            (BodyRule::Start, json!({"timeoutSeconds": 99}), true),
+            (BodyRule::SyncStart, json!({"timeoutSeconds": 25, "inputs": {}}), true),
+            (BodyRule::SyncStart, json!({"timeoutSeconds": 26}), false),
+            (BodyRule::SyncStart, json!({"timeoutSeconds": 0}), false),
+            (BodyRule::VersionStart, json!({"inputVariables": {}, "inputs": null, "parentExecutionId": id}), true),
+            (BodyRule::VersionStart, json!({"inputVariables": {}, "inputs": {}}), false),
+            (BodyRule::VersionStart, json!({"parentExecutionId": "x"}), false),
+            (BodyRule::Rerun, json!({"inputs": {}, "profileId": id}), true),
+            (BodyRule::Rerun, json!({"agentProfileId": 1}), false),
+        ] {
+            assert_eq!(schema(rule).is_valid(&body), is_admitted, "{body}");
+        }
     }
 }

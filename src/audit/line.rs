@@ -54,7 +54,7 @@ mod tests {
         facts.idempotency_outcome = Some(IdempotencyOutcome::Free);
         facts.lookup = Some(LookupOutcome::One);
         [facts.tenant, facts.credential] = [Some("x".into()), Some("x".into())];
-        facts.id = Some((IdName::Agent, "x".to_owned()));
+        facts.ids[0] = Some((IdName::Agent, "x".to_owned()));
         facts.detail = Some("x".to_owned());
         facts.execution_id = Some(Uuid::nil());
         facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
@@ -75,7 +75,7 @@ mod tests {
         let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
         let named: BTreeSet<&str> = rows.flat_map(|names| names.trim_end_matches('`').split("`, `")).collect();
         let (agent, mut workflow) = (full(), full());
-        workflow.id = Some((IdName::Workflow, "x".to_owned()));
+        workflow.ids[0] = Some((IdName::Workflow, "x".to_owned()));
         let records = [written(&agent), written(&workflow)];
         let members = records.iter().flat_map(|record| record.as_object().unwrap().keys());
         assert_eq!(named, members.map(String::as_str).collect());

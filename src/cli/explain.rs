@@ -1,5 +1,7 @@
 //! `explain`: prints the decisions about a request and the exact bytes that would be sent. Reads no API key and sends nothing.
 
+mod target;
+
 use std::fmt;
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -9,7 +11,7 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::Full;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use hyper::{HeaderMap, Method, Request, Uri};
+use hyper::{HeaderMap, Request};
 
 use crate::asteroid::group::Group;
 use crate::asteroid::operation::{self, BodyRule, Effect, Operation};
@@ -25,6 +27,8 @@ use crate::transport::wire;
 use crate::{app, asteroid};
 
 use super::{ConfigFile, build_runtime, load, print_error, print_line};
+
+use target::Target;
 
 /// The placeholder for the id that each request gets.
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("00000000-0000-0000-0000-000000000000");
@@ -45,20 +49,6 @@ pub(super) struct Explain {
     /// An additional header of the request; can be repeated
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Target {
-    /// The agent to start
-    #[arg(long, value_name = "ID")]
-    agent: Option<String>,
-    /// The workflow to start
-    #[arg(long, value_name = "ID")]
-    workflow: Option<String>,
-    /// Another call, such as GET /executions/ID; its execution is taken for the tenant's own
-    #[arg(long, num_args = 2, value_names = ["METHOD", "PATH"])]
-    call: Option<Vec<String>>,
 }
 
 impl Explain {
@@ -92,7 +82,9 @@ impl Explain {
     /// Returns the request that a caller would send, with the body from standard input.
     fn request(&self, config: &Config) -> anyhow::Result<Request<Full<Bytes>>> {
         let (method, target) = self.target.parse()?;
-        let takes_body = operation::select(&method, &target).is_ok_and(|call| call.rules().body != BodyRule::None);
+        let rule = operation::select(&method, &target).map_or(BodyRule::None, |call| call.rules().body);
+        let takes_body = rule != BodyRule::None;
+        let body = if takes_body { read_body(config.body_limit)? } else { Bytes::new() };
         let mut headers = HeaderMap::new();
         for header in &self.header {
             let (name, value) = parse_header(header).with_context(|| {
@@ -107,10 +99,9 @@ impl Explain {
         }
         headers.insert(HOST, HeaderValue::from_static("localhost"));
         if takes_body {
-            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+            headers.entry(CONTENT_TYPE).or_insert(media_type(rule, &body));
         }
         headers.entry(request_id::NAME).or_insert(REQUEST_ID);
-        let body = if takes_body { read_body(config.body_limit)? } else { Bytes::new() };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = target;
@@ -119,23 +110,14 @@ impl Explain {
     }
 }
 
-impl Target {
-    /// Returns the method and the target of the request.
-    fn parse(&self) -> anyhow::Result<(Method, Uri)> {
-        let of_start = |operation: Operation, option: &str, id: &str| {
-            let target = operation.target(id).with_context(|| format!("{option} {}", pasted::hide_api_key(id)))?;
-            Ok((Method::POST, target))
-        };
-        match (&self.agent, &self.workflow, self.call.as_deref()) {
-            (Some(id), ..) => of_start(Operation::AgentExecute, "--agent", id),
-            (None, Some(id), _) => of_start(Operation::WorkflowExecute, "--workflow", id),
-            (None, None, Some([method, path])) => {
-                let named = || format!("--call {} {}", pasted::hide_api_key(method), pasted::hide_api_key(path));
-                Ok((method.parse().with_context(named)?, path.parse().with_context(named)?))
-            }
-            (None, None, _) => bail!("--agent, --workflow or --call is missing"),
-        }
+/// Returns the media type that a client sends with a body. The first line of a form begins with two hyphens and its boundary.
+fn media_type(rule: BodyRule, body: &[u8]) -> HeaderValue {
+    if rule != BodyRule::Files {
+        return HeaderValue::from_static("application/json");
     }
+    let line = body.split(|byte| *byte == b'\r').next().and_then(|line| line.strip_prefix(b"--"));
+    let quoted = [b"multipart/form-data; boundary=\"", line.unwrap_or_default(), b"\""].concat();
+    HeaderValue::from_bytes(&quoted).unwrap_or(HeaderValue::from_static("multipart/form-data"))
 }
 
 fn parse_header(header: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
@@ -169,9 +151,10 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
     print_line(field("tenant", name));
     let operation = facts.operation.map_or("none", Operation::name);
     let execution = facts.execution_id.map(|id| id.to_string());
-    let id = facts.id.as_ref().map(|(_, id)| id).or(execution.as_ref());
-    let id = id.map_or_else(String::new, |id| format!(" of {id}"));
-    print_line(field("operation", format_args!("{operation}{id}")));
+    let ids = facts.ids.iter().flatten().map(|(_, id)| id).chain(&execution);
+    let ids: Vec<&str> = ids.map(String::as_str).collect();
+    let of = if ids.is_empty() { "" } else { " of " };
+    print_line(field("operation", format_args!("{operation}{of}{}", ids.join(", "))));
     let groups = Group::ALL.into_iter().filter(|group| tenant.operations.contains(*group)).map(Group::code);
     print_line(field("open", groups.collect::<Vec<_>>().join(", ")));
     if let Some(id) = execution {

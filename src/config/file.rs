@@ -59,6 +59,9 @@ pub(crate) struct Gateway {
     pub(crate) answer_limit: Option<Quantity>,
     /// The most executions that a caller may ask for in one list.
     pub(crate) max_page_size: Option<Number>,
+    /// The largest upload of files. A larger one gets 413. It is passed on while it comes and takes little memory, so it does not
+    /// count in `body_memory`.
+    pub(crate) upload_limit: Option<Quantity>,
     /// The time limits for the parts of an exchange.
     pub(crate) timeouts: Timeouts,
     /// The graceful shutdown after SIGTERM.
@@ -198,6 +201,10 @@ pub(crate) struct Operations {
     pub(crate) control: Option<Flag>,
     /// Sending messages to the agent of an execution.
     pub(crate) message: Option<Flag>,
+    /// Uploading, listing and downloading files, and recordings.
+    pub(crate) files: Option<Flag>,
+    /// Starting an execution that repeats another. It gets the tags that the other one got, and no others.
+    pub(crate) rerun: Option<Flag>,
     /// Deleting executions.
     pub(crate) delete: Option<Flag>,
 }

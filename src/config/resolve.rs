@@ -81,6 +81,8 @@ pub struct Config {
     pub answer_limit: usize,
     /// The most executions that a caller may ask for in one list: 1 to 1000.
     pub max_page_size: u32,
+    /// The largest upload of files, in bytes: 1 KiB to 10 GiB. It is passed on while it comes.
+    pub upload_limit: u64,
     /// The time limits for the parts of an exchange.
     pub timeouts: Timeouts,
     /// The graceful shutdown.
@@ -268,6 +270,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
     let body_memory = body_memory::resolve(file.body_memory, body_limit, &mut section);
     let answer_limit = listing::answer_limit(file.answer_limit, body_limit, body_memory, &mut section);
     let max_page_size = listing::max_page_size(file.max_page_size, &mut section);
+    let upload_limit = section.size("upload_limit", file.upload_limit, 100 << 20, 1 << 10, 10 << 30);
     let redact_trigger_context = redact::trigger_context(&file.redact, section.findings);
     let timeouts = timeouts::resolve(&file.timeouts, section.findings);
     let drain = timeouts::drain(&file.drain, section.findings);
@@ -294,6 +297,7 @@ pub(super) fn resolve(file: file::Gateway, findings: &mut Findings) -> Option<Co
         body_memory: body_memory?,
         answer_limit: answer_limit?,
         max_page_size: max_page_size?,
+        upload_limit: upload_limit? as u64,
         timeouts: timeouts?,
         drain: drain?,
         traces: traces?,

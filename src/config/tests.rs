@@ -79,6 +79,7 @@ fn the_smallest_file_runs_with_the_documented_defaults() {
     assert_eq!(config.body_limit, 1 << 20);
     assert_eq!(config.body_memory, BodyMemory::Auto);
     assert_eq!((config.redact_trigger_context, config.answer_limit, config.max_page_size), (true, 16 << 20, 100));
+    assert_eq!(config.upload_limit, 100 << 20);
     assert_eq!(config.tenants["billing"].operations, OpenGroups::default());
     assert_eq!((config.upstream.era, config.upstream.v1_base_path.as_deref()), (Era::Old, Some("/api/v1")));
     assert!(config.upstream.list_parameters.is_empty());
@@ -106,6 +107,7 @@ fn the_full_file_shows_the_defaults() {
     assert_eq!(full.config.redact_trigger_context, smallest.config.redact_trigger_context);
     assert_eq!(full.config.answer_limit, smallest.config.answer_limit);
     assert_eq!(full.config.max_page_size, smallest.config.max_page_size);
+    assert_eq!(full.config.upload_limit, smallest.config.upload_limit);
     assert_eq!(full.config.tenants["research"].operations, smallest.config.tenants["billing"].operations);
     assert_eq!(full.config.on_conflict, smallest.config.on_conflict);
     assert_eq!(full.config.idempotency, smallest.config.idempotency);
@@ -186,7 +188,7 @@ upstream:
             "credentials.main: names both `file` and `env`; keep one",
             "drain: must be a section of `key: value`, not a list",
             "drain_delay: unknown setting; known here: workers, upstream, listeners, admin, fingerprint_salt, credentials, readiness, operations, \
-             tenants, tagging, idempotency, redact, body_limit, body_memory, answer_limit, max_page_size, timeouts, drain, traces, audit",
+             tenants, tagging, idempotency, redact, body_limit, body_memory, answer_limit, max_page_size, upload_limit, timeouts, drain, traces, audit",
             "idempotency.memory: must be from 1MiB to 16384MiB",
             "idempotency.recovery: must be true or false",
             "idempotency.retention: must be from 1m to 30days",
@@ -272,10 +274,7 @@ fn the_name_of_the_digests_tag_is_that_of_no_other_tag() {
 fn unknown_settings_are_refused_at_every_level_also_those_of_later_features() {
     for (path, text) in [
         ("shared_state", format!("{SMALLEST}shared_state: {{}}\n")),
-        ("upload_limit", format!("{SMALLEST}upload_limit: 1MiB\n")),
         ("upstream.proxy", format!("{SMALLEST}upstream: {{ proxy: x }}\n")),
-        ("operations.files", format!("{SMALLEST}operations: {{ files: true }}\n")),
-        ("operations.rerun", format!("{SMALLEST}operations: {{ rerun: false }}\n")),
         ("admin.port", format!("{SMALLEST}admin: {{ port: 1 }}\n")),
         ("tagging.key", format!("{SMALLEST}tagging: {{ key: x }}\n")),
         ("timeouts.read", format!("{SMALLEST}timeouts: {{ read: 1s }}\n")),
@@ -291,7 +290,6 @@ fn unknown_settings_are_refused_at_every_level_also_those_of_later_features() {
             "tenants.billing.identities",
             smallest_with("    credential: main", "    credential: main\n    identities: []"),
         ),
-        ("tenants.billing.operations.files", format!("{SMALLEST}    operations: {{ files: false }}\n")),
         ("tenants.billing.agents", smallest_with("    credential: main", "    credential: main\n    agents: []")),
     ] {
         let found = faults(&text);

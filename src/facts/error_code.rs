@@ -66,11 +66,13 @@ error_codes! {
     AuditShare = "audit-share";
     /// The body has a media type or a content coding that is not taken.
     MediaType = "media-type";
-    /// The body is longer than `body_limit`.
+    /// The body is longer than `body_limit`, or an upload than `upload_limit`.
     BodyTooLarge = "body-too-large";
+    /// The body of an upload is not a form of files.
+    Multipart = "multipart";
     /// The operation takes no body.
     UnexpectedBody = "unexpected-body";
-    /// The body did not arrive in time.
+    /// The body did not arrive in time, or an upload stalled.
     BodyTimeout = "body-timeout";
     /// There is no memory for the body.
     BodyMemory = "body-memory";

@@ -47,8 +47,11 @@ pub(crate) fn write_request(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()
     literal(lines, "route", facts.operation.map(Operation::template));
     text(lines, "path", facts.path.as_deref())?;
     literal(lines, "operation", facts.operation.map(Operation::name));
-    if let Some((name, id)) = &facts.id {
+    for (name, id) in facts.ids.iter().flatten() {
         text(lines, name.code(), Some(id))?;
+    }
+    if let Some(id) = facts.rerun_of {
+        append_uuid(lines, "rerun_of", id);
     }
     Ok(())
 }
@@ -71,7 +74,7 @@ pub(crate) fn write_result(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()>
         lines.extend_from_slice(br#","key_echoed":true"#);
     }
     if let Some(id) = facts.execution_id {
-        append(lines, "execution_id", id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        append_uuid(lines, "execution_id", id);
     }
     number(lines, "bytes_in", facts.bytes_in);
     let delivered: &[u8] = if facts.delivered { b",\"delivered\":true}\n" } else { b",\"delivered\":false}\n" };
@@ -110,6 +113,10 @@ fn append(lines: &mut Vec<u8>, name: &'static str, value: &[u8]) {
     for part in [b",\"", name.as_bytes(), b"\":\"", value, b"\""] {
         lines.extend_from_slice(part);
     }
+}
+
+fn append_uuid(lines: &mut Vec<u8>, name: &'static str, id: Uuid) {
+    append(lines, name, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
 }
 
 /// Returns whether a text needs no escape in JSON. Without an early end, the loop is one over vectors.

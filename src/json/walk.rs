@@ -60,6 +60,12 @@ impl<'a> Walk<'a> {
         self.cursor.peek() == b'['
     }
 
+    /// Returns the offset in the body: that of the value that begins here, or that behind the value that has ended.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.cursor.at()
+    }
+
     /// Skips the value that begins here.
     ///
     /// # Errors
@@ -224,7 +230,9 @@ mod tests {
         let mut shown = Vec::new();
         let mut at = Walk::new(body.as_bytes(), 2).unwrap();
         at.object(|at, name| {
+            let start = at.at();
             let token = at.skip()?;
+            assert_eq!(token.span(), start..at.at());
             assert_eq!(body.as_bytes()[name.start()], b'"');
             assert_eq!(&body.as_bytes()[token.span()], token.raw().as_bytes());
             shown.push((name.text().to_owned(), token.raw().to_owned()));

@@ -17,12 +17,17 @@ pub(super) fn write_json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> 
 
 pub(super) fn write_text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
     write!(lines, "{} {}", facts.status, facts.operation.map_or(facts.method, Operation::name))?;
-    let id = facts.id.as_ref().map(|(name, id)| (name.code().trim_end_matches("_id"), Some(id.as_str())));
-    let execution_id = facts.execution_id.map(|id| id.to_string());
+    let id_at = |at: usize| {
+        let id = facts.ids.get(at).and_then(Option::as_ref);
+        id.map_or(("", None), |(name, id)| (name.code().trim_end_matches("_id"), Some(id.as_str())))
+    };
+    let [execution_id, rerun_of] = [facts.execution_id, facts.rerun_of].map(|id| id.map(|id| id.to_string()));
     let named = [
         ("path", facts.path.as_deref()),
         ("tenant", facts.tenant.as_deref()),
-        id.unwrap_or(("", None)),
+        id_at(0),
+        id_at(1),
+        ("rerun_of", rerun_of.as_deref()),
         ("execution", execution_id.as_deref()),
         ("error", facts.error.map(ErrorCode::as_str)),
         ("detail", facts.detail.as_deref()),
@@ -84,7 +89,7 @@ mod tests {
             facts.tenant = Some("billing".into());
             facts.method = "POST";
             facts.operation = Some(Operation::AgentExecute);
-            facts.id = Some((IdName::Workflow, "w".to_owned()));
+            facts.ids[0] = Some((IdName::Workflow, "w".to_owned()));
             facts.credential = Some("main".into());
             facts.status = 504;
             facts.outcome = Outcome::Unknown;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::asteroid::group::Group;
 use crate::asteroid::operation::{AnswerRule, BodyRule, Effect, Operation, Part, Rules};
 use crate::facts::{ErrorCode, Outcome};
 use crate::state::Limit;
@@ -17,14 +18,25 @@ const RETRIES: [&str; 4] = ["same-key", "new-key", "later", "never"];
 
 /// Returns whether an operation can have an error.
 fn is_error_of(code: ErrorCode, rules: &Rules) -> bool {
-    let takes_body = match rules.body {
-        BodyRule::None => false,
-        BodyRule::Start | BodyRule::Status | BodyRule::Message => true,
+    let (takes_json, takes_files) = match rules.body {
+        BodyRule::None => (false, false),
+        BodyRule::Start
+        | BodyRule::SyncStart
+        | BodyRule::VersionStart
+        | BodyRule::Rerun
+        | BodyRule::Status
+        | BodyRule::Message => (true, false),
+        BodyRule::Files => (false, true),
     };
-    let judges_answer = match rules.answer {
-        AnswerRule::Head(_) => false,
-        AnswerRule::Item | AnswerRule::Page => true,
+    let takes_body = takes_json || takes_files;
+    // Whether an answer is read whole, and is withheld if it cannot be judged.
+    let (reads_answer, judges_answer) = match rules.answer {
+        AnswerRule::Head(_) | AnswerRule::Started => (false, false),
+        AnswerRule::Item | AnswerRule::Page | AnswerRule::Files => (true, true),
+        AnswerRule::Staged => (true, false),
     };
+    // A version's start may name the execution that it continues.
+    let is_owned = text::is_about_execution(rules) || rules.body == BodyRule::VersionStart;
     let is_start = rules.effect == Effect::Start;
     match code {
         ErrorCode::Malformed
@@ -46,18 +58,17 @@ fn is_error_of(code: ErrorCode, rules: &Rules) -> bool {
         // If the upstream has no v1.
         ErrorCode::OperationNotServed => rules.part == Part::V1,
         ErrorCode::Id => rules.template.contains('{'),
-        ErrorCode::NotFound | ErrorCode::OwnershipUnknown => text::is_about_execution(rules),
-        ErrorCode::AnswerUnreadable => judges_answer || text::is_about_execution(rules),
-        ErrorCode::AnswerTooLarge => judges_answer,
+        ErrorCode::NotFound | ErrorCode::OwnershipUnknown => is_owned,
+        ErrorCode::AnswerUnreadable => judges_answer || is_owned,
+        ErrorCode::AnswerTooLarge => reads_answer,
         ErrorCode::ForeignExecution => rules.answer == AnswerRule::Page,
         ErrorCode::AuditFull | ErrorCode::AuditShare => rules.effect.is_audited(),
         ErrorCode::UnexpectedBody => !takes_body,
-        ErrorCode::MediaType
-        | ErrorCode::BodyTooLarge
-        | ErrorCode::BodyTimeout
-        | ErrorCode::BodyBroken
-        | ErrorCode::Body => takes_body,
-        ErrorCode::BodyMemory => takes_body || judges_answer,
+        ErrorCode::MediaType | ErrorCode::BodyTooLarge | ErrorCode::BodyTimeout | ErrorCode::BodyBroken => takes_body,
+        ErrorCode::Body => takes_json,
+        ErrorCode::Multipart => takes_files,
+        // Every request is charged for its head and its task.
+        ErrorCode::BodyMemory => true,
         ErrorCode::IdempotencyInFlight
         | ErrorCode::IdempotencyMismatch
         | ErrorCode::IdempotencyFull
@@ -79,43 +90,66 @@ pub(super) fn codes(rules: &Rules, examples: &[Example]) -> BTreeMap<String, BTr
 /// Returns the references of an operation to the answers of its errors, by their statuses.
 pub(super) fn references(rules: &Rules, examples: &[Example]) -> Map<String, Json> {
     let reference = |status: String| {
-        let reference = json!({"$ref": format!("#/components/responses/{}", component(&status, rules.part))});
+        let reference = json!({"$ref": format!("#/components/responses/{}", Family::of(rules).component(&status))});
         (status, reference)
     };
     codes(rules, examples).into_keys().map(reference).collect()
 }
 
-/// Returns the name of the answer with this status in a part of the API.
-fn component(status: &str, part: Part) -> String {
-    match part {
-        Part::Agents => format!("Error{status}"),
-        Part::V1 => format!("V1Error{status}"),
+/// Operations whose errors of the upstream look alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Agents,
+    Files,
+    V1,
+}
+
+impl Family {
+    fn of(rules: &Rules) -> Family {
+        match (rules.part, rules.group) {
+            (Part::V1, _) => Family::V1,
+            (Part::Agents, Group::Files) => Family::Files,
+            (Part::Agents, _) => Family::Agents,
+        }
+    }
+
+    /// Returns the name of its answer with this status.
+    fn component(self, status: &str) -> String {
+        let prefix = match self {
+            Family::Agents => "",
+            Family::Files => "Files",
+            Family::V1 => "V1",
+        };
+        format!("{prefix}Error{status}")
+    }
+
+    /// Returns the schema of the upstream's errors in JSON.
+    fn upstream_error(self) -> &'static str {
+        match self {
+            Family::Agents | Family::Files => "UpstreamError",
+            Family::V1 => "V1Error",
+        }
     }
 }
 
 /// Returns the answers of errors, by their names.
 pub(super) fn responses(examples: &[Example]) -> Map<String, Json> {
     let mut responses = Map::new();
-    for operation in Operation::ALL {
-        let rules = operation.rules();
-        for status in codes(rules, examples).into_keys() {
-            let of_part = |other: &Rules| other.part == rules.part;
-            let is_here = |example: &&Example| {
-                let mut others = Operation::ALL.iter().map(|other| other.rules()).filter(|other| of_part(other));
-                example.status.to_string() == status && others.any(|other| is_error_of(example.code, other))
-            };
-            let name = component(&status, rules.part);
-            if !responses.contains_key(&name) {
-                let here: Vec<&Example> = examples.iter().filter(is_here).collect();
-                responses.insert(name, response(&here, rules.part));
-            }
+    for family in [Family::Agents, Family::Files, Family::V1] {
+        let all = Operation::ALL.iter().map(|operation| operation.rules());
+        let of_family: Vec<&Rules> = all.filter(|rules| Family::of(rules) == family).collect();
+        let mut by_status: BTreeMap<String, Vec<&Example>> = BTreeMap::new();
+        let is_here = |example: &&Example| of_family.iter().any(|rules| is_error_of(example.code, rules));
+        for example in examples.iter().filter(is_here) {
+            by_status.entry(example.status.to_string()).or_default().push(example);
         }
+        responses.extend(by_status.into_iter().map(|(status, of)| (family.component(&status), response(&of, family))));
     }
     responses
 }
 
 /// Returns the answer of errors that have one status. The upstream may answer with this status, too.
-fn response(examples: &[&Example], part: Part) -> Json {
+fn response(examples: &[&Example], family: Family) -> Json {
     let titles: BTreeMap<&str, &str> =
         examples.iter().map(|example| (example.code.as_str(), example.title.as_str())).collect();
     let listed: Vec<String> = titles.iter().map(|(code, title)| format!("- `{code}`: {title}")).collect();
@@ -126,18 +160,15 @@ fn response(examples: &[&Example], part: Part) -> Json {
     let has = |header: &&Header| examples.iter().any(|example| example.has(header.name()));
     let mut headers = vec![Header::RequestId, Header::RateLimit, Header::RateLimitPolicy, Header::ExecutionOutcome];
     headers.extend(Header::ALL.iter().filter(has));
-    let upstream = match part {
-        Part::Agents => "UpstreamError",
-        Part::V1 => "V1Error",
-    };
-    let schema = json!({"anyOf": [reference("schemas", "Error"), reference("schemas", upstream)]});
+    let schema = json!({"anyOf": [reference("schemas", "Error"), reference("schemas", family.upstream_error())]});
     let shown = examples.iter().map(|example| (example.name.clone(), reference("examples", &example.name)));
-    let content = json!({"schema": schema, "examples": shown.collect::<Map<String, Json>>()});
-    json!({
-        "description": description,
-        "headers": header::references(&headers),
-        "content": {"application/json": content, "application/problem+json": {"schema": schema}},
-    })
+    let json = json!({"schema": schema, "examples": shown.collect::<Map<String, Json>>()});
+    let mut content = json!({"application/json": json, "application/problem+json": {"schema": schema}});
+    if let (Family::Files, Json::Object(types)) = (family, &mut content) {
+        // Asteroid answers so.
+        types.insert("text/plain".to_owned(), json!({"schema": {"type": "string"}}));
+    }
+    json!({"description": description, "headers": header::references(&headers), "content": content})
 }
 
 fn reference(kind: &str, name: &str) -> Json {

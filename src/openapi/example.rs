@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::asteroid::body::{Fault, Refusal};
 use crate::asteroid::group::Group;
+use crate::asteroid::multipart;
 use crate::asteroid::operation::{self, Effect, IdName, Operation};
 use crate::asteroid::query;
 use crate::audit;
@@ -16,7 +17,7 @@ use crate::credential::CredentialError;
 use crate::facts::ErrorCode;
 use crate::identity;
 use crate::json::SpliceError;
-use crate::proxy::error::{Error, ErrorFormat, idempotency, inquiry, judgement, limit, recovery};
+use crate::proxy::error::{Error, ErrorFormat, Expected, idempotency, inquiry, judgement, limit, recovery};
 use crate::state::{IdempotencyDigest, Limit};
 use crate::transport::error::ConnectError;
 
@@ -116,10 +117,14 @@ fn of_bodies() -> Vec<(&'static str, Error)> {
     let fault = Fault { pointer: "/metadata/ticket".to_owned(), detail: "must be a string, not a number".to_owned() };
     vec![
         ("", Error::UnexpectedBody),
-        ("", Error::MediaType("text/plain".to_owned())),
+        ("", Error::MediaType { expected: Expected::Json, found: "text/plain".to_owned() }),
+        ("upload", Error::MediaType { expected: Expected::Files, found: "application/json".to_owned() }),
         ("coding", Error::ContentCoding("gzip".to_owned())),
         ("", Error::BodyTooLarge { limit: 1024 * 1024 }),
+        ("upload", Error::UploadTooLarge { limit: 100 * 1024 * 1024 }),
         ("", Error::BodyTimeout(Duration::from_secs(30))),
+        ("upload", Error::UploadStalled(Duration::from_secs(30))),
+        ("", multipart::Fault::NoBoundary.into()),
         ("", Error::BodyMemory),
         ("", Error::BodyBroken(String::new())),
         ("", Refusal { faults: vec![fault] }.into()),
@@ -138,6 +143,7 @@ fn of_idempotency() -> Vec<(&'static str, Error)> {
         ("", idempotency::Error::Mismatch.into()),
         ("", idempotency::Error::Full.into()),
         ("", unknown.into()),
+        ("rerun", idempotency::Error::UnknownRerun.into()),
         ("", idempotency::Error::Lookup(recovery::Error::Timeout).into()),
         ("", SpliceError.into()),
     ]

@@ -16,10 +16,11 @@ pub(super) enum Header {
     WwwAuthenticate,
     Accept,
     AcceptEncoding,
+    Location,
 }
 
 impl Header {
-    pub(super) const ALL: [Header; 11] = [
+    pub(super) const ALL: [Header; 12] = [
         Header::RequestId,
         Header::RateLimit,
         Header::RateLimitPolicy,
@@ -31,6 +32,7 @@ impl Header {
         Header::WwwAuthenticate,
         Header::Accept,
         Header::AcceptEncoding,
+        Header::Location,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -46,6 +48,7 @@ impl Header {
             Header::WwwAuthenticate => "WWW-Authenticate",
             Header::Accept => "Accept",
             Header::AcceptEncoding => "Accept-Encoding",
+            Header::Location => "Location",
         }
     }
 
@@ -85,6 +88,7 @@ impl Header {
             Header::WwwAuthenticate => ("The way in which a caller may be identified.", text),
             Header::Accept => ("The media type that the body must have.", text),
             Header::AcceptEncoding => ("The content coding that the body must have.", text),
+            Header::Location => ("A signed URL. The gateway does not follow it, and logs it nowhere.", text),
         };
         json!({"description": description, "schema": schema})
     }

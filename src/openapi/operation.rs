@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::asteroid::operation::{BodyRule, Effect, Operation};
-use crate::asteroid::schema;
+use crate::asteroid::schema::{self, RequestBody};
 
 use super::example::Example;
 use super::{error, parameter, response, text};
@@ -24,8 +24,9 @@ pub(super) fn object(operation: Operation, examples: &[Example]) -> Json {
         "x-asteroid-limits": limits,
         "x-asteroid-errors": error::codes(rules, examples),
     });
-    if let (Some(body), Json::Object(members)) = (request_body(rules.body), &mut object) {
-        members.insert("requestBody".to_owned(), body);
+    if let Json::Object(members) = &mut object {
+        members.extend(request_body(rules.body).map(|body| ("requestBody".to_owned(), body)));
+        members.extend(text::is_deprecated(operation).then(|| ("deprecated".to_owned(), true.into())));
     }
     object
 }
@@ -38,12 +39,24 @@ fn effect(effect: Effect) -> &'static str {
     }
 }
 
+/// Returns the schema of a form of files.
+fn files(max: usize) -> Json {
+    let file = json!({"type": "string", "contentMediaType": "application/octet-stream"});
+    json!({
+        "type": "object",
+        "required": ["files"],
+        "properties": {"files": {"type": "array", "items": file, "minItems": 1, "maxItems": max}},
+        "additionalProperties": false,
+    })
+}
+
 fn request_body(rule: BodyRule) -> Option<Json> {
-    let body = schema::json_body(rule)?;
-    let schema = json!({"$ref": format!("#/components/schemas/{}", body.name)});
-    Some(json!({
-        "required": true,
-        "description": text::body(rule),
-        "content": {"application/json": {"schema": schema, "example": body.example}},
-    }))
+    let (is_required, content) = match schema::request_body(rule)? {
+        RequestBody::Json(body) => {
+            let schema = json!({"$ref": format!("#/components/schemas/{}", body.name)});
+            (body.is_required, json!({"application/json": {"schema": schema, "example": body.example}}))
+        }
+        RequestBody::Files(max) => (true, json!({"multipart/form-data": {"schema": files(max)}})),
+    };
+    Some(json!({"required": is_required, "description": text::body(rule), "content": content}))
 }

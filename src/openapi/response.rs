@@ -12,7 +12,13 @@ use super::{error, link};
 /// Returns the answers of an operation, by their statuses.
 pub(super) fn of_operation(operation: Operation, examples: &[Example]) -> Map<String, Json> {
     let rules = operation.rules();
-    let of_success = |success: &Success| (success.status.to_string(), of_success(success, rules));
+    let of_success = |success: &Success| {
+        let response = match rules.effect {
+            Effect::Read | Effect::Change => of_success(success, rules),
+            Effect::Start => json!({"$ref": format!("#/components/responses/{}", component(success))}),
+        };
+        (success.status.to_string(), response)
+    };
     let mut responses: Map<String, Json> = schema::successes(operation).iter().map(of_success).collect();
     responses.extend(error::references(rules, examples));
     let headers = header::references(&[&shared(rules)[..], &[Header::RetryAfter]].concat());
@@ -21,8 +27,28 @@ pub(super) fn of_operation(operation: Operation, examples: &[Example]) -> Map<St
     responses
 }
 
+/// Returns the answers that starts share, by their names.
+pub(super) fn components() -> Map<String, Json> {
+    let successes = |start: Operation| schema::successes(start).iter().map(move |success| (start.rules(), success));
+    let starts = Operation::starts().flat_map(successes);
+    starts.map(|(rules, success)| (component(success), of_success(success, rules))).collect()
+}
+
+/// Returns the name of an answer that starts share.
+fn component(success: &Success) -> String {
+    let model = match success.content {
+        Content::None | Content::Text => "Started",
+        Content::Json(model) => model,
+    };
+    format!("{model}{}", success.status)
+}
+
 fn of_success(success: &Success, rules: &Rules) -> Json {
-    let mut response = json!({"description": success.description, "headers": header::references(&shared(rules))});
+    let mut headers = shared(rules);
+    if (300..400).contains(&success.status) {
+        headers.push(Header::Location);
+    }
+    let mut response = json!({"description": success.description, "headers": header::references(&headers)});
     if let Json::Object(members) = &mut response {
         let content = match success.content {
             Content::None => None,

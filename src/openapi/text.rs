@@ -32,6 +32,8 @@ pub(super) fn of_group(group: Group) -> &'static str {
         Group::List => "Listings of the tenant's own executions.",
         Group::Control => "Changes of an execution's status.",
         Group::Message => "Messages to the agent of an execution.",
+        Group::Files => "Files and recordings of an execution, and uploads for a start.",
+        Group::Rerun => "Repetitions of executions. Each costs money.",
         Group::Delete => "Deletion of executions that have ended.",
     }
 }
@@ -41,6 +43,11 @@ pub(super) fn summary(operation: Operation) -> &'static str {
     match operation {
         Operation::AgentExecute => "Start an execution of an agent",
         Operation::WorkflowExecute => "Start an execution of a workflow",
+        Operation::AgentExecuteSync => "Start an execution of an agent, and wait for its end",
+        Operation::WorkflowExecuteSync => "Start an execution of a workflow, and wait for its end",
+        Operation::AgentVersionExecute => "Start an execution of a version of an agent",
+        Operation::WorkflowVersionExecute => "Start an execution of a version of a workflow",
+        Operation::ExecutionRerun => "Repeat an execution",
         Operation::ExecutionList => "List executions",
         Operation::ExecutionGet => "Read an execution",
         Operation::ExecutionSync => "Wait for the end of an execution",
@@ -51,6 +58,18 @@ pub(super) fn summary(operation: Operation) -> &'static str {
         Operation::ExecutionResume => "Resume an execution",
         Operation::ExecutionMessage => "Send a message to the agent of an execution",
         Operation::ExecutionDelete => "Delete an execution",
+        Operation::ContextFiles => "List the files that an execution was given",
+        Operation::ContextFilesUpload => "Give files to a running execution",
+        Operation::ContextFileDownload => "Download a file that an execution was given",
+        Operation::ExecutionFiles => "List the files of an execution",
+        Operation::ExecutionFileDownload => "Download a file of an execution",
+        Operation::DebugFileDownload => "Download a debug file of an execution",
+        Operation::AgentFiles => "List the files of an execution, at an older path",
+        Operation::AgentFileDownload => "Download a file of an execution, at an older path",
+        Operation::ExecutionRecording => "Watch the recording of an execution",
+        Operation::TempFilesUpload => "Upload files for a start",
+        Operation::TempFilesStage => "Upload files for a start, at an older path",
+        Operation::V1Recording => "Find the recording of an execution, by v1",
         Operation::V1Status => "Read the status of an execution, by v1",
         Operation::V1Result => "Read the result of an execution, by v1",
     }
@@ -63,6 +82,22 @@ fn particular(operation: Operation) -> &'static str {
         Operation::WorkflowExecute => {
             "Only the newer era of Asteroid has it. It is the same as `/agents/{agentId}/execute` with the same id, also for \
              idempotency keys."
+        }
+        Operation::AgentExecuteSync | Operation::WorkflowExecuteSync => {
+            "Only the newer era of Asteroid has it. Asteroid holds its answer for up to 25 seconds, so give your client a longer \
+             time-out. An idempotency key is that of a start of the same agent without the wait. If the answer is too long to be \
+             kept, a replay has only `executionId` and `status`."
+        }
+        Operation::AgentVersionExecute => {
+            "Here `workflowId` is the version. With Asteroid of the older era, `inputs` gets 400: send `inputVariables`."
+        }
+        Operation::WorkflowVersionExecute => {
+            "Only the newer era of Asteroid has it. It is the same as `/agents/{agentId}/workflows/{workflowId}/execute` with the \
+             same ids, also for idempotency keys."
+        }
+        Operation::ExecutionRerun => {
+            "Only the newer era of Asteroid has it. It copies metadata and options of the execution, and no other metadata can be \
+             sent. So a lost answer cannot be looked up: only the gateway's own state knows an idempotency key."
         }
         Operation::ExecutionList => {
             "Lists only executions of the calling tenant: the gateway adds the filter by the tenant's tag, and checks each \
@@ -83,10 +118,37 @@ fn particular(operation: Operation) -> &'static str {
         Operation::ExecutionDelete => {
             "Only the newer era of Asteroid has it, and only for executions that have ended; others get Asteroid's 400."
         }
-        Operation::V1Status | Operation::V1Result => {
+        Operation::ContextFiles => "The answer is passed on as it comes.",
+        Operation::ContextFilesUpload => {
+            "The upload is passed on as it comes, and checked meanwhile. Once its first byte is sent, it is never sent again."
+        }
+        Operation::ContextFileDownload
+        | Operation::ExecutionFileDownload
+        | Operation::DebugFileDownload
+        | Operation::AgentFileDownload => "Asteroid redirects to where the file is. Follow that without the gateway.",
+        Operation::ExecutionFiles | Operation::AgentFiles => {
+            "The directory `shared` can have files of other executions of the agent. Those of other tenants are cut out."
+        }
+        Operation::ExecutionRecording => {
+            "Asteroid redirects to where the recording is. Follow that without the gateway, and ask again when the URL has expired."
+        }
+        Operation::TempFilesUpload => {
+            "Only the newer era of Asteroid has it. Name the files in `tempFiles` of a start within 60 minutes. A file of another \
+             tenant gets 400 there. A file that this gateway does not know passes: Asteroid judges it."
+        }
+        Operation::TempFilesStage => {
+            "As `POST /temp-files`, with the organisation in the path. It must be that of the gateway, if the operator has set \
+             `upstream.organization_id`."
+        }
+        Operation::V1Status | Operation::V1Result | Operation::V1Recording => {
             "For the wait helpers of older SDKs, which start by `/agents/v2` and poll here with the same id."
         }
     }
+}
+
+/// Returns whether Asteroid has deprecated an operation.
+pub(super) fn is_deprecated(operation: Operation) -> bool {
+    matches!(operation, Operation::AgentFiles | Operation::AgentFileDownload | Operation::TempFilesStage)
 }
 
 /// Returns the description of an operation.
@@ -138,7 +200,16 @@ fn of_effect(effect: Effect) -> &'static str {
 pub(super) fn body(rule: BodyRule) -> &'static str {
     match rule {
         BodyRule::None => "",
-        BodyRule::Start | BodyRule::Status | BodyRule::Message => {
+        BodyRule::Files => {
+            "A form whose fields are all named `files`: at most `upload_limit` bytes (100 MiB unless the operator sets it) and 1000 \
+             files. It must not pause for longer than `timeouts.body`. The boundary must not occur in a file."
+        }
+        BodyRule::Start
+        | BodyRule::SyncStart
+        | BodyRule::VersionStart
+        | BodyRule::Rerun
+        | BodyRule::Status
+        | BodyRule::Message => {
             "One JSON object in UTF-8, without a byte order mark and uncompressed: at most `body_limit` bytes (1 MiB unless the \
              operator sets it) and 128 arrays and objects inside each other. No member that is listed here may occur twice, or be \
              spelled in another way, such as with other letter case. Further members pass unchanged. An integer is written without \

@@ -1,5 +1,6 @@
 //! The answer to the caller: its end-to-end headers, and a body whose end writes the record.
 
+mod beginning;
 pub mod outcome;
 
 use std::future::Future as _;
@@ -8,8 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER,
@@ -18,6 +18,7 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
+use crate::asteroid::answer::ReadPart;
 use crate::asteroid::operation::Effect;
 use crate::facts::Outcome;
 use crate::metrics::client::UpstreamTimer;
@@ -33,8 +34,7 @@ use crate::transport::timer::ResponseTimer;
 use super::delivery::Deliveries;
 use super::redact::KeyRedactor;
 
-/// The longest answer that is kept for replays, in bytes.
-const MAX_REPLAY_BODY: usize = 64 * 1024;
+pub(super) use beginning::Beginning;
 
 /// Headers that are removed from an answer: they concern one connection only, no service has a use for them, or only the gateway
 /// writes them.
@@ -137,15 +137,15 @@ impl AnswerBody {
         }
     }
 
-    /// Reads the first `head` bytes of an answer, or a little more, as long as the timer allows. The rest is streamed, and breaks off
-    /// if nothing comes within the time-out.
+    /// Reads the beginning of an answer, as long as the timer allows. The rest is streamed, and breaks off if nothing comes within
+    /// the time-out.
     ///
     /// # Errors
     ///
     /// [`Error::UpstreamBroke`], [`Error::UpstreamTimeout`].
-    pub async fn begin(
+    pub(super) async fn begin(
         mut incoming: ResponseBody,
-        (head, effect): (usize, Effect),
+        (beginning, effect): (Beginning, Effect),
         mut redactor: KeyRedactor,
         mut upstream_timer: UpstreamTimer,
         lease: Lease,
@@ -153,7 +153,7 @@ impl AnswerBody {
         timer: &ResponseTimer,
     ) -> Result<AnswerBody, Error> {
         let timeout = timer.timeout();
-        let reading = timer.run(read_head(&mut incoming, head, effect), || lease.retire()).await;
+        let reading = timer.run(beginning.read(&mut incoming, effect), || lease.retire()).await;
         let (buffered, ended) =
             reading.unwrap_or(Err(Error::UpstreamTimeout(timeout, effect))).inspect_err(|error| {
                 upstream_timer.failed(if let Error::UpstreamTimeout(..) = error {
@@ -195,10 +195,11 @@ impl AnswerBody {
         self.buffered.as_deref().unwrap_or_default()
     }
 
-    /// Returns the whole body, if it is complete and short enough to be kept for replays.
+    /// Returns the part that was read before the answer is passed on, and whether it is all.
     #[must_use]
-    pub fn whole_bytes(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffered()).filter(|body| body.len() <= MAX_REPLAY_BODY)
+    pub fn read_part(&self) -> Option<ReadPart<'_>> {
+        let read = self.buffered.as_deref()?;
+        Some(if self.rest.is_none() { ReadPart::Whole(read) } else { ReadPart::Beginning(read) })
     }
 
     /// Removes the content, so that no memory is held until the caller takes it.
@@ -248,22 +249,6 @@ impl AnswerBody {
         record.facts.error = Some(error.code());
         record.facts.detail = Some(error.logged());
     }
-}
-
-/// Reads the first `head` bytes of an answer, or a little more. Returns them, and whether they are the whole answer.
-async fn read_head(incoming: &mut ResponseBody, head: usize, effect: Effect) -> Result<(Bytes, bool), Error> {
-    let mut whole = BytesMut::new();
-    while !incoming.is_end_stream() && whole.len() < head {
-        let Some(frame) = incoming.frame().await else { return Ok((whole.freeze(), true)) };
-        let Ok(data) = frame.map_err(|error| Error::UpstreamBroke(error.to_string(), effect))?.into_data() else {
-            continue;
-        };
-        if whole.is_empty() && incoming.is_end_stream() {
-            return Ok((data, true));
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok((whole.freeze(), incoming.is_end_stream()))
 }
 
 impl hyper::body::Body for AnswerBody {

@@ -14,6 +14,7 @@ use crate::proxy::error::{Error, judgement};
 use crate::record::AuditReservation;
 use crate::secret::Fingerprint;
 use crate::state::Permit;
+use crate::tasks::Tasks;
 use crate::trace::Trace;
 use crate::transport;
 use crate::transport::error::SendError;
@@ -22,21 +23,44 @@ use crate::transport::response::ResponseBody;
 use crate::transport::timer::{GracePeriod, ResponseTimer};
 use crate::upstream::Upstream;
 
-use super::answer::AnswerBody;
+use super::answer::{AnswerBody, Beginning};
 use super::credential::ChosenVersion;
-use super::judgement::Judge;
+use super::judgement::{self as judge_stage, Judge};
 use super::late_answer;
 use super::outgoing::Outgoing;
 use super::resend_check::ResendCheck;
+use super::upload::{Upload, UploadEnd};
+
+/// Ends an upload, at the latest when it is dropped.
+struct EndOfUpload<'a> {
+    upload: &'a Upload,
+    tasks: &'a Tasks,
+}
+
+impl EndOfUpload<'_> {
+    fn end(&self) -> UploadEnd {
+        self.upload.end(self.tasks)
+    }
+}
+
+impl Drop for EndOfUpload<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
 
 /// A request to send, with the proofs that it may be sent.
 pub(super) struct Attempt {
     pub(super) upstream: Arc<Upstream>,
+    /// Discards the rest of an upload.
+    pub(super) tasks: Tasks,
     pub(super) outgoing: Outgoing,
     pub(super) timeout: Duration,
     pub(super) credential: ChosenVersion,
     pub(super) permit: Permit,
     pub(super) trace: Trace,
+    /// How much of the answer is read before it is passed on.
+    pub(super) beginning: Beginning,
     /// Judges the answer, if that has executions.
     pub(super) judge: Option<Box<Judge>>,
     /// The look-up of a start before it is sent a second time.
@@ -86,6 +110,22 @@ struct UpstreamResponse {
 }
 
 impl Attempt {
+    /// Sends a read or a change and returns its answer, as [`Attempt::send`] does. Returns also whether a part of its upload was not
+    /// read, so that its caller's connection must end.
+    pub(super) async fn send_call(self) -> (Result<Response<AnswerBody>, Error>, bool) {
+        let Some(upload) = self.outgoing.upload().map(Arc::clone) else { return (self.send().await, false) };
+        let tasks = self.tasks.clone();
+        // Ends the upload, too, if this future is dropped.
+        let ending = EndOfUpload { upload: &upload, tasks: &tasks };
+        let answered = self.send().await;
+        match (answered, ending.end()) {
+            // Its connection broke because of that.
+            (Err(_), UploadEnd::BrokeOff(fault)) => (Err(fault), true),
+            (answered, UploadEnd::Complete) => (answered, false),
+            (answered, UploadEnd::Unread | UploadEnd::BrokeOff(_)) => (answered, true),
+        }
+    }
+
     /// Sends the request and returns its answer, in which a credential that came back is redacted.
     ///
     /// A request whose credential was refused did no work (`asteroid::answer`). So it is sent a second time if another version
@@ -99,6 +139,7 @@ impl Attempt {
         // Boxed, as few requests need it and its future would make every request larger.
         if let Err(Error::KeyRefused) = answered
             && !self.progress.is_overdue()
+            && self.outgoing.can_be_sent_again()
             && Box::pin(self.credential.replace_refused()).await
         {
             if let Some(check) = &self.resend_check
@@ -127,13 +168,17 @@ impl Attempt {
         let body = match (&self.judge, self.rules().answer) {
             // Boxed, as few requests need it and its future would make every request larger.
             (Some(judge), _) => {
-                let whole = Box::pin(judge.read(&head, body, upstream_timer, lease, &timer)).await;
+                let means = judge_stage::Means { upstream: &self.upstream, permit: &self.permit, trace: &self.trace };
+                let whole = Box::pin(judge.read(&head, body, upstream_timer, lease, &timer, means)).await;
                 whole.map(|whole| AnswerBody::redacted(whole, redactor))
             }
-            (None, AnswerRule::Head(length)) => {
-                AnswerBody::begin(body, (length, effect), redactor, upstream_timer, lease, self.permit, &timer).await
+            (None, AnswerRule::Head(_) | AnswerRule::Started) => {
+                let read = (self.beginning, effect);
+                AnswerBody::begin(body, read, redactor, upstream_timer, lease, self.permit, &timer).await
             }
-            (None, AnswerRule::Item | AnswerRule::Page) => Err(judgement::Error::NotJudged.into()),
+            (None, AnswerRule::Item | AnswerRule::Page | AnswerRule::Files | AnswerRule::Staged) => {
+                Err(judgement::Error::NotJudged.into())
+            }
         };
         self.trace.ended(body.as_ref().err().map(|error| error.code().as_str()));
         Ok(Response::from_parts(head, body?))
@@ -144,8 +189,8 @@ impl Attempt {
         self.outgoing.operation.rules()
     }
 
-    /// Returns the request to send.
-    pub(super) fn request(&self) -> Request<transport::body::Body> {
+    /// Returns the request to send, unless a part of its stream has left.
+    pub(super) fn request(&self) -> Option<Request<transport::body::Body>> {
         self.outgoing.request(&self.trace, &self.credential, &self.permit)
     }
 
@@ -161,7 +206,8 @@ impl Attempt {
     /// Sends the request once and returns the head of its answer.
     async fn send_once(&self) -> Result<UpstreamResponse, Error> {
         let effect = self.rules().effect;
-        let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone());
+        let progress = self.outgoing.upload().map(|upload| upload.progress());
+        let timer = ResponseTimer::new(self.timeout, self.progress.grace_period.clone()).with_progress(progress);
         let (response, upstream_timer, lease) =
             match self.upstream.send(&mut || self.request(), self.outgoing.operation, &timer).await {
                 Ok(answered) => answered,

@@ -8,6 +8,7 @@ use hyper::body::Body;
 
 use crate::asteroid::item;
 use crate::state::{Hold, OverQuota};
+use crate::transport::cause::Cause;
 use crate::transport::error::FailureCode;
 use crate::transport::response::ResponseBody;
 
@@ -85,6 +86,31 @@ impl ChargedBody {
             whole.append(&data, if announced >= length { announced } else { limit }).map_err(|_| Error::Memory)?;
         }
         Ok(whole)
+    }
+
+    /// Reads the beginning of an answer: at most `length` bytes or a little more, and no more than there is memory for. Returns it, and
+    /// whether it is the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// The cause, if the answer breaks off.
+    pub(super) async fn read_beginning(
+        incoming: &mut ResponseBody,
+        length: usize,
+        hold: Hold,
+    ) -> Result<(ChargedBody, bool), Cause> {
+        let mut read = ChargedBody::new(hold);
+        while !incoming.is_end_stream() && read.bytes.len() < length {
+            let Some(frame) = incoming.frame().await else { return Ok((read, true)) };
+            let Ok(data) = frame?.into_data() else { continue };
+            if read.append(&data, length).is_err() {
+                // This part has been read, and is passed on with the others.
+                read.bytes.extend_from_slice(&data);
+                break;
+            }
+        }
+        let is_whole = incoming.is_end_stream();
+        Ok((read, is_whole))
     }
 
     /// Cuts ranges out of it, in its order. All other bytes stay.

@@ -74,7 +74,7 @@ async fn claim_key(
     remaining: &mut Remaining,
 ) -> Result<ClaimResult, RequestError> {
     let Inquiry { generation, tenant, .. } = *inquiry;
-    let recovery = generation.idempotency.recovery;
+    let recovery = generation.idempotency.recovery && keyed.is_tagged;
     let start = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: generation.idempotency.bounds };
     let result = tenant.state.start_with_key(start, &tenant.limits, now, remaining).await;
     match result.map_err(|error| limit::start_error(tenant, error))? {

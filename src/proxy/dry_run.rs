@@ -32,7 +32,7 @@ impl Proxy {
     /// Prepares a request as from this machine, and returns the request that would be sent. Its permit, claim and reservation
     /// are given back.
     pub async fn dry_run(&self, generation: &ListenerGeneration, request: Request<Full<Bytes>>) -> DryRun {
-        let (mut head, mut body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let caller = Caller { peer, scheme: Scheme::Http };
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
@@ -43,9 +43,9 @@ impl Proxy {
         {
             call.execution().into_iter().for_each(|id| tenant.owned.insert(id));
         }
-        let prepared = self.prepare(generation, &caller, &mut head, &mut body, &mut record).await;
+        let prepared = self.prepare(generation, &caller, &mut head, &mut Some(body), &mut record).await;
         let request = prepared.map(|prepared| match prepared {
-            Decision::Forward(exchange) => Some(exchange.request()),
+            Decision::Forward(exchange) => exchange.request(),
             Decision::Replay(..) => None,
         });
         DryRun { record, request }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::asteroid::body::Refusal;
 use crate::asteroid::group::Group;
+use crate::asteroid::multipart;
 use crate::asteroid::operation::{self, Effect};
 use crate::asteroid::query;
 use crate::credential::CredentialError;
@@ -103,9 +104,14 @@ pub enum Error {
     /// The audit has no slot for the record of the start.
     #[error(transparent)]
     Audit(#[from] audit::Error),
-    /// The body has another media type. Names what came.
-    #[error("the body must be JSON in UTF-8; {0} came; send Content-Type: application/json once")]
-    MediaType(String),
+    /// The body has another media type.
+    #[error("the body must be {}; {found} came; send Content-Type: {} once", .expected.name(), .expected.media_type())]
+    MediaType {
+        /// The media type that the operation takes.
+        expected: Expected,
+        /// The media type that came.
+        found: String,
+    },
     /// The body has a content coding. Names what came.
     #[error(
         "the body must not be compressed, and its Content-Encoding is {0}; send it uncompressed, without Content-Encoding"
@@ -120,6 +126,24 @@ pub enum Error {
         /// The bound, in bytes.
         limit: usize,
     },
+    /// The body of an upload is longer than `upload_limit`.
+    #[error(
+        "the upload is longer than {limit} bytes, the `upload_limit` of this gateway; send fewer or shorter files at once, or have the \
+         operator of this gateway raise the limit"
+    )]
+    UploadTooLarge {
+        /// The bound, in bytes.
+        limit: u64,
+    },
+    /// Nothing more of an upload came.
+    #[error(
+        "nothing more of the upload came for {}; send it without pauses, or have the operator of this gateway raise `timeouts.body`",
+        humantime::format_duration(*.0)
+    )]
+    UploadStalled(Duration),
+    /// The body of an upload is not as it must be.
+    #[error(transparent)]
+    Multipart(#[from] multipart::Fault),
     /// The operation takes no body.
     #[error("this operation takes no body, and one came; leave it out")]
     UnexpectedBody,
@@ -174,6 +198,33 @@ pub enum Error {
     UpstreamBroke(String, Effect),
 }
 
+/// The media type that an operation takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// JSON.
+    Json,
+    /// Files.
+    Files,
+}
+
+impl Expected {
+    fn name(self) -> &'static str {
+        match self {
+            Expected::Json => "JSON in UTF-8",
+            Expected::Files => "files in a form",
+        }
+    }
+
+    /// Returns the media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Expected::Json => "application/json",
+            Expected::Files => "multipart/form-data",
+        }
+    }
+}
+
 /// Returns the advice to a caller whose execution could not be looked up.
 fn ownership_advice(error: &inquiry::Error) -> &'static str {
     match error {
@@ -204,7 +255,10 @@ impl Error {
             Error::UpstreamTimeout(_, Effect::Start | Effect::Change)
             | Error::UpstreamBroke(_, Effect::Start | Effect::Change)
             | Error::Idempotency(
-                idempotency::Error::Unknown { .. } | idempotency::Error::Several { .. } | idempotency::Error::Lookup(_),
+                idempotency::Error::Unknown { .. }
+                | idempotency::Error::UnknownRerun
+                | idempotency::Error::Several { .. }
+                | idempotency::Error::Lookup(_),
             ) => Outcome::Unknown,
             Error::UpstreamTimeout(_, Effect::Read)
             | Error::UpstreamBroke(_, Effect::Read)
@@ -225,8 +279,11 @@ impl Error {
             | Error::Tenant(_)
             | Error::Limit(_)
             | Error::Audit(_)
-            | Error::MediaType(_)
+            | Error::MediaType { .. }
             | Error::ContentCoding(_)
+            | Error::UploadTooLarge { .. }
+            | Error::UploadStalled(_)
+            | Error::Multipart(_)
             | Error::BodyTooLarge { .. }
             | Error::BodyTimeout(_)
             | Error::BodyMemory
@@ -250,10 +307,21 @@ impl Error {
         }
     }
 
-    /// Returns whether the request was malformed, so that the bytes after it on its connection cannot be trusted.
+    /// Returns whether the request was malformed, so that the bytes after it on its connection cannot be trusted, or was not read to
+    /// its end.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Error::Target | Error::Malformed(_) | Error::Host | Error::BodyBroken(_) | Error::CallerLeft(_))
+        matches!(
+            self,
+            Error::Target
+                | Error::Malformed(_)
+                | Error::Host
+                | Error::BodyBroken(_)
+                | Error::CallerLeft(_)
+                | Error::UploadTooLarge { .. }
+                | Error::UploadStalled(_)
+                | Error::Multipart(_)
+        )
     }
 
     /// Returns after how many seconds a retry is worth it.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Request, Response, Uri};
 
 use crate::asteroid::answer::Proof;
 use crate::asteroid::operation::Effect;
 use crate::facts::{AuditDecision, Outcome};
-use crate::json::Pieces;
 use crate::proxy::error::{Error, ErrorFormat};
 use crate::record::Record;
 use crate::state::{IdempotencyOutcome, Limit, ReservedStart};
@@ -17,13 +17,13 @@ use crate::transport;
 
 use super::Proxy;
 use super::admission::Admission;
-use super::answer::AnswerBody;
+use super::answer::{AnswerBody, Beginning};
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
 use super::judgement::Judge;
 use super::late_answer::{Continuation, PendingAnswer};
 use super::listing_check::ListingProbe;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Payload};
 use super::ownership::Ownership;
 use super::query::Query;
 use super::resend_check::ResendCheck;
@@ -76,15 +76,17 @@ impl Exchange {
         let format = ErrorFormat::of(&request.headers);
         let resend_check = ResendCheck::new(generation, &tenant, keyed, &request.headers, record);
         let continuation = reserved.claim.is_some().then(|| Continuation::new(proxy, &tenant));
-        let listing_probe =
-            keyed.and_then(|keyed| ListingProbe::if_due(proxy, generation, &tenant, keyed.digest, now.monotonic));
+        let listing_probe = keyed
+            .filter(|keyed| keyed.is_tagged)
+            .and_then(|keyed| ListingProbe::if_due(proxy, generation, &tenant, keyed.digest, now.monotonic));
         let progress = Progress::new(continuation.is_some());
-        let attempt = Attempt { resend_check, progress, ..attempt(proxy, admission, request, payload, record)? };
+        let attempt =
+            Attempt { resend_check, progress, ..attempt(proxy, admission, request, Payload::Pieces(payload), record)? };
         let start = StartExchange { start: reserved, tenant, continuation, listing_probe };
         Ok(Exchange { attempt, start: Some(start), format })
     }
 
-    /// Creates the exchange of a read or a change, with this body.
+    /// Creates the exchange of a read or a change, with this body. An upload is ended with the exchange.
     ///
     /// # Errors
     ///
@@ -93,18 +95,18 @@ impl Exchange {
         proxy: &Proxy,
         admission: Admission<'_>,
         ownership: Ownership,
-        payload: Pieces,
+        payload: Payload,
         request: CheckedRequest<'_>,
         record: &mut Record,
     ) -> Result<Exchange, Error> {
         let format = ErrorFormat::of(&request.headers);
-        let judge = Judge::new(proxy, &admission, ownership, record);
+        let judge = Judge::new(proxy, &admission, ownership, &request.headers, record);
         let attempt = Attempt { judge, ..attempt(proxy, admission, request, payload, record)? };
         Ok(Exchange { attempt, start: None, format })
     }
 
     /// Returns the request that would be sent.
-    pub(super) fn request(&self) -> Request<transport::body::Body> {
+    pub(super) fn request(&self) -> Option<Request<transport::body::Body>> {
         self.attempt.request()
     }
 
@@ -131,7 +133,7 @@ fn attempt(
     proxy: &Proxy,
     Admission { generation, tenant, call, permit, audited }: Admission<'_>,
     CheckedRequest { target, headers, query }: CheckedRequest<'_>,
-    payload: Pieces,
+    payload: Payload,
     record: &mut Record,
 ) -> Result<Attempt, Error> {
     let request_id = record.facts.request_id.clone();
@@ -141,11 +143,13 @@ fn attempt(
     record.facts.credential = Some(Arc::clone(&tenant.credential.name));
     Ok(Attempt {
         upstream: Arc::clone(&proxy.upstream),
+        tasks: proxy.tasks.clone(),
         outgoing,
         timeout: query.timeout,
         credential,
         permit,
         trace: record.trace.clone(),
+        beginning: Beginning::of(call.rules().answer, tenant, generation),
         judge: None,
         resend_check: None,
         progress: Progress::new(false),
@@ -162,14 +166,21 @@ async fn settle_call(attempt: Attempt, format: ErrorFormat, mut record: Box<Reco
         record.facts.outcome = Outcome::Unknown;
         record.facts.decision = AuditDecision::Sent;
     }
-    let ended = attempt.send().await;
+    let upload = attempt.outgoing.upload().cloned();
+    let (ended, is_unread) = attempt.send_call().await;
     record.facts.fingerprint = progress.second_version.get().copied().or(record.facts.fingerprint);
+    let uploaded = upload.map(|upload| usize::try_from(upload.bytes_read()).unwrap_or(usize::MAX));
+    record.facts.bytes_in = uploaded.unwrap_or(record.facts.bytes_in);
     match ended {
         Ok(response) => {
             let outcome = if is_read { Outcome::NotStarted } else { Outcome::of_change(response.status()) };
-            pass_on(response, outcome, record)
+            let mut passed = pass_on(response, outcome, record);
+            if is_unread {
+                passed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            passed
         }
-        Err(error) => fail(&error, format, false, record),
+        Err(error) => fail(&error, format, is_unread, record),
     }
 }
 

@@ -79,7 +79,9 @@ pub struct Generation {
     pub redact_trigger_context: bool,
     /// The largest body of a request, in bytes.
     pub body_limit: usize,
-    /// How long a body may take to arrive.
+    /// The longest upload, in bytes.
+    pub upload_limit: u64,
+    /// How long a body may take to arrive, and how long an upload may stall.
     pub body_timeout: Duration,
     /// How long the upstream may take to answer.
     pub response_timeout: Duration,
@@ -174,6 +176,7 @@ impl Generation {
             .collect::<Result<_, Error>>()?;
         let upstream = format!("{}{}", config.upstream.endpoint.authority, config.upstream.base_path);
         let owned = state.owned_executions(&upstream, tags.values().map(|(_, tag)| tag.as_str()));
+        let staged = state.staged_files(&upstream, tags.values().map(|(_, tag)| tag.as_str()));
         for (name, tenant) in &config.tenants {
             let credential = credentials.get(&tenant.credential);
             let (tag_name, tag) = tags.get(name.as_str()).ok_or_else(|| missing("tag of", name))?;
@@ -185,6 +188,7 @@ impl Generation {
                 owned: Arc::clone(owned.get(tag).ok_or_else(|| missing("tag of", name))?),
                 tags: Tags::new(tenant.tags.iter().cloned()).reserve(&[&config.idempotency.tag, BODY_TAG]),
                 idempotency: tenant.idempotency,
+                staged: Arc::clone(&staged),
                 listing_check: state.listing_check(&tenant.credential),
                 on_conflict: config.on_conflict,
                 credential: Arc::clone(credential.ok_or_else(|| missing("credential", &tenant.credential))?),
@@ -235,6 +239,7 @@ impl Generation {
                 .min(config.body_memory.max_answer(state.available_memory, config.body_limit)),
             redact_trigger_context: config.redact_trigger_context,
             body_limit: config.body_limit,
+            upload_limit: config.upload_limit,
             body_timeout: config.timeouts.body,
             response_timeout: config.timeouts.response,
             caller_idle: config.timeouts.caller_idle,

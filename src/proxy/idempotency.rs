@@ -10,8 +10,8 @@ use super::answer::AnswerBody;
 pub use super::error::idempotency::Error;
 use super::generation::Generation;
 
-use crate::asteroid::answer as asteroid_answer;
-use crate::asteroid::operation::{Call, Effect};
+use crate::asteroid::answer::{self as asteroid_answer, ReadPart};
+use crate::asteroid::operation::{BodyRule, Call, Effect};
 use crate::asteroid::start::Tags;
 use crate::config::resolve::IdempotencyMode;
 use crate::state::{BodyDigest, IdempotencyDigest, Reply};
@@ -24,6 +24,9 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest idempotency key, in characters.
 const MAX_LENGTH: usize = 255;
 
+/// The longest answer that is kept for replays, in bytes.
+const MAX_REPLAY_BODY: usize = 64 * 1024;
+
 /// A start's idempotency key.
 #[derive(Debug)]
 pub struct IdempotencyKey<'h> {
@@ -32,6 +35,9 @@ pub struct IdempotencyKey<'h> {
     /// The value of its tag: the same digest, but with the value of the tenant's own tag instead of its name.
     pub digest: IdempotencyDigest,
     text: Cow<'h, [u8]>,
+    /// The kind of start, which the digest of the body covers if it is not the ordinary one.
+    kind: &'static [u8],
+    is_tagged: bool,
 }
 
 /// The digests of an idempotency key and of the body that came with it.
@@ -43,13 +49,16 @@ pub struct IdempotencyDigests {
     pub digest: IdempotencyDigest,
     /// The digest of the body.
     pub(super) body: BodyDigest,
+    /// Whether the execution carries the digests as tags, so that it can be looked up at the upstream.
+    pub(super) is_tagged: bool,
 }
 
 impl IdempotencyKey<'_> {
     /// Returns the key with the body that came with it, as it was sent.
     #[must_use]
     pub fn with_body(&self, body: &[u8]) -> IdempotencyDigests {
-        IdempotencyDigests { claim: self.claim, digest: self.digest, body: BodyDigest::of(&self.text, body) }
+        let Self { claim, digest, is_tagged, .. } = *self;
+        IdempotencyDigests { claim, digest, body: BodyDigest::of(&self.text, self.kind, body), is_tagged }
     }
 }
 
@@ -63,7 +72,8 @@ impl IdempotencyDigests {
 
 /// Returns a start's idempotency key, if it carries one.
 ///
-/// The key is bound to the operation and its ids: the same text for another agent is another key.
+/// The key is bound to the operation and its ids: the same text for another agent is another key. A start that waits for its end
+/// and one that does not share their keys, so that neither is sent for the other; they differ in the digest of the body.
 ///
 /// # Errors
 ///
@@ -87,12 +97,12 @@ pub fn read_header<'h>(
         return Err(Error::Repeated);
     }
     let text = parse_value(value.as_bytes()).ok_or(Error::Malformed)?;
-    let (operation, id) = (
-        call.operation.idempotency_name().as_bytes(),
-        call.id.map_or_else(String::new, |(_, id)| id.to_ascii_lowercase()),
-    );
-    let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
-    Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
+    let ids: Vec<String> = call.ids.iter().flatten().map(|id| id.text.to_ascii_lowercase()).collect();
+    let (operation, ids) = (call.operation.idempotency_name().as_bytes(), ids.join("/"));
+    let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, ids.as_bytes(), &text]);
+    let (claim, digest, body) = (of(&tenant.name), of(&tenant.tag), call.rules().body);
+    let kind: &[u8] = if body == BodyRule::SyncStart { b"\0sync" } else { b"" };
+    Ok(Some(IdempotencyKey { claim, digest, text, kind, is_tagged: body != BodyRule::Rerun }))
 }
 
 /// Returns the text that a value of the header stands for, or `None` if the value is malformed. It is a string of RFC 8941, as
@@ -135,6 +145,9 @@ pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags>
 
 /// Returns the error for an idempotency key whose earlier start may have started an execution.
 pub(super) fn unknown(generation: &Generation, keyed: IdempotencyDigests) -> Error {
+    if !keyed.is_tagged {
+        return Error::UnknownRerun;
+    }
     Error::Unknown { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
@@ -144,10 +157,19 @@ pub fn several(generation: &Generation, keyed: IdempotencyDigests) -> Error {
     Error::Several { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
 }
 
-/// Returns the part of a whole answer that is kept for replays.
+/// Returns the part of an answer that is kept for replays: all of it, or of a long one its id and its status.
 #[must_use]
 pub fn reply(response: &Response<AnswerBody>) -> Reply {
-    Reply::new(response.status(), response.headers().get(CONTENT_TYPE), response.body().buffered())
+    let (status, body) = (response.status(), response.body());
+    match body.read_part() {
+        Some(ReadPart::Whole(whole)) if whole.len() <= MAX_REPLAY_BODY => {
+            Reply::new(status, response.headers().get(CONTENT_TYPE), whole)
+        }
+        _ => {
+            let short = asteroid_answer::short_response(body.buffered());
+            Reply::new(status, Some(&HeaderValue::from_static("application/json")), short.as_bytes())
+        }
+    }
 }
 
 /// Returns the answer that the start of an execution must have got.

@@ -1,7 +1,11 @@
-//! Judges an answer with executions before it is passed on: each must belong to the tenant. Takes out of it what no tenant may see.
+//! Judges an answer with executions or files before it is passed on: each must belong to the tenant. Takes out of it what the tenant
+//! may not see.
+
+mod files;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -9,23 +13,47 @@ use hyper::http::response::Parts;
 use uuid::Uuid;
 
 use crate::asteroid::answer::is_no_execution;
-use crate::asteroid::item;
 use crate::asteroid::operation::{AnswerRule, Effect};
+use crate::asteroid::{file, item};
 use crate::event;
 use crate::facts::request_id::RequestId;
 use crate::media_type::content_coding;
 use crate::metrics::client::UpstreamTimer;
 use crate::proxy::error::{Error, inquiry, judgement};
 use crate::record::{Record, Sinks};
+use crate::state::Permit;
 use crate::tenant::Tenant;
+use crate::trace::Trace;
 use crate::transport::lease::Lease;
 use crate::transport::response::ResponseBody;
 use crate::transport::timer::ResponseTimer;
+use crate::upstream::Upstream;
 
 use super::Proxy;
 use super::admission::Admission;
 use super::charged_body::{self, ChargedBody};
 use super::ownership::Ownership;
+
+/// What an answer must have.
+#[derive(Debug)]
+enum Subject {
+    /// The execution that was asked for.
+    Item(Uuid),
+    /// Executions.
+    Page,
+    /// The files of an execution.
+    Files(files::Context),
+    /// The ids of uploaded files.
+    Staged,
+}
+
+/// The means by which a judge asks the upstream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) permit: &'a Permit,
+    pub(super) trace: &'a Trace,
+}
 
 /// The judge of one answer.
 #[derive(Debug)]
@@ -33,8 +61,7 @@ pub(super) struct Judge {
     tenant: Arc<Tenant>,
     sinks: Arc<Sinks>,
     request_id: RequestId,
-    /// The execution that was asked for; none if a page was.
-    execution: Option<Uuid>,
+    subject: Subject,
     ownership: Ownership,
     /// Whether `triggerContext` is taken out.
     redacts_trigger_context: bool,
@@ -48,24 +75,26 @@ impl Judge {
         proxy: &Proxy,
         admission: &Admission<'_>,
         ownership: Ownership,
+        caller: &HeaderMap,
         record: &Record,
     ) -> Option<Box<Judge>> {
         let Admission { generation, tenant, call, .. } = admission;
-        let is_due = match call.rules().answer {
-            AnswerRule::Head(_) => false,
-            AnswerRule::Item | AnswerRule::Page => true,
+        let subject = match call.rules().answer {
+            AnswerRule::Head(_) | AnswerRule::Started => return None,
+            AnswerRule::Item => Subject::Item(call.execution()?),
+            AnswerRule::Page => Subject::Page,
+            AnswerRule::Files => Subject::Files(files::Context::new(generation, call.execution()?, caller)),
+            AnswerRule::Staged => Subject::Staged,
         };
-        is_due.then(|| {
-            Box::new(Judge {
-                tenant: Arc::clone(tenant),
-                sinks: Arc::clone(&proxy.sinks),
-                request_id: record.facts.request_id.clone(),
-                execution: call.execution(),
-                ownership,
-                redacts_trigger_context: generation.redact_trigger_context,
-                limit: generation.answer_limit,
-            })
-        })
+        Some(Box::new(Judge {
+            tenant: Arc::clone(tenant),
+            sinks: Arc::clone(&proxy.sinks),
+            request_id: record.facts.request_id.clone(),
+            subject,
+            ownership,
+            redacts_trigger_context: generation.redact_trigger_context,
+            limit: generation.answer_limit,
+        }))
     }
 
     /// Reads a whole answer, judges it, and takes out of it what no tenant may see.
@@ -81,29 +110,32 @@ impl Judge {
         mut upstream_timer: UpstreamTimer,
         lease: Lease,
         timer: &ResponseTimer,
+        means: Means<'_>,
     ) -> Result<Bytes, Error> {
+        let effect = match self.subject {
+            Subject::Item(_) | Subject::Page | Subject::Files(_) => Effect::Read,
+            Subject::Staged => Effect::Change,
+        };
         let hold = self.tenant.state.body_memory.hold(0, self.tenant.is_only).map_err(|_| Error::BodyMemory)?;
         let reading = ChargedBody::read(&mut incoming, self.limit, hold);
         let whole = timer.run(reading, || lease.retire()).await.unwrap_or(Err(charged_body::Error::Timeout));
         let mut whole = whole.map_err(|error| {
             error.failure().into_iter().for_each(|code| upstream_timer.failed(code));
             match error {
-                charged_body::Error::Broke(cause) => Error::UpstreamBroke(cause, Effect::Read),
-                charged_body::Error::Timeout => Error::UpstreamTimeout(timer.timeout(), Effect::Read),
+                charged_body::Error::Broke(cause) => Error::UpstreamBroke(cause, effect),
+                charged_body::Error::Timeout => Error::UpstreamTimeout(timer.timeout(), effect),
                 charged_body::Error::TooLarge(limit) => Error::AnswerTooLarge(limit),
                 charged_body::Error::Memory => Error::BodyMemory,
             }
         })?;
         lease.release();
-        self.judge(head, &mut whole)?;
-        Ok(whole.into())
-    }
-
-    fn judge(&self, head: &Parts, body: &mut ChargedBody) -> Result<(), Error> {
-        match self.execution {
-            Some(id) => self.judge_item(id, head, body),
-            None => self.judge_page(head, body),
+        match &self.subject {
+            Subject::Item(id) => self.judge_item(*id, head, &mut whole)?,
+            Subject::Page => self.judge_page(head, &mut whole)?,
+            Subject::Files(context) => self.judge_files(context, head, &mut whole, means).await?,
+            Subject::Staged => self.learn_staged(head, &whole),
         }
+        Ok(whole.into())
     }
 
     fn judge_item(&self, id: Uuid, head: &Parts, body: &mut ChargedBody) -> Result<(), Error> {
@@ -151,6 +183,14 @@ impl Judge {
         page.items.iter().for_each(|item| self.tenant.owned.insert(item.id));
         self.cut(body, &page.cuts());
         Ok(())
+    }
+
+    /// Remembers the files that the tenant has uploaded for a start. An answer that cannot be read names none.
+    fn learn_staged(&self, head: &Parts, body: &ChargedBody) {
+        if head.status.is_success() && content_coding(&head.headers).is_none() {
+            let now = Instant::now();
+            file::staged(body.as_ref()).into_iter().for_each(|id| self.tenant.staged.insert(&self.tenant.tag, id, now));
+        }
     }
 
     fn cut(&self, body: &mut ChargedBody, cuts: &[Range<usize>]) {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hyper::body::Body as _;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
@@ -19,6 +20,7 @@ use crate::transport::body::Body;
 
 use super::credential::ChosenVersion;
 use super::generation::Generation;
+use super::upload::Upload;
 
 /// The headers of a caller that are forwarded, beside its trace context. No others are, so that no credential of the caller
 /// leaves, whatever its name.
@@ -35,7 +37,16 @@ pub(super) struct Outgoing {
     /// The caller's headers, of which [`FORWARDED_HEADERS`] and the trace context are forwarded.
     headers: HeaderMap,
     request_id: RequestId,
-    payload: Pieces,
+    payload: Payload,
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(super) enum Payload {
+    /// Pieces in memory, which can be sent again.
+    Pieces(Pieces),
+    /// A stream, which cannot be sent again once a part of it has left.
+    Upload(Arc<Upload>),
 }
 
 impl Outgoing {
@@ -52,7 +63,7 @@ impl Outgoing {
         headers: HeaderMap,
         request_id: RequestId,
         query: Option<String>,
-        payload: Pieces,
+        payload: Payload,
     ) -> Result<Outgoing, Error> {
         let base = generation.base(call.rules().part).ok_or(Error::Target)?;
         let path = match (query, target.path_and_query()) {
@@ -81,12 +92,30 @@ impl Outgoing {
         let mut headers = Trace::context_of(caller);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let generation = Arc::clone(generation);
-        let (query, payload) = (QueryOrigin::Gateway, Pieces::default());
+        let (query, payload) = (QueryOrigin::Gateway, Payload::Pieces(Pieces::default()));
         Ok(Outgoing { operation, generation, path, query, headers, request_id, payload })
     }
 
-    /// Returns the request to send on behalf of an admitted one. It carries the credential, and a span of its own in the trace.
-    pub(super) fn request(&self, trace: &Trace, credential: &ChosenVersion, permit: &Permit) -> Request<Body> {
+    /// Returns the upload that is its body, if it has one.
+    pub(super) fn upload(&self) -> Option<&Arc<Upload>> {
+        match &self.payload {
+            Payload::Pieces(_) => None,
+            Payload::Upload(upload) => Some(upload),
+        }
+    }
+
+    /// Returns whether its body can be sent again.
+    pub(super) fn can_be_sent_again(&self) -> bool {
+        self.upload().is_none_or(|upload| !upload.has_left())
+    }
+
+    /// Returns the request to send on behalf of an admitted one, unless a part of its stream has left. It carries the credential, and
+    /// a span of its own in the trace.
+    pub(super) fn request(&self, trace: &Trace, credential: &ChosenVersion, permit: &Permit) -> Option<Request<Body>> {
+        let body = match &self.payload {
+            Payload::Pieces(pieces) => Body::from(pieces.clone()),
+            Payload::Upload(upload) => Body::stream(upload.body()?),
+        };
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(HOST, self.generation.authority.clone());
         // An answer without a content coding can be read here, and is passed on unchanged.
@@ -96,17 +125,17 @@ impl Outgoing {
             headers.append(name, value.clone());
         }
         let method = self.method();
-        if self.payload.is_empty() && method == Method::POST {
+        if body.size_hint().exact() == Some(0) && method == Method::POST {
             // hyper announces no empty body, and some servers ask for a length.
             headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
         }
-        let mut request = Request::new(Body::from(self.payload.clone()));
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = Uri::from(self.path.clone());
         *request.headers_mut() = headers;
         trace.pass_on(&self.headers, self.query, &mut request);
         credential.inject(permit, &mut request);
-        request
+        Some(request)
     }
 
     fn method(&self) -> Method {

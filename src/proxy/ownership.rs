@@ -10,8 +10,9 @@ use uuid::Uuid;
 use crate::asteroid::answer::{is_no_execution, refuses_key};
 use crate::asteroid::execution;
 use crate::asteroid::item;
-use crate::asteroid::operation::{AnswerRule, Call, Effect, IdName, Operation};
+use crate::asteroid::operation::{AnswerRule, Call, Effect, Operation};
 use crate::proxy::error::{Error, judgement};
+use crate::tenant::Tenant;
 
 use super::inquiry::{self, Inquiry};
 use super::limit;
@@ -33,23 +34,36 @@ pub(super) enum Ownership {
 /// [`Error::NotFound`]; [`Error::Limit`], if the tenant asks for too many executions that are not known here;
 /// [`Error::Ownership`] and [`Error::Answer`], if the upstream does not say it; [`Error::KeyRefused`].
 pub(super) async fn check(call: &Call<'_>, inquiry: &Inquiry<'_>) -> Result<Ownership, Error> {
-    let id = match call.id {
-        // The items of a listing are judged, and the gateway tags what is started.
-        None | Some((IdName::Agent | IdName::Workflow, _)) => return Ok(Ownership::Proven),
-        Some((IdName::Execution, id)) => id.parse().map_err(|_| Error::NotFound)?,
-    };
-    let (tenant, now) = (inquiry.tenant, Instant::now());
-    match tenant.owned.get(id, now) {
-        Some(true) => return Ok(Ownership::Proven),
-        Some(false) => return Err(Error::NotFound),
-        None => limit::admit_lookup(tenant, now)?,
-    }
+    // The items of a listing are judged, and the gateway tags what is started.
+    let Some(id) = call.execution() else { return Ok(Ownership::Proven) };
     let rules = call.rules();
-    if rules.effect == Effect::Read && rules.answer == AnswerRule::Item {
-        return Ok(Ownership::ByAnswer);
+    if rules.effect != Effect::Read || rules.answer != AnswerRule::Item {
+        return check_execution(id, inquiry).await.map(|()| Ownership::Proven);
+    }
+    Ok(if recall(id, inquiry.tenant)? { Ownership::Proven } else { Ownership::ByAnswer })
+}
+
+/// Checks that an execution belongs to the tenant. Asks the upstream if that is not known here.
+///
+/// # Errors
+///
+/// As [`check`].
+pub(super) async fn check_execution(id: Uuid, inquiry: &Inquiry<'_>) -> Result<(), Error> {
+    if recall(id, inquiry.tenant)? {
+        return Ok(());
     }
     // Boxed, as few requests need it and its future would make every request larger.
-    Box::pin(look_up(id, inquiry)).await.map(|()| Ownership::Proven)
+    Box::pin(look_up(id, inquiry)).await
+}
+
+/// Returns whether it is known here that an execution belongs to the tenant. If not, it may be looked up.
+fn recall(id: Uuid, tenant: &Tenant) -> Result<bool, Error> {
+    let now = Instant::now();
+    match tenant.owned.get(id, now) {
+        Some(true) => Ok(true),
+        Some(false) => Err(Error::NotFound),
+        None => limit::admit_lookup(tenant, now).map(|()| false),
+    }
 }
 
 /// Asks the upstream whether an execution belongs to the tenant.

@@ -13,9 +13,10 @@ use hyper::{HeaderMap, Version};
 use tokio::time;
 
 use crate::asteroid::change;
+use crate::asteroid::multipart::Boundary;
 use crate::asteroid::operation::BodyRule;
 use crate::media_type::content_coding;
-use crate::proxy::error::Error;
+use crate::proxy::error::{Error, Expected};
 use crate::record::Record;
 use crate::state::{Hold, OverQuota};
 use crate::tenant::Tenant;
@@ -42,13 +43,47 @@ const HANG_UP_ERRORS: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
+/// What is received of a request before it is forwarded.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// Its whole body.
+    Body(Bytes),
+    /// The head of an upload, with the boundary of its parts.
+    Upload(Boundary),
+}
+
+/// Receives a request by the rule of its operation: its body, which is checked, or the head of an upload.
+///
+/// # Errors
+///
+/// Those of [`read`], [`check`] and [`begin_upload`].
+pub(super) async fn receive<B>(
+    rule: BodyRule,
+    tenant: &Tenant,
+    generation: &Generation,
+    head: &Parts,
+    body: &mut Option<B>,
+    record: &mut Record,
+) -> Result<Received, Error>
+where
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
+{
+    let Some(body) = body else { return Ok(Received::Body(Bytes::new())) };
+    if rule == BodyRule::Files {
+        return Ok(Received::Upload(begin_upload(tenant, generation, head, body, record)?));
+    }
+    let body = read(rule, tenant, generation, head, body, record).await?;
+    check(rule, &body)?;
+    Ok(Received::Body(body))
+}
+
 /// Reads the body of a request by the rule of its operation. Charges its tenant for the body, and for the request until its answer
 /// is delivered.
 ///
 /// # Errors
 ///
 /// Those of [`check_media_type`] and [`collect`], [`Error::BodyMemory`], and [`Error::UnexpectedBody`].
-pub(super) async fn read<B>(
+async fn read<B>(
     rule: BodyRule,
     tenant: &Tenant,
     generation: &Generation,
@@ -59,12 +94,13 @@ pub(super) async fn read<B>(
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
-    if rule != BodyRule::None {
+    let has_none = rule == BodyRule::None;
+    let may_be_absent = has_none || rule == BodyRule::Rerun;
+    if !has_none && !(may_be_absent && body.is_end_stream()) {
         check_media_type(&head.headers)?;
     }
     record.memory = Some(charge(tenant, head)?);
-    let has_none = rule == BodyRule::None;
-    if has_none && body.is_end_stream() {
+    if may_be_absent && body.is_end_stream() {
         return Ok(Bytes::new());
     }
     // A client may send an empty body in chunks.
@@ -77,15 +113,42 @@ where
     })
 }
 
+/// Checks the head of an upload, and charges its tenant for it. Returns the boundary of its parts.
+///
+/// # Errors
+///
+/// [`Error::ContentCoding`], [`Error::MediaType`], [`Error::Multipart`], [`Error::BodyMemory`], and [`Error::UploadTooLarge`] if the
+/// length is announced.
+fn begin_upload(
+    tenant: &Tenant,
+    generation: &Generation,
+    head: &Parts,
+    body: &impl Body,
+    record: &mut Record,
+) -> Result<Boundary, Error> {
+    let boundary = Boundary::of(sole_media_type(&head.headers, Expected::Files)?.as_bytes())?;
+    record.memory = Some(charge(tenant, head)?);
+    let (announced, limit) = (body.size_hint().lower(), generation.upload_limit);
+    if announced > limit {
+        return Err(Error::UploadTooLarge { limit });
+    }
+    Ok(boundary)
+}
+
 /// Checks the body of a change.
 ///
 /// # Errors
 ///
 /// [`Error::Body`].
-pub(super) fn check(rule: BodyRule, body: &[u8]) -> Result<(), Error> {
+fn check(rule: BodyRule, body: &[u8]) -> Result<(), Error> {
     match rule {
-        // A start is checked when it is tagged.
-        BodyRule::None | BodyRule::Start => Ok(()),
+        // A start is checked when it is tagged, and files while they are sent.
+        BodyRule::None
+        | BodyRule::Start
+        | BodyRule::SyncStart
+        | BodyRule::VersionStart
+        | BodyRule::Rerun
+        | BodyRule::Files => Ok(()),
         BodyRule::Status => Ok(change::check_status(body)?),
         BodyRule::Message => Ok(change::check_message(body)?),
     }
@@ -97,16 +160,28 @@ pub(super) fn check(rule: BodyRule, body: &[u8]) -> Result<(), Error> {
 ///
 /// [`Error::ContentCoding`], [`Error::MediaType`].
 fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
+    let value = sole_media_type(headers, Expected::Json)?;
+    if is_json(value) { Ok(()) } else { Err(Error::MediaType { expected: Expected::Json, found: quote(value) }) }
+}
+
+/// Returns the media type of a body, which must have one and no content coding.
+fn sole_media_type(headers: &HeaderMap, expected: Expected) -> Result<&HeaderValue, Error> {
     if let Some(value) = content_coding(headers) {
         return Err(Error::ContentCoding(quote(value)));
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    match (types.next(), types.next()) {
-        (Some(value), None) if is_json(value) => Ok(()),
-        (Some(value), None) => Err(Error::MediaType(quote(value))),
-        (Some(_), Some(_)) => Err(Error::MediaType("more than one".to_owned())),
-        (None, _) => Err(Error::MediaType("none".to_owned())),
-    }
+    let found = match (types.next(), types.next()) {
+        (Some(value), None) if expected == Expected::Json || is_multipart(value) => return Ok(value),
+        (Some(value), None) => quote(value),
+        (Some(_), Some(_)) => "more than one".to_owned(),
+        (None, _) => "none".to_owned(),
+    };
+    Err(Error::MediaType { expected, found })
+}
+
+fn is_multipart(value: &HeaderValue) -> bool {
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"multipart/form-data")
 }
 
 /// Returns a header's value for a message: bounded, and escaped so that it cannot break a log line.
@@ -196,11 +271,22 @@ where
     let mut whole = ChargedBody::new(hold);
     let reading = read_frames(body, &mut whole, limit, announced, read);
     time::timeout(timeout, reading).await.unwrap_or(Err(Error::BodyTimeout(timeout)))?;
-    // hyper reports a stream that is reset with NO_ERROR as one that has ended.
-    if version == Version::HTTP_2 && !body.is_end_stream() {
+    check_end(version, body.is_end_stream())?;
+    Ok(whole.into())
+}
+
+/// Refuses a body that only seems to have ended: hyper reports a stream that is reset with NO_ERROR as one that has ended.
+pub(super) fn check_end(version: Version, is_end_stream: bool) -> Result<(), Error> {
+    if version == Version::HTTP_2 && !is_end_stream {
         return Err(Error::BodyBroken("the stream was closed before its end".to_owned()));
     }
-    Ok(whole.into())
+    Ok(())
+}
+
+/// Returns the error for trailers of a body. hyper may begin to read trailers where another parser sees the end of the message. They
+/// then reach to the end of the next request's head, and the body of that request would be read as a request of its own.
+pub(super) fn trailers() -> Error {
+    Error::BodyBroken("it has trailers, or no empty line after the last chunk".to_owned())
 }
 
 async fn read_frames<B>(
@@ -214,10 +300,7 @@ where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Unpin,
 {
     while let Some(frame) = body.frame().await {
-        // hyper may begin to read trailers where another parser sees the end of the message. They then reach to the end of the
-        // next request's head, and the body of that request would be read as a request of its own.
-        let trailers = |_| Error::BodyBroken("it has trailers, or no empty line after the last chunk".to_owned());
-        let data = frame.map_err(|failure| body_error(failure.into()))?.into_data().map_err(trailers)?;
+        let data = frame.map_err(|failure| body_error(failure.into()))?.into_data().map_err(|_| trailers())?;
         *read += data.len();
         if *read > limit {
             return Err(Error::BodyTooLarge { limit });
@@ -228,7 +311,7 @@ where
 }
 
 /// Returns the error of a body that broke off: the caller hung up in the middle, or the body is malformed.
-fn body_error(failure: ReadError) -> Error {
+pub(super) fn body_error(failure: ReadError) -> Error {
     let left = sources(&*failure).any(|cause| {
         let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HANG_UP_ERRORS.contains(&error.kind()));
         by_io || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_remote() || error.is_io())

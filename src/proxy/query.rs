@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::asteroid::operation::Call;
+use crate::asteroid::operation::{BodyRule, Call, IdName};
 use crate::asteroid::query::{self, Error, ListingScope, LongPoll, QueryRule};
 use crate::tenant::Tenant;
 
@@ -28,7 +28,19 @@ pub(super) struct Query {
 pub(super) fn check(call: &Call<'_>, tenant: &Tenant, generation: &Generation) -> Result<Query, Error> {
     let timeout = generation.response_timeout;
     match call.rules().query {
-        QueryRule::None => query::none(call.query).map(|()| Query { sent: None, timeout }),
+        QueryRule::None => {
+            query::none(call.query)?;
+            if let Some(organization) = call.id(IdName::Organization) {
+                query::check_organization(organization, generation.organization)?;
+            }
+            let waits = call.rules().body == BodyRule::SyncStart;
+            let timeout = if waits { timeout.max(query::MAX_WAIT + WAIT_MARGIN) } else { timeout };
+            Ok(Query { sent: None, timeout })
+        }
+        QueryRule::Recording => query::recording(call.query).map(|()| Query { sent: None, timeout }),
+        QueryRule::Organization => {
+            Ok(Query { sent: query::organization(call.query, generation.organization)?, timeout })
+        }
         QueryRule::Sync => {
             let LongPoll { timeout: wait, query } = query::sync(call.query)?;
             Ok(Query { sent: Some(query), timeout: timeout.max(wait + WAIT_MARGIN) })

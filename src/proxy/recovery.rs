@@ -14,8 +14,9 @@ use super::inquiry::Inquiry;
 
 pub use super::error::recovery::Error;
 
-/// The size of the first page that is requested, and of another one if there are more executions.
-const PAGE_SIZES: [usize; 2] = [2, 10];
+/// The size of the first page that is requested, and of others if there are more executions. Each rerun of an execution carries
+/// the tags of the first.
+const PAGE_SIZES: [usize; 3] = [2, 10, 100];
 
 /// The result of a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

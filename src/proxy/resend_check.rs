@@ -38,7 +38,7 @@ impl ResendCheck {
         caller: &HeaderMap,
         record: &Record,
     ) -> Option<Box<ResendCheck>> {
-        let keyed = keyed.filter(|_| generation.idempotency.recovery)?;
+        let keyed = keyed.filter(|keyed| generation.idempotency.recovery && keyed.is_tagged)?;
         Some(Box::new(ResendCheck {
             generation: Arc::clone(generation),
             tenant: Arc::clone(tenant),

@@ -15,7 +15,7 @@ use super::idempotency;
 /// Returns what the end of an exchange proves.
 pub(super) fn proof(ended: &Result<Response<AnswerBody>, Error>) -> Proof {
     match ended {
-        Ok(response) => Proof::of(response.status(), response.headers(), response.body().whole_bytes()),
+        Ok(response) => Proof::of(response.status(), response.headers(), response.body().read_part()),
         Err(error) if error.outcome() == Outcome::NotStarted => Proof::NotStarted,
         Err(_) => Proof::Inconclusive,
     }

@@ -1,11 +1,13 @@
 //! The stage of a start: validates its body, claims its idempotency key, counts it by its tenant's limits, and tags it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 
-use crate::asteroid::start;
+use crate::asteroid::operation::BodyRule;
+use crate::asteroid::start::{self, References, StartKind, ValidStart};
 use crate::facts::{AuditDecision, Facts};
 use crate::json::{self, Pieces};
 use crate::proxy::error::Error;
@@ -17,6 +19,7 @@ use super::admission::Admission;
 use super::claim::{self, ClaimResult};
 use super::idempotency::{self, IdempotencyDigests, IdempotencyKey};
 use super::inquiry::Inquiry;
+use super::ownership;
 
 /// A start that may be sent.
 pub(super) struct PreparedStart {
@@ -43,7 +46,7 @@ pub(super) enum StartDecision {
 ///
 /// # Errors
 ///
-/// [`Error::Body`], those of [`claim::claim`], and [`Error::Tagging`].
+/// [`Error::Body`], those of [`ownership::check_execution`] and [`claim::claim`], and [`Error::Tagging`].
 pub(super) async fn prepare(
     proxy: &Proxy,
     admission: &Admission<'_>,
@@ -52,11 +55,11 @@ pub(super) async fn prepare(
     caller: &HeaderMap,
     record: &mut Record,
 ) -> Result<StartDecision, Error> {
-    let tenant = admission.tenant;
     let keyed = idempotency_key.map(|key| key.with_body(body));
-    let changes = start::validate(body, &idempotency::tags(tenant, keyed), tenant.on_conflict)?;
+    let ValidStart { changes, references } = validate(admission, keyed, body)?;
     let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
     let inquiry = Inquiry::new(proxy, admission, request_id, trace, caller);
+    check_references(&references, &inquiry).await?;
     let now = Now::read();
     let reserved = match claim::claim(keyed, &inquiry, now, outcome, remaining).await? {
         ClaimResult::Send(reserved) => reserved,
@@ -64,4 +67,35 @@ pub(super) async fn prepare(
         ClaimResult::Recovered(reply) => return Ok(StartDecision::Replay(reply, AuditDecision::Recovered)),
     };
     Ok(StartDecision::Send(PreparedStart { reserved, keyed, payload: json::splice(body, changes)?, now }))
+}
+
+/// Checks the body of a start by the rule of its operation, and returns the changes that tag it. A rerun cannot be tagged: it gets
+/// the metadata of the execution that it repeats.
+fn validate(
+    Admission { generation, tenant, call, .. }: &Admission<'_>,
+    keyed: Option<IdempotencyDigests>,
+    body: &[u8],
+) -> Result<ValidStart, Error> {
+    let kind = match call.rules().body {
+        BodyRule::SyncStart => StartKind::Sync,
+        BodyRule::VersionStart => StartKind::Version(generation.era),
+        BodyRule::Rerun => {
+            if !body.is_empty() {
+                start::check_rerun(body)?;
+            }
+            return Ok(ValidStart::default());
+        }
+        BodyRule::Start | BodyRule::None | BodyRule::Status | BodyRule::Message | BodyRule::Files => StartKind::Agent,
+    };
+    Ok(start::validate(body, kind, &idempotency::tags(tenant, keyed), tenant.on_conflict)?)
+}
+
+/// Checks that what the body names belongs to the tenant.
+async fn check_references(references: &References, inquiry: &Inquiry<'_>) -> Result<(), Error> {
+    let (tenant, now) = (inquiry.tenant, Instant::now());
+    references.check_files(|id| tenant.staged.is_foreign(&tenant.tag, id, now))?;
+    match references.parent {
+        Some(parent) => ownership::check_execution(parent, inquiry).await,
+        None => Ok(()),
+    }
 }

@@ -40,11 +40,12 @@ impl fmt::Debug for IdempotencyDigest {
 pub struct BodyDigest([u8; 8]);
 
 impl BodyDigest {
-    /// Returns the digest of an idempotency key and a body, both as sent.
+    /// Returns the digest of an idempotency key, the kind of its start, and a body as sent.
     #[must_use]
-    pub fn of(key: &[u8], body: &[u8]) -> BodyDigest {
+    pub fn of(key: &[u8], kind: &[u8], body: &[u8]) -> BodyDigest {
         let mut context = Context::new(&SHA256);
         context.update(key);
+        context.update(kind);
         context.update(body);
         BodyDigest(first(context))
     }
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn the_digest_of_a_body_is_a_quarter_of_a_sha_256_of_key_and_body_and_is_read_as_it_is_written() {
         // printf 'abc' | sha256sum
-        let digest = BodyDigest::of(b"a", b"bc");
+        let digest = BodyDigest::of(b"a", b"", b"bc");
         assert_eq!(digest.to_string(), "ba7816bf8f01cfea");
         assert_eq!(BodyDigest::parse("ba7816bf8f01cfea"), Some(digest));
         assert_eq!(BodyDigest([0; 8]).to_string(), "0".repeat(16));

@@ -265,7 +265,8 @@ mod tests {
 
         fn start_with_key(&self) -> Result<StartResult, StartError> {
             let bounds = Bounds { retention: Duration::from_secs(60), memory: 1 << 20, share: 1 << 20 };
-            let key = KeyedStart { digest: IdempotencyDigest::of(&[b"k"]), body: BodyDigest::of(b"", b""), bounds };
+            let key =
+                KeyedStart { digest: IdempotencyDigest::of(&[b"k"]), body: BodyDigest::of(b"", b"", b""), bounds };
             ready(self.state.start_with_key(key, &self.limits, self.now, &mut Remaining::default()))
         }
 

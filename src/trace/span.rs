@@ -70,7 +70,7 @@ fn peer(peer: Peer, attributes: &mut Vec<KeyValue>) {
 fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     let digest = facts.idempotency.map(|digest| digest.to_string());
     let code = facts.error.map(ErrorCode::as_str);
-    let execution_id = facts.execution_id.map(|id| id.to_string());
+    let [execution_id, rerun_of] = [facts.execution_id, facts.rerun_of].map(|id| id.map(|id| id.to_string()));
     let named = [
         ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
         ("asteroid_gateway.tenant", facts.tenant.as_deref()),
@@ -81,12 +81,12 @@ fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
         ("asteroid_gateway.idempotency_digest", digest.as_deref()),
         ("asteroid_gateway.idempotency_outcome", facts.idempotency_outcome.map(IdempotencyOutcome::code)),
         ("asteroid_gateway.looked_up", facts.lookup.map(LookupOutcome::code)),
+        ("asteroid_gateway.rerun_of", rerun_of.as_deref()),
         ("asteroid_gateway.execution_id", execution_id.as_deref()),
     ];
     attributes.extend(named.iter().filter_map(|(name, value)| value.map(|value| attribute(name, value))));
-    attributes.extend(
-        facts.id.as_ref().map(|(name, id)| attribute(&format!("asteroid_gateway.{}", name.code()), id.as_str())),
-    );
+    let ids = facts.ids.iter().flatten();
+    attributes.extend(ids.map(|(name, id)| attribute(&format!("asteroid_gateway.{}", name.code()), id.as_str())));
     attributes.extend(facts.replayed.then(|| attribute("asteroid_gateway.replayed", true)));
     attributes.push(attribute("asteroid_gateway.delivered", facts.delivered));
 }

@@ -4,9 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use rustls::{AlertDescription, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -176,8 +177,12 @@ pub struct Link<S> {
     frames: Option<Frames>,
     /// Signals that the first bytes have come, which over HTTP/2 are the SETTINGS of the service.
     first_bytes: Option<oneshot::Sender<()>>,
-    /// The failure of a write, until everything that the service sent before it was read.
-    write_error: Option<io::Error>,
+    /// The failure of a write, until everything that the service sent before it was read; and what waits for it.
+    write_error: Option<(io::Error, Waker)>,
+    /// Bytes that were read when a write failed.
+    unread: BytesMut,
+    /// Whether nothing more can be read from the stream.
+    is_read_to_end: bool,
 }
 
 impl<S> Link<S> {
@@ -189,7 +194,8 @@ impl<S> Link<S> {
 
     fn new(stream: S, is_tls13: bool) -> Link<S> {
         let state = Arc::new(LinkState::new(is_tls13));
-        Link { stream, state, frames: None, first_bytes: None, write_error: None }
+        let (unread, is_read_to_end) = (BytesMut::new(), false);
+        Link { stream, state, frames: None, first_bytes: None, write_error: None, unread, is_read_to_end }
     }
 
     /// Returns its state.
@@ -217,7 +223,11 @@ impl Link<TlsStream<TcpStream>> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Link { stream, state, frames, first_bytes, .. } = self.get_mut();
+        let Link { stream, state, frames, first_bytes, write_error, unread, is_read_to_end } = self.get_mut();
+        if !unread.is_empty() {
+            buffer.put_slice(&unread.split_to(unread.len().min(buffer.remaining())));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = std::task::ready!(Pin::new(stream).poll_read(context, buffer));
         if let Err(error) = &read {
@@ -226,6 +236,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
         let received = buffer.filled().get(before..).unwrap_or_default();
         let first_bytes = first_bytes.take();
         if received.is_empty() {
+            *is_read_to_end = true;
+            write_error.iter().for_each(|(_, waker)| waker.wake_by_ref());
             return Poll::Ready(read);
         }
         if let Some(first_bytes) = first_bytes {
@@ -241,28 +253,37 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    /// Records the failure of a write. A service that closes a new connection may have sent an alert before: that is read
-    /// first, so that it becomes the cause.
+    /// Records the failure of a write. A service that closes a connection may have sent an alert before, or an answer to a request
+    /// that it does not want to read to its end. That is read first.
     fn end_write<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let error = match result {
             Poll::Ready(Err(error)) => error,
             other => return other,
         };
         if !self.state.has_received.load(Ordering::Relaxed) {
+            // Nobody may be reading yet.
             let mut bytes = [0; 256];
-            if Pin::new(&mut *self).poll_read(context, &mut ReadBuf::new(&mut bytes)).is_pending() {
-                // A connection that cannot be written is about to end for its reader, too.
-                self.write_error = Some(error);
-                return Poll::Pending;
+            let mut buffer = ReadBuf::new(&mut bytes);
+            if Pin::new(&mut *self).poll_read(context, &mut buffer).is_ready() {
+                self.unread.extend_from_slice(buffer.filled());
+                context.waker().wake_by_ref();
             }
+        }
+        if !self.is_read_to_end {
+            // A connection that cannot be written is about to end for its reader, too.
+            self.write_error = Some((error, context.waker().clone()));
+            return Poll::Pending;
         }
         self.state.record_failure(&error);
         Poll::Ready(Err(error))
     }
 
-    /// Takes the failure of an earlier write, which waited until everything was read.
+    /// Returns the failure of an earlier write, once everything was read.
     fn earlier_failure<T>(&mut self) -> Option<Poll<io::Result<T>>> {
-        self.write_error.take().map(|error| Poll::Ready(Err(error)))
+        if self.write_error.is_some() && !self.is_read_to_end {
+            return Some(Poll::Pending);
+        }
+        self.write_error.take().map(|(error, _)| Poll::Ready(Err(error)))
     }
 }
 
@@ -300,7 +321,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Link<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_comes_before_a_connection_breaks_is_read_before_writing_fails() {
+        for greeting in ["", "hello"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut link = Link::plain(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            let (mut service, _) = listener.accept().await.unwrap();
+            service.write_all(greeting.as_bytes()).await.unwrap();
+            link.read_exact(&mut vec![0; greeting.len()]).await.unwrap();
+            link.write_all(b"request").await.unwrap();
+            service.write_all(b"answer").await.unwrap();
+            // What it has not read makes it reset the connection.
+            drop(service);
+            let (mut reading, mut writing) = tokio::io::split(link);
+            let write = async {
+                while writing.write_all(&[b'x'; 1024]).await.is_ok() {}
+                "write failed"
+            };
+            let mut answer = [0; 6];
+            let read = async {
+                reading.read_exact(&mut answer).await.unwrap();
+                reading.read(&mut [0]).await.ok();
+                "read to the end"
+            };
+            // In one task, as a connection has.
+            let ended = tokio::time::timeout(std::time::Duration::from_secs(20), async { tokio::join!(read, write) });
+            assert_eq!(ended.await, Ok(("read to the end", "write failed")));
+            assert_eq!(&answer, b"answer");
+        }
+    }
 
     #[test]
     fn what_is_no_content_has_a_bound_that_each_request_raises() {

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,12 +16,54 @@ use tokio::time::{Instant, timeout_at};
 /// each part of a body.
 const LAST_TURNS: usize = 16;
 
-/// The time-out of one request. It runs from the moment at which the request is first handed to a connection.
+/// The time-out of one request. It runs from the moment at which the request is first handed to a connection; for a request with
+/// a stream, from the last time that the service took a part of that.
 #[derive(Debug)]
 pub struct ResponseTimer {
     timeout: Duration,
     grace_period: Option<Arc<GracePeriod>>,
     begun: OnceLock<Instant>,
+    progress: Option<Arc<SendProgress>>,
+}
+
+/// The progress of sending a stream.
+#[derive(Debug, Default)]
+pub struct SendProgress(Mutex<Pace>);
+
+#[derive(Debug, Default)]
+enum Pace {
+    /// Nothing was taken yet.
+    #[default]
+    NotBegun,
+    /// The service took a part at this time.
+    Advanced(Instant),
+    /// The service could take a part, and there is none.
+    Paused,
+}
+
+impl SendProgress {
+    /// Records that the service took a part.
+    pub fn advance(&self) {
+        *self.lock() = Pace::Advanced(Instant::now());
+    }
+
+    /// Records that the service could take a part, and there is none yet. Its time-out does not run then.
+    pub fn pause(&self) {
+        *self.lock() = Pace::Paused;
+    }
+
+    /// Returns the time since which the service owes something, if that is later than `begun`.
+    fn since(&self, begun: Instant) -> Instant {
+        match *self.lock() {
+            Pace::NotBegun => begun,
+            Pace::Advanced(at) => at.max(begun),
+            Pace::Paused => Instant::now(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The time after the time-out in which an answer is still read.
@@ -61,7 +103,14 @@ impl ResponseTimer {
     /// Creates a timer that ends after `timeout`, or after the grace period that follows.
     #[must_use]
     pub fn new(timeout: Duration, grace_period: Option<Arc<GracePeriod>>) -> ResponseTimer {
-        ResponseTimer { timeout, grace_period, begun: OnceLock::new() }
+        ResponseTimer { timeout, grace_period, begun: OnceLock::new(), progress: None }
+    }
+
+    /// Lets the time-out run from the last progress of sending a stream.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Option<Arc<SendProgress>>) -> ResponseTimer {
+        self.progress = progress;
+        self
     }
 
     /// Returns the time-out, without the grace period.
@@ -75,6 +124,11 @@ impl ResponseTimer {
         Instant::now() < *self.begun.get_or_init(Instant::now) + self.timeout
     }
 
+    fn deadline(&self) -> Instant {
+        let begun = *self.begun.get_or_init(Instant::now);
+        self.progress.as_ref().map_or(begun, |progress| progress.since(begun)) + self.timeout
+    }
+
     /// Runs a part of the exchange until the timer ends. If the time-out passes before the part ends, `on_timeout` is called,
     /// also if there is a grace period.
     ///
@@ -84,12 +138,13 @@ impl ResponseTimer {
     ///
     /// [`Elapsed`].
     pub async fn run<F: Future>(&self, part: F, on_timeout: impl FnOnce()) -> Result<F::Output, Elapsed> {
-        let deadline = *self.begun.get_or_init(Instant::now) + self.timeout;
         let mut part = pin!(part);
         let has_begun = |grace_period: &Arc<GracePeriod>| grace_period.has_begun();
         if !self.grace_period.as_ref().is_some_and(has_begun) {
-            if let Ok(output) = timeout_at(deadline, &mut part).await {
-                return Ok(output);
+            while Instant::now() < self.deadline() {
+                if let Ok(output) = timeout_at(self.deadline(), &mut part).await {
+                    return Ok(output);
+                }
             }
             for _ in 0..LAST_TURNS {
                 yield_now().await;
@@ -100,6 +155,7 @@ impl ResponseTimer {
             }
             on_timeout();
         }
+        let deadline = self.deadline();
         let Some(grace_period) = &self.grace_period else { return timeout_at(deadline, part).await };
         grace_period.begin();
         timeout_at(deadline + grace_period.length, part).await
@@ -128,6 +184,25 @@ mod tests {
         assert!(is_late && grace_period.has_begun() && !timer.begin());
         grace_period.begun().await;
         assert!(timer.run(std::future::pending::<()>(), || ()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_out_of_a_stream_runs_from_its_last_progress_and_not_while_there_is_nothing_to_send() {
+        let progress = Arc::new(SendProgress::default());
+        let timer = || ResponseTimer::new(SECOND, None).with_progress(Some(Arc::clone(&progress)));
+        let begun = Instant::now();
+        let streaming = async {
+            for _ in 0..3 {
+                tokio::time::sleep(SECOND / 2).await;
+                progress.advance();
+            }
+            progress.pause();
+            tokio::time::sleep(10 * SECOND).await;
+            progress.advance();
+            std::future::pending::<()>().await;
+        };
+        assert!(timer().run(streaming, || ()).await.is_err());
+        assert_eq!(begun.elapsed(), 12 * SECOND + SECOND / 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -88,8 +88,8 @@ fn what_is_not_exactly_an_operation_is_not_found_and_never_forwarded() {
         format!("/agents/{AGENT}\\execute"),
         format!("/agents/{AGENT}/x\\..\\execute"),
         format!("/agents/{AGENT}//execute"),
-        format!("/agents/v2/agents/{AGENT}/execute/sync"),
-        format!("/workflows/{AGENT}/execute/sync"),
+        format!("/agents/v2/agents/{AGENT}/execute/async"),
+        format!("/workflows/{AGENT}/versions/execute"),
         format!("/workflows/{AGENT}/../../agents/{AGENT}/execute"),
     ] {
         let answer = pair.caller().post(&path, &[], b"{}");

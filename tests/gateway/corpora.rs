@@ -4,6 +4,8 @@
 mod body;
 #[path = "../../fuzz/properties/configuration.rs"]
 mod configuration;
+#[path = "../../fuzz/properties/files.rs"]
+mod files;
 #[path = "../../fuzz/properties/head.rs"]
 mod head;
 #[path = "../../fuzz/properties/host.rs"]
@@ -14,6 +16,8 @@ mod idempotency_key;
 mod item;
 #[path = "../../fuzz/properties/listing.rs"]
 mod listing;
+#[path = "../../fuzz/properties/multipart.rs"]
+mod multipart;
 #[path = "../../fuzz/properties/path.rs"]
 mod path;
 #[path = "../../fuzz/properties/redaction.rs"]
@@ -27,13 +31,15 @@ use std::path::{Path, PathBuf};
 
 type Property = fn(&[u8]);
 
-const TARGETS: [(&str, Property); 9] = [
+const TARGETS: [(&str, Property); 11] = [
     ("body", body::check),
     ("configuration", configuration::check),
+    ("files", files::check),
     ("host", host::check),
     ("idempotency_key", idempotency_key::check),
     ("item", item::check),
     ("listing", listing::check),
+    ("multipart", multipart::check),
     ("path", path::check),
     ("redaction", redaction::check),
     ("trace_context", trace_context::check),

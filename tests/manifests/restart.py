@@ -49,6 +49,7 @@ CHANGES = [
     "redact: { trigger_context: false }",
     "answer_limit: 1MiB",
     "max_page_size: 50",
+    "upload_limit: 10MiB",
     "body_limit: 2MiB",
     "body_memory: 64MiB",
     "timeouts: { response: 90s }",

@@ -31,7 +31,7 @@ fn not_both(one: &str, other: &str) -> Json {
 
 fn of_member(member: &Member, describe: fn(&str) -> Option<&'static str>) -> Json {
     let mut schema = of_rule(&member.rule, describe);
-    if !member.required {
+    if !member.required && !matches!(member.rule, Rule::Absent(_)) {
         admit_null(&mut schema);
     }
     if let Some(description) = describe(member.name) {
@@ -46,7 +46,9 @@ fn of_rule(rule: &Rule, describe: fn(&str) -> Option<&'static str>) -> Json {
         Rule::Text => json!({"type": "string"}),
         Rule::OneOf(texts) => json!({"type": "string", "enum": texts}),
         Rule::Boolean => json!({"type": "boolean"}),
-        Rule::Integer(min) => json!({"type": "integer", "format": "int64", "minimum": min, "maximum": i64::MAX}),
+        Rule::Integer(min, max) => json!({"type": "integer", "format": "int64", "minimum": min, "maximum": max}),
+        // `null` counts as absent.
+        Rule::Absent(_) => json!({"type": "null"}),
         Rule::Object => json!({"type": "object", "additionalProperties": true}),
         Rule::Texts => json!({"type": "object", "additionalProperties": {"type": "string"}}),
         Rule::Members(known) => of_members(known, describe),

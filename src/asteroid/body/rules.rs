@@ -20,12 +20,15 @@ pub(in crate::asteroid) fn faults(outline: &Outline<'_>, known: &'static [Member
 }
 
 fn check(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
+    if let Rule::Absent(reason) = rule {
+        return faults.push(Fault::of(value, *reason));
+    }
     let (kind, expected) = kind(rule);
     if value.kind() != kind {
         return faults.push(Fault::of(value, format!("must be {expected}, not {}", kind_name(value.kind()))));
     }
     match rule {
-        Rule::Text | Rule::Boolean | Rule::Object => {}
+        Rule::Text | Rule::Boolean | Rule::Object | Rule::Absent(_) => {}
         Rule::Uuid => {
             if !value.text().is_some_and(|text| is_uuid(&text)) {
                 faults.push(Fault::of(value, "must be a hyphenated 36-character uuid"));
@@ -36,9 +39,10 @@ fn check(value: Value<'_>, rule: &Rule, faults: &mut Vec<Fault>) {
                 faults.push(Fault::of(value, format!("must be {}", allowed.join(" or "))));
             }
         }
-        Rule::Integer(min) => match value.as_i64() {
-            Some(number) if number >= *min => {}
-            Some(_) => faults.push(Fault::of(value, format!("must be at least {min}"))),
+        Rule::Integer(min, max) => match value.as_i64() {
+            Some(number) if (*min..=*max).contains(&number) => {}
+            Some(_) if *max == i64::MAX => faults.push(Fault::of(value, format!("must be at least {min}"))),
+            Some(_) => faults.push(Fault::of(value, format!("must be from {min} to {max}"))),
             None => faults.push(Fault::of(value, "must be an integer without fraction or exponent, within 64 bits")),
         },
         Rule::Texts => {
@@ -63,8 +67,8 @@ fn kind(rule: &Rule) -> (Kind, &'static str) {
     let kind = match rule {
         Rule::Uuid | Rule::Text | Rule::OneOf(_) => Kind::String,
         Rule::Boolean => Kind::Bool,
-        Rule::Integer(_) => return (Kind::Number, "an integer"),
-        Rule::Object | Rule::Texts | Rule::Members(_) => Kind::Object,
+        Rule::Integer(..) => return (Kind::Number, "an integer"),
+        Rule::Object | Rule::Texts | Rule::Members(_) | Rule::Absent(_) => Kind::Object,
         Rule::Each(_) => Kind::Array,
     };
     (kind, kind_name(kind))

@@ -1,7 +1,7 @@
 //! Rules for the members of a body, as data.
 
 /// The rule for a value.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::asteroid) enum Rule {
     /// A string: a hyphenated uuid of 36 characters, in any case.
     Uuid,
@@ -11,8 +11,10 @@ pub(in crate::asteroid) enum Rule {
     OneOf(&'static [&'static str]),
     /// `true` or `false`.
     Boolean,
-    /// An integer without fraction or exponent, within 64 bits, at least this.
-    Integer(i64),
+    /// An integer without fraction or exponent, from the first to the second bound.
+    Integer(i64, i64),
+    /// A member that must be absent, as this sentence says.
+    Absent(&'static str),
     /// An object whose members only the upstream judges.
     Object,
     /// An object whose values are strings.
@@ -24,7 +26,7 @@ pub(in crate::asteroid) enum Rule {
 }
 
 /// A known member.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::asteroid) struct Member {
     pub(in crate::asteroid) name: &'static str,
     pub(in crate::asteroid) rule: Rule,

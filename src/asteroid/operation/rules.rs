@@ -37,17 +37,36 @@ pub enum Part {
     V1,
 }
 
+impl Part {
+    /// Returns the prefix of its paths, as a caller writes them.
+    #[must_use]
+    pub const fn mount(self) -> &'static str {
+        match self {
+            Part::Agents => "",
+            Part::V1 => "/api/v1",
+        }
+    }
+}
+
 /// The rule for the body of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyRule {
     /// It has no body.
     None,
-    /// That of a start.
+    /// That of a start of an agent.
     Start,
+    /// That of a start of an agent that waits for its end.
+    SyncStart,
+    /// That of a start of one version of an agent.
+    VersionStart,
+    /// That of a rerun, which may be left out.
+    Rerun,
     /// A status to set.
     Status,
     /// A message.
     Message,
+    /// Files, which are streamed.
+    Files,
 }
 
 /// The rule for an answer: how much of it is read before it is passed on.
@@ -55,10 +74,16 @@ pub enum BodyRule {
 pub enum AnswerRule {
     /// As many bytes, or a little more; the rest is streamed.
     Head(usize),
+    /// All of it, if it is not too long and there is memory: it names the execution that was started, and may have its result.
+    Started,
     /// All of it: an execution, which must belong to the tenant.
     Item,
     /// All of it: a page of executions, each of which must belong to the tenant.
     Page,
+    /// All of it: files by directory, of which those of other executions must belong to executions of the tenant.
+    Files,
+    /// All of it: the ids of files that were uploaded for a start.
+    Staged,
 }
 
 /// One row of the table: everything that distinguishes an operation from the others.

@@ -6,17 +6,30 @@ use super::rules::{AnswerRule, BodyRule, Effect, Part, Rules};
 use crate::asteroid::group::Group;
 use crate::asteroid::query::QueryRule;
 
+/// The length of a short answer, in bytes.
+pub const SHORT_ANSWER: usize = 64 * 1024;
+
 static GET: Method = Method::GET;
 static POST: Method = Method::POST;
 static DELETE: Method = Method::DELETE;
 
 /// Short answers are read as a whole, so that one that breaks off is an error. The id of a started execution is in this part.
-const SHORT: AnswerRule = AnswerRule::Head(64 * 1024);
+const SHORT: AnswerRule = AnswerRule::Head(SHORT_ANSWER);
 /// Long answers are passed on as they come.
 const STREAM: AnswerRule = AnswerRule::Head(0);
 
 pub(super) static AGENT_EXECUTE: Rules = start("/agents/{agentId}/execute", "AgentExecutePost");
 pub(super) static WORKFLOW_EXECUTE: Rules = start("/workflows/{workflowId}/execute", "WorkflowExecutePost");
+pub(super) static AGENT_EXECUTE_SYNC: Rules = sync_start("/agents/{agentId}/execute/sync", "AgentExecuteSyncPost");
+pub(super) static WORKFLOW_EXECUTE_SYNC: Rules =
+    sync_start("/workflows/{workflowId}/execute/sync", "WorkflowExecuteSyncPost");
+pub(super) static AGENT_VERSION_EXECUTE: Rules =
+    version_start("/agents/{agentId}/workflows/{workflowId}/execute", "AgentWorkflowsExecute");
+pub(super) static WORKFLOW_VERSION_EXECUTE: Rules =
+    version_start("/workflows/{workflowId}/versions/{versionId}/execute", "WorkflowVersionsExecute");
+/// It carries the metadata of the execution that it repeats, and no others can be sent.
+pub(super) static EXECUTION_RERUN: Rules =
+    Rules { group: Group::Rerun, body: BodyRule::Rerun, ..start("/executions/{executionId}/rerun", "ExecutionRerun") };
 pub(super) static EXECUTION_LIST: Rules = Rules {
     group: Group::List,
     query: QueryRule::Listing,
@@ -44,8 +57,36 @@ pub(super) static EXECUTION_MESSAGE: Rules = Rules {
 };
 pub(super) static EXECUTION_DELETE: Rules =
     Rules { method: &DELETE, group: Group::Delete, ..change("/executions/{executionId}", "ExecutionDelete") };
+pub(super) static CONTEXT_FILES: Rules =
+    Rules { answer: STREAM, ..file_read("/executions/{executionId}/context-files", "ExecutionContextFilesGet") };
+pub(super) static CONTEXT_FILES_UPLOAD: Rules =
+    upload("/executions/{executionId}/context-files", "ExecutionContextFilesUpload");
+pub(super) static CONTEXT_FILE_DOWNLOAD: Rules =
+    file_read("/executions/{executionId}/context-files/{fileId}/download", "ExecutionContextFileDownloadRedirect");
+pub(super) static EXECUTION_FILES: Rules =
+    Rules { answer: AnswerRule::Files, ..file_read("/executions/{executionId}/files", "ExecutionFilesGet") };
+pub(super) static EXECUTION_FILE_DOWNLOAD: Rules =
+    file_read("/executions/{executionId}/files/{fileId}/download", "ExecutionFileDownloadRedirect");
+pub(super) static DEBUG_FILE_DOWNLOAD: Rules =
+    file_read("/executions/{executionId}/debug-files/{fileId}/download", "ExecutionDebugFileDownloadRedirect");
+pub(super) static AGENT_FILES: Rules =
+    Rules { answer: AnswerRule::Files, ..file_read("/executions/{executionId}/agent-files", "ExecutionAgentFilesGet") };
+pub(super) static AGENT_FILE_DOWNLOAD: Rules =
+    file_read("/executions/{executionId}/agent-files/{fileId}/download", "ExecutionAgentFileDownloadRedirect");
+pub(super) static EXECUTION_RECORDING: Rules = Rules {
+    query: QueryRule::Recording,
+    ..file_read("/executions/{executionId}/recording", "ExecutionRecordingRedirect")
+};
+pub(super) static TEMP_FILES_UPLOAD: Rules =
+    Rules { query: QueryRule::Organization, answer: AnswerRule::Staged, ..upload("/temp-files", "TempFilesUpload") };
+pub(super) static TEMP_FILES_STAGE: Rules =
+    Rules { answer: AnswerRule::Staged, ..upload("/temp-files/{organizationId}", "TempFilesStage") };
 pub(super) static V1_STATUS: Rules = v1("/execution/{executionId}/status", "V1ExecutionStatusGet");
 pub(super) static V1_RESULT: Rules = v1("/execution/{executionId}/result", "V1ExecutionResultGet");
+pub(super) static V1_RECORDING: Rules = Rules {
+    group: Group::Files,
+    ..v1("/execution/{executionId}/browser_session/recording", "V1ExecutionRecordingGet")
+};
 
 const fn start(template: &'static str, name: &'static str) -> Rules {
     Rules {
@@ -59,6 +100,22 @@ const fn start(template: &'static str, name: &'static str) -> Rules {
         body: BodyRule::Start,
         answer: SHORT,
     }
+}
+
+const fn sync_start(template: &'static str, name: &'static str) -> Rules {
+    Rules { body: BodyRule::SyncStart, answer: AnswerRule::Started, ..start(template, name) }
+}
+
+const fn version_start(template: &'static str, name: &'static str) -> Rules {
+    Rules { body: BodyRule::VersionStart, ..start(template, name) }
+}
+
+const fn file_read(template: &'static str, name: &'static str) -> Rules {
+    Rules { group: Group::Files, ..read(template, name) }
+}
+
+const fn upload(template: &'static str, name: &'static str) -> Rules {
+    Rules { group: Group::Files, body: BodyRule::Files, ..change(template, name) }
 }
 
 const fn read(template: &'static str, name: &'static str) -> Rules {

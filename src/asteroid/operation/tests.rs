@@ -14,8 +14,8 @@ fn each_operation_is_found_below_both_bases_also_with_the_second_slash_that_a_ba
         for base in ["", "/", "/agents/v2", "/agents/v2/"] {
             let path = format!("{base}/{kind}/{ID}/execute");
             let call = selected(&path).unwrap();
-            assert_eq!((call.operation, call.id.unwrap().1), (operation, ID), "{path}");
-            assert_eq!(operation.target(ID).unwrap().to_string(), format!("/{kind}/{ID}/execute"));
+            assert_eq!((call.operation, call.ids[0].unwrap().text), (operation, ID), "{path}");
+            assert_eq!(operation.target(&[ID]).unwrap().to_string(), format!("/{kind}/{ID}/execute"));
             assert_eq!(call.path("/base"), format!("/base/{kind}/{ID}/execute"), "{path}");
         }
     }
@@ -28,27 +28,20 @@ fn each_operation_has_its_number_and_is_found_at_its_template() {
         let Rules { method, template, name, effect, part, .. } = operation.rules();
         let names = Operation::ALL.into_iter().filter(|other| other.name() == *name);
         assert_eq!(names.count(), 1, "{name}");
-        assert_eq!(*effect == Effect::Start, template.ends_with("/execute"), "{name}");
+        let starts = ["/execute", "/execute/sync", "/rerun"].iter().any(|end| template.ends_with(end));
+        assert_eq!(*effect == Effect::Start, starts, "{name}");
         assert_eq!(*effect == Effect::Read, *method == Method::GET, "{name}");
         let path = template.split('/').map(|segment| if segment.starts_with('{') { ID } else { segment });
-        let path = path.collect::<Vec<_>>().join("/");
+        let plain = path.collect::<Vec<_>>().join("/");
         let bases: &[&str] = if *part == Part::V1 { &["/api/v1"] } else { &["", "/", "/agents/v2", "/agents/v2/"] };
         for base in bases {
-            let path = format!("{base}{path}");
+            let path = format!("{base}{plain}");
             let call = find(method, &path).unwrap();
-            assert_eq!(
-                (call.operation, call.path("/base")),
-                (
-                    operation,
-                    template
-                        .replace("{executionId}", ID)
-                        .replace("{agentId}", ID)
-                        .replace("{workflowId}", ID)
-                        .replacen('/', "/base/", 1)
-                ),
-                "{path}"
-            );
+            assert_eq!((call.operation, call.path("/base")), (operation, format!("/base{plain}")), "{path}");
         }
+        let ids: Vec<&str> = template.split('/').filter_map(IdName::of_parameter).map(|_| ID).collect();
+        assert_eq!(operation.target(&ids).unwrap(), format!("{}{plain}", part.mount()).as_str(), "{name}");
+        assert!(operation.target(&[ID; 3]).is_err() && (ids.is_empty() || operation.target(&[]).is_err()), "{name}");
     }
 }
 
@@ -69,7 +62,6 @@ fn a_path_that_is_not_exactly_an_operations_is_none() {
         format!("///agents/{ID}/execute"),
         format!("/agents/{ID}/execute/"),
         format!("/agents/{ID}//execute"),
-        format!("/agents/{ID}/execute/sync"),
         format!("/agents/{ID}/Execute"),
         format!("/agents/{ID}/%65xecute"),
         format!("/agents/{ID}/x/../execute"),
@@ -92,11 +84,14 @@ fn a_path_that_is_not_exactly_an_operations_is_none() {
         format!("/agents;v=2/{ID}/execute"),
         format!("/Agents/{ID}/execute"),
         format!("/workflows/{ID}/execute/"),
-        format!("/workflows/{ID}/execute/sync"),
-        format!("/workflows/{ID}/versions/{ID}/execute"),
-        format!("/agents/{ID}/workflows/{ID}/execute"),
         format!("/executions/{ID}/execute"),
-        format!("/executions/{ID}/rerun"),
+        format!("/workflows/{ID}/execute/async"),
+        format!("/workflows/{ID}/workflows/{ID}/execute"),
+        format!("/agents/{ID}/versions/{ID}/execute"),
+        format!("/agents/{ID}/workflows/{ID}/execute/sync"),
+        format!("/executions/{ID}/files/{ID}"),
+        format!("/executions/{ID}/trace-files/{ID}/download"),
+        "/temp-files/".to_owned(),
         format!("/executions/{ID}/cancel/"),
         format!("/executions/{ID}/Cancel"),
         format!("/execution/{ID}/status"),
@@ -130,7 +125,7 @@ fn an_id_that_is_no_hyphenated_uuid_is_named() {
             let path = format!("/{kind}/{id}/execute");
             assert!(matches!(selected(&path), Err(Error::Id(name)) if name.name() == parameter), "{path}");
             let operation = Operation::ALL.into_iter().find(|known| known.name().starts_with(initial)).unwrap();
-            assert!(matches!(operation.target(id), Err(Error::Id(name)) if name.name() == parameter), "{id}");
+            assert!(matches!(operation.target(&[id]), Err(Error::Id(name)) if name.name() == parameter), "{id}");
         }
     }
 }

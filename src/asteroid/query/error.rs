@@ -143,6 +143,8 @@ pub enum Error {
     )]
     AlikeTag(Excerpt),
     /// The caller names another organisation than the gateway's.
-    #[error("the query parameter organizationId is not the organisation of this gateway, and is {0}; leave it out")]
+    #[error(
+        "organizationId is not the organisation of this gateway, and is {0}; leave it out of the query, or send that of the gateway in the path"
+    )]
     Organization(Excerpt),
 }

@@ -157,9 +157,5 @@ fn keeps_filter(filter: &str, tag: Tag<'_>) -> Result<bool, Error> {
 
 /// Returns whether the caller's organisation is sent: if the gateway has one of its own, that is written instead.
 fn keeps_organization(value: &str, own: Option<Uuid>) -> Result<bool, Error> {
-    match own {
-        None => Ok(true),
-        Some(own) if Uuid::try_parse(value).ok() == Some(own) => Ok(false),
-        Some(_) => Err(Error::Organization(Excerpt::new(value))),
-    }
+    super::check_organization(value, own).map(|()| own.is_none())
 }

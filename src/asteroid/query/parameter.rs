@@ -67,6 +67,12 @@ pub(super) static SYNC: [Parameter; 1] = [single(TIMEOUT_SECONDS, Kind::Integer(
 pub(super) static ACTIVITIES: [Parameter; 2] =
     [single("order", Kind::OneOf(&["asc", "desc"])), single("limit", Kind::Integer(1, INT32))];
 
+/// Those of a recording.
+pub(super) static RECORDING: [Parameter; 1] = [single("token", Kind::Text)];
+
+/// Those of an upload for a start.
+pub(super) static UPLOAD: [Parameter; 1] = [single(ORGANIZATION, Kind::Uuid)];
+
 /// Those of a listing. Statuses, phases, sources and fields to sort by have grown between releases, so any text is one. Both SDKs
 /// write times in a form of their own.
 pub(super) static LISTING: [Parameter; 27] = [

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::parameter::{ACTIVITIES, Kind, LISTING, PAGE_SIZE, Parameter, SYNC};
+use super::parameter::{ACTIVITIES, Kind, LISTING, PAGE_SIZE, Parameter, RECORDING, SYNC, UPLOAD};
 use super::{DEFAULT_MAX_PAGE_SIZE, QueryRule};
 use crate::asteroid::UUID_PATTERN;
 use crate::asteroid::era::Era;
@@ -30,6 +30,8 @@ pub fn parameters(rule: QueryRule) -> Vec<ParameterSchema> {
         QueryRule::None => &[],
         QueryRule::Sync => &SYNC,
         QueryRule::Activities => &ACTIVITIES,
+        QueryRule::Recording => &RECORDING,
+        QueryRule::Organization => &UPLOAD,
         QueryRule::Listing => &LISTING,
     };
     table.iter().map(of_parameter).collect()
@@ -64,6 +66,7 @@ fn describe(name: &str) -> &'static str {
         "timeoutSeconds" => "How long Asteroid may hold its answer, in seconds. The default is the longest time.",
         "order" => "The order of the activities by their times.",
         "limit" => "The most activities. Asteroid chooses the default.",
+        "token" => "A credential for players that set no headers. It is dropped: the gateway sends its own.",
         "organizationId" => {
             "Not needed if the operator has set `upstream.organization_id`. If it is sent then, it must be the same."
         }
@@ -106,7 +109,9 @@ mod tests {
 
     #[test]
     fn every_parameter_has_a_description_of_its_own() {
-        for rule in [QueryRule::Sync, QueryRule::Activities, QueryRule::Listing] {
+        let rules =
+            [QueryRule::Sync, QueryRule::Activities, QueryRule::Recording, QueryRule::Organization, QueryRule::Listing];
+        for rule in rules {
             for parameter in parameters(rule) {
                 assert_ne!(parameter.description, describe(""), "{}", parameter.name);
             }

@@ -333,3 +333,26 @@ fn a_query_is_bounded() {
     assert_eq!(refused(&format!("outcomeLabel={}", "a".repeat(MAX_LENGTH)), Era::New), Error::TooLong);
     assert_eq!(refused(&format!("outcomeLabel={}", "é".repeat(2000)), Era::New), Error::TooLong, "once it is encoded");
 }
+
+#[test]
+fn an_upload_goes_to_the_organisation_of_the_gateway_and_a_recording_keeps_the_callers_token_here() {
+    let [own, other] = [1, 2].map(Uuid::from_u128);
+    let named = |id: Uuid| format!("organizationId={id}");
+    assert_eq!(organization(None, None), Ok(None));
+    assert_eq!(organization(None, Some(own)), Ok(Some(named(own))));
+    assert_eq!(organization(Some(&named(other)), None), Ok(Some(named(other))));
+    assert_eq!(
+        organization(Some(&named(own).to_uppercase().replace("ORGANIZATIONID", "organizationId")), Some(own)),
+        Ok(Some(named(own)))
+    );
+    let refused = organization(Some(&named(other)), Some(own)).unwrap_err();
+    assert!(refused.to_string().starts_with("organizationId is not the organisation of this gateway"), "{refused}");
+    assert!(!refused.logged().contains(&other.to_string()), "{refused}");
+    assert!(check_organization(&own.to_string(), Some(own)).is_ok() && check_organization("x", Some(own)).is_err());
+    for query in ["organizationId=x", "organizationId", "tenant=a", &format!("{0}&{0}", named(own))] {
+        assert!(organization(Some(query), Some(own)).is_err(), "{query}");
+    }
+    assert_eq!((recording(None), recording(Some("token=secret"))), (Ok(()), Ok(())));
+    let refused = recording(Some("tokens=secret")).unwrap_err().to_string();
+    assert!(refused.contains("takes only token") && !refused.contains("secret"), "{refused}");
+}

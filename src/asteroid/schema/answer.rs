@@ -2,7 +2,7 @@
 
 use crate::asteroid::operation::Operation;
 
-/// The content of an answer.
+/// The content of an answer. That of a redirect is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// None.
@@ -25,6 +25,14 @@ pub struct Success {
 }
 
 static STARTED: [Success; 1] = [success(202, "The execution was started.", Content::Json("Started"))];
+static ENDED: [Success; 2] = [
+    success(200, "The execution was started, and has ended.", Content::Json("ExecutionResult")),
+    success(
+        202,
+        "The execution was started. The time is up, or it waits for a person.",
+        Content::Json("ExecutionResult"),
+    ),
+];
 static PAGE: [Success; 1] = [success(200, "A page of the tenant's executions.", Content::Json("ExecutionPage"))];
 static ITEM: [Success; 1] = [success(200, "The execution.", Content::Json("Execution"))];
 static ACTIVITIES: [Success; 1] = [success(200, "The activities of the execution.", Content::Json("Activities"))];
@@ -37,8 +45,26 @@ static CHANGED: [Success; 1] =
     [success(200, "The execution was changed, and has this status now.", Content::Json("ExecutionStatus"))];
 static MESSAGE_ADDED: [Success; 1] = [success(201, "The agent gets the message.", Content::Text)];
 static DELETED: [Success; 1] = [success(204, "The execution is gone from lists and reads.", Content::None)];
+static CONTEXT_FILES: [Success; 1] = [success(
+    200,
+    "The files that the execution was given. Each has a signed URL: treat it as a secret.",
+    Content::Json("ContextFiles"),
+)];
+static FILES_ADDED: [Success; 1] = [success(200, "The execution has the files.", Content::Text)];
+static FILES: [Success; 1] = [success(200, "The files by directory.", Content::Json("ExecutionFiles"))];
+static DOWNLOAD: [Success; 1] =
+    [success(303, "The file is at `Location`, a signed URL that expires soon: treat it as a secret.", Content::None)];
+static RECORDING: [Success; 1] = [success(
+    307,
+    "The recording is at `Location`, a signed URL that expires soon: treat it as a secret.",
+    Content::None,
+)];
+static STAGED: [Success; 1] =
+    [success(200, "The files are kept for 60 minutes, for `tempFiles` of a start.", Content::Json("StagedFiles"))];
 static V1_STATUS: [Success; 1] = [success(200, "The status of the execution.", Content::Json("V1Status"))];
 static V1_RESULT: [Success; 1] = [success(200, "The result of the execution.", Content::Json("V1Result"))];
+static V1_RECORDING: [Success; 1] =
+    [success(200, "Where the recording is, by a signed URL: treat it as a secret.", Content::Json("V1Recording"))];
 
 const fn success(status: u16, description: &'static str, content: Content) -> Success {
     Success { status, description, content }
@@ -48,7 +74,12 @@ const fn success(status: u16, description: &'static str, content: Content) -> Su
 #[must_use]
 pub fn successes(operation: Operation) -> &'static [Success] {
     match operation {
-        Operation::AgentExecute | Operation::WorkflowExecute => &STARTED,
+        Operation::AgentExecute
+        | Operation::WorkflowExecute
+        | Operation::AgentVersionExecute
+        | Operation::WorkflowVersionExecute
+        | Operation::ExecutionRerun => &STARTED,
+        Operation::AgentExecuteSync | Operation::WorkflowExecuteSync => &ENDED,
         Operation::ExecutionList => &PAGE,
         Operation::ExecutionGet => &ITEM,
         Operation::ExecutionSync => &WAITED,
@@ -57,7 +88,17 @@ pub fn successes(operation: Operation) -> &'static [Success] {
         Operation::ExecutionCancel | Operation::ExecutionPause | Operation::ExecutionResume => &CHANGED,
         Operation::ExecutionMessage => &MESSAGE_ADDED,
         Operation::ExecutionDelete => &DELETED,
+        Operation::ContextFiles => &CONTEXT_FILES,
+        Operation::ContextFilesUpload => &FILES_ADDED,
+        Operation::ExecutionFiles | Operation::AgentFiles => &FILES,
+        Operation::ContextFileDownload
+        | Operation::ExecutionFileDownload
+        | Operation::DebugFileDownload
+        | Operation::AgentFileDownload => &DOWNLOAD,
+        Operation::ExecutionRecording => &RECORDING,
+        Operation::TempFilesUpload | Operation::TempFilesStage => &STAGED,
         Operation::V1Status => &V1_STATUS,
         Operation::V1Result => &V1_RESULT,
+        Operation::V1Recording => &V1_RECORDING,
     }
 }

@@ -13,8 +13,12 @@ pub fn models() -> Vec<(&'static str, Json)> {
         ("Activities", json!({"type": "array", "items": reference("Activity")})),
         ("ExecutionResult", result()),
         ("ExecutionStatus", object(&["executionId", "status"], json!({"executionId": id(), "status": status()}))),
+        ("ContextFiles", json!({"type": "array", "items": context_file()})),
+        ("ExecutionFiles", files()),
+        ("StagedFiles", staged()),
         ("V1Status", v1_status()),
         ("V1Result", v1_result()),
+        ("V1Recording", object(&["recording_url"], json!({"recording_url": {"type": ["string", "null"]}}))),
         ("UpstreamError", upstream_error()),
         ("V1Error", object(&["error"], json!({"error": {"type": "string"}}))),
     ]
@@ -127,6 +131,49 @@ fn activity() -> Json {
         &["id", "executionId", "timestamp", "payload"],
         json!({"id": text(), "executionId": id(), "timestamp": time(), "payload": payload}),
     )
+}
+
+fn context_file() -> Json {
+    let secret = json!({"type": "string", "description": "It works for whoever holds it: treat it as a secret."});
+    object(
+        &["id", "executionId", "fileName", "fileSize", "mimeType", "createdAt", "signedUrl"],
+        json!({
+            "id": id(),
+            "executionId": id(),
+            "fileName": text(),
+            "fileSize": {"type": "integer"},
+            "mimeType": text(),
+            "createdAt": time(),
+            "signedUrl": secret,
+        }),
+    )
+}
+
+fn files() -> Json {
+    let file = object(
+        &["id", "executionId", "directory", "fileName", "fileSize", "createdAt"],
+        json!({
+            "id": id(),
+            "executionId": id(),
+            "directory": text(),
+            "fileName": text(),
+            "fileSize": {"type": "integer"},
+            "mimeType": {"type": ["string", "null"]},
+            "createdAt": time(),
+        }),
+    );
+    let directories = json!({
+        "type": "object",
+        "additionalProperties": {"type": ["array", "null"], "items": file},
+        "description": "`uploads`, `downloads`, `workspace`, `shared`, `debug`, `tracing`. Files of executions of other tenants, which \
+                        `shared` can have, are cut out.",
+    });
+    object(&["directories"], json!({"directories": directories}))
+}
+
+fn staged() -> Json {
+    let file = object(&["id", "name"], json!({"id": id(), "name": text()}));
+    object(&["tempFiles"], json!({"tempFiles": {"type": "array", "items": file}}))
 }
 
 fn v1_status() -> Json {

@@ -1,8 +1,9 @@
 //! Tests of each rule for a body, and of the faults reported.
 
-use super::{Start, schema};
+use super::{OnConflict, References, Start, StartKind, Tags, check_rerun, schema, validate};
 use crate::asteroid::body::schema::Rule;
 use crate::asteroid::body::{MAX_DEPTH, Refusal};
+use crate::asteroid::era::Era;
 
 fn refused(body: &str) -> Vec<(String, String)> {
     let faults = Start::parse(body.as_bytes()).map_or_else(|refusal| refusal.faults, |_| vec![]);
@@ -149,7 +150,13 @@ fn every_object_that_has_rules_is_read() {
         let (value, place) = match member.rule {
             Rule::Texts | Rule::Members(_) => (twice.to_owned(), "/k"),
             Rule::Each(_) => (format!("[{twice}]"), "/0/k"),
-            Rule::Uuid | Rule::Text | Rule::OneOf(_) | Rule::Boolean | Rule::Integer(_) | Rule::Object => continue,
+            Rule::Uuid
+            | Rule::Text
+            | Rule::OneOf(_)
+            | Rule::Boolean
+            | Rule::Integer(..)
+            | Rule::Object
+            | Rule::Absent(_) => continue,
         };
         let pointers = pointers(&format!(r#"{{"{}":{value}}}"#, member.name));
         assert_eq!(pointers.first(), Some(&format!("/{}{place}", member.name)));
@@ -238,4 +245,78 @@ fn a_small_body_cannot_ask_for_a_huge_answer() {
     assert_eq!(refused(&format!(r#"{{"metadata":{{{}}}}}"#, numbers.join(","))).len(), Refusal::MAX_FAULTS);
     let files = ["{}"; 1000].join(",");
     assert_eq!(refused(&format!(r#"{{"tempFiles":[{files}]}}"#)).len(), Refusal::MAX_FAULTS);
+}
+
+fn of_kind(kind: StartKind, body: &str) -> Result<References, Vec<String>> {
+    let body = body.replace("ID", &format!("\"{ID}\""));
+    let valid = validate(body.as_bytes(), kind, &Tags::new([]), OnConflict::Reject);
+    valid.map(|valid| valid.references).map_err(|refusal| refusal.faults.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn only_a_start_that_waits_says_for_how_long() {
+    for seconds in ["1", "25", "null"] {
+        assert!(of_kind(StartKind::Sync, &format!(r#"{{"timeoutSeconds":{seconds}}}"#)).is_ok(), "{seconds}");
+    }
+    for seconds in ["0", "26", "-1"] {
+        let refused = of_kind(StartKind::Sync, &format!(r#"{{"timeoutSeconds":{seconds}}}"#)).unwrap_err();
+        assert_eq!(refused, ["/timeoutSeconds must be from 1 to 25"]);
+    }
+    let refused = of_kind(StartKind::Sync, r#"{"timeoutSeconds":1.5,"version":1,"head":true}"#).unwrap_err();
+    assert_eq!(
+        refused,
+        [
+            "/timeoutSeconds must be an integer without fraction or exponent, within 64 bits",
+            "/head cannot be combined with version; leave one out"
+        ]
+    );
+    assert!(of_kind(StartKind::Agent, r#"{"timeoutSeconds":99}"#).is_ok(), "the upstream judges it");
+}
+
+#[test]
+fn a_start_of_a_version_takes_the_inputs_of_its_era() {
+    let [old, new] = [Era::Old, Era::New].map(|era| move |body: &str| of_kind(StartKind::Version(era), body));
+    for body in ["{}", r#"{"inputVariables":{},"metadata":{},"parentExecutionId":ID,"agentProfileId":ID}"#] {
+        assert!(old(body).is_ok() && new(body).is_ok(), "{body}");
+    }
+    assert!(new(r#"{"inputs":{},"inputVariables":null}"#).is_ok());
+    assert_eq!(
+        new(r#"{"inputs":{},"inputVariables":{}}"#).unwrap_err(),
+        ["/inputs cannot be combined with inputVariables; leave one out"]
+    );
+    assert_eq!(new(r#"{"inputVariables":[]}"#).unwrap_err(), ["/inputVariables must be an object, not an array"]);
+    let refused = old(r#"{"inputs":{}}"#).unwrap_err();
+    assert!(refused[0].starts_with("/inputs belongs to the newer era") && refused.len() == 1, "{refused:?}");
+    assert!(old(r#"{"inputs":null}"#).is_ok(), "null is the same as absent");
+    for kind in [Era::Old, Era::New].map(StartKind::Version) {
+        assert_eq!(of_kind(kind, r#"{"parentExecutionId":"x"}"#).unwrap_err().len(), 1);
+        assert_eq!(of_kind(kind, r#"{"ParentExecutionId":ID}"#).unwrap_err().len(), 1);
+    }
+}
+
+#[test]
+fn what_a_body_names_is_found_and_a_file_of_another_tenant_is_told_by_its_place() {
+    let body = r#"{"inputs":{"tempFiles":[{"id":ID}]},"parentExecution\u0049d":ID,"temp\u0046iles":[{"id":"ffffffff-1c5e-4b8e-9f59-2f6f1f0a7c1\u0031","name":"a"},{"id":ID,"name":"b"}]}"#;
+    let found = of_kind(StartKind::Version(Era::New), body).unwrap();
+    let id = ID.parse().unwrap();
+    assert_eq!((found.parent, found.files.len(), found.files[1]), (Some(id), 2, Some(id)));
+    assert!(found.check_files(|_| false).is_ok());
+    let refusal = found.check_files(|file| file == id).unwrap_err();
+    let faults: Vec<&str> = refusal.faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(faults, ["/tempFiles/1/id"]);
+    let none = of_kind(StartKind::Agent, r#"{"tempFiles":null,"parentExecutionId":null}"#).unwrap();
+    assert_eq!(none, References::default());
+}
+
+#[test]
+fn a_rerun_takes_inputs_and_a_profile() {
+    let checked = |body: &str| check_rerun(body.replace("ID", &format!("\"{ID}\"")).as_bytes());
+    for body in ["{}", r#"{"inputs":{"a":1},"profileId":ID,"agentProfileId":null,"later":1}"#] {
+        assert!(checked(body).is_ok(), "{body}");
+    }
+    for body in
+        ["[]", "", r#"{"inputs":[]}"#, r#"{"profileId":"x"}"#, r#"{"Inputs":{}}"#, r#"{"inputs":{},"inputs":{}}"#]
+    {
+        assert!(checked(body).is_err(), "{body}");
+    }
 }

@@ -24,6 +24,8 @@ pub(super) fn resolve(
         Group::List => &written.list,
         Group::Control => &written.control,
         Group::Message => &written.message,
+        Group::Files => &written.files,
+        Group::Rerun => &written.rerun,
         Group::Delete => &written.delete,
     };
     let mut groups = Some(inherited);

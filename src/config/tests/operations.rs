@@ -58,7 +58,7 @@ fn every_fault_of_operations_is_reported() {
             "operations.list: must be true or false",
             "operations.message: must be true or false",
             "operations.read: must be true or false, not a number",
-            "operations.redo: unknown setting; known here: start, read, list, control, message, delete",
+            "operations.redo: unknown setting; known here: start, read, list, control, message, files, rerun, delete",
             "tenants.billing.operations.delete: must be true or false",
         ],
     );
@@ -133,6 +133,29 @@ fn a_page_has_at_least_one_execution_and_at_most_a_thousand() {
     for wrong in ["0", "1001", "-1", "1.5", "''", "many", "4294967297"] {
         let found = lines(&read(wrong).unwrap_err());
         assert_eq!(found, ["max_page_size: must be a whole number from 1 to 1000"], "{wrong}");
+    }
+}
+
+#[test]
+fn an_upload_has_a_limit_of_its_own_that_no_memory_bounds() {
+    let read = |settings: &str| with(&format!("{SMALLEST}{settings}\n"), &[]).map(|loaded| loaded.config.upload_limit);
+    for (settings, bytes) in [
+        ("upload_limit: 1KiB", 1 << 10),
+        ("upload_limit: 1.5 GiB", 3 << 29),
+        ("upload_limit: 10GiB", 10 << 30),
+        ("body_memory: 4MiB\nbody_limit: 1MiB\nupload_limit: 250MB", 250_000_000),
+        ("body_memory: 4MiB", 100 << 20),
+    ] {
+        assert_eq!(read(settings), Ok(bytes), "{settings}");
+    }
+    for (written, message) in [
+        ("1023B", "must be from 1KiB to 10240MiB"),
+        ("11GiB", "must be from 1KiB to 10240MiB"),
+        ("100", "has no unit; write 100B for bytes, or a size such as 512KiB or 1MiB"),
+        ("none", "is not a size; write a number and its unit, such as 512KiB or 1MiB"),
+    ] {
+        let found = lines(&read(&format!("upload_limit: {written}")).unwrap_err());
+        assert_eq!(found, [format!("upload_limit: {message}")], "{written}");
     }
 }
 
@@ -254,6 +277,7 @@ fn what_decides_about_operations_changes_by_a_reload() {
         format!("{SMALLEST}redact: {{ trigger_context: false }}\n"),
         format!("{SMALLEST}answer_limit: 1MiB\n"),
         format!("{SMALLEST}max_page_size: 10\n"),
+        format!("{SMALLEST}upload_limit: 10MiB\n"),
         format!("{SMALLEST}operations: {{ delete: true }}\n"),
     ] {
         assert_eq!(changed(&text), [""; 0], "{text}");

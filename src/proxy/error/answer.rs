@@ -56,8 +56,8 @@ impl Error {
             answer.insert(ALLOW, allow);
         }
         // The value that would be taken (RFC 9110, section 15.5.16).
-        if let Error::MediaType(_) = self {
-            answer.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Error::MediaType { expected, .. } = self {
+            answer.insert(ACCEPT, HeaderValue::from_static(expected.media_type()));
         }
         if let Error::ContentCoding(_) = self {
             answer.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

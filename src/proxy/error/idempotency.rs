@@ -53,6 +53,12 @@ pub enum Error {
         /// The value.
         digest: IdempotencyDigest,
     },
+    /// The key's rerun may have started an execution.
+    #[error(
+        "an earlier rerun with this Idempotency-Key may have started an execution, so none is started now; look for an execution of \
+         this tenant that is newer than the rerun, and if there is none, rerun with a new key"
+    )]
+    UnknownRerun,
     /// Several executions carry the key's digest, and do not show which of them the first start made.
     #[error(
         "several executions carry the tag of this Idempotency-Key and do not show which of them it started, so none is started or \
@@ -77,7 +83,7 @@ impl Error {
             Error::InFlight => Some(IdempotencyResult::InFlight),
             Error::Mismatch => Some(IdempotencyResult::Mismatch),
             Error::Full => Some(IdempotencyResult::Full),
-            Error::Unknown { .. } | Error::Several { .. } => Some(IdempotencyResult::Unknown),
+            Error::Unknown { .. } | Error::UnknownRerun | Error::Several { .. } => Some(IdempotencyResult::Unknown),
             Error::Lookup(_) => Some(IdempotencyResult::LookupFailed),
         }
     }

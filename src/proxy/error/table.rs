@@ -78,7 +78,7 @@ impl Error {
                 "Too many starts and changes under way",
                 INTERNAL,
             ),
-            Error::MediaType(_) => {
+            Error::MediaType { .. } => {
                 row(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::MediaType, "Unsupported media type", BAD)
             }
             Error::ContentCoding(_) => {
@@ -87,6 +87,11 @@ impl Error {
             Error::BodyTooLarge { .. } => {
                 row(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge, "Body too large", BAD)
             }
+            Error::UploadTooLarge { .. } => {
+                row(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge, "Upload too large", BAD)
+            }
+            Error::UploadStalled(_) => row(StatusCode::REQUEST_TIMEOUT, ErrorCode::BodyTimeout, "Upload stalled", BAD),
+            Error::Multipart(_) => row(StatusCode::BAD_REQUEST, ErrorCode::Multipart, "Invalid upload", BAD),
             Error::BodyTimeout(_) => row(StatusCode::REQUEST_TIMEOUT, ErrorCode::BodyTimeout, "Body too slow", BAD),
             Error::BodyMemory => {
                 row(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::BodyMemory, "Too many bodies", INTERNAL)
@@ -163,7 +168,7 @@ fn idempotency_row(error: &idempotency::Error) -> Row {
         Idempotency::Full => {
             row(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::IdempotencyFull, "Keys cannot be remembered", INTERNAL)
         }
-        Idempotency::Unknown { .. } | Idempotency::Several { .. } => {
+        Idempotency::Unknown { .. } | Idempotency::UnknownRerun | Idempotency::Several { .. } => {
             row(StatusCode::GATEWAY_TIMEOUT, ErrorCode::IdempotencyUnknown, "Outcome unknown", DENIED)
         }
         Idempotency::Lookup(_) => row(

@@ -16,7 +16,7 @@ fn reply(body: &str) -> Reply {
 }
 
 fn body(text: &str) -> BodyDigest {
-    BodyDigest::of(b"", text.as_bytes())
+    BodyDigest::of(b"", b"", text.as_bytes())
 }
 
 /// The claims of one tenant, and a clock.

@@ -89,7 +89,12 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
             let mut command = binary();
             command.args(["explain", "--tenant", "billing", "--call", method, &path, "--config"]).arg(&file);
             let text = match operation.rules().body {
-                BodyRule::None | BodyRule::Start => "{}",
+                BodyRule::None
+                | BodyRule::Start
+                | BodyRule::SyncStart
+                | BodyRule::VersionStart
+                | BodyRule::Rerun
+                | BodyRule::Files => "{}",
                 BodyRule::Status => r#"{"status":"paused"}"#,
                 BodyRule::Message => r#"{"message":"x"}"#,
             };

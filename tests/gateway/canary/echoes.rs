@@ -67,7 +67,7 @@ fn exchange(request: &str, answer: &str) -> (String, String) {
 
 #[test]
 fn no_place_of_an_answer_in_which_an_upstream_says_the_key_back_shows_it_to_anybody() {
-    for operation in Operation::STARTS {
+    for operation in Operation::starts() {
         for (status, answer) in answers() {
             let headers = "Connection: close\r\nTE: trailers\r\nIdempotency-Key: k\r\n";
             let (got, _) = exchange(&request(operation, AGENT, "", headers), &answer);

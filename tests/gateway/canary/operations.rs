@@ -19,7 +19,7 @@ pub(super) fn others() -> impl Iterator<Item = Operation> {
 pub(super) fn request(operation: Operation, id: &str, query: &str, headers: &str) -> String {
     let body = match operation.rules().body {
         BodyRule::None => "",
-        BodyRule::Start => "{}",
+        BodyRule::Start | BodyRule::SyncStart | BodyRule::VersionStart | BodyRule::Rerun | BodyRule::Files => "{}",
         BodyRule::Status => r#"{"status":"paused"}"#,
         BodyRule::Message => r#"{"message":"Use the second card"}"#,
     };
@@ -99,7 +99,7 @@ fn refuse(watched: &mut Watched, operation: Operation) {
     }
     let faulty = match rules.body {
         BodyRule::None => &["{}"][..],
-        BodyRule::Start | BodyRule::Status | BodyRule::Message => &["[]", "{", "{}", r#"{"status":"x","message":1}"#],
+        _ => &["[]", "{", "{}", r#"{"status":"x","message":1}"#],
     };
     for body in faulty {
         assert_eq!(watched.send(&request_with(operation, &id, "", "", body)), 400, "{operation:?} {body}");

@@ -204,12 +204,12 @@ fn send_refused_requests(watched: &mut Watched, path: &str) {
 fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
     let apart = std::thread::spawn(failures::run_failures_of_separate_gateways);
     let mut watched = Watched::start();
-    for operation in Operation::STARTS {
+    for operation in Operation::starts() {
         let path = path(operation);
         watched.post(&path, &[], "{\"inputs\":{}}");
         send_refused_requests(&mut watched, &path);
     }
-    for operation in Operation::STARTS {
+    for operation in Operation::starts() {
         fail_at_the_upstream(&mut watched, &path(operation));
     }
     operations::drive(&mut watched);
@@ -228,7 +228,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     let known = watched.fixed().execute("{}").json()["executionId"].as_str().unwrap().to_owned();
     watched.pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     // At the same time, because each waits for another API key.
-    let starts = Operation::STARTS.into_iter().flat_map(|operation| {
+    let starts = Operation::starts().flat_map(|operation| {
         ["", "Idempotency-Key: k\r\n"].map(|headers| operations::request(operation, AGENT, "", headers))
     });
     let others = operations::others()

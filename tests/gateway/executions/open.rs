@@ -54,9 +54,9 @@ fn an_operation_that_is_not_served_says_so_as_itself_and_counts_against_the_limi
     });
     let id = teams.execute("billing");
     for (method, path) in [
-        ("POST", format!("/executions/{id}/rerun")),
-        ("GET", format!("/executions/{id}/files")),
-        ("POST", "/temp-files".to_owned()),
+        ("POST", format!("/executions/{id}/sync-execution")),
+        ("GET", format!("/agents/{id}/shared-files")),
+        ("POST", "/secrets".to_owned()),
         ("GET", "/api/v1/agents".to_owned()),
     ] {
         let answer = teams.call("billing", method, &path, "");

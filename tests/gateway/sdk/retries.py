@@ -4,6 +4,7 @@ import json
 import sys
 
 import asteroid_odyssey as sdk
+from asteroid_odyssey.api.agent_profile_pools_api import AgentProfilePoolsApi
 from asteroid_odyssey.api.execution_api import ExecutionApi
 from asteroid_odyssey.models.agents_execution_user_messages_add_text_body import (
     AgentsExecutionUserMessagesAddTextBody as Message,
@@ -19,7 +20,7 @@ with sdk.ApiClient(sdk.Configuration(host=host)) as client:
             "activities": lambda: len(api.execution_activities_get(id)),
             "delete": lambda: api.execution_delete(id),
             "message": lambda: api.execution_user_messages_add(id, Message(message="x")),
-            "recording": lambda: api.execution_recording_redirect(id),
+            "pools": lambda: AgentProfilePoolsApi(client).agent_profile_pools_list(),
             "rerun": lambda: api.execution_rerun(id),
         }[name]
         try:

@@ -80,25 +80,29 @@ fn of_a_busy_upstream_the_sdks_read_four_times_and_change_once_whatever_it_says_
 
 #[test]
 fn an_operation_that_is_not_served_or_is_closed_is_told_from_an_execution_that_is_not_there() {
-    at_once([(OLD, "recording get"), (NEW, "rerun recording delete get")], |(sdk, calls)| {
+    at_once([(OLD, "pools get"), (NEW, "rerun pools delete get")], |(sdk, calls)| {
         let pair = Pair::start();
         let lines = call(sdk, &pair, UNKNOWN, calls);
         assert_eq!(lines.len(), calls.split(' ').count());
         for line in lines {
             let (name, _) = line.split_once(' ').unwrap();
             let says = match name {
-                "get" => "get 404 NotFoundException not-found: this tenant has no execution with this id; correct the id".to_owned(),
-                "delete" => {
-                    "delete 403 ForbiddenException operation-closed: ExecutionDelete is closed for tenant billing; the operator of \
-                     this gateway can open it with `operations.delete: true`"
+                "get" => {
+                    "get 404 NotFoundException not-found: this tenant has no execution with this id; correct the id"
                         .to_owned()
+                }
+                "delete" | "rerun" => {
+                    let operation = if name == "delete" { "ExecutionDelete" } else { "ExecutionRerun" };
+                    format!(
+                        "{name} 403 ForbiddenException operation-closed: {operation} is closed for tenant billing; the operator of \
+                         this gateway can open it with `operations.{name}: true`"
+                    )
                 }
                 _ => {
                     let base = if sdk == OLD { "" } else { "/agents/v2" };
-                    let method = if name == "rerun" { "POST" } else { "GET" };
                     format!(
-                        "{name} 404 NotFoundException operation-not-served: this gateway does not serve {method} \
-                         \"{base}/executions/{UNKNOWN}/{name}\"; that says nothing about any execution. Correct the path, or ask the operator \
+                        "{name} 404 NotFoundException operation-not-served: this gateway does not serve GET \
+                         \"{base}/agent-profile-pools\"; that says nothing about any execution. Correct the path, or ask the operator \
                          of this gateway to serve this operation"
                     )
                 }

@@ -1,0 +1,260 @@
+//! A body of files, which is streamed from its caller to the upstream, once and in constant memory.
+//!
+//! ```text
+//! caller ──▶ checked part by part ──▶ upstream
+//! ```
+//!
+//! Nothing is sent before the head of the first part was checked. The last bytes are sent only if the whole body was in order, so
+//! that the upstream never gets a faulty body to its end. Whoever is slow has a time-out for each step, and none for the whole.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::Version;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::asteroid::multipart::{Boundary, Checker};
+use crate::proxy::error::Error;
+use crate::tasks::{TaskKind, Tasks};
+use crate::transport::timer::SendProgress;
+
+use super::generation::Generation;
+use super::payload::{self, ReadError};
+
+/// An upload, shared by its exchange and by the connection that sends it.
+#[derive(Debug)]
+pub(super) struct Upload {
+    stream: Mutex<Stream>,
+    progress: Arc<SendProgress>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    /// The caller's body, until it has ended or failed.
+    source: Option<UnsyncBoxBody<Bytes, ReadError>>,
+    version: Version,
+    checker: Checker,
+    /// The longest body, in bytes.
+    limit: u64,
+    /// How long the caller may send nothing.
+    timeout: Duration,
+    stall_timer: Pin<Box<Sleep>>,
+    /// The parts that were read and not sent yet.
+    waiting: VecDeque<Bytes>,
+    /// The length that the caller announced, if it did.
+    announced: Option<u64>,
+    read: u64,
+    sent: u64,
+    /// Whether any of it was asked for to be sent.
+    has_left: bool,
+    /// The reason why it broke off.
+    fault: Option<Error>,
+}
+
+/// The error that ends a request whose upload broke off.
+#[derive(Debug, thiserror::Error)]
+#[error("the upload broke off")]
+struct BrokenOff;
+
+/// Begins to read an upload: until the head of its first part was checked. It takes the body out of `body`.
+///
+/// # Errors
+///
+/// [`Error::UploadTooLarge`], [`Error::Multipart`], [`Error::UploadStalled`], [`Error::BodyBroken`], [`Error::CallerLeft`]. What is left
+/// of the body is then discarded by `tasks`.
+pub(super) async fn begin<B>(
+    body: &mut Option<B>,
+    boundary: Boundary,
+    generation: &Generation,
+    version: Version,
+    tasks: &Tasks,
+) -> Result<Arc<Upload>, Error>
+where
+    B: Body<Data = Bytes, Error: Into<ReadError>> + Send + 'static,
+{
+    let source = body.take().map(|body| body.map_err(Into::into).boxed_unsync());
+    let mut stream = Stream {
+        announced: source.as_ref().and_then(|source| source.size_hint().exact()),
+        source,
+        version,
+        checker: Checker::new(boundary),
+        limit: generation.upload_limit,
+        timeout: generation.body_timeout,
+        stall_timer: Box::pin(sleep(generation.body_timeout)),
+        waiting: VecDeque::new(),
+        read: 0,
+        sent: 0,
+        has_left: false,
+        fault: None,
+    };
+    match poll_fn(|context| stream.poll_begin(context)).await {
+        Ok(()) => Ok(Arc::new(Upload { stream: Mutex::new(stream), progress: Arc::default() })),
+        Err(error) => {
+            stream.discard(tasks);
+            Err(error)
+        }
+    }
+}
+
+impl Upload {
+    /// Returns the body to send, unless a part of it has left.
+    pub(super) fn body(self: &Arc<Upload>) -> Option<UploadBody> {
+        (!self.has_left()).then(|| UploadBody(Arc::clone(self)))
+    }
+
+    /// Returns whether a part of it may have left.
+    pub(super) fn has_left(&self) -> bool {
+        self.lock().has_left
+    }
+
+    /// Returns the progress of sending it.
+    pub(super) fn progress(&self) -> Arc<SendProgress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// Returns how many bytes of it were read.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.lock().read
+    }
+
+    /// Ends it: nothing more is sent. Returns the reason why it broke off, if it did. What is left of the body is discarded by
+    /// `tasks`.
+    pub(super) fn end(&self, tasks: &Tasks) -> UploadEnd {
+        let mut stream = self.lock();
+        if let Some(fault) = stream.fault.take() {
+            stream.discard(tasks);
+            return UploadEnd::BrokeOff(fault);
+        }
+        if stream.source.is_none() {
+            return UploadEnd::Complete;
+        }
+        stream.discard(tasks);
+        UploadEnd::Unread
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How an upload ended.
+#[derive(Debug)]
+pub(super) enum UploadEnd {
+    /// Its caller sent all of it.
+    Complete,
+    /// The upstream answered before its caller had sent all of it.
+    Unread,
+    /// It broke off, for a reason on the caller's side.
+    BrokeOff(Error),
+}
+
+impl Stream {
+    /// Reads until the head of the first part was checked.
+    fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while self.source.is_some() && !self.checker.has_first_head() {
+            match self.poll_read(context) {
+                Poll::Ready(Ok(Some(part))) => self.waiting.push_back(part),
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads the next part and checks it; at the end of the body, all of it.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(Ok(None)) };
+        let Poll::Ready(frame) = Pin::new(&mut *source).poll_frame(context) else {
+            return self.stall_timer.as_mut().poll(context).map(|()| Err(Error::UploadStalled(self.timeout)));
+        };
+        self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
+        let Some(frame) = frame else {
+            return Poll::Ready(self.finish().map(|()| None));
+        };
+        let frame = frame.map_err(payload::body_error)?;
+        let part = frame.into_data().map_err(|_| payload::trailers())?;
+        self.read += part.len() as u64;
+        if self.read > self.limit {
+            return Poll::Ready(Err(Error::UploadTooLarge { limit: self.limit }));
+        }
+        self.checker.push(&part)?;
+        // With an announced length, the upstream has the whole body once it has these bytes.
+        if self.source.as_ref().is_some_and(Body::is_end_stream) {
+            self.finish()?;
+        }
+        Poll::Ready(Ok(Some(part)))
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        payload::check_end(self.version, self.source.take().as_ref().is_none_or(Body::is_end_stream))?;
+        Ok(self.checker.finish()?)
+    }
+
+    /// Discards what is left of the caller's body, so that its caller reads the answer.
+    fn discard(&mut self, tasks: &Tasks) {
+        self.waiting.clear();
+        if let Some(rest) = self.source.take()
+            && payload::has_rest(&rest)
+        {
+            tasks.spawn(TaskKind::Discard, payload::discard(rest));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.source.is_none() && self.waiting.is_empty()
+    }
+}
+
+/// The body of a request that sends an upload.
+#[derive(Debug)]
+pub(super) struct UploadBody(Arc<Upload>);
+
+impl Body for UploadBody {
+    type Data = Bytes;
+    type Error = ReadError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
+        let Upload { progress, .. } = &*self.0;
+        let mut stream = self.0.lock();
+        stream.has_left = true;
+        if stream.fault.is_some() {
+            return Poll::Ready(Some(Err(BrokenOff.into())));
+        }
+        let part = match stream.waiting.pop_front() {
+            Some(part) => Some(part),
+            None if stream.source.is_none() => None,
+            None => match stream.poll_read(context) {
+                Poll::Ready(Ok(part)) => part,
+                Poll::Ready(Err(fault)) => {
+                    stream.fault = Some(fault);
+                    return Poll::Ready(Some(Err(BrokenOff.into())));
+                }
+                Poll::Pending => {
+                    progress.pause();
+                    return Poll::Pending;
+                }
+            },
+        };
+        progress.advance();
+        stream.sent += part.as_ref().map_or(0, |part| part.len() as u64);
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let stream = self.0.lock();
+        stream.announced.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length - stream.sent))
+    }
+}
