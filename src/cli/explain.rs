@@ -19,7 +19,7 @@ use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
 use crate::facts::request_id;
 use crate::proxy::dry_run::DryRun;
-use crate::proxy::error::{Error, ErrorFormat};
+use crate::proxy::error::Error;
 use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
@@ -280,7 +280,7 @@ fn print_request(sent: &wire::WireRequest, received: &Full<Bytes>) -> anyhow::Re
 }
 
 fn print_refusal(error: &Error) {
-    let status = error.answer("", ErrorFormat::Json, false).status().as_u16();
+    let status = error.status().as_u16();
     match error {
         Error::Body(asteroid::body::Refusal { faults }) => {
             print_error(format_args!("refused with {status}; faults in the body: {}", faults.len()));

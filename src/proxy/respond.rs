@@ -8,7 +8,7 @@ use crate::record::Record;
 use crate::state::Reply;
 
 use super::answer::{self, AnswerBody, outcome};
-use super::error::{Error, ErrorFormat};
+use super::error::{Error, ErrorFormat, FailedRequest};
 use super::idempotency;
 use super::rate_limit_headers::RateLimitHeaders;
 
@@ -49,7 +49,12 @@ pub(super) fn replay(reply: &Reply, decision: AuditDecision, mut record: Box<Rec
 
 /// Returns the gateway's own answer to a request that failed. With `close`, it also ends the connection.
 pub(super) fn fail(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
-    let response = error.answer(record.facts.request_id.as_str(), format, close);
+    let response = error.answer(FailedRequest {
+        id: record.facts.request_id.as_str(),
+        has_idempotency_key: record.facts.idempotency.is_some(),
+        format,
+        ends_connection: close,
+    });
     // A caller that has left gets no status.
     record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.facts.outcome = error.outcome();

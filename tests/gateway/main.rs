@@ -28,6 +28,7 @@ mod drain;
 mod dump;
 mod echo;
 mod elsewhere;
+mod errors;
 mod examples;
 mod executions;
 mod explain;
