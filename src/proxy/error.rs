@@ -2,6 +2,8 @@
 
 mod answer;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod examples;
 mod format;
 pub mod idempotency;
