@@ -17,7 +17,7 @@ use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
-use crate::facts::request_id;
+use crate::facts::{Route, request_id};
 use crate::proxy::dry_run::DryRun;
 use crate::proxy::error::Error;
 use crate::transport::endpoint::Scheme;
@@ -79,6 +79,9 @@ impl Explain {
                     print_line(field("headers", describe_headers(&headers, request.headers())));
                     print_request(&wire::serialize(request).await?, &received)?;
                     Ok(ExitCode::SUCCESS)
+                }
+                Ok(None) if dry_run.record.facts.is_self_description => {
+                    Err(anyhow!("the gateway answers this request itself, so nothing would be sent"))
                 }
                 Ok(None) => Err(anyhow!("the answer of an earlier request would be replayed")),
                 Err(error) => {
@@ -167,7 +170,7 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let facts = &dry_run.record.facts;
     print_line(field("tenant", name));
-    let operation = facts.operation.map_or("none", Operation::name);
+    let operation = facts.route().map_or("none", Route::name);
     let execution = facts.execution_id.map(|id| id.to_string());
     let id = facts.id.as_ref().map(|(_, id)| id).or(execution.as_ref());
     let id = id.map_or_else(String::new, |id| format!(" of {id}"));
@@ -189,7 +192,7 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
         ));
     }
     print_limits(tenant);
-    if facts.operation.is_none_or(|operation| operation.rules().effect == Effect::Start) {
+    if facts.route().is_none_or(|route| route.effect() == Effect::Start) {
         print_start_decisions(tenant, config, dry_run);
     }
     let upstream = &config.upstream;

@@ -73,10 +73,10 @@ pub fn read_header<'h>(
     call: &Call<'_>,
     headers: &'h HeaderMap,
 ) -> Result<Option<IdempotencyKey<'h>>, Error> {
-    let mut values = headers.get_all(NAME).iter();
     if call.rules().effect != Effect::Start {
-        return if values.next().is_some() { Err(Error::NotTaken) } else { Ok(None) };
+        return refuse_header(headers).map(|()| None);
     }
+    let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else {
         return if tenant.idempotency == IdempotencyMode::Required { Err(Error::Missing) } else { Ok(None) };
     };
@@ -93,6 +93,15 @@ pub fn read_header<'h>(
     );
     let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, id.as_bytes(), &text]);
     Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text }))
+}
+
+/// Refuses an idempotency key on a request that starts nothing.
+///
+/// # Errors
+///
+/// [`Error::NotTaken`].
+pub(super) fn refuse_header(headers: &HeaderMap) -> Result<(), Error> {
+    if headers.contains_key(NAME) { Err(Error::NotTaken) } else { Ok(()) }
 }
 
 /// Returns the text that a value of the header stands for, or `None` if the value is malformed. It is a string of RFC 8941, as

@@ -1,5 +1,7 @@
 //! The answer that a caller gets, whatever it comes from: the upstream, an earlier start or the gateway itself.
 
+use bytes::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, Version};
 
 use crate::asteroid::answer::{Proof, execution_id};
@@ -45,6 +47,16 @@ pub(super) fn replay(reply: &Reply, decision: AuditDecision, mut record: Box<Rec
     record.facts.outcome = Outcome::Answered;
     record.facts.execution_id = execution_id(&reply.body);
     finish(idempotency::replay_response(reply), record)
+}
+
+/// Returns the gateway's description of itself, which is JSON.
+pub(super) fn describe(description: Bytes, mut record: Box<Record>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(description));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What is left of limits is another with each request.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    record.facts.status = response.status().as_u16();
+    finish(response, record)
 }
 
 /// Returns the gateway's own answer to a request that failed. With `close`, it also ends the connection.

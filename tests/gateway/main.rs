@@ -59,6 +59,7 @@ mod rooms;
 mod rotation;
 mod sdk;
 mod security;
+mod self_description;
 mod silent_upstream;
 mod simulated;
 mod slow;
