@@ -14,7 +14,7 @@ use super::answer::{ApiAnswer, Content};
 use super::operation::{Call, Operation};
 use super::refusal::Refusal;
 use super::status::Status;
-use super::{SimulatedExecution, Simulator, execute};
+use super::{SimulatedExecution, Simulator};
 
 /// The body of `POST /executions/{executionId}/status`.
 #[derive(Deserialize)]
@@ -81,15 +81,6 @@ impl Simulator {
             state.executions.retain(|execution| execution.id != id);
         }
         Ok(ApiAnswer::new(StatusCode::NO_CONTENT, Content::Empty))
-    }
-
-    /// Returns an execution that repeats this one.
-    pub(super) fn rerun(&self, id: &str, is_carried_out: bool) -> Result<SimulatedExecution, Refusal> {
-        let plan = self.life();
-        let mut state = self.lock();
-        let found = state.find(id)?;
-        found.rerun |= is_carried_out;
-        Ok(execute::rerun(found, plan))
     }
 
     /// Returns the activities of an execution. Unless the query says otherwise, these are all, oldest first.

@@ -53,6 +53,7 @@ pub(super) async fn answer(
     let fault = fault.unwrap_or(Fault { run: true, ..Fault::default() });
     let request = ApiRequest { head: &head, body: &body, authenticated, is_carried_out: fault.carries_out() };
     let mut answer = simulator.decide(request);
+    let started = answer.execution.is_some();
     let execution = answer.execution.take().filter(|_| request.is_carried_out);
     if let Some(execution) = &execution {
         simulator.record_execution(execution.clone());
@@ -61,7 +62,9 @@ pub(super) async fn answer(
     if matches!(fault.then, FaultAction::Stall) {
         drop(released.changed().await);
     }
-    if let Some(wait) = answer.wait.take().filter(|_| fault.answers()) {
+    // A start that is not carried out has no execution whose end could be waited for.
+    let can_wait = fault.answers() && (execution.is_some() || !started);
+    if let Some(wait) = answer.wait.take().filter(|_| can_wait) {
         answer = simulator.wait(&wait, request.path()).await;
     }
     let record = |answer: String| simulator.record_answer(number, answer, execution.as_ref());

@@ -153,6 +153,7 @@ fn foreign_item(metadata: &Map<String, Value>, api: Api) -> Value {
         id: FOREIGN_EXECUTION.to_owned(),
         agent_id: Some(ORGANIZATION.to_owned()),
         workflow_id: None,
+        version_id: None,
         metadata: metadata.clone(),
         inputs: None,
         options: None,

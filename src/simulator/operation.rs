@@ -15,7 +15,8 @@ const V1_BASE: &str = "/api/v1/";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// `POST /agents/{agentId}/execute` and `POST /workflows/{workflowId}/execute`.
+    /// `POST /agents/{agentId}/execute`, `POST /workflows/{workflowId}/execute`, the same with `/sync`,
+    /// `POST /agents/{agentId}/workflows/{versionId}/execute` and `POST /workflows/{workflowId}/versions/{versionId}/execute`.
     Start,
     /// `POST /executions/{executionId}/rerun`.
     Rerun,
@@ -45,14 +46,20 @@ pub enum Operation {
     V1Result,
 }
 
-/// An operation, and the id in its path.
+/// An operation, and the ids in its path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) operation: Operation,
     /// Empty for an operation without an id.
     pub(super) id: &'a str,
-    /// Whether the id is a workflow's.
+    /// The id behind it, of a workflow's version; empty if there is none.
+    pub(super) inner_id: &'a str,
+    /// Whether the first id is a workflow's.
     pub(super) is_workflow: bool,
+    /// Whether a start is answered when the execution has ended.
+    pub(super) is_sync: bool,
+    /// Whether only the newer era has this path.
+    pub(super) is_newer: bool,
 }
 
 impl Call<'_> {
@@ -60,8 +67,19 @@ impl Call<'_> {
     pub(super) fn of<'p>(method: &Method, path: &'p str) -> Result<Call<'p>, Refusal> {
         let segments = |base| -> Vec<&'p str> { path.strip_prefix(base).unwrap_or_default().split('/').collect() };
         let (segments, v1) = (segments(BASE), segments(V1_BASE));
+        let start: &[(&str, Operation)] = &[("POST", Operation::Start)];
+        let mut inner_id = "";
         let (id, operations): (&str, &[(&str, Operation)]) = match (segments.as_slice(), v1.as_slice()) {
-            (["agents" | "workflows", id, "execute"], _) => (id, &[("POST", Operation::Start)]),
+            (["agents" | "workflows", id, "execute"] | ["agents" | "workflows", id, "execute", "sync"], _) => {
+                (id, start)
+            }
+            (
+                ["agents", id, "workflows", version, "execute"] | ["workflows", id, "versions", version, "execute"],
+                _,
+            ) => {
+                inner_id = version;
+                (id, start)
+            }
             (["executions"], _) => ("", &[("GET", Operation::List)]),
             (["executions", id], _) => (id, &[("GET", Operation::Get), ("DELETE", Operation::Delete)]),
             (["executions", id, "rerun"], _) => (id, &[("POST", Operation::Rerun)]),
@@ -81,7 +99,10 @@ impl Call<'_> {
             let refusal = format!("only {} is allowed", allowed.join(" or "));
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, refusal));
         };
-        Ok(Call { operation: *operation, id, is_workflow: segments.first() == Some(&"workflows") })
+        let is_workflow = segments.first() == Some(&"workflows");
+        let is_sync = *operation == Operation::Start && segments.last() == Some(&"sync");
+        let is_newer = is_sync || (is_workflow && !inner_id.is_empty());
+        Ok(Call { operation: *operation, id, inner_id, is_workflow, is_sync, is_newer })
     }
 }
 
