@@ -49,7 +49,7 @@ impl Simulator {
             RequestedStatus::Cancelled => Status::Cancelled,
         };
         self.enter(id, status, is_carried_out)?;
-        Ok(ApiAnswer::new(StatusCode::OK, Content::Text("Execution status updated.")))
+        Ok(ApiAnswer::new(StatusCode::OK, Content::Text("Execution status updated.".into())))
     }
 
     /// Cancels, pauses or resumes an execution, and returns an `AgentsExecutionExecutionStatusChange`.
@@ -68,7 +68,7 @@ impl Simulator {
         self.change(id, is_carried_out, |execution, now| {
             execution.life.record(now, ActivityKind::MessageReceived(message));
         })?;
-        Ok(ApiAnswer::new(StatusCode::CREATED, Content::Text("User message added.")))
+        Ok(ApiAnswer::new(StatusCode::CREATED, Content::Text("User message added.".into())))
     }
 
     /// Deletes an execution that has ended.
@@ -79,6 +79,7 @@ impl Simulator {
         }
         if is_carried_out {
             state.executions.retain(|execution| execution.id != id);
+            state.files.remove_execution(id);
         }
         Ok(ApiAnswer::new(StatusCode::NO_CONTENT, Content::Empty))
     }

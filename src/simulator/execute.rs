@@ -25,6 +25,9 @@ use check::{Form, is_uuid, member};
 /// The largest inputs and options that are remembered, in bytes of JSON.
 const MAX_INPUTS: usize = 64 * 1024;
 
+/// The staged files of one start that are remembered.
+const MAX_TEMP_FILES: usize = 100;
+
 impl Simulator {
     /// Returns the answer to a start, and the execution that it starts.
     pub(super) fn start(&self, call: Call<'_>, request: &ApiRequest<'_>) -> Result<ApiAnswer, Refusal> {
@@ -70,6 +73,7 @@ impl Simulator {
         let execution = SimulatedExecution {
             id: Uuid::new_v4().to_string(),
             inputs: if member(&body, "inputs").is_some() { small(&body, "inputs") } else { first.inputs.clone() },
+            temp_files: Vec::new(),
             profile_id: profile(&body).or_else(|| first.profile_id.clone()),
             created_at: life.created_at(),
             parent: Some(first.id.clone()),
@@ -102,6 +106,8 @@ fn read(request: &ApiRequest<'_>) -> Result<Map<String, Value>, Refusal> {
 fn make(call: Call<'_>, form: Form, body: &Map<String, Value>, plan: LifePlan) -> SimulatedExecution {
     let life = Life::new(plan);
     let metadata = member(body, "metadata").and_then(Value::as_object).cloned();
+    let files = member(body, "tempFiles").and_then(Value::as_array);
+    let id = |file: &Value| file.get("id").and_then(Value::as_str).map(str::to_owned);
     let inputs = form.inputs().iter().find(|name| member(body, name).is_some());
     SimulatedExecution {
         id: Uuid::new_v4().to_string(),
@@ -112,6 +118,7 @@ fn make(call: Call<'_>, form: Form, body: &Map<String, Value>, plan: LifePlan) -
         inputs: inputs.and_then(|name| small(body, name)),
         options: small(body, "executionOptions"),
         profile_id: profile(body),
+        temp_files: files.into_iter().flatten().filter_map(id).take(MAX_TEMP_FILES).collect(),
         version: member(body, "version").and_then(Value::as_i64).unwrap_or(1),
         created_at: life.created_at(),
         parent: None,

@@ -52,6 +52,9 @@ pub struct SimulatedExecution {
     /// The login profile of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_id: Option<String>,
+    /// The ids of the staged files of the request, the first hundred of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub temp_files: Vec<String>,
     /// The version of the workflow.
     pub version: i64,
     /// The time of its start, in RFC 3339.
@@ -80,7 +83,7 @@ impl SimulatedExecution {
     }
 
     /// Returns a uuid that is always the same for this execution and number.
-    fn derived_id(&self, number: u64) -> String {
+    pub(super) fn derived_id(&self, number: u64) -> String {
         let own = Uuid::parse_str(&self.id).unwrap_or_default().as_u128();
         Uuid::from_u128(own ^ (u128::from(number) + 1)).to_string()
     }

@@ -158,6 +158,7 @@ fn foreign_item(metadata: &Map<String, Value>, api: Api) -> Value {
         inputs: None,
         options: None,
         profile_id: None,
+        temp_files: Vec::new(),
         version: 1,
         created_at: life.created_at(),
         parent: None,

@@ -67,6 +67,16 @@ impl Simulator {
             Operation::Cancel | Operation::Pause | Operation::Resume => self.order(call, run).map(shown),
             Operation::Message => self.add_message(id, request.body, run),
             Operation::Delete => self.delete(id, run),
+            Operation::Upload | Operation::Stage | Operation::Files | Operation::ContextFiles | Operation::Download => {
+                Ok(self.answer_files(call, &request))
+            }
+            Operation::Recording => {
+                let url = self.recording(id, request.base)?;
+                Ok(ApiAnswer::redirect(StatusCode::TEMPORARY_REDIRECT, url))
+            }
+            Operation::V1Recording => {
+                self.recording(id, request.base).map(|url| shown(json!({ "recording_url": url })))
+            }
             Operation::V1Status => self.find(id, v1::status).map(shown),
             Operation::V1Result => self.find(id, v1::result).map(shown),
         }

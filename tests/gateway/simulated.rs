@@ -3,9 +3,12 @@
 mod dev;
 mod eras;
 mod faults;
+mod files;
+mod form;
 mod life;
 mod listing;
 mod starts;
+mod uploads;
 
 use serde_json::{Value, json};
 
