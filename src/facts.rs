@@ -3,6 +3,7 @@
 mod error_code;
 pub(crate) mod json;
 pub mod request_id;
+mod route;
 pub mod trace_context;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::state::{IdempotencyDigest, IdempotencyOutcome, Remaining};
 
 pub use error_code::ErrorCode;
 use request_id::RequestId;
+pub use route::Route;
 use trace_context::TraceId;
 
 /// The methods that OpenTelemetry knows. Metrics and spans call any other `_OTHER`.
@@ -163,7 +165,9 @@ pub struct Facts {
     pub method: &'static str,
     /// The operation that was selected.
     pub operation: Option<Operation>,
-    /// The path, if no operation was selected; cut if it is long.
+    /// Whether it asks for the gateway's description of itself.
+    pub is_self_description: bool,
+    /// The path, if it has no route; cut if it is long.
     pub path: Option<String>,
     /// The other ids in the path than that of an execution, as sent.
     pub ids: [Option<(IdName, String)>; 2],
@@ -215,6 +219,7 @@ impl Facts {
             tenant: None,
             method: OTHER_METHOD,
             operation: None,
+            is_self_description: false,
             path: None,
             ids: [None, None],
             rerun_of: None,
@@ -246,13 +251,26 @@ impl Facts {
     /// Returns whether it can start or change an execution, as far as is known. A read has no outcome.
     #[must_use]
     pub fn may_take_effect(&self) -> bool {
-        self.operation.is_none_or(|operation| operation.rules().effect != Effect::Read)
+        self.route().is_none_or(|route| route.effect() != Effect::Read)
+    }
+
+    /// Returns what it asks for, as far as is known.
+    #[must_use]
+    pub fn route(&self) -> Option<Route> {
+        let operation = self.operation.map(Route::Operation);
+        if self.is_self_description { Some(Route::SelfDescription) } else { operation }
     }
 
     /// Sets the method and the path of the request.
     pub fn set_target(&mut self, method: &Method, path: &str) {
         self.method = METHODS.iter().find(|known| *known == method).map_or(OTHER_METHOD, |known| known.as_str());
         self.path = Some(path.get(..path.floor_char_boundary(MAX_PATH)).unwrap_or_default().to_owned());
+    }
+
+    /// Makes it a request for the gateway's description of itself. The path tells no more then.
+    pub fn set_self_description(&mut self) {
+        self.path = None;
+        self.is_self_description = true;
     }
 
     /// Sets the operation that was selected, and the ids in its path. The path tells no more then.

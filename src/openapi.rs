@@ -10,6 +10,7 @@ mod link;
 mod operation;
 mod parameter;
 mod response;
+mod self_description;
 mod text;
 
 #[cfg(test)]
@@ -44,6 +45,9 @@ pub fn document() -> Json {
         let item = paths.entry(path(operation)).or_insert_with(|| path_item(operation));
         item.insert(rules.method.as_str().to_ascii_lowercase(), operation::object(operation, &examples));
     }
+    let own = json!({"servers": servers(&[""]), "get": self_description::object(&examples)});
+    let own = (self_description::path().to_owned(), own);
+    let paths: Map<String, Json> = paths.into_iter().map(|(path, item)| (path, item.into())).chain([own]).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -95,7 +99,8 @@ fn servers(bases: &[&str]) -> Json {
 fn tags() -> Vec<Json> {
     let served = |group: &Group| Operation::ALL.iter().any(|operation| operation.rules().group == *group);
     let groups = Group::ALL.into_iter().filter(served);
-    groups.map(|group| json!({"name": group.code(), "description": text::of_group(group)})).collect()
+    let own = json!({"name": "gateway", "description": "The gateway itself."});
+    groups.map(|group| json!({"name": group.code(), "description": text::of_group(group)})).chain([own]).collect()
 }
 
 fn responses(examples: &[Example]) -> Map<String, Json> {
@@ -109,5 +114,6 @@ fn schemas() -> Map<String, Json> {
             RequestBody::Files(_) => None,
         });
     let models = schema::models().into_iter().map(|(name, model)| (name.to_owned(), model));
-    bodies.chain(models).chain([("Error".to_owned(), error::schema())]).collect()
+    let own = [("Error", error::schema()), (self_description::MODEL, self_description::schema())];
+    bodies.chain(models).chain(own.map(|(name, schema)| (name.to_owned(), schema))).collect()
 }

@@ -33,6 +33,7 @@ pub mod redact;
 mod resend_check;
 mod respond;
 mod retry_after;
+mod self_description;
 mod settlement;
 mod start;
 mod upload;
@@ -105,6 +106,7 @@ impl Proxy {
             // A read ends with its caller.
             Ok(Decision::Forward(exchange)) => Box::pin(exchange.settle(record)).await,
             Ok(Decision::Replay(reply, decision)) => respond::replay(&reply, decision, record),
+            Ok(Decision::Describe(description)) => respond::describe(description, record),
             Err(error) => self.refuse(&error, &current.generation, &head, body, record),
         };
         answer::omit_content(&head.method, &mut response);
@@ -130,6 +132,9 @@ impl Proxy {
         guard::check(&listener.hosts, head)?;
         let tenant = listener.identify(caller, &head.headers)?;
         record.set_tenant(&tenant.name, &tenant.state.meters, tenant.rate_limit_policy.as_ref());
+        if self_description::is_requested(&head.uri) {
+            return self_description::answer(tenant, generation, head, body, record).await.map(Decision::Describe);
+        }
         let call = operation::select(&head.method, &head.uri).inspect(|call| record.set_call(call));
         let admitted = limit::admit(tenant, call.as_ref().ok(), &mut record.facts).await;
         let (selected, share) = (call.as_ref().ok(), &tenant.state.audited);
@@ -200,4 +205,6 @@ enum Decision {
     Forward(Exchange),
     /// It is answered as an earlier one with the same idempotency key was.
     Replay(Arc<Reply>, AuditDecision),
+    /// It is answered with this description of the gateway.
+    Describe(Bytes),
 }

@@ -4,6 +4,7 @@
 //!   [`operation`]s of either [era](api), and the two of v1 that are still in use.
 //! - An execution lives as [planned](plan), unless a caller interferes.
 //! - It lists the executions that it started: see [`listing`].
+//! - It keeps the files that callers upload in bounded [memory](file), and serves their bytes from a [`storage`] of its own.
 //! - It records the requests that it received: see [`received`].
 //! - It fails on command: see [`fault`].
 //! - It is controlled over HTTP below `/_simulator/`: see [`control`].
@@ -24,16 +25,23 @@ pub mod exchange;
 pub mod execute;
 pub mod execution;
 pub mod fault;
+pub mod file;
+mod folder;
 pub mod life;
 pub mod listing;
+mod multipart;
 pub mod operation;
 pub mod plan;
+mod reading;
 pub mod received;
 mod refusal;
 pub mod route;
 pub mod status;
+pub mod storage;
 mod sync;
 pub mod tls;
+mod transfer;
+pub mod upload;
 mod v1;
 
 use std::collections::VecDeque;
@@ -58,10 +66,12 @@ pub use execution::SimulatedExecution;
 
 use api::Api;
 use fault::{Fault, FaultStage, FaultTarget, Faults};
+use file::FileStore;
 use listing::ListingBehaviour;
 use plan::LifePlan;
 use received::ReceivedRequest;
 use refusal::Refusal;
+use upload::ReceivedUpload;
 
 /// The number of recorded requests; each may hold a MiB of its body.
 const MAX_REQUESTS: usize = 100;
@@ -110,13 +120,14 @@ struct State {
     started: usize,
     listing: ListingBehaviour,
     life: LifePlan,
+    files: FileStore,
 }
 
 impl State {
     /// Returns the execution with this id as it is now, even if the listing does not show it.
     fn find(&mut self, id: &str) -> Result<&mut SimulatedExecution, Refusal> {
         let found = self.executions.iter_mut().find(|execution| execution.id == id);
-        let execution = found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "no such execution"))?;
+        let execution = found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "execution not found"))?;
         execution.life.advance(Instant::now());
         Ok(execution)
     }
@@ -251,7 +262,7 @@ impl Simulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_fault(&self, moment: FaultStage, target: FaultTarget<'_>) -> Option<Fault> {
+    fn take_fault(&self, moment: impl Fn(FaultStage) -> bool, target: FaultTarget<'_>) -> Option<Fault> {
         self.lock().faults.take(moment, target)
     }
 
@@ -271,6 +282,14 @@ impl Simulator {
         self.arrived.send_replace(());
     }
 
+    /// Adds what was read of the body to a recorded request.
+    fn record_body(&self, number: u64, body: &[u8], upload: Option<ReceivedUpload>) {
+        let mut state = self.lock();
+        if let Some(received) = state.requests.iter_mut().rev().find(|received| received.number == number) {
+            received.set_body(body, upload);
+        }
+    }
+
     fn record_answer(&self, number: u64, answer: String, execution: Option<&SimulatedExecution>) {
         let mut state = self.lock();
         let Some(received) = state.requests.iter_mut().rev().find(|received| received.number == number) else { return };
@@ -287,9 +306,12 @@ impl Simulator {
         let mut state = self.lock();
         execution.listed = !state.listing.lags;
         state.started += 1;
-        if state.executions.len() == MAX_EXECUTIONS {
-            state.executions.pop_front();
+        if state.executions.len() == MAX_EXECUTIONS
+            && let Some(oldest) = state.executions.pop_front()
+        {
+            state.files.remove_execution(&oldest.id);
         }
+        state.files.attach(&execution.temp_files, &execution.id);
         state.executions.push_back(execution);
     }
 

@@ -2,6 +2,7 @@
 //! new configuration loses no count and refills no bucket. Limits are arguments, so each count continues when they change.
 
 mod admission;
+mod allowance;
 mod budget;
 mod claims;
 mod digest;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 pub use admission::{AdmitError, CallKind, LOOKUP_RATE, OverLimit, Permit};
+pub use allowance::Allowance;
 pub use budget::{Budget, BudgetCharge, Day, OverBudget, SpentBudget};
 pub use claims::{Bounds, Claim, ClaimError, Claims, PriorUse, Reply, SentClaim, Usage};
 pub use digest::{BodyDigest, IdempotencyDigest};

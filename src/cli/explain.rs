@@ -14,14 +14,14 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
 use hyper::{HeaderMap, Request};
 
 use crate::asteroid::group::Group;
-use crate::asteroid::operation::{self, BodyRule, Effect, Operation};
+use crate::asteroid::operation::{self, BodyRule, Effect};
 use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
-use crate::facts::request_id;
+use crate::facts::{Route, request_id};
 use crate::proxy::dry_run::DryRun;
-use crate::proxy::error::{Error, ErrorFormat};
+use crate::proxy::error::Error;
 use crate::transport::endpoint::Scheme;
 use crate::transport::wire;
 use crate::{app, asteroid};
@@ -69,6 +69,9 @@ impl Explain {
                     print_line(field("headers", describe_headers(&headers, request.headers())));
                     print_request(&wire::serialize(request).await?, &received)?;
                     Ok(ExitCode::SUCCESS)
+                }
+                Ok(None) if dry_run.record.facts.is_self_description => {
+                    Err(anyhow!("the gateway answers this request itself, so nothing would be sent"))
                 }
                 Ok(None) => Err(anyhow!("the answer of an earlier request would be replayed")),
                 Err(error) => {
@@ -149,7 +152,7 @@ fn field(name: &str, value: impl fmt::Display) -> String {
 fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let facts = &dry_run.record.facts;
     print_line(field("tenant", name));
-    let operation = facts.operation.map_or("none", Operation::name);
+    let operation = facts.route().map_or("none", Route::name);
     let execution = facts.execution_id.map(|id| id.to_string());
     let ids = facts.ids.iter().flatten().map(|(_, id)| id).chain(&execution);
     let ids: Vec<&str> = ids.map(String::as_str).collect();
@@ -172,7 +175,7 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
         ));
     }
     print_limits(tenant);
-    if facts.operation.is_none_or(|operation| operation.rules().effect == Effect::Start) {
+    if facts.route().is_none_or(|route| route.effect() == Effect::Start) {
         print_start_decisions(tenant, config, dry_run);
     }
     let upstream = &config.upstream;
@@ -263,7 +266,7 @@ fn print_request(sent: &wire::WireRequest, received: &Full<Bytes>) -> anyhow::Re
 }
 
 fn print_refusal(error: &Error) {
-    let status = error.answer("", ErrorFormat::Json, false).status().as_u16();
+    let status = error.status().as_u16();
     match error {
         Error::Body(asteroid::body::Refusal { faults }) => {
             print_error(format_args!("refused with {status}; faults in the body: {}", faults.len()));

@@ -9,8 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::{ErrorCode, Facts, LookupOutcome};
-use crate::asteroid::operation::Operation;
+use super::{ErrorCode, Facts, LookupOutcome, Route};
 use crate::caller::Peer;
 use crate::state::IdempotencyOutcome;
 
@@ -44,9 +43,9 @@ pub(crate) fn write_request(lines: &mut Vec<u8>, facts: &Facts) -> io::Result<()
     lines.push(b'"');
     text(lines, "tenant", facts.tenant.as_deref())?;
     literal(lines, "method", Some(facts.method));
-    literal(lines, "route", facts.operation.map(Operation::template));
+    literal(lines, "route", facts.route().map(Route::template));
     text(lines, "path", facts.path.as_deref())?;
-    literal(lines, "operation", facts.operation.map(Operation::name));
+    literal(lines, "operation", facts.route().map(Route::name));
     for (name, id) in facts.ids.iter().flatten() {
         text(lines, name.code(), Some(id))?;
     }

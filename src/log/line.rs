@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::asteroid::operation::Operation;
 use crate::event;
 use crate::facts::json::{text as member, write_begin, write_request, write_result};
-use crate::facts::{ErrorCode, Facts, Outcome};
+use crate::facts::{ErrorCode, Facts, Outcome, Route};
 
 pub(super) fn write_json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
     write_begin(lines, "request", event::REQUEST_COMPLETED, took)?;
@@ -16,7 +15,7 @@ pub(super) fn write_json(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> 
 }
 
 pub(super) fn write_text(lines: &mut Vec<u8>, facts: &Facts, took: Duration) -> io::Result<()> {
-    write!(lines, "{} {}", facts.status, facts.operation.map_or(facts.method, Operation::name))?;
+    write!(lines, "{} {}", facts.status, facts.route().map_or(facts.method, Route::name))?;
     let id_at = |at: usize| {
         let id = facts.ids.get(at).and_then(Option::as_ref);
         id.map_or(("", None), |(name, id)| (name.code().trim_end_matches("_id"), Some(id.as_str())))
@@ -57,7 +56,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::asteroid::operation::IdName;
+    use crate::asteroid::operation::{IdName, Operation};
     use crate::caller::Peer;
     use crate::facts::request_id::RequestId;
     use crate::facts::{LookupOutcome, Outcome};

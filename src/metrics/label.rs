@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use hyper::Method;
 
-use crate::asteroid::operation::Operation;
-use crate::facts::METHODS;
+use crate::facts::{METHODS, Route};
 use crate::transport::endpoint::Scheme;
 
 /// A label and its value.
@@ -28,7 +27,7 @@ pub struct RequestLabels {
 }
 
 /// How many combinations of labels there are.
-pub(super) const COMBINATIONS: usize = SCHEMES.len() * METHOD_COUNT * (Operation::ALL.len() + 1);
+pub(super) const COMBINATIONS: usize = SCHEMES.len() * METHOD_COUNT * (Route::COUNT + 1);
 
 impl Default for RequestLabels {
     fn default() -> RequestLabels {
@@ -44,15 +43,15 @@ impl RequestLabels {
         RequestLabels { scheme, method: known.unwrap_or(METHODS.len()) }
     }
 
-    pub(super) fn index(self, operation: Option<Operation>) -> usize {
-        let operation = operation.map_or(Operation::ALL.len(), |operation| operation as usize);
-        (self.scheme as usize * METHOD_COUNT + self.method) * (Operation::ALL.len() + 1) + operation
+    pub(super) fn index(self, route: Option<Route>) -> usize {
+        let route = route.map_or(Route::COUNT, Route::number);
+        (self.scheme as usize * METHOD_COUNT + self.method) * (Route::COUNT + 1) + route
     }
 
     /// Returns the scheme, the method and the route of an index.
     pub(super) fn labels(index: usize) -> (&'static str, &'static str, Option<&'static str>) {
-        let routes = Operation::ALL.len() + 1;
-        let route = Operation::ALL.get(index % routes).map(|operation| operation.template());
+        let routes = Route::COUNT + 1;
+        let route = Route::with_number(index % routes).map(Route::template);
         let method = METHODS.get(index / routes % METHOD_COUNT).map_or(OTHER, Method::as_str);
         let scheme = SCHEMES.get(index / routes / METHOD_COUNT).map_or(OTHER, |scheme| scheme.name());
         (scheme, method, route)
@@ -106,9 +105,9 @@ mod tests {
         assert_eq!(methods().count(), METHOD_COUNT);
         for scheme in SCHEMES {
             for (method, method_name) in methods() {
-                for operation in Operation::ALL.into_iter().map(Some).chain([None]) {
-                    let index = RequestLabels::new(scheme, method).index(operation);
-                    let route = operation.map(Operation::template);
+                for route in (0..Route::COUNT).map(Route::with_number).chain([None]) {
+                    let index = RequestLabels::new(scheme, method).index(route);
+                    let route = route.map(Route::template);
                     assert_eq!(RequestLabels::labels(index), (scheme.name(), method_name, route));
                     indices.push(index);
                 }

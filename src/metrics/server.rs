@@ -20,7 +20,7 @@ impl Requests {
     /// Counts a request that has ended.
     pub(crate) fn observe(&self, labels: RequestLabels, facts: &Facts) {
         let error = facts.error.map_or(0, |error| 1 + error as usize);
-        let by_status = self.0.at(labels.index(facts.operation));
+        let by_status = self.0.at(labels.index(facts.route()));
         let by_error = by_status.and_then(|by_status| by_status.at(status_index(facts.status)));
         if let Some(histogram) = by_error.and_then(|by_error| by_error.at(error)) {
             histogram.observe(facts.took());

@@ -7,17 +7,29 @@ use serde_json::{Map, Value as Json, json};
 use crate::asteroid::group::Group;
 use crate::asteroid::operation::{AnswerRule, BodyRule, Effect, Operation, Part, Rules};
 use crate::facts::{ErrorCode, Outcome};
+use crate::proxy::error::Retry;
 use crate::state::Limit;
 
 use super::example::Example;
 use super::header::{self, Header};
 use super::text;
 
-/// The value of `retry` in an error.
-const RETRIES: [&str; 4] = ["same-key", "new-key", "later", "never"];
+/// The errors of the gateway's description of itself.
+pub(super) const OF_SELF_DESCRIPTION: [ErrorCode; 10] = [
+    ErrorCode::Malformed,
+    ErrorCode::Host,
+    ErrorCode::Misdirected,
+    ErrorCode::Browser,
+    ErrorCode::Tenant,
+    ErrorCode::Limit,
+    ErrorCode::Query,
+    ErrorCode::IdempotencyKey,
+    ErrorCode::UnexpectedBody,
+    ErrorCode::BodyMemory,
+];
 
 /// Returns whether an operation can have an error.
-fn is_error_of(code: ErrorCode, rules: &Rules) -> bool {
+pub(super) fn is_error_of(code: ErrorCode, rules: &Rules) -> bool {
     let (takes_json, takes_files) = match rules.body {
         BodyRule::None => (false, false),
         BodyRule::Start
@@ -35,9 +47,9 @@ fn is_error_of(code: ErrorCode, rules: &Rules) -> bool {
         AnswerRule::Item | AnswerRule::Page | AnswerRule::Files => (true, true),
         AnswerRule::Staged => (true, false),
     };
-    // A version's start may name the execution that it continues.
-    let is_owned = text::is_about_execution(rules) || rules.body == BodyRule::VersionStart;
     let is_start = rules.effect == Effect::Start;
+    // A start may name the execution that it continues.
+    let is_owned = text::is_about_execution(rules) || is_start;
     match code {
         ErrorCode::Malformed
         | ErrorCode::Host
@@ -78,34 +90,39 @@ fn is_error_of(code: ErrorCode, rules: &Rules) -> bool {
     }
 }
 
-/// Returns the codes of an operation's errors, by their statuses.
-pub(super) fn codes(rules: &Rules, examples: &[Example]) -> BTreeMap<String, BTreeSet<&'static str>> {
-    let mut codes: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
-    for example in examples.iter().filter(|example| is_error_of(example.code, rules)) {
+/// Codes of errors, by their statuses.
+pub(super) type Codes = BTreeMap<String, BTreeSet<&'static str>>;
+
+/// Returns the codes of the errors that `can_have` admits.
+pub(super) fn codes(can_have: &dyn Fn(ErrorCode) -> bool, examples: &[Example]) -> Codes {
+    let mut codes = Codes::new();
+    for example in examples.iter().filter(|example| can_have(example.code)) {
         codes.entry(example.status.to_string()).or_default().insert(example.code.as_str());
     }
     codes
 }
 
-/// Returns the references of an operation to the answers of its errors, by their statuses.
-pub(super) fn references(rules: &Rules, examples: &[Example]) -> Map<String, Json> {
-    let reference = |status: String| {
-        let reference = json!({"$ref": format!("#/components/responses/{}", Family::of(rules).component(&status))});
-        (status, reference)
-    };
-    codes(rules, examples).into_keys().map(reference).collect()
+/// Returns the references to the answers of errors, by their statuses.
+pub(super) fn references(codes: &Codes, family: Family) -> Map<String, Json> {
+    let reference = |status: &String| (status.clone(), reference("responses", &family.component(status)));
+    codes.keys().map(reference).collect()
 }
 
 /// Operations whose errors of the upstream look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
+pub(super) enum Family {
+    /// What the gateway answers alone.
+    Gateway,
     Agents,
     Files,
     V1,
 }
 
 impl Family {
-    fn of(rules: &Rules) -> Family {
+    const ALL: [Family; 4] = [Family::Gateway, Family::Agents, Family::Files, Family::V1];
+
+    /// Returns that of an operation.
+    pub(super) fn of(rules: &Rules) -> Family {
         match (rules.part, rules.group) {
             (Part::V1, _) => Family::V1,
             (Part::Agents, Group::Files) => Family::Files,
@@ -116,6 +133,7 @@ impl Family {
     /// Returns the name of its answer with this status.
     fn component(self, status: &str) -> String {
         let prefix = match self {
+            Family::Gateway => "Gateway",
             Family::Agents => "",
             Family::Files => "Files",
             Family::V1 => "V1",
@@ -124,10 +142,22 @@ impl Family {
     }
 
     /// Returns the schema of the upstream's errors in JSON.
-    fn upstream_error(self) -> &'static str {
+    fn upstream_error(self) -> Option<&'static str> {
         match self {
-            Family::Agents | Family::Files => "UpstreamError",
-            Family::V1 => "V1Error",
+            Family::Gateway => None,
+            Family::Agents | Family::Files => Some("UpstreamError"),
+            Family::V1 => Some("V1Error"),
+        }
+    }
+
+    /// Returns whether one of its members can have an error.
+    fn can_have(self, code: ErrorCode) -> bool {
+        let operations = Operation::ALL.iter().map(|operation| operation.rules());
+        let of_operation =
+            || operations.filter(|rules| Family::of(rules) == self).any(|rules| is_error_of(code, rules));
+        match self {
+            Family::Gateway => OF_SELF_DESCRIPTION.contains(&code),
+            Family::Agents | Family::Files | Family::V1 => of_operation(),
         }
     }
 }
@@ -135,12 +165,9 @@ impl Family {
 /// Returns the answers of errors, by their names.
 pub(super) fn responses(examples: &[Example]) -> Map<String, Json> {
     let mut responses = Map::new();
-    for family in [Family::Agents, Family::Files, Family::V1] {
-        let all = Operation::ALL.iter().map(|operation| operation.rules());
-        let of_family: Vec<&Rules> = all.filter(|rules| Family::of(rules) == family).collect();
+    for family in Family::ALL {
         let mut by_status: BTreeMap<String, Vec<&Example>> = BTreeMap::new();
-        let is_here = |example: &&Example| of_family.iter().any(|rules| is_error_of(example.code, rules));
-        for example in examples.iter().filter(is_here) {
+        for example in examples.iter().filter(|example| family.can_have(example.code)) {
             by_status.entry(example.status.to_string()).or_default().push(example);
         }
         responses.extend(by_status.into_iter().map(|(status, of)| (family.component(&status), response(&of, family))));
@@ -153,14 +180,19 @@ fn response(examples: &[&Example], family: Family) -> Json {
     let titles: BTreeMap<&str, &str> =
         examples.iter().map(|example| (example.code.as_str(), example.title.as_str())).collect();
     let listed: Vec<String> = titles.iter().map(|(code, title)| format!("- `{code}`: {title}")).collect();
-    let description = format!(
-        "With `Proxy-Status`, an error of the gateway:\n\n{}\n\nWithout it, Asteroid's own answer, unchanged.",
-        listed.join("\n")
-    );
+    let without = match family {
+        Family::Gateway => "",
+        Family::Agents | Family::Files | Family::V1 => "\n\nWithout it, Asteroid's own answer, unchanged.",
+    };
+    let description = format!("With `Proxy-Status`, an error of the gateway:\n\n{}{without}", listed.join("\n"));
     let has = |header: &&Header| examples.iter().any(|example| example.has(header.name()));
     let mut headers = vec![Header::RequestId, Header::RateLimit, Header::RateLimitPolicy, Header::ExecutionOutcome];
     headers.extend(Header::ALL.iter().filter(has));
-    let schema = json!({"anyOf": [reference("schemas", "Error"), reference("schemas", family.upstream_error())]});
+    let own = reference("schemas", "Error");
+    let schema = match family.upstream_error() {
+        None => own,
+        Some(upstream) => json!({"anyOf": [own, reference("schemas", upstream)]}),
+    };
     let shown = examples.iter().map(|example| (example.name.clone(), reference("examples", &example.name)));
     let json = json!({"schema": schema, "examples": shown.collect::<Map<String, Json>>()});
     let mut content = json!({"application/json": json, "application/problem+json": {"schema": schema}});
@@ -191,7 +223,7 @@ pub(super) fn schema() -> Json {
     json!({
         "type": "object",
         "description": "An error of the gateway: the members of Asteroid's errors, and those of RFC 9457.",
-        "required": ["code", "message", "type", "title", "status", "detail", "instance", "outcome"],
+        "required": ["code", "message", "type", "title", "status", "detail", "instance", "outcome", "retry"],
         "properties": {
             "code": {"type": "integer", "format": "int32", "description": "The status."},
             "message": text("The same as `detail`."),
@@ -207,7 +239,7 @@ pub(super) fn schema() -> Json {
             },
             "retry": {
                 "type": "string",
-                "enum": RETRIES,
+                "enum": [Retry::SameKey, Retry::NewKey, Retry::Later, Retry::Never],
                 "description": "`same-key`: retry with the same `Idempotency-Key`. `new-key`: start with another one. `later`: retry \
                                 later, after `Retry-After` if it is there. `never`: a retry is of no use, or not safe.",
             },

@@ -17,7 +17,9 @@ use crate::credential::CredentialError;
 use crate::facts::ErrorCode;
 use crate::identity;
 use crate::json::SpliceError;
-use crate::proxy::error::{Error, ErrorFormat, Expected, idempotency, inquiry, judgement, limit, recovery};
+use crate::proxy::error::{
+    Error, ErrorFormat, Expected, FailedRequest, idempotency, inquiry, judgement, limit, recovery,
+};
 use crate::state::{IdempotencyDigest, Limit};
 use crate::transport::error::ConnectError;
 
@@ -38,7 +40,16 @@ pub(super) struct Example {
 
 impl Example {
     fn new(suffix: &str, error: &Error) -> Example {
-        let answer = error.answer(REQUEST_ID, ErrorFormat::Json, false);
+        let has_idempotency_key = matches!(
+            error,
+            Error::Idempotency(_) | Error::UpstreamTimeout(_, Effect::Start) | Error::UpstreamBroke(_, Effect::Start)
+        );
+        let answer = error.answer(FailedRequest {
+            id: REQUEST_ID,
+            has_idempotency_key,
+            format: ErrorFormat::Json,
+            ends_connection: false,
+        });
         let (head, body) = answer.into_parts();
         let body: Json = serde_json::from_slice(&body).unwrap_or_default();
         let title = body.get("title").and_then(Json::as_str).unwrap_or_default().to_owned();

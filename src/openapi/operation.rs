@@ -22,7 +22,7 @@ pub(super) fn object(operation: Operation, examples: &[Example]) -> Json {
         "x-asteroid-group": rules.group.code(),
         "x-asteroid-effect": effect(rules.effect),
         "x-asteroid-limits": limits,
-        "x-asteroid-errors": error::codes(rules, examples),
+        "x-asteroid-errors": error::codes(&|code| error::is_error_of(code, rules), examples),
     });
     if let Json::Object(members) = &mut object {
         members.extend(request_body(rules.body).map(|body| ("requestBody".to_owned(), body)));

@@ -33,7 +33,7 @@ pub(super) fn of_operation(operation: Operation) -> Json {
     if rules.effect == Effect::Start {
         parameters.push(reference("Idempotency-Key"));
     }
-    parameters.push(reference("X-Request-Id"));
+    parameters.push(request_id());
     parameters.into()
 }
 
@@ -45,6 +45,11 @@ fn of_query(parameter: ParameterSchema) -> Json {
 
 fn reference(name: &str) -> Json {
     json!({"$ref": format!("#/components/parameters/{name}")})
+}
+
+/// Returns the reference to the id of a request.
+pub(super) fn request_id() -> Json {
+    reference("X-Request-Id")
 }
 
 /// Returns the parameters that operations share, by their names.

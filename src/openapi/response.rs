@@ -5,22 +5,24 @@ use serde_json::{Map, Value as Json, json};
 use crate::asteroid::operation::{Effect, Operation, Rules};
 use crate::asteroid::schema::{self, Content, Success};
 
+use super::error::{self, Family};
 use super::example::Example;
 use super::header::{self, Header};
-use super::{error, link};
+use super::link;
 
 /// Returns the answers of an operation, by their statuses.
 pub(super) fn of_operation(operation: Operation, examples: &[Example]) -> Map<String, Json> {
     let rules = operation.rules();
     let of_success = |success: &Success| {
         let response = match rules.effect {
-            Effect::Read | Effect::Change => of_success(success, rules),
+            Effect::Read | Effect::Change => of_success(success, rules, link::of_list(operation)),
             Effect::Start => json!({"$ref": format!("#/components/responses/{}", component(success))}),
         };
         (success.status.to_string(), response)
     };
     let mut responses: Map<String, Json> = schema::successes(operation).iter().map(of_success).collect();
-    responses.extend(error::references(rules, examples));
+    let codes = error::codes(&|code| error::is_error_of(code, rules), examples);
+    responses.extend(error::references(&codes, Family::of(rules)));
     let headers = header::references(&[&shared(rules)[..], &[Header::RetryAfter]].concat());
     let description = "Any other answer is Asteroid's own, unchanged.";
     responses.insert("default".to_owned(), json!({"description": description, "headers": headers}));
@@ -31,7 +33,7 @@ pub(super) fn of_operation(operation: Operation, examples: &[Example]) -> Map<St
 pub(super) fn components() -> Map<String, Json> {
     let successes = |start: Operation| schema::successes(start).iter().map(move |success| (start.rules(), success));
     let starts = Operation::starts().flat_map(successes);
-    starts.map(|(rules, success)| (component(success), of_success(success, rules))).collect()
+    starts.map(|(rules, success)| (component(success), of_success(success, rules, link::references()))).collect()
 }
 
 /// Returns the name of an answer that starts share.
@@ -43,7 +45,7 @@ fn component(success: &Success) -> String {
     format!("{model}{}", success.status)
 }
 
-fn of_success(success: &Success, rules: &Rules) -> Json {
+fn of_success(success: &Success, rules: &Rules, links: Map<String, Json>) -> Json {
     let mut headers = shared(rules);
     if (300..400).contains(&success.status) {
         headers.push(Header::Location);
@@ -59,8 +61,8 @@ fn of_success(success: &Success, rules: &Rules) -> Json {
             }
         };
         members.extend(content.map(|content| ("content".to_owned(), content)));
-        if rules.effect == Effect::Start {
-            members.insert("links".to_owned(), link::references().into());
+        if !links.is_empty() {
+            members.insert("links".to_owned(), links.into());
         }
     }
     response

@@ -146,6 +146,14 @@ fn particular(operation: Operation) -> &'static str {
     }
 }
 
+/// Returns the description of the gateway's description of itself.
+pub(super) fn self_description() -> &'static str {
+    "Only at the address of the gateway itself, below no other base. Nothing is sent to Asteroid, and no API key is needed.\n\n\
+     **Limits.** Counted by `reads` and `in_flight`, as far as the tenant has these limits. If it has no limit `reads`, `requests` \
+     counts it. The answer is for a moment: do not cache it.\n\n\
+     **Group.** None, so it is always open."
+}
+
 /// Returns whether Asteroid has deprecated an operation.
 pub(super) fn is_deprecated(operation: Operation) -> bool {
     matches!(operation, Operation::AgentFiles | Operation::AgentFileDownload | Operation::TempFilesStage)

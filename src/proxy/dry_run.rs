@@ -24,7 +24,7 @@ use super::{Decision, Proxy};
 pub struct DryRun {
     /// The record with the facts of each stage.
     pub record: Box<Record>,
-    /// The request that would be sent, or none if an earlier answer would be replayed.
+    /// The request that would be sent, or none if the gateway would answer itself: with an earlier answer, or with its description.
     pub request: Result<Option<Request<Body>>, Error>,
 }
 
@@ -46,7 +46,7 @@ impl Proxy {
         let prepared = self.prepare(generation, &caller, &mut head, &mut Some(body), &mut record).await;
         let request = prepared.map(|prepared| match prepared {
             Decision::Forward(exchange) => exchange.request(),
-            Decision::Replay(..) => None,
+            Decision::Replay(..) | Decision::Describe(_) => None,
         });
         DryRun { record, request }
     }

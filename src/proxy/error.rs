@@ -1,12 +1,17 @@
 //! The errors with which the gateway itself answers a request: their texts, their `table` and their `answer`.
 
 mod answer;
+#[cfg(test)]
+mod documented;
+#[cfg(test)]
+mod examples;
 mod format;
 pub mod idempotency;
 pub mod inquiry;
 pub mod judgement;
 pub mod limit;
 pub mod recovery;
+mod retry;
 mod table;
 
 use std::sync::Arc;
@@ -23,7 +28,9 @@ use crate::json::SpliceError;
 use crate::transport::error::ConnectError;
 use crate::{audit, identity};
 
+pub use answer::FailedRequest;
 pub use format::ErrorFormat;
+pub use retry::Retry;
 
 /// The reason why the gateway itself answers a request. The caller reads its text in `message` and `detail`.
 #[derive(Debug, thiserror::Error)]

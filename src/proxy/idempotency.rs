@@ -83,10 +83,10 @@ pub fn read_header<'h>(
     call: &Call<'_>,
     headers: &'h HeaderMap,
 ) -> Result<Option<IdempotencyKey<'h>>, Error> {
-    let mut values = headers.get_all(NAME).iter();
     if call.rules().effect != Effect::Start {
-        return if values.next().is_some() { Err(Error::NotTaken) } else { Ok(None) };
+        return refuse_header(headers).map(|()| None);
     }
+    let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else {
         return if tenant.idempotency == IdempotencyMode::Required { Err(Error::Missing) } else { Ok(None) };
     };
@@ -103,6 +103,15 @@ pub fn read_header<'h>(
     let (claim, digest, body) = (of(&tenant.name), of(&tenant.tag), call.rules().body);
     let kind: &[u8] = if body == BodyRule::SyncStart { b"\0sync" } else { b"" };
     Ok(Some(IdempotencyKey { claim, digest, text, kind, is_tagged: body != BodyRule::Rerun }))
+}
+
+/// Refuses an idempotency key on a request that starts nothing.
+///
+/// # Errors
+///
+/// [`Error::NotTaken`].
+pub(super) fn refuse_header(headers: &HeaderMap) -> Result<(), Error> {
+    if headers.contains_key(NAME) { Err(Error::NotTaken) } else { Ok(()) }
 }
 
 /// Returns the text that a value of the header stands for, or `None` if the value is malformed. It is a string of RFC 8941, as

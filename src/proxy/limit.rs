@@ -18,8 +18,20 @@ use super::idempotency;
 ///
 /// The error that answers a request that is not admitted.
 pub(super) async fn admit(tenant: &Tenant, call: Option<&Call<'_>>, facts: &mut Facts) -> Result<Permit, RequestError> {
-    tenant.state.admit(kind(call), &tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error
-    {
+    admit_as(kind(call), tenant, facts).await
+}
+
+/// Counts a request that the gateway answers itself, as a read.
+///
+/// # Errors
+///
+/// As [`admit`].
+pub(super) async fn admit_own_read(tenant: &Tenant, facts: &mut Facts) -> Result<Permit, RequestError> {
+    admit_as(CallKind::Read, tenant, facts).await
+}
+
+async fn admit_as(kind: CallKind, tenant: &Tenant, facts: &mut Facts) -> Result<Permit, RequestError> {
+    tenant.state.admit(kind, &tenant.limits, facts.begun, &mut facts.remaining).await.map_err(|error| match error {
         AdmitError::OverLimit(over) => Error::new(tenant, over).into(),
         AdmitError::TooManyLongPolls => Error::of_long_polls(tenant).into(),
         AdmitError::Unavailable(unavailable) => unavailable.into(),

@@ -1,5 +1,7 @@
 //! The answer that a caller gets, whatever it comes from: the upstream, an earlier start or the gateway itself.
 
+use bytes::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, Version};
 
 use crate::asteroid::answer::{Proof, execution_id};
@@ -8,7 +10,7 @@ use crate::record::Record;
 use crate::state::Reply;
 
 use super::answer::{self, AnswerBody, outcome};
-use super::error::{Error, ErrorFormat};
+use super::error::{Error, ErrorFormat, FailedRequest};
 use super::idempotency;
 use super::rate_limit_headers::RateLimitHeaders;
 
@@ -47,9 +49,24 @@ pub(super) fn replay(reply: &Reply, decision: AuditDecision, mut record: Box<Rec
     finish(idempotency::replay_response(reply), record)
 }
 
+/// Returns the gateway's description of itself, which is JSON.
+pub(super) fn describe(description: Bytes, mut record: Box<Record>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(description));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What is left of limits is another with each request.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    record.facts.status = response.status().as_u16();
+    finish(response, record)
+}
+
 /// Returns the gateway's own answer to a request that failed. With `close`, it also ends the connection.
 pub(super) fn fail(error: &Error, format: ErrorFormat, close: bool, mut record: Box<Record>) -> Response<AnswerBody> {
-    let response = error.answer(record.facts.request_id.as_str(), format, close);
+    let response = error.answer(FailedRequest {
+        id: record.facts.request_id.as_str(),
+        has_idempotency_key: record.facts.idempotency.is_some(),
+        format,
+        ends_connection: close,
+    });
     // A caller that has left gets no status.
     record.facts.status = if let Error::CallerLeft(_) = error { 0 } else { response.status().as_u16() };
     record.facts.outcome = error.outcome();

@@ -2,7 +2,10 @@
 
 use clap::ValueEnum;
 
-/// The era of the API that the simulated Asteroid serves. Every operation is served in both.
+/// The era of the API that the simulated Asteroid serves.
+///
+/// Every operation is served in both, except for the paths that only the newer era has beside an older form: synchronous
+/// starts, starts of a workflow's version, and uploads whose organisation is in the query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Api {
     /// Answers that the clients of either era read, and the filters of both

@@ -14,11 +14,16 @@ use tokio::time::Sleep;
 use super::cut::ConnectionCut;
 use super::fault::Trickle;
 
+/// The zeros that are sent at once.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
 /// A body that may break off or trickle.
 pub(super) struct Body {
     bytes: Bytes,
     /// The bytes that its length promises and that are not sent yet.
     length: u64,
+    /// The bytes that follow, all of them zeros.
+    zeros: u64,
     /// If the bytes are only a part of the body: the cut that follows them, or `Some(None)` if nothing follows.
     then: Option<Option<Arc<ConnectionCut>>>,
     trickle: Option<Trickle>,
@@ -27,7 +32,13 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn whole(bytes: Bytes) -> Body {
-        Body { length: bytes.len() as u64, bytes, then: None, trickle: None, pause: None }
+        Body { length: bytes.len() as u64, bytes, zeros: 0, then: None, trickle: None, pause: None }
+    }
+
+    /// Returns bytes with so many zeros behind them that they have this length.
+    pub(super) fn with_zeros(bytes: Bytes, length: u64) -> Body {
+        let zeros = length.saturating_sub(bytes.len() as u64);
+        Body { length: bytes.len() as u64 + zeros, zeros, ..Body::whole(bytes) }
     }
 
     pub(super) fn half(mut bytes: Vec<u8>, cut: Option<Arc<ConnectionCut>>) -> Body {
@@ -54,6 +65,11 @@ impl hyper::body::Body for Body {
             self.pause = None;
         }
         let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.is_empty() && self.zeros > 0 {
+            let count = usize::try_from(self.zeros).map_or(ZEROS.len(), |zeros| zeros.min(ZEROS.len()));
+            bytes = Bytes::from_static(&ZEROS).slice(..count);
+            self.zeros -= count as u64;
+        }
         if bytes.is_empty() {
             let Some(cut) = &self.then else { return Poll::Ready(None) };
             if let Some(cut) = cut {
@@ -70,7 +86,7 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty() && self.then.is_none()
+        self.bytes.is_empty() && self.zeros == 0 && self.then.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

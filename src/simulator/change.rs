@@ -14,7 +14,7 @@ use super::answer::{ApiAnswer, Content};
 use super::operation::{Call, Operation};
 use super::refusal::Refusal;
 use super::status::Status;
-use super::{SimulatedExecution, Simulator, execute};
+use super::{SimulatedExecution, Simulator};
 
 /// The body of `POST /executions/{executionId}/status`.
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ impl Simulator {
             RequestedStatus::Cancelled => Status::Cancelled,
         };
         self.enter(id, status, is_carried_out)?;
-        Ok(ApiAnswer::new(StatusCode::OK, Content::Text("Execution status updated.")))
+        Ok(ApiAnswer::new(StatusCode::OK, Content::Text("Execution status updated.".into())))
     }
 
     /// Cancels, pauses or resumes an execution, and returns an `AgentsExecutionExecutionStatusChange`.
@@ -68,7 +68,7 @@ impl Simulator {
         self.change(id, is_carried_out, |execution, now| {
             execution.life.record(now, ActivityKind::MessageReceived(message));
         })?;
-        Ok(ApiAnswer::new(StatusCode::CREATED, Content::Text("User message added.")))
+        Ok(ApiAnswer::new(StatusCode::CREATED, Content::Text("User message added.".into())))
     }
 
     /// Deletes an execution that has ended.
@@ -79,17 +79,9 @@ impl Simulator {
         }
         if is_carried_out {
             state.executions.retain(|execution| execution.id != id);
+            state.files.remove_execution(id);
         }
         Ok(ApiAnswer::new(StatusCode::NO_CONTENT, Content::Empty))
-    }
-
-    /// Returns an execution that repeats this one.
-    pub(super) fn rerun(&self, id: &str, is_carried_out: bool) -> Result<SimulatedExecution, Refusal> {
-        let plan = self.life();
-        let mut state = self.lock();
-        let found = state.find(id)?;
-        found.rerun |= is_carried_out;
-        Ok(execute::rerun(found, plan))
     }
 
     /// Returns the activities of an execution. Unless the query says otherwise, these are all, oldest first.

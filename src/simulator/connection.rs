@@ -25,6 +25,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
     /// Returns whether HTTP/2 was negotiated.
     fn speaks_http2(&self) -> bool;
+
+    /// Returns the scheme of the URLs of this server.
+    fn scheme(&self) -> &'static str;
 }
 
 impl Stream for TcpStream {
@@ -34,6 +37,10 @@ impl Stream for TcpStream {
 
     fn speaks_http2(&self) -> bool {
         false
+    }
+
+    fn scheme(&self) -> &'static str {
+        "http"
     }
 }
 
@@ -45,11 +52,15 @@ impl Stream for TlsStream<TcpStream> {
     fn speaks_http2(&self) -> bool {
         self.get_ref().1.alpn_protocol() == Some(b"h2")
     }
+
+    fn scheme(&self) -> &'static str {
+        "https"
+    }
 }
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: impl Stream) {
-    if let Some(fault) = simulator.take_fault(FaultStage::Connected, FaultTarget::default()) {
+    if let Some(fault) = simulator.take_fault(|stage| stage == FaultStage::Connected, FaultTarget::default()) {
         let mut first = [0];
         // The connection ends in any case, whether a byte arrives or the peer hangs up.
         drop(stream.read(&mut first).await);
@@ -61,11 +72,12 @@ pub(super) async fn serve(simulator: Arc<Simulator>, number: u64, mut stream: im
     }
     let http2 = stream.speaks_http2();
     let cut = Arc::new(ConnectionCut::new(http2));
+    let scheme = stream.scheme();
     // Dropped after the connection, because `close_connections` waits until no receiver is left.
     let generation = &mut simulator.generation.subscribe();
     let answering = |request| {
         let (simulator, cut) = (Arc::clone(&simulator), Arc::clone(&cut));
-        async move { exchange::answer(&simulator, number, &cut, request).await }
+        async move { exchange::answer(&simulator, exchange::Line { number, scheme, cut: &cut }, request).await }
     };
     let stream = TokioIo::new(stream);
     if http2 {

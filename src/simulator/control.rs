@@ -26,6 +26,8 @@ PUT    /_simulator/life         changes it: LIFE
 POST   /_simulator/status       moves an execution to any status: {"execution_id": "…", "status": "failed"}
 GET    /_simulator/listing      returns the behaviour of GET /agents/v2/executions, as LISTING
 PUT    /_simulator/listing      changes it: LISTING
+GET    /_simulator/storage      returns STORAGE, the uploaded files, and the numbers of downloads and leaked credentials
+PUT    /_simulator/storage      changes it: STORAGE
 POST   /_simulator/faults       lets the next requests fail: {"times": 1, "fault": FAULT}
 DELETE /_simulator/faults       removes all faults, and releases the requests that stall
 
@@ -44,16 +46,28 @@ Faults apply in their order, one to each request. A request skips the faults for
 FAULT, with optional members:
   "method"    "GET", "POST" or "DELETE": applies to the next request with this method; not together with "connected"
   "operation" "start", "rerun", "list", "get", "sync", "activities", "status", "cancel", "pause", "resume", "message",
-              "delete", "v1_status" or "v1_result": applies to the next request for it; not together with "connected"
-  "when"      "connected" (nothing is read), "head", or "body" (default: the request is read to its end)
+              "delete", "upload" (of context files), "stage" (temp-files), "files", "context_files", "download",
+              "recording", "v1_status", "v1_result" or "v1_recording": applies to the next request for it; not together
+              with "connected"
+  "when"      "connected" (nothing is read), "head", {"bytes": 1048576} (at least so many bytes of the body are read),
+              or "body" (default: the request is read to its end)
   "delay_ms"  a delay before "then", in milliseconds (default: 0)
   "run"       whether what the request asks for is done nevertheless: true or false (default)
+              a request of which only a part is read cannot be done, if "then" is "close", "reset" or an answer
   "then"      "proceed" (default), "close", "reset" (over HTTP/2: the stream), "stall" (until the faults are
-              removed), "close_mid_answer" (also half a list), "stall_mid_answer",
+              removed; in the middle of a body, it is not read on until then), "close_mid_answer" (also half a list), "stall_mid_answer",
               "other_id" (the ordinary answer, about another execution; not of a list),
               {"pad": 1048576} (the ordinary answer, padded to this number of bytes),
               {"trickle": {"bytes": 1, "every_ms": 100}} (the ordinary answer, in pieces), or
               {"answer": {"status": 503, "headers": [["retry-after", "1"]], "body": "…"}}
+
+STORAGE, with optional members:
+  "staged_for"      the time for which a file of temp-files can be used in starts (default: "1h")
+  "signed_for"      the time for which a signed URL is valid from its making (default: "5m")
+
+Of an uploaded file, the size, the SHA-256 and the first MiB are kept; a download has zeros in place of the rest. The kept bytes
+are at most 64 MiB together, of at most 1,000 files: the oldest make room for new ones. An upload has at most 100 files. A
+signed URL leads to /_storage/ of this server and works without an API key; a request with one is 400, and counted.
 
 LISTING, with optional members:
   "lags"            whether new executions are not listed: true, or false (default), which also lists the earlier ones
@@ -115,6 +129,14 @@ pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) 
             };
             apply(body, order).await
         }
+        (&Method::GET, "storage") => json(&simulator.storage()),
+        (&Method::PUT, "storage") => {
+            let order = |behaviour| {
+                simulator.set_storage(behaviour);
+                Ok("the storage is changed\n".to_owned())
+            };
+            apply(body, order).await
+        }
         (&Method::GET, "life") => json(&simulator.life()),
         (&Method::PUT, "life") => {
             let order = |life| {
@@ -132,9 +154,7 @@ pub(super) async fn answer(simulator: &Simulator, head: &Parts, body: Incoming) 
         }
         (&Method::POST, "faults") => {
             let order = |FaultRequest { times, fault }| {
-                if !fault.is_possible() {
-                    return Err("a connection has neither \"method\" nor \"operation\"".to_owned());
-                }
+                fault.check()?;
                 simulator.fail_next(times, fault);
                 Ok(format!("requests that will fail: {times}\n"))
             };

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
+use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
+use tokio::sync::watch;
 
 use super::answer::{ApiAnswer, ApiRequest, Content};
 use super::body::Body;
 use super::cut::ConnectionCut;
 use super::fault::{Fault, FaultAction, FaultStage, FaultTarget, ScriptedAnswer};
+use super::reading::{BodyError, BodyReader};
 use super::received::ReceivedRequest;
-use super::{Simulator, control, distort};
-
-/// The largest body that is read.
-const MAX_BODY: usize = 32 * 1024 * 1024;
+use super::{Simulator, control, distort, storage};
 
 /// Numbers the requests of this process.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
@@ -27,32 +25,50 @@ static REQUESTS: AtomicU64 = AtomicU64::new(0);
 #[error("reset on command")]
 pub(super) struct StreamReset;
 
+/// The connection over which a request came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// Its number, counted from 0.
+    pub(super) number: u64,
+    pub(super) scheme: &'static str,
+    pub(super) cut: &'a Arc<ConnectionCut>,
+}
+
 pub(super) async fn answer(
     simulator: &Simulator,
-    connection: u64,
-    cut: &Arc<ConnectionCut>,
+    line: Line<'_>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, StreamReset> {
     let (head, body) = request.into_parts();
     if head.uri.path().starts_with(control::PREFIX) {
         return Ok(control::answer(simulator, &head, body).await.map(Body::whole));
     }
+    if head.uri.path().starts_with(storage::PREFIX) {
+        return Ok(storage::answer(simulator, &head));
+    }
     // Subscribed before the request is recorded, so that no release is missed.
     let mut released = simulator.released.subscribe();
     let authenticated = simulator.is_authenticated(&head.headers);
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
-    let target = FaultTarget::of(&head.method, head.uri.path());
-    let (body, fault) = match simulator.take_fault(FaultStage::Head, target) {
-        Some(fault) => (Bytes::new(), Some(fault)),
-        None => match Limited::new(body, MAX_BODY).collect().await {
-            Ok(body) => (body.to_bytes(), simulator.take_fault(FaultStage::Body, target)),
-            Err(_) => return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB")),
-        },
+    let received = ReceivedRequest::new(number, line.number, &head, authenticated);
+    let mut body = BodyReader::new(&head, body);
+    let Ok(fault) = read(simulator, &head, &mut body, received, &mut released).await else {
+        return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is broken or longer than 32 MiB"));
     };
-    simulator.record_request(ReceivedRequest::new(number, connection, &head, authenticated, &body));
     let fault = fault.unwrap_or(Fault { run: true, ..Fault::default() });
-    let request = ApiRequest { head: &head, body: &body, authenticated, is_carried_out: fault.carries_out() };
+    // What is not read stays so until the answer.
+    let (bytes, files, _unread) = body.into_parts();
+    let base = base(line.scheme, &head);
+    let request = ApiRequest {
+        head: &head,
+        body: &bytes,
+        files: files.as_ref(),
+        base: &base,
+        authenticated,
+        is_carried_out: fault.carries_out(),
+    };
     let mut answer = simulator.decide(request);
+    let started = answer.execution.is_some();
     let execution = answer.execution.take().filter(|_| request.is_carried_out);
     if let Some(execution) = &execution {
         simulator.record_execution(execution.clone());
@@ -61,11 +77,58 @@ pub(super) async fn answer(
     if matches!(fault.then, FaultAction::Stall) {
         drop(released.changed().await);
     }
-    if let Some(wait) = answer.wait.take().filter(|_| fault.answers()) {
+    // A start that is not carried out has no execution whose end could be waited for.
+    let can_wait = fault.answers() && (execution.is_some() || !started);
+    if let Some(wait) = answer.wait.take().filter(|_| can_wait) {
         answer = simulator.wait(&wait, request.path()).await;
     }
     let record = |answer: String| simulator.record_answer(number, answer, execution.as_ref());
-    respond(fault.then, answer, cut, record).await
+    respond(fault.then, answer, line.cut, record).await
+}
+
+/// Reads a request as far as its fault says, records it, and returns the fault. A fault in the middle of the body waits there.
+async fn read(
+    simulator: &Simulator,
+    head: &Parts,
+    body: &mut BodyReader,
+    mut received: ReceivedRequest,
+    released: &mut watch::Receiver<()>,
+) -> Result<Option<Fault>, BodyError> {
+    let (number, target) = (received.number, FaultTarget::of(&head.method, head.uri.path()));
+    let is_early = |stage| matches!(stage, FaultStage::Head | FaultStage::Bytes(_));
+    let mut fault = simulator.take_fault(is_early, target);
+    match &mut fault {
+        Some(Fault { when: FaultStage::Bytes(count), .. }) => body.read_until(*count, simulator).await?,
+        Some(_) => {}
+        None => {
+            body.read_all(simulator).await?;
+            fault = simulator.take_fault(|stage| stage == FaultStage::Body, target);
+        }
+    }
+    let (bytes, upload) = body.received();
+    received.set_body(bytes, upload);
+    simulator.record_request(received);
+    let Some(middle) = fault.as_mut().filter(|fault| matches!(fault.when, FaultStage::Bytes(_)) && fault.answers())
+    else {
+        return Ok(fault);
+    };
+    tokio::time::sleep(middle.delay()).await;
+    middle.delay_ms = 0;
+    if matches!(middle.then, FaultAction::Stall) {
+        drop(released.changed().await);
+        middle.then = FaultAction::Proceed;
+    }
+    body.read_all(simulator).await?;
+    let (bytes, upload) = body.received();
+    simulator.record_body(number, bytes, upload);
+    Ok(fault)
+}
+
+/// Returns what the URLs begin with that lead back to this server, as the client named it.
+fn base(scheme: &str, head: &Parts) -> String {
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = head.uri.authority().map(|authority| authority.as_str()).or(host);
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
 }
 
 /// Answers, or fails, as `then` says. `record` is called with a description of the answer before.
@@ -137,6 +200,9 @@ fn ordinary(answer: &ApiAnswer, body: impl FnOnce(Vec<u8>) -> Body) -> Response<
     *response.status_mut() = answer.status;
     if let Some(media_type) = media_type {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    if let Some(location) = answer.location.as_ref().and_then(|url| HeaderValue::try_from(url).ok()) {
+        response.headers_mut().insert(LOCATION, location);
     }
     response
 }

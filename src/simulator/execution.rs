@@ -12,7 +12,7 @@ use super::status::Status;
 /// The organisation of all executions. It is also used for ids on which nothing here depends.
 pub const ORGANIZATION: &str = "5a3c1f0e-6f0b-4d57-8f1c-0d1b6a0c9e21";
 
-/// The workflow version of all executions.
+/// The workflow version of the executions whose start names none.
 pub const WORKFLOW_VERSION: &str = "c1d7f8a4-0b63-4c0e-a9a7-3a5a8f1d2e64";
 
 /// The e-mail address of the user behind the API key.
@@ -38,6 +38,9 @@ pub struct SimulatedExecution {
     /// The workflow, if the request named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
+    /// The version of the workflow, if the request named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
     /// The metadata, by which the listing finds it.
     pub metadata: Map<String, Value>,
     /// The inputs; `None` if the request had none, or more than 64 KiB.
@@ -49,11 +52,14 @@ pub struct SimulatedExecution {
     /// The login profile of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_id: Option<String>,
+    /// The ids of the staged files of the request, the first hundred of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub temp_files: Vec<String>,
     /// The version of the workflow.
     pub version: i64,
     /// The time of its start, in RFC 3339.
     pub created_at: String,
-    /// The execution that it repeats.
+    /// The execution that it repeats, or that the request named as its parent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// Whether it was rerun.
@@ -71,8 +77,13 @@ impl SimulatedExecution {
         self.agent_id.as_deref().or(self.workflow_id.as_deref()).unwrap_or_default()
     }
 
+    /// Returns the id of the version of its workflow.
+    fn version_id(&self) -> &str {
+        self.version_id.as_deref().unwrap_or(WORKFLOW_VERSION)
+    }
+
     /// Returns a uuid that is always the same for this execution and number.
-    fn derived_id(&self, number: u64) -> String {
+    pub(super) fn derived_id(&self, number: u64) -> String {
         let own = Uuid::parse_str(&self.id).unwrap_or_default().as_u128();
         Uuid::from_u128(own ^ (u128::from(number) + 1)).to_string()
     }
@@ -122,7 +133,7 @@ impl SimulatedExecution {
             // The same id names both: the newer SDK describes its agentId filter as "Filter by workflow ID".
             "agentId": started_by,
             "agentName": "A simulated agent",
-            "workflowId": if api.names_versions() { WORKFLOW_VERSION } else { started_by },
+            "workflowId": if api.names_versions() { self.version_id() } else { started_by },
             "organizationId": ORGANIZATION,
             "status": life.status,
             "createdAt": self.created_at,
@@ -158,7 +169,7 @@ impl SimulatedExecution {
         }
         if api.has_workflows() {
             add("workflowName", Some("A simulated workflow".into()));
-            add("workflowVersionId", Some(WORKFLOW_VERSION.into()));
+            add("workflowVersionId", Some(self.version_id().into()));
             add("workflowVersion", Some(self.version.into()));
             add("workflowVersionPublished", Some(true.into()));
             add("profileId", profile());

@@ -48,6 +48,9 @@ pub enum FaultStage {
     Connected,
     /// The head was read, but not the body.
     Head,
+    /// At least so many bytes of the body were read, or all of it if it is shorter. The rest is read only if the fault sends an
+    /// ordinary answer, and after its delay or stall.
+    Bytes(u64),
     /// The request was read to its end.
     #[default]
     Body,
@@ -126,14 +129,22 @@ impl Fault {
         self.run || sends_ordinary
     }
 
-    /// Returns whether the ordinary answer is made, of which at least a part is sent.
+    /// Returns whether the ordinary answer is made, for which the body is read to its end, and of which at least a part is sent.
     pub(super) fn answers(&self) -> bool {
         !matches!(self.then, FaultAction::Close | FaultAction::Reset | FaultAction::Answer(_))
     }
 
-    /// Returns whether a request can have what it applies to.
-    pub(super) fn is_possible(&self) -> bool {
-        self.when != FaultStage::Connected || (self.method.is_none() && self.operation.is_none())
+    /// Returns why no request can have this fault.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.when {
+            FaultStage::Connected if self.method.is_some() || self.operation.is_some() => {
+                Err("a connection has neither \"method\" nor \"operation\"".to_owned())
+            }
+            FaultStage::Bytes(_) if self.run && !self.answers() => {
+                Err("what is not read to its end cannot \"run\"".to_owned())
+            }
+            FaultStage::Connected | FaultStage::Head | FaultStage::Bytes(_) | FaultStage::Body => Ok(()),
+        }
     }
 
     fn is_for(&self, target: FaultTarget<'_>) -> bool {
@@ -181,9 +192,9 @@ impl Faults {
     ///
     /// Faults for another method or operation are skipped. A fault at a later stage of this request is not, because a fault after it
     /// would overtake it.
-    pub(super) fn take(&mut self, moment: FaultStage, target: FaultTarget<'_>) -> Option<Fault> {
+    pub(super) fn take(&mut self, moment: impl Fn(FaultStage) -> bool, target: FaultTarget<'_>) -> Option<Fault> {
         let position = self.0.iter().position(|(_, fault)| fault.is_for(target))?;
-        let (times, fault) = self.0.get_mut(position).filter(|(_, fault)| fault.when == moment)?;
+        let (times, fault) = self.0.get_mut(position).filter(|(_, fault)| moment(fault.when))?;
         let fault = fault.clone();
         *times -= 1;
         if *times == 0 {

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::upload::ReceivedUpload;
+
 /// The number of recorded bytes of a body.
 const MAX_RECORDED_BODY: usize = 1024 * 1024;
 
 /// The headers whose values are credentials.
-const CREDENTIAL_HEADERS: [&str; 4] =
+pub(super) const CREDENTIAL_HEADERS: [&str; 4] =
     ["x-asteroid-agents-api-key", "x-api-key", "authorization", "proxy-authorization"];
 
 /// A received request.
@@ -34,9 +36,12 @@ pub struct ReceivedRequest {
     pub headers: Vec<(String, String)>,
     /// Whether it had exactly one API key, and that is valid.
     pub authenticated: bool,
-    /// The first MiB of its body.
+    /// The first MiB of its body; empty for an upload.
     #[serde(serialize_with = "json_or_text")]
     pub body: Vec<u8>,
+    /// What arrived of an upload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload: Option<ReceivedUpload>,
     /// A description of its answer; `None` until it is answered.
     pub answer: Option<String>,
     /// The execution that it started.
@@ -44,7 +49,7 @@ pub struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
-    pub(super) fn new(number: u64, connection: u64, head: &Parts, authenticated: bool, body: &[u8]) -> ReceivedRequest {
+    pub(super) fn new(number: u64, connection: u64, head: &Parts, authenticated: bool) -> ReceivedRequest {
         let headers = head.headers.iter().map(|(name, value)| {
             let value = match (CREDENTIAL_HEADERS.contains(&name.as_str()), authenticated) {
                 (false, _) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
@@ -64,10 +69,17 @@ impl ReceivedRequest {
             },
             headers: headers.collect(),
             authenticated,
-            body: body.get(..MAX_RECORDED_BODY).unwrap_or(body).to_vec(),
+            body: Vec::new(),
+            upload: None,
             answer: None,
             execution_id: None,
         }
+    }
+
+    /// Adds what was read of the body.
+    pub(super) fn set_body(&mut self, body: &[u8], upload: Option<ReceivedUpload>) {
+        self.body = body.get(..MAX_RECORDED_BODY).unwrap_or(body).to_vec();
+        self.upload = upload;
     }
 
     /// Returns the only header with this name; `None` if it is absent or repeated.
@@ -115,6 +127,9 @@ impl fmt::Display for ReceivedRequest {
         write!(out, "simulated Asteroid: {} {} {credential}", self.method, self.target)?;
         if let Ok(StartBody { metadata: Some(metadata) }) = serde_json::from_slice(&self.body) {
             write!(out, ", metadata {metadata}")?;
+        }
+        if let Some(upload) = &self.upload {
+            write!(out, ", upload of {} bytes{}", upload.bytes, if upload.is_whole { "" } else { ", not whole" })?;
         }
         write!(out, "; answered {answer}")?;
         match &self.execution_id {

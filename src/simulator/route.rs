@@ -8,7 +8,7 @@ use super::answer::{ApiAnswer, ApiRequest};
 use super::api::Api;
 use super::operation::{Call, Operation, is_v1};
 use super::refusal::Refusal;
-use super::{SimulatedExecution, Simulator, execute, v1};
+use super::{Simulator, v1};
 
 /// The headers that contain an API key, in the two eras of the API.
 const KEY_HEADERS: [&str; 2] = ["x-asteroid-agents-api-key", "x-api-key"];
@@ -51,15 +51,14 @@ impl Simulator {
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "a valid API key is required"));
         }
         let call = Call::of(&request.head.method, request.path())?;
+        if call.is_newer && !self.api.has_workflows() {
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "no such path"));
+        }
         let (id, run) = (call.id, request.is_carried_out);
         let shown = |body: Value| ApiAnswer::json(StatusCode::OK, body);
         match call.operation {
-            Operation::Start => execute::start(call, self.life(), &request).map(|execution| self.started(execution)),
-            Operation::Rerun => {
-                let execution = self.rerun(id, run)?;
-                let body = json!({ "executionId": execution.id });
-                Ok(ApiAnswer { execution: Some(execution), ..ApiAnswer::json(StatusCode::ACCEPTED, body) })
-            }
+            Operation::Start => self.start(call, &request),
+            Operation::Rerun => self.rerun(id, &request),
             Operation::List => self.list(request.query()).map(shown),
             Operation::Get => self.find(id, |execution| execution.item(self.api)).map(shown),
             Operation::Sync => self.sync(id, request.query()),
@@ -68,17 +67,18 @@ impl Simulator {
             Operation::Cancel | Operation::Pause | Operation::Resume => self.order(call, run).map(shown),
             Operation::Message => self.add_message(id, request.body, run),
             Operation::Delete => self.delete(id, run),
+            Operation::Upload | Operation::Stage | Operation::Files | Operation::ContextFiles | Operation::Download => {
+                Ok(self.answer_files(call, &request))
+            }
+            Operation::Recording => {
+                let url = self.recording(id, request.base)?;
+                Ok(ApiAnswer::redirect(StatusCode::TEMPORARY_REDIRECT, url))
+            }
+            Operation::V1Recording => {
+                self.recording(id, request.base).map(|url| shown(json!({ "recording_url": url })))
+            }
             Operation::V1Status => self.find(id, v1::status).map(shown),
             Operation::V1Result => self.find(id, v1::result).map(shown),
         }
-    }
-
-    /// Returns the answer to a start, which only the newer era tells the status.
-    fn started(&self, execution: SimulatedExecution) -> ApiAnswer {
-        let body = match self.api {
-            Api::Old | Api::Both => json!({ "executionId": execution.id }),
-            Api::New => json!({ "executionId": execution.id, "status": "starting" }),
-        };
-        ApiAnswer { execution: Some(execution), ..ApiAnswer::json(StatusCode::ACCEPTED, body) }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /executions/{executionId}/sync`, which is held until the execution ends or the time is up.
+//! `GET /executions/{executionId}/sync` and synchronous starts, which are held until the execution ends or the time is up.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use super::answer::{ApiAnswer, Wait};
 use super::refusal::Refusal;
 use super::{SimulatedExecution, Simulator};
 
-/// The time for which a request is held, in seconds, if the query does not say it. This is also the longest.
-const MAX_TIMEOUT: u64 = 25;
+/// The time for which a request is held, in seconds, if it does not say it. This is also the longest.
+pub(super) const MAX_TIMEOUT: u64 = 25;
 
 impl Simulator {
     /// Returns the answer without a wait, and the wait.
@@ -52,7 +52,7 @@ impl Simulator {
 }
 
 /// Returns the present state as an `AgentsAgentExecuteAgentSyncResponse`.
-fn answer(execution: &SimulatedExecution) -> ApiAnswer {
+pub(super) fn answer(execution: &SimulatedExecution) -> ApiAnswer {
     let life = &execution.life;
     let mut body = json!({ "executionId": execution.id, "status": life.status });
     if let (Some(result), Value::Object(members)) = (execution.result(), &mut body) {

@@ -148,7 +148,7 @@ impl TenantState {
 }
 
 /// Returns a duration for `Retry-After`: rounded up to seconds, and at least one.
-fn whole_seconds(wait: Duration) -> u64 {
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 

@@ -127,6 +127,13 @@ impl Bucket {
         left
     }
 
+    /// Returns how many tokens are left at this rate, and how long the bucket takes to fill. Takes none.
+    #[must_use]
+    pub fn left(&self, rate: Rate, now: Instant) -> (u32, Duration) {
+        let missing = self.lock().map_or(Duration::ZERO, |level| level.missing_by(rate, now));
+        (divide(rate.capacity().saturating_sub(missing), rate.interval()), missing)
+    }
+
     /// Takes a token while there is no limit. If the limit is configured again later, it continues with the tokens that are
     /// left.
     pub fn count(&self, now: Instant) {

@@ -5,9 +5,8 @@ use hyper::{Method, Version};
 
 use super::otlp::{Code, HAS_IS_REMOTE, IS_REMOTE, KeyValue, Kind, Span, Status, attribute};
 use super::{ClientSpan, PeerAttributes, QueryOrigin, Recording};
-use crate::asteroid::operation::Operation;
 use crate::caller::Peer;
-use crate::facts::{ErrorCode, Facts, LookupOutcome, METHODS, Outcome};
+use crate::facts::{ErrorCode, Facts, LookupOutcome, METHODS, Outcome, Route};
 use crate::state::IdempotencyOutcome;
 
 /// The version of the conventions that the attributes follow.
@@ -25,7 +24,7 @@ pub(super) fn all(facts: &Facts, recording: &Recording, upstream: &PeerAttribute
 }
 
 fn server(facts: &Facts, recording: &Recording) -> Span {
-    let route = facts.operation.map(Operation::template);
+    let route = facts.route().map(Route::template);
     let (method, original) = known(&recording.method);
     let mut attributes = http(method, original, recording.version);
     attributes.push(attribute("url.scheme", recording.scheme.name()));
@@ -74,7 +73,7 @@ fn own(facts: &Facts, attributes: &mut Vec<KeyValue>) {
     let named = [
         ("asteroid_gateway.request_id", Some(facts.request_id.as_str())),
         ("asteroid_gateway.tenant", facts.tenant.as_deref()),
-        ("asteroid_gateway.operation", facts.operation.map(Operation::name)),
+        ("asteroid_gateway.operation", facts.route().map(Route::name)),
         ("asteroid_gateway.credential", facts.credential.as_deref()),
         ("asteroid_gateway.outcome", facts.may_take_effect().then(|| facts.outcome.code())),
         ("asteroid_gateway.error", code),

@@ -41,7 +41,7 @@ fn path_of(operation: Operation, id: &str) -> String {
 }
 
 #[test]
-fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_key() {
+fn no_refused_tenant_or_limit_no_malformed_head_no_failure_of_tls_and_no_description_shows_the_key() {
     let asteroid = Asteroid::start_tls("localhost");
     let limited = asteroid
         .configuration()
@@ -57,6 +57,9 @@ fn no_refused_tenant_or_limit_no_malformed_head_and_no_failure_of_tls_shows_the_
     let mut malformed = pair.caller();
     malformed.send(b"GET / HTTP/1.1\r\nX : y\r\n\r\n");
     answers.push(malformed.answer());
+    let mut described = pair.caller();
+    described.send(b"GET /.well-known/asteroid-gateway HTTP/1.1\r\nHost: localhost\r\nX-Tenant-Id: billing\r\n\r\n");
+    answers.push(described.answer());
     for answer in &answers {
         assert_answer_clean(answer);
     }

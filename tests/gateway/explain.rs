@@ -154,6 +154,14 @@ fn a_workflow_a_prefix_and_the_limits_are_explained_the_same_way_each_time() {
 }
 
 #[test]
+fn the_description_of_the_gateway_is_explained_as_what_is_not_sent() {
+    let output = explain(Configuration::smallest(), &["--call", "GET", "/.well-known/asteroid-gateway"], b"");
+    assert!(!output.status.success());
+    let shown = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    assert!(shown.contains("GatewaySelfGet") && shown.contains("the gateway answers this request itself"), "{shown}");
+}
+
+#[test]
 fn a_call_about_an_execution_is_explained_as_it_would_be_sent_without_what_concerns_starts() {
     let configuration = Configuration::for_upstream("http://127.0.0.1:1/agents/v2");
     let id = "8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";

@@ -11,7 +11,7 @@ use crate::harness::{Asteroid, Pair};
 const FILE: &str = "docs/openapi.json";
 
 /// Every limit, so that each answer says what is left, and none is reached.
-const SETTINGS: &str = "operations: { delete: true }\nlimits: { requests: { rate: 10000/s }, reads: { rate: 10000/s }, \
+const SETTINGS: &str = "operations: { delete: true, rerun: true }\nlimits: { requests: { rate: 10000/s }, reads: { rate: 10000/s }, \
                         executions: { rate: 10000/s }, in_flight: 1000, budget: { executions: 100000, per: day } }";
 
 /// Returns a command for one of the tools that judge OpenAPI documents.
@@ -58,8 +58,8 @@ fn the_document_is_one_of_openapi_3_1() {
 #[test]
 fn schemathesis_finds_nothing_in_which_a_gateway_differs_from_its_document() {
     let asteroid = Asteroid::start();
-    // Long enough to change an execution before it ends, and short enough to wait for its end.
-    asteroid.set_life(json!({"duration": "2s"}));
+    // Long enough to change an execution before it ends, and short enough to wait often for its end.
+    asteroid.set_life(json!({"duration": "300ms"}));
     let configuration = asteroid.configuration().upstream("api: new").billing(SETTINGS);
     let pair = Pair::run(asteroid, configuration);
     let printed = run(tool("schemathesis")

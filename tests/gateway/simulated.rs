@@ -3,8 +3,12 @@
 mod dev;
 mod eras;
 mod faults;
+mod files;
+mod form;
 mod life;
 mod listing;
+mod starts;
+mod uploads;
 
 use serde_json::{Value, json};
 
@@ -87,6 +91,7 @@ fn bodies_that_break_a_rule_of_the_specification_are_400() {
         json!({"head": "yes"}),
         json!({"head": true, "version": 1}),
         json!({"onCapacityLimit": "wait"}),
+        json!({"onCapacityLimit": "queue", "tempFiles": [{"id": id, "name": "a"}]}),
     ];
     for body in wrong {
         assert_contract(&execute(&asteroid, &body.to_string()), 400);
@@ -95,7 +100,7 @@ fn bodies_that_break_a_rule_of_the_specification_are_400() {
     let right = json!({
         "agentProfileId": id, "agentProfilePoolId": null, "version": 3, "inputs": {}, "unknown": [1],
         "tempFiles": [{"id": id, "name": "a"}], "executionOptions": {"softTimeoutMins": 1, "variantKey": "a"},
-        "profileGroupId": id, "head": null, "onCapacityLimit": "queue"
+        "profileGroupId": id, "head": null, "onCapacityLimit": "reject"
     });
     assert_eq!(execute(&asteroid, &right.to_string()).status, 202);
 }

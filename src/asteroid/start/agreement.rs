@@ -80,6 +80,8 @@ fn body() -> BoxedStrategy<String> {
         member("agentProfilePoolId", uuid()),
         member("profileId", uuid()),
         member("profileGroupId", uuid()),
+        member("parentExecutionId", uuid()),
+        member("ParentExecutionID", any_value()),
         member("inputs", one_of(&["{}", r#"{"version":"x"}"#])),
         member("dynamicData", one_of(&["{}"])),
         member("metadata", metadata),

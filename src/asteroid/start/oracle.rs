@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-const BODY: [&str; 12] = [
+const BODY: [&str; 13] = [
     "agentProfileId",
     "agentProfilePoolId",
     "profileId",
@@ -16,6 +16,7 @@ const BODY: [&str; 12] = [
     "head",
     "executionOptions",
     "onCapacityLimit",
+    "parentExecutionId",
 ];
 const OPTIONS: [&str; 3] = ["sharedStorageKey", "variantKey", "softTimeoutMins"];
 const FILE: [&str; 2] = ["id", "name"];
@@ -35,6 +36,7 @@ pub(super) fn pointers(body: &Value) -> Vec<String> {
     must("agentProfilePoolId", is_uuid);
     must("profileId", is_uuid);
     must("profileGroupId", is_uuid);
+    must("parentExecutionId", is_uuid);
     must("inputs", Value::is_object);
     must("dynamicData", Value::is_object);
     must("tempFiles", Value::is_array);

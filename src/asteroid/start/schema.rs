@@ -22,10 +22,11 @@ const FILES: Member = optional(TEMP_FILES, Rule::Each(&TEMP_FILE));
 /// There is no rule that files cannot be queued: no source says whether a start with both is refused or only cannot wait.
 const ON_CAPACITY: Member = optional("onCapacityLimit", Rule::OneOf(&["reject", "queue"]));
 const INPUT_VARIABLES: Member = optional("inputVariables", Rule::Object);
+/// Only a start of a version is known to take it. It names another execution, so it is judged in every body.
 const PARENT_EXECUTION: Member = optional(PARENT, Rule::Uuid);
 
 /// The body of a start of an agent.
-pub(super) static BODY: [Member; 12] = [
+pub(super) static BODY: [Member; 13] = [
     INPUTS,
     DYNAMIC_DATA,
     TAGS,
@@ -38,10 +39,11 @@ pub(super) static BODY: [Member; 12] = [
     OPTIONS,
     FILES,
     ON_CAPACITY,
+    PARENT_EXECUTION,
 ];
 
 /// The body of a start of an agent that waits for its end.
-pub(super) static SYNC_BODY: [Member; 13] = [
+pub(super) static SYNC_BODY: [Member; 14] = [
     INPUTS,
     DYNAMIC_DATA,
     TAGS,
@@ -54,6 +56,7 @@ pub(super) static SYNC_BODY: [Member; 13] = [
     OPTIONS,
     FILES,
     ON_CAPACITY,
+    PARENT_EXECUTION,
     optional("timeoutSeconds", Rule::Integer(1, MAX_WAIT)),
 ];
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Error;
 use super::format::ErrorFormat;
+use super::retry::Retry;
 use crate::asteroid::body::Fault;
 use crate::asteroid::operation;
 use crate::facts::{ErrorCode, Outcome};
@@ -21,12 +22,23 @@ const TENANT_CHALLENGE: &str = "Tenant realm=\"asteroid-gateway\"";
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+/// The parts of a failed request that its answer depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct FailedRequest<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Whether it carried a valid idempotency key.
+    pub has_idempotency_key: bool,
+    /// The media type of its answer.
+    pub format: ErrorFormat,
+    /// Whether its connection ends after the answer, because it was not read to its end.
+    pub ends_connection: bool,
+}
+
 impl Error {
     /// Returns the answer: `{code, message}`, as the contract of the API has it, and the members of RFC 9457.
-    ///
-    /// `close` ends the connection after it: set if the request was not read to its end.
     #[must_use]
-    pub fn answer(&self, request_id: &str, format: ErrorFormat, close: bool) -> Response<Bytes> {
+    pub fn answer(&self, request: FailedRequest<'_>) -> Response<Bytes> {
         let row = self.row();
         let detail = self.to_string();
         let problem = Problem {
@@ -36,17 +48,18 @@ impl Error {
             title: row.title,
             status: row.status.as_u16(),
             detail: &detail,
-            instance: format_args!("urn:request:{request_id}"),
+            instance: format_args!("urn:request:{}", request.id),
             errors: if let Error::Body(refusal) = self { &refusal.faults } else { &[] },
             limit: if let Error::Limit(error) = self { Some(error.limit) } else { None },
             outcome: self.outcome(),
+            retry: self.retry(request.has_idempotency_key),
         };
         // Serialising strings and integers into memory does not fail; an empty body would still carry the status.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = row.status;
         let answer = response.headers_mut();
-        answer.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+        answer.insert(CONTENT_TYPE, HeaderValue::from_static(request.format.media_type()));
         if let Ok(value) = HeaderValue::try_from(format!("asteroid-gateway; error={}", row.proxy_status)) {
             answer.insert(PROXY_STATUS, value);
         }
@@ -68,7 +81,7 @@ impl Error {
         if let Some(after) = self.retry_after() {
             answer.insert(RETRY_AFTER, HeaderValue::from(after));
         }
-        if close {
+        if request.ends_connection {
             answer.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -90,6 +103,7 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<Limit>,
     outcome: Outcome,
+    retry: Retry,
 }
 
 /// The `type` of a problem.

@@ -127,6 +127,12 @@ impl Error {
         }
     }
 
+    /// Returns the status of its answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.row().status
+    }
+
     /// Returns its code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

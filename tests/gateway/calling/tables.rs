@@ -1,7 +1,6 @@
 //! The tables of docs/CALLING.md.
 
 use asteroid_gateway::asteroid::operation::{Operation, Part};
-use asteroid_gateway::facts::ErrorCode;
 use serde_json::json;
 
 use super::FILE;
@@ -78,16 +77,4 @@ fn the_table_of_operations_is_what_each_of_them_answers() {
     let shown = text.split_once("## What is served").unwrap().1.split_once("|---|---|---|---|---|\n").unwrap().1;
     let shown: Vec<&str> = shown.lines().take_while(|line| !line.is_empty()).collect();
     assert_eq!(shown, rows, "{FILE} must have these rows:\n{}", rows.join("\n"));
-}
-
-#[test]
-fn the_table_of_errors_has_every_code_that_a_caller_may_read() {
-    let text = read(FILE);
-    let table = text.split_once("## Errors").unwrap().1.split_once("## Retries").unwrap().0;
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).collect();
-    for code in ErrorCode::ALL.iter().map(|code| code.as_str()) {
-        let count = rows.iter().filter(|row| row.split('|').nth(2).unwrap().contains(&format!("`{code}`"))).count();
-        // Nobody is left to read this one.
-        assert_eq!(count, usize::from(code != "caller-left"), "{code}");
-    }
 }

@@ -9,6 +9,7 @@ use asteroid_gateway::simulator::api::Api;
 use asteroid_gateway::simulator::fault::Fault;
 use asteroid_gateway::simulator::plan::LifePlan;
 use asteroid_gateway::simulator::received::ReceivedRequest;
+use asteroid_gateway::simulator::storage::StorageReport;
 use asteroid_gateway::simulator::{Options, SimulatedExecution, Simulator, tls};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -128,6 +129,11 @@ impl Asteroid {
 
     pub(crate) fn executions(&self) -> Vec<SimulatedExecution> {
         self.simulator.executions()
+    }
+
+    /// Returns what its storage has, and who used it.
+    pub(crate) fn storage(&self) -> StorageReport {
+        self.simulator.storage()
     }
 
     /// Lets the next request fail. The simulator's help describes a fault.

@@ -279,6 +279,7 @@ impl Answer {
         assert_eq!(self.status, status, "{problem}");
         assert_eq!(problem["type"], format!("urn:asteroid-gateway:error:{code}"), "{problem}");
         assert_eq!(problem["outcome"], outcome, "{problem}");
+        assert!(retries(status, outcome).contains(&problem["retry"].as_str().unwrap()), "{problem}");
         assert_eq!((&problem["code"], &problem["status"]), (&status.into(), &status.into()), "{problem}");
         assert_eq!(problem["message"], problem["detail"], "{problem}");
         assert!(problem["message"].as_str().is_some_and(|message| !message.is_empty()), "{problem}");
@@ -286,5 +287,18 @@ impl Answer {
         assert_eq!(problem["instance"], format!("urn:request:{id}"), "{problem}");
         assert!(self.header("proxy-status").unwrap().starts_with("asteroid-gateway; error="), "{:?}", self.headers);
         assert_eq!(self.header("content-type"), Some("application/json"));
+    }
+}
+
+/// Returns what an error of the gateway may say of a retry.
+fn retries(status: u16, outcome: &str) -> &'static [&'static str] {
+    match status {
+        409 => &["same-key"],
+        422 => &["new-key"],
+        _ if outcome == "unknown" => &["same-key", "never"],
+        408 | 504 => &["same-key", "later"],
+        429 | 503 => &["later"],
+        502 => &["later", "never"],
+        _ => &["never"],
     }
 }

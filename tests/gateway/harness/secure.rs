@@ -96,6 +96,12 @@ impl Http2 {
         self.runtime.block_on(async { whole(self.sender.send_request(request).await?).await })
     }
 
+    /// Gets what is at a path of `localhost`.
+    pub(crate) fn get(&mut self, path: &str) -> hyper::Result<Response<Bytes>> {
+        let request = Request::get(format!("https://localhost{path}")).body(Full::default()).unwrap();
+        self.runtime.block_on(async { whole(self.sender.send_request(request).await?).await })
+    }
+
     /// Posts JSON; returns `None` if the connection accepts no further request, so that this one was not sent.
     pub(crate) fn try_post(&mut self, body: &str) -> Option<hyper::Result<Response<Bytes>>> {
         let request = self::post(&[], body);

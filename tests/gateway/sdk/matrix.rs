@@ -73,7 +73,7 @@ const NEW: &str = "
 const FOREIGN: &str = concat!(
     r#"404 NotFoundException {"code": 404, "message": "this tenant has no execution with this id; correct the id", "#,
     r#""type": "urn:asteroid-gateway:error:not-found", "title": "No such execution", "status": 404, "#,
-    r#""detail": "this tenant has no execution with this id; correct the id", "outcome": "not_started"}"#
+    r#""detail": "this tenant has no execution with this id; correct the id", "outcome": "not_started", "retry": "never"}"#
 );
 
 /// Runs a script with the SDK of its era, and asserts its table.
