@@ -67,5 +67,6 @@ mod streams;
 mod tls;
 mod traces;
 mod unix;
+mod uploads;
 mod upstream;
 mod workers;
