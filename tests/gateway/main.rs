@@ -63,6 +63,7 @@ mod self_description;
 mod silent_upstream;
 mod simulated;
 mod slow;
+mod starts;
 mod streams;
 mod tls;
 mod traces;
