@@ -4,10 +4,10 @@ use crate::harness::{API_KEY, Answer, Asteroid};
 
 const BOUNDARY: &str = "3f1c8d5a";
 
-pub(super) const TYPE: &str = "multipart/form-data; boundary=3f1c8d5a";
+pub(crate) const TYPE: &str = "multipart/form-data; boundary=3f1c8d5a";
 
 /// Returns a body with these files.
-pub(super) fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, content) in files {
         let head = format!(
