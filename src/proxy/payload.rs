@@ -96,11 +96,12 @@ where
 {
     let has_none = rule == BodyRule::None;
     let may_be_absent = has_none || rule == BodyRule::Rerun;
-    if !has_none && !(may_be_absent && body.is_end_stream()) {
+    let is_absent = may_be_absent && body.is_end_stream();
+    if !has_none && !is_absent {
         check_media_type(&head.headers)?;
     }
     record.memory = Some(charge(tenant, head)?);
-    if may_be_absent && body.is_end_stream() {
+    if is_absent {
         return Ok(Bytes::new());
     }
     // A client may send an empty body in chunks.

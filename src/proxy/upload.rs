@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Nothing is sent before the head of the first part was checked. The last bytes are sent only if the whole body was in order, so
-//! that the upstream never gets a faulty body to its end. Whoever is slow has a time-out for each step, and none for the whole.
+//! that the upstream never gets a faulty body to its end. Each step has a time-out, and the whole has none.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -47,6 +47,8 @@ struct Stream {
     /// How long the caller may send nothing.
     timeout: Duration,
     stall_timer: Pin<Box<Sleep>>,
+    /// Whether the caller could send, and has not since the timer was set.
+    is_awaited: bool,
     /// The parts that were read and not sent yet.
     waiting: VecDeque<Bytes>,
     /// The length that the caller announced, if it did.
@@ -55,7 +57,9 @@ struct Stream {
     sent: u64,
     /// Whether any of it was asked for to be sent.
     has_left: bool,
-    /// The reason why it broke off.
+    /// Whether it was given up. Then it has no end that the upstream could take for that of a whole body.
+    is_given_up: bool,
+    /// The reason why it was given up, if that is on the caller's side.
     fault: Option<Error>,
 }
 
@@ -89,10 +93,12 @@ where
         limit: generation.upload_limit,
         timeout: generation.body_timeout,
         stall_timer: Box::pin(sleep(generation.body_timeout)),
+        is_awaited: false,
         waiting: VecDeque::new(),
         read: 0,
         sent: 0,
         has_left: false,
+        is_given_up: false,
         fault: None,
     };
     match poll_fn(|context| stream.poll_begin(context)).await {
@@ -129,15 +135,11 @@ impl Upload {
     /// `tasks`.
     pub(super) fn end(&self, tasks: &Tasks) -> UploadEnd {
         let mut stream = self.lock();
-        if let Some(fault) = stream.fault.take() {
-            stream.discard(tasks);
-            return UploadEnd::BrokeOff(fault);
-        }
-        if stream.source.is_none() {
+        if stream.source.is_none() && !stream.is_given_up {
             return UploadEnd::Complete;
         }
         stream.discard(tasks);
-        UploadEnd::Unread
+        stream.fault.take().map_or(UploadEnd::Unread, UploadEnd::BrokeOff)
     }
 
     fn lock(&self) -> MutexGuard<'_, Stream> {
@@ -174,9 +176,13 @@ impl Stream {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         let Some(source) = &mut self.source else { return Poll::Ready(Ok(None)) };
         let Poll::Ready(frame) = Pin::new(&mut *source).poll_frame(context) else {
+            // Not reset before, as the caller is not slow while the upstream takes nothing.
+            if !std::mem::replace(&mut self.is_awaited, true) {
+                self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
+            }
             return self.stall_timer.as_mut().poll(context).map(|()| Err(Error::UploadStalled(self.timeout)));
         };
-        self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
+        self.is_awaited = false;
         let Some(frame) = frame else {
             return Poll::Ready(self.finish().map(|()| None));
         };
@@ -201,6 +207,7 @@ impl Stream {
 
     /// Discards what is left of the caller's body, so that its caller reads the answer.
     fn discard(&mut self, tasks: &Tasks) {
+        self.is_given_up = true;
         self.waiting.clear();
         if let Some(rest) = self.source.take()
             && payload::has_rest(&rest)
@@ -210,7 +217,7 @@ impl Stream {
     }
 
     fn is_over(&self) -> bool {
-        self.source.is_none() && self.waiting.is_empty()
+        self.source.is_none() && self.waiting.is_empty() && !self.is_given_up
     }
 }
 
@@ -226,7 +233,7 @@ impl Body for UploadBody {
         let Upload { progress, .. } = &*self.0;
         let mut stream = self.0.lock();
         stream.has_left = true;
-        if stream.fault.is_some() {
+        if stream.is_given_up {
             return Poll::Ready(Some(Err(BrokenOff.into())));
         }
         let part = match stream.waiting.pop_front() {
@@ -235,6 +242,7 @@ impl Body for UploadBody {
             None => match stream.poll_read(context) {
                 Poll::Ready(Ok(part)) => part,
                 Poll::Ready(Err(fault)) => {
+                    stream.is_given_up = true;
                     stream.fault = Some(fault);
                     return Poll::Ready(Some(Err(BrokenOff.into())));
                 }
