@@ -1,6 +1,7 @@
 //! The tables of docs/CALLING.md.
 
 use asteroid_gateway::asteroid::operation::{BodyRule, Operation, Part};
+use asteroid_gateway::simulator::execution::ORGANIZATION;
 use serde_json::json;
 
 use super::FILE;
@@ -15,10 +16,12 @@ const LIMITS: &str = "limits: { requests: { rate: 100/s }, reads: { rate: 100/s 
 /// Calls an operation for an execution, and returns the answer.
 fn call(pair: &Pair, operation: Operation, execution: &str) -> Answer {
     let rules = operation.rules();
-    let mut path = path(operation).replace("{executionId}", execution).replace("{fileId}", &file(pair, operation, execution));
-    for name in ["{agentId}", "{workflowId}", "{versionId}", "{organizationId}"] {
+    let mut path =
+        path(operation).replace("{executionId}", execution).replace("{fileId}", &file(pair, operation, execution));
+    for name in ["{agentId}", "{workflowId}", "{versionId}"] {
         path = path.replace(name, AGENT);
     }
+    let path = path.replace("{organizationId}", ORGANIZATION);
     let body = match operation {
         Operation::AgentExecute
         | Operation::WorkflowExecute
