@@ -33,6 +33,7 @@ mod examples;
 mod executions;
 mod explain;
 mod fault_space;
+mod file_lists;
 mod files;
 mod first_call;
 mod hosts;
