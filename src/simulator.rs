@@ -4,7 +4,7 @@
 //!   [`operation`]s of either [era](api), and the two of v1 that are still in use.
 //! - An execution lives as [planned](plan), unless a caller interferes.
 //! - It lists the executions that it started: see [`listing`].
-//! - It keeps the files that callers upload in bounded [memory](file), and serves their bytes from a [`storage`] of its own.
+//! - It keeps the files that callers upload in bounded [memory](mod@file), and serves their bytes from a [`storage`] of its own.
 //! - It records the requests that it received: see [`received`].
 //! - It fails on command: see [`fault`].
 //! - It is controlled over HTTP below `/_simulator/`: see [`control`].

@@ -177,9 +177,10 @@ mod tests {
             |text: &str| Proof::of(StatusCode::OK, &HeaderMap::new(), Some(ReadPart::Beginning(text.as_bytes())));
         let named = format!(r#"{{"executionId":"{ID}","status":"completed","executionResult":{{"result":"xx"#);
         for cut in 0..named.len() {
-            let is_named = cut > named.find(",").unwrap() - 1;
+            let (begun, _) = named.split_at(cut);
+            let is_named = cut >= named.find(',').unwrap();
             let expected = if is_named { Proof::Started(ID) } else { Proof::Inconclusive };
-            assert_eq!(beginning(&named[..cut]), expected, "{}", &named[..cut]);
+            assert_eq!(beginning(begun), expected, "{begun}");
         }
         assert_eq!(short_response(named.as_bytes()), format!(r#"{{"executionId":"{ID}","status":"completed"}}"#));
         let last = format!(r#"{{"executionId":"{ID}","executionResult":[1],"status":"failed"}}"#);

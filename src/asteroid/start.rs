@@ -34,8 +34,6 @@ static SHAPE: Shape = Shape::Object(&[
     (TEMP_FILES, Shape::Elements(&Shape::Object(&[]))),
 ]);
 
-static RERUN_SHAPE: Shape = Shape::Object(&[]);
-
 /// The kind of a start, which its body depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartKind {
@@ -155,12 +153,13 @@ pub fn validate(body: &[u8], kind: StartKind, tags: &Tags, on_conflict: OnConfli
     Err(Refusal { faults })
 }
 
-/// Checks the body of a rerun, which is sent as it is.
+/// Checks the body of a rerun, which is sent as it is. Returns the ids in it that must be the tenant's.
 ///
 /// # Errors
 ///
 /// Every fault of the body.
-pub fn check_rerun(body: &[u8]) -> Result<(), Refusal> {
-    let faults = body::faults(&body::scan(body, &RERUN_SHAPE)?, &schema::RERUN);
-    if faults.is_empty() { Ok(()) } else { Err(Refusal { faults }) }
+pub fn check_rerun(body: &[u8]) -> Result<References, Refusal> {
+    let outline = body::scan(body, &SHAPE)?;
+    let faults = body::faults(&outline, &schema::RERUN);
+    if faults.is_empty() { Ok(Start { outline }.references()) } else { Err(Refusal { faults }) }
 }

@@ -54,7 +54,8 @@ mod tests {
         facts.idempotency_outcome = Some(IdempotencyOutcome::Free);
         facts.lookup = Some(LookupOutcome::One);
         [facts.tenant, facts.credential] = [Some("x".into()), Some("x".into())];
-        facts.ids[0] = Some((IdName::Agent, "x".to_owned()));
+        facts.ids = [IdName::Agent, IdName::Workflow].map(|name| Some((name, "x".to_owned())));
+        facts.rerun_of = Some(Uuid::nil());
         facts.detail = Some("x".to_owned());
         facts.execution_id = Some(Uuid::nil());
         facts.idempotency = Some(IdempotencyDigest::of(&[b"k"]));
@@ -74,9 +75,9 @@ mod tests {
         let document = include_str!("../../docs/AUDIT.md");
         let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
         let named: BTreeSet<&str> = rows.flat_map(|names| names.trim_end_matches('`').split("`, `")).collect();
-        let (agent, mut workflow) = (full(), full());
-        workflow.ids[0] = Some((IdName::Workflow, "x".to_owned()));
-        let records = [written(&agent), written(&workflow)];
+        let (start, mut other) = (full(), full());
+        other.ids = [IdName::Version, IdName::Organization].map(|name| Some((name, "x".to_owned())));
+        let records = [written(&start), written(&other)];
         let members = records.iter().flat_map(|record| record.as_object().unwrap().keys());
         assert_eq!(named, members.map(String::as_str).collect());
         let example = document.lines().find(|line| line.starts_with('{')).unwrap();

@@ -80,10 +80,8 @@ fn validate(
         BodyRule::SyncStart => StartKind::Sync,
         BodyRule::VersionStart => StartKind::Version(generation.era),
         BodyRule::Rerun => {
-            if !body.is_empty() {
-                start::check_rerun(body)?;
-            }
-            return Ok(ValidStart::default());
+            let references = if body.is_empty() { References::default() } else { start::check_rerun(body)? };
+            return Ok(ValidStart { references, ..ValidStart::default() });
         }
         BodyRule::Start | BodyRule::None | BodyRule::Status | BodyRule::Message | BodyRule::Files => StartKind::Agent,
     };

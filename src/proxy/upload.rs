@@ -5,13 +5,13 @@
 //! ```
 //!
 //! Nothing is sent before the head of the first part was checked. The last bytes are sent only if the whole body was in order, so
-//! that the upstream never gets a faulty body to its end. Whoever is slow has a time-out for each step, and none for the whole.
+//! that the upstream never gets a faulty body to its end. Each step has a time-out, and the whole has none.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::asteroid::multipart::{Boundary, Checker};
+use crate::facts::ErrorCode;
 use crate::proxy::error::Error;
 use crate::tasks::{TaskKind, Tasks};
 use crate::transport::timer::SendProgress;
@@ -47,24 +48,39 @@ struct Stream {
     /// How long the caller may send nothing.
     timeout: Duration,
     stall_timer: Pin<Box<Sleep>>,
+    /// Whether the caller could send, and has not since the timer was set.
+    is_awaited: bool,
     /// The parts that were read and not sent yet.
     waiting: VecDeque<Bytes>,
+    /// The last part of the announced length, until the caller has ended its stream: the upstream has the whole body once it has this.
+    withheld: Option<Bytes>,
+    /// Wakes the connection that waits for the next part.
+    sender: Option<Waker>,
     /// The length that the caller announced, if it did.
     announced: Option<u64>,
     read: u64,
     sent: u64,
     /// Whether any of it was asked for to be sent.
     has_left: bool,
-    /// The reason why it broke off.
+    /// Whether it was given up. Then it has no end that the upstream could take for that of a whole body.
+    is_given_up: bool,
+    /// The reason why it was given up, if that is on the caller's side.
     fault: Option<Error>,
 }
 
-/// The error that ends a request whose upload broke off.
+/// The error that ends a request whose upload broke off. Over HTTP/2, the stream is reset with CANCEL then.
 #[derive(Debug, thiserror::Error)]
 #[error("the upload broke off")]
-struct BrokenOff;
+struct BrokenOff(#[source] h2::Error);
 
-/// Begins to read an upload: until the head of its first part was checked. It takes the body out of `body`.
+impl BrokenOff {
+    fn error() -> ReadError {
+        BrokenOff(h2::Reason::CANCEL.into()).into()
+    }
+}
+
+/// Begins to read an upload: until the head of its first part was checked. It takes the body out of `body`, and counts the bytes
+/// that it reads.
 ///
 /// # Errors
 ///
@@ -76,6 +92,7 @@ pub(super) async fn begin<B>(
     generation: &Generation,
     version: Version,
     tasks: &Tasks,
+    bytes_read: &mut usize,
 ) -> Result<Arc<Upload>, Error>
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Send + 'static,
@@ -89,13 +106,19 @@ where
         limit: generation.upload_limit,
         timeout: generation.body_timeout,
         stall_timer: Box::pin(sleep(generation.body_timeout)),
+        is_awaited: false,
         waiting: VecDeque::new(),
+        withheld: None,
+        sender: None,
         read: 0,
         sent: 0,
         has_left: false,
+        is_given_up: false,
         fault: None,
     };
-    match poll_fn(|context| stream.poll_begin(context)).await {
+    let begun = poll_fn(|context| stream.poll_begin(context)).await;
+    *bytes_read = usize::try_from(stream.read).unwrap_or(usize::MAX);
+    match begun {
         Ok(()) => Ok(Arc::new(Upload { stream: Mutex::new(stream), progress: Arc::default() })),
         Err(error) => {
             stream.discard(tasks);
@@ -125,19 +148,22 @@ impl Upload {
         self.lock().read
     }
 
+    /// Returns the code of the reason on its caller's side why it broke off.
+    pub(super) fn fault_code(&self) -> Option<ErrorCode> {
+        self.lock().fault.as_ref().map(Error::code)
+    }
+
     /// Ends it: nothing more is sent. Returns the reason why it broke off, if it did. What is left of the body is discarded by
     /// `tasks`.
     pub(super) fn end(&self, tasks: &Tasks) -> UploadEnd {
         let mut stream = self.lock();
-        if let Some(fault) = stream.fault.take() {
-            stream.discard(tasks);
-            return UploadEnd::BrokeOff(fault);
-        }
-        if stream.source.is_none() {
+        if stream.source.is_none() && !stream.is_given_up {
             return UploadEnd::Complete;
         }
         stream.discard(tasks);
-        UploadEnd::Unread
+        // A connection over HTTP/2 would wait for the next part for ever.
+        stream.sender.take().into_iter().for_each(Waker::wake);
+        stream.fault.take().map_or(UploadEnd::Unread, UploadEnd::BrokeOff)
     }
 
     fn lock(&self) -> MutexGuard<'_, Stream> {
@@ -172,26 +198,38 @@ impl Stream {
 
     /// Reads the next part and checks it; at the end of the body, all of it.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        let Some(source) = &mut self.source else { return Poll::Ready(Ok(None)) };
-        let Poll::Ready(frame) = Pin::new(&mut *source).poll_frame(context) else {
-            return self.stall_timer.as_mut().poll(context).map(|()| Err(Error::UploadStalled(self.timeout)));
-        };
-        self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
-        let Some(frame) = frame else {
-            return Poll::Ready(self.finish().map(|()| None));
-        };
-        let frame = frame.map_err(payload::body_error)?;
-        let part = frame.into_data().map_err(|_| payload::trailers())?;
-        self.read += part.len() as u64;
-        if self.read > self.limit {
-            return Poll::Ready(Err(Error::UploadTooLarge { limit: self.limit }));
+        loop {
+            let Some(source) = &mut self.source else { return Poll::Ready(Ok(None)) };
+            let Poll::Ready(frame) = Pin::new(&mut *source).poll_frame(context) else {
+                // Not reset before, as the caller is not slow while the upstream takes nothing.
+                if !std::mem::replace(&mut self.is_awaited, true) {
+                    self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
+                }
+                return self.stall_timer.as_mut().poll(context).map(|()| Err(Error::UploadStalled(self.timeout)));
+            };
+            self.is_awaited = false;
+            let Some(frame) = frame else {
+                return Poll::Ready(self.finish().map(|()| self.withheld.take()));
+            };
+            let part = frame.map_err(payload::body_error)?.into_data().map_err(|_| payload::trailers())?;
+            self.read += part.len() as u64;
+            if self.read > self.limit {
+                return Poll::Ready(Err(Error::UploadTooLarge { limit: self.limit }));
+            }
+            if self.announced.is_some_and(|announced| self.read > announced) {
+                return Poll::Ready(Err(Error::BodyBroken("it is longer than announced".to_owned())));
+            }
+            self.checker.push(&part)?;
+            if self.source.as_ref().is_some_and(Body::is_end_stream) {
+                self.finish()?;
+                return Poll::Ready(Ok(Some(self.withheld.take().unwrap_or(part))));
+            }
+            if self.announced != Some(self.read) {
+                return Poll::Ready(Ok(Some(part)));
+            }
+            // Over HTTP/2, the end of the stream may come in a frame of its own.
+            self.withheld.get_or_insert(part);
         }
-        self.checker.push(&part)?;
-        // With an announced length, the upstream has the whole body once it has these bytes.
-        if self.source.as_ref().is_some_and(Body::is_end_stream) {
-            self.finish()?;
-        }
-        Poll::Ready(Ok(Some(part)))
     }
 
     fn finish(&mut self) -> Result<(), Error> {
@@ -201,7 +239,9 @@ impl Stream {
 
     /// Discards what is left of the caller's body, so that its caller reads the answer.
     fn discard(&mut self, tasks: &Tasks) {
+        self.is_given_up = true;
         self.waiting.clear();
+        self.withheld = None;
         if let Some(rest) = self.source.take()
             && payload::has_rest(&rest)
         {
@@ -210,7 +250,7 @@ impl Stream {
     }
 
     fn is_over(&self) -> bool {
-        self.source.is_none() && self.waiting.is_empty()
+        self.source.is_none() && self.waiting.is_empty() && !self.is_given_up
     }
 }
 
@@ -226,8 +266,8 @@ impl Body for UploadBody {
         let Upload { progress, .. } = &*self.0;
         let mut stream = self.0.lock();
         stream.has_left = true;
-        if stream.fault.is_some() {
-            return Poll::Ready(Some(Err(BrokenOff.into())));
+        if stream.is_given_up {
+            return Poll::Ready(Some(Err(BrokenOff::error())));
         }
         let part = match stream.waiting.pop_front() {
             Some(part) => Some(part),
@@ -235,11 +275,14 @@ impl Body for UploadBody {
             None => match stream.poll_read(context) {
                 Poll::Ready(Ok(part)) => part,
                 Poll::Ready(Err(fault)) => {
+                    stream.is_given_up = true;
                     stream.fault = Some(fault);
-                    return Poll::Ready(Some(Err(BrokenOff.into())));
+                    progress.break_off();
+                    return Poll::Ready(Some(Err(BrokenOff::error())));
                 }
                 Poll::Pending => {
                     progress.pause();
+                    stream.sender = Some(context.waker().clone());
                     return Poll::Pending;
                 }
             },

@@ -18,7 +18,7 @@ pub const PREFIX: &str = "/_simulator/";
 
 const HELP: &str = r#"The simulated Asteroid.
 
-GET    /_simulator/requests     returns the last 100 requests, newest last
+GET    /_simulator/requests     returns the last 100 requests, newest last; of an upload, its length and SHA-256
 DELETE /_simulator/requests     removes them
 GET    /_simulator/executions   returns the last 1,000 started executions, newest last
 GET    /_simulator/life         returns how executions live that are started from now on, as LIFE

@@ -346,7 +346,8 @@ mod tests {
             let mut answer = [0; 6];
             let read = async {
                 reading.read_exact(&mut answer).await.unwrap();
-                reading.read(&mut [0]).await.ok();
+                let ended = reading.read_exact(&mut [0]).await;
+                assert!(ended.is_err(), "nothing follows");
                 "read to the end"
             };
             // In one task, as a connection has.

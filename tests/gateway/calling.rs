@@ -1,5 +1,6 @@
 //! docs/CALLING.md: its examples run as they are shown, and its tables are those of the gateway.
 
+mod files;
 mod tables;
 
 use std::path::Path;
@@ -32,9 +33,13 @@ fn write(dir: &Path, file: &str, example: &str, pair: &Pair) -> std::path::PathB
 
 /// Runs an example by this program and its arguments, and returns what it printed.
 fn run(program: &str, arguments: &[&str], file: &str, example: &str, pair: &Pair) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    let path = write(dir.path(), file, example, pair);
-    let output = Command::new(program).args(arguments).arg(path).output();
+    run_in(tempfile::tempdir().unwrap().path(), program, arguments, file, example, pair)
+}
+
+/// Does the same in this directory.
+fn run_in(dir: &Path, program: &str, arguments: &[&str], file: &str, example: &str, pair: &Pair) -> String {
+    let path = write(dir, file, example, pair);
+    let output = Command::new(program).args(arguments).arg(path).current_dir(dir).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}; tests/run installs it"));
     assert!(output.status.success(), "{example}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -83,13 +88,27 @@ fn assert_life(pair: &Pair, printed: &str) {
 #[test]
 fn the_example_for_curl_leads_a_whole_life() {
     let pair = start();
-    let [example] = blocks(FILE, "bash").try_into().unwrap();
+    let example = block("bash", "user-messages");
     assert_life(&pair, &run("bash", &["-euo", "pipefail"], "calling.sh", &example, &pair));
 }
 
 #[test]
+fn the_example_of_a_waiting_start_prints_the_result_however_often_it_is_pasted() {
+    let pair = Pair::start();
+    pair.asteroid.set_life(json!({"duration": "1s"}));
+    let paste = || run("bash", &[], "waiting.sh", &block("bash", "execute/sync"), &pair);
+    let printed = paste();
+    let [execution] = pair.asteroid.executions().try_into().unwrap();
+    let answer = crate::harness::json(printed.as_bytes());
+    assert_eq!((&answer["executionId"], &answer["status"]), (&json!(execution.id), &json!("completed")), "{printed}");
+    assert!(answer["executionResult"].is_object(), "{printed}");
+    assert_eq!(paste(), printed);
+    assert_eq!(pair.asteroid.started(), 1);
+}
+
+#[test]
 fn the_examples_for_each_python_sdk_lead_a_whole_life() {
-    at_once(SDKS.into_iter().zip(["execution_get(id", "execution_sync_get(id"]), |(sdk, text)| {
+    at_once(SDKS.into_iter().zip(["execution_activities_get(id", "execution_sync_get(id, timeout"]), |(sdk, text)| {
         let pair = start();
         assert_life(&pair, &run(&python(sdk), &[], "calling.py", &block("python", text), &pair));
     });
@@ -107,7 +126,7 @@ fn the_example_for_typescript_leads_a_whole_life() {
 fn the_example_for_go_leads_a_whole_life() {
     if is_installed("go", "version") {
         let pair = start();
-        let [example] = blocks(FILE, "go").try_into().unwrap();
+        let example = block("go", "user-messages");
         assert_life(&pair, &run("go", &["run"], "main.go", &example, &pair));
     }
 }
@@ -116,7 +135,7 @@ fn the_example_for_go_leads_a_whole_life() {
 fn the_example_for_java_leads_a_whole_life() {
     if is_installed("java", "--version") {
         let pair = start();
-        let [example] = blocks(FILE, "java").try_into().unwrap();
+        let example = block("java", "user-messages");
         assert_life(&pair, &run("java", &[], "Calling.java", &example, &pair));
     }
 }

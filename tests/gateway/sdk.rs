@@ -3,6 +3,7 @@
 
 mod matrix;
 mod retries;
+mod simulated_files;
 mod waiting;
 
 use std::process::Command;

@@ -4,7 +4,7 @@ mod dev;
 mod eras;
 mod faults;
 mod files;
-mod form;
+pub(crate) mod form;
 mod life;
 mod listing;
 mod starts;

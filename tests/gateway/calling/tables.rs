@@ -1,28 +1,57 @@
 //! The tables of docs/CALLING.md.
 
-use asteroid_gateway::asteroid::operation::{Operation, Part};
+use asteroid_gateway::asteroid::operation::{BodyRule, Operation, Part};
+use asteroid_gateway::simulator::execution::ORGANIZATION;
 use serde_json::json;
 
 use super::FILE;
 use crate::examples::read;
 use crate::harness::{AGENT, Answer, Pair};
+use crate::simulated::form::{TYPE, form};
 
 /// The limits of a tenant that has all.
 const LIMITS: &str = "limits: { requests: { rate: 100/s }, reads: { rate: 100/s }, executions: { rate: 100/s }, in_flight: 9, \
-                      budget: { executions: 100, per: day } }\noperations: { delete: true }";
+                      budget: { executions: 100, per: day } }\noperations: { delete: true, rerun: true }";
 
 /// Calls an operation for an execution, and returns the answer.
 fn call(pair: &Pair, operation: Operation, execution: &str) -> Answer {
     let rules = operation.rules();
-    let path = path(operation).replace("{executionId}", execution).replace("{agentId}", AGENT);
-    let path = path.replace("{workflowId}", AGENT);
+    let mut path =
+        path(operation).replace("{executionId}", execution).replace("{fileId}", &file(pair, operation, execution));
+    for name in ["{agentId}", "{workflowId}", "{versionId}"] {
+        path = path.replace(name, AGENT);
+    }
+    let path = path.replace("{organizationId}", ORGANIZATION);
     let body = match operation {
-        Operation::AgentExecute | Operation::WorkflowExecute => json!({}).to_string(),
-        Operation::ExecutionStatus => json!({"status": "running"}).to_string(),
-        Operation::ExecutionMessage => json!({"message": "Skip page 2"}).to_string(),
+        Operation::AgentExecute
+        | Operation::WorkflowExecute
+        | Operation::AgentVersionExecute
+        | Operation::WorkflowVersionExecute => json!({}),
+        Operation::AgentExecuteSync | Operation::WorkflowExecuteSync => json!({"timeoutSeconds": 1}),
+        Operation::ExecutionStatus => json!({"status": "running"}),
+        Operation::ExecutionMessage => json!({"message": "Skip page 2"}),
+        _ if rules.body == BodyRule::Files => {
+            let upload = form(&[("invoice.pdf", b"%PDF")]);
+            return pair.caller().post(&path, &[("Content-Type", TYPE)], &upload);
+        }
         _ => return pair.caller().request(rules.method.as_str(), &path),
     };
-    pair.caller().post(&path, &[], body.as_bytes())
+    pair.caller().post(&path, &[], body.to_string().as_bytes())
+}
+
+/// Returns the id of a file of an execution that an operation can download.
+fn file(pair: &Pair, operation: Operation, execution: &str) -> String {
+    let directory = match operation {
+        Operation::ContextFileDownload => "uploads",
+        Operation::ExecutionFileDownload | Operation::AgentFileDownload => "downloads",
+        Operation::DebugFileDownload => "debug",
+        _ => return String::new(),
+    };
+    if directory == "uploads" {
+        call(pair, Operation::ContextFilesUpload, execution);
+    }
+    let files = call(pair, Operation::ExecutionFiles, execution).json();
+    files["directories"][directory][0]["id"].as_str().unwrap().to_owned()
 }
 
 fn path(operation: Operation) -> String {
@@ -64,6 +93,12 @@ fn the_table_of_operations_is_what_each_of_them_answers() {
                 let open = call(&pair, operation, &execution);
                 pair.asteroid.set_status(&execution, "completed");
                 vec![call(&pair, operation, &execution), open]
+            }
+            Operation::AgentExecuteSync | Operation::WorkflowExecuteSync => {
+                pair.asteroid.set_life(json!({"duration": "100ms"}));
+                let ended = call(&pair, operation, "");
+                pair.asteroid.set_life(json!({"duration": "never", "starting": "0s"}));
+                vec![ended, call(&pair, operation, "")]
             }
             Operation::ExecutionDelete => {
                 pair.asteroid.set_status(&execution, "completed");
