@@ -69,8 +69,8 @@ pub(crate) struct Gateway {
     /// The export of spans (docs/TRACING.md). Without this section the gateway makes none, and passes a caller's valid trace
     /// context on unchanged.
     pub(crate) traces: Option<Traces>,
-    /// The audit: a record of every start and of every change of an execution, one JSON object per line (docs/AUDIT.md). Absent: no
-    /// audit.
+    /// The audit: a record of every start, of every change of an execution and of every upload, one JSON object per line
+    /// (docs/AUDIT.md). Absent: no audit.
     pub(crate) audit: Option<Audit>,
 }
 
@@ -86,7 +86,8 @@ pub(crate) struct Upstream {
     pub(crate) credential_header: Option<String>,
     /// Certificates (PEM) that are trusted in addition to the built-in roots; reloaded when they change.
     pub(crate) ca_file: Option<String>,
-    /// The id of the organisation. Listings need it if the API keys span several organisations.
+    /// The id of the organisation. Listings and uploads need it if the API keys span several organisations. A caller that names
+    /// another gets 400.
     pub(crate) organization_id: Option<String>,
     /// The era of the API, which decides how a list is filtered. `old`: that of the specification, with one filter by metadata.
     /// `new`: with any number of them. Absent: `new` if `credential_header` is `X-Api-Key`, else `old`.
@@ -191,7 +192,7 @@ pub(crate) struct Readiness {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Operations {
-    /// Starting executions.
+    /// Starting executions, in every way but that of `rerun`.
     pub(crate) start: Option<Flag>,
     /// Reading one execution: its status, its result, its activities.
     pub(crate) read: Option<Flag>,
@@ -300,7 +301,7 @@ pub(crate) struct Idempotency {
     pub(crate) memory: Option<Quantity>,
     /// `true`: the gateway looks up at the upstream, by its digest, a start whose outcome is unknown. It also looks up the
     /// first start with each idempotency key, since this process may have been restarted or be one of several. A look-up
-    /// takes two requests.
+    /// takes two requests. Reruns are not looked up, as they carry no tag of their own.
     pub(crate) recovery: Option<Flag>,
 }
 
@@ -321,9 +322,10 @@ pub(crate) struct Timeouts {
     /// Connecting to the upstream, including TLS and the start of HTTP/2.
     pub(crate) connect: Option<Quantity>,
     /// From sending the request to the end of its answer. For an answer above 64KiB: to the end of the first 64KiB, and then
-    /// from each part to the next.
+    /// from each part to the next. For an upload: from each part that the upstream takes to the next, and from the last to the
+    /// answer.
     pub(crate) response: Option<Quantity>,
-    /// Reading a caller's body.
+    /// Reading a caller's body. For an upload: how long its caller may send nothing.
     pub(crate) body: Option<Quantity>,
     /// How long an unused connection to the upstream is kept. It must be shorter than the upstream's own limit.
     pub(crate) idle: Option<Quantity>,
@@ -359,7 +361,7 @@ pub(crate) struct Traces {
     pub(crate) service_name: Option<String>,
 }
 
-/// `audit`: a record of every start and change.
+/// `audit`: a record of every start, change and upload.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::caller::TIMEOUT;
 use crate::harness::{AGENT, Caller, EXECUTE, Pair, Program};
+use crate::simulated::form::{TYPE, form};
 
 const ALERTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yaml");
 const ALERTS_TEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.test.yaml");
@@ -51,7 +52,7 @@ fn series(query: &str) -> BTreeSet<String> {
 
 /// Starts a gateway and causes every kind of event.
 fn busy() -> Pair {
-    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day }, reads: { rate: 4/d } }";
+    let limits = "limits: { executions: { rate: 9/d }, budget: { executions: 7, per: day }, reads: { rate: 6/d } }";
     let pair = Pair::configured(|smallest| smallest.billing(limits));
     let post = |key: &str| pair.caller().post(EXECUTE, &[("Idempotency-Key", key)], b"{}").status;
     assert_eq!([post("a"), post("a"), post("b")], [202, 202, 202]);
@@ -70,6 +71,11 @@ fn busy() -> Pair {
     assert_eq!(get(&format!("/executions/{AGENT}")), 404, "it is the id of no execution");
     pair.asteroid.fail_next(json!({"then": {"answer": {"status": 503, "body": "{}"}}}));
     assert_eq!(get(&format!("/executions/{}/activities", AGENT.replace("8d", "9d"))), 503, "it cannot be looked up");
+    for (body, status) in [(form(&[("invoice.pdf", b"%PDF")]), 200), (b"no form".to_vec(), 400)] {
+        let path = format!("/executions/{id}/context-files");
+        assert_eq!(pair.caller().post(&path, &[("Content-Type", TYPE)], &body).status, status);
+    }
+    assert_eq!(get(&format!("/executions/{id}/recording")), 307);
     while get(&format!("/executions/{id}")) != 429 {}
     pair
 }
