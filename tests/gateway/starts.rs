@@ -4,6 +4,7 @@ mod bodies;
 mod limits;
 mod owners;
 mod records;
+mod recovery;
 mod rerun;
 mod retries;
 mod waiting;

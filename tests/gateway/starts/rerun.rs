@@ -10,17 +10,17 @@ use crate::harness::{API_KEY, Answer, Asteroid, Configuration, EXECUTE, Program}
 
 const RERUN: Operation = Operation::ExecutionRerun;
 
-const RECOVERY: &str = "idempotency: { recovery: true }";
+pub(super) const RECOVERY: &str = "idempotency: { recovery: true }";
 
 impl Starts {
     /// Reruns an execution for a tenant.
-    fn rerun(&self, tenant: &str, id: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(super) fn rerun(&self, tenant: &str, id: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let headers = [&[("X-Tenant-Id", tenant)], headers].concat();
         self.pair.caller().post(&path(RERUN, [id, ""]), &headers, body.as_bytes())
     }
 
     /// Replaces the process with another one that has the same configuration, and knows nothing.
-    fn replaced(self, configuration: Configuration) -> Starts {
+    pub(super) fn replaced(self, configuration: Configuration) -> Starts {
         let Starts { pair, .. } = self;
         pair.gateway.signal("KILL");
         pair.gateway.end();
@@ -28,7 +28,7 @@ impl Starts {
     }
 }
 
-fn recovering(asteroid: &Asteroid) -> Configuration {
+pub(super) fn recovering(asteroid: &Asteroid) -> Configuration {
     asteroid.configuration().with("operations: { rerun: true }").with(RECOVERY).by_header().tenant("sales")
 }
 
