@@ -31,7 +31,11 @@ fn not_both(one: &str, other: &str) -> Json {
 
 fn of_member(member: &Member, describe: fn(&str) -> Option<&'static str>) -> Json {
     let mut schema = of_rule(&member.rule, describe);
-    if !member.required && !matches!(member.rule, Rule::Absent(_)) {
+    if let Rule::Absent(reason) = member.rule {
+        insert(&mut schema, "description", format!("It {reason}.").into());
+        return schema;
+    }
+    if !member.required {
         admit_null(&mut schema);
     }
     if let Some(description) = describe(member.name) {
