@@ -37,7 +37,7 @@ use connect::{Connector, NewConnection};
 use connection::Connection;
 use error::{AttemptError, ConnectError, SendError};
 use lease::Lease;
-use pool::{Pool, PoolCounts};
+use pool::{Pool, PoolCounts, Usage};
 use response::ResponseBody;
 use timer::ResponseTimer;
 
@@ -98,7 +98,8 @@ impl Transport {
     ) -> Result<(Response<ResponseBody>, Lease), SendError> {
         let mut declined = 0;
         loop {
-            let (mut connection, is_pooled) = self.connection().await.map_err(SendError::NotSent)?;
+            let usage = if timer.has_stream() { Usage::Exclusive } else { Usage::Shared };
+            let (mut connection, is_pooled) = self.connection(usage).await.map_err(SendError::NotSent)?;
             // A request that is sent after the time-out would have no time for its answer.
             if !timer.begin() {
                 return Err(SendError::NotSent(ConnectError::Timeout { after: timer.timeout() }));
@@ -116,6 +117,9 @@ impl Transport {
                 Err(_elapsed) => return Err(SendError::Timeout),
                 Ok(Ok(answer)) => {
                     response::check_transfer_coding(&answer).map_err(SendError::Broke)?;
+                    if timer.is_sending() {
+                        connection.close_at_end();
+                    }
                     let answer = ResponseBody::of(answer, connection.link());
                     let reusable = response::has_one_length(&answer);
                     return Ok((answer, Lease::new(connection, reusable, &self.pool)));
@@ -134,20 +138,20 @@ impl Transport {
     }
 
     /// Returns a connection, and whether it was in the pool: then it may have closed meanwhile.
-    async fn connection(&self) -> Result<(Connection, bool), ConnectError> {
-        if let Some(connection) = self.pool.take(self.connector.generation()) {
+    async fn connection(&self, usage: Usage) -> Result<(Connection, bool), ConnectError> {
+        if let Some(connection) = self.pool.take(self.connector.generation(), usage) {
             return Ok((connection, true));
         }
         // Connecting is a future of 8 KiB, which ordinary requests need not carry around.
-        Box::pin(self.connect()).await
+        Box::pin(self.connect(usage)).await
     }
 
-    async fn connect(&self) -> Result<(Connection, bool), ConnectError> {
+    async fn connect(&self, usage: Usage) -> Result<(Connection, bool), ConnectError> {
         let deadline = Instant::now() + self.connector.timeout();
-        let connecting = if self.is_shared.load(Ordering::Relaxed) {
+        let connecting = if usage == Usage::Shared && self.is_shared.load(Ordering::Relaxed) {
             let connecting = timeout_at(deadline, self.connecting.lock()).await;
             let connecting = connecting.map_err(|_| ConnectError::Timeout { after: self.connector.timeout() })?;
-            if let Some(connection) = self.pool.take(self.connector.generation()) {
+            if let Some(connection) = self.pool.take(self.connector.generation(), usage) {
                 return Ok((connection, true));
             }
             // If the connection that was waited for is not shared, each of those that waited connects at once.
@@ -160,8 +164,8 @@ impl Transport {
         let connection = match new {
             NewConnection::Http1(connection) => Connection::Http1(connection),
             NewConnection::Http2(shared) => {
-                let stream = shared.stream().ok_or(ConnectError::Declined)?;
-                self.pool.share(shared);
+                let stream = shared.stream(usage == Usage::Exclusive).ok_or(ConnectError::Declined)?;
+                self.pool.keep(shared, usage);
                 Connection::Http2(stream)
             }
         };

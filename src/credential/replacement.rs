@@ -51,6 +51,18 @@ impl Credential {
         timeout_at(end.into(), other).await.unwrap_or(None)
     }
 
+    /// Records that a request failed because the upstream refused this version, and could not be sent again with another one. If
+    /// there is no other, the store is read at once.
+    pub fn note_refused_finally(&self, refused: &Arc<SecretVersion>) {
+        self.refusals.add();
+        if self.other_than(refused).is_none() {
+            let now = Instant::now();
+            self.apply(Event::Refused, now);
+            // A store that never changes is not read again.
+            self.pace.and_then(|_| self.refresh_requests.request(now));
+        }
+    }
+
     fn other_than(&self, refused: &Arc<SecretVersion>) -> Option<Arc<SecretVersion>> {
         self.lifecycle.load().versions().and_then(|versions| versions.other_than(refused).cloned())
     }

@@ -154,7 +154,11 @@ impl Attempt {
             answered = self.send_traced().await;
         }
         if let Err(Error::KeyRefused) = answered {
-            self.credential.note_refused();
+            if self.outgoing.can_be_sent_again() {
+                self.credential.note_refused();
+            } else {
+                self.credential.note_refused_finally();
+            }
         }
         let UpstreamResponse { response, upstream_timer, lease, timer } = answered?;
         // Another status may come from a proxy in front of the API, which checks no credential.

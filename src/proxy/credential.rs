@@ -54,6 +54,11 @@ impl ChosenVersion {
         self.credential.note_refused(self.refused.is_some());
     }
 
+    /// Notes that the upstream refused the version with a request that cannot be sent again.
+    pub(super) fn note_refused_finally(&self) {
+        self.credential.note_refused_finally(&self.version);
+    }
+
     /// Notes that the upstream accepted the version.
     pub(super) fn note_accepted(&self) {
         self.credential.note_accepted(&self.version, self.refused.as_ref());

@@ -287,7 +287,11 @@ impl Body for UploadBody {
                 }
             },
         };
-        progress.advance();
+        if stream.is_over() {
+            progress.end()
+        } else {
+            progress.advance()
+        }
         stream.sent += part.as_ref().map_or(0, |part| part.len() as u64);
         Poll::Ready(part.map(|part| Ok(Frame::data(part))))
     }

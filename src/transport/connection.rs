@@ -33,7 +33,15 @@ impl Connection {
         }
     }
 
-    /// Returns the connection if other requests share it.
+    /// Closes the connection when its request ends, because the service has answered it before the end of its stream. Over HTTP/1.1,
+    /// such a connection closes in any case.
+    pub fn close_at_end(&self) {
+        if let Connection::Http2(stream) = self {
+            stream.close_at_end();
+        }
+    }
+
+    /// Returns the connection if other requests may share it.
     #[must_use]
     pub fn shared(&self) -> Option<http2::Connection> {
         match self {

@@ -24,6 +24,7 @@ use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tokio_rustls::client::TlsStream;
 
 use crate::tasks::{Tasks, UntrackedExecutor};
@@ -77,6 +78,7 @@ struct Shared {
     changed: Mutex<Instant>,
     /// Whether it gets no new requests, because an answer did not come in time.
     is_retired: AtomicBool,
+    task: AbortHandle,
 }
 
 impl Connection {
@@ -107,7 +109,7 @@ impl Connection {
         let driver = Arc::new(Mutex::new(Some(driver)));
         let driven = Arc::clone(&driver);
         // A request that waits for its answer learns of a failure from the sender.
-        tasks.spawn_untracked(poll_fn(move |context| {
+        let task = tasks.spawn_untracked(poll_fn(move |context| {
             let driver = &mut *lock(&driven);
             let ended = driver.as_mut().is_none_or(|driver| Pin::new(driver).poll(context).is_ready());
             if !ended {
@@ -127,15 +129,18 @@ impl Connection {
             streams: AtomicUsize::new(0),
             changed: Mutex::new(Instant::now()),
             is_retired: AtomicBool::new(false),
+            task,
         })))
     }
 
-    /// Returns a stream for one request, if the service allows another one and has not been silent for too long.
+    /// Returns a stream for one request, if the service allows another one and has not been silent for too long. With
+    /// `is_exclusive`, it must be the only one.
     #[must_use]
-    pub fn stream(&self) -> Option<Stream> {
+    pub fn stream(&self, is_exclusive: bool) -> Option<Stream> {
         let Shared { sender, driver, streams, changed, is_retired, .. } = &*self.0;
         let now = Instant::now();
-        let allowed = lock(driver).as_ref().map_or(0, Driver::current_max_send_streams).min(MAX_STREAMS);
+        let allowed = lock(driver).as_ref().map_or(0, Driver::current_max_send_streams);
+        let allowed = allowed.min(if is_exclusive { 1 } else { MAX_STREAMS });
         let used = streams.load(Ordering::Relaxed);
         if sender.is_closed() || used >= allowed || is_retired.load(Ordering::Relaxed) || self.is_unresponsive(now) {
             return None;
@@ -143,7 +148,12 @@ impl Connection {
         if streams.fetch_add(1, Ordering::Relaxed) == 0 {
             *lock(changed) = now;
         }
-        Some(Stream { connection: self.clone(), begun: now, is_finished: AtomicBool::new(false) })
+        Some(Stream {
+            connection: self.clone(),
+            begun: now,
+            is_finished: AtomicBool::new(false),
+            closes_connection: AtomicBool::new(false),
+        })
     }
 
     /// Returns whether it was pinged, and nothing has come for too long.
@@ -157,6 +167,13 @@ impl Connection {
     /// Takes it out of use for new requests; it finishes those that it carries.
     pub fn retire(&self) {
         self.0.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes it, with all that it carries.
+    fn close(&self) {
+        self.retire();
+        lock(&self.0.driver).take();
+        self.0.task.abort();
     }
 
     /// Returns the generation of what the connection was made with.
@@ -189,6 +206,8 @@ pub struct Stream {
     begun: Instant,
     /// Whether the request was answered to the end, or the service ended it.
     is_finished: AtomicBool,
+    /// Whether the connection closes with it, because no other request uses that.
+    closes_connection: AtomicBool,
 }
 
 impl Drop for Stream {
@@ -200,10 +219,20 @@ impl Drop for Stream {
         if streams.fetch_sub(1, Ordering::Relaxed) == 1 {
             *lock(changed) = Instant::now();
         }
+        if self.closes_connection.load(Ordering::Relaxed) {
+            self.connection.close();
+        }
     }
 }
 
 impl Stream {
+    /// Closes the connection when this is dropped. To be called only for a stream that is the only one.
+    ///
+    /// A service that has answered a request may leave the rest of its stream untaken for ever, without resetting it.
+    pub fn close_at_end(&self) {
+        self.closes_connection.store(true, Ordering::Relaxed);
+    }
+
     /// Returns the stream after the answer was read to its end.
     pub fn finish(self) {
         self.is_finished.store(true, Ordering::Relaxed);

@@ -1,5 +1,8 @@
 //! Connections that can carry a request: shared ones that are not full, and idle ones. Of the idle ones the last used goes
 //! first, so that surplus ones grow old and close.
+//!
+//! A request that sends a stream has its connection for itself, over HTTP/2, too. The window of a connection is for all its
+//! requests, and one whose stream the service does not take would use it up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +15,7 @@ use super::{http1, http2};
 pub struct PoolCounts {
     /// Idle connections over HTTP/1.1.
     pub idle: usize,
-    /// Connections over HTTP/2, used or not.
+    /// Connections over HTTP/2, used or not, also those that requests do not share.
     pub shared: usize,
     /// Requests on those.
     pub streams: usize,
@@ -29,6 +32,17 @@ pub struct Pool {
 struct Connections {
     idle: Vec<IdleConnection>,
     shared: Vec<http2::Connection>,
+    /// Connections over HTTP/2 that carry one request with a stream at a time.
+    exclusive: Vec<http2::Connection>,
+}
+
+/// How a request uses its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// Others may use the connection at the same time.
+    Shared,
+    /// No other uses it at the same time.
+    Exclusive,
 }
 
 #[derive(Debug)]
@@ -44,20 +58,24 @@ impl Pool {
         Pool { idle_timeout, connections: Mutex::default() }
     }
 
-    /// Returns a connection of this generation that can carry a request now: a stream of a shared one, or else the idle one
+    /// Returns a connection of this generation that can carry such a request now: a stream over HTTP/2, or else the idle one
     /// that was used last. Connections of another generation finish what they carry and carry nothing new.
     #[must_use]
-    pub fn take(&self, generation: u64) -> Option<Connection> {
+    pub fn take(&self, generation: u64, usage: Usage) -> Option<Connection> {
         let now = Instant::now();
-        let Connections { idle, shared } = &mut *self.lock();
-        let mut at = shared.len();
+        let Connections { idle, shared, exclusive } = &mut *self.lock();
+        let candidates = match usage {
+            Usage::Shared => shared,
+            Usage::Exclusive => exclusive,
+        };
+        let mut at = candidates.len();
         while let Some(before) = at.checked_sub(1) {
             at = before;
             // From the last one on, so that after a burst a request does not look at every connection of the burst.
-            let Some(candidate) = shared.get(at) else { break };
+            let Some(candidate) = candidates.get(at) else { break };
             if candidate.generation() != generation || !candidate.is_alive(now, self.idle_timeout) {
-                drop(shared.swap_remove(at));
-            } else if let Some(stream) = candidate.stream() {
+                drop(candidates.swap_remove(at));
+            } else if let Some(stream) = candidate.stream(usage == Usage::Exclusive) {
                 return Some(Connection::Http2(stream));
             }
         }
@@ -74,9 +92,14 @@ impl Pool {
         self.lock().idle.push(IdleConnection { connection, since: Instant::now() });
     }
 
-    /// Keeps a connection that requests share.
-    pub fn share(&self, connection: http2::Connection) {
-        self.lock().shared.push(connection);
+    /// Keeps a connection over HTTP/2 for such requests.
+    pub fn keep(&self, connection: http2::Connection, usage: Usage) {
+        let Connections { shared, exclusive, .. } = &mut *self.lock();
+        match usage {
+            Usage::Shared => shared,
+            Usage::Exclusive => exclusive,
+        }
+        .push(connection);
     }
 
     /// Closes the idle connections, after an answer did not come in time on one that had been idle: the others may be as
@@ -88,9 +111,9 @@ impl Pool {
     /// Counts what it holds.
     #[must_use]
     pub fn counts(&self) -> PoolCounts {
-        let Connections { idle, shared } = &*self.lock();
-        let streams = shared.iter().map(http2::Connection::streams).sum();
-        PoolCounts { idle: idle.len(), shared: shared.len(), streams }
+        let Connections { idle, shared, exclusive } = &*self.lock();
+        let streams = shared.iter().chain(exclusive).map(http2::Connection::streams).sum();
+        PoolCounts { idle: idle.len(), shared: shared.len() + exclusive.len(), streams }
     }
 
     /// Closes what has been idle for too long, also if no request comes by. Never ends.
@@ -98,9 +121,11 @@ impl Pool {
         let mut tick = tokio::time::interval(self.idle_timeout.max(Duration::from_millis(10)) / 2);
         loop {
             let now = tick.tick().await.into_std();
-            let Connections { idle, shared } = &mut *self.lock();
+            let Connections { idle, shared, exclusive } = &mut *self.lock();
             idle.retain(|idle| idle.is_alive(now, self.idle_timeout));
-            shared.retain(|shared| shared.is_alive(now, self.idle_timeout));
+            for kept in [shared, exclusive] {
+                kept.retain(|kept| kept.is_alive(now, self.idle_timeout));
+            }
         }
     }
 
@@ -123,7 +148,7 @@ mod tests {
     const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
     fn taken(pool: &Pool, generation: u64) -> Option<u64> {
-        match pool.take(generation)? {
+        match pool.take(generation, Usage::Shared)? {
             Connection::Http1(connection) => Some(connection.generation()),
             Connection::Http2(_) => None,
         }

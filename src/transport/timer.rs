@@ -42,12 +42,19 @@ enum Pace {
     Advanced(Instant),
     /// The service could take a part, and there is none.
     Paused,
+    /// The service took the last part at this time.
+    Ended(Instant),
 }
 
 impl SendProgress {
     /// Records that the service took a part.
     pub fn advance(&self) {
         *self.lock() = Pace::Advanced(Instant::now());
+    }
+
+    /// Records that the service took the last part.
+    pub fn end(&self) {
+        *self.lock() = Pace::Ended(Instant::now());
     }
 
     /// Records that the service could take a part, and there is none yet. Its time-out does not run then.
@@ -64,7 +71,7 @@ impl SendProgress {
     fn since(&self, begun: Instant) -> Instant {
         match *self.lock() {
             Pace::NotBegun => begun,
-            Pace::Advanced(at) => at.max(begun),
+            Pace::Advanced(at) | Pace::Ended(at) => at.max(begun),
             Pace::Paused => Instant::now(),
         }
     }
@@ -129,6 +136,18 @@ impl ResponseTimer {
             None => self,
             Some(_) => ResponseTimer { begun: OnceLock::from(Instant::now()), progress: None, ..self },
         }
+    }
+
+    /// Returns whether the request sends a stream.
+    #[must_use]
+    pub fn has_stream(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    /// Returns whether the service has not taken all of the stream.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| !matches!(*progress.lock(), Pace::Ended(_)))
     }
 
     /// Returns whether the stream of the request broke off, so that the service could not answer.

@@ -137,3 +137,34 @@ fn the_time_in_which_the_upstream_takes_nothing_is_not_the_caller_s() {
     assert_eq!(pair.caller().post(STAGE, &[("Content-Type", TYPE)], &body).status, 200);
     assert_whole(&pair.asteroid, &body);
 }
+
+#[test]
+fn an_upload_that_the_upstream_does_not_take_holds_up_no_other_request() {
+    let upstreams = [Asteroid::start(), Asteroid::start_tls("localhost"), Asteroid::start_tls_http1("localhost")];
+    at_once(upstreams, |asteroid| {
+        let pair = Pair::before(asteroid, "");
+        assert_eq!(pair.execute("{}").status, 202);
+        let body = form(&[("a", &vec![b'x'; 16 * MIB])]);
+        std::thread::scope(|scope| {
+            let stall = |n: usize| {
+                pair.asteroid.fail_next(json!({ "operation": "stage", "when": { "bytes": 1000 }, "then": "stall" }));
+                let stalled = scope.spawn(|| {
+                    let mut caller = pair.caller();
+                    begin(&mut caller, body.len());
+                    caller.send(&body);
+                    caller.answer().status
+                });
+                pair.asteroid.wait_for_requests(n + 2);
+                stalled
+            };
+            let stalled: Vec<_> = (0..5).map(stall).collect();
+            let small = form(&[("b", b"B")]);
+            for _ in 0..20 {
+                assert_eq!(pair.execute("{}").status, 202);
+                assert_eq!(pair.caller().post(STAGE, &[("Content-Type", TYPE)], &small).status, 200);
+            }
+            pair.asteroid.clear_faults();
+            stalled.into_iter().for_each(|stalled| assert_eq!(stalled.join().unwrap(), 200));
+        });
+    });
+}

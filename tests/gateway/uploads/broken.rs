@@ -170,12 +170,13 @@ fn a_connection_that_had_closed_costs_no_upload() {
 }
 
 #[test]
-fn an_early_answer_ends_the_connection_to_the_upstream_or_its_stream() {
+fn over_http2_an_early_answer_closes_the_connection_of_the_upload_and_a_whole_upload_keeps_it() {
     let pair = Pair::tls("");
-    // The upstream answers and goes on with the connection, and reads nothing more of this body.
+    // The upstream answers, and neither reads on nor resets the stream.
     let then = json!({ "answer": { "status": 400, "body": "no" } });
     let body = form(&[("a", &content(2 * MIB))]);
     for _ in 0..3 {
+        assert_eq!(pair.execute("{}").status, 202);
         pair.asteroid.fail_next(json!({ "operation": "stage", "when": { "bytes": 1000 }, "then": then }));
         let mut caller = pair.caller();
         begin_chunks(&mut caller);
@@ -184,11 +185,18 @@ fn an_early_answer_ends_the_connection_to_the_upstream_or_its_stream() {
         let answer = caller.answer();
         assert_eq!((answer.status, &answer.body[..], answer.header("connection")), (400, &b"no"[..], Some("close")));
     }
-    assert_eq!(pair.execute("{}").status, 202);
+    for _ in 0..2 {
+        assert_eq!(pair.execute("{}").status, 202);
+        assert_eq!(pair.caller().post(STAGE, &[("Content-Type", TYPE)], &body).status, 200);
+    }
     let connections: Vec<_> = pair.asteroid.requests().iter().map(|request| request.connection).collect();
-    assert_eq!(connections, [0; 4], "the connection is shared and goes on");
-    let streams = |metrics: &Metrics| metrics.find("asteroid_gateway_upstream_http2_streams", &[]);
-    assert!(streams(&pair.gateway.metrics()).is_some_and(|streams| streams == 0.0));
+    assert_eq!(connections, [0, 1, 0, 2, 0, 3, 0, 4, 0, 4], "the starts share one, and each upload has one for itself");
+    pair.gateway.wait_for_metrics(
+        |metrics| {
+            ["streams", "connections"].map(|of| metrics.find(&format!("asteroid_gateway_upstream_http2_{of}"), &[]))
+        },
+        &[Some(0.0), Some(2.0)],
+    );
     assert_nothing_is_left(&pair.gateway);
 }
 
