@@ -23,7 +23,7 @@ fn assert_files(program: &str, arguments: &[&str], file: &str, example: &str) {
     assert_uploaded(staged, "invoice.pdf", INVOICE);
     assert_uploaded(copy, "invoice.pdf", INVOICE);
     assert_uploaded(added, "notes.txt", NOTES);
-    assert_eq!(execution.temp_files, [staged.id.clone()]);
+    assert_eq!(execution.temp_files, std::slice::from_ref(&staged.id));
     assert!([copy, added].iter().all(|file| file.execution_id.as_ref() == Some(&execution.id)));
     assert!(printed.contains(&format!("started {}\n", execution.id)), "{printed}");
 

@@ -65,7 +65,7 @@ fn an_upload_from_standard_input_is_sent_with_the_boundary_of_its_form() {
     let (head, body) = request(&explain(all_open(), &options, FORM.as_bytes()));
     assert!(head.contains("content-type: multipart/form-data; boundary=\"b1\""), "{head}");
     assert_eq!(text(&body), FORM);
-    for broken in ["no form", "", &FORM[..FORM.len() - 4], &FORM.replace("\"files\"", "\"other\"")] {
+    for broken in ["no form", "", FORM.split_at(FORM.len() - 4).0, &FORM.replace("\"files\"", "\"other\"")] {
         let refused = explain(all_open(), &options, broken.as_bytes());
         assert_eq!(refused.status.code(), Some(1), "{broken:?}");
         assert!(text(&refused.stderr).contains("refused with 400"), "{broken:?}: {}", text(&refused.stderr));
@@ -81,7 +81,7 @@ fn a_start_with_two_ids_is_explained_with_both_and_its_parent_is_taken_for_the_t
         let options = ["--operation", name, "--id", AGENT, "--id", OTHER];
         let body = format!(r#"{{"parentExecutionId":"{OTHER}"}}"#);
         let output = explain(&configuration, &options, body.as_bytes());
-        assert!(text(&request(&output).1).contains(&body[1..]));
+        assert!(text(&request(&output).1).contains(body.trim_start_matches('{')));
         assert!(text(&output.stdout).contains(&format!("{name} of {AGENT}, {OTHER}")), "{}", text(&output.stdout));
         assert_eq!(upstream.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nothing is asked");
     }
