@@ -1,4 +1,4 @@
-//! The admin listener, for operators: `/livez`, `/readyz`, `/metrics` and `/version`.
+//! The admin listener, for operators: `/livez`, `/readyz`, `/metrics`, `/openapi.json` and `/version`.
 
 pub mod exposition;
 mod guard;
@@ -21,6 +21,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::caller::Peer;
+use crate::openapi;
 use crate::server::accept::{SHORTAGE_PAUSE, is_shortage};
 use crate::server::capacity::Capacity;
 use crate::tasks::Tasks;
@@ -118,10 +119,11 @@ fn answer(request: &Request<Incoming>, health: &Health, exposition: &Exposition)
             let format = ExpositionFormat::of(request.headers());
             respond(StatusCode::OK, format.media_type(), exposition.text(format))
         }
+        "/openapi.json" => respond(StatusCode::OK, "application/json", openapi::text()),
         "/version" => answer_version(),
         _ => respond_text(
             StatusCode::NOT_FOUND,
-            "there is no such path; use /livez, /readyz, /readyz?verbose, /metrics or /version\n",
+            "there is no such path; use /livez, /readyz, /readyz?verbose, /metrics, /openapi.json or /version\n",
         ),
     }
 }

@@ -12,11 +12,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{self, resolve::Config};
+use crate::config::{self, pasted, resolve::Config};
 use crate::log::{Format, Log};
 use crate::secret::Environment;
 use crate::{app, event, log, process_hardening};
@@ -80,7 +81,8 @@ struct Logging {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            hide_api_keys(&mut error);
             // If standard output or error is closed, the error cannot be reported.
             drop(error.print());
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
@@ -100,6 +102,16 @@ pub fn main() -> ExitCode {
             print_error(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Hides what may be an API key, pasted in place of an argument.
+fn hide_api_keys(error: &mut clap::Error) {
+    let is_pasted = |value: &ContextValue| matches!(value, ContextValue::String(text) if pasted::may_be_api_key(text));
+    let pasted: Vec<ContextKind> =
+        error.context().filter(|(_, value)| is_pasted(value)).map(|(kind, _)| kind).collect();
+    for kind in pasted {
+        error.insert(kind, ContextValue::String("<hidden>".to_owned()));
     }
 }
 

@@ -20,7 +20,8 @@
 //!   [`credential`] and [`secret`], [`tenant`] and [`identity`], [`upstream`] over [`transport`].
 //! - What is known and written of it: [`caller`], [`facts`], the [`record`], and its sinks [`log`], [`audit`], [`metrics`]
 //!   and [`trace`].
-//! - What runs it: [`config`] becomes a running program in [`app`]. [`admin`] shows how it is. [`cli`] alone prints.
+//! - What runs it: [`config`] becomes a running program in [`app`]. [`admin`] shows how it is, and [`openapi`] what
+//!   is served. [`cli`] alone prints.
 //! - What all of them use: [`tasks`], [`drain`], [`files`], [`client`] and small rooms of one file each.
 //! - [`simulator`] is the simulated Asteroid, which shares no code with the rooms that it judges.
 
@@ -44,6 +45,7 @@ pub mod log;
 pub mod media_type;
 pub mod memory;
 pub mod metrics;
+pub mod openapi;
 pub mod pem;
 pub mod process_hardening;
 pub mod proxy;

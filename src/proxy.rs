@@ -164,7 +164,9 @@ impl Proxy {
             Received::Body(body) => Payload::Pieces(body.into()),
             // Boxed, as few requests need it and its future would make every request larger.
             Received::Upload(boundary) => {
-                Payload::Upload(Box::pin(upload::begin(body, boundary, generation, head.version, &self.tasks)).await?)
+                let read = &mut record.facts.bytes_in;
+                let upload = upload::begin(body, boundary, generation, head.version, &self.tasks, read);
+                Payload::Upload(Box::pin(upload).await?)
             }
         };
         let request = CheckedRequest { target: &head.uri, headers: mem::take(&mut head.headers), query };

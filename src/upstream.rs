@@ -61,8 +61,10 @@ impl Upstream {
                 Ok((answer, upstream_timer, lease))
             }
             Err(error) => {
-                self.health.record_failure();
-                upstream_timer.failed(error.code());
+                if !timer.has_broken_off() {
+                    self.health.record_failure();
+                    upstream_timer.failed(error.code());
+                }
                 Err(error)
             }
         }

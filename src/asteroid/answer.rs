@@ -76,16 +76,19 @@ pub fn execution_id(body: &[u8]) -> Option<Uuid> {
 #[must_use]
 pub fn short_response(body: &[u8]) -> String {
     let (answer, _) = StartAnswer::read(body);
-    let id = answer.execution_id().unwrap_or_default();
-    let status = answer.status.map(|status| format!(",\"status\":{}", Value::from(status))).unwrap_or_default();
-    format!("{{\"executionId\":\"{id}\"{status}}}")
+    write_response(answer.execution_id().unwrap_or_default(), answer.status.as_deref())
 }
 
 /// Returns the answer to a start that began this execution: `ExecuteAgentResponse` of the specification, with its status and media
-/// type.
+/// type. The answer to a start that waited for the end also has the execution's status.
 #[must_use]
-pub fn start_response(id: Uuid) -> (StatusCode, &'static str, String) {
-    (StatusCode::ACCEPTED, "application/json", format!("{{\"executionId\":\"{id}\"}}"))
+pub fn start_response(id: Uuid, status: Option<&str>) -> (StatusCode, &'static str, String) {
+    (StatusCode::ACCEPTED, "application/json", write_response(id, status))
+}
+
+fn write_response(id: Uuid, status: Option<&str>) -> String {
+    let status = status.map(|status| format!(",\"status\":{}", Value::from(status))).unwrap_or_default();
+    format!("{{\"executionId\":\"{id}\"{status}}}")
 }
 
 /// Returns whether a status says that the request was not acceptable as it is, so that nothing was started or changed.

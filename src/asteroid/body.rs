@@ -2,6 +2,7 @@
 //! every fault with its place.
 
 mod alike;
+mod json_schema;
 mod rules;
 pub(super) mod schema;
 
@@ -13,6 +14,7 @@ use crate::json::{self, Kind, Malformed, Outline, Reason, Shape, Value};
 
 pub(super) use alike::folded;
 pub use alike::is_alike;
+pub(super) use json_schema::of_members as json_schema;
 pub(super) use rules::faults;
 
 /// The most nested arrays and objects: more than any agent's inputs have, and few enough for every JSON parser behind

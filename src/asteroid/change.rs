@@ -7,8 +7,8 @@ use crate::json::Shape;
 
 static SHAPE: Shape = Shape::Object(&[]);
 
-static STATUS: [Member; 1] = [required("status", Rule::OneOf(&["running", "paused", "cancelled"]))];
-static MESSAGE: [Member; 1] = [required("message", Rule::Text)];
+pub(super) static STATUS: [Member; 1] = [required("status", Rule::OneOf(&["running", "paused", "cancelled"]))];
+pub(super) static MESSAGE: [Member; 1] = [required("message", Rule::Text)];
 
 /// Checks the body that sets a status.
 ///

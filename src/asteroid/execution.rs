@@ -93,6 +93,7 @@ pub struct Execution {
     /// Its id.
     pub id: Uuid,
     metadata: Option<Map<String, Value>>,
+    status: Option<Value>,
     created_at: Option<String>,
     parent_execution_id: Option<String>,
 }
@@ -110,6 +111,18 @@ impl Execution {
         self.metadata.as_ref()?.get(name)?.as_str()
     }
 
+    /// Returns its status.
+    #[must_use]
+    pub fn status(&self) -> Option<&str> {
+        self.status.as_ref()?.as_str()
+    }
+
+    /// Returns whether it is no rerun: it continues no execution, or that of the start.
+    fn is_first_of(&self, parent: Option<Uuid>) -> bool {
+        let Some(continued) = &self.parent_execution_id else { return true };
+        parent.is_some_and(|parent| Uuid::try_parse(continued) == Ok(parent))
+    }
+
     fn carries(&self, tag: Tag<'_>) -> bool {
         self.tag(tag.name) == Some(tag.value)
     }
@@ -123,10 +136,11 @@ impl Execution {
 }
 
 /// Returns the execution that was started first, of several with the same tag, if they show which it is. An execution that was
-/// repeated by hand has the tag of the first, and names that as its parent.
+/// repeated has the tag of the first, and names that as its parent. The first names the execution that its start continued, if there is
+/// one.
 #[must_use]
-pub fn first(executions: &[Execution]) -> Option<&Execution> {
-    let mut own = executions.iter().filter(|execution| execution.parent_execution_id.is_none());
+pub fn first(executions: &[Execution], parent: Option<Uuid>) -> Option<&Execution> {
+    let mut own = executions.iter().filter(|execution| execution.is_first_of(parent));
     let mut first = own.next()?;
     for other in own {
         match first.created()?.cmp(&other.created()?) {
@@ -220,7 +234,9 @@ mod tests {
             };
             let items: Vec<Value> = items.iter().map(item).collect();
             let ListingPage::All(all) = shown(json!(items), items.len() as u64) else { panic!() };
-            first(&all).map(|execution| execution.id)
+            let unnamed = super::first(&all, None).map(|execution| execution.id);
+            assert_eq!(super::first(&all, Some(id(78))).map(|execution| execution.id), unnamed, "of another parent");
+            unnamed
         };
         let (early, late) = (Some("2026-11-01T00:00:00Z"), Some("2026-11-01T00:00:00.001+0000"));
         assert_eq!(first(&[]), None);
@@ -240,6 +256,16 @@ mod tests {
         }
         let colon = Some("2026-10-31T23:59:59.999999+00:00");
         assert_eq!(first(&[(1, early, false), (2, colon, false)]), Some(id(2)));
+    }
+
+    #[test]
+    fn a_start_that_continued_an_execution_is_told_from_the_reruns_of_what_it_started() {
+        let continued =
+            |n, parent| json!({ "id": id(n), "metadata": { "digest": "d1" }, "parentExecutionId": id(parent) });
+        let items = json!([continued(3, 2), continued(2, 77), continued(4, 2)]);
+        let ListingPage::All(all) = shown(items, 3) else { panic!() };
+        let first = |parent| first(&all, parent).map(|execution| execution.id);
+        assert_eq!([first(Some(id(77))), first(Some(id(9))), first(None)], [Some(id(2)), None, None]);
     }
 
     #[test]

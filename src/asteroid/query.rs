@@ -7,6 +7,7 @@ mod argument;
 mod error;
 mod listing;
 mod parameter;
+mod schema;
 
 #[cfg(test)]
 mod agreement;
@@ -24,6 +25,7 @@ use parameter::{ACTIVITIES, LIMIT_OF_WAIT, ORGANIZATION, Parameter, RECORDING, S
 
 pub use error::{Error, Excerpt};
 pub use listing::{ListingScope, is_reserved, listing};
+pub use schema::{ParameterSchema, parameters};
 
 /// The longest query string, as received and as sent, in bytes.
 pub const MAX_LENGTH: usize = 8 * 1024;
@@ -33,6 +35,9 @@ pub const MAX_WAIT: Duration = Duration::from_secs(LIMIT_OF_WAIT);
 
 /// The most parameters of a query string.
 pub const MAX_PARAMETERS: usize = 100;
+
+/// The largest page of a listing, unless the operator sets another.
+pub const DEFAULT_MAX_PAGE_SIZE: u32 = 100;
 
 /// The query string that an operation takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

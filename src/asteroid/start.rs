@@ -34,8 +34,6 @@ static SHAPE: Shape = Shape::Object(&[
     (TEMP_FILES, Shape::Elements(&Shape::Object(&[]))),
 ]);
 
-static RERUN_SHAPE: Shape = Shape::Object(&[]);
-
 /// The kind of a start, which its body depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartKind {
@@ -48,7 +46,8 @@ pub enum StartKind {
 }
 
 impl StartKind {
-    fn members(self) -> &'static [Member] {
+    /// Returns the members of the body.
+    pub(super) fn members(self) -> &'static [Member] {
         match self {
             StartKind::Agent => &schema::BODY,
             StartKind::Sync => &schema::SYNC_BODY,
@@ -56,6 +55,11 @@ impl StartKind {
             StartKind::Version(Era::New) => &schema::VERSION_BODY,
         }
     }
+}
+
+/// Returns the members of the body of a rerun.
+pub(super) fn rerun_members() -> &'static [Member] {
+    &schema::RERUN
 }
 
 /// The body of a start that conforms to the rules.
@@ -149,12 +153,13 @@ pub fn validate(body: &[u8], kind: StartKind, tags: &Tags, on_conflict: OnConfli
     Err(Refusal { faults })
 }
 
-/// Checks the body of a rerun, which is sent as it is.
+/// Checks the body of a rerun, which is sent as it is. Returns the ids in it that must be the tenant's.
 ///
 /// # Errors
 ///
 /// Every fault of the body.
-pub fn check_rerun(body: &[u8]) -> Result<(), Refusal> {
-    let faults = body::faults(&body::scan(body, &RERUN_SHAPE)?, &schema::RERUN);
-    if faults.is_empty() { Ok(()) } else { Err(Refusal { faults }) }
+pub fn check_rerun(body: &[u8]) -> Result<References, Refusal> {
+    let outline = body::scan(body, &SHAPE)?;
+    let faults = body::faults(&outline, &schema::RERUN);
+    if faults.is_empty() { Ok(Start { outline }.references()) } else { Err(Refusal { faults }) }
 }

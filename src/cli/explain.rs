@@ -19,7 +19,7 @@ use crate::asteroid::start::OnConflict;
 use crate::config::resolve::{Config, IdempotencyMode, Tenant};
 use crate::config::{pasted, suggestion};
 use crate::credential::Definition;
-use crate::facts::{Route, request_id};
+use crate::facts::{Facts, Route, request_id};
 use crate::proxy::dry_run::DryRun;
 use crate::proxy::error::Error;
 use crate::transport::endpoint::Scheme;
@@ -153,7 +153,7 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
     let facts = &dry_run.record.facts;
     print_line(field("tenant", name));
     let operation = facts.route().map_or("none", Route::name);
-    let execution = facts.execution_id.map(|id| id.to_string());
+    let execution = facts.execution_id.or(facts.rerun_of).map(|id| id.to_string());
     let ids = facts.ids.iter().flatten().map(|(_, id)| id).chain(&execution);
     let ids: Vec<&str> = ids.map(String::as_str).collect();
     let of = if ids.is_empty() { "" } else { " of " };
@@ -193,6 +193,9 @@ fn print_decisions(name: &str, tenant: &Tenant, config: &Config, dry_run: &DryRu
 fn print_start_decisions(tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let facts = &dry_run.record.facts;
     print_line(field("idempotency", describe_idempotency(tenant, config, dry_run)));
+    if is_rerun(facts) {
+        return print_line(field("tags", "none are written, as a rerun gets those of the execution that it repeats"));
+    }
     let conflict = match config.on_conflict {
         OnConflict::Reject => "a different value from the caller is refused",
         OnConflict::Overwrite => "a different value from the caller is overwritten",
@@ -200,6 +203,11 @@ fn print_start_decisions(tenant: &Tenant, config: &Config, dry_run: &DryRun) {
     let digest = facts.idempotency.map(|digest| (config.idempotency.tag.clone(), digest.to_string()));
     let tags = tenant.tags.iter().chain(&digest).map(|(key, value)| format!("{key}={value}"));
     print_line(field("tags", format_args!("{}; {conflict}", tags.collect::<Vec<_>>().join(", "))));
+}
+
+/// Returns whether it is a rerun, which can be neither tagged nor found by a tag.
+fn is_rerun(facts: &Facts) -> bool {
+    facts.operation.is_some_and(|operation| operation.rules().body == BodyRule::Rerun)
 }
 
 fn print_limits(tenant: &Tenant) {
@@ -227,7 +235,11 @@ fn describe_idempotency(tenant: &Tenant, config: &Config, dry_run: &DryRun) -> S
         return format!("{mode}; without an idempotency key, a retry starts another execution");
     };
     let retention = humantime::format_duration(config.idempotency.bounds.retention);
-    let recovery = if config.idempotency.recovery { ", and looked up at the upstream before it is sent" } else { "" };
+    let recovery = match config.idempotency.recovery {
+        true if is_rerun(&dry_run.record.facts) => "; a rerun is not looked up at the upstream, as it cannot be tagged",
+        true => ", and looked up at the upstream before it is sent",
+        false => "",
+    };
     format!("{mode}; the idempotency key's digest is {digest}, remembered for {retention}{recovery}")
 }
 

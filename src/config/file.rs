@@ -27,7 +27,7 @@ pub(crate) struct Gateway {
     pub(crate) upstream: Upstream,
     /// The addresses that callers connect to: at least one listener.
     pub(crate) listeners: Option<List<Listener>>,
-    /// The listener for probes and Prometheus, separate from the others: `/livez`, `/readyz`, `/metrics`, `/version`. It may
+    /// The listener for probes and Prometheus, separate from the others: `/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/version`. It may
     /// be reachable from outside, as Kubernetes needs; it shows names of tenants and credentials, but no API key.
     pub(crate) admin: Admin,
     /// The salt for the fingerprints of API keys in logs, metrics and the audit. Gateways with the same salt show the same

@@ -198,7 +198,8 @@ impl Attempt {
     async fn send_traced(&self) -> Result<UpstreamResponse, Error> {
         let answered = self.send_once().await;
         if let Err(error) = &answered {
-            self.trace.ended(Some(error.code().as_str()));
+            let fault = self.outgoing.upload().and_then(|upload| upload.fault_code());
+            self.trace.ended(Some(fault.unwrap_or(error.code()).as_str()));
         }
         answered
     }
@@ -223,6 +224,6 @@ impl Attempt {
         if refuses_key(response.status()) {
             return Err(Error::KeyRefused);
         }
-        Ok(UpstreamResponse { response, upstream_timer, lease, timer })
+        Ok(UpstreamResponse { response, upstream_timer, lease, timer: timer.for_rest() })
     }
 }

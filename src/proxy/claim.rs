@@ -74,7 +74,7 @@ async fn claim_key(
     remaining: &mut Remaining,
 ) -> Result<ClaimResult, RequestError> {
     let Inquiry { generation, tenant, .. } = *inquiry;
-    let recovery = generation.idempotency.recovery && keyed.is_tagged;
+    let recovery = generation.idempotency.recovery && keyed.is_tagged();
     let start = KeyedStart { digest: keyed.claim, body: keyed.body, bounds: generation.idempotency.bounds };
     let result = tenant.state.start_with_key(start, &tenant.limits, now, remaining).await;
     match result.map_err(|error| limit::start_error(tenant, error))? {
@@ -112,13 +112,13 @@ async fn recover(
     inquiry: &Inquiry<'_>,
     outcome: &mut Option<LookupOutcome>,
 ) -> Result<Result<Arc<Reply>, Claim>, Error> {
-    let result = recovery::find(inquiry, keyed.digest).await;
+    let result = recovery::find(inquiry, keyed).await;
     let now = Instant::now();
     *outcome = Some(recovery::outcome(&result));
     match result.map_err(Error::Lookup)? {
-        LookupResult::One { id, body } => {
+        LookupResult::One { id, body, status } => {
             inquiry.tenant.owned.insert(id);
-            let reply = Arc::new(idempotency::recovered(id));
+            let reply = Arc::new(idempotency::recovered(id, status.as_deref(), keyed));
             claim.found(Arc::clone(&reply), body, now).await;
             if keyed.differs_from(body) { Err(Error::Mismatch) } else { Ok(Ok(reply)) }
         }

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 
-use crate::asteroid::operation;
 use crate::caller::{Caller, Peer};
 use crate::facts::request_id::RequestId;
 use crate::proxy::error::Error;
@@ -37,11 +36,9 @@ impl Proxy {
         let caller = Caller { peer, scheme: Scheme::Http };
         let mut record = Record::new(Arc::clone(&self.sinks), peer, RequestId::of(&head.headers));
         record.join(Trace::of(self.sinks.tracer.as_ref(), caller.scheme, &head));
-        // Nothing is asked, so the execution is taken for the tenant's own.
-        if let (Ok(call), Ok(tenant)) =
-            (operation::select(&head.method, &head.uri), generation.listener.identify(&caller, &head.headers))
-        {
-            call.execution().into_iter().for_each(|id| tenant.owned.insert(id));
+        // Nothing is asked, so every execution that it names is taken for the tenant's own.
+        if let Ok(tenant) = generation.listener.identify(&caller, &head.headers) {
+            tenant.owned.assume_all();
         }
         let prepared = self.prepare(generation, &caller, &mut head, &mut Some(body), &mut record).await;
         let request = prepared.map(|prepared| match prepared {

@@ -20,6 +20,7 @@ use super::admission::Admission;
 use super::answer::{AnswerBody, Beginning};
 use super::attempt::{Attempt, Progress};
 use super::credential::ChosenVersion;
+use super::idempotency::IdempotencyDigests;
 use super::judgement::Judge;
 use super::late_answer::{Continuation, PendingAnswer};
 use super::listing_check::ListingProbe;
@@ -77,7 +78,7 @@ impl Exchange {
         let resend_check = ResendCheck::new(generation, &tenant, keyed, &request.headers, record);
         let continuation = reserved.claim.is_some().then(|| Continuation::new(proxy, &tenant));
         let listing_probe = keyed
-            .filter(|keyed| keyed.is_tagged)
+            .filter(IdempotencyDigests::is_tagged)
             .and_then(|keyed| ListingProbe::if_due(proxy, generation, &tenant, keyed.digest, now.monotonic));
         let progress = Progress::new(continuation.is_some());
         let attempt =

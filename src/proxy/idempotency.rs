@@ -35,9 +35,8 @@ pub struct IdempotencyKey<'h> {
     /// The value of its tag: the same digest, but with the value of the tenant's own tag instead of its name.
     pub digest: IdempotencyDigest,
     text: Cow<'h, [u8]>,
-    /// The kind of start, which the digest of the body covers if it is not the ordinary one.
-    kind: &'static [u8],
-    is_tagged: bool,
+    /// The kind of start.
+    rule: BodyRule,
 }
 
 /// The digests of an idempotency key and of the body that came with it.
@@ -49,20 +48,30 @@ pub struct IdempotencyDigests {
     pub digest: IdempotencyDigest,
     /// The digest of the body.
     pub(super) body: BodyDigest,
-    /// Whether the execution carries the digests as tags, so that it can be looked up at the upstream.
-    pub(super) is_tagged: bool,
+    /// The execution that the start continues.
+    pub(super) parent: Option<Uuid>,
+    /// The kind of start.
+    pub(super) rule: BodyRule,
 }
 
 impl IdempotencyKey<'_> {
-    /// Returns the key with the body that came with it, as it was sent.
+    /// Returns the key with the body that came with it, as it was sent. The digest of the body covers also the kind of start, if that
+    /// is not the ordinary one.
     #[must_use]
     pub fn with_body(&self, body: &[u8]) -> IdempotencyDigests {
-        let Self { claim, digest, is_tagged, .. } = *self;
-        IdempotencyDigests { claim, digest, body: BodyDigest::of(&self.text, self.kind, body), is_tagged }
+        let Self { claim, digest, rule, .. } = *self;
+        let kind: &[u8] = if rule == BodyRule::SyncStart { b"\0sync" } else { b"" };
+        IdempotencyDigests { claim, digest, body: BodyDigest::of(&self.text, kind, body), parent: None, rule }
     }
 }
 
 impl IdempotencyDigests {
+    /// Returns whether the execution carries the digests as tags, so that it can be looked up at the upstream.
+    #[must_use]
+    pub fn is_tagged(&self) -> bool {
+        self.rule != BodyRule::Rerun
+    }
+
     /// Returns whether an execution was started with another body, if its tag says so.
     #[must_use]
     pub fn differs_from(&self, found: Option<BodyDigest>) -> bool {
@@ -100,9 +109,7 @@ pub fn read_header<'h>(
     let ids: Vec<String> = call.ids.iter().flatten().map(|id| id.text.to_ascii_lowercase()).collect();
     let (operation, ids) = (call.operation.idempotency_name().as_bytes(), ids.join("/"));
     let of = |tenant: &str| IdempotencyDigest::of(&[tenant.as_bytes(), operation, ids.as_bytes(), &text]);
-    let (claim, digest, body) = (of(&tenant.name), of(&tenant.tag), call.rules().body);
-    let kind: &[u8] = if body == BodyRule::SyncStart { b"\0sync" } else { b"" };
-    Ok(Some(IdempotencyKey { claim, digest, text, kind, is_tagged: body != BodyRule::Rerun }))
+    Ok(Some(IdempotencyKey { claim: of(&tenant.name), digest: of(&tenant.tag), text, rule: call.rules().body }))
 }
 
 /// Refuses an idempotency key on a request that starts nothing.
@@ -154,7 +161,7 @@ pub fn tags(tenant: &Tenant, keyed: Option<IdempotencyDigests>) -> Cow<'_, Tags>
 
 /// Returns the error for an idempotency key whose earlier start may have started an execution.
 pub(super) fn unknown(generation: &Generation, keyed: IdempotencyDigests) -> Error {
-    if !keyed.is_tagged {
+    if !keyed.is_tagged() {
         return Error::UnknownRerun;
     }
     Error::Unknown { tag: generation.idempotency.tag.clone(), digest: keyed.digest }
@@ -181,10 +188,11 @@ pub fn reply(response: &Response<AnswerBody>) -> Reply {
     }
 }
 
-/// Returns the answer that the start of an execution must have got.
+/// Returns the answer that the start of an execution must have got. If it waited for the end, that has the execution's status.
 #[must_use]
-pub fn recovered(id: Uuid) -> Reply {
-    let (status, media_type, text) = asteroid_answer::start_response(id);
+pub fn recovered(id: Uuid, execution_status: Option<&str>, keyed: IdempotencyDigests) -> Reply {
+    let execution_status = execution_status.filter(|_| keyed.rule == BodyRule::SyncStart);
+    let (status, media_type, text) = asteroid_answer::start_response(id, execution_status);
     Reply::new(status, Some(&HeaderValue::from_static(media_type)), text.as_bytes())
 }
 

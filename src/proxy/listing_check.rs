@@ -108,7 +108,8 @@ impl ListingProbe {
             caller: &HeaderMap::new(),
         };
         let ask = async |filter, digest: String| {
-            let found = timeout(self.generation.response_timeout, recovery::list_by(&inquiry, filter, &digest)).await;
+            let found =
+                timeout(self.generation.response_timeout, recovery::list_by(&inquiry, filter, &digest, None)).await;
             found.unwrap_or(Err(Error::Timeout))
         };
         let mut last = NotFound::NotListed;

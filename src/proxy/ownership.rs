@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::asteroid::answer::{is_no_execution, refuses_key};
 use crate::asteroid::execution;
 use crate::asteroid::item;
-use crate::asteroid::operation::{AnswerRule, Call, Effect, Operation};
+use crate::asteroid::operation::{AnswerRule, Call, Effect, IdName, Operation};
 use crate::proxy::error::{Error, judgement};
 use crate::tenant::Tenant;
 
@@ -34,8 +34,13 @@ pub(super) enum Ownership {
 /// [`Error::NotFound`]; [`Error::Limit`], if the tenant asks for too many executions that are not known here;
 /// [`Error::Ownership`] and [`Error::Answer`], if the upstream does not say it; [`Error::KeyRefused`].
 pub(super) async fn check(call: &Call<'_>, inquiry: &Inquiry<'_>) -> Result<Ownership, Error> {
-    // The items of a listing are judged, and the gateway tags what is started.
-    let Some(id) = call.execution() else { return Ok(Ownership::Proven) };
+    let is_about_execution = call.ids.iter().flatten().any(|id| match id.name {
+        IdName::Execution => true,
+        // The gateway tags what is started. A file is one of the execution beside it. An organisation is judged with the query.
+        IdName::Agent | IdName::Workflow | IdName::Version | IdName::File | IdName::Organization => false,
+    });
+    // The items of a listing are judged.
+    let Some(id) = call.execution().filter(|_| is_about_execution) else { return Ok(Ownership::Proven) };
     let rules = call.rules();
     if rules.effect != Effect::Read || rules.answer != AnswerRule::Item {
         return check_execution(id, inquiry).await.map(|()| Ownership::Proven);

@@ -313,10 +313,13 @@ where
 
 /// Returns the error of a body that broke off: the caller hung up in the middle, or the body is malformed.
 pub(super) fn body_error(failure: ReadError) -> Error {
-    let left = sources(&*failure).any(|cause| {
+    let is_hang_up = |cause: &(dyn StdError + 'static)| {
         let by_io = cause.downcast_ref::<io::Error>().is_some_and(|error| HANG_UP_ERRORS.contains(&error.kind()));
         by_io || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_remote() || error.is_io())
-    });
+    };
+    // hyper names neither if the connection failed elsewhere than in the body, or was dropped.
+    let is_named = |cause: &(dyn StdError + 'static)| cause.is::<io::Error>() || cause.is::<h2::Error>();
+    let left = sources(&*failure).any(is_hang_up) || !sources(&*failure).any(is_named);
     let cause = sources(&*failure).last().map(ToString::to_string).unwrap_or_default();
     if left { Error::CallerLeft(cause) } else { Error::BodyBroken(cause) }
 }

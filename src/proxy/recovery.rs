@@ -8,8 +8,9 @@ use crate::asteroid::execution::{self, Execution, Filter, ListingPage, Tag};
 use crate::asteroid::operation::Operation;
 use crate::config::resolve::BODY_TAG;
 use crate::facts::LookupOutcome;
-use crate::state::{BodyDigest, IdempotencyDigest};
+use crate::state::BodyDigest;
 
+use super::idempotency::IdempotencyDigests;
 use super::inquiry::Inquiry;
 
 pub use super::error::recovery::Error;
@@ -19,7 +20,7 @@ pub use super::error::recovery::Error;
 const PAGE_SIZES: [usize; 3] = [2, 10, 100];
 
 /// The result of a look-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookupResult {
     /// No execution. That proves nothing if there was a start, as listings may lag.
     None,
@@ -29,19 +30,23 @@ pub enum LookupResult {
         id: Uuid,
         /// The digest of the body that it was started with, if its tag says so.
         body: Option<BodyDigest>,
+        /// Its status, if that is known.
+        status: Option<String>,
     },
     /// Several executions, which do not show which was the first.
     Several,
 }
 
 impl LookupResult {
-    /// Returns the result for the executions that carry the tag.
-    fn of(executions: &[Execution]) -> LookupResult {
-        match (executions, execution::first(executions)) {
+    /// Returns the result for the executions that carry the tag. The start that is looked for continued this execution, if any.
+    fn of(executions: &[Execution], parent: Option<Uuid>) -> LookupResult {
+        match (executions, execution::first(executions, parent)) {
             ([], _) => LookupResult::None,
-            (_, Some(first)) => {
-                LookupResult::One { id: first.id, body: first.tag(BODY_TAG).and_then(BodyDigest::parse) }
-            }
+            (_, Some(first)) => LookupResult::One {
+                id: first.id,
+                body: first.tag(BODY_TAG).and_then(BodyDigest::parse),
+                status: first.status().map(str::to_owned),
+            },
             (_, None) => LookupResult::Several,
         }
     }
@@ -57,14 +62,13 @@ pub(super) fn outcome(result: &Result<LookupResult, Error>) -> LookupOutcome {
     }
 }
 
-/// Looks for executions that carry a digest, within `timeouts.response`.
+/// Looks for executions that carry the digest of an idempotency key, within `timeouts.response`.
 ///
 /// # Errors
 ///
 /// [`Error`], which proves nothing about the start.
-pub(super) async fn find(inquiry: &Inquiry<'_>, digest: IdempotencyDigest) -> Result<LookupResult, Error> {
-    let digest = digest.to_string();
-    let found = timeout(inquiry.generation.response_timeout, try_filters(inquiry, &digest)).await;
+pub(super) async fn find(inquiry: &Inquiry<'_>, keyed: IdempotencyDigests) -> Result<LookupResult, Error> {
+    let found = timeout(inquiry.generation.response_timeout, try_filters(inquiry, keyed)).await;
     found.unwrap_or_else(|_| {
         inquiry.trace.ended(Some(Error::Timeout.code()));
         Err(Error::Timeout)
@@ -73,11 +77,12 @@ pub(super) async fn find(inquiry: &Inquiry<'_>, digest: IdempotencyDigest) -> Re
 
 /// Lists executions with each filter, until one finds any. Returns [`LookupResult::None`] if none does and the upstream
 /// understood at least one. If one is known to find executions, it must be that one.
-async fn try_filters(inquiry: &Inquiry<'_>, digest: &str) -> Result<LookupResult, Error> {
+async fn try_filters(inquiry: &Inquiry<'_>, keyed: IdempotencyDigests) -> Result<LookupResult, Error> {
+    let digest = keyed.digest.to_string();
     let proven = inquiry.tenant.listing_check.filter();
     let (mut is_none, mut unproven, mut is_ignored) = (false, None, false);
     for filter in Filter::ALL {
-        match list_by(inquiry, filter, digest).await {
+        match list_by(inquiry, filter, &digest, keyed.parent).await {
             Ok(LookupResult::None) if proven.is_none_or(|proven| proven == filter) => is_none = true,
             Ok(LookupResult::None) => unproven = proven,
             Ok(found) => return Ok(found),
@@ -94,8 +99,14 @@ async fn try_filters(inquiry: &Inquiry<'_>, digest: &str) -> Result<LookupResult
     }
 }
 
-/// Lists executions with one filter, which a server of another era may not know.
-pub(super) async fn list_by(inquiry: &Inquiry<'_>, filter: Filter, digest: &str) -> Result<LookupResult, Error> {
+/// Lists executions with one filter, which a server of another era may not know. The start that is looked for continued this execution,
+/// if any.
+pub(super) async fn list_by(
+    inquiry: &Inquiry<'_>,
+    filter: Filter,
+    digest: &str,
+    parent: Option<Uuid>,
+) -> Result<LookupResult, Error> {
     let tag = Tag { name: &inquiry.generation.idempotency.tag, value: digest };
     for size in PAGE_SIZES {
         let path = filter.listing(tag, size, inquiry.generation.organization);
@@ -104,8 +115,8 @@ pub(super) async fn list_by(inquiry: &Inquiry<'_>, filter: Filter, digest: &str)
             got => got?,
         };
         match execution::parse_listing(&body, tag).map_err(|_| Error::Unreadable)? {
-            ListingPage::All(executions) => return Ok(LookupResult::of(&executions)),
-            ListingPage::WithoutMetadata(ids) => return get_each(inquiry, &ids, tag).await,
+            ListingPage::All(executions) => return Ok(LookupResult::of(&executions, parent)),
+            ListingPage::WithoutMetadata(ids) => return get_each(inquiry, &ids, tag, parent).await,
             ListingPage::Truncated => {}
             ListingPage::Unfiltered => return Err(Error::Unfiltered),
         }
@@ -115,12 +126,17 @@ pub(super) async fn list_by(inquiry: &Inquiry<'_>, filter: Filter, digest: &str)
 }
 
 /// Gets each of the executions, as their listing showed no metadata.
-async fn get_each(inquiry: &Inquiry<'_>, ids: &[Uuid], tag: Tag<'_>) -> Result<LookupResult, Error> {
+async fn get_each(
+    inquiry: &Inquiry<'_>,
+    ids: &[Uuid],
+    tag: Tag<'_>,
+    parent: Option<Uuid>,
+) -> Result<LookupResult, Error> {
     let mut executions = Vec::new();
     for id in ids {
         let body = inquiry.get(Operation::ExecutionGet, &execution::path(*id)).await?;
         let execution = execution::parse_execution(&body, tag).map_err(|_| Error::Unreadable)?;
         executions.push(execution.ok_or(Error::Unfiltered)?);
     }
-    Ok(LookupResult::of(&executions))
+    Ok(LookupResult::of(&executions, parent))
 }

@@ -38,7 +38,7 @@ impl ResendCheck {
         caller: &HeaderMap,
         record: &Record,
     ) -> Option<Box<ResendCheck>> {
-        let keyed = keyed.filter(|keyed| generation.idempotency.recovery && keyed.is_tagged)?;
+        let keyed = keyed.filter(|keyed| generation.idempotency.recovery && keyed.is_tagged())?;
         Some(Box::new(ResendCheck {
             generation: Arc::clone(generation),
             tenant: Arc::clone(tenant),
@@ -63,15 +63,15 @@ impl ResendCheck {
     ) -> Result<Option<Response<AnswerBody>>, Error> {
         let ResendCheck { generation, tenant, keyed, request_id, context: caller } = self;
         let inquiry = Inquiry { upstream, generation, tenant, permit, request_id, trace, caller };
-        let found = recovery::find(&inquiry, keyed.digest).await;
+        let found = recovery::find(&inquiry, *keyed).await;
         // Not set before, as a start is sent again only once.
         outcome.set(recovery::outcome(&found)).ok();
         match found {
             Ok(LookupResult::None) => Ok(None),
             Ok(LookupResult::One { body, .. }) if keyed.differs_from(body) => Err(idempotency::Error::Mismatch.into()),
-            Ok(LookupResult::One { id, .. }) => {
+            Ok(LookupResult::One { id, status, .. }) => {
                 tenant.owned.insert(id);
-                Ok(Some(idempotency::response(&idempotency::recovered(id))))
+                Ok(Some(idempotency::response(&idempotency::recovered(id, status.as_deref(), *keyed))))
             }
             Ok(LookupResult::Several) => Err(idempotency::several(generation, *keyed).into()),
             Err(error) => {

@@ -60,6 +60,7 @@ pub(super) async fn prepare(
     let Record { facts: Facts { request_id, lookup: outcome, remaining, .. }, trace, .. } = record;
     let inquiry = Inquiry::new(proxy, admission, request_id, trace, caller);
     check_references(&references, &inquiry).await?;
+    let keyed = keyed.map(|keyed| IdempotencyDigests { parent: references.parent, ..keyed });
     let now = Now::read();
     let reserved = match claim::claim(keyed, &inquiry, now, outcome, remaining).await? {
         ClaimResult::Send(reserved) => reserved,
@@ -80,10 +81,8 @@ fn validate(
         BodyRule::SyncStart => StartKind::Sync,
         BodyRule::VersionStart => StartKind::Version(generation.era),
         BodyRule::Rerun => {
-            if !body.is_empty() {
-                start::check_rerun(body)?;
-            }
-            return Ok(ValidStart::default());
+            let references = if body.is_empty() { References::default() } else { start::check_rerun(body)? };
+            return Ok(ValidStart { references, ..ValidStart::default() });
         }
         BodyRule::Start | BodyRule::None | BodyRule::Status | BodyRule::Message | BodyRule::Files => StartKind::Agent,
     };

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::asteroid::multipart::{Boundary, Checker};
+use crate::facts::ErrorCode;
 use crate::proxy::error::Error;
 use crate::tasks::{TaskKind, Tasks};
 use crate::transport::timer::SendProgress;
@@ -51,6 +52,10 @@ struct Stream {
     is_awaited: bool,
     /// The parts that were read and not sent yet.
     waiting: VecDeque<Bytes>,
+    /// The last part of the announced length, until the caller has ended its stream: the upstream has the whole body once it has this.
+    withheld: Option<Bytes>,
+    /// Wakes the connection that waits for the next part.
+    sender: Option<Waker>,
     /// The length that the caller announced, if it did.
     announced: Option<u64>,
     read: u64,
@@ -63,12 +68,19 @@ struct Stream {
     fault: Option<Error>,
 }
 
-/// The error that ends a request whose upload broke off.
+/// The error that ends a request whose upload broke off. Over HTTP/2, the stream is reset with CANCEL then.
 #[derive(Debug, thiserror::Error)]
 #[error("the upload broke off")]
-struct BrokenOff;
+struct BrokenOff(#[source] h2::Error);
 
-/// Begins to read an upload: until the head of its first part was checked. It takes the body out of `body`.
+impl BrokenOff {
+    fn error() -> ReadError {
+        BrokenOff(h2::Reason::CANCEL.into()).into()
+    }
+}
+
+/// Begins to read an upload: until the head of its first part was checked. It takes the body out of `body`, and counts the bytes
+/// that it reads.
 ///
 /// # Errors
 ///
@@ -80,6 +92,7 @@ pub(super) async fn begin<B>(
     generation: &Generation,
     version: Version,
     tasks: &Tasks,
+    bytes_read: &mut usize,
 ) -> Result<Arc<Upload>, Error>
 where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Send + 'static,
@@ -95,13 +108,17 @@ where
         stall_timer: Box::pin(sleep(generation.body_timeout)),
         is_awaited: false,
         waiting: VecDeque::new(),
+        withheld: None,
+        sender: None,
         read: 0,
         sent: 0,
         has_left: false,
         is_given_up: false,
         fault: None,
     };
-    match poll_fn(|context| stream.poll_begin(context)).await {
+    let begun = poll_fn(|context| stream.poll_begin(context)).await;
+    *bytes_read = usize::try_from(stream.read).unwrap_or(usize::MAX);
+    match begun {
         Ok(()) => Ok(Arc::new(Upload { stream: Mutex::new(stream), progress: Arc::default() })),
         Err(error) => {
             stream.discard(tasks);
@@ -131,6 +148,11 @@ impl Upload {
         self.lock().read
     }
 
+    /// Returns the code of the reason on its caller's side why it broke off.
+    pub(super) fn fault_code(&self) -> Option<ErrorCode> {
+        self.lock().fault.as_ref().map(Error::code)
+    }
+
     /// Ends it: nothing more is sent. Returns the reason why it broke off, if it did. What is left of the body is discarded by
     /// `tasks`.
     pub(super) fn end(&self, tasks: &Tasks) -> UploadEnd {
@@ -139,6 +161,8 @@ impl Upload {
             return UploadEnd::Complete;
         }
         stream.discard(tasks);
+        // A connection over HTTP/2 would wait for the next part for ever.
+        stream.sender.take().into_iter().for_each(Waker::wake);
         stream.fault.take().map_or(UploadEnd::Unread, UploadEnd::BrokeOff)
     }
 
@@ -174,30 +198,38 @@ impl Stream {
 
     /// Reads the next part and checks it; at the end of the body, all of it.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        let Some(source) = &mut self.source else { return Poll::Ready(Ok(None)) };
-        let Poll::Ready(frame) = Pin::new(&mut *source).poll_frame(context) else {
-            // Not reset before, as the caller is not slow while the upstream takes nothing.
-            if !std::mem::replace(&mut self.is_awaited, true) {
-                self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
+        loop {
+            let Some(source) = &mut self.source else { return Poll::Ready(Ok(None)) };
+            let Poll::Ready(frame) = Pin::new(&mut *source).poll_frame(context) else {
+                // Not reset before, as the caller is not slow while the upstream takes nothing.
+                if !std::mem::replace(&mut self.is_awaited, true) {
+                    self.stall_timer.as_mut().reset(Instant::now() + self.timeout);
+                }
+                return self.stall_timer.as_mut().poll(context).map(|()| Err(Error::UploadStalled(self.timeout)));
+            };
+            self.is_awaited = false;
+            let Some(frame) = frame else {
+                return Poll::Ready(self.finish().map(|()| self.withheld.take()));
+            };
+            let part = frame.map_err(payload::body_error)?.into_data().map_err(|_| payload::trailers())?;
+            self.read += part.len() as u64;
+            if self.read > self.limit {
+                return Poll::Ready(Err(Error::UploadTooLarge { limit: self.limit }));
             }
-            return self.stall_timer.as_mut().poll(context).map(|()| Err(Error::UploadStalled(self.timeout)));
-        };
-        self.is_awaited = false;
-        let Some(frame) = frame else {
-            return Poll::Ready(self.finish().map(|()| None));
-        };
-        let frame = frame.map_err(payload::body_error)?;
-        let part = frame.into_data().map_err(|_| payload::trailers())?;
-        self.read += part.len() as u64;
-        if self.read > self.limit {
-            return Poll::Ready(Err(Error::UploadTooLarge { limit: self.limit }));
+            if self.announced.is_some_and(|announced| self.read > announced) {
+                return Poll::Ready(Err(Error::BodyBroken("it is longer than announced".to_owned())));
+            }
+            self.checker.push(&part)?;
+            if self.source.as_ref().is_some_and(Body::is_end_stream) {
+                self.finish()?;
+                return Poll::Ready(Ok(Some(self.withheld.take().unwrap_or(part))));
+            }
+            if self.announced != Some(self.read) {
+                return Poll::Ready(Ok(Some(part)));
+            }
+            // Over HTTP/2, the end of the stream may come in a frame of its own.
+            self.withheld.get_or_insert(part);
         }
-        self.checker.push(&part)?;
-        // With an announced length, the upstream has the whole body once it has these bytes.
-        if self.source.as_ref().is_some_and(Body::is_end_stream) {
-            self.finish()?;
-        }
-        Poll::Ready(Ok(Some(part)))
     }
 
     fn finish(&mut self) -> Result<(), Error> {
@@ -209,6 +241,7 @@ impl Stream {
     fn discard(&mut self, tasks: &Tasks) {
         self.is_given_up = true;
         self.waiting.clear();
+        self.withheld = None;
         if let Some(rest) = self.source.take()
             && payload::has_rest(&rest)
         {
@@ -234,7 +267,7 @@ impl Body for UploadBody {
         let mut stream = self.0.lock();
         stream.has_left = true;
         if stream.is_given_up {
-            return Poll::Ready(Some(Err(BrokenOff.into())));
+            return Poll::Ready(Some(Err(BrokenOff::error())));
         }
         let part = match stream.waiting.pop_front() {
             Some(part) => Some(part),
@@ -244,10 +277,12 @@ impl Body for UploadBody {
                 Poll::Ready(Err(fault)) => {
                     stream.is_given_up = true;
                     stream.fault = Some(fault);
-                    return Poll::Ready(Some(Err(BrokenOff.into())));
+                    progress.break_off();
+                    return Poll::Ready(Some(Err(BrokenOff::error())));
                 }
                 Poll::Pending => {
                     progress.pause();
+                    stream.sender = Some(context.waker().clone());
                     return Poll::Pending;
                 }
             },

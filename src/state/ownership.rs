@@ -31,14 +31,21 @@ struct Known {
     /// The same, in the order in which they became known.
     order: VecDeque<Uuid>,
     max: usize,
+    /// Whether every execution is taken for the tenant's own.
+    assumes_all: bool,
     /// Those that are not the tenant's, and until when that is remembered.
     not_owned: HashMap<Uuid, Instant>,
 }
 
 impl OwnedExecutions {
     fn new() -> OwnedExecutions {
-        let known = Known { owned: HashSet::new(), order: VecDeque::new(), max: MIN_SHARE, not_owned: HashMap::new() };
-        OwnedExecutions(Mutex::new(known))
+        OwnedExecutions(Mutex::new(Known {
+            owned: HashSet::new(),
+            order: VecDeque::new(),
+            max: MIN_SHARE,
+            assumes_all: false,
+            not_owned: HashMap::new(),
+        }))
     }
 
     /// Returns whether an execution is the tenant's, if that is known.
@@ -46,7 +53,7 @@ impl OwnedExecutions {
     pub fn get(&self, id: Uuid, now: Instant) -> Option<bool> {
         let known = self.lock();
         let is_not = || known.not_owned.get(&id).is_some_and(|until| now < *until);
-        if known.owned.contains(&id) { Some(true) } else { is_not().then_some(false) }
+        if known.assumes_all || known.owned.contains(&id) { Some(true) } else { is_not().then_some(false) }
     }
 
     /// Records that an execution is the tenant's. If there are too many, the one that has been known longest is forgotten.
@@ -57,6 +64,11 @@ impl OwnedExecutions {
             known.order.push_back(id);
             known.shrink();
         }
+    }
+
+    /// Takes every execution for the tenant's own, for a dry run, in which nothing can be asked.
+    pub fn assume_all(&self) {
+        self.lock().assumes_all = true;
     }
 
     /// Records that an execution is not the tenant's now.

@@ -28,7 +28,10 @@ pub struct ResponseTimer {
 
 /// The progress of sending a stream.
 #[derive(Debug, Default)]
-pub struct SendProgress(Mutex<Pace>);
+pub struct SendProgress {
+    pace: Mutex<Pace>,
+    has_broken_off: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 enum Pace {
@@ -52,6 +55,11 @@ impl SendProgress {
         *self.lock() = Pace::Paused;
     }
 
+    /// Records that the stream broke off, which is no fault of the service.
+    pub fn break_off(&self) {
+        self.has_broken_off.store(true, Ordering::Relaxed);
+    }
+
     /// Returns the time since which the service owes something, if that is later than `begun`.
     fn since(&self, begun: Instant) -> Instant {
         match *self.lock() {
@@ -62,7 +70,7 @@ impl SendProgress {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pace> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,6 +119,22 @@ impl ResponseTimer {
     pub fn with_progress(mut self, progress: Option<Arc<SendProgress>>) -> ResponseTimer {
         self.progress = progress;
         self
+    }
+
+    /// Returns the timer for the rest of an answer whose head has come. It runs from now on if there was a stream to send, which
+    /// delays nothing any more.
+    #[must_use]
+    pub fn for_rest(self) -> ResponseTimer {
+        match self.progress {
+            None => self,
+            Some(_) => ResponseTimer { begun: OnceLock::from(Instant::now()), progress: None, ..self },
+        }
+    }
+
+    /// Returns whether the stream of the request broke off, so that the service could not answer.
+    #[must_use]
+    pub fn has_broken_off(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.has_broken_off.load(Ordering::Relaxed))
     }
 
     /// Returns the time-out, without the grace period.

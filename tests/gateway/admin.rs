@@ -39,7 +39,7 @@ fn a_name_that_was_rebound_to_the_machine_reads_nothing_and_names_of_the_configu
         caller.try_send(format!("GET {path} {head}\r\n\r\n").as_bytes());
         caller.answer()
     };
-    for path in ["/livez", "/readyz?verbose", "/metrics", "/version", "/"] {
+    for path in ["/livez", "/readyz?verbose", "/metrics", "/openapi.json", "/version", "/"] {
         let answer = ask(&pair.gateway, path, "HTTP/1.1\r\nHost: evil.example:9090");
         assert_eq!(answer.status, 421, "{path}");
         let text = String::from_utf8(answer.body).unwrap();
@@ -64,7 +64,7 @@ fn a_web_page_reads_neither_metrics_nor_probes() {
         caller.try_send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n").as_bytes());
         caller.answer().status
     };
-    for path in ["/metrics", "/readyz?verbose", "/livez"] {
+    for path in ["/metrics", "/openapi.json", "/readyz?verbose", "/livez"] {
         assert_eq!(ask(path, "Origin: https://evil.example"), 403, "{path}");
         assert_eq!(ask(path, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate"), 403, "{path}");
         assert_eq!(ask(path, "Sec-Fetch-Site: none"), 200, "{path}: a person who types the address");

@@ -143,7 +143,7 @@ fn the_admin_listener_answers_whoever_operates_the_gateway_and_the_others_do_not
     assert_eq!(pair.gateway.admin("/livez").body, b"ok\n");
     assert_eq!(pair.gateway.admin(EXECUTE).status, 404);
     assert_eq!(pair.gateway.probe().request("POST", "/metrics").status, 405);
-    for path in ["/livez", "/readyz", "/metrics", "/version"] {
+    for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/version"] {
         assert_eq!(pair.gateway.admin(path).status, 200);
         let data = Caller::connect(pair.gateway.address()).request("GET", path);
         data.assert_error(404, "operation-not-served", "not_started");

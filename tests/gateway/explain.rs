@@ -1,5 +1,7 @@
 //! `explain` says what the gateway would do, reads no API key and sends nothing.
 
+mod operations;
+
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
@@ -225,6 +227,13 @@ fn what_cannot_be_meant_is_named() {
         (&["--agent", AGENT, "--header", "Host: x"], 1, "--header \"Host\""),
         (&["--agent", AGENT, "--header", "x"], 1, "write it as 'Name: value'"),
         (&["--agent", AGENT, "--workflow", AGENT], 2, "cannot be used with"),
+        (&["--agent", AGENT, "--id", AGENT], 2, "cannot be used with"),
+        (&["--id", AGENT], 2, "--operation <NAME>"),
+        (&["--operation", "ExecutionReruns", "--id", AGENT], 1, "no such operation; did you mean `ExecutionRerun`?"),
+        (&["--operation", "AgentWorkflowsExecute", "--id", AGENT], 1, "has 2 of the ids that --id gives, and 1 came"),
+        (&["--operation", "ExecutionRerun", "--id", AGENT, "--id", AGENT], 1, "has 1 of the ids"),
+        (&["--operation", "ExecutionsList", "--id", AGENT], 1, "/executions has 0 of the ids"),
+        (&["--operation", "ExecutionRerun", "--id", "x"], 1, "--id x: executionId in the path"),
         (&[], 2, "--agent <ID>|--workflow <ID>"),
     ] {
         let output = explain(Configuration::smallest(), arguments, b"{}");
@@ -235,6 +244,22 @@ fn what_cannot_be_meant_is_named() {
         let output = explain(Configuration::smallest(), &[&["--agent", AGENT], &arguments[..]].concat(), b"{}");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(!text(&output.stderr).contains("ak-"), "the value can be a secret: {}", text(&output.stderr));
+    }
+    let pasted = "ak-0123456789abcdef";
+    let call = format!("/executions/{pasted}");
+    for arguments in [
+        &["--agent", pasted][..],
+        &["--operation", pasted],
+        &["--operation", "AgentWorkflowsExecute", "--id", AGENT, "--id", pasted],
+        &["--call", pasted, "/executions"],
+        &["--call", "GET", pasted],
+        &["--call", "GET", &call],
+        &["--agent", AGENT, pasted],
+    ] {
+        let output = explain(Configuration::smallest(), arguments, b"{}");
+        assert!(!output.status.success());
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains("ak-"), "{arguments:?}: {said}");
     }
     let renamed = Configuration::smallest()
         .tenant("biling")

@@ -18,6 +18,7 @@ pub(crate) mod network;
 pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod secure;
+pub(crate) mod teams;
 pub(crate) mod unruly;
 
 use std::fmt::Display;

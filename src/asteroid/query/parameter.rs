@@ -134,7 +134,7 @@ impl Parameter {
 }
 
 impl Kind {
-    fn admits(self, value: &str) -> bool {
+    pub(super) fn admits(self, value: &str) -> bool {
         match self {
             Kind::Uuid => is_uuid(value) && Uuid::try_parse(value).is_ok(),
             Kind::Integer(min, max) => integer(value).is_some_and(|number| (min..=max).contains(&number)),

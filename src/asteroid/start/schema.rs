@@ -22,7 +22,7 @@ const FILES: Member = optional(TEMP_FILES, Rule::Each(&TEMP_FILE));
 /// There is no rule that files cannot be queued: no source says whether a start with both is refused or only cannot wait.
 const ON_CAPACITY: Member = optional("onCapacityLimit", Rule::OneOf(&["reject", "queue"]));
 const INPUT_VARIABLES: Member = optional("inputVariables", Rule::Object);
-/// Only a start of a version is known to take it. It names another execution, so it is judged in every body.
+/// Only a start of one version is known to take it. It names another execution, so it is judged in every body.
 const PARENT_EXECUTION: Member = optional(PARENT, Rule::Uuid);
 
 /// The body of a start of an agent.
@@ -91,8 +91,21 @@ pub(super) static VERSION_BODY: [Member; 10] = [
     PARENT_EXECUTION,
 ];
 
-/// The body of a rerun.
-pub(super) static RERUN: [Member; 3] = [INPUTS, PROFILE, AGENT_PROFILE];
+/// The body of a rerun. It is not known to take files or another execution, which are judged in every body.
+pub(super) static RERUN: [Member; 6] = [
+    INPUTS,
+    PROFILE,
+    AGENT_PROFILE,
+    FILES,
+    PARENT_EXECUTION,
+    // No server is known to take it. One that did would let a tenant write the tags of another.
+    optional(
+        METADATA,
+        Rule::Absent(
+            "cannot be given to a rerun, which gets the metadata of the execution that it repeats; leave it out",
+        ),
+    ),
+];
 
 /// `sharedStorageKey` of the specification became `variantKey`. The agent's own time-out also bounds `softTimeoutMins`;
 /// only the upstream knows it.

@@ -311,9 +311,13 @@ fn what_a_body_names_is_found_and_a_file_of_another_tenant_is_told_by_its_place(
 #[test]
 fn a_rerun_takes_inputs_and_a_profile() {
     let checked = |body: &str| check_rerun(body.replace("ID", &format!("\"{ID}\"")).as_bytes());
-    for body in ["{}", r#"{"inputs":{"a":1},"profileId":ID,"agentProfileId":null,"later":1}"#] {
-        assert!(checked(body).is_ok(), "{body}");
+    for body in ["{}", r#"{"inputs":{"a":1},"profileId":ID,"agentProfileId":null,"metadata":null,"later":1}"#] {
+        assert_eq!(checked(body), Ok(References::default()), "{body}");
     }
+    let found = checked(r#"{"parentExecutionId":ID,"tempFiles":[{"id":ID,"name":"a"}]}"#).unwrap();
+    assert_eq!((found.parent, found.files), (Some(ID.parse().unwrap()), vec![Some(ID.parse().unwrap())]));
+    let metadata = checked(r#"{"metadata":{"tenant":"sales"}}"#).unwrap_err();
+    assert_eq!(metadata.faults[0].pointer, "/metadata");
     for body in
         ["[]", "", r#"{"inputs":[]}"#, r#"{"profileId":"x"}"#, r#"{"Inputs":{}}"#, r#"{"inputs":{},"inputs":{}}"#]
     {

@@ -4,7 +4,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use hyper::{Method, Uri};
 
-use crate::asteroid::operation::Operation;
+use crate::asteroid::is_uuid;
+use crate::asteroid::operation::{IdName, Operation};
 use crate::config::{pasted, suggestion};
 
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub(super) struct Target {
     #[arg(long, value_name = "NAME", conflicts_with = "call")]
     operation: Option<String>,
     /// An id in the path of `--operation`; can be repeated, in the order of the path
-    #[arg(long, value_name = "ID", requires = "operation")]
+    #[arg(long, value_name = "ID", requires = "operation", conflicts_with_all = ["agent", "workflow", "call"])]
     id: Vec<String>,
     /// A call as it is written, such as GET /executions/ID; its execution is taken for the tenant's own
     #[arg(long, num_args = 2, value_names = ["METHOD", "PATH"])]
@@ -38,10 +39,7 @@ impl Target {
                 let ids: Vec<&str> = self.id.iter().map(String::as_str).collect();
                 of_operation(named(name)?, "--id", &ids)
             }
-            (None, None, None, Some([method, path])) => {
-                let named = || format!("--call {} {}", pasted::hide_api_key(method), pasted::hide_api_key(path));
-                Ok((method.parse().with_context(named)?, path.parse().with_context(named)?))
-            }
+            (None, None, None, Some([method, path])) => of_call(method, path),
             (None, None, None, _) => bail!("--agent, --workflow, --operation or --call is missing"),
         }
     }
@@ -57,9 +55,25 @@ fn named(name: &str) -> anyhow::Result<Operation> {
 
 fn of_operation(operation: Operation, option: &str, ids: &[&str]) -> anyhow::Result<(Method, Uri)> {
     let rules = operation.rules();
+    let expected = rules.template.split('/').filter(|segment| IdName::of_parameter(segment).is_some()).count();
+    if ids.len() != expected {
+        let (name, template, given) = (rules.name, rules.template, ids.len());
+        bail!("--operation {name}: its path {template} has {expected} of the ids that --id gives, and {given} came");
+    }
     let target = operation.target(ids).with_context(|| {
-        let shown: Vec<&str> = ids.iter().map(|id| pasted::hide_api_key(id)).collect();
-        format!("{option} {}: {} has the path {}", shown.join(" "), rules.name, rules.template)
+        let wrong: Vec<&str> = ids.iter().filter(|id| !is_uuid(id)).map(|id| pasted::hide_api_key(id)).collect();
+        format!("{option} {}", wrong.join(" "))
     })?;
     Ok((rules.method.clone(), target))
+}
+
+/// Parses a call as it is written. What may be an API key in it is not repeated, also not by the stages of a request.
+fn of_call(method: &str, path: &str) -> anyhow::Result<(Method, Uri)> {
+    let is_pasted = |text: &&str| !is_uuid(text) && pasted::may_be_api_key(text);
+    let segments = path.split('?').next().into_iter().flat_map(|path| path.split('/'));
+    if segments.chain([method]).any(|text| is_pasted(&text)) {
+        bail!("--call: a part of it may be an API key, so it is not repeated; write a method and a path of CALLING.md");
+    }
+    let named = || format!("--call {method} {}", pasted::hide_api_key(path));
+    Ok((method.parse().with_context(named)?, path.parse().with_context(named)?))
 }

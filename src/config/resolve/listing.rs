@@ -61,7 +61,7 @@ fn is_own(name: &str) -> bool {
 }
 
 pub(super) fn max_page_size(written: Option<file::Number>, section: &mut Section<'_>) -> Option<u32> {
-    let Some(file::Number(text)) = written else { return Some(100) };
+    let Some(file::Number(text)) = written else { return Some(query::DEFAULT_MAX_PAGE_SIZE) };
     match text.trim().parse().ok().filter(|size| (1..=MAX_PAGE_SIZE).contains(size)) {
         Some(size) => Some(size),
         None => section

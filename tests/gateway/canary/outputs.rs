@@ -90,7 +90,7 @@ operations: {{ delete: true }}",
     }
 
     fn ask_admin(&mut self) {
-        for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics", "/version", "/other"] {
+        for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics", "/openapi.json", "/version", "/other"] {
             let answer = self.pair.gateway.admin(path);
             self.got(&answer);
         }

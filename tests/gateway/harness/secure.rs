@@ -1,12 +1,14 @@
 //! A gateway with a TLS listener, and callers over HTTP/1.1 and HTTP/2.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -35,9 +37,13 @@ impl TlsPair {
 
     /// Starts a gateway with further sections of the configuration.
     pub(crate) fn with(sections: &str) -> TlsPair {
+        TlsPair::before(Asteroid::start(), sections)
+    }
+
+    /// Starts a gateway with further sections, in front of this simulator.
+    pub(crate) fn before(asteroid: Asteroid, sections: &str) -> TlsPair {
         let (authority, certificates) = (Authority::new(), tempfile::tempdir().unwrap());
         authority.write("localhost", certificates.path());
-        let asteroid = Asteroid::start();
         let gateway = Program::run(asteroid.configuration().with(sections).tls(certificates.path()));
         TlsPair { asteroid, gateway, authority, certificates }
     }
@@ -70,9 +76,12 @@ impl TlsPair {
     }
 }
 
+/// The body of a request over HTTP/2.
+type RequestBody = UnsyncBoxBody<Bytes, Infallible>;
+
 /// A connection over HTTP/2 that uses hyper.
 pub(crate) struct Http2 {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<RequestBody>,
     runtime: Runtime,
 }
 
@@ -92,14 +101,32 @@ impl Http2 {
 
     /// Posts JSON to [`EXECUTE`], with these further headers.
     pub(crate) fn post(&mut self, headers: &[(&str, &str)], body: &str) -> hyper::Result<Response<Bytes>> {
-        let request = self::post(headers, body);
+        self.send(self::post(headers, body))
+    }
+
+    /// Posts a body in these parts to a path of `localhost`. Its end comes in a frame of its own, and its length is announced only
+    /// by a header.
+    pub(crate) fn post_parts<'p>(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        parts: impl Iterator<Item = &'p [u8]>,
+    ) -> hyper::Result<Response<Bytes>> {
+        let frames: Vec<_> = parts.map(|part| Ok(Frame::data(Bytes::copy_from_slice(part)))).collect();
+        let mut request = Request::post(format!("https://localhost{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()).unwrap())
+    }
+
+    fn send(&mut self, request: Request<RequestBody>) -> hyper::Result<Response<Bytes>> {
         self.runtime.block_on(async { whole(self.sender.send_request(request).await?).await })
     }
 
     /// Gets what is at a path of `localhost`.
     pub(crate) fn get(&mut self, path: &str) -> hyper::Result<Response<Bytes>> {
-        let request = Request::get(format!("https://localhost{path}")).body(Full::default()).unwrap();
-        self.runtime.block_on(async { whole(self.sender.send_request(request).await?).await })
+        self.send(Request::get(format!("https://localhost{path}")).body(Full::default().boxed_unsync()).unwrap())
     }
 
     /// Posts JSON; returns `None` if the connection accepts no further request, so that this one was not sent.
@@ -127,12 +154,12 @@ impl Http2 {
     }
 }
 
-fn post(headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+fn post(headers: &[(&str, &str)], body: &str) -> Request<RequestBody> {
     let mut request = Request::post(format!("https://localhost{EXECUTE}")).header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap()
+    request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())).boxed_unsync()).unwrap()
 }
 
 /// Reads an answer to its end, and adds its trailers as an extension.

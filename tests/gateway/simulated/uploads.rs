@@ -4,18 +4,13 @@ use asteroid_gateway::simulator::received::ReceivedRequest;
 use asteroid_gateway::simulator::upload::ReceivedUpload;
 use serde_json::json;
 
-use super::form::{TYPE, assert_text, form, post};
+use super::form::{TYPE, assert_text, form, post, sum};
 use super::{assert_contract, execute};
 use crate::harness::{API_KEY, Asteroid, Caller, at_once};
 
 const MIB: usize = 1024 * 1024;
 
 const STAGE: &str = "/temp-files";
-
-fn sum(bytes: &[u8]) -> String {
-    let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Sends the head of an upload of this length.
 fn begin(caller: &mut Caller, length: usize) {
