@@ -254,7 +254,7 @@ impl Facts {
         self.route().is_none_or(|route| route.effect() != Effect::Read)
     }
 
-    /// Returns what it asks for, as far as is known.
+    /// Returns its route, as far as it is known.
     #[must_use]
     pub fn route(&self) -> Option<Route> {
         let operation = self.operation.map(Route::Operation);

@@ -71,8 +71,8 @@ pub fn execution_id(body: &[u8]) -> Option<Uuid> {
     answer.execution_id().filter(|_| is_whole)
 }
 
-/// Returns an answer with the id and the status of a long one, which is kept in its place. Without a status, as a long answer may
-/// end before that, it has only the id.
+/// Returns an answer with the id and the status of a long one, which is kept in its place. It has only the id if the status is not in
+/// the part that was read.
 #[must_use]
 pub fn short_response(body: &[u8]) -> String {
     let (answer, _) = StartAnswer::read(body);

@@ -38,12 +38,12 @@ pub struct Entry {
     is_first: bool,
 }
 
-/// Returns the ids of staged files in the answer to an upload, `{tempFiles: [{id, name}]}`. An answer that cannot be read has those
-/// up to the place where that is so.
+/// Returns the ids of staged files in the answer to an upload, `{tempFiles: [{id, name}]}`. Of an answer that cannot
+/// be read to its end, returns those before the fault.
 #[must_use]
 pub fn staged(body: &[u8]) -> Vec<Uuid> {
     let mut ids = Vec::new();
-    // What comes after the list changes nothing in it.
+    // The rest of the answer changes nothing in the list.
     Walk::new(body, MAX_DEPTH).and_then(|mut walk| read_staged(&mut walk, &mut ids)).unwrap_or_default();
     ids
 }

@@ -1,8 +1,8 @@
 //! The check of an upload, a `multipart/form-data` body (RFC 7578) that is passed on unchanged while it arrives.
 //!
-//! A checker sees each byte once and keeps none of a file. It is strict where parsers differ: a body that it accepts has the same
-//! parts, the same fields and the same ends of files for each of them. So nothing is hidden from the gateway that the upstream
-//! would find.
+//! A checker sees each byte once and keeps none of a file. It refuses a body that parsers may read differently: one that it accepts
+//! has the same parts, the same fields and the same ends of files for each parser. So the upstream finds nothing in it that is
+//! hidden from the gateway.
 
 mod boundary;
 mod content;
@@ -38,7 +38,7 @@ pub struct Checker {
     has_first_head: bool,
 }
 
-/// What is expected next.
+/// The part of the body that is expected next.
 ///
 /// ```text
 /// Opening ─▶ Delimiter ─▶ Padding ─▶ LineFeed ─▶ Head ─▶ Content ─▶ Delimiter …
@@ -48,7 +48,7 @@ pub struct Checker {
 enum State {
     /// The rest of the first delimiter, of which these many bytes have come.
     Opening(usize),
-    /// What follows a boundary: two hyphens, or the end of its line.
+    /// The bytes after a boundary: two hyphens, or the end of its line.
     Delimiter,
     /// Blanks after a boundary, then the end of its line.
     Padding,

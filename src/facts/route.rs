@@ -2,7 +2,7 @@
 
 use crate::asteroid::operation::{Effect, Operation};
 
-/// The route of a request: what it asks for.
+/// The route of a request: an operation, or the gateway's description of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// An operation of the API.

@@ -85,12 +85,12 @@ pub enum Error {
     /// It is not known whether the execution belongs to the tenant.
     #[error("it is not known whether the execution belongs to this tenant: {}; nothing was changed, so {}", .0, ownership_advice(.0))]
     Ownership(#[from] inquiry::Error),
-    /// An answer with executions cannot be read, so it cannot be passed on.
+    /// An answer with executions or files cannot be read, so it cannot be passed on.
     #[error(
         "the upstream's answer was not passed on, because {0}; if that persists, tell the operator of this gateway"
     )]
     Answer(#[from] judgement::Error),
-    /// An answer with executions is longer than `answer_limit`, in bytes.
+    /// An answer with executions or files is longer than `answer_limit`, in bytes.
     #[error(
         "the upstream's answer is longer than {0} bytes, the `answer_limit` of this gateway; in a listing, ask for fewer executions \
          with `pageSize`; otherwise have the operator of this gateway raise the limit"

@@ -34,7 +34,7 @@ use super::admission::Admission;
 use super::charged_body::{self, ChargedBody};
 use super::ownership::Ownership;
 
-/// What an answer must have.
+/// The content that an answer must have.
 #[derive(Debug)]
 enum Subject {
     /// The execution that was asked for.

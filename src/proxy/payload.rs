@@ -43,7 +43,7 @@ const HANG_UP_ERRORS: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
-/// What is received of a request before it is forwarded.
+/// The part of a request that is received before it is forwarded.
 #[derive(Debug)]
 pub(super) enum Received {
     /// Its whole body.

@@ -53,7 +53,7 @@ pub(super) fn replay(reply: &Reply, decision: AuditDecision, mut record: Box<Rec
 pub(super) fn describe(description: Bytes, mut record: Box<Record>) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(description));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // What is left of limits is another with each request.
+    // The allowances change with each request.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     record.facts.status = response.status().as_u16();
     finish(response, record)

@@ -89,7 +89,7 @@ fn validate(
     Ok(start::validate(body, kind, &idempotency::tags(tenant, keyed), tenant.on_conflict)?)
 }
 
-/// Checks that what the body names belongs to the tenant.
+/// Checks that the execution and the files that the body names belong to the tenant.
 async fn check_references(references: &References, inquiry: &Inquiry<'_>) -> Result<(), Error> {
     let (tenant, now) = (inquiry.tenant, Instant::now());
     references.check_files(|id| tenant.staged.is_foreign(&tenant.tag, id, now))?;

@@ -4,8 +4,8 @@
 //! caller ──▶ checked part by part ──▶ upstream
 //! ```
 //!
-//! Nothing is sent before the head of the first part was checked. The last bytes are sent only if the whole body was in order, so
-//! that the upstream never gets a faulty body to its end. Each step has a time-out, and the whole has none.
+//! Nothing is sent before the head of the first part was checked. The request is ended only if the whole body was in order: by the
+//! last part of an announced length, or by the last chunk. Each step has a time-out, and the whole has none.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -48,19 +48,19 @@ struct Stream {
     /// How long the caller may send nothing.
     timeout: Duration,
     stall_timer: Pin<Box<Sleep>>,
-    /// Whether the caller could send, and has not since the timer was set.
+    /// Whether the stall timer runs: the caller could send, and has sent nothing since the timer was set.
     is_awaited: bool,
     /// The parts that were read and not sent yet.
     waiting: VecDeque<Bytes>,
     /// The last part of the announced length, until the caller has ended its stream: the upstream has the whole body once it has this.
     withheld: Option<Bytes>,
-    /// Wakes the connection that waits for the next part.
+    /// The waker of the connection that waits for the next part.
     sender: Option<Waker>,
     /// The length that the caller announced, if it did.
     announced: Option<u64>,
     read: u64,
     sent: u64,
-    /// Whether any of it was asked for to be sent.
+    /// Whether the connection has asked for a part, which may have left.
     has_left: bool,
     /// Whether it was given up. Then it has no end that the upstream could take for that of a whole body.
     is_given_up: bool,
@@ -79,13 +79,13 @@ impl BrokenOff {
     }
 }
 
-/// Begins to read an upload: until the head of its first part was checked. It takes the body out of `body`, and counts the bytes
+/// Reads an upload until the head of its first part was checked, and returns it. Takes the body out of `body`, and counts the bytes
 /// that it reads.
 ///
 /// # Errors
 ///
-/// [`Error::UploadTooLarge`], [`Error::Multipart`], [`Error::UploadStalled`], [`Error::BodyBroken`], [`Error::CallerLeft`]. What is left
-/// of the body is then discarded by `tasks`.
+/// [`Error::UploadTooLarge`], [`Error::Multipart`], [`Error::UploadStalled`], [`Error::BodyBroken`], [`Error::CallerLeft`]. A task
+/// of `tasks` then discards the rest of the body.
 pub(super) async fn begin<B>(
     body: &mut Option<B>,
     boundary: Boundary,
@@ -153,8 +153,8 @@ impl Upload {
         self.lock().fault.as_ref().map(Error::code)
     }
 
-    /// Ends it: nothing more is sent. Returns the reason why it broke off, if it did. What is left of the body is discarded by
-    /// `tasks`.
+    /// Ends it: nothing more is sent. Returns how it ended. A task of `tasks` discards the rest of
+    /// the body.
     pub(super) fn end(&self, tasks: &Tasks) -> UploadEnd {
         let mut stream = self.lock();
         if stream.source.is_none() && !stream.is_given_up {
@@ -237,7 +237,7 @@ impl Stream {
         Ok(self.checker.finish()?)
     }
 
-    /// Discards what is left of the caller's body, so that its caller reads the answer.
+    /// Discards the rest of the caller's body, so that its caller reads the answer.
     fn discard(&mut self, tasks: &Tasks) {
         self.is_given_up = true;
         self.waiting.clear();

@@ -1,4 +1,4 @@
-//! What a tenant's limits allow, and what is left of them, for a caller that asks.
+//! The allowances of a tenant's limits, for a caller that asks: how much they allow, and how much is left.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::admission::whole_seconds;
 use super::{Bucket, Day, Limit, Limits, Now, Per, Rate, TenantState};
 
-/// What a limit allows, and what is left of it.
+/// How much a limit allows, and how much of that is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Allowance {
     /// How many it allows: in the window, or at once.
@@ -26,7 +26,7 @@ pub struct Allowance {
 }
 
 impl TenantState {
-    /// Returns each limit that is set, with what is left of it, in the order of all limits. Takes nothing.
+    /// Returns each limit that is set with its allowance, in the order of all limits. Counts nothing.
     #[must_use]
     pub fn allowances(&self, limits: &Limits, now: Now) -> Vec<(Limit, Allowance)> {
         let of = |limit| match limit {

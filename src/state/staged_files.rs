@@ -1,7 +1,7 @@
 //! The tenants that staged files for later starts.
 //!
-//! The upstream lets any start with the organisation's API key use a staged file whose id it knows. So it is remembered whose a file
-//! is for as long as the upstream keeps it.
+//! The upstream lets any start with the organisation's API key use a staged file if it knows the file's id. So the gateway remembers the
+//! tenant of each file for as long as the upstream keeps it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -154,7 +154,7 @@ mod tests {
         files.insert("b", one, now + RETENTION);
         assert_eq!(["a", "b"].map(|tag| files.is_foreign(tag, one, now + RETENTION)), [true, false]);
         files.insert("a", unknown, now + RETENTION);
-        assert!(files.is_foreign("a", one, now + RETENTION), "what a tenant's own file was is not forgotten with it");
+        assert!(files.is_foreign("a", one, now + RETENTION), "a file that another tenant staged anew is not forgotten with the first one's");
         assert_eq!(counts(&files), (2, 2));
     }
 

@@ -177,7 +177,7 @@ pub struct Link<S> {
     frames: Option<Frames>,
     /// Signals that the first bytes have come, which over HTTP/2 are the SETTINGS of the service.
     first_bytes: Option<oneshot::Sender<()>>,
-    /// The failure of a write, until everything that the service sent before it was read; and what waits for it.
+    /// The failure of a write, until everything that the service sent before it was read; and the waker of its writer.
     write_error: Option<(io::Error, Waker)>,
     /// Bytes that were read when a write failed.
     unread: BytesMut,
@@ -261,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             other => return other,
         };
         if !self.state.has_received.load(Ordering::Relaxed) {
-            // Nobody may be reading yet.
+            // The reader may not have begun.
             let mut bytes = [0; 256];
             let mut buffer = ReadBuf::new(&mut bytes);
             if Pin::new(&mut *self).poll_read(context, &mut buffer).is_ready() {
@@ -336,7 +336,7 @@ mod tests {
             link.read_exact(&mut vec![0; greeting.len()]).await.unwrap();
             link.write_all(b"request").await.unwrap();
             service.write_all(b"answer").await.unwrap();
-            // What it has not read makes it reset the connection.
+            // It has not read everything, so it resets the connection.
             drop(service);
             let (mut reading, mut writing) = tokio::io::split(link);
             let write = async {

@@ -52,7 +52,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                     }
                 }
                 Name::Status => {
-                    // Whatever it is, it does not keep the id from being read.
+                    // A status of another kind does not keep the id from being read.
                     let status: Value = members.next_value()?;
                     self.0.status = status.as_str().filter(|status| status.len() <= MAX_STATUS).map(str::to_owned);
                 }

@@ -1,7 +1,7 @@
 //! The search for the end of a part's content.
 //!
 //! For RFC 2046, a delimiter is the boundary after two hyphens at the beginning of a line. Some parsers also take a lone CR or LF for
-//! the end of a line, or the line end before the content for the one before the boundary. So there it is ambiguous.
+//! the end of a line, or the line end before the content for the one before the boundary. A boundary at such a place is ambiguous.
 
 use memchr::memmem::Finder;
 
@@ -12,7 +12,7 @@ pub(super) struct Search {
     finder: Finder<'static>,
 }
 
-/// What the bytes before may begin.
+/// The beginning of a delimiter that the bytes before may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
     /// No delimiter: the last byte is neither a line end nor part of a boundary that follows one.
@@ -30,12 +30,12 @@ pub(super) enum LineEnd {
     Both,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug)]
 pub(super) enum Found<'b> {
     /// No delimiter, but perhaps its beginning.
     Nothing(Line),
-    /// A delimiter, and what follows it.
+    /// A delimiter, and the bytes after it.
     Delimiter(&'b [u8]),
     /// The boundary, at a place where only some parsers see a delimiter.
     Ambiguous,
@@ -74,7 +74,7 @@ impl Search {
     pub(super) fn find<'b>(&self, line: Line, bytes: &'b [u8]) -> Found<'b> {
         let (mut line, mut bytes) = (line, bytes);
         loop {
-            // What the bytes before have begun is followed byte by byte: it goes on in few of them.
+            // A delimiter that may have begun is followed byte by byte, as it seldom goes on for long.
             while line != Line::Inside {
                 let Some((&byte, rest)) = bytes.split_first() else { return Found::Nothing(line) };
                 (line, bytes) = (self.after(line, byte), rest);
@@ -97,7 +97,7 @@ impl Search {
         }
     }
 
-    /// Returns what was found before these bytes, if it is whole.
+    /// Returns the delimiter that ends before these bytes, if it is whole.
     fn whole<'b>(&self, line: Line, rest: &'b [u8]) -> Option<Found<'b>> {
         match line {
             Line::After(end, count) if count == self.delimiter().len() => {
@@ -119,7 +119,7 @@ impl Search {
         }
     }
 
-    /// Returns what bytes without a whole delimiter may begin at their end.
+    /// Returns the beginning of a delimiter that may be at the end of these bytes, which have no whole one.
     fn last(&self, bytes: &[u8]) -> Line {
         // The longest beginning of a delimiter lacks one byte of a line end of two bytes and the delimiter itself.
         let start = bytes.len().saturating_sub(self.delimiter().len() + 1);

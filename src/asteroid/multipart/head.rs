@@ -28,7 +28,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads the next bytes; returns whether the head is whole, and the bytes that follow what was read.
+    /// Reads the next bytes; returns whether the head is whole, and the bytes that were not read.
     pub(super) fn push<'b>(&mut self, mut bytes: &'b [u8], delimiter: &[u8]) -> Result<(bool, &'b [u8]), HeadFault> {
         while !bytes.is_empty() {
             let end = memchr(b'\n', bytes);

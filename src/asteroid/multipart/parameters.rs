@@ -16,7 +16,7 @@ pub(super) enum ParameterError {
     Backslash,
 }
 
-/// Returns what is before the first semicolon, and the parameters behind it.
+/// Returns the value before the first semicolon, and the parameters after it.
 pub(super) fn split(text: &[u8]) -> (&[u8], Parameters<'_>) {
     let end = text.iter().position(|byte| *byte == b';').unwrap_or(text.len());
     let (value, rest) = text.split_at_checked(end).unwrap_or_default();
@@ -45,7 +45,7 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
-/// Reads a semicolon and one parameter; returns what follows.
+/// Reads a semicolon and one parameter; returns the bytes after them, too.
 fn parameter(text: &[u8]) -> Result<(Parameter<'_>, &[u8]), ParameterError> {
     const MALFORMED: ParameterError = ParameterError::Malformed;
     let text = blanks(text.strip_prefix(b";").ok_or(MALFORMED)?);
@@ -59,7 +59,7 @@ fn parameter(text: &[u8]) -> Result<(Parameter<'_>, &[u8]), ParameterError> {
     if text.is_empty() || text.starts_with(b";") { Ok((Parameter { name, value }, text)) } else { Err(MALFORMED) }
 }
 
-/// Returns the text up to the closing quotation mark, and what follows that.
+/// Returns the text up to the closing quotation mark, and the bytes after that.
 fn quoted(text: &[u8]) -> Result<(&[u8], &[u8]), ParameterError> {
     let end = text.iter().position(|byte| *byte == b'"').ok_or(ParameterError::Malformed)?;
     let (value, rest) = text.split_at_checked(end).unwrap_or_default();
@@ -70,7 +70,7 @@ fn quoted(text: &[u8]) -> Result<(&[u8], &[u8]), ParameterError> {
     Ok((value, rest.get(1..).unwrap_or_default()))
 }
 
-/// Returns the token that begins here, if there is one, and what follows it.
+/// Returns the token that begins here, if there is one, and the bytes after it.
 pub(super) fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let end = text.iter().position(|byte| !is_token(byte)).unwrap_or(text.len());

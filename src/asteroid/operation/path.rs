@@ -5,7 +5,7 @@ use super::{Id, IdName, Operation, Part};
 /// More segments than the path of any operation has.
 const MAX_SEGMENTS: usize = 8;
 
-/// The operations that have a path, and what the path names.
+/// The operations that have a path, and the ids in the path.
 pub(super) struct Match<'a> {
     pub(super) operations: &'static [Operation],
     pub(super) ids: [Option<Id<'a>>; 2],

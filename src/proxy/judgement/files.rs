@@ -17,10 +17,10 @@ use crate::proxy::inquiry::Inquiry;
 use crate::proxy::ownership;
 use crate::trace::Trace;
 
-/// The most executions that are looked up for one answer. Files of others are cut out as if they were foreign.
+/// The most executions that are looked up for one answer. Files of further ones are cut out as if they were foreign.
 const MAX_LOOKUPS: usize = 20;
 
-/// What is needed to judge the files of an execution.
+/// The parts of a request that its files are judged by.
 #[derive(Debug)]
 pub(super) struct Context {
     generation: Arc<Generation>,
@@ -68,7 +68,7 @@ impl Judge {
                         // The next ones would fail, too, and each could take its time-out.
                         lookups = MAX_LOOKUPS;
                     }
-                    // A file whose owner cannot be found out is not shown.
+                    // A file of an unknown owner is not shown.
                     looked_up.is_ok()
                 }
             };
