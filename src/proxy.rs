@@ -35,6 +35,7 @@ mod respond;
 mod retry_after;
 mod self_description;
 mod settlement;
+mod staging;
 mod start;
 mod upload;
 

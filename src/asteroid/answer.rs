@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::media_type::content_coding;
 
-use start_answer::StartAnswer;
+use start_answer::{Extent, StartAnswer};
 
 /// The statuses that prove that nothing was started: they say that the request was not acceptable as it is.
 ///
@@ -49,7 +49,10 @@ impl Proof {
         }
         let named = match body.filter(|_| status.is_success() && content_coding(headers).is_none()) {
             Some(ReadPart::Whole(body)) => execution_id(body),
-            Some(ReadPart::Beginning(body)) => StartAnswer::read(body).0.execution_id(),
+            Some(ReadPart::Beginning(body)) => {
+                let (answer, extent) = StartAnswer::read(body);
+                answer.execution_id().filter(|_| extent != Extent::Malformed)
+            }
             None => None,
         };
         named.map_or(Proof::Inconclusive, Proof::Started)
@@ -67,8 +70,8 @@ impl Proof {
 /// Only a uuid is returned: nothing else of a body may get into the log.
 #[must_use]
 pub fn execution_id(body: &[u8]) -> Option<Uuid> {
-    let (answer, is_whole) = StartAnswer::read(body);
-    answer.execution_id().filter(|_| is_whole)
+    let (answer, extent) = StartAnswer::read(body);
+    answer.execution_id().filter(|_| extent == Extent::Whole)
 }
 
 /// Returns an answer with the id and the status of a long one, which is kept in its place. It has only the id if the status is not in
@@ -193,7 +196,10 @@ mod tests {
             assert_eq!(short_response(odd.as_bytes()), format!(r#"{{"executionId":"{ID}"}}"#));
             assert_eq!(proof(200, Some(&odd)), Proof::Started(ID), "{odd}");
         }
-        assert_eq!(beginning(&format!(r#"{{"executionId":"{ID}","executionId":"{ID}","x"#)), Proof::Inconclusive);
+        for never_json in [r#","executionId":"8d0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11","x"#, ",<html>", "}}", "}{"] {
+            let malformed = format!(r#"{{"executionId":"{ID}"{never_json}"#);
+            assert_eq!(beginning(&malformed), Proof::Inconclusive, "{malformed}");
+        }
     }
 
     #[test]

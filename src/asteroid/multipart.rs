@@ -24,6 +24,9 @@ pub use head::{MAX_HEAD, MAX_HEADERS};
 use content::{Found, Line, Search};
 use head::Head;
 
+/// The most blanks after the last boundary.
+const MAX_BLANKS: usize = 64;
+
 /// The most parts of a body.
 pub const MAX_PARTS: usize = 1000;
 
@@ -60,8 +63,8 @@ enum State {
     Content(Line),
     /// The second hyphen after the last boundary.
     Hyphen,
-    /// The end of the body, perhaps after blanks or a line end.
-    Closed,
+    /// The end of the body, perhaps after blanks, of which these many have come, or a line end.
+    Closed(usize),
     /// The line feed of the last delimiter.
     LastLineFeed,
     /// The end of the body.
@@ -101,6 +104,12 @@ impl Checker {
         self.has_first_head
     }
 
+    /// Returns whether the last boundary has come. Only blanks and one line end may follow.
+    #[must_use]
+    pub fn has_last_boundary(&self) -> bool {
+        matches!(self.state, State::Closed(_) | State::LastLineFeed | State::End)
+    }
+
     /// Ends the check at the end of the body.
     ///
     /// # Errors
@@ -108,7 +117,7 @@ impl Checker {
     /// If the body has not come to its end.
     pub fn finish(&self) -> Result<(), Fault> {
         match self.state {
-            State::Closed | State::End => Ok(()),
+            State::Closed(_) | State::End => Ok(()),
             State::LastLineFeed => Err(Fault::Epilogue),
             _ if self.parts == 0 => Err(Fault::Opening),
             _ => Err(Fault::Unfinished { part: self.parts }),
@@ -129,11 +138,11 @@ impl Checker {
             (State::Delimiter | State::Padding, b'\r') => Ok(State::LineFeed),
             (State::LineFeed, b'\n') => self.next_part(),
             (State::Hyphen, b'-') if self.parts == 0 => Err(Fault::Empty),
-            (State::Hyphen, b'-') => Ok(State::Closed),
-            (State::Closed, b' ' | b'\t') => Ok(State::Closed),
-            (State::Closed, b'\r') => Ok(State::LastLineFeed),
+            (State::Hyphen, b'-') => Ok(State::Closed(0)),
+            (State::Closed(blanks), b' ' | b'\t') if blanks < MAX_BLANKS => Ok(State::Closed(blanks + 1)),
+            (State::Closed(_), b'\r') => Ok(State::LastLineFeed),
             (State::LastLineFeed, b'\n') => Ok(State::End),
-            (State::Closed | State::LastLineFeed | State::End, _) => Err(Fault::Epilogue),
+            (State::Closed(_) | State::LastLineFeed | State::End, _) => Err(Fault::Epilogue),
             (State::Delimiter | State::Padding | State::LineFeed | State::Hyphen, _) if self.parts == 0 => {
                 Err(Fault::Opening)
             }

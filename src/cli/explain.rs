@@ -87,7 +87,11 @@ impl Explain {
         let (method, target) = self.target.parse()?;
         let rule = operation::select(&method, &target).map_or(BodyRule::None, |call| call.rules().body);
         let takes_body = rule != BodyRule::None;
-        let body = if takes_body { read_body(config.body_limit)? } else { Bytes::new() };
+        let limit = match rule {
+            BodyRule::Files => usize::try_from(config.upload_limit).unwrap_or(usize::MAX),
+            _ => config.body_limit,
+        };
+        let body = if takes_body { read_body(limit)? } else { Bytes::new() };
         let mut headers = HeaderMap::new();
         for header in &self.header {
             let (name, value) = parse_header(header).with_context(|| {

@@ -242,8 +242,14 @@ impl AnswerBody {
             StreamError::Upstream(reason) => Error::UpstreamBroke(reason.to_string(), effect),
             StreamError::Stalled(timeout) => Error::UpstreamTimeout(*timeout, effect),
         };
-        // A head that proves that nothing was started proves it without its body.
-        if record.facts.outcome != Outcome::NotStarted {
+        // A head that proves that nothing was started proves it without its body, and a beginning that names the execution without
+        // the rest.
+        let is_proven = match record.facts.outcome {
+            Outcome::NotStarted => true,
+            Outcome::Answered => effect == Effect::Start,
+            Outcome::Unknown => false,
+        };
+        if !is_proven {
             record.facts.outcome = error.outcome();
         }
         record.facts.error = Some(error.code());

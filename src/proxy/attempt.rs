@@ -176,13 +176,11 @@ impl Attempt {
                 let whole = Box::pin(judge.read(&head, body, upstream_timer, lease, &timer, means)).await;
                 whole.map(|whole| AnswerBody::redacted(whole, redactor))
             }
-            (None, AnswerRule::Head(_) | AnswerRule::Started) => {
+            (None, AnswerRule::Head(_) | AnswerRule::Started | AnswerRule::Staged) => {
                 let read = (self.beginning, effect);
                 AnswerBody::begin(body, read, redactor, upstream_timer, lease, self.permit, &timer).await
             }
-            (None, AnswerRule::Item | AnswerRule::Page | AnswerRule::Files | AnswerRule::Staged) => {
-                Err(judgement::Error::NotJudged.into())
-            }
+            (None, AnswerRule::Item | AnswerRule::Page | AnswerRule::Files) => Err(judgement::Error::NotJudged.into()),
         };
         self.trace.ended(body.as_ref().err().map(|error| error.code().as_str()));
         Ok(Response::from_parts(head, body?))

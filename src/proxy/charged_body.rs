@@ -88,8 +88,8 @@ impl ChargedBody {
         Ok(whole)
     }
 
-    /// Reads the beginning of an answer: at most `length` bytes or a little more, and no more than there is memory for. Returns it, and
-    /// whether it is the whole answer.
+    /// Reads the beginning of an answer: at most `length` bytes or a little more. Without memory for that, `uncharged` bytes are read all
+    /// the same. Returns it, and whether it is the whole answer.
     ///
     /// # Errors
     ///
@@ -97,6 +97,7 @@ impl ChargedBody {
     pub(super) async fn read_beginning(
         incoming: &mut ResponseBody,
         length: usize,
+        uncharged: usize,
         hold: Hold,
     ) -> Result<(ChargedBody, bool), Cause> {
         let mut read = ChargedBody::new(hold);
@@ -106,7 +107,9 @@ impl ChargedBody {
             if read.append(&data, length).is_err() {
                 // This part has been read, and is passed on with the others.
                 read.bytes.extend_from_slice(&data);
-                break;
+                if read.bytes.len() >= uncharged {
+                    break;
+                }
             }
         }
         let is_whole = incoming.is_end_stream();

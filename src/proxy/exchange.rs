@@ -30,6 +30,7 @@ use super::query::Query;
 use super::resend_check::ResendCheck;
 use super::respond::{fail, pass_on, pass_on_start};
 use super::settlement::{proof, settle};
+use super::staging::Staging;
 use super::start::PreparedStart;
 
 /// A request that is ready to be sent.
@@ -37,6 +38,8 @@ pub(super) struct Exchange {
     attempt: Attempt,
     /// Present if it is a start.
     start: Option<StartExchange>,
+    /// Present if it uploads files for a start.
+    staging: Option<Staging>,
     format: ErrorFormat,
 }
 
@@ -84,7 +87,7 @@ impl Exchange {
         let attempt =
             Attempt { resend_check, progress, ..attempt(proxy, admission, request, Payload::Pieces(payload), record)? };
         let start = StartExchange { start: reserved, tenant, continuation, listing_probe };
-        Ok(Exchange { attempt, start: Some(start), format })
+        Ok(Exchange { attempt, start: Some(start), staging: None, format })
     }
 
     /// Creates the exchange of a read or a change, with this body. An upload is ended with the exchange.
@@ -101,9 +104,10 @@ impl Exchange {
         record: &mut Record,
     ) -> Result<Exchange, Error> {
         let format = ErrorFormat::of(&request.headers);
+        let staging = Staging::of(&admission);
         let judge = Judge::new(proxy, &admission, ownership, &request.headers, record);
         let attempt = Attempt { judge, ..attempt(proxy, admission, request, payload, record)? };
-        Ok(Exchange { attempt, start: None, format })
+        Ok(Exchange { attempt, start: None, staging, format })
     }
 
     /// Returns the request that would be sent.
@@ -121,10 +125,10 @@ impl Exchange {
 
     /// Sends the request, settles what depends on it, and returns the answer for its caller.
     pub(super) async fn settle(self, record: Box<Record>) -> Response<AnswerBody> {
-        let Exchange { attempt, start, format } = self;
+        let Exchange { attempt, start, staging, format } = self;
         match start {
             Some(start) => start.settle(attempt, format, record).await,
-            None => settle_call(attempt, format, record).await,
+            None => settle_call(attempt, staging, format, record).await,
         }
     }
 }
@@ -159,7 +163,12 @@ fn attempt(
 }
 
 /// Sends a read or a change, and returns the answer for its caller.
-async fn settle_call(attempt: Attempt, format: ErrorFormat, mut record: Box<Record>) -> Response<AnswerBody> {
+async fn settle_call(
+    attempt: Attempt,
+    staging: Option<Staging>,
+    format: ErrorFormat,
+    mut record: Box<Record>,
+) -> Response<AnswerBody> {
     let progress = Arc::clone(&attempt.progress);
     let is_read = attempt.rules().effect == Effect::Read;
     if !is_read {
@@ -174,6 +183,7 @@ async fn settle_call(attempt: Attempt, format: ErrorFormat, mut record: Box<Reco
     record.facts.bytes_in = uploaded.unwrap_or(record.facts.bytes_in);
     match ended {
         Ok(response) => {
+            staging.iter().for_each(|staging| staging.learn(&response));
             let outcome = if is_read { Outcome::NotStarted } else { Outcome::of_change(response.status()) };
             let mut passed = pass_on(response, outcome, record);
             if is_unread {

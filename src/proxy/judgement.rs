@@ -5,7 +5,6 @@ mod files;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -13,8 +12,8 @@ use hyper::http::response::Parts;
 use uuid::Uuid;
 
 use crate::asteroid::answer::is_no_execution;
+use crate::asteroid::item;
 use crate::asteroid::operation::{AnswerRule, Effect};
-use crate::asteroid::{file, item};
 use crate::event;
 use crate::facts::request_id::RequestId;
 use crate::media_type::content_coding;
@@ -43,8 +42,6 @@ enum Subject {
     Page,
     /// The files of an execution.
     Files(files::Context),
-    /// The ids of uploaded files.
-    Staged,
 }
 
 /// The means by which a judge asks the upstream.
@@ -80,11 +77,10 @@ impl Judge {
     ) -> Option<Box<Judge>> {
         let Admission { generation, tenant, call, .. } = admission;
         let subject = match call.rules().answer {
-            AnswerRule::Head(_) | AnswerRule::Started => return None,
+            AnswerRule::Head(_) | AnswerRule::Started | AnswerRule::Staged => return None,
             AnswerRule::Item => Subject::Item(call.execution()?),
             AnswerRule::Page => Subject::Page,
             AnswerRule::Files => Subject::Files(files::Context::new(generation, call.execution()?, caller)),
-            AnswerRule::Staged => Subject::Staged,
         };
         Some(Box::new(Judge {
             tenant: Arc::clone(tenant),
@@ -112,18 +108,14 @@ impl Judge {
         timer: &ResponseTimer,
         means: Means<'_>,
     ) -> Result<Bytes, Error> {
-        let effect = match self.subject {
-            Subject::Item(_) | Subject::Page | Subject::Files(_) => Effect::Read,
-            Subject::Staged => Effect::Change,
-        };
         let hold = self.tenant.state.body_memory.hold(0, self.tenant.is_only).map_err(|_| Error::BodyMemory)?;
         let reading = ChargedBody::read(&mut incoming, self.limit, hold);
         let whole = timer.run(reading, || lease.retire()).await.unwrap_or(Err(charged_body::Error::Timeout));
         let mut whole = whole.map_err(|error| {
             error.failure().into_iter().for_each(|code| upstream_timer.failed(code));
             match error {
-                charged_body::Error::Broke(cause) => Error::UpstreamBroke(cause, effect),
-                charged_body::Error::Timeout => Error::UpstreamTimeout(timer.timeout(), effect),
+                charged_body::Error::Broke(cause) => Error::UpstreamBroke(cause, Effect::Read),
+                charged_body::Error::Timeout => Error::UpstreamTimeout(timer.timeout(), Effect::Read),
                 charged_body::Error::TooLarge(limit) => Error::AnswerTooLarge(limit),
                 charged_body::Error::Memory => Error::BodyMemory,
             }
@@ -133,7 +125,6 @@ impl Judge {
             Subject::Item(id) => self.judge_item(*id, head, &mut whole)?,
             Subject::Page => self.judge_page(head, &mut whole)?,
             Subject::Files(context) => self.judge_files(context, head, &mut whole, means).await?,
-            Subject::Staged => self.learn_staged(head, &whole),
         }
         Ok(whole.into())
     }
@@ -183,14 +174,6 @@ impl Judge {
         page.items.iter().for_each(|item| self.tenant.owned.insert(item.id));
         self.cut(body, &page.cuts());
         Ok(())
-    }
-
-    /// Remembers the files that the tenant has uploaded for a start. An answer that cannot be read names none.
-    fn learn_staged(&self, head: &Parts, body: &ChargedBody) {
-        if head.status.is_success() && content_coding(&head.headers).is_none() {
-            let now = Instant::now();
-            file::staged(body.as_ref()).into_iter().for_each(|id| self.tenant.staged.insert(&self.tenant.tag, id, now));
-        }
     }
 
     fn cut(&self, body: &mut ChargedBody, cuts: &[Range<usize>]) {

@@ -52,8 +52,9 @@ struct Stream {
     is_awaited: bool,
     /// The parts that were read and not sent yet.
     waiting: VecDeque<Bytes>,
-    /// The last part of the announced length, until the caller has ended its stream: the upstream has the whole body once it has this.
-    withheld: Option<Bytes>,
+    /// The last parts, until the caller has ended its body. An upstream could take it as whole once it has the last boundary, or the
+    /// announced length.
+    withheld: VecDeque<Bytes>,
     /// The waker of the connection that waits for the next part.
     sender: Option<Waker>,
     /// The length that the caller announced, if it did.
@@ -108,7 +109,7 @@ where
         stall_timer: Box::pin(sleep(generation.body_timeout)),
         is_awaited: false,
         waiting: VecDeque::new(),
-        withheld: None,
+        withheld: VecDeque::new(),
         sender: None,
         read: 0,
         sent: 0,
@@ -187,8 +188,7 @@ impl Stream {
     fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         while self.source.is_some() && !self.checker.has_first_head() {
             match self.poll_read(context) {
-                Poll::Ready(Ok(Some(part))) => self.waiting.push_back(part),
-                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
@@ -196,10 +196,10 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads the next part and checks it; at the end of the body, all of it.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+    /// Reads until another part can be sent, or the body has ended. Checks each part; at the end of the body, all of it.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
-            let Some(source) = &mut self.source else { return Poll::Ready(Ok(None)) };
+            let Some(source) = &mut self.source else { return Poll::Ready(Ok(())) };
             let Poll::Ready(frame) = Pin::new(&mut *source).poll_frame(context) else {
                 // Not reset before, as the caller is not slow while the upstream takes nothing.
                 if !std::mem::replace(&mut self.is_awaited, true) {
@@ -209,7 +209,7 @@ impl Stream {
             };
             self.is_awaited = false;
             let Some(frame) = frame else {
-                return Poll::Ready(self.finish().map(|()| self.withheld.take()));
+                return Poll::Ready(self.finish());
             };
             let part = frame.map_err(payload::body_error)?.into_data().map_err(|_| payload::trailers())?;
             self.read += part.len() as u64;
@@ -220,28 +220,32 @@ impl Stream {
                 return Poll::Ready(Err(Error::BodyBroken("it is longer than announced".to_owned())));
             }
             self.checker.push(&part)?;
+            if !part.is_empty() {
+                self.withheld.push_back(part);
+            }
             if self.source.as_ref().is_some_and(Body::is_end_stream) {
-                self.finish()?;
-                return Poll::Ready(Ok(Some(self.withheld.take().unwrap_or(part))));
+                return Poll::Ready(self.finish());
             }
-            if self.announced != Some(self.read) {
-                return Poll::Ready(Ok(Some(part)));
+            // The end may come in a frame of its own.
+            if self.announced != Some(self.read) && !self.checker.has_last_boundary() && !self.withheld.is_empty() {
+                self.waiting.append(&mut self.withheld);
+                return Poll::Ready(Ok(()));
             }
-            // Over HTTP/2, the end of the stream may come in a frame of its own.
-            self.withheld.get_or_insert(part);
         }
     }
 
     fn finish(&mut self) -> Result<(), Error> {
         payload::check_end(self.version, self.source.take().as_ref().is_none_or(Body::is_end_stream))?;
-        Ok(self.checker.finish()?)
+        self.checker.finish()?;
+        self.waiting.append(&mut self.withheld);
+        Ok(())
     }
 
     /// Discards the rest of the caller's body, so that its caller reads the answer.
     fn discard(&mut self, tasks: &Tasks) {
         self.is_given_up = true;
         self.waiting.clear();
-        self.withheld = None;
+        self.withheld.clear();
         if let Some(rest) = self.source.take()
             && payload::has_rest(&rest)
         {
@@ -269,11 +273,9 @@ impl Body for UploadBody {
         if stream.is_given_up {
             return Poll::Ready(Some(Err(BrokenOff::error())));
         }
-        let part = match stream.waiting.pop_front() {
-            Some(part) => Some(part),
-            None if stream.source.is_none() => None,
-            None => match stream.poll_read(context) {
-                Poll::Ready(Ok(part)) => part,
+        if stream.waiting.is_empty() {
+            match stream.poll_read(context) {
+                Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(fault)) => {
                     stream.is_given_up = true;
                     stream.fault = Some(fault);
@@ -285,8 +287,9 @@ impl Body for UploadBody {
                     stream.sender = Some(context.waker().clone());
                     return Poll::Pending;
                 }
-            },
-        };
+            }
+        }
+        let part = stream.waiting.pop_front();
         if stream.is_over() {
             progress.end()
         } else {

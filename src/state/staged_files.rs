@@ -154,7 +154,10 @@ mod tests {
         files.insert("b", one, now + RETENTION);
         assert_eq!(["a", "b"].map(|tag| files.is_foreign(tag, one, now + RETENTION)), [true, false]);
         files.insert("a", unknown, now + RETENTION);
-        assert!(files.is_foreign("a", one, now + RETENTION), "a file that another tenant staged anew is not forgotten with the first one's");
+        assert!(
+            files.is_foreign("a", one, now + RETENTION),
+            "a file that another tenant staged anew is not forgotten with the first one's"
+        );
         assert_eq!(counts(&files), (2, 2));
     }
 

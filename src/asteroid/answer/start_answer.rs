@@ -18,17 +18,33 @@ pub(super) struct StartAnswer {
 }
 
 impl StartAnswer {
-    /// Reads an answer as far as it goes, and returns whether it is one whole JSON object.
-    pub(super) fn read(body: &[u8]) -> (StartAnswer, bool) {
+    /// Reads an answer as far as it goes.
+    pub(super) fn read(body: &[u8]) -> (StartAnswer, Extent) {
         let (mut answer, mut deserializer) = (StartAnswer::default(), Deserializer::from_slice(body));
-        let is_object = deserializer.deserialize_map(Members(&mut answer)).is_ok();
-        (answer, is_object && deserializer.end().is_ok())
+        let read = deserializer.deserialize_map(Members(&mut answer)).and_then(|()| deserializer.end());
+        let extent = match read {
+            Ok(()) => Extent::Whole,
+            Err(error) if error.is_eof() => Extent::Cut,
+            Err(_) => Extent::Malformed,
+        };
+        (answer, extent)
     }
 
     /// Returns the execution that it names.
     pub(super) fn execution_id(&self) -> Option<Uuid> {
         self.id.filter(|id| !id.is_nil())
     }
+}
+
+/// How far an answer could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// It is one JSON object.
+    Whole,
+    /// It begins as one.
+    Cut,
+    /// It is none, however it goes on.
+    Malformed,
 }
 
 /// Reads the members of an object one after another, so that those before its end are known if the end is missing.

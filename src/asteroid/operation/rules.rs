@@ -82,7 +82,7 @@ pub enum AnswerRule {
     Page,
     /// All of it: files by directory, of which those of other executions must belong to executions of the tenant.
     Files,
-    /// All of it: the ids of files that were uploaded for a start.
+    /// All of it, if it is not too long and there is memory: the ids of files that were uploaded for a start.
     Staged,
 }
 

@@ -28,12 +28,13 @@ impl Beginning {
         let hold = || tenant.state.body_memory.hold(0, tenant.is_only).ok();
         match rule {
             AnswerRule::Head(length) => Beginning::Bytes(length),
-            // An answer that may have a result; the id of its execution is in the first bytes.
-            AnswerRule::Started => hold().map_or(Beginning::Bytes(operation::SHORT_ANSWER), |hold| {
-                Beginning::Charged(generation.answer_limit, hold)
-            }),
+            // An answer that may have a result, or many files.
+            AnswerRule::Started | AnswerRule::Staged => hold()
+                .map_or(Beginning::Bytes(operation::SHORT_ANSWER), |hold| {
+                    Beginning::Charged(generation.answer_limit, hold)
+                }),
             // Judged as a whole.
-            AnswerRule::Item | AnswerRule::Page | AnswerRule::Files | AnswerRule::Staged => Beginning::Bytes(0),
+            AnswerRule::Item | AnswerRule::Page | AnswerRule::Files => Beginning::Bytes(0),
         }
     }
 
@@ -43,7 +44,9 @@ impl Beginning {
         match self {
             Beginning::Bytes(length) => read_bytes(incoming, length).await.map_err(broke),
             Beginning::Charged(length, hold) => {
-                let (body, ended) = ChargedBody::read_beginning(incoming, length, hold).await.map_err(broke)?;
+                let (body, ended) = ChargedBody::read_beginning(incoming, length, operation::SHORT_ANSWER, hold)
+                    .await
+                    .map_err(broke)?;
                 Ok((body.into(), ended))
             }
         }

@@ -2,18 +2,22 @@
 //! known to be the tenant's are cut out.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::HeaderMap;
 use hyper::http::response::Parts;
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::{Judge, Means, check_coding};
-use crate::asteroid::file::{self, Entry};
+use crate::asteroid::file;
 use crate::proxy::charged_body::ChargedBody;
 use crate::proxy::error::{Error, judgement};
 use crate::proxy::generation::Generation;
-use crate::proxy::inquiry::Inquiry;
+use crate::proxy::inquiry::{self, Inquiry};
 use crate::proxy::ownership;
 use crate::trace::Trace;
 
@@ -52,29 +56,29 @@ impl Judge {
         let (tenant, request_id) = (&self.tenant, &self.request_id);
         let inquiry = Inquiry { upstream, generation, tenant, permit, request_id, trace, caller };
         let mut owned = BTreeMap::from([(*execution, true)]);
-        let mut lookups = 0;
+        let mut unknown = Vec::new();
         for id in files.iter().filter_map(|entry| entry.execution) {
-            if owned.contains_key(&id) {
-                continue;
+            if let Entry::Vacant(vacant) = owned.entry(id) {
+                let known = tenant.owned.get(id, Instant::now());
+                vacant.insert(known.unwrap_or_default());
+                known.is_none().then(|| unknown.push(id));
             }
-            let now = std::time::Instant::now();
-            let is_owned = match tenant.owned.get(id, now) {
-                Some(is_owned) => is_owned,
-                None if lookups == MAX_LOOKUPS => false,
-                None => {
-                    lookups += 1;
-                    let looked_up = ownership::check_execution(id, &inquiry).await;
-                    if !matches!(looked_up, Ok(()) | Err(Error::NotFound)) {
-                        // The next ones would fail, too, and each could take its time-out.
-                        lookups = MAX_LOOKUPS;
-                    }
-                    // A file of an unknown owner is not shown.
-                    looked_up.is_ok()
-                }
-            };
-            owned.insert(id, is_owned);
         }
-        let is_owned = |entry: &Entry| entry.execution.and_then(|id| owned.get(&id)).is_some_and(|is_owned| *is_owned);
+        // Those that are looked up differ from answer to answer, so that none of the tenant's own stays hidden behind others.
+        let skipped = RandomState::new().build_hasher().finish() as usize % unknown.len().max(1);
+        unknown.rotate_left(skipped);
+        let until = tokio::time::Instant::now() + generation.response_timeout;
+        for id in unknown.into_iter().take(MAX_LOOKUPS) {
+            let looked_up = timeout_at(until, ownership::check_execution(id, &inquiry)).await;
+            match looked_up.unwrap_or_else(|_| Err(inquiry::Error::Timeout.into())) {
+                Ok(()) => drop(owned.insert(id, true)),
+                Err(Error::NotFound) => {}
+                // A file whose owner cannot be found out is not shown. The next look-ups would fail, too.
+                Err(_) => break,
+            }
+        }
+        let is_owned =
+            |entry: &file::Entry| entry.execution.and_then(|id| owned.get(&id)).is_some_and(|is_owned| *is_owned);
         let cuts = file::cuts(body.as_ref(), &files, |entry| !is_owned(entry));
         body.cut(&cuts);
         Ok(())
