@@ -67,7 +67,9 @@ fn own_executions_that_this_gateway_does_not_know_are_looked_up_once_and_their_f
     assert_eq!(shared(&teams.get("billing", &path).body), [older.clone(), id.clone()]);
     let asked = [&older, &foreign].map(|id| format!("GET /agents/v2/executions/{id}"));
     let listed = format!("GET /agents/v2{path}");
-    assert_eq!(teams.sent(before), [&listed, &asked[0], &asked[1]].map(String::as_str));
+    // The look-ups of an answer begin at any of its executions.
+    let sent = teams.sent(before);
+    assert!(sent[0] == listed && sent.len() == 3 && asked.iter().all(|asked| sent.contains(asked)), "{sent:?}");
     let before = teams.count();
     assert_eq!(shared(&teams.get("billing", &path).body), [older.clone(), id]);
     // A yes is remembered, and a no for a moment.
@@ -87,8 +89,8 @@ fn an_answer_causes_at_most_twenty_look_ups_and_hides_what_is_not_looked_up() {
     let path = format!("/executions/{id}/files");
     let before = teams.count();
     let seen = shared(&teams.get("billing", &path).body);
-    assert_eq!(seen[..20], older[..20]);
-    assert_eq!(seen[20..], [id.clone()]);
+    assert_eq!(seen.len(), 21);
+    assert!(seen.iter().all(|shown| older.contains(shown) || *shown == id), "{seen:?}");
     assert_eq!(teams.count() - before, 21);
     let before = teams.count();
     assert_eq!(shared(&teams.get("billing", &path).body).len(), 26, "the rest is looked up with the next answer");

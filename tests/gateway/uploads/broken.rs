@@ -68,6 +68,9 @@ fn a_caller_that_hangs_up_leaves_the_upstream_a_broken_request_and_the_audit_a_r
         assert_eq!(pair.caller().post(STAGE, &[("Content-Type", TYPE)], &good).status, 200);
         let uploads: Vec<_> = pair.asteroid.requests().into_iter().map(|request| request.upload.unwrap()).collect();
         assert_eq!(uploads.iter().filter(|upload| upload.is_whole).count(), 1, "{uploads:?}");
+        // A parser that streams takes an upload as whole at its last boundary.
+        let broken = uploads.iter().filter(|upload| !upload.is_whole && upload.bytes < body.len() as u64);
+        assert_eq!(broken.count(), 4, "{uploads:?}");
         assert_eq!(pair.asteroid.storage().files.len(), 1);
     });
 }
