@@ -239,6 +239,8 @@ fn send_refused_requests(watched: &mut Watched, path: &str) {
     watched.pair.asteroid.wait_for_requests(before + 1);
     watched.post(path, &[("Idempotency-Key", &in_flight)], "{}");
     held.hang_up();
+    // It may have hung up before its start was sent, after a look-up.
+    watched.pair.asteroid.clear_faults();
 }
 
 #[test]
@@ -257,7 +259,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
     for operation in Operation::starts() {
         fail_at_the_upstream(&mut watched, operation, &path_of(operation, &known));
     }
-    watched.pair.asteroid.set_life(json!({"duration": "endless", "starting": "0s"}));
+    watched.pair.asteroid.set_life(json!({"duration": "never", "starting": "0s"}));
     operations::drive(&mut watched);
     watched.ask_admin();
     let good = watched.configuration.clone();
