@@ -24,7 +24,9 @@ pub(super) fn drive(watched: &mut Watched) {
     for operation in others() {
         succeed(watched, operation);
         refuse(watched, operation);
+        let t0 = std::time::Instant::now();
         fail_at_the_upstream(watched, operation);
+        eprintln!("T {operation:?} {:?}", t0.elapsed());
     }
     stall(watched);
     list_what_is_foreign(watched);

@@ -39,7 +39,7 @@ idempotency: {{ recovery: true }}
 timeouts: {{ response: 1s, body: 300ms }}
 body_limit: 4KiB
 answer_limit: 1MiB
-upload_limit: 8KiB
+upload_limit: 12KiB
 operations: {{ rerun: true, delete: true }}",
             collector.traces(""),
             audit.display()
@@ -257,7 +257,9 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
         send_refused_requests(&mut watched, &path);
     }
     for operation in Operation::starts() {
+        let t0 = std::time::Instant::now();
         fail_at_the_upstream(&mut watched, operation, &path_of(operation, &known));
+        eprintln!("T fail {operation:?} {:?}", t0.elapsed());
     }
     watched.pair.asteroid.set_life(json!({"duration": "never", "starting": "0s"}));
     operations::drive(&mut watched);
