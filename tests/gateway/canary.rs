@@ -6,11 +6,13 @@ mod failures;
 mod forms;
 mod operations;
 mod outputs;
+mod requests;
 mod secrets;
+mod uploads;
 
 use std::net::SocketAddr;
 
-use asteroid_gateway::asteroid::operation::{Operation, Part};
+use asteroid_gateway::asteroid::operation::Operation;
 use serde_json::json;
 
 pub(crate) use forms::assert_clean;
@@ -29,15 +31,17 @@ fn path(operation: Operation) -> String {
     path_of(operation, AGENT)
 }
 
-/// Returns the path of an operation, with this id.
+/// Returns the path of an operation, with this id and another if it has two.
 fn path_of(operation: Operation, id: &str) -> String {
-    let mount = match operation.rules().part {
-        Part::Agents => "",
-        Part::V1 => "/api/v1",
-    };
-    let template = operation.template();
-    let named = template.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    mount.to_owned() + &named.map_or(template.to_owned(), |(name, _)| template.replace(&format!("{{{name}}}"), id))
+    path_to(operation, [id, AGENT])
+}
+
+/// Returns the path of an operation, with these texts in place of its ids. `Operation::target` takes nothing but ids.
+fn path_to(operation: Operation, ids: [&str; 2]) -> String {
+    let mut ids = ids.into_iter();
+    let segments = operation.template().split('/').skip(1);
+    let filled = segments.map(|segment| if segment.starts_with('{') { ids.next().unwrap() } else { segment });
+    filled.fold(operation.rules().part.mount().to_owned(), |path, segment| path + "/" + segment)
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use asteroid_gateway::asteroid::operation::{BodyRule, Operation};
 use asteroid_gateway::event;
 
+use super::requests::{self, files};
 use super::{assert_clean, path_of};
 use crate::dump::{as_nobody, unprivileged};
 use crate::harness::caller::TIMEOUT;
@@ -65,6 +66,7 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
     let body = dir.join("body");
     std::fs::write(&body, "{}").unwrap();
     let of_file = pair.asteroid.configuration().with("operations: { delete: true }");
+    let of_all = pair.asteroid.configuration().with("operations: { rerun: true, delete: true }");
     let of_environment = of_file.clone().main_credential("env: THE_KEY");
     for configuration in [of_file, of_environment] {
         let configured = directory(configuration);
@@ -77,8 +79,13 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
             assert_clean(arguments[0], &printed(&output));
         }
     }
-    let configured = directory(pair.asteroid.configuration());
+    let configured = directory(of_all);
     let file = configured.path().join("gateway.yaml");
+    let explain = |arguments: &[&str]| {
+        let mut command = binary();
+        command.args(["explain", "--tenant", "billing"]).args(arguments).arg("--config").arg(&file);
+        command.stdin(std::fs::File::open(&body).unwrap()).output().unwrap()
+    };
     for operation in Operation::ALL {
         for (method, path) in [
             (operation.rules().method.as_str(), path_of(operation, AGENT)),
@@ -86,27 +93,36 @@ fn check_explain_and_probe_do_not_show_the_key_that_they_could_read() {
             (API_KEY, path_of(operation, AGENT)),
             (operation.rules().method.as_str(), path_of(operation, API_KEY)),
         ] {
-            let mut command = binary();
-            command.args(["explain", "--tenant", "billing", "--call", method, &path, "--config"]).arg(&file);
-            let text = match operation.rules().body {
-                BodyRule::None
-                | BodyRule::Start
-                | BodyRule::SyncStart
-                | BodyRule::VersionStart
-                | BodyRule::Rerun
-                | BodyRule::Files => "{}",
-                BodyRule::Status => r#"{"status":"paused"}"#,
-                BodyRule::Message => r#"{"message":"x"}"#,
-            };
+            // What would be sent is printed, so the caller's form is without the key.
+            let text =
+                if operation.rules().body == BodyRule::Files { files("a.pdf") } else { requests::body(operation) };
             std::fs::write(&body, text).unwrap();
-            let output = command.stdin(std::fs::File::open(&body).unwrap()).output().unwrap();
-            let is_open = operation.rules().group.is_open_by_default();
+            let output = explain(&["--call", method, &path]);
             let is_plain = path == path_of(operation, AGENT) && method != API_KEY;
-            assert_eq!(output.status.success(), is_open && is_plain, "{method} {path}: {}", printed(&output));
+            assert_eq!(output.status.success(), is_plain, "{method} {path}: {}", printed(&output));
             let repeated = printed(&output).replace(&path, "");
             assert_clean("explain", &repeated);
         }
+        let count = operation.template().matches('{').count();
+        for id in [AGENT, API_KEY] {
+            let named = [["--operation", operation.name()].as_slice(), &["--id", id].repeat(count)].concat();
+            let output = explain(&named);
+            assert_eq!(output.status.success(), id == AGENT || count == 0, "{named:?}: {}", printed(&output));
+            assert_clean("explain", &printed(&output));
+        }
+        if operation.rules().body == BodyRule::Files {
+            // A form that is refused is not printed.
+            for form in
+                [API_KEY.to_owned(), format!("--{API_KEY}\r\n{API_KEY}"), files(API_KEY).replace("\"files\"", API_KEY)]
+            {
+                std::fs::write(&body, form).unwrap();
+                let output = explain(&["--call", operation.rules().method.as_str(), &path_of(operation, AGENT)]);
+                assert_eq!(output.status.code(), Some(1), "{operation:?}: {}", printed(&output));
+                assert_clean("explain", &printed(&output));
+            }
+        }
     }
+    assert_clean("explain", &printed(&explain(&["--operation", API_KEY, "--id", AGENT])));
     let ready = format!("http://{}/readyz?verbose", pair.gateway.admin_address());
     let output = binary().args(["probe", "--url", &ready]).env("THE_KEY", API_KEY).output().unwrap();
     assert!(output.status.success());

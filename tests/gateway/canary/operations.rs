@@ -1,11 +1,15 @@
 //! The operations about executions, each driven through its success, its refusals, and the failures of its upstream.
 
+use asteroid_gateway::asteroid::group::Group;
 use asteroid_gateway::asteroid::operation::{BodyRule, Effect, Operation};
+use asteroid_gateway::simulator::execution::ORGANIZATION;
 use serde_json::{Value, json};
 
 use super::outputs::Watched;
-use super::path_of;
-use crate::harness::{AGENT, API_KEY, EXECUTE};
+use super::requests::{files, request, request_to, request_with};
+use super::uploads;
+use crate::harness::{AGENT, API_KEY, Answer, EXECUTE};
+use crate::simulated::form;
 
 /// What is left of the API key in an answer that was passed on.
 pub(super) const REDACTED: &str = "**************************";
@@ -15,33 +19,14 @@ pub(super) fn others() -> impl Iterator<Item = Operation> {
     Operation::ALL.into_iter().filter(|operation| operation.rules().effect != Effect::Start)
 }
 
-/// Returns a request for an operation about an execution, with this query and the body that the operation takes.
-pub(super) fn request(operation: Operation, id: &str, query: &str, headers: &str) -> String {
-    let body = match operation.rules().body {
-        BodyRule::None => "",
-        BodyRule::Start | BodyRule::SyncStart | BodyRule::VersionStart | BodyRule::Rerun | BodyRule::Files => "{}",
-        BodyRule::Status => r#"{"status":"paused"}"#,
-        BodyRule::Message => r#"{"message":"Use the second card"}"#,
-    };
-    request_with(operation, id, query, headers, body)
-}
-
-/// Returns the same with this body.
-fn request_with(operation: Operation, id: &str, query: &str, headers: &str, body: &str) -> String {
-    let framing = match body {
-        "" => String::new(),
-        _ => format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()),
-    };
-    let (method, path) = (operation.rules().method, path_of(operation, id));
-    format!("{method} {path}{query} HTTP/1.1\r\nHost: localhost\r\n{headers}{framing}\r\n{body}")
-}
-
 /// Drives every operation but the starts.
 pub(super) fn drive(watched: &mut Watched) {
     for operation in others() {
         succeed(watched, operation);
         refuse(watched, operation);
+        let t0 = std::time::Instant::now();
         fail_at_the_upstream(watched, operation);
+        eprintln!("T {operation:?} {:?}", t0.elapsed());
     }
     stall(watched);
     list_what_is_foreign(watched);
@@ -55,7 +40,7 @@ fn plant(watched: &Watched) -> String {
         "inputs": {API_KEY: [API_KEY]},
         "metadata": {"tenant": "billing", "note": API_KEY, API_KEY: "x"},
     });
-    let post = |path: &str, body: &Value| {
+    let post = |path: &str, body: &Value| -> Answer {
         let key = [("X-Api-Key", API_KEY)];
         asteroid.caller().post(&format!("/agents/v2{path}"), &key, body.to_string().as_bytes())
     };
@@ -63,9 +48,57 @@ fn plant(watched: &Watched) -> String {
     assert_eq!(post(&format!("/executions/{id}/user-messages"), &json!({"message": API_KEY})).status, 201);
     // So a wait for its end is answered at once.
     asteroid.set_status(&id, "paused");
-    // The simulator shows the bodies that it gets, and these were not the gateway's.
-    assert_eq!(asteroid.caller().request("DELETE", "/_simulator/requests").status, 200);
+    forget(watched);
     id
+}
+
+/// Lets the simulator forget its requests. It shows their bodies, and a caller has written the key into them.
+pub(super) fn forget(watched: &Watched) {
+    assert_eq!(watched.pair.asteroid.caller().request("DELETE", "/_simulator/requests").status, 200);
+}
+
+/// Gives a file that is named like the key to an execution. Returns the id of the file that an operation downloads.
+fn plant_file(watched: &Watched, operation: Operation, id: &str) -> String {
+    let asteroid = &watched.pair.asteroid;
+    let path = format!("/executions/{id}/context-files");
+    assert_eq!(form::post(asteroid, &path, files(API_KEY).as_bytes()).status, 200);
+    let mut caller = asteroid.caller();
+    let address = caller.address();
+    caller.send(
+        format!("GET /agents/v2/executions/{id}/files HTTP/1.1\r\nHost: {address}\r\nX-Api-Key: {API_KEY}\r\n\r\n")
+            .as_bytes(),
+    );
+    let directory = if operation == Operation::DebugFileDownload { "debug" } else { "uploads" };
+    let file = caller.answer().json()["directories"][directory][0]["id"].as_str().unwrap().to_owned();
+    forget(watched);
+    file
+}
+
+/// Returns whether the success of an operation is a redirect. Its `Location` is for the caller, so it is passed on, without the key.
+fn redirects(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::ContextFileDownload
+            | Operation::ExecutionFileDownload
+            | Operation::DebugFileDownload
+            | Operation::AgentFileDownload
+            | Operation::ExecutionRecording
+    )
+}
+
+/// Returns whether the answer of an operation says what somebody wrote.
+fn repeats(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::ExecutionList
+            | Operation::ExecutionGet
+            | Operation::ExecutionActivities
+            | Operation::ContextFiles
+            | Operation::ExecutionFiles
+            | Operation::AgentFiles
+            | Operation::TempFilesUpload
+            | Operation::TempFilesStage
+    )
 }
 
 /// Calls an operation for an execution that is not known, then for the same one, whose answer comes in pieces that divide the key.
@@ -74,19 +107,26 @@ fn succeed(watched: &mut Watched, operation: Operation) {
     if operation == Operation::ExecutionDelete {
         watched.pair.asteroid.set_status(&id, "cancelled");
     }
+    let organization = format!("?organizationId={ORGANIZATION}");
+    let token = format!("?token={API_KEY}");
     let query = match operation {
         Operation::ExecutionList => "?pageSize=2",
+        Operation::TempFilesUpload => &organization,
+        Operation::ExecutionRecording => &token,
         _ => "",
     };
-    let status = watched.send(&request(operation, &id, query, ""));
-    assert!((200..300).contains(&status), "{operation:?}: {status}");
+    let file =
+        if operation.rules().group == Group::Files { plant_file(watched, operation, &id) } else { AGENT.to_owned() };
+    let first = if operation == Operation::TempFilesStage { ORGANIZATION } else { &id };
+    let request = request_to(operation, [first, &file], query, "");
+    let status = watched.send(&request);
+    let expected = if redirects(operation) { 303..308 } else { 200..300 };
+    assert!(expected.contains(&status), "{operation:?}: {status}");
     watched.pair.asteroid.fail_next(json!({"then": {"trickle": {"bytes": 13, "every_ms": 0}}}));
     let before = std::mem::take(&mut watched.answers);
-    watched.send(&request(operation, &id, query, ""));
+    watched.send(&request);
     let answer = std::mem::replace(&mut watched.answers, before);
-    let shows =
-        matches!(operation, Operation::ExecutionList | Operation::ExecutionGet | Operation::ExecutionActivities);
-    assert_eq!(answer.contains(REDACTED), shows, "{operation:?}: {answer}");
+    assert_eq!(answer.contains(REDACTED), repeats(operation), "{operation:?}: {answer}");
     watched.answers += &answer;
 }
 
@@ -99,23 +139,34 @@ fn refuse(watched: &mut Watched, operation: Operation) {
     }
     let faulty = match rules.body {
         BodyRule::None => &["{}"][..],
+        BodyRule::Files => &[],
         _ => &["[]", "{", "{}", r#"{"status":"x","message":1}"#],
     };
     for body in faulty {
-        assert_eq!(watched.send(&request_with(operation, &id, "", "", body)), 400, "{operation:?} {body}");
+        assert_eq!(watched.send(&request_with(operation, &id, "", body)), 400, "{operation:?} {body}");
+    }
+    if rules.body == BodyRule::Files {
+        uploads::refuse(watched, operation, &id);
     }
     assert_eq!(watched.send(&request(operation, &id, "", "Idempotency-Key: k\r\n")), 400, "{operation:?}");
     assert_eq!(watched.send(&request(operation, &id, "", "Origin: http://x\r\n")), 403, "{operation:?}");
     let closed = request(operation, &id, "", "X-Tenant-Id: closed\r\n");
     assert_eq!(watched.send_as_named_tenant(&closed), 403, "{operation:?}");
-    if operation != Operation::ExecutionList {
+    if operation.template().contains("{executionId}") {
         assert_eq!(watched.send(&request(operation, AGENT, "", "")), 404, "{operation:?}");
+    }
+    if operation.template().contains('{') {
         assert_eq!(watched.send(&request(operation, "x", "", "")), 400, "{operation:?}");
+        assert_eq!(watched.send(&request(operation, API_KEY, "", "")), 400, "{operation:?}");
+    }
+    if operation.template().matches('{').count() == 2 {
+        assert_eq!(watched.send(&request_to(operation, [&id, API_KEY], "", "")), 400, "{operation:?}");
     }
 }
 
 /// Returns an answer that looks like that of an operation, and holds the key wherever it can.
 fn echo(operation: Operation, id: &str) -> String {
+    let url = format!("https://files.example/{API_KEY}?key={API_KEY}");
     let item = json!({
         "id": id,
         "metadata": {"tenant": "billing", "note": API_KEY, API_KEY: API_KEY},
@@ -131,6 +182,15 @@ fn echo(operation: Operation, id: &str) -> String {
         Operation::ExecutionActivities => {
             json!([{"payload": {"presignedUrl": format!("https://files.example/?key={API_KEY}")}}])
         }
+        Operation::ContextFiles => json!([{"id": API_KEY, "fileName": API_KEY, "signedUrl": url, API_KEY: API_KEY}]),
+        Operation::ExecutionFiles | Operation::AgentFiles => {
+            let file = |execution: &str| json!({"id": AGENT, "executionId": execution, "fileName": API_KEY, "downloadUrl": url});
+            json!({"directories": {"shared": [file(API_KEY), file(id), file(AGENT)], API_KEY: [file(id)]}, API_KEY: url})
+        }
+        Operation::TempFilesUpload | Operation::TempFilesStage => {
+            json!({"tempFiles": [{"id": API_KEY, "name": API_KEY}, {"id": AGENT, "name": API_KEY, API_KEY: url}]})
+        }
+        Operation::V1Recording => json!({"recording_url": url}),
         _ => json!({"executionId": id, "execution_id": id, "status": API_KEY, "executionResult": {"result": API_KEY}}),
     };
     echo.to_string()
@@ -146,6 +206,7 @@ fn fail_at_the_upstream(watched: &mut Watched, operation: Operation) {
         ["WWW-Authenticate", format!("Basic realm=\"{API_KEY}\"")],
     ]);
     let coded = json!([["Content-Encoding", "gzip"], ["X-Echo", API_KEY]]);
+    let text = json!([["Content-Type", "text/plain; charset=utf-8"], ["X-Echo", API_KEY]]);
     let answer = |status: u16, headers: &Value, body: &str| json!({"then": {"answer": {"status": status, "headers": headers, "body": body}}});
     let known = plant(watched);
     assert_eq!(watched.send(&request(Operation::ExecutionGet, &known, "", "")), 200);
@@ -156,6 +217,7 @@ fn fail_at_the_upstream(watched: &mut Watched, operation: Operation) {
             | Operation::ExecutionList
             | Operation::ExecutionActivities
             | Operation::ExecutionCancel
+            | Operation::ContextFilesUpload
             | Operation::V1Status
     );
     for id in [None, Some(known.as_str())].into_iter().skip(usize::from(!is_looked_up)) {
@@ -168,7 +230,7 @@ fn fail_at_the_upstream(watched: &mut Watched, operation: Operation) {
             json!({"then": {"pad": 200_000}}),
             json!({"then": {"pad": 2_000_000}}),
         ];
-        for status in [201, 204, 302, 307, 400, 403, 404, 409, 410, 429, 500, 503] {
+        for status in [201, 204, 302, 303, 307, 400, 403, 404, 409, 410, 429, 500, 503] {
             faults.push(answer(status, &headers, API_KEY));
         }
         let planted = plant(watched);
@@ -177,6 +239,8 @@ fn fail_at_the_upstream(watched: &mut Watched, operation: Operation) {
             answer(200, &headers, &body),
             answer(200, &headers, API_KEY),
             answer(200, &coded, &body),
+            answer(200, &text, API_KEY),
+            answer(404, &text, API_KEY),
             answer(200, &headers, &body.replace(r#""status""#, r#""id""#)),
             answer(200, &headers, &body.replace("billing", API_KEY)),
         ]);

@@ -3,20 +3,20 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use asteroid_gateway::asteroid::operation::Operation;
+use asteroid_gateway::asteroid::operation::{BodyRule, Operation};
 use serde_json::{Value, json};
 
-use super::{assert_clean, failures, operations, path};
+use super::{assert_clean, failures, operations, path_of, requests};
 use crate::harness::configuration::replace_once;
 use crate::harness::{AGENT, API_KEY, Answer, Asteroid, Caller, Collector, Configuration, Pair, Program};
+use crate::simulated::form::TYPE;
 
 /// Environment variables that libraries of similar programs read. The gateway reads none of them, so none adds output.
 const ENVIRONMENT: [(&str, &str); 4] =
     [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full"), ("RUST_LIB_BACKTRACE", "full"), ("H2_LOG", "trace")];
 
 /// Closes every group of operations for a tenant.
-const CLOSED: &str =
-    "operations: { start: false, read: false, list: false, control: false, message: false, delete: false }";
+const CLOSED: &str = "operations: { start: false, rerun: false, read: false, list: false, control: false, message: false, delete: false, files: false }";
 
 /// A gateway, and all its output.
 pub(super) struct Watched {
@@ -39,7 +39,8 @@ idempotency: {{ recovery: true }}
 timeouts: {{ response: 1s, body: 300ms }}
 body_limit: 4KiB
 answer_limit: 1MiB
-operations: {{ delete: true }}",
+upload_limit: 12KiB
+operations: {{ rerun: true, delete: true }}",
             collector.traces(""),
             audit.display()
         );
@@ -89,6 +90,11 @@ operations: {{ delete: true }}",
         answer.status
     }
 
+    /// Starts an execution; returns its id.
+    fn execute(&self) -> String {
+        self.fixed().execute("{}").json()["executionId"].as_str().unwrap().to_owned()
+    }
+
     fn ask_admin(&mut self) {
         for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics", "/openapi.json", "/version", "/other"] {
             let answer = self.pair.gateway.admin(path);
@@ -105,7 +111,7 @@ operations: {{ delete: true }}",
 }
 
 /// Causes each failure at the upstream, with and without an idempotency key for which the start is looked up.
-fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
+fn fail_at_the_upstream(watched: &mut Watched, operation: Operation, path: &str) {
     let answer = |status: u16, headers: Value, body: &str| json!({"status": status, "headers": headers, "body": body});
     let echo =
         json!([["Location", format!("http://127.0.0.1:1/?{API_KEY}")], ["Content-Type", API_KEY], ["X-Echo", API_KEY]]);
@@ -122,7 +128,10 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
         json!({"method": "POST", "then": {"answer": answer(307, echo.clone(), API_KEY)}}),
         json!({"method": "POST", "then": {"answer": answer(500, echo.clone(), API_KEY)}}),
     ];
-    for (n, fault) in faults.into_iter().enumerate() {
+    // A start that waits for its end is held for longer than this test should take.
+    let stalls = operation.rules().body != BodyRule::SyncStart;
+    let faults = faults.into_iter().filter(|fault| stalls || fault["then"] != "stall");
+    for (n, fault) in faults.enumerate() {
         let key = format!("{path}{n}");
         let keyed = [("Idempotency-Key", key.as_str())];
         for headers in [&[][..], &keyed] {
@@ -149,6 +158,38 @@ fn fail_at_the_upstream(watched: &mut Watched, path: &str) {
         }
         watched.post(path, &keyed, "{}");
     }
+}
+
+/// Starts with a staged file that is named like the key, and with the key in other members; then with such members that are refused.
+fn start_with_files(watched: &mut Watched, operation: Operation, path: &str) {
+    let staged = Caller::connect(watched.pair.gateway.addresses()[1]).post(
+        &path_of(Operation::TempFilesUpload, AGENT),
+        &[("Content-Type", TYPE)],
+        requests::files(API_KEY).as_bytes(),
+    );
+    watched.got(&staged);
+    let id = &staged.json()["tempFiles"][0]["id"];
+    let inputs = json!({API_KEY: [API_KEY]});
+    let files = |id: &Value| json!([{"id": id, "name": API_KEY}]);
+    let good = match operation.rules().body {
+        BodyRule::Rerun => json!({"inputs": inputs}),
+        BodyRule::VersionStart => json!({"dynamicData": inputs}),
+        _ => json!({"inputs": inputs, "tempFiles": files(id)}),
+    };
+    watched.post(path, &[], &good.to_string());
+    for wrong in [
+        json!({"tempFiles": files(&json!(API_KEY))}),
+        json!({"tempFiles": files(&json!(AGENT))}),
+        json!({"tempFiles": [{"id": id, API_KEY: API_KEY}]}),
+        json!({"tempFiles": API_KEY}),
+        json!({"parentExecutionId": API_KEY}),
+        json!({"parentExecutionId": AGENT, "tempFiles": files(id)}),
+        json!({"inputs": API_KEY, "metadata": {"tenant": API_KEY}}),
+        json!({API_KEY: API_KEY}),
+    ] {
+        watched.post(path, &[], &wrong.to_string());
+    }
+    operations::forget(watched);
 }
 
 /// Sends requests that are refused before anything is sent.
@@ -198,20 +239,29 @@ fn send_refused_requests(watched: &mut Watched, path: &str) {
     watched.pair.asteroid.wait_for_requests(before + 1);
     watched.post(path, &[("Idempotency-Key", &in_flight)], "{}");
     held.hang_up();
+    // It may have hung up before its start was sent, after a look-up.
+    watched.pair.asteroid.clear_faults();
 }
 
 #[test]
 fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_span_or_a_metric() {
     let apart = std::thread::spawn(failures::run_failures_of_separate_gateways);
     let mut watched = Watched::start();
+    // A start that waits is answered, as what it starts ends at once.
+    watched.pair.asteroid.set_life(json!({"duration": "1ms", "starting": "0s"}));
+    let known = watched.execute();
     for operation in Operation::starts() {
-        let path = path(operation);
+        let path = path_of(operation, &known);
         watched.post(&path, &[], "{\"inputs\":{}}");
+        start_with_files(&mut watched, operation, &path);
         send_refused_requests(&mut watched, &path);
     }
     for operation in Operation::starts() {
-        fail_at_the_upstream(&mut watched, &path(operation));
+        let t0 = std::time::Instant::now();
+        fail_at_the_upstream(&mut watched, operation, &path_of(operation, &known));
+        eprintln!("T fail {operation:?} {:?}", t0.elapsed());
     }
+    watched.pair.asteroid.set_life(json!({"duration": "never", "starting": "0s"}));
     operations::drive(&mut watched);
     watched.ask_admin();
     let good = watched.configuration.clone();
@@ -225,14 +275,14 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
         watched.ask_admin();
     }
     watched.pair.gateway.reload(good);
-    let known = watched.fixed().execute("{}").json()["executionId"].as_str().unwrap().to_owned();
+    let known = watched.execute();
     watched.pair.asteroid.replace_api_key("ak-other-7d3e9f1a52");
     // At the same time, because each waits for another API key.
     let starts = Operation::starts().flat_map(|operation| {
-        ["", "Idempotency-Key: k\r\n"].map(|headers| operations::request(operation, AGENT, "", headers))
+        ["", "Idempotency-Key: k\r\n"].map(|headers| requests::request(operation, &known, "", headers))
     });
     let others = operations::others()
-        .flat_map(|operation| [known.as_str(), AGENT].map(|id| operations::request(operation, id, "", "")));
+        .flat_map(|operation| [known.as_str(), AGENT].map(|id| requests::request(operation, id, "", "")));
     let refused = starts.chain(others).map(|request| {
         let mut caller = watched.fixed();
         caller.send(request.as_bytes());

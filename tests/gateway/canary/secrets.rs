@@ -7,7 +7,7 @@ use asteroid_gateway::asteroid::operation::Operation;
 use asteroid_gateway::simulator::activity::{URL_SIGNATURE, USER};
 use serde_json::json;
 
-use super::operations::request;
+use super::requests::request;
 use crate::harness::{AGENT, Asteroid, Caller, Collector, EXECUTE, Program};
 
 /// A text of a caller: a message, an input, or the value of a parameter of a query.
