@@ -8,17 +8,19 @@ use tempfile::TempDir;
 
 use crate::harness::caller::TIMEOUT;
 use crate::harness::gate::{Gate, HoldPoint, Substitute, Verdict};
-use crate::harness::{API_KEY, Answer, Asteroid, Caller, Configuration, EXECUTE, Program};
+use crate::harness::{API_KEY, Answer, Asteroid, Caller, Configuration, Program};
 
 use super::fault::Fault;
-use super::model::{NOTHING, NOTHING_OR_202, REPLAY, Step, expected};
-use super::{BODY, BUDGET, IDEMPOTENCY_KEY, break_one, http2, limited, runs, said, start};
+use super::kind::{Kind, Start, runs};
+use super::model::{NOTHING, NOTHING_OR_SUCCESS, Step, expected, replay};
+use super::{BUDGET, IDEMPOTENCY_KEY, http2, limited, said};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A case: the step at which a call fails, the fault, and whether lost starts are looked up.
+/// A case: the kind of start, the step at which a call fails, the fault, and whether lost starts are looked up.
 #[derive(Debug)]
 pub(super) struct Case {
+    pub(super) kind: Kind,
     pub(super) step: Step,
     pub(super) fault: Fault,
     pub(super) recovery: bool,
@@ -50,35 +52,43 @@ impl Observation {
     pub(super) fn after(
         first: Option<Answer>,
         begun: Vec<String>,
+        start: &Start,
         asteroid: &Asteroid,
         gateway: &Program,
     ) -> Observation {
-        let retry = retry(gateway);
-        let again = start(gateway, IDEMPOTENCY_KEY);
+        let retry = retry(start, gateway);
+        let again = start.send(gateway, IDEMPOTENCY_KEY);
         // Only the requests of this retry: the gateway itself may be looking up the first start as a positive control.
         let id = again.header("x-request-id").map(str::to_owned);
         let asked =
             asteroid.requests().iter().filter(|request| request.header("x-request-id") == id.as_deref()).count();
         let runs = runs(asteroid);
-        Observation { first, begun, retry, again, asked, runs, last: start(gateway, "another") }
+        Observation { first, begun, retry, again, asked, runs, last: start.send(gateway, "another") }
     }
 }
 
 impl Case {
+    /// Returns whether it is tried with every kind of start. The others are divided among the kinds.
+    pub(super) fn is_tried_with_every_kind(&self) -> bool {
+        self.fault.stands_for_others() && !self.fault.takes_time() && self.interim.is_none() && !self.http2
+    }
+
     /// Runs the case, and returns the differences from the promise.
     pub(super) fn faults(&self) -> Vec<String> {
         let seen = if self.http2 { http2::run(self) } else { self.run() };
         let mut differences = Differences(Vec::new());
         self.note_uncounted_executions(&seen, &mut differences);
         let Observation { first, begun, retry, again, asked, runs, last } = seen;
-        let promised = expected(self.step, self.fault, self.recovery);
-        let said_first = said(first.as_ref());
-        if promised.first != NOTHING_OR_202 || !["202", NOTHING].contains(&said_first.as_str()) {
+        let promised = expected(self.kind, self.step, self.fault, self.recovery);
+        let (said_first, success) = (said(first.as_ref()), self.kind.success().to_string());
+        let is_success = |answer: &Answer| [202, self.kind.success()].contains(&answer.status);
+        if promised.first != NOTHING_OR_SUCCESS || ![success.as_str(), NOTHING].contains(&said_first.as_str()) {
             differences.note("the first answer", &said_first, &promised.first);
         }
         differences.note("the retry", &said(Some(&retry)), &promised.retry);
-        let is_settled = retry.status == 202;
-        differences.note("the same again", &said(Some(&again)), &if is_settled { REPLAY } else { promised.retry });
+        let is_settled = is_success(&retry);
+        let promised_again = if is_settled { replay(retry.status) } else { promised.retry.clone() };
+        differences.note("the same again", &said(Some(&again)), &promised_again);
         if is_settled {
             differences.note("the number of requests for it", &asked, &0);
             differences.note("its body", &again.json(), &retry.json());
@@ -99,7 +109,7 @@ impl Case {
                 );
                 continue;
             }
-            if answer.status == 202 {
+            if is_success(answer) {
                 let named = answer.json()["executionId"].as_str().map(str::to_owned);
                 differences.note(&format!("the run that the {what} names"), &named.as_ref(), &runs.last());
             }
@@ -107,7 +117,7 @@ impl Case {
                 differences.note(&format!("the number of runs when the {what} says not_started"), &runs.len(), &0);
             }
         }
-        differences.note("the last answer", &said(Some(&last)), &"202");
+        differences.note("the last answer", &said(Some(&last)), &success);
         let left = format!("\"in_flight\";r=7, \"budget\";r={}", BUDGET - promised.spent - 1);
         let told = last.header("ratelimit").unwrap_or_default();
         differences.note("what is left", &told.split(";t=").next().unwrap_or_default(), &left);
@@ -117,7 +127,7 @@ impl Case {
     /// Notes if a process started more executions than its budget has counted. No case may do that.
     fn note_uncounted_executions(&self, seen: &Observation, differences: &mut Differences) {
         let of_another_process = if self.fault.ends_the_process() { seen.begun.len() } else { 0 };
-        let runs = seen.runs.len() + usize::from(seen.last.status == 202) - of_another_process;
+        let runs = seen.runs.len() + usize::from(seen.last.status == self.kind.success()) - of_another_process;
         let left = seen.last.header("ratelimit").and_then(|told| told.split("\"budget\";r=").nth(1)?.split(';').next());
         let spent = BUDGET - left.and_then(|left| left.parse::<u32>().ok()).unwrap_or(BUDGET);
         if runs > spent as usize {
@@ -127,6 +137,7 @@ impl Case {
 
     fn run(&self) -> Observation {
         let asteroid = Asteroid::start();
+        let start = self.kind.start(&asteroid);
         let before = match self.step {
             Step::LookUpAgain => Some(HoldPoint::Body),
             Step::LookUpInVain => Some(HoldPoint::MidBody),
@@ -142,16 +153,16 @@ impl Case {
         let upstream = gate.configuration();
         let (mut gateway, _keys) = self.start(&asteroid, &upstream);
         if before.is_some() {
-            break_one(&mut gate, &gateway);
+            start.break_one(&mut gate, &gateway);
             gate.arm(HoldPoint::LookUp);
         }
-        let first = self.fail(&mut gate, &gateway);
+        let first = self.fail(&start, &mut gate, &gateway);
         let begun = runs(&asteroid);
         if self.fault.ends_the_process() {
             gateway.end();
             gateway = self.start(&asteroid, &upstream).0;
         }
-        Observation::after(first, begun, &asteroid, &gateway)
+        Observation::after(first, begun, &start, &asteroid, &gateway)
     }
 
     /// Starts a gateway. If its API key is to be refused, it gets a second one, which the upstream accepts, too.
@@ -171,8 +182,8 @@ impl Case {
     }
 
     /// Brings a call to its step and causes the fault. Returns the answer that the caller read.
-    fn fail(&self, gate: &mut Gate, gateway: &Program) -> Option<Answer> {
-        let (mut caller, _other) = self.begin(gate, gateway);
+    fn fail(&self, start: &Start, gate: &mut Gate, gateway: &Program) -> Option<Answer> {
+        let (mut caller, _other) = self.begin(start, gate, gateway);
         let settled = (self.step == Step::Settled).then(|| caller.answer());
         match self.fault {
             Fault::CallerLeaves => {
@@ -187,7 +198,7 @@ impl Case {
                 gateway.signal("TERM");
                 gateway.event(event::DRAIN_BEGUN);
                 if self.step == Step::BodyRead {
-                    caller.send(&BODY.as_bytes()[BODY.len() / 2..]);
+                    caller.send(&start.body.as_bytes()[start.body.len() / 2..]);
                 }
                 gate.decide(Verdict::Proceed);
             }
@@ -222,21 +233,21 @@ impl Case {
 
     /// Brings a call to its step. Meanwhile, another call with its idempotency key is refused. That call's connection is
     /// kept, so that the next descriptor that the gateway closes is that of the first call.
-    fn begin(&self, gate: &Gate, gateway: &Program) -> (Caller, Option<Caller>) {
+    fn begin(&self, start: &Start, gate: &Gate, gateway: &Program) -> (Caller, Option<Caller>) {
         let mut caller = Caller::connect(gateway.address());
         let headers = [("Idempotency-Key", IDEMPOTENCY_KEY), ("X-Request-Id", "first")];
         if self.step == Step::BodyRead {
-            let length = BODY.len();
-            let head = format!("POST {EXECUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n");
+            let length = start.body.len();
+            let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n", start.path);
             let fields = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
             let rest = "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n";
             caller.send([head.as_str(), &fields, rest].concat().as_bytes());
             // The gateway sends it when it begins to read the body.
             assert_eq!(caller.bytes(CONTINUE.len()).unwrap(), CONTINUE);
-            caller.send(&BODY.as_bytes()[..length / 2]);
+            caller.send(&start.body.as_bytes()[..length / 2]);
             return (caller, None);
         }
-        caller.send_post(EXECUTE, &headers, BODY.as_bytes());
+        caller.send_post(&start.path, &headers, start.body.as_bytes());
         // If the fault is a time-out, it passes meanwhile.
         if self.fault.takes_time() {
             return (caller, None);
@@ -245,7 +256,7 @@ impl Case {
         let is_in_flight = !matches!(self.step, Step::Answered | Step::Settled);
         let other = is_in_flight.then(|| {
             let mut other = Caller::connect(gateway.address());
-            let answer = other.post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY)], BODY.as_bytes());
+            let answer = other.post(&start.path, &[("Idempotency-Key", IDEMPOTENCY_KEY)], start.body.as_bytes());
             answer.assert_error(409, "idempotency-in-flight", "not_started");
             other
         });
@@ -263,7 +274,8 @@ impl Case {
             Step::LookUpConnecting => Some(connecting(0)),
             Step::LookUp | Step::LookUpAgain | Step::LookUpInVain => Some(HoldPoint::LookUp),
             Step::LookUpMidAnswer => Some(HoldPoint::LookUpMidAnswer),
-            // The first connections are those of the look-up: one for each filter.
+            // The first connections are those of the look-up: one for each filter, or that of the execution that is rerun.
+            Step::Connecting if !self.kind.is_tagged() => Some(connecting(1)),
             Step::Connecting => Some(connecting(if self.recovery { 2 } else { 0 })),
             Step::Head => Some(HoldPoint::Head),
             Step::MidBody => Some(HoldPoint::MidBody),
@@ -306,10 +318,10 @@ impl Differences {
 }
 
 /// Retries with the idempotency key until no call with it is in flight.
-fn retry(gateway: &Program) -> Answer {
+fn retry(start: &Start, gateway: &Program) -> Answer {
     let until = Instant::now() + TIMEOUT;
     loop {
-        let answer = start(gateway, IDEMPOTENCY_KEY);
+        let answer = start.send(gateway, IDEMPOTENCY_KEY);
         if answer.status != 409 {
             return answer;
         }

@@ -81,6 +81,15 @@ impl Fault {
         PLAIN.into_iter().chain(answers).chain(USELESS.map(Fault::Useless))
     }
 
+    /// Returns whether it stands for others that differ from it only in a status or a body.
+    pub(super) fn stands_for_others(self) -> bool {
+        match self {
+            Fault::Answers(status) => matches!(status, 401 | 409 | 429 | 503),
+            Fault::Useless(answer) => answer == USELESS[2] || answer == CUT,
+            _ => true,
+        }
+    }
+
     /// Returns whether it needs a time-out to pass.
     pub(super) fn takes_time(self) -> bool {
         matches!(self, Fault::Refuses | Fault::Stalls | Fault::Late)

@@ -7,39 +7,43 @@ use serde_json::{Value, json};
 
 use crate::harness::caller::TIMEOUT;
 use crate::harness::gate::Substitute;
-use crate::harness::{Answer, Asteroid, Caller, EXECUTE, Program};
+use crate::harness::{Answer, Asteroid, Caller, Program};
 
+use super::IDEMPOTENCY_KEY;
 use super::case::{Case, Observation, wait_for_fewer_files};
 use super::fault::Fault;
+use super::kind::{Start, runs};
 use super::model::Step;
-use super::{BODY, IDEMPOTENCY_KEY, runs};
 
 pub(super) fn run(case: &Case) -> Observation {
     let asteroid = Asteroid::start_tls("localhost");
+    let start = case.kind.start(&asteroid);
     let upstream = asteroid.configuration();
     if case.fault == Fault::RefusesKey {
         // The probe of the newest API key.
         asteroid.fail_next(json!({"method": "GET", "then": {"answer": {"status": 401}}}));
     }
     let (mut gateway, _keys) = case.start(&asteroid, &upstream);
-    let first = fail(case, &asteroid, &gateway);
+    let first = fail(case, &start, &asteroid, &gateway);
     let begun = runs(&asteroid);
     if case.fault.ends_the_process() {
         gateway.end();
         asteroid.clear_faults();
         gateway = case.start(&asteroid, &upstream).0;
     }
-    Observation::after(first, begun, &asteroid, &gateway)
+    Observation::after(first, begun, &start, &asteroid, &gateway)
 }
 
-fn fail(case: &Case, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
+fn fail(case: &Case, start: &Start, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
+    let before = asteroid.starts().len();
     let run = case.step != Step::Head;
     asteroid.fail_next(json!({"method": "POST", "run": run, "then": then(case)}));
     let mut caller = Caller::connect(gateway.address());
-    caller.send_post(EXECUTE, &[("Idempotency-Key", IDEMPOTENCY_KEY), ("X-Request-Id", "first")], BODY.as_bytes());
+    let headers = [("Idempotency-Key", IDEMPOTENCY_KEY), ("X-Request-Id", "first")];
+    caller.send_post(&start.path, &headers, start.body.as_bytes());
     match case.fault {
         Fault::CallerLeaves => {
-            wait_for_start(asteroid);
+            wait_for_start(asteroid, before);
             let files = gateway.open_files();
             caller.reset();
             wait_for_fewer_files(gateway, files);
@@ -48,14 +52,14 @@ fn fail(case: &Case, asteroid: &Asteroid, gateway: &Program) -> Option<Answer> {
             None
         }
         Fault::Drains => {
-            wait_for_start(asteroid);
+            wait_for_start(asteroid, before);
             gateway.signal("TERM");
             gateway.event(event::DRAIN_BEGUN);
             asteroid.clear_faults();
             caller.try_answer()
         }
         Fault::Dies => {
-            wait_for_start(asteroid);
+            wait_for_start(asteroid, before);
             gateway.signal("KILL");
             caller.try_answer()
         }
@@ -93,9 +97,9 @@ fn then(case: &Case) -> Value {
     }
 }
 
-fn wait_for_start(asteroid: &Asteroid) {
+fn wait_for_start(asteroid: &Asteroid, before: usize) {
     let until = Instant::now() + TIMEOUT;
-    while asteroid.starts().is_empty() {
+    while asteroid.starts().len() <= before {
         assert!(Instant::now() < until, "no start comes");
         std::thread::yield_now();
     }

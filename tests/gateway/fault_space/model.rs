@@ -4,6 +4,7 @@ use super::fault::Fault::{
     self, Answers, CallerLeaves, Closes, Dies, Drains, Late, Refuses, RefusesKey, Resets, Stalls, Useless,
 };
 use super::fault::proves_nothing_started;
+use super::kind::Kind;
 use Step::{
     Answered, BodyRead, Connecting, Head, LookUp, LookUpAgain, LookUpConnecting, LookUpInVain, LookUpMidAnswer,
     MidAnswer, MidBody, Settled, Started,
@@ -57,11 +58,12 @@ pub(super) const STEPS: [Step; 13] = [
 ];
 
 /// Returns the reason why there is no such case; `None` if there is one.
-pub(super) fn impossible(step: Step, fault: Fault, recovery: bool) -> Option<&'static str> {
+pub(super) fn impossible(kind: Kind, step: Step, fault: Fault, recovery: bool) -> Option<&'static str> {
+    let is_looked_up = recovery && kind.is_tagged();
     let of_upstream = !matches!(fault, CallerLeaves | Drains | Dies);
     match (step, fault) {
-        (LookUpConnecting | LookUp | LookUpMidAnswer | LookUpAgain | LookUpInVain, _) if !recovery => {
-            Some("without recovery nothing is looked up")
+        (LookUpConnecting | LookUp | LookUpMidAnswer | LookUpAgain | LookUpInVain, _) if !is_looked_up => {
+            Some("without recovery nothing is looked up, and a rerun never is")
         }
         (BodyRead, _) if of_upstream => Some("the upstream is not asked before the body was read"),
         (LookUpConnecting | Connecting, Closes | Resets | Late | Answers(_) | Useless(_) | RefusesKey) => {
@@ -72,11 +74,14 @@ pub(super) fn impossible(step: Step, fault: Fault, recovery: bool) -> Option<&'s
         (Started, Answers(status)) if proves_nothing_started(status) => {
             Some("an upstream that says so has started nothing: the gateway assumes it, and cannot do without")
         }
-        (Started, RefusesKey) if !recovery => {
+        (Started, RefusesKey) if !is_looked_up => {
             Some("that a 401 did no work is assumed, and cannot be done without where nothing is looked up")
         }
         (LookUpMidAnswer | MidAnswer | Answered | Settled, Answers(_) | Useless(_) | RefusesKey) => {
             Some("the answer has begun, and there is only one")
+        }
+        (Head | MidBody | Started | MidAnswer, Stalls | Late) if kind.waits() => {
+            Some("a start that waits has a time-out of 35 seconds, for which no test waits")
         }
         (Answered | Settled, Stalls | Late) => Some("nothing more is waited for"),
         (LookUp | LookUpAgain | LookUpInVain, RefusesKey) => {
@@ -109,7 +114,7 @@ pub(super) struct Expectation {
     /// Whether that answer says that the outcome is unknown.
     pub(super) is_open: bool,
     /// The answer to the retry, once nothing is in flight.
-    pub(super) retry: &'static str,
+    pub(super) retry: String,
     /// The number of executions after the retry.
     pub(super) runs: usize,
     /// The part of the budget that the process that answered the retry has spent.
@@ -129,24 +134,37 @@ enum Key {
     Forgotten,
 }
 
-pub(super) const REPLAY: &str = "202, replayed";
+/// The answer to a start that was found.
+const FOUND: &str = "202, replayed";
 const UNKNOWN: &str = "504 idempotency-unknown";
 
-pub(super) fn expected(step: Step, fault: Fault, recovery: bool) -> Expectation {
+pub(super) fn replay(status: u16) -> String {
+    format!("{status}, replayed")
+}
+
+pub(super) fn expected(kind: Kind, step: Step, fault: Fault, recovery: bool) -> Expectation {
+    let recovery = recovery && kind.is_tagged();
+    let success = kind.success();
     let ran = is_started(step, fault);
     let runs = usize::from(ran);
     let (retry, runs, spent) = match key(step, fault) {
-        Key::Unused => ("202", 1, 1),
-        Key::Stored => (REPLAY, 1, 1),
-        Key::Unknown if ran && recovery => (REPLAY, 1, 1),
-        Key::Unknown => (UNKNOWN, runs, 1),
-        Key::Forgotten if ran && recovery => (REPLAY, 1, 0),
+        Key::Stored if is_found_at_once(step, fault) => (FOUND.to_owned(), 1, 1),
+        Key::Unused => (success.to_string(), 1, 1),
+        Key::Stored => (replay(success), 1, 1),
+        Key::Unknown if ran && recovery => (FOUND.to_owned(), 1, 1),
+        Key::Unknown => (UNKNOWN.to_owned(), runs, 1),
+        Key::Forgotten if ran && recovery => (FOUND.to_owned(), 1, 0),
         // Without recovery, an idempotency key ends with its process. This documented case is the only second execution.
-        Key::Forgotten => ("202", runs + 1, 1),
+        Key::Forgotten => (success.to_string(), runs + 1, 1),
     };
-    let first = first(step, fault);
-    let is_open = first.starts_with("504") || first != REPLAY && step < Answered && key(step, fault) == Key::Unknown;
+    let first = first(kind, step, fault);
+    let is_open = first.starts_with("504") || first != FOUND && step < Answered && key(step, fault) == Key::Unknown;
     Expectation { first, is_open, retry, runs, spent }
+}
+
+/// Returns whether the start ran although its API key was refused, so that it is found before it is sent with another one.
+fn is_found_at_once(step: Step, fault: Fault) -> bool {
+    (step, fault) == (Started, RefusesKey)
 }
 
 /// Returns whether there is an execution when the retry arrives.
@@ -175,17 +193,18 @@ fn key(step: Step, fault: Fault) -> Key {
 }
 
 pub(super) const NOTHING: &str = "nothing";
-pub(super) const NOTHING_OR_202: &str = "nothing or 202";
+pub(super) const NOTHING_OR_SUCCESS: &str = "nothing or success";
 
-fn first(step: Step, fault: Fault) -> String {
+fn first(kind: Kind, step: Step, fault: Fault) -> String {
     let first = match (step, fault) {
-        (Settled, _) => "202",
+        (Settled, _) => return kind.success().to_string(),
         (_, CallerLeaves) => NOTHING,
-        (Answered, Dies) => NOTHING_OR_202,
+        (Answered, Dies) => NOTHING_OR_SUCCESS,
         (_, Dies) => NOTHING,
-        (LookUpAgain, Drains) => REPLAY,
+        (LookUpAgain, Drains) => FOUND,
         (LookUpInVain, Drains) => UNKNOWN,
-        (_, Drains | RefusesKey) | (Answered, _) => "202",
+        _ if is_found_at_once(step, fault) => "202",
+        (_, Drains | RefusesKey) | (Answered, _) => return kind.success().to_string(),
         (LookUpConnecting | LookUp | LookUpMidAnswer | LookUpAgain | LookUpInVain, _) => "504 idempotency-lookup",
         (Connecting, _) => "502 unreachable",
         (_, Stalls | Late) => "504 upstream-timeout",
