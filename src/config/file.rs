@@ -59,8 +59,8 @@ pub(crate) struct Gateway {
     pub(crate) answer_limit: Option<Quantity>,
     /// The most executions that a caller may ask for in one list.
     pub(crate) max_page_size: Option<Number>,
-    /// The largest upload of files. A larger one gets 413. It is passed on while it comes and takes little memory, so it does not
-    /// count in `body_memory`.
+    /// The largest upload of files. A larger one gets 413. It is passed on while it comes, so it counts in `body_memory` as 512KiB,
+    /// whatever its length.
     pub(crate) upload_limit: Option<Quantity>,
     /// The time limits for the parts of an exchange.
     pub(crate) timeouts: Timeouts,

@@ -32,6 +32,9 @@ pub const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// The memory of a request besides its head and its body: its task, its record, its part of the connection's buffers.
 const REQUEST_BYTES: usize = 8 * 1024;
 
+/// The memory of an upload, however long it is: its parts that were read and not sent, in the buffers of both its connections.
+const UPLOAD_BYTES: usize = 512 * 1024;
+
 /// The reason why a body cannot be read to its end.
 pub type ReadError = Box<dyn StdError + Send + Sync>;
 
@@ -100,7 +103,7 @@ where
     if !has_none && !is_absent {
         check_media_type(&head.headers)?;
     }
-    record.memory = Some(charge(tenant, head)?);
+    record.memory = Some(charge(tenant, head, 0)?);
     if is_absent {
         return Ok(Bytes::new());
     }
@@ -114,7 +117,7 @@ where
     })
 }
 
-/// Checks the head of an upload, and charges its tenant for it. Returns the boundary of its parts.
+/// Checks the head of an upload, and charges its tenant for the memory that it takes. Returns the boundary of its parts.
 ///
 /// # Errors
 ///
@@ -128,7 +131,7 @@ fn begin_upload(
     record: &mut Record,
 ) -> Result<Boundary, Error> {
     let boundary = Boundary::of(sole_media_type(&head.headers, Expected::Files)?.as_bytes())?;
-    record.memory = Some(charge(tenant, head)?);
+    record.memory = Some(charge(tenant, head, UPLOAD_BYTES)?);
     let (announced, limit) = (body.size_hint().lower(), generation.upload_limit);
     if announced > limit {
         return Err(Error::UploadTooLarge { limit });
@@ -212,15 +215,15 @@ fn is_utf8(charset: &[u8]) -> bool {
     [b"utf8".as_slice(), b"usascii", b"ascii"].into_iter().any(is)
 }
 
-/// Charges a request and its head to its tenant's share of `body_memory`, until its answer is delivered.
+/// Charges a request, its head and this much more to its tenant's share of `body_memory`, until its answer is delivered.
 ///
 /// # Errors
 ///
 /// [`Error::BodyMemory`].
-fn charge(tenant: &Tenant, head: &Parts) -> Result<Hold, Error> {
+fn charge(tenant: &Tenant, head: &Parts, more: usize) -> Result<Hold, Error> {
     let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    tenant.state.body_memory.hold(REQUEST_BYTES + fields + target, tenant.is_only).map_err(over_quota)
+    tenant.state.body_memory.hold(REQUEST_BYTES + fields + target + more, tenant.is_only).map_err(over_quota)
 }
 
 /// Returns an empty hold on the tenant's share of `body_memory`, which grows with the body.

@@ -1,6 +1,7 @@
 //! Bounds of the memory, connections and audit slots that callers can take, and the share of each tenant.
 
 mod memory;
+mod uploads;
 mod upstream;
 
 use std::convert::Infallible;
