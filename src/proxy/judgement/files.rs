@@ -40,6 +40,12 @@ impl Context {
     }
 }
 
+/// Returns a random place among so many.
+fn at_random(count: usize) -> usize {
+    let random = usize::try_from(RandomState::new().build_hasher().finish() >> 33).unwrap_or_default();
+    random.checked_rem(count).unwrap_or_default()
+}
+
 impl Judge {
     pub(super) async fn judge_files(
         &self,
@@ -65,8 +71,8 @@ impl Judge {
             }
         }
         // Those that are looked up differ from answer to answer, so that none of the tenant's own stays hidden behind others.
-        let skipped = RandomState::new().build_hasher().finish() as usize % unknown.len().max(1);
-        unknown.rotate_left(skipped);
+        let begins = at_random(unknown.len());
+        unknown.rotate_left(begins);
         let until = tokio::time::Instant::now() + generation.response_timeout;
         for id in unknown.into_iter().take(MAX_LOOKUPS) {
             let looked_up = timeout_at(until, ownership::check_execution(id, &inquiry)).await;
