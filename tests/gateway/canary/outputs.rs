@@ -128,8 +128,9 @@ fn fail_at_the_upstream(watched: &mut Watched, operation: Operation, path: &str)
         json!({"method": "POST", "then": {"answer": answer(307, echo.clone(), API_KEY)}}),
         json!({"method": "POST", "then": {"answer": answer(500, echo.clone(), API_KEY)}}),
     ];
-    // A start that waits for its end is held for longer than this test should take.
-    let stalls = operation.rules().body != BodyRule::SyncStart;
+    // A start that waits for its end is held for longer than this test should take. The two eras of the others differ in their paths.
+    let stalls =
+        matches!(operation, Operation::AgentExecute | Operation::WorkflowVersionExecute | Operation::ExecutionRerun);
     let faults = faults.into_iter().filter(|fault| stalls || fault["then"] != "stall");
     for (n, fault) in faults.enumerate() {
         let key = format!("{path}{n}");
@@ -257,9 +258,7 @@ fn no_operation_and_no_failure_shows_the_key_in_an_answer_the_log_the_audit_a_sp
         send_refused_requests(&mut watched, &path);
     }
     for operation in Operation::starts() {
-        let t0 = std::time::Instant::now();
         fail_at_the_upstream(&mut watched, operation, &path_of(operation, &known));
-        eprintln!("T fail {operation:?} {:?}", t0.elapsed());
     }
     watched.pair.asteroid.set_life(json!({"duration": "never", "starting": "0s"}));
     operations::drive(&mut watched);

@@ -36,13 +36,18 @@ pub(super) fn refuse(watched: &mut Watched, operation: Operation, id: &str) {
         format!("multipart/form-data; boundary=x; boundary={API_KEY}"),
         format!("multipart/form-data; {API_KEY}"),
         format!("multipart/form-data; boundary=\"{API_KEY}@\""),
-        format!("multipart/{API_KEY}"),
         "application/json".to_owned(),
     ] {
         let typed = request_with(operation, id, &format!("Content-Type: {media_type}\r\n"), &good);
         let status = watched.send(&typed);
         assert!([400, 415].contains(&status), "{operation:?} {media_type}: {status}");
     }
+    // The refusal quotes the type to the caller that wrote it, as it does a path. No other output may.
+    let before = std::mem::take(&mut watched.answers);
+    let typed = request_with(operation, id, &format!("Content-Type: multipart/{API_KEY}\r\n"), &good);
+    assert_eq!(watched.send(&typed), 415, "{operation:?}");
+    let answer = std::mem::replace(&mut watched.answers, before);
+    watched.answers += &answer.replace(&format!("multipart/{API_KEY}"), "");
     let long = files(&API_KEY.repeat(1000));
     assert_eq!(watched.send(&request_with(operation, id, "", &long)), 413, "{operation:?}");
     // The head of a part may be shorter than the body.
