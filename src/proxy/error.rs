@@ -5,6 +5,7 @@ mod answer;
 mod documented;
 #[cfg(test)]
 mod examples;
+mod expected;
 mod format;
 pub mod idempotency;
 pub mod inquiry;
@@ -29,6 +30,7 @@ use crate::transport::error::ConnectError;
 use crate::{audit, identity};
 
 pub use answer::FailedRequest;
+pub use expected::Expected;
 pub use format::ErrorFormat;
 pub use retry::Retry;
 
@@ -205,33 +207,6 @@ pub enum Error {
     UpstreamBroke(String, Effect),
 }
 
-/// The media type that an operation takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// JSON.
-    Json,
-    /// Files.
-    Files,
-}
-
-impl Expected {
-    fn name(self) -> &'static str {
-        match self {
-            Expected::Json => "JSON in UTF-8",
-            Expected::Files => "files in a form",
-        }
-    }
-
-    /// Returns the media type.
-    #[must_use]
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Expected::Json => "application/json",
-            Expected::Files => "multipart/form-data",
-        }
-    }
-}
-
 /// Returns the advice to a caller whose execution could not be looked up.
 fn ownership_advice(error: &inquiry::Error) -> &'static str {
     match error {
@@ -361,6 +336,8 @@ impl Error {
         match self {
             Error::Body(refusal) => format!("faults in the body: {}", refusal.faults.len()),
             Error::Query(error) => error.logged(),
+            Error::MediaType { expected, .. } => format!("the body is not declared as {}", expected.media_type()),
+            Error::ContentCoding(_) => "the body is declared as content-coded".to_owned(),
             Error::BodyBroken(cause) => format!("the body could not be read: {cause}"),
             Error::CallerLeft(cause) => format!("the caller left before its body was complete: {cause}"),
             Error::UpstreamBroke(cause, _) => format!("the upstream broke off: {cause}"),

@@ -1,6 +1,7 @@
 //! The unmodified Python SDKs of both eras, with the gateway as their host and without an API key. They also read the
 //! simulator's listing, without the gateway.
 
+mod files;
 mod matrix;
 mod retries;
 mod simulated_files;

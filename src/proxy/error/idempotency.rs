@@ -34,7 +34,10 @@ pub enum Error {
     #[error("an earlier request with this Idempotency-Key is in flight; retry later with the same key")]
     InFlight,
     /// See [`ClaimError::Mismatch`].
-    #[error("this Idempotency-Key was used with another body; use another key for another start")]
+    #[error(
+        "this Idempotency-Key was used with another body, or for a start that waits in place of one that does not; use another key for \
+         another start"
+    )]
     Mismatch,
     /// See [`ClaimError::Full`].
     #[error(

@@ -36,7 +36,7 @@ impl Watched {
             "{}
 audit: {{ file: \"{}\", stdout: true }}
 idempotency: {{ recovery: true }}
-timeouts: {{ response: 1s, body: 300ms }}
+timeouts: {{ response: 2s, body: 300ms }}
 body_limit: 4KiB
 answer_limit: 1MiB
 upload_limit: 12KiB
