@@ -43,7 +43,7 @@ with client("billing") as own, client("sales") as other:
     print("recording", executions.execution_recording_redirect_without_preload_content(id).status)
     if is_new:
         workflows, versions = sdk.WorkflowsApi(own), sdk.WorkflowVersionsApi(own)
-        print("workflow", workflows.workflow_execute_post(agent, sdk.WorkflowsWorkflowExecuteRequest()).status.value)
+        print("workflow", len(workflows.workflow_execute_post(agent, sdk.WorkflowsWorkflowExecuteRequest()).execution_id))
         waits = sdk.AgentsAgentExecuteAgentSyncRequest(timeout_seconds=1)
         print("waits", sdk.AgentsApi(own).agent_execute_sync_post(agent, waits).status.value)
         started = versions.workflow_versions_execute(agent, version, {"inputs": {"a": 1}, "parentExecutionId": id})

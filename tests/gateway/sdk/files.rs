@@ -12,7 +12,7 @@ const VERSION: &str = "0b0f7a52-1c5e-4b8e-9f59-2f6f1f0a7c11";
 fn two_tenants_start_with_files_and_read_them_through_the_sdks_and_neither_reaches_the_others() {
     at_once([("1.7.257", "old", "/agents/v2"), ("1.9.167", "new", "")], |(sdk, era, base)| {
         let teams = Teams::configured(Asteroid::start(), |configuration| {
-            configuration.set("/upstream/api", era).with("operations: { rerun: true }\nupload_limit: 110MB")
+            configuration.upstream(&format!("api: {era}")).with("operations: { rerun: true }\nupload_limit: 110MB")
         });
         let host = format!("http://{}{base}", teams.0.gateway.address());
         let lines = run_file(sdk, "files.py", &[&host, AGENT, ORGANIZATION, VERSION]);
@@ -25,7 +25,7 @@ fn two_tenants_start_with_files_and_read_them_through_the_sdks_and_neither_reach
             Some("shared {True}"),
             Some("download b'%PDF'"),
             Some("recording 200"),
-            of_new("workflow starting"),
+            of_new("workflow 36"),
             of_new("waits running"),
             Some("version 36"),
             of_new("rerun True"),
