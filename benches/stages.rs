@@ -76,7 +76,7 @@ fn body(inputs: Value) -> (Bytes, Tags) {
 }
 
 #[library_benchmark]
-#[bench::small(args = (small()), config = at_most(10_500))]
+#[bench::small(args = (small()), config = at_most(10_800))]
 #[bench::rows(args = (rows()), config = at_most(750_000))]
 #[bench::prose(args = (prose()), config = at_most(75_000))]
 fn validate_and_tag((body, tags): (Bytes, Tags)) -> (Pieces, Bytes, Tags) {
