@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,8 +55,6 @@ struct Stream {
     /// The last parts, until the caller has ended its body. An upstream could take it as whole once it has the last boundary, or the
     /// announced length.
     withheld: VecDeque<Bytes>,
-    /// The waker of the connection that waits for the next part.
-    sender: Option<Waker>,
     /// The length that the caller announced, if it did.
     announced: Option<u64>,
     read: u64,
@@ -99,24 +97,8 @@ where
     B: Body<Data = Bytes, Error: Into<ReadError>> + Send + 'static,
 {
     let source = body.take().map(|body| body.map_err(Into::into).boxed_unsync());
-    let mut stream = Stream {
-        announced: source.as_ref().and_then(|source| source.size_hint().exact()),
-        source,
-        version,
-        checker: Checker::new(boundary),
-        limit: generation.upload_limit,
-        timeout: generation.body_timeout,
-        stall_timer: Box::pin(sleep(generation.body_timeout)),
-        is_awaited: false,
-        waiting: VecDeque::new(),
-        withheld: VecDeque::new(),
-        sender: None,
-        read: 0,
-        sent: 0,
-        has_left: false,
-        is_given_up: false,
-        fault: None,
-    };
+    let (limit, timeout) = (generation.upload_limit, generation.body_timeout);
+    let mut stream = Stream::new(source, version, boundary, limit, timeout);
     let begun = poll_fn(|context| stream.poll_begin(context)).await;
     *bytes_read = usize::try_from(stream.read).unwrap_or(usize::MAX);
     match begun {
@@ -162,8 +144,6 @@ impl Upload {
             return UploadEnd::Complete;
         }
         stream.discard(tasks);
-        // A connection over HTTP/2 would wait for the next part for ever.
-        stream.sender.take().into_iter().for_each(Waker::wake);
         stream.fault.take().map_or(UploadEnd::Unread, UploadEnd::BrokeOff)
     }
 
@@ -184,6 +164,32 @@ pub(super) enum UploadEnd {
 }
 
 impl Stream {
+    fn new(
+        source: Option<UnsyncBoxBody<Bytes, ReadError>>,
+        version: Version,
+        boundary: Boundary,
+        limit: u64,
+        timeout: Duration,
+    ) -> Stream {
+        Stream {
+            announced: source.as_ref().and_then(|source| source.size_hint().exact()),
+            source,
+            version,
+            checker: Checker::new(boundary),
+            limit,
+            timeout,
+            stall_timer: Box::pin(sleep(timeout)),
+            is_awaited: false,
+            waiting: VecDeque::new(),
+            withheld: VecDeque::new(),
+            read: 0,
+            sent: 0,
+            has_left: false,
+            is_given_up: false,
+            fault: None,
+        }
+    }
+
     /// Reads until the head of the first part was checked.
     fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         while self.source.is_some() && !self.checker.has_first_head() {
@@ -271,7 +277,8 @@ impl Body for UploadBody {
         let mut stream = self.0.lock();
         stream.has_left = true;
         if stream.is_given_up {
-            return Poll::Ready(Some(Err(BrokenOff::error())));
+            // Its connection ends with the answer, which an error would cut off.
+            return Poll::Pending;
         }
         if stream.waiting.is_empty() {
             match stream.poll_read(context) {
@@ -284,7 +291,6 @@ impl Body for UploadBody {
                 }
                 Poll::Pending => {
                     progress.pause();
-                    stream.sender = Some(context.waker().clone());
                     return Poll::Pending;
                 }
             }
@@ -306,5 +312,57 @@ impl Body for UploadBody {
     fn size_hint(&self) -> SizeHint {
         let stream = self.0.lock();
         stream.announced.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length - stream.sent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream::{StreamExt, iter, pending};
+    use http_body_util::StreamBody;
+    use tokio::runtime::Handle;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Creates an upload of which these parts come, and then nothing.
+    fn upload(parts: &'static [&'static str]) -> Arc<Upload> {
+        let frames = iter(parts).map(|part| Ok::<_, Infallible>(Frame::data(Bytes::from_static(part.as_bytes()))));
+        let source = StreamBody::new(frames.chain(pending())).map_err(Into::into).boxed_unsync();
+        let boundary = Boundary::of(b"multipart/form-data; boundary=b").unwrap();
+        let stream = Stream::new(Some(source), Version::HTTP_11, boundary, 1000, TIMEOUT);
+        Arc::new(Upload { stream: Mutex::new(stream), progress: Arc::default() })
+    }
+
+    async fn next(body: &mut UploadBody) -> Option<Result<Bytes, String>> {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+        frame.map(|frame| frame.map(|frame| frame.into_data().unwrap()).map_err(|error| error.to_string()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_is_given_up_has_no_end() {
+        let tasks = Tasks::new(Handle::current());
+        let upload = upload(&["--b\r\n"]);
+        let mut body = upload.body().unwrap();
+        assert_eq!(next(&mut body).await, Some(Ok(Bytes::from_static(b"--b\r\n"))));
+        assert!(upload.body().is_none(), "a part of it has left");
+        assert!(matches!(upload.end(&tasks), UploadEnd::Unread));
+        assert!(!body.is_end_stream());
+        assert!(tokio::time::timeout(10 * TIMEOUT, next(&mut body)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_time_in_which_its_next_part_is_asked_for_counts_for_its_caller() {
+        let tasks = Tasks::new(Handle::current());
+        let upload = upload(&["--b\r\n"]);
+        let mut body = upload.body().unwrap();
+        next(&mut body).await.unwrap().unwrap();
+        tokio::time::sleep(2 * TIMEOUT).await;
+        let asked = Instant::now();
+        assert_eq!(next(&mut body).await, Some(Err("the upload broke off".to_owned())));
+        assert_eq!(asked.elapsed(), TIMEOUT);
+        assert!(matches!(upload.end(&tasks), UploadEnd::BrokeOff(Error::UploadStalled(TIMEOUT))));
     }
 }

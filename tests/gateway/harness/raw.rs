@@ -62,10 +62,15 @@ impl RawUpstream {
 
     /// Reads the first connection to its end, and returns the number of the bytes.
     pub(crate) fn rest(&self) -> usize {
+        self.rest_bytes().len()
+    }
+
+    /// Reads the first connection to its end.
+    pub(crate) fn rest_bytes(&self) -> Vec<u8> {
         let mut rest = Vec::new();
         // A reset is an end too.
         drop(self.first.lock().unwrap().as_mut().unwrap().read_to_end(&mut rest));
-        rest.len()
+        rest
     }
 }
 

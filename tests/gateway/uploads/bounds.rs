@@ -96,6 +96,21 @@ fn a_steady_upload_may_take_longer_than_every_time_out() {
 }
 
 #[test]
+fn the_time_in_which_the_caller_sends_nothing_is_not_the_upstream_s() {
+    for asteroid in [Asteroid::start(), Asteroid::start_tls("localhost")] {
+        let pair = Pair::before(asteroid, "timeouts: { body: 30s, response: 2s }");
+        let body = form(&[("a", &content(100_000))]);
+        let mut caller = pair.caller();
+        begin(&mut caller, body.len());
+        caller.send(&body[..50_000]);
+        std::thread::sleep(Duration::from_secs(3));
+        caller.send(&body[50_000..]);
+        assert_eq!(caller.answer().status, 200);
+        assert_whole(&pair.asteroid, &body);
+    }
+}
+
+#[test]
 fn an_upstream_that_takes_nothing_more_is_given_up_after_the_time_out_and_the_outcome_is_unknown() {
     let upstreams = [Asteroid::start(), Asteroid::start_tls("localhost"), Asteroid::start_tls_http1("localhost")];
     at_once(upstreams, |asteroid| {

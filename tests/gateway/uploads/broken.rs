@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::{MIB, STAGE, assert_nothing_is_left, assert_whole, begin, begin_chunks, chunks, content, last_upload};
 use crate::harness::metrics::Metrics;
-use crate::harness::{Asteroid, Configuration, Pair, TlsPair, at_once};
+use crate::harness::raw::{AfterAnswer, FirstExchange, RawUpstream};
+use crate::harness::unruly::{Behaviour, REFUSED_STREAM, UnrulyUpstream};
+use crate::harness::{Asteroid, Caller, Configuration, Pair, Program, TlsPair, at_once};
 use crate::simulated::form::{TYPE, form};
 
 /// Lets the upstream refuse the next upload in its middle.
@@ -201,6 +203,46 @@ fn over_http2_an_early_answer_closes_the_connection_of_the_upload_and_a_whole_up
         &[Some(0.0), Some(2.0)],
     );
     assert_nothing_is_left(&pair.gateway);
+}
+
+#[test]
+fn a_long_answer_to_a_part_of_an_upload_arrives_whole_and_the_upload_gets_no_end() {
+    // More than is read before it is passed on.
+    let long = "x".repeat(1_000_000);
+    let upload = |caller: &mut Caller| {
+        begin_chunks(caller);
+        caller.send(&chunks(&form(&[("a", &content(MIB))])[..MIB]));
+        let answer = caller.answer();
+        assert_eq!((answer.status, answer.body.len(), answer.header("connection")), (400, long.len(), Some("close")));
+        assert!(caller.is_closed());
+    };
+    let answer = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\n\r\n{long}", long.len());
+    let upstream = RawUpstream::start(FirstExchange { early: true, answer: answer.into(), then: AfterAnswer::Keep });
+    let gateway = Program::run(Configuration::for_address(upstream.address).with("answer_limit: 64KiB"));
+    upload(&mut Caller::connect(gateway.address()));
+    assert_nothing_is_left(&gateway);
+    assert!(!upstream.rest_bytes().ends_with(b"0\r\n\r\n"), "nothing says that the upload is whole");
+
+    let pair = Pair::tls("answer_limit: 64KiB");
+    let then = json!({ "answer": { "status": 400, "body": long } });
+    pair.asteroid.fail_next(json!({ "operation": "stage", "when": { "bytes": 1000 }, "then": then }));
+    upload(&mut pair.caller());
+    assert_nothing_is_left(&pair.gateway);
+}
+
+#[test]
+fn an_upload_that_has_left_is_not_sent_again_although_the_upstream_says_it_has_not_looked_at_it() {
+    let upstream = UnrulyUpstream::start(Some(&[]), &[Behaviour::Reset(REFUSED_STREAM)]);
+    let gateway = Program::run(upstream.configuration());
+    let body = form(&[("a", b"A")]);
+    let answer = Caller::connect(gateway.address()).post(STAGE, &[("Content-Type", TYPE)], &body);
+    answer.assert_error(502, "unreachable", "not_started");
+    assert_eq!(upstream.seen().requests, 1);
+    // A start, of which the gateway has a copy, is sent again.
+    let upstream = UnrulyUpstream::start(Some(&[]), &[Behaviour::Reset(REFUSED_STREAM)]);
+    let gateway = Program::run(upstream.configuration());
+    assert_eq!(Caller::connect(gateway.address()).execute("{}").status, 202);
+    assert_eq!(upstream.seen().requests, 2);
 }
 
 #[test]

@@ -51,7 +51,8 @@ fn forty_uploads_of_16_mib_that_the_upstream_does_not_take_hold_a_bounded_memory
         });
         let grown = highest.saturating_sub(before);
         assert!(grown < UPLOADS * EACH, "{} KiB for an upload of 16 MiB", grown / UPLOADS / 1024);
-        pair.asteroid.clear_faults();
+        // What the system holds of the uploads need not be read then.
+        pair.asteroid.close_connections();
         assert_nothing_is_left(&pair.gateway);
     });
 }
@@ -63,7 +64,7 @@ fn forty_uploads_that_their_callers_do_not_go_on_with_hold_a_bounded_memory_and_
         let pair = Pair::before(asteroid, "");
         assert_eq!(pair.execute("{}").status, 202);
         let before = pair.gateway.memory();
-        let half = MIB * 2;
+        let half = MIB;
         pair.asteroid.fail_always(json!({ "operation": "stage", "when": { "bytes": half }, "then": "proceed" }));
         let body = form(&[("a", &vec![b'x'; 2 * half])]);
         let callers: Vec<_> = (0..UPLOADS)
